@@ -1,0 +1,3 @@
+//! The zenith command.
+
+fn main() {}

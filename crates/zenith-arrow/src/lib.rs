@@ -1,0 +1,1 @@
+//! BSON to Arrow: schema inference, decoding into record batches, rebuilding documents.

@@ -1,0 +1,1 @@
+//! The engine: full reload, progress, retry policy.

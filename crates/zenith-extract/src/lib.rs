@@ -1,0 +1,1 @@
+//! Reading MongoDB: the Source trait, collection scans, partitions.

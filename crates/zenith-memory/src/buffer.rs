@@ -1,0 +1,229 @@
+//! A writable buffer of the pool, and its way into Arrow.
+#![allow(unsafe_code)]
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use arrow_buffer::Buffer;
+
+use crate::pool::Share;
+use crate::{MemoryError, Reservation, round_up};
+
+/// A range of the pool's memory with one owner; it dereferences to its whole capacity.
+///
+/// How much of it has been written is for the owner to know: every byte is readable at any time (a
+/// recycled buffer shows old contents), so there is no uninitialised memory to guard against.
+#[derive(Debug)]
+pub struct PoolBuf {
+    base: NonNull<u8>,
+    start: usize,
+    capacity: usize,
+    share: Share,
+}
+
+// SAFETY: the buffer is the only owner of its range of the mapping, and the mapping may be used from
+// any thread.
+unsafe impl Send for PoolBuf {}
+// SAFETY: `&PoolBuf` gives out `&[u8]` only.
+unsafe impl Sync for PoolBuf {}
+
+impl PoolBuf {
+    pub(crate) fn new(share: Share, start: usize, capacity: usize) -> PoolBuf {
+        PoolBuf { base: share.pool.mapping.at(start), start, capacity, share }
+    }
+
+    /// Grows to at least `capacity` bytes with memory of `reservation`, keeping the first `used` bytes.
+    ///
+    /// In place where the following range is free, else by one copy (counted in
+    /// [`crate::PoolStats::moves`]).
+    ///
+    /// # Errors
+    /// [`MemoryError::ReservationUsedUp`] if less is left; the buffer is then as it was.
+    pub fn grow(
+        &mut self,
+        reservation: &mut Reservation,
+        capacity: usize,
+        used: usize,
+    ) -> Result<(), MemoryError> {
+        let wanted = round_up(capacity);
+        let Some(more) = wanted.checked_sub(self.capacity).filter(|&more| more > 0) else { return Ok(()) };
+        if more > reservation.left() {
+            return Err(MemoryError::ReservationUsedUp { wanted: more, left: reservation.left() });
+        }
+        let pool = Arc::clone(&self.share.pool);
+        if !pool.extend_range(self.start + self.capacity, more) {
+            let start = pool.take_range(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
+            let base = pool.mapping.at(start);
+            let used = used.min(self.capacity);
+            // SAFETY: both ranges are live, owned by this buffer alone and disjoint, and `used` is
+            // within either capacity.
+            unsafe { std::ptr::copy_nonoverlapping(self.base.as_ptr(), base.as_ptr(), used) };
+            pool.give_range(self.start, self.capacity);
+            pool.count_move();
+            self.start = start;
+            self.base = base;
+        }
+        self.capacity = wanted;
+        self.share.join(reservation.share.split(more));
+        Ok(())
+    }
+
+    /// Turns the first `len` bytes into an Arrow buffer; the rest returns to the pool at once.
+    ///
+    /// The memory is recycled when the last clone or slice of the result is dropped.
+    ///
+    /// # Panics
+    /// If `len` exceeds the capacity.
+    #[must_use]
+    pub fn freeze(mut self, len: usize) -> Buffer {
+        assert!(len <= self.capacity, "cannot freeze {len} of {} bytes", self.capacity);
+        if len == 0 {
+            return Buffer::default();
+        }
+        let keep = round_up(len);
+        if keep < self.capacity {
+            let rest = self.capacity - keep;
+            self.share.pool.give_range(self.start + keep, rest);
+            self.capacity = keep;
+            drop(self.share.split(rest));
+        }
+        let base = self.base;
+        // SAFETY: `base` is valid for `len` bytes for as long as the owner lives, nobody writes to the
+        // range while it does, and the owner returns it on drop.
+        unsafe { Buffer::from_custom_allocation(base, len, Arc::new(self)) }
+    }
+}
+
+impl Deref for PoolBuf {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the range is mapped, initialised by the kernel, and owned by this buffer.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.capacity) }
+    }
+}
+
+impl DerefMut for PoolBuf {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`, and `&mut self` makes this the only reference.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.capacity) }
+    }
+}
+
+impl Drop for PoolBuf {
+    fn drop(&mut self) {
+        self.share.pool.give_range(self.start, self.capacity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{GRANULE, MemoryError, Pool};
+
+    const MIB: usize = 1024 * 1024;
+
+    #[test]
+    fn a_frozen_buffer_returns_its_memory_with_its_last_clone() {
+        let pool = Pool::new(MIB).unwrap();
+        let mut reservation = pool.try_reserve(10_000).unwrap();
+        let mut buf = reservation.allocate(5_000).unwrap();
+        buf[..5].copy_from_slice(b"hello");
+        let frozen = buf.freeze(5);
+        drop(reservation);
+        assert_eq!(pool.stats().in_use, GRANULE);
+        let slice = frozen.slice(1);
+        drop(frozen);
+        assert_eq!(slice.as_slice(), b"ello");
+        assert_eq!(pool.stats().in_use, GRANULE);
+        drop(slice);
+        assert_eq!(pool.stats().in_use, 0);
+        assert!(pool.try_reserve(MIB).is_some());
+    }
+
+    #[test]
+    fn locate_finds_slices_of_the_pool_and_nothing_else() {
+        let pool = Pool::new(MIB).unwrap();
+        let mut reservation = pool.try_reserve(4096).unwrap();
+        let frozen = reservation.allocate(2048).unwrap().freeze(2048);
+        let start = pool.locate(&frozen).unwrap();
+        assert_eq!(pool.locate(&frozen[100..200]), Some(start + 100));
+        assert_eq!(pool.locate(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn growing_keeps_contents_and_counts_moves() {
+        let pool = Pool::new(MIB).unwrap();
+        let mut reservation = pool.try_reserve(MIB).unwrap();
+        let mut first = reservation.allocate(GRANULE).unwrap();
+        let blocker = reservation.allocate(GRANULE).unwrap();
+        first[..3].copy_from_slice(b"abc");
+        first.grow(&mut reservation, 4 * GRANULE, 3).unwrap();
+        assert_eq!((&first[..3], first.len(), pool.stats().moves), (&b"abc"[..], 4 * GRANULE, 1));
+        first.grow(&mut reservation, 5 * GRANULE, 3).unwrap();
+        assert_eq!(pool.stats().moves, 1, "the following range was free");
+        drop((first, blocker, reservation));
+        assert_eq!(pool.stats().in_use, 0);
+    }
+
+    #[test]
+    fn requests_beyond_the_budget_are_refused_not_awaited() {
+        let pool = Pool::new(MIB).unwrap();
+        let error = pool.reserve_blocking(MIB + 1).unwrap_err();
+        assert!(matches!(error, MemoryError::LargerThanBudget { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn exhaustion_waits_until_memory_returns() {
+        let pool = Pool::new(MIB).unwrap();
+        let held = pool.reserve(MIB).await.unwrap();
+        let waiting = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.reserve(GRANULE).await.map(|r| r.left()) }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!waiting.is_finished());
+        drop(held);
+        assert_eq!(waiting.await.unwrap().unwrap(), GRANULE);
+        assert_eq!(pool.stats().waits, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_overdraft_at_a_time() {
+        let pool = Pool::new(MIB).unwrap();
+        let _all = pool.reserve(MIB).await.unwrap();
+        let mut first = pool.overdraft(20 * MIB).await;
+        let buf = first.allocate(20 * MIB).unwrap();
+        drop(first);
+        let second = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.overdraft(GRANULE).await.left() }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!second.is_finished());
+        drop(buf);
+        assert_eq!(second.await.unwrap(), GRANULE);
+    }
+
+    /// What is sent from the memfd is what was written through the mapping.
+    #[test]
+    fn the_file_shows_what_the_buffers_hold() {
+        use std::io::{Read, Seek, SeekFrom};
+        let pool = Pool::new(MIB).unwrap();
+        let mut reservation = pool.try_reserve(MIB).unwrap();
+        let mut buf = reservation.allocate(10_000).unwrap();
+        for (i, byte) in buf.iter_mut().enumerate() {
+            *byte = u8::try_from(i % 251).unwrap();
+        }
+        let frozen = buf.freeze(10_000);
+        let mut file = std::fs::File::from(pool.fd().try_clone_to_owned().unwrap());
+        file.seek(SeekFrom::Start(pool.locate(&frozen).unwrap())).unwrap();
+        let mut read = vec![0; 10_000];
+        file.read_exact(&mut read).unwrap();
+        assert_eq!(read, frozen.as_slice());
+    }
+}

@@ -1,0 +1,46 @@
+//! The off-heap buffer pool of Zenith: one budget, memfd pages, buffers that come back.
+//!
+//! | type | role |
+//! | --- | --- |
+//! | [`Pool`] | owns one memfd, mapped once, and the budget in bytes |
+//! | [`Reservation`] | a share of the budget, held before memory is touched |
+//! | [`PoolBuf`] | a writable range of the memfd, with one owner |
+//! | [`arrow_buffer::Buffer`] | what [`PoolBuf::freeze`] turns a buffer into: shared, read-only |
+//!
+//! ```text
+//!  Pool::reserve ──▶ Reservation ──allocate──▶ PoolBuf ──freeze──▶ arrow Buffer (clones, slices)
+//!     ▲ waits            │ unused part                                     │ last clone dropped
+//!     └──────────────────┴───────────────◀── range and budget return ◀─────┘
+//! ```
+//!
+//! Exhaustion means waiting, never growing. The one exception is a single document whose columns
+//! exceed every share: [`Pool::overdraft`] lets exactly one such allocation through at a time, so that
+//! a 16 MB document always passes and memory stays bounded by the budget plus one document.
+//!
+//! Because all buffers lie in one mapping, [`Pool::locate`] turns any slice of any frozen buffer into
+//! an offset of the memfd, which is what `sendfile` and `splice` want.
+//!
+//! This crate knows nothing of BSON, Arrow schemas or sockets. It is one of the two places in Zenith
+//! where unsafe code may stand.
+
+mod buffer;
+mod error;
+mod extents;
+mod mapping;
+mod pool;
+
+pub use buffer::PoolBuf;
+pub use error::MemoryError;
+pub use pool::{Pool, PoolStats, Reservation};
+
+/// Budget and buffers are counted in units of this many bytes.
+///
+/// Small enough that a table of two thousand columns does not drown in rounding, and a multiple of
+/// Arrow's 64-byte alignment.
+pub const GRANULE: usize = 512;
+
+/// Rounds `bytes` up to whole granules, at least one.
+#[must_use]
+pub const fn round_up(bytes: usize) -> usize {
+    if bytes == 0 { GRANULE } else { bytes.div_ceil(GRANULE) * GRANULE }
+}

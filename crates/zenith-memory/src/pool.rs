@@ -1,0 +1,287 @@
+//! The pool itself: the budget, who waits for it, and where its ranges are.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::extents::Extents;
+use crate::mapping::Mapping;
+use crate::{GRANULE, MemoryError, PoolBuf, round_up};
+
+/// The smallest budget a pool accepts, in bytes.
+const BUDGET_MIN: usize = 1024 * 1024;
+/// Address range beyond the budget, for fragmentation and for a document in overdraft, in bytes.
+const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
+
+/// An off-heap memory pool with one budget; clones share it.
+///
+/// Waiting is first come, first served, so a large request is not starved by small ones.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) mapping: Mapping,
+    budget: usize,
+    /// One permit is one granule of the budget.
+    granules: Semaphore,
+    /// The single permit to exceed the budget.
+    overdraft: Arc<Semaphore>,
+    extents: Mutex<Extents>,
+    in_use: AtomicUsize,
+    in_use_max: AtomicUsize,
+    waits: AtomicU64,
+    moves: AtomicU64,
+}
+
+/// What a pool has done so far; all sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// The budget.
+    pub budget: usize,
+    /// Bytes reserved now, whether or not a buffer has been made of them.
+    pub in_use: usize,
+    /// The most bytes ever reserved at once.
+    pub in_use_max: usize,
+    /// How often someone had to wait for memory.
+    pub waits: u64,
+    /// How often a growing buffer had to be copied to a new place.
+    pub moves: u64,
+}
+
+impl Pool {
+    /// Maps a pool of `budget` bytes. No memory is touched yet.
+    ///
+    /// # Errors
+    /// [`MemoryError::BudgetTooSmall`] below 1 MiB, [`MemoryError::Create`] if the system refuses.
+    pub fn new(budget: usize) -> Result<Pool, MemoryError> {
+        if budget < BUDGET_MIN {
+            return Err(MemoryError::BudgetTooSmall { budget, minimum: BUDGET_MIN });
+        }
+        let budget = budget / GRANULE * GRANULE;
+        let granules = budget / GRANULE;
+        if u32::try_from(granules).is_err() || granules > Semaphore::MAX_PERMITS {
+            return Err(MemoryError::Create {
+                action: "sizing",
+                bytes: budget,
+                source: std::io::Error::from(std::io::ErrorKind::InvalidInput),
+            });
+        }
+        let size = budget.saturating_mul(4).saturating_add(ADDRESS_SLACK);
+        Ok(Pool {
+            inner: Arc::new(Inner {
+                mapping: Mapping::new(size)?,
+                budget,
+                granules: Semaphore::new(granules),
+                overdraft: Arc::new(Semaphore::new(1)),
+                extents: Mutex::new(Extents::new(size)),
+                in_use: AtomicUsize::new(0),
+                in_use_max: AtomicUsize::new(0),
+                waits: AtomicU64::new(0),
+                moves: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// The budget in bytes.
+    #[must_use]
+    pub fn budget(&self) -> usize {
+        self.inner.budget
+    }
+
+    /// Counters for progress displays and tests.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        PoolStats {
+            budget: self.inner.budget,
+            in_use: self.inner.in_use.load(Ordering::Relaxed),
+            in_use_max: self.inner.in_use_max.load(Ordering::Relaxed),
+            waits: self.inner.waits.load(Ordering::Relaxed),
+            moves: self.inner.moves.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until `bytes` of the budget are free and takes them.
+    ///
+    /// # Errors
+    /// [`MemoryError::LargerThanBudget`] for a request that could never be met.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation, MemoryError> {
+        let granules = self.granules_for(bytes)?;
+        if let Some(reservation) = self.try_reserve(bytes) {
+            return Ok(reservation);
+        }
+        self.inner.waits.fetch_add(1, Ordering::Relaxed);
+        // The semaphore is never closed, so acquiring cannot fail.
+        if let Ok(permit) = self.inner.granules.acquire_many(granules).await {
+            permit.forget();
+        }
+        Ok(self.granted(round_up(bytes), None))
+    }
+
+    /// As [`Pool::reserve`], for threads outside an async runtime.
+    ///
+    /// # Errors
+    /// As [`Pool::reserve`].
+    pub fn reserve_blocking(&self, bytes: usize) -> Result<Reservation, MemoryError> {
+        futures_executor::block_on(self.reserve(bytes))
+    }
+
+    /// Takes `bytes` of the budget if they are free now and nobody waits before us.
+    #[must_use]
+    pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+        let granules = self.granules_for(bytes).ok()?;
+        self.inner.granules.try_acquire_many(granules).ok()?.forget();
+        Some(self.granted(round_up(bytes), None))
+    }
+
+    /// Reserves `bytes` beyond the budget, for one document that fits no share of it.
+    ///
+    /// Waits until no other overdraft is open, so the excess is never more than one of them.
+    pub async fn overdraft(&self, bytes: usize) -> Reservation {
+        // The semaphore is never closed, so acquiring cannot fail.
+        let permit = Arc::clone(&self.inner.overdraft).acquire_owned().await.ok();
+        self.granted(round_up(bytes), permit.map(Arc::new))
+    }
+
+    /// As [`Pool::overdraft`], for threads outside an async runtime.
+    #[must_use]
+    pub fn overdraft_blocking(&self, bytes: usize) -> Reservation {
+        futures_executor::block_on(self.overdraft(bytes))
+    }
+
+    /// Where in [`Pool::fd`] the bytes of `slice` lie, or `None` if they are not of this pool.
+    #[must_use]
+    pub fn locate(&self, slice: &[u8]) -> Option<u64> {
+        self.inner.mapping.offset_of(slice.as_ptr(), slice.len())
+    }
+
+    /// The memory file behind every buffer of this pool.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.inner.mapping.as_fd()
+    }
+
+    fn granules_for(&self, bytes: usize) -> Result<u32, MemoryError> {
+        let rounded = round_up(bytes);
+        if rounded > self.inner.budget {
+            return Err(MemoryError::LargerThanBudget { wanted: bytes, budget: self.inner.budget });
+        }
+        u32::try_from(rounded / GRANULE)
+            .map_err(|_| MemoryError::LargerThanBudget { wanted: bytes, budget: self.inner.budget })
+    }
+
+    fn granted(&self, bytes: usize, overdraft: Option<Arc<OwnedSemaphorePermit>>) -> Reservation {
+        let now = self.inner.in_use.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.inner.in_use_max.fetch_max(now, Ordering::Relaxed);
+        Reservation { share: Share { pool: Arc::clone(&self.inner), bytes, overdraft } }
+    }
+}
+
+impl Inner {
+    fn extents(&self) -> MutexGuard<'_, Extents> {
+        // The list is consistent after every call, so a panic elsewhere does not spoil it.
+        self.extents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take_range(&self, len: usize) -> Option<usize> {
+        self.extents().take(len)
+    }
+
+    pub(crate) fn extend_range(&self, start: usize, len: usize) -> bool {
+        self.extents().take_at(start, len)
+    }
+
+    /// Returns a range. Pages above the budget line go back to the system, so that fragmentation and
+    /// overdrafts do not raise resident memory for good.
+    pub(crate) fn give_range(&self, start: usize, len: usize) {
+        let above = start.max(self.budget);
+        if start + len > above {
+            self.mapping.release(above, start + len - above);
+        }
+        self.extents().give(start, len);
+    }
+
+    pub(crate) fn count_move(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A part of the budget that returns when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) pool: Arc<Inner>,
+    bytes: usize,
+    overdraft: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Share {
+    /// Splits off `bytes`, which the caller knows to be there.
+    pub(crate) fn split(&mut self, bytes: usize) -> Share {
+        debug_assert!(bytes <= self.bytes);
+        self.bytes -= bytes;
+        Share { pool: Arc::clone(&self.pool), bytes, overdraft: self.overdraft.clone() }
+    }
+
+    /// Takes in another share of the same kind.
+    pub(crate) fn join(&mut self, mut other: Share) {
+        if self.overdraft.is_some() == other.overdraft.is_some() {
+            self.bytes += std::mem::take(&mut other.bytes);
+        } else if other.overdraft.is_some() {
+            // A buffer that grew by overdraft counts as overdrawn whole: its own share returns now.
+            std::mem::swap(self, &mut other);
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.pool.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.overdraft.is_none() {
+            self.pool.granules.add_permits(self.bytes / GRANULE);
+        }
+    }
+}
+
+/// A share of the budget that buffers are made of; what is unused returns when it is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    pub(crate) share: Share,
+}
+
+impl Reservation {
+    /// Bytes not yet turned into buffers.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.share.bytes
+    }
+
+    /// Splits off a reservation of `bytes`, rounded up to whole granules.
+    ///
+    /// # Errors
+    /// [`MemoryError::ReservationUsedUp`] if less is left.
+    pub fn split(&mut self, bytes: usize) -> Result<Reservation, MemoryError> {
+        let rounded = round_up(bytes);
+        if rounded > self.share.bytes {
+            return Err(MemoryError::ReservationUsedUp { wanted: bytes, left: self.share.bytes });
+        }
+        Ok(Reservation { share: self.share.split(rounded) })
+    }
+
+    /// Makes a buffer of at least `capacity` bytes, all of them readable, with contents unspecified.
+    ///
+    /// # Errors
+    /// [`MemoryError::ReservationUsedUp`] if less is left, [`MemoryError::AddressSpace`] if the
+    /// address range is fragmented beyond use.
+    pub fn allocate(&mut self, capacity: usize) -> Result<PoolBuf, MemoryError> {
+        let wanted = round_up(capacity);
+        if wanted > self.share.bytes {
+            return Err(MemoryError::ReservationUsedUp { wanted, left: self.share.bytes });
+        }
+        let start = self.share.pool.take_range(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
+        Ok(PoolBuf::new(self.share.split(wanted), start, wanted))
+    }
+}

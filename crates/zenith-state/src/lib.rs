@@ -1,0 +1,1 @@
+//! What Zenith remembers: the StateStore trait.

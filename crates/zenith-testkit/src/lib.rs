@@ -1,0 +1,1 @@
+//! Real MongoDB and ClickHouse for tests, data sets, and faults on purpose.

@@ -1,0 +1,1 @@
+//! Writing ClickHouse: the Sink trait, Arrow over HTTP, the kernel send paths, DDL.

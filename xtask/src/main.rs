@@ -1,0 +1,3 @@
+//! Developer commands: services, demo, test, check, bench.
+
+fn main() {}
