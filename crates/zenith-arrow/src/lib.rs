@@ -1,1 +1,16 @@
 //! BSON to Arrow: schema inference, decoding into record batches, rebuilding documents.
+//!
+//! | item | role |
+//! | --- | --- |
+//! | [`Schema`] | which column each field has |
+//!
+//! This crate reads raw BSON bytes and never names a database.
+
+pub mod decode;
+pub mod extended_json;
+pub mod extra;
+pub mod raw;
+pub mod schema;
+
+pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts};
+pub use schema::{Field, Kind, Schema, UuidOrder};

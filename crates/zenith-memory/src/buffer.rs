@@ -52,15 +52,17 @@ impl PoolBuf {
             return Err(MemoryError::ReservationUsedUp { wanted: more, left: reservation.left() });
         }
         let pool = Arc::clone(&self.share.pool);
-        if !pool.extend_range(self.start + self.capacity, more) {
+        if self.capacity == 0 || !pool.extend_range(self.start + self.capacity, more) {
             let start = pool.take_range(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
             let base = pool.mapping.at(start);
             let used = used.min(self.capacity);
             // SAFETY: both ranges are live, owned by this buffer alone and disjoint, and `used` is
             // within either capacity.
             unsafe { std::ptr::copy_nonoverlapping(self.base.as_ptr(), base.as_ptr(), used) };
-            pool.give_range(self.start, self.capacity);
-            pool.count_move();
+            if self.capacity > 0 {
+                pool.give_range(self.start, self.capacity);
+                pool.count_move();
+            }
             self.start = start;
             self.base = base;
         }
@@ -171,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_buffer_grows_like_any_other() {
+        let pool = Pool::new(MIB).unwrap();
+        let mut reservation = pool.try_reserve(MIB).unwrap();
+        let mut buf = pool.empty_buf();
+        assert_eq!(buf.len(), 0);
+        buf.grow(&mut reservation, 1000, 0).unwrap();
+        buf[..2].copy_from_slice(b"ok");
+        assert_eq!((pool.stats().moves, buf.freeze(2).as_slice()), (0, &b"ok"[..]));
+    }
+
+    #[test]
     fn requests_beyond_the_budget_are_refused_not_awaited() {
         let pool = Pool::new(MIB).unwrap();
         let error = pool.reserve_blocking(MIB + 1).unwrap_err();
@@ -193,12 +206,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_overdraft_at_a_time() {
+    async fn overdrafts_are_few() {
         let pool = Pool::new(MIB).unwrap();
         let _all = pool.reserve(MIB).await.unwrap();
         let mut first = pool.overdraft(20 * MIB).await;
         let buf = first.allocate(20 * MIB).unwrap();
         drop(first);
+        let _reply = pool.overdraft(GRANULE).await;
         let second = tokio::spawn({
             let pool = pool.clone();
             async move { pool.overdraft(GRANULE).await.left() }

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Exhaustion means waiting, never growing. The one exception is a single document whose columns
-//! exceed every share: [`Pool::overdraft`] lets exactly one such allocation through at a time, so that
-//! a 16 MB document always passes and memory stays bounded by the budget plus one document.
+//! exceed every share: [`Pool::overdraft`] lets one such reply and one such set of columns through at a
+//! time, so that a 16 MB document always passes and memory stays bounded by the budget plus that.
 //!
 //! Because all buffers lie in one mapping, [`Pool::locate`] turns any slice of any frozen buffer into
 //! an offset of the memfd, which is what `sendfile` and `splice` want.

@@ -12,6 +12,10 @@ use crate::{GRANULE, MemoryError, PoolBuf, round_up};
 
 /// The smallest budget a pool accepts, in bytes.
 const BUDGET_MIN: usize = 1024 * 1024;
+/// How many may exceed the budget at once: one reply that has landed, and the columns made of it.
+///
+/// With a single permit, decoding an overdrawn reply would wait for the permit the reply itself holds.
+const OVERDRAFTS: usize = 2;
 /// Address range beyond the budget, for fragmentation and for a document in overdraft, in bytes.
 const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
 
@@ -29,7 +33,7 @@ pub(crate) struct Inner {
     budget: usize,
     /// One permit is one granule of the budget.
     granules: Semaphore,
-    /// The single permit to exceed the budget.
+    /// The permits to exceed the budget.
     overdraft: Arc<Semaphore>,
     extents: Mutex<Extents>,
     in_use: AtomicUsize,
@@ -77,7 +81,7 @@ impl Pool {
                 mapping: Mapping::new(size)?,
                 budget,
                 granules: Semaphore::new(granules),
-                overdraft: Arc::new(Semaphore::new(1)),
+                overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
                 extents: Mutex::new(Extents::new(size)),
                 in_use: AtomicUsize::new(0),
                 in_use_max: AtomicUsize::new(0),
@@ -140,7 +144,7 @@ impl Pool {
 
     /// Reserves `bytes` beyond the budget, for one document that fits no share of it.
     ///
-    /// Waits until no other overdraft is open, so the excess is never more than one of them.
+    /// Waits while two overdrafts are open: a reply that holds one and the columns made of it.
     pub async fn overdraft(&self, bytes: usize) -> Reservation {
         // The semaphore is never closed, so acquiring cannot fail.
         let permit = Arc::clone(&self.inner.overdraft).acquire_owned().await.ok();
@@ -151,6 +155,12 @@ impl Pool {
     #[must_use]
     pub fn overdraft_blocking(&self, bytes: usize) -> Reservation {
         futures_executor::block_on(self.overdraft(bytes))
+    }
+
+    /// A buffer of no capacity: what a column holds between two batches. It can [`PoolBuf::grow`].
+    #[must_use]
+    pub fn empty_buf(&self) -> PoolBuf {
+        PoolBuf::new(Share { pool: Arc::clone(&self.inner), bytes: 0, overdraft: None }, 0, 0)
     }
 
     /// Where in [`Pool::fd`] the bytes of `slice` lie, or `None` if they are not of this pool.
@@ -198,6 +208,9 @@ impl Inner {
     /// Returns a range. Pages above the budget line go back to the system, so that fragmentation and
     /// overdrafts do not raise resident memory for good.
     pub(crate) fn give_range(&self, start: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
         let above = start.max(self.budget);
         if start + len > above {
             self.mapping.release(above, start + len - above);

@@ -1,0 +1,502 @@
+//! One column: where its values lie, and how a BSON value gets there.
+
+use std::sync::Arc;
+
+use arrow_array::types::Decimal128Type;
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
+    types::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt64Type},
+};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, FieldRef, Fields};
+use zenith_memory::Pool;
+
+use super::buffers::{Arena, Bits, Bytes, Fixed};
+use super::context::{Context, Stop};
+use super::convert;
+use super::document::DocumentNode;
+use super::list::ListNode;
+use super::text;
+use crate::raw::{Decimal, RawError, tag};
+use crate::{Kind, UuidOrder};
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the column.
+    Value,
+    /// The column holds nothing: the value was null, or the extra column has it.
+    Nothing,
+}
+
+/// A column being filled.
+pub(super) struct Column {
+    storage: Storage,
+    validity: Bits<true>,
+    /// Items so far.
+    pub(super) len: usize,
+}
+
+enum Storage {
+    ObjectId(Bytes),
+    ObjectIdFixed(Fixed<12>),
+    MixedId(Bytes),
+    Bool(Bits<false>),
+    Int32(Fixed<4>),
+    Int64(Fixed<8>),
+    Double(Fixed<8>),
+    Decimal(Fixed<16>, u8),
+    DecimalText(Bytes),
+    String(Bytes),
+    Date(Fixed<8>),
+    Timestamp(Fixed<8>),
+    Uuid(Fixed<16>, UuidOrder),
+    Binary(Bytes, u8),
+    Json(Bytes),
+    Document(Box<DocumentNode>),
+    List(Box<ListNode>),
+}
+
+impl Column {
+    pub(super) fn new(kind: &Kind, pool: &Pool) -> Column {
+        let bytes = || Bytes::new(pool);
+        let storage = match kind {
+            Kind::ObjectId => Storage::ObjectId(bytes()),
+            Kind::ObjectIdFixed => Storage::ObjectIdFixed(Fixed::new(pool)),
+            Kind::MixedId => Storage::MixedId(bytes()),
+            Kind::Bool => Storage::Bool(Bits::new(pool)),
+            Kind::Int32 => Storage::Int32(Fixed::new(pool)),
+            Kind::Int64 => Storage::Int64(Fixed::new(pool)),
+            Kind::Double => Storage::Double(Fixed::new(pool)),
+            Kind::Decimal { scale } => Storage::Decimal(Fixed::new(pool), *scale),
+            Kind::DecimalText => Storage::DecimalText(bytes()),
+            Kind::String => Storage::String(bytes()),
+            Kind::Date => Storage::Date(Fixed::new(pool)),
+            Kind::Timestamp => Storage::Timestamp(Fixed::new(pool)),
+            Kind::Uuid(order) => Storage::Uuid(Fixed::new(pool), *order),
+            Kind::Binary { subtype } => Storage::Binary(bytes(), *subtype),
+            Kind::Json => Storage::Json(bytes()),
+            Kind::Document(fields) => Storage::Document(Box::new(DocumentNode::new(fields, pool))),
+            Kind::Array(element) => Storage::List(Box::new(ListNode::new(element, pool))),
+        };
+        Column { storage, validity: Bits::new(pool), len: 0 }
+    }
+
+    /// Appends the value of type `tag` at `at` and returns the position after it.
+    ///
+    /// A value that does not fit is skipped: the column gets a null and the row is marked dirty, or,
+    /// inside an array, [`Stop::Misfit`] is returned.
+    #[inline(always)]
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        type_tag: u8,
+        at: usize,
+        limit: usize,
+    ) -> Result<(usize, Outcome), Stop> {
+        let next = match (&mut self.storage, type_tag) {
+            (Storage::String(buf), tag::STRING) => {
+                let (start, len) = cx.string(at, limit)?;
+                if cx.strict && simdutf8::basic::from_utf8(&cx.bytes[start..start + len]).is_err() {
+                    return Err(Stop::Malformed(RawError::InvalidUtf8));
+                }
+                buf.push(cx.arena, cx.bytes, start, len)?;
+                start + len + 1
+            }
+            (Storage::Int32(buf), tag::INT32) => {
+                let value = cx.read(at, limit)?;
+                buf.push(cx.arena, value)?;
+                at + 4
+            }
+            (Storage::Int64(buf), tag::INT64)
+            | (Storage::Double(buf), tag::DOUBLE)
+            | (Storage::Timestamp(buf), tag::TIMESTAMP) => {
+                let value = cx.read(at, limit)?;
+                buf.push(cx.arena, value)?;
+                at + 8
+            }
+            (Storage::ObjectId(buf), tag::OBJECT_ID) => {
+                let value = cx.read(at, limit)?;
+                buf.push_with(cx.arena, |out| text::object_id_hex(value, out))?;
+                at + 12
+            }
+            (Storage::Date(buf), tag::DATE) => {
+                let value = cx.read(at, limit)?;
+                if !convert::date_fits(i64::from_le_bytes(value)) {
+                    return self.append_misfit(cx, at + 8);
+                }
+                buf.push(cx.arena, value)?;
+                at + 8
+            }
+            (Storage::Bool(buf), tag::BOOLEAN) => {
+                match cx.read::<1>(at, limit)? {
+                    [0] => {}
+                    [1] => buf.flip(cx.arena, self.len)?,
+                    [other] => return Err(Stop::Malformed(RawError::Boolean(other))),
+                }
+                at + 1
+            }
+            (Storage::Document(node), tag::DOCUMENT) => {
+                let (next, any) = node.append(cx, at, limit)?;
+                self.len += 1;
+                if !any {
+                    // Nothing in the columns tells an empty document from a missing one.
+                    cx.misfit()?;
+                }
+                return Ok((next, Outcome::Value));
+            }
+            (Storage::List(node), tag::ARRAY) => {
+                let next = node.append(cx, at, limit)?;
+                self.len += 1;
+                return Ok((next, Outcome::Value));
+            }
+            _ => return self.append_rare(cx, type_tag, at, limit),
+        };
+        self.len += 1;
+        Ok((next, Outcome::Value))
+    }
+
+    /// Everything but the expected type: nulls, conversions, misfits, and the kinds that are rare.
+    #[inline(never)]
+    fn append_rare(
+        &mut self,
+        cx: &mut Context<'_>,
+        type_tag: u8,
+        at: usize,
+        limit: usize,
+    ) -> Result<(usize, Outcome), Stop> {
+        if type_tag == tag::NULL {
+            if cx.keep_nulls {
+                cx.misfit()?;
+            }
+            self.append_missing(cx)?;
+            return Ok((at, Outcome::Nothing));
+        }
+        let next = cx.skip_value(type_tag, at, limit)?;
+        let fits = match (&mut self.storage, type_tag) {
+            (Storage::Int32(buf), tag::INT64) => {
+                push_if(cx.arena, buf, i32::try_from(i64::from_le_bytes(cx.read(at, limit)?)).ok().map(i32::to_le_bytes))?
+            }
+            (Storage::Int32(buf), tag::DOUBLE) => {
+                let value = convert::integral(f64::from_le_bytes(cx.read(at, limit)?));
+                push_if(cx.arena, buf, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))?
+            }
+            (Storage::Int64(buf), tag::INT32) => {
+                let value = i64::from(i32::from_le_bytes(cx.read(at, limit)?));
+                push_if(cx.arena, buf, Some(value.to_le_bytes()))?
+            }
+            (Storage::Int64(buf), tag::DOUBLE) => {
+                let value = convert::integral(f64::from_le_bytes(cx.read(at, limit)?));
+                push_if(cx.arena, buf, value.map(i64::to_le_bytes))?
+            }
+            (Storage::Double(buf), tag::INT32) => {
+                let value = f64::from(i32::from_le_bytes(cx.read(at, limit)?));
+                push_if(cx.arena, buf, Some(value.to_le_bytes()))?
+            }
+            (Storage::Double(buf), tag::INT64) => {
+                let value = convert::exact_double(i64::from_le_bytes(cx.read(at, limit)?));
+                push_if(cx.arena, buf, value.map(f64::to_le_bytes))?
+            }
+            (Storage::Decimal(buf, scale), tag::DECIMAL128) => {
+                let value = Decimal::from_bytes(cx.read(at, limit)?).to_scaled(*scale);
+                push_if(cx.arena, buf, value.map(i128::to_le_bytes))?
+            }
+            (Storage::Decimal(buf, scale), tag::INT32) => {
+                let value = i64::from(i32::from_le_bytes(cx.read(at, limit)?));
+                push_if(cx.arena, buf, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))?
+            }
+            (Storage::Decimal(buf, scale), tag::INT64) => {
+                let value = i64::from_le_bytes(cx.read(at, limit)?);
+                push_if(cx.arena, buf, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))?
+            }
+            (Storage::String(buf), tag::SYMBOL) => {
+                let (start, len) = cx.string(at, limit)?;
+                if cx.strict && simdutf8::basic::from_utf8(&cx.bytes[start..start + len]).is_err() {
+                    return Err(Stop::Malformed(RawError::InvalidUtf8));
+                }
+                buf.push(cx.arena, cx.bytes, start, len)?;
+                true
+            }
+            (Storage::ObjectIdFixed(buf), tag::OBJECT_ID) => {
+                let value = cx.read(at, limit)?;
+                push_if(cx.arena, buf, Some(value))?
+            }
+            (Storage::Uuid(buf, order), tag::BINARY) => {
+                let value = if next - at == 21 && cx.bytes[at + 4] == order.subtype() {
+                    Some(order.reorder(cx.read(at + 5, limit)?))
+                } else {
+                    None
+                };
+                push_if(cx.arena, buf, value)?
+            }
+            (Storage::Binary(buf, subtype), tag::BINARY) if cx.bytes[at + 4] == *subtype => {
+                buf.push(cx.arena, cx.bytes, at + 5, next - at - 5)?;
+                true
+            }
+            (Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_), _) => {
+                return self.append_text(cx, type_tag, at, next);
+            }
+            _ => false,
+        };
+        if !fits {
+            return self.append_misfit(cx, next);
+        }
+        self.len += 1;
+        Ok((next, Outcome::Value))
+    }
+
+    /// Kinds that are stored as text made from the value.
+    fn append_text(&mut self, cx: &mut Context<'_>, type_tag: u8, at: usize, next: usize) -> Result<(usize, Outcome), Stop> {
+        let value = &cx.bytes[at..next];
+        let scratch = &mut *cx.scratch;
+        scratch.clear();
+        let (buf, made) = match &mut self.storage {
+            Storage::DecimalText(buf) => (buf, text::decimal(type_tag, value, scratch)?),
+            Storage::MixedId(buf) => (buf, text::mixed_id(type_tag, value, scratch)?),
+            Storage::Json(buf) => (buf, text::json(type_tag, value, scratch)?),
+            _ => return self.append_misfit(cx, next),
+        };
+        match made {
+            text::Made::Whole => {}
+            // What the text cannot say is for the extra column.
+            text::Made::Partly if cx.arrays > 0 => return Err(Stop::Misfit),
+            text::Made::Partly => cx.dirty = true,
+            text::Made::Not => return self.append_misfit(cx, next),
+        }
+        buf.push(cx.arena, cx.scratch, 0, cx.scratch.len())?;
+        self.len += 1;
+        Ok((next, Outcome::Value))
+    }
+
+    #[cold]
+    fn append_misfit(&mut self, cx: &mut Context<'_>, next: usize) -> Result<(usize, Outcome), Stop> {
+        cx.misfit()?;
+        self.append_blank(cx)?;
+        Ok((next, Outcome::Nothing))
+    }
+
+    /// Appends a row for a missing or null field.
+    #[inline]
+    pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if self.holds_array() {
+            // An array cannot be NULL in the target, so "missing" has to be noted.
+            cx.misfit()?;
+        }
+        self.append_blank(cx)
+    }
+
+    fn holds_array(&self) -> bool {
+        match &self.storage {
+            Storage::List(_) => true,
+            Storage::Document(node) => node.holds_array,
+            _ => false,
+        }
+    }
+
+    /// Appends an item that holds nothing.
+    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let arena = &mut *cx.arena;
+        match &mut self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Binary(buf, _) => buf.push(arena, &[], 0, 0)?,
+            Storage::ObjectIdFixed(buf) => buf.push(arena, [0; 12])?,
+            Storage::Bool(_) => {}
+            Storage::Int32(buf) => buf.push(arena, [0; 4])?,
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
+                buf.push(arena, [0; 8])?;
+            }
+            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.push(arena, [0; 16])?,
+            Storage::Json(buf) => {
+                buf.push(arena, b"{}", 0, 2)?;
+                self.len += 1;
+                return Ok(());
+            }
+            Storage::Document(node) => {
+                node.append_blank(cx)?;
+                self.len += 1;
+                return Ok(());
+            }
+            Storage::List(node) => {
+                node.append_empty(cx)?;
+                self.len += 1;
+                return Ok(());
+            }
+        }
+        self.validity.flip(cx.arena, self.len)?;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Whether an element of an array of this kind may be null.
+    pub(super) fn element_nullable(&self) -> bool {
+        !matches!(self.storage, Storage::Document(_) | Storage::List(_) | Storage::Json(_))
+    }
+
+    pub(super) fn as_document(&mut self) -> Option<&mut DocumentNode> {
+        match &mut self.storage {
+            Storage::Document(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Drops all items from `len` on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        match &mut self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Binary(buf, _)
+            | Storage::Json(buf) => buf.truncate(len),
+            Storage::ObjectIdFixed(buf) => buf.truncate(len),
+            Storage::Bool(buf) => buf.truncate(len),
+            Storage::Int32(buf) => buf.truncate(len),
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
+                buf.truncate(len);
+            }
+            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.truncate(len),
+            Storage::Document(node) => node.truncate(len),
+            Storage::List(node) => node.truncate(len),
+        }
+        self.validity.truncate(len);
+        self.len = self.len.min(len);
+    }
+
+    /// Whether all strings appended since the last check are UTF-8.
+    pub(super) fn check_utf8(&mut self) -> bool {
+        match &mut self.storage {
+            Storage::String(buf) => buf.check_utf8(),
+            Storage::Document(node) => node.check_utf8(),
+            Storage::List(node) => node.element.check_utf8(),
+            _ => true,
+        }
+    }
+
+    /// Bytes a row of the batch took lately, in all buffers of this column.
+    pub(super) fn per_row(&self) -> f64 {
+        let values = match &self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Binary(buf, _)
+            | Storage::Json(buf) => buf.per_row(),
+            Storage::ObjectIdFixed(buf) => buf.per_row(),
+            Storage::Bool(buf) => buf.per_row(),
+            Storage::Int32(buf) => buf.per_row(),
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => buf.per_row(),
+            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.per_row(),
+            Storage::Document(node) => node.per_row(),
+            Storage::List(node) => node.per_row(),
+        };
+        values + self.validity.per_row()
+    }
+
+    /// Makes room for a batch of `rows` rows.
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+        self.len = 0;
+        self.validity.begin(arena, rows)?;
+        match &mut self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Binary(buf, _)
+            | Storage::Json(buf) => buf.begin(arena, rows),
+            Storage::ObjectIdFixed(buf) => buf.begin(arena, rows),
+            Storage::Bool(buf) => buf.begin(arena, rows),
+            Storage::Int32(buf) => buf.begin(arena, rows),
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
+                buf.begin(arena, rows)
+            }
+            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.begin(arena, rows),
+            Storage::Document(node) => node.begin(arena, rows),
+            Storage::List(node) => node.begin(arena, rows),
+        }
+    }
+
+    /// Takes the items as an Arrow array of type `data_type`, leaving the column empty.
+    pub(super) fn freeze(&mut self, pool: &Pool, data_type: &DataType, nullable: bool, rows: usize) -> ArrayRef {
+        let len = std::mem::take(&mut self.len);
+        let nulls = self
+            .validity
+            .freeze(pool, len, rows)
+            .filter(|_| nullable)
+            .map(|bits| NullBuffer::new(BooleanBuffer::new(bits, 0, len)));
+        let strings = |buf: &mut Bytes, nulls| {
+            let (offsets, values) = buf.freeze(pool, rows);
+            Arc::new(StringArray::new(offset_buffer(offsets, len), values, nulls)) as ArrayRef
+        };
+        match &mut self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Json(buf) => strings(buf, nulls),
+            Storage::Binary(buf, _) => {
+                let (offsets, values) = buf.freeze(pool, rows);
+                Arc::new(BinaryArray::new(offset_buffer(offsets, len), values, nulls))
+            }
+            Storage::ObjectIdFixed(buf) => Arc::new(FixedSizeBinaryArray::new(12, buf.freeze(pool, rows), nulls)),
+            Storage::Uuid(buf, _) => Arc::new(FixedSizeBinaryArray::new(16, buf.freeze(pool, rows), nulls)),
+            Storage::Bool(buf) => {
+                let bits = buf.freeze(pool, len, rows).unwrap_or_else(|| Buffer::from_vec(vec![0u8; len.div_ceil(8)]));
+                Arc::new(BooleanArray::new(BooleanBuffer::new(bits, 0, len), nulls))
+            }
+            Storage::Int32(buf) => Arc::new(PrimitiveArray::<Int32Type>::new(scalars(buf.freeze(pool, rows), len), nulls)),
+            Storage::Int64(buf) => Arc::new(PrimitiveArray::<Int64Type>::new(scalars(buf.freeze(pool, rows), len), nulls)),
+            Storage::Double(buf) => {
+                Arc::new(PrimitiveArray::<Float64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
+            }
+            Storage::Timestamp(buf) => {
+                Arc::new(PrimitiveArray::<UInt64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
+            }
+            Storage::Date(buf) => Arc::new(
+                PrimitiveArray::<TimestampMillisecondType>::new(scalars(buf.freeze(pool, rows), len), nulls)
+                    .with_data_type(data_type.clone()),
+            ),
+            Storage::Decimal(buf, _) => Arc::new(
+                PrimitiveArray::<Decimal128Type>::new(scalars(buf.freeze(pool, rows), len), nulls)
+                    .with_data_type(data_type.clone()),
+            ),
+            Storage::Document(node) => {
+                let DataType::Struct(fields) = data_type else { unreachable!("a document column is a struct") };
+                let arrays = node.freeze(pool, fields, rows);
+                Arc::new(struct_array(fields, arrays, len))
+            }
+            Storage::List(node) => {
+                let DataType::List(item) = data_type else { unreachable!("an array column is a list") };
+                let (offsets, values) = node.freeze(pool, item, rows);
+                Arc::new(ListArray::new(FieldRef::clone(item), offset_buffer(offsets, len), values, None))
+            }
+        }
+    }
+}
+
+#[inline]
+fn push_if<const N: usize>(arena: &mut Arena, buf: &mut Fixed<N>, item: Option<[u8; N]>) -> Result<bool, Stop> {
+    match item {
+        Some(item) => buf.push(arena, item).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn scalars<T: arrow_buffer::ArrowNativeType>(buffer: Buffer, len: usize) -> ScalarBuffer<T> {
+    if len == 0 { ScalarBuffer::from(Vec::new()) } else { ScalarBuffer::new(buffer, 0, len) }
+}
+
+fn struct_array(fields: &Fields, arrays: Vec<ArrayRef>, len: usize) -> StructArray {
+    // Lengths and types agree by construction: every child got one item a row.
+    if arrays.is_empty() {
+        StructArray::new_empty_fields(len, None)
+    } else {
+        StructArray::new(fields.clone(), arrays, None)
+    }
+}
+
+fn offset_buffer(buffer: Buffer, len: usize) -> OffsetBuffer<i32> {
+    OffsetBuffer::new(ScalarBuffer::new(buffer, 0, len + 1))
+}

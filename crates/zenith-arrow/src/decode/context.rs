@@ -1,0 +1,133 @@
+//! What the columns see of the document being decoded, and the ways decoding one can stop.
+
+use super::buffers::Arena;
+use crate::raw::{RawError, tag};
+
+/// Why the document at hand was not (wholly) appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The memory of this batch is used up: seal it and try the document again.
+    Full,
+    /// The pool has no address range left.
+    OutOfMemory,
+    /// A value inside an array does not fit, so the whole array goes to the extra column.
+    Misfit,
+    /// A key occurs twice: the document is decoded again without the earlier occurrence.
+    Duplicate,
+    /// The bytes are not BSON.
+    Malformed(RawError),
+}
+
+/// The input and the state of one row.
+pub(super) struct Context<'a> {
+    /// All bytes at hand. Documents lie in it one after another, so reading a little past the end of
+    /// one of them is harmless and saves checks.
+    pub(super) bytes: &'a [u8],
+    pub(super) arena: &'a mut Arena,
+    /// Something of this document must be noted in the extra column.
+    pub(super) dirty: bool,
+    /// How many arrays the value at hand lies in.
+    pub(super) arrays: u32,
+    /// Check each string by itself, to find the document a failed check of a whole run was about.
+    pub(super) strict: bool,
+    /// Explicit nulls are noted.
+    pub(super) keep_nulls: bool,
+    /// Text made of a value before it is appended; kept between rows to be reused.
+    pub(super) scratch: &'a mut Vec<u8>,
+}
+
+impl Context<'_> {
+    #[inline(always)]
+    pub(super) fn read<const N: usize>(&self, at: usize, limit: usize) -> Result<[u8; N], Stop> {
+        if at + N > limit {
+            return Err(Stop::Malformed(RawError::Truncated));
+        }
+        self.bytes.get(at..at + N).and_then(|b| b.try_into().ok()).ok_or(Stop::Malformed(RawError::Truncated))
+    }
+
+    /// The length prefix at `at`; negative lengths are malformed.
+    #[inline(always)]
+    pub(super) fn length(&self, at: usize, limit: usize) -> Result<usize, Stop> {
+        let raw = u32::from_le_bytes(self.read(at, limit)?);
+        if raw > i32::MAX.unsigned_abs() {
+            return Err(Stop::Malformed(RawError::Truncated));
+        }
+        usize::try_from(raw).map_err(|_| Stop::Malformed(RawError::Truncated))
+    }
+
+    /// Start and length of the string at `at`, without its NUL.
+    #[inline(always)]
+    pub(super) fn string(&self, at: usize, limit: usize) -> Result<(usize, usize), Stop> {
+        let with_nul = self.length(at, limit)?;
+        let start = at + 4;
+        if with_nul == 0 || start + with_nul > limit || self.bytes.get(start + with_nul - 1) != Some(&0) {
+            return Err(Stop::Malformed(RawError::Terminator));
+        }
+        Ok((start, with_nul - 1))
+    }
+
+    /// Where the document or array at `at` ends, its terminating NUL excluded.
+    #[inline(always)]
+    pub(super) fn document(&self, at: usize, limit: usize) -> Result<usize, Stop> {
+        let size = self.length(at, limit)?;
+        if size < 5 || at + size > limit {
+            return Err(Stop::Malformed(RawError::Truncated));
+        }
+        let last = at + size - 1;
+        if self.bytes.get(last) != Some(&0) {
+            return Err(Stop::Malformed(RawError::Terminator));
+        }
+        Ok(last)
+    }
+
+    /// Position after the NUL of the key at `at`.
+    #[inline]
+    pub(super) fn skip_key(&self, at: usize, limit: usize) -> Result<usize, Stop> {
+        let key = self.bytes.get(at..limit).ok_or(Stop::Malformed(RawError::Truncated))?;
+        let len = key.iter().position(|&b| b == 0).ok_or(Stop::Malformed(RawError::Terminator))?;
+        Ok(at + len + 1)
+    }
+
+    /// Position after the value of type `tag` at `at`, checked as far as skipping needs it.
+    pub(super) fn skip_value(&self, tag: u8, at: usize, limit: usize) -> Result<usize, Stop> {
+        let fixed = |n: usize| {
+            if at + n > limit { Err(Stop::Malformed(RawError::Truncated)) } else { Ok(at + n) }
+        };
+        match tag {
+            tag::DOUBLE | tag::DATE | tag::TIMESTAMP | tag::INT64 => fixed(8),
+            tag::STRING | tag::CODE | tag::SYMBOL => self.string(at, limit).map(|(start, len)| start + len + 1),
+            tag::DOCUMENT | tag::ARRAY => self.document(at, limit).map(|last| last + 1),
+            tag::BINARY => fixed(5 + self.length(at, limit)?),
+            tag::UNDEFINED | tag::NULL | tag::MIN_KEY | tag::MAX_KEY => Ok(at),
+            tag::OBJECT_ID => fixed(12),
+            tag::BOOLEAN => match self.read::<1>(at, limit)? {
+                [0 | 1] => Ok(at + 1),
+                [other] => Err(Stop::Malformed(RawError::Boolean(other))),
+            },
+            tag::REGEX => self.skip_key(self.skip_key(at, limit)?, limit),
+            tag::DB_POINTER => {
+                let (start, len) = self.string(at, limit)?;
+                let end = start + len + 13;
+                if end > limit { Err(Stop::Malformed(RawError::Truncated)) } else { Ok(end) }
+            }
+            tag::CODE_WITH_SCOPE => {
+                let size = self.length(at, limit)?;
+                if size < 14 { Err(Stop::Malformed(RawError::Truncated)) } else { fixed(size) }
+            }
+            tag::INT32 => fixed(4),
+            tag::DECIMAL128 => fixed(16),
+            unknown => Err(Stop::Malformed(RawError::UnknownTag(unknown))),
+        }
+    }
+
+    /// Notes that something of this row belongs in the extra column; inside an array that means the
+    /// whole array.
+    #[inline]
+    pub(super) fn misfit(&mut self) -> Result<(), Stop> {
+        if self.arrays > 0 {
+            return Err(Stop::Misfit);
+        }
+        self.dirty = true;
+        Ok(())
+    }
+}

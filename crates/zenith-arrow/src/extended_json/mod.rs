@@ -1,0 +1,83 @@
+//! Extended JSON v2: BSON values as JSON text and back, without loss.
+//!
+//! This is the language of the extra column, of JSON columns and of mixed `_id`s. It is the canonical format
+//! of the Extended JSON specification (types told by wrapper objects such as `{"$numberInt":"1"}`), plus
+//! three rules of our own that make it exact for *every* document. They are nothing an ordinary Extended
+//! JSON parser trips over, except where the specification itself is ambiguous:
+//!
+//! ```text
+//! document   = "{" [duplicates ","] pairs "}"               ; no key of the document is reserved
+//!            | "{" [duplicates ","] `"$literal":` "{" pairs "}" "}"  ; keys of `pairs` are taken verbatim
+//! duplicates = `"$duplicates":` "[" { "{" key ":" value "}" } "]"    ; earlier values of repeated keys,
+//!                                                           ; in order, keys verbatim
+//! missing    = `{"$missing":true}`                          ; only in an overlay, see below
+//! ```
+//!
+//! A key is *reserved* when a parser could take a document that has it for a wrapper: [`is_reserved_key`].
+//! `$literal` says that the keys one level down are ordinary keys; values in it follow the grammar again.
+//! Of a repeated key the last value stands in its place and is what a reader sees, as with a driver.
+//!
+//! The extra column holds an *overlay*: one object shaped like the document with only some of its values.
+//! Its inner objects follow the same grammar. `{"$missing":true}` in it takes a value away that the columns
+//! show, where `null` would be read as an explicit null.
+//!
+//! Invalid UTF-8 cannot be written as JSON and is an error; nothing is replaced.
+
+mod json;
+mod json_column;
+mod mixed_id;
+mod parse;
+mod text;
+mod write;
+
+pub use json::{Json, JsonError};
+pub use json_column::{LEVEL_MAX, split_json_column, split_json_column_keeping_nulls};
+pub use mixed_id::{mixed_id_text, mixed_id_value};
+pub use parse::{Container, parse_document, parse_value, to_bson};
+pub use text::{write_double, write_string};
+pub(crate) use write::repeated_keys;
+pub use write::{has_reserved_key, write_document, write_value};
+
+/// An overlay's way to say that a value shown by a column is not there at all.
+pub const MISSING: &str = r#"{"$missing":true}"#;
+/// The key of [`MISSING`].
+pub const MISSING_KEY: &str = "$missing";
+/// The key under which a document's keys are taken verbatim.
+pub const LITERAL_KEY: &str = "$literal";
+
+/// Keys that make an Extended JSON parser, or ours, read a document as something else.
+const RESERVED_KEYS: [&str; 22] = [
+    "$oid",
+    "$symbol",
+    "$numberInt",
+    "$numberLong",
+    "$numberDouble",
+    "$numberDecimal",
+    "$binary",
+    "$uuid",
+    "$code",
+    "$scope",
+    "$timestamp",
+    "$regularExpression",
+    "$dbPointer",
+    "$date",
+    "$minKey",
+    "$maxKey",
+    "$undefined",
+    "$regex",
+    "$options",
+    LITERAL_KEY,
+    crate::schema::DUPLICATES_KEY,
+    MISSING_KEY,
+];
+
+/// Whether a document with this key has to be written under `$literal`.
+#[must_use]
+pub fn is_reserved_key(key: &[u8]) -> bool {
+    key.first() == Some(&b'$') && RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key)
+}
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
+#[cfg(test)]
+mod tests;

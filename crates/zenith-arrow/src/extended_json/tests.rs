@@ -1,0 +1,153 @@
+//! Writer and parser against the specification's examples and against each other.
+
+use bson::{Bson, Document, doc};
+use proptest::prelude::*;
+
+use super::arbitrary::{document, raw_document, value};
+use super::*;
+use crate::raw::{Elements, RawError, validate};
+
+fn written(document: &Document) -> String {
+    let mut out = Vec::new();
+    write_document(&mut out, &document.to_vec().unwrap()).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// As text, because a NaN is not equal to itself.
+fn same(left: &Bson, right: &Bson) -> bool {
+    format!("{left:?}") == format!("{right:?}")
+}
+
+#[test]
+fn canonical_forms() {
+    let document = doc! {
+        "int": 1, "long": 2_i64, "double": 1.0, "big": 1.2345678921232e18, "nan": f64::NAN, "zero": -0.0,
+        "text": "a\"\\\n\u{1}é", "oid": bson::oid::ObjectId::from_bytes([10; 12]),
+        "date": bson::DateTime::from_millis(-1), "binary": bson::Binary {
+            subtype: bson::spec::BinarySubtype::UserDefined(0x81), bytes: vec![255, 0, 1, 2] },
+        "array": [1, Bson::Null, true], "timestamp": bson::Timestamp { time: 4_000_000_000, increment: 1 },
+        "decimal": "1.20E+3".parse::<bson::Decimal128>().unwrap(),
+    };
+    assert_eq!(
+        written(&document),
+        concat!(
+            r#"{"int":{"$numberInt":"1"},"long":{"$numberLong":"2"},"double":{"$numberDouble":"1.0"},"#,
+            r#""big":{"$numberDouble":"1.2345678921232E+18"},"nan":{"$numberDouble":"NaN"},"#,
+            r#""zero":{"$numberDouble":"-0.0"},"text":"a\"\\\n\u0001é","#,
+            r#""oid":{"$oid":"0a0a0a0a0a0a0a0a0a0a0a0a"},"date":{"$date":{"$numberLong":"-1"}},"#,
+            r#""binary":{"$binary":{"base64":"/wABAg==","subType":"81"}},"#,
+            r#""array":[{"$numberInt":"1"},null,true],"timestamp":{"$timestamp":{"t":4000000000,"i":1}},"#,
+            r#""decimal":{"$numberDecimal":"1.20E+3"}}"#
+        )
+    );
+}
+
+#[test]
+fn reserved_and_repeated_keys() {
+    assert_eq!(written(&doc! { "$oid": "x" }), r#"{"$literal":{"$oid":"x"}}"#);
+    assert_eq!(written(&doc! { "$set": "x", "$ref": "y" }), r#"{"$set":"x","$ref":"y"}"#);
+    let cases = [
+        (
+            raw_document(&[("a", true.into()), ("b", false.into()), ("a", Bson::Null)]),
+            r#"{"$duplicates":[{"a":true}],"b":false,"a":null}"#,
+            doc! { "b": false, "a": Bson::Null },
+        ),
+        (
+            raw_document(&[("$duplicates", true.into()), ("$duplicates", false.into())]),
+            r#"{"$duplicates":[{"$duplicates":true}],"$literal":{"$duplicates":false}}"#,
+            doc! { "$duplicates": false },
+        ),
+    ];
+    for (raw, text, last) in cases {
+        let mut out = Vec::new();
+        write_document(&mut out, &raw).unwrap();
+        assert_eq!(std::str::from_utf8(&out).unwrap(), text);
+        assert_eq!(parse_document(text).unwrap(), last);
+    }
+    let json = Json::parse(r#"{"$duplicates":[{"a":true},{"$oid":1}],"a":null}"#).unwrap();
+    let keys: Vec<_> = Container::of(&json).unwrap().unwrap().duplicates().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["a", "$oid"]);
+}
+
+#[test]
+fn relaxed_forms_are_read() {
+    let relaxed = r#" { "a" : 1, "b": 1.5, "c": 3000000000, "d": 1e3, "e": -0, "f": 9300000000000000000,
+        "g": {"$date": "1970-01-01T00:00:01Z"}, "h": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"} } "#;
+    let read = parse_document(relaxed).unwrap();
+    let expected = doc! { "a": 1, "b": 1.5, "c": 3_000_000_000_i64, "d": 1000.0, "e": -0.0, "f": 9.3e18,
+        "g": bson::DateTime::from_millis(1000), "h": bson::Binary { subtype: bson::spec::BinarySubtype::Uuid,
+            bytes: (0..16).map(|byte| byte * 0x11).collect() } };
+    assert!(same(&read.into(), &expected.into()));
+}
+
+#[test]
+fn malformed_text_is_refused() {
+    for text in [
+        "{", "[1,]", "{\"a\"}", "01", "1.", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\u{1}\"", "tru", "", "{} x",
+        "\"\\u00e\"", "\"\\u00é\"", "-", "{\"a\":1,}", "1e", "\"\\x\"",
+    ] {
+        assert!(matches!(parse_value(text), Err(JsonError::Syntax { .. })), "{text}");
+    }
+    for text in [
+        r#"{"$oid":"x"}"#, r#"{"$oid":"0a0a0a0a0a0a0a0a0a0a0a0a","a":1}"#, r#"{"$numberInt":1}"#,
+        r#"{"$scope":{}}"#, r#"{"$literal":{},"a":1}"#, r#"{"$duplicates":1}"#, r#"{"$numberDouble":"inf"}"#,
+        r#"{"$missing":true}"#, r#"{"$regularExpression":{"pattern":"\u0000","options":""}}"#,
+    ] {
+        assert!(matches!(parse_value(text), Err(JsonError::Wrapper { .. })), "{text}");
+    }
+    assert_eq!(parse_document("[]"), Err(JsonError::NotAnObject));
+    assert!(parse_value(&"[".repeat(1_000_000)).is_err());
+}
+
+#[test]
+fn invalid_utf8_is_an_error() {
+    let mut bytes = doc! { "a": "xyz" }.to_vec().unwrap();
+    bytes[11] = 0xFF;
+    assert_eq!(write_document(&mut Vec::new(), &bytes), Err(RawError::InvalidUtf8));
+}
+
+#[test]
+fn as_deep_as_documents_go() {
+    let deep = (0..250).fold(doc! { "$oid": 1 }, |inner, level| {
+        if level % 2 == 0 { doc! { "$oid": inner } } else { doc! { "a": inner } }
+    });
+    assert_eq!(parse_document(&written(&deep)).unwrap(), deep);
+    let too_deep = (0..300).fold(doc! {}, |inner, _| doc! { "a": inner });
+    let bytes = too_deep.to_vec().unwrap();
+    assert_eq!(write_document(&mut Vec::new(), &bytes), Err(RawError::TooDeep));
+}
+
+proptest! {
+    #[test]
+    fn parser_is_the_inverse_of_the_writer(document in document()) {
+        let text = written(&document);
+        let read = Bson::Document(parse_document(&text).unwrap());
+        prop_assert!(same(&read, &document.clone().into()), "{text}\n{read:?}\n{document:?}");
+        validate(&document.to_vec().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn mixed_ids_stay_apart(value in value()) {
+        let bytes = doc! { "_id": value.clone() }.to_vec().unwrap();
+        let raw = Elements::new(&bytes).unwrap().next().unwrap().unwrap().value;
+        let mut out = Vec::new();
+        mixed_id_text(raw, &mut out).unwrap();
+        let read = mixed_id_value(std::str::from_utf8(&out).unwrap());
+        prop_assert!(same(&read, &value), "{value:?} {read:?}");
+    }
+
+    #[test]
+    fn never_panics(text in "[\\[\\]{}:,\"a$oid0-9eE.+\\\\u\\-]{0,30}") {
+        let _ = parse_value(&text);
+        let _ = mixed_id_value(&text);
+    }
+
+    #[test]
+    fn doubles_read_back(value in any::<f64>()) {
+        let mut out = Vec::new();
+        write_double(&mut out, value);
+        let text = std::str::from_utf8(&out).unwrap();
+        prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+        prop_assert!(text.contains(['.', 'E', 'n', 'N']));
+    }
+}

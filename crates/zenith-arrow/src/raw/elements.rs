@@ -1,0 +1,142 @@
+//! The iterator over the elements of one document.
+
+use super::{RawError, RawValue, tag};
+
+/// One key and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element<'a> {
+    /// The key without its zero byte; not checked to be UTF-8. In an array, the decimal index.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: RawValue<'a>,
+}
+
+/// The elements of one document or array, in the order of the bytes.
+///
+/// After an error the iterator ends.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    /// What is left to read, without the document's final zero byte.
+    rest: &'a [u8],
+}
+
+impl<'a> Elements<'a> {
+    /// Walks over `document`, whose length prefix must count exactly these bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`RawError`] when the length or the last byte is wrong.
+    pub fn new(document: &'a [u8]) -> Result<Self, RawError> {
+        let (length, _) = split_i32(document)?;
+        if usize::try_from(length) != Ok(document.len()) || length < 5 {
+            return Err(RawError::Length(length));
+        }
+        match document {
+            [_, _, _, _, rest @ .., 0] => Ok(Self { rest }),
+            _ => Err(RawError::Terminator),
+        }
+    }
+
+    fn read(&mut self) -> Result<Element<'a>, RawError> {
+        let (&tag, rest) = self.rest.split_first().ok_or(RawError::Truncated)?;
+        let (key, rest) = split_cstring(rest)?;
+        let length = value_length(tag, rest)?;
+        let (bytes, rest) = rest.split_at_checked(length).ok_or(RawError::Truncated)?;
+        check(tag, bytes)?;
+        self.rest = rest;
+        Ok(Element { key, value: RawValue { tag, bytes } })
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Result<Element<'a>, RawError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let element = self.read();
+        if element.is_err() {
+            self.rest = &[];
+        }
+        Some(element)
+    }
+}
+
+impl std::iter::FusedIterator for Elements<'_> {}
+
+/// How many bytes the value at the front of `rest` takes, its length prefix included.
+fn value_length(tag: u8, rest: &[u8]) -> Result<usize, RawError> {
+    Ok(match tag {
+        tag::UNDEFINED | tag::NULL | tag::MIN_KEY | tag::MAX_KEY => 0,
+        tag::BOOLEAN => 1,
+        tag::INT32 => 4,
+        tag::DOUBLE | tag::DATE | tag::TIMESTAMP | tag::INT64 => 8,
+        tag::OBJECT_ID => 12,
+        tag::DECIMAL128 => 16,
+        tag::STRING | tag::SYMBOL | tag::CODE => 4 + prefix(rest, 1)?,
+        tag::DB_POINTER => 4 + prefix(rest, 1)? + 12,
+        tag::BINARY => 5 + prefix(rest, 0)?,
+        tag::DOCUMENT | tag::ARRAY => prefix(rest, 5)?,
+        // Its own length, an empty string and an empty document.
+        tag::CODE_WITH_SCOPE => prefix(rest, 14)?,
+        tag::REGEX => {
+            let (pattern, after) = split_cstring(rest)?;
+            let (options, _) = split_cstring(after)?;
+            pattern.len() + options.len() + 2
+        }
+        unknown => return Err(RawError::UnknownTag(unknown)),
+    })
+}
+
+/// What the length alone does not say: terminators, the value of a boolean, lengths inside.
+fn check(tag: u8, bytes: &[u8]) -> Result<(), RawError> {
+    match tag {
+        tag::BOOLEAN => match bytes {
+            [0 | 1] => Ok(()),
+            [other, ..] => Err(RawError::Boolean(*other)),
+            [] => Err(RawError::Truncated),
+        },
+        tag::STRING | tag::SYMBOL | tag::CODE | tag::DOCUMENT | tag::ARRAY => ends_in_zero(bytes),
+        tag::DB_POINTER => ends_in_zero(bytes.split_last_chunk::<12>().ok_or(RawError::Truncated)?.0),
+        tag::BINARY => {
+            // Subtype 2 repeats its length inside; a driver refuses a value where the two disagree.
+            let (length, rest) = split_i32(bytes)?;
+            let Some((&2, data)) = rest.split_first() else { return Ok(()) };
+            let (inner, _) = split_i32(data)?;
+            if i64::from(inner) + 4 == i64::from(length) { Ok(()) } else { Err(RawError::Length(inner)) }
+        }
+        tag::CODE_WITH_SCOPE => {
+            let (_, rest) = split_i32(bytes)?;
+            let (code, scope) =
+                rest.split_at_checked(4 + prefix(rest, 1)?).ok_or(RawError::Truncated)?;
+            ends_in_zero(code)?;
+            Elements::new(scope).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ends_in_zero(bytes: &[u8]) -> Result<(), RawError> {
+    if bytes.last() == Some(&0) { Ok(()) } else { Err(RawError::Terminator) }
+}
+
+/// A length prefix that is at least `least`.
+fn prefix(bytes: &[u8], least: usize) -> Result<usize, RawError> {
+    let (length, _) = split_i32(bytes)?;
+    match usize::try_from(length) {
+        Ok(size) if size >= least => Ok(size),
+        _ => Err(RawError::Length(length)),
+    }
+}
+
+pub(super) fn split_i32(bytes: &[u8]) -> Result<(i32, &[u8]), RawError> {
+    let (head, rest) = bytes.split_first_chunk::<4>().ok_or(RawError::Truncated)?;
+    Ok((i32::from_le_bytes(*head), rest))
+}
+
+pub(super) fn split_cstring(bytes: &[u8]) -> Result<(&[u8], &[u8]), RawError> {
+    let end = bytes.iter().position(|&byte| byte == 0).ok_or(RawError::Terminator)?;
+    let (text, rest) = bytes.split_at_checked(end).ok_or(RawError::Terminator)?;
+    Ok((text, rest.get(1..).unwrap_or_default()))
+}

@@ -1,0 +1,105 @@
+//! A checked walk over raw BSON: elements of a document as borrowed bytes, nothing copied.
+//!
+//! Every length, terminator and type tag is checked before it is used, so that any bytes at all end in
+//! values or in a [`RawError`]. One level at a time: [`Elements`] checks the frame of an embedded document
+//! (length and last byte) and leaves its inside to the walk over it; [`validate`] walks all of it.
+//! Text is handed out as bytes; whether it is UTF-8 is for whoever needs text to check.
+//! The decoder has its own scanner for its hot path; this one serves everything else.
+
+mod decimal;
+mod elements;
+pub mod tag;
+mod value;
+
+pub use decimal::Decimal;
+pub use elements::{Element, Elements};
+pub use value::RawValue;
+
+/// How many documents and arrays may stand inside one another before a document is refused.
+///
+/// MongoDB stores at most 200 levels (250 by a server parameter). The bound is what makes recursion over
+/// foreign bytes safe.
+pub const DEPTH_MAX: usize = 256;
+
+/// What is wrong with the bytes of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RawError {
+    /// A value reaches past the end of its document.
+    #[error("BSON ends in the middle of a value")]
+    Truncated,
+    /// A length prefix is negative, too small for what it counts, or disagrees with the bytes at hand.
+    #[error("BSON length {0} is impossible here")]
+    Length(i32),
+    /// A document, string or key does not end in a zero byte, or one ends before its length says.
+    #[error("BSON terminator is missing or in the wrong place")]
+    Terminator,
+    /// No BSON type has this tag.
+    #[error("unknown BSON type tag {0:#04x}")]
+    UnknownTag(u8),
+    /// A boolean that is neither 0 nor 1.
+    #[error("BSON boolean has the value {0}")]
+    Boolean(u8),
+    /// A key or string is not UTF-8.
+    #[error("BSON text is not valid UTF-8")]
+    InvalidUtf8,
+    /// Documents stand in one another more than [`DEPTH_MAX`] levels deep.
+    #[error("BSON is nested deeper than {DEPTH_MAX} levels")]
+    TooDeep,
+}
+
+/// Checks a whole document: structure and UTF-8 at every level.
+///
+/// # Errors
+///
+/// The first [`RawError`] in the order of the bytes.
+pub fn validate(document: &[u8]) -> Result<(), RawError> {
+    validate_level(document, 1)
+}
+
+fn validate_level(document: &[u8], depth: usize) -> Result<(), RawError> {
+    if depth > DEPTH_MAX {
+        return Err(RawError::TooDeep);
+    }
+    for element in Elements::new(document)? {
+        let element = element?;
+        utf8(element.key)?;
+        let value = element.value;
+        match value.tag {
+            tag::DOCUMENT | tag::ARRAY => validate_level(value.bytes, depth + 1)?,
+            tag::STRING | tag::SYMBOL | tag::CODE => {
+                utf8(value.as_str_bytes().or_else(|| value.as_code_bytes()).unwrap_or_default())?;
+            }
+            tag::REGEX => {
+                let (pattern, options) = value.as_regex().unwrap_or_default();
+                utf8(pattern)?;
+                utf8(options)?;
+            }
+            tag::DB_POINTER => {
+                if let Some((namespace, _)) = value.as_db_pointer() {
+                    utf8(namespace)?;
+                }
+            }
+            tag::CODE_WITH_SCOPE => {
+                if let Some((code, scope)) = value.as_code_with_scope() {
+                    utf8(code)?;
+                    validate_level(scope, depth + 1)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The bytes as text.
+///
+/// # Errors
+///
+/// [`RawError::InvalidUtf8`].
+pub fn utf8(bytes: &[u8]) -> Result<&str, RawError> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| RawError::InvalidUtf8)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! From a collection's schema to the Arrow schema of its record batches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field as ArrowField, SchemaRef, TimeUnit};
+
+use super::{BSON_METADATA_KEY, EXTRA_COLUMN, Field, Kind, Schema};
+
+/// Arrow's metadata key for the name of an extension type.
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+
+impl Schema {
+    /// The Arrow schema of the record batches, the extra column last.
+    ///
+    /// `_id` is never null. UUIDs carry Arrow's canonical extension `arrow.uuid`, JSON text
+    /// `arrow.json`; [`BSON_METADATA_KEY`] tells the BSON type of every column.
+    #[must_use]
+    pub fn to_arrow(&self) -> SchemaRef {
+        let mut fields: Vec<ArrowField> = self
+            .fields
+            .iter()
+            .map(|field| {
+                let arrow = arrow_field(field);
+                if field.name == "_id" { arrow.with_nullable(false) } else { arrow }
+            })
+            .collect();
+        fields.push(ArrowField::new(EXTRA_COLUMN, DataType::Utf8, false));
+        Arc::new(arrow_schema::Schema::new(fields))
+    }
+}
+
+fn arrow_field(field: &Field) -> ArrowField {
+    named(&field.name, &field.kind)
+}
+
+fn named(name: &str, kind: &Kind) -> ArrowField {
+    let nullable = !matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
+    let mut metadata = HashMap::from([(BSON_METADATA_KEY.to_owned(), kind.to_string())]);
+    let extension = match kind {
+        Kind::Uuid(_) => Some("arrow.uuid"),
+        Kind::Json => Some("arrow.json"),
+        _ => None,
+    };
+    if let Some(extension) = extension {
+        metadata.insert(EXTENSION_NAME.to_owned(), extension.to_owned());
+    }
+    ArrowField::new(name, data_type(kind), nullable).with_metadata(metadata)
+}
+
+fn data_type(kind: &Kind) -> DataType {
+    match kind {
+        Kind::ObjectId | Kind::MixedId | Kind::String | Kind::DecimalText | Kind::Json => DataType::Utf8,
+        Kind::ObjectIdFixed => DataType::FixedSizeBinary(12),
+        Kind::Bool => DataType::Boolean,
+        Kind::Int32 => DataType::Int32,
+        Kind::Int64 => DataType::Int64,
+        Kind::Double => DataType::Float64,
+        Kind::Decimal { scale } => DataType::Decimal128(38, i8::try_from(*scale).unwrap_or(38)),
+        Kind::Date => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        Kind::Timestamp => DataType::UInt64,
+        Kind::Uuid(_) => DataType::FixedSizeBinary(16),
+        Kind::Binary { .. } => DataType::Binary,
+        Kind::Document(fields) => DataType::Struct(fields.iter().map(arrow_field).collect()),
+        Kind::Array(element) => DataType::List(Arc::new(named("item", element))),
+    }
+}

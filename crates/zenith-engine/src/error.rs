@@ -1,0 +1,115 @@
+//! What can stop a pipeline.
+
+use zenith_arrow::DecodeError;
+use zenith_extract::ExtractError;
+use zenith_memory::MemoryError;
+use zenith_transport::TransportError;
+
+/// Why a pipeline did not reach its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] ExtractError),
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(#[from] TransportError),
+    /// Documents could not be turned into record batches.
+    #[error("decoding {namespace} failed")]
+    Decode {
+        /// The collection.
+        namespace: String,
+        /// What failed.
+        #[source]
+        source: DecodeError,
+    },
+    /// The buffer pool could not be made.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// A setting has a value that cannot work.
+    #[error("{setting} cannot be {value}: {reason}")]
+    Setting {
+        /// The setting, as people write it.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// Why it cannot work, and what can.
+        reason: String,
+    },
+    /// The target table is there with other columns than the collection needs.
+    #[error(
+        "the table {table} exists with other columns than {namespace} needs:\n{difference}\nNothing was written. \
+         Name another table, or allow the table to be replaced"
+    )]
+    TableDiffers {
+        /// The table.
+        table: String,
+        /// The collection.
+        namespace: String,
+        /// One line a column.
+        difference: String,
+    },
+    /// A document could not be decoded, and the pipeline was told to fail then.
+    #[error("the document {id} of {namespace} cannot be decoded: {reason}")]
+    BadDocument {
+        /// The collection.
+        namespace: String,
+        /// Its `_id` as text.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was read and what was written do not add up.
+    #[error(
+        "{namespace} and {table} do not agree: {read} documents were read, {written} rows written, \
+         {dead_letters} dead letters, and the table holds {counted}; the table was not published"
+    )]
+    Reconcile {
+        /// The collection.
+        namespace: String,
+        /// The table that was loaded.
+        table: String,
+        /// Documents read.
+        read: u64,
+        /// Rows acknowledged.
+        written: u64,
+        /// Documents in the dead letter table.
+        dead_letters: u64,
+        /// Rows the table says it has.
+        counted: u64,
+    },
+    /// The run was stopped from outside.
+    #[error("stopped")]
+    Stopped,
+    /// A worker ended without a word: a panic, which is a defect.
+    #[error("a worker ({worker}) ended unexpectedly; please report this")]
+    Worker {
+        /// What it did.
+        worker: &'static str,
+    },
+}
+
+impl EngineError {
+    /// Whether the user has to mend something before another try can succeed.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        match self {
+            EngineError::Source(error) => error.is_input(),
+            EngineError::Sink(error) => {
+                matches!(error, TransportError::Target { .. } | TransportError::Connect { .. } | TransportError::Tls { .. } | TransportError::Answer { .. })
+                    || error.is_authentication()
+                    || error.is_access_denied()
+                    || error.is_unknown_database()
+                    || error.is_schema_mismatch()
+            }
+            EngineError::Setting { .. } | EngineError::TableDiffers { .. } => true,
+            EngineError::Memory(error) => matches!(error, MemoryError::BudgetTooSmall { .. }),
+            EngineError::Decode { .. }
+            | EngineError::BadDocument { .. }
+            | EngineError::Reconcile { .. }
+            | EngineError::Stopped
+            | EngineError::Worker { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! How a collection is to be reloaded.
+
+use zenith_arrow::UuidOrder;
+
+use crate::{EngineError, Result};
+
+/// The default memory budget in bytes.
+pub const MEMORY_DEFAULT: usize = 64 * 1024 * 1024;
+/// The smallest memory budget in bytes.
+pub const MEMORY_MIN: usize = 8 * 1024 * 1024;
+/// Rows of one insert: what costs ClickHouse no more than one huge insert (about 16 to 24 MB).
+const BATCH_ROWS: usize = 131_072;
+
+/// How the new rows take the place of the old ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Into a shadow table that is exchanged with the old one in one step.
+    #[default]
+    Swap,
+    /// Into the table itself, which is emptied first.
+    Truncate,
+}
+
+/// What happens to documents that cannot be decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBadDocument {
+    /// Their bytes go to the dead letter table, and the run goes on.
+    #[default]
+    Keep,
+    /// The run fails.
+    Fail,
+}
+
+/// How a collection is reloaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReloadOptions {
+    /// How the new rows take the place of the old ones.
+    pub strategy: Strategy,
+    /// The budget for replies and columns, in bytes.
+    pub memory: usize,
+    /// Most rows of one insert.
+    pub batch_rows: usize,
+    /// Parts read side by side; 1 reads in storage order, which is the cheapest for the server.
+    pub readers: usize,
+    /// Threads that decode.
+    pub decoders: usize,
+    /// Inserts under way at the same time.
+    pub inserters: usize,
+    /// Documents looked at to infer the columns.
+    pub sample: usize,
+    /// Whether to create the target database if it is not there.
+    pub create_database: bool,
+    /// Whether a table with other columns may be replaced.
+    pub replace: bool,
+    /// What happens to documents that cannot be decoded.
+    pub on_bad_document: OnBadDocument,
+    /// Whether inserts are acknowledged only when on disk.
+    pub fsync: bool,
+    /// ObjectIds as 12 bytes (`FixedString(12)`) instead of 24 hex digits.
+    pub object_id_fixed: bool,
+    /// Decimal128 as exact text instead of `Decimal(38, s)`.
+    pub decimal_text: bool,
+    /// How UUIDs of binary subtype 3 are ordered.
+    pub uuid_legacy: UuidOrder,
+    /// Whether explicit nulls are noted apart from missing fields.
+    pub keep_nulls: bool,
+}
+
+impl Default for ReloadOptions {
+    fn default() -> ReloadOptions {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        ReloadOptions {
+            strategy: Strategy::default(),
+            memory: MEMORY_DEFAULT,
+            batch_rows: BATCH_ROWS,
+            // With few cores the two servers leave none to spare, and one scan in storage order costs least.
+            readers: (cores / 4).clamp(1, 8),
+            decoders: (cores / 4).clamp(1, 8),
+            inserters: 2,
+            sample: 1000,
+            create_database: false,
+            replace: false,
+            on_bad_document: OnBadDocument::default(),
+            fsync: false,
+            object_id_fixed: false,
+            decimal_text: false,
+            uuid_legacy: UuidOrder::PythonLegacy,
+            keep_nulls: false,
+        }
+    }
+}
+
+impl ReloadOptions {
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |setting, value: usize, reason: &str| {
+            Err(EngineError::Setting { setting, value: value.to_string(), reason: reason.to_owned() })
+        };
+        if self.memory < MEMORY_MIN {
+            return wrong("memory", self.memory, "at least 8 MiB are needed");
+        }
+        for (setting, value) in [
+            ("batch rows", self.batch_rows),
+            ("readers", self.readers),
+            ("decoders", self.decoders),
+            ("inserters", self.inserters),
+            ("sample", self.sample),
+        ] {
+            if value == 0 {
+                return wrong(setting, value, "at least 1 is needed");
+            }
+        }
+        for (setting, value) in [("readers", self.readers), ("decoders", self.decoders), ("inserters", self.inserters)] {
+            if value > 64 {
+                return wrong(setting, value, "more than 64 at once only get in each other's way");
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the budget replies may occupy before they are decoded.
+    pub(crate) fn landing_bytes(&self) -> usize {
+        self.memory / 4
+    }
+
+    /// Bytes one record batch may occupy: the rest of the budget has to hold those being filled and those
+    /// being sent.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        let shares = self.decoders + self.inserters.min(2);
+        (self.memory - self.landing_bytes()) / shares.max(2)
+    }
+
+    /// The aim for one reply, in bytes.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        let each = self.landing_bytes() / (self.readers * 2).max(2);
+        each.clamp(256 * 1024, 4 * 1024 * 1024)
+    }
+}

@@ -1,0 +1,149 @@
+//! A pipeline: a source, a sink, and what goes from one to the other.
+
+use std::sync::Arc;
+
+use zenith_extract::{Namespace, Source};
+use zenith_transport::Sink;
+
+use crate::reload::{self, ReloadPlan};
+use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle, Summary};
+
+/// One collection and the table it becomes.
+pub struct Pipeline<S, K> {
+    pub(crate) source: Arc<S>,
+    pub(crate) sink: Arc<K>,
+    pub(crate) namespace: Namespace,
+    pub(crate) table: String,
+    pub(crate) options: ReloadOptions,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) stop: StopHandle,
+}
+
+/// Collects what a [`Pipeline`] needs.
+pub struct PipelineBuilder<S, K> {
+    source: S,
+    sink: K,
+    namespace: Option<Namespace>,
+    table: Option<String>,
+    options: ReloadOptions,
+}
+
+/// Nothing yet: what a builder has before [`PipelineBuilder::source`] and [`PipelineBuilder::sink`].
+pub struct Unset(());
+
+impl Pipeline<Unset, Unset> {
+    /// Begins to describe a pipeline.
+    #[must_use]
+    pub fn builder() -> PipelineBuilder<Unset, Unset> {
+        PipelineBuilder {
+            source: Unset(()),
+            sink: Unset(()),
+            namespace: None,
+            table: None,
+            options: ReloadOptions::default(),
+        }
+    }
+}
+
+impl<S, K> PipelineBuilder<S, K> {
+    /// Where documents come from.
+    pub fn source<T: Source>(self, source: T) -> PipelineBuilder<T, K> {
+        PipelineBuilder { source, sink: self.sink, namespace: self.namespace, table: self.table, options: self.options }
+    }
+
+    /// Where rows go.
+    pub fn sink<T: Sink + 'static>(self, sink: T) -> PipelineBuilder<S, T> {
+        PipelineBuilder { source: self.source, sink, namespace: self.namespace, table: self.table, options: self.options }
+    }
+
+    /// The collection to read.
+    #[must_use]
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// The table to write; the name of the collection if not said.
+    #[must_use]
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = Some(table.into());
+        self
+    }
+
+    /// How to do it.
+    #[must_use]
+    pub fn options(mut self, options: ReloadOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
+    /// The pipeline.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] for settings that are missing or cannot work.
+    pub fn build(self) -> Result<Pipeline<S, K>> {
+        self.options.check()?;
+        let missing = |setting, reason: &str| EngineError::Setting {
+            setting,
+            value: "empty".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let namespace = self.namespace.ok_or_else(|| missing("the namespace", "say which collection to read"))?;
+        let table = self.table.unwrap_or_else(|| namespace.collection.clone());
+        if table.is_empty() {
+            return Err(missing("the table", "say which table to write"));
+        }
+        Ok(Pipeline {
+            source: Arc::new(self.source),
+            sink: Arc::new(self.sink),
+            namespace,
+            table,
+            options: self.options,
+            progress: Arc::new(Progress::default()),
+            stop: StopHandle::new(),
+        })
+    }
+}
+
+impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
+    /// Looks at both ends, samples the collection and says what a run would do. Writes nothing, except that
+    /// the database is created where that was asked for.
+    ///
+    /// # Errors
+    /// Everything that would keep a run from succeeding and can be known before it.
+    pub async fn plan(&self) -> Result<ReloadPlan> {
+        reload::plan(self).await
+    }
+
+    /// Reloads the table: [`Pipeline::plan`], then [`Pipeline::execute`].
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn run(&self) -> Result<Summary> {
+        let plan = self.plan().await?;
+        self.execute(&plan).await
+    }
+
+    /// Does what a plan says.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`] after [`StopHandle::stop`]; otherwise what went wrong. With the swap
+    /// strategy the old table is then as it was, and the shadow table is dropped.
+    pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
+        reload::execute(self, plan).await
+    }
+
+    /// The counters of the run.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// A handle to stop the run with.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+}

@@ -1,0 +1,98 @@
+//! What a run has done so far, for displays and for the summary.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of one run, written by its workers and read by whoever likes.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Documents the collection is thought to have; 0 while unknown.
+    documents_expected: AtomicU64,
+    documents_read: AtomicU64,
+    source_bytes: AtomicU64,
+    rows_written: AtomicU64,
+    arrow_bytes: AtomicU64,
+    dead_letters: AtomicU64,
+    inserts: AtomicU64,
+    inserts_repeated: AtomicU64,
+    memory_in_use: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgressSnapshot {
+    /// Documents the collection is thought to have; 0 while unknown.
+    pub documents_expected: u64,
+    /// Documents read.
+    pub documents_read: u64,
+    /// Bytes of BSON read.
+    pub source_bytes: u64,
+    /// Rows acknowledged as durable.
+    pub rows_written: u64,
+    /// Bytes of Arrow data sent for them.
+    pub arrow_bytes: u64,
+    /// Documents put into the dead letter table.
+    pub dead_letters: u64,
+    /// Inserts acknowledged.
+    pub inserts: u64,
+    /// Inserts that had to be sent again.
+    pub inserts_repeated: u64,
+    /// Bytes of the memory budget in use.
+    pub memory_in_use: u64,
+}
+
+impl Progress {
+    /// The counters now.
+    #[must_use]
+    pub fn snapshot(&self) -> ProgressSnapshot {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ProgressSnapshot {
+            documents_expected: get(&self.documents_expected),
+            documents_read: get(&self.documents_read),
+            source_bytes: get(&self.source_bytes),
+            rows_written: get(&self.rows_written),
+            arrow_bytes: get(&self.arrow_bytes),
+            dead_letters: get(&self.dead_letters),
+            inserts: get(&self.inserts),
+            inserts_repeated: get(&self.inserts_repeated),
+            memory_in_use: get(&self.memory_in_use),
+        }
+    }
+
+    pub(crate) fn expect(&self, documents: u64) {
+        self.documents_expected.store(documents, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self, documents: usize, bytes: usize) {
+        self.documents_read.fetch_add(to_u64(documents), Ordering::Relaxed);
+        self.source_bytes.fetch_add(to_u64(bytes), Ordering::Relaxed);
+    }
+
+    pub(crate) fn written(&self, rows: u64, bytes: u64) {
+        self.rows_written.fetch_add(rows, Ordering::Relaxed);
+        self.arrow_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.inserts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn repeated(&self) {
+        self.inserts_repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dead(&self, letters: u64) {
+        self.dead_letters.fetch_add(letters, Ordering::Relaxed);
+    }
+
+    pub(crate) fn memory(&self, bytes: usize) {
+        self.memory_in_use.store(to_u64(bytes), Ordering::Relaxed);
+    }
+
+    /// A load begins anew: what was read and written before does not count.
+    pub(crate) fn restart(&self) {
+        for counter in [&self.documents_read, &self.source_bytes, &self.rows_written, &self.arrow_bytes, &self.dead_letters] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(crate) fn to_u64(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,55 @@
+//! Documents that could not become rows: collected, and written to the dead letter table.
+
+use std::time::SystemTime;
+
+use async_channel::Receiver;
+use zenith_transport::{DeadLetter, Sink};
+
+use super::insert;
+use super::load::Load;
+use crate::Result;
+use crate::progress::to_u64;
+
+/// The table that keeps documents no table could take.
+pub(super) const TABLE: &str = "zenith_dead_letters";
+/// Letters and bytes of one insert.
+const LETTERS_MAX: usize = 1000;
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A document that could not become a row.
+pub(super) struct Letter {
+    pub(super) id: String,
+    pub(super) reason: String,
+    pub(super) document: Vec<u8>,
+}
+
+/// Writes letters until no more can come.
+pub(super) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Letter>) -> Result<()> {
+    let mut sequence = 0_u64;
+    while let Ok(first) = letters.recv().await {
+        let mut bytes = first.document.len();
+        let mut together = vec![dead(load, first)];
+        while together.len() < LETTERS_MAX && bytes < BYTES_MAX {
+            let Ok(next) = letters.try_recv() else { break };
+            bytes += next.document.len();
+            together.push(dead(load, next));
+        }
+        let token = format!("{}-dead-{sequence}", load.run);
+        sequence += 1;
+        insert::repeat(load, || sink.write_dead_letters(TABLE, &together, &token)).await?;
+        load.progress.dead(to_u64(together.len()));
+    }
+    Ok(())
+}
+
+fn dead(load: &Load, letter: Letter) -> DeadLetter {
+    DeadLetter {
+        at: SystemTime::now(),
+        pipeline: format!("copy {}", load.run),
+        namespace: load.namespace.to_string(),
+        id: letter.id,
+        field: String::new(),
+        reason: letter.reason,
+        document: letter.document,
+    }
+}

@@ -1,0 +1,72 @@
+//! Decoders: replies in, record batches out, each on a thread of its own.
+
+use arrow_array::RecordBatch;
+use async_channel::{Receiver, Sender};
+use zenith_arrow::raw::{self, Elements};
+use zenith_arrow::{BadDocument, Decoder, ExtraCounts, extended_json};
+use zenith_extract::DocumentBatch;
+
+use super::dead_letters::Letter;
+use super::load::Load;
+use crate::{EngineError, OnBadDocument, Result};
+
+/// Decodes replies until there are no more, then hands over what is left.
+pub(super) fn decode(
+    load: &Load,
+    mut decoder: Decoder,
+    replies: &Receiver<DocumentBatch>,
+    batches: &Sender<RecordBatch>,
+    letters: &Sender<Letter>,
+) -> Result<ExtraCounts> {
+    let failed = |source| EngineError::Decode { namespace: load.namespace.to_string(), source };
+    while let Ok(reply) = replies.recv_blocking() {
+        if load.is_stopped() {
+            return Err(EngineError::Stopped);
+        }
+        let bytes = reply.documents_bytes();
+        let mut documents = reply.ranges();
+        loop {
+            let mut bad = Vec::new();
+            let full = decoder.append(bytes, &mut documents, &mut |document| bad.push(document)).map_err(failed)?;
+            for document in bad {
+                reject(load, bytes, &document, letters)?;
+            }
+            match full {
+                Some(batch) => batches.send_blocking(batch).map_err(|_| EngineError::Stopped)?,
+                None => break,
+            }
+        }
+    }
+    if let Some(batch) = decoder.finish().map_err(failed)? {
+        batches.send_blocking(batch).map_err(|_| EngineError::Stopped)?;
+    }
+    Ok(decoder.take_counts())
+}
+
+fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>) -> Result<()> {
+    let document = &bytes[bad.range.clone()];
+    let id = id_text(document);
+    match load.on_bad_document {
+        OnBadDocument::Fail => Err(EngineError::BadDocument {
+            namespace: load.namespace.to_string(),
+            id,
+            reason: bad.reason.to_string(),
+        }),
+        OnBadDocument::Keep => {
+            let letter = Letter { id, reason: bad.reason.to_string(), document: document.to_vec() };
+            letters.send_blocking(letter).map_err(|_| EngineError::Stopped)
+        }
+    }
+}
+
+/// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
+fn id_text(document: &[u8]) -> String {
+    let element = Elements::new(document)
+        .ok()
+        .and_then(|elements| elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id"));
+    let mut text = Vec::new();
+    match element.map(|element| extended_json::write_value(&mut text, element.value)) {
+        Some(Ok(())) => raw::utf8(&text).unwrap_or_default().to_owned(),
+        _ => String::new(),
+    }
+}

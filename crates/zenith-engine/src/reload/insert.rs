@@ -1,0 +1,92 @@
+//! Inserters: record batches in, acknowledgements out.
+//!
+//! A batch, and with it its memory of the pool, is held until it is acknowledged, so that a repeat sends
+//! the very same bytes with the very same token.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use async_channel::{Receiver, Sender};
+use zenith_arrow::Schema;
+use zenith_transport::{Insert, Sink, TransportError};
+
+use super::dead_letters::Letter;
+use super::load::Load;
+use crate::retry::{AfterInsert, after_insert};
+use crate::{EngineError, OnBadDocument, Result};
+
+/// What all inserters of a load share.
+pub(super) struct Inserting<'a> {
+    pub(super) load: &'a Load,
+    pub(super) table: &'a str,
+    pub(super) schema: &'a Schema,
+    pub(super) sequence: &'a AtomicU64,
+    pub(super) letters: Sender<Letter>,
+}
+
+impl Inserting<'_> {
+    /// Inserts batches until there are no more.
+    pub(super) async fn run<K: Sink>(self, sink: &K, batches: Receiver<RecordBatch>) -> Result<()> {
+        while let Ok(batch) = batches.recv().await {
+            let token = format!("{}-{}", self.load.run, self.sequence.fetch_add(1, Ordering::Relaxed));
+            self.insert(sink, batch, token).await?;
+            self.load.progress.memory(self.load.pool.stats().in_use);
+        }
+        Ok(())
+    }
+
+    /// Inserts one batch; rows that are refused end as dead letters, the others are inserted.
+    async fn insert<K: Sink>(&self, sink: &K, batch: RecordBatch, token: String) -> Result<()> {
+        let mut left = vec![(batch, token)];
+        while let Some((batch, token)) = left.pop() {
+            let insert = Insert { table: self.table.to_owned(), batch: batch.clone(), token: token.clone() };
+            match repeat(self.load, || sink.write(insert.clone())).await {
+                Ok(durable) => self.load.progress.written(durable.rows, durable.bytes),
+                Err(EngineError::Sink(error)) if after_insert(&error, 1) == AfterInsert::Halve => {
+                    let rows = batch.num_rows();
+                    if rows > 1 {
+                        let half = rows / 2;
+                        left.push((batch.slice(half, rows - half), format!("{token}b")));
+                        left.push((batch.slice(0, half), format!("{token}a")));
+                    } else {
+                        self.bury(&batch, &error).await?;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, batch: &RecordBatch, error: &TransportError) -> Result<()> {
+        let document = zenith_arrow::rebuild(self.schema, batch, 0).unwrap_or_default();
+        let id = document.get("_id").map(ToString::to_string).unwrap_or_default();
+        if self.load.on_bad_document == OnBadDocument::Fail {
+            let namespace = self.load.namespace.to_string();
+            return Err(EngineError::BadDocument { namespace, id, reason: error.to_string() });
+        }
+        let document = document.to_vec().unwrap_or_default();
+        let letter = Letter { id, reason: error.to_string(), document };
+        self.letters.send(letter).await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+/// Does something with the sink, again and again while its failures are transient.
+pub(super) async fn repeat<T, F>(load: &Load, mut action: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = std::result::Result<T, TransportError>>,
+{
+    let mut tries = 0;
+    loop {
+        let error = match load.unless_stopped(action()).await? {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        tries += 1;
+        let AfterInsert::Repeat(pause) = after_insert(&error, tries) else { return Err(error.into()) };
+        tracing::warn!(run = load.run, tries, ?pause, %error, "repeating an insert");
+        load.progress.repeated();
+        load.unless_stopped(tokio::time::sleep(pause)).await?;
+    }
+}

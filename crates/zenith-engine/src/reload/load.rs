@@ -1,0 +1,171 @@
+//! One load: the workers between a source and a table, and how they end together.
+
+use std::future::Future;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
+use zenith_extract::{Landing, Namespace, Partition, ReadOptions, Source};
+use zenith_memory::Pool;
+use zenith_transport::Sink;
+
+use super::insert::Inserting;
+use super::read::Queue;
+use super::{dead_letters, decode, read};
+use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
+
+/// What every worker of a load knows.
+pub(super) struct Load {
+    /// Names this load; part of every token, so that a later load of equal data is not taken for a repeat.
+    pub(super) run: String,
+    pub(super) namespace: Namespace,
+    pub(super) pool: Pool,
+    pub(super) progress: Arc<Progress>,
+    pub(super) on_bad_document: OnBadDocument,
+    /// Asked from outside.
+    pub(super) stop: StopHandle,
+    /// Asked by a worker that failed.
+    pub(super) abort: StopHandle,
+}
+
+impl Load {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped() || self.abort.is_stopped()
+    }
+
+    /// The outcome of `future`, unless the load is stopped first.
+    pub(super) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.stop.stopped() => Err(EngineError::Stopped),
+            () = self.abort.stopped() => Err(EngineError::Stopped),
+            output = future => Ok(output),
+        }
+    }
+}
+
+/// What a load is made of.
+pub(super) struct Parts<'a, S, K> {
+    pub(super) source: &'a Arc<S>,
+    pub(super) sink: &'a Arc<K>,
+    pub(super) schema: &'a Schema,
+    pub(super) sample: &'a [u8],
+    pub(super) sample_ranges: &'a [std::ops::Range<usize>],
+    pub(super) partitions: Vec<Partition>,
+    pub(super) options: &'a ReloadOptions,
+    /// The table rows go to.
+    pub(super) table: &'a str,
+}
+
+/// The first failure of any worker.
+#[derive(Default)]
+struct FirstError(Mutex<Option<EngineError>>);
+
+impl FirstError {
+    /// Keeps the first error that is not a mere consequence, and stops everybody.
+    fn note<T>(&self, load: &Load, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                match &*first {
+                    None | Some(EngineError::Stopped) => *first = Some(error),
+                    Some(_) => {}
+                }
+                load.abort.stop();
+                None
+            }
+        }
+    }
+
+    fn take(&self) -> Option<EngineError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Runs all workers to their end.
+pub(super) async fn load<S: Source, K: Sink + 'static>(load: Arc<Load>, parts: Parts<'_, S, K>) -> Result<ExtraCounts> {
+    let options = parts.options;
+    let (reply_sender, replies) = async_channel::bounded(options.decoders);
+    let (batch_sender, batches) = async_channel::bounded(1);
+    let (letter_sender, letters) = async_channel::bounded(64);
+    let first = Arc::new(FirstError::default());
+
+    let mut read_options = ReadOptions::new(Landing::with_share(load.pool.clone(), options.landing_bytes()));
+    read_options.batch_bytes = options.reply_bytes();
+    let queue = Arc::new(Queue::new(parts.partitions));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..options.readers {
+        let (load, first, queue) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&queue));
+        let (source, sender, read_options) = (Arc::clone(parts.source), reply_sender.clone(), read_options.clone());
+        tasks.spawn(async move {
+            let result = read::read(&load, &*source, &queue, read_options, sender).await;
+            first.note(&load, result);
+        });
+    }
+    drop(reply_sender);
+
+    let mut threads = Vec::new();
+    for index in 0..options.decoders {
+        let decoder_options = DecoderOptions { rows_max: options.batch_rows, bytes_max: options.batch_bytes() };
+        let mut decoder = Decoder::new(parts.schema, &load.pool, decoder_options);
+        let learned = decoder.learn(parts.sample, parts.sample_ranges.iter().cloned());
+        let learned = learned.map_err(|source| EngineError::Decode { namespace: load.namespace.to_string(), source });
+        if first.note(&load, learned).is_none() {
+            break;
+        }
+        let (load, first) = (Arc::clone(&load), Arc::clone(&first));
+        let (replies, batches, letters) = (replies.clone(), batch_sender.clone(), letter_sender.clone());
+        let work = move || {
+            let result = decode::decode(&load, decoder, &replies, &batches, &letters);
+            first.note(&load, result)
+        };
+        let thread = std::thread::Builder::new().name(format!("zenith-decode-{index}")).spawn(work);
+        threads.push(thread.map_err(|_| EngineError::Worker { worker: "decoder" })?);
+    }
+    drop((replies, batch_sender));
+
+    let sequence = Arc::new(AtomicU64::new(0));
+    let schema = Arc::new(parts.schema.clone());
+    for _ in 0..options.inserters {
+        let (load, first, sequence) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&sequence));
+        let (sink, batches, letters) = (Arc::clone(parts.sink), batches.clone(), letter_sender.clone());
+        let (schema, table) = (Arc::clone(&schema), parts.table.to_owned());
+        tasks.spawn(async move {
+            let inserting =
+                Inserting { load: &load, table: &table, schema: &schema, sequence: &sequence, letters };
+            let result = inserting.run(&*sink, batches).await;
+            first.note(&load, result);
+        });
+    }
+    drop((batches, letter_sender));
+    {
+        let (load, first, sink) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(parts.sink));
+        tasks.spawn(async move {
+            let result = dead_letters::keep(&load, &*sink, letters).await;
+            first.note(&load, result);
+        });
+    }
+
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err() {
+            first.note::<()>(&load, Err(EngineError::Worker { worker: "reader or inserter" }));
+        }
+    }
+    let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>());
+    let mut counts = ExtraCounts::default();
+    for ended in joined.await.unwrap_or_default() {
+        match ended {
+            Ok(Some(part)) => counts.merge(&part),
+            Ok(None) => {}
+            Err(_) => {
+                first.note::<()>(&load, Err(EngineError::Worker { worker: "decoder" }));
+            }
+        }
+    }
+    match first.take() {
+        _ if load.stop.is_stopped() => Err(EngineError::Stopped),
+        Some(error) => Err(error),
+        None => Ok(counts),
+    }
+}

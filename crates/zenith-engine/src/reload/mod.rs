@@ -1,0 +1,24 @@
+//! Full reload: the whole collection into a table, in one step for those who read the table.
+//!
+//! ```text
+//! preflight ─▶ sample ─▶ schema ─▶ create shadow ─▶ load ─▶ reconcile ─▶ publish
+//!                                                    │
+//!   readers (tasks) ──replies──▶ decoders (threads) ──batches──▶ inserters (tasks) ──acknowledged──▶ counted
+//! ```
+//!
+//! The channels between the stages are short: what bounds memory is the pool, from which replies and
+//! batches are made, and a full pool stops the readers. A worker that fails stops the others; the shadow
+//! table is dropped whatever happens.
+
+mod dead_letters;
+mod decode;
+mod difference;
+mod execute;
+mod insert;
+mod load;
+mod plan;
+mod read;
+
+pub(crate) use execute::execute;
+pub(crate) use plan::plan;
+pub use plan::{ColumnPlan, ReloadPlan};

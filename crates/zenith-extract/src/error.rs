@@ -1,0 +1,247 @@
+//! What can go wrong while reading, and which of it is worth another try or the user's to mend.
+//!
+//! Messages are one sentence: what was tried, what came back, what to do. Whether to retry is decided by the caller;
+//! [`ExtractError::is_transient`] and [`ExtractError::is_input`] are what it decides by.
+
+use std::error::Error;
+use std::io;
+
+use zenith_memory::MemoryError;
+
+use crate::Namespace;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// An error of reading from a source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// The connection string cannot be understood.
+    #[error("the MongoDB URI {uri} cannot be used: {reason}")]
+    InvalidUri {
+        /// The URI without its password.
+        uri: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A namespace that is not `database.collection`.
+    #[error("{text:?} does not name a collection: write database.collection")]
+    InvalidNamespace {
+        /// What was given.
+        text: String,
+    },
+    /// The certificates or keys named in the URI cannot be used.
+    #[error("cannot set up TLS for MongoDB at {address}: {reason}; check tlsCAFile and tlsCertificateKeyFile")]
+    Tls {
+        /// The host and port, or the URI without its password.
+        address: String,
+        /// What failed.
+        reason: String,
+    },
+    /// No server of the deployment answered in time.
+    #[error("no usable MongoDB server at {address}: {reason}; check that it runs and that host and port are right")]
+    Unreachable {
+        /// The URI without its password, or a host and port.
+        address: String,
+        /// What was observed last.
+        reason: String,
+    },
+    /// The server does not accept the user.
+    #[error("MongoDB at {address} refused to authenticate: {reason}; check user name, password and authSource")]
+    Authentication {
+        /// The URI without its password, or a host and port.
+        address: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The user may not do what reading needs.
+    #[error("MongoDB does not let this user {action}: {reason}; grant the role read on the database")]
+    Unauthorized {
+        /// What was tried, as in "read shop.orders".
+        action: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The database has no collections, or the user sees none.
+    #[error("there is no database {:?} at {address}{}", namespace.database, listing("databases", known))]
+    NoSuchDatabase {
+        /// Where it was looked for: the URI without its password.
+        address: String,
+        /// The namespace asked for.
+        namespace: Namespace,
+        /// Databases that are there.
+        known: Vec<String>,
+    },
+    /// The database is there, the collection is not.
+    #[error("there is no collection {namespace} at {address}{}", listing("collections", known))]
+    NoSuchCollection {
+        /// Where it was looked for: the URI without its password.
+        address: String,
+        /// The namespace asked for.
+        namespace: Namespace,
+        /// Collections of the database, not necessarily all.
+        known: Vec<String>,
+    },
+    /// The server answered a command with an error.
+    #[error("MongoDB could not {action}: {message} ({code_name}, code {code})")]
+    Server {
+        /// What was tried, as in "read shop.orders".
+        action: String,
+        /// The server's error code.
+        code: i32,
+        /// The server's name for the code.
+        code_name: String,
+        /// What the server said.
+        message: String,
+    },
+    /// The connection was lost or could not be made.
+    #[error("the connection to MongoDB at {address} failed")]
+    Connection {
+        /// The host and port, or the URI without its password.
+        address: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The server's reply breaks its own protocol, or was damaged on its way.
+    #[error("MongoDB at {address} sent a reply that cannot be understood: {reason}")]
+    Protocol {
+        /// The host and port, or the URI without its password.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A scan was cut off that cannot go on where it stopped: start it again from its beginning.
+    #[error("the scan of {namespace} was cut off after {documents} documents and has to start again")]
+    Interrupted {
+        /// The collection.
+        namespace: Namespace,
+        /// Documents handed over before.
+        documents: u64,
+        /// What cut it off.
+        #[source]
+        source: Box<ExtractError>,
+    },
+    /// Bytes that should be a written-down partition are not.
+    #[error("the stored position of a scan cannot be read: {reason}")]
+    InvalidPartition {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// A failure of the driver that fits nowhere else.
+    #[error("the MongoDB driver failed to {action}")]
+    Driver {
+        /// What was tried.
+        action: String,
+        /// The driver's error.
+        #[source]
+        source: BoxError,
+    },
+    /// The buffer pool refused memory for a reply.
+    #[error("no memory for a reply of MongoDB")]
+    Memory(#[from] MemoryError),
+    /// The task that reads ended without a word: it panicked, or the runtime is shutting down.
+    #[error("the reader of {namespace} has stopped")]
+    ReaderStopped {
+        /// The collection.
+        namespace: Namespace,
+    },
+}
+
+impl ExtractError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Connection { .. }
+            | Self::Protocol { .. }
+            | Self::Interrupted { .. } => true,
+            Self::Server { code, .. } => is_transient_code(*code),
+            Self::InvalidUri { .. }
+            | Self::InvalidNamespace { .. }
+            | Self::Tls { .. }
+            | Self::Authentication { .. }
+            | Self::Unauthorized { .. }
+            | Self::NoSuchDatabase { .. }
+            | Self::NoSuchCollection { .. }
+            | Self::InvalidPartition { .. }
+            | Self::Driver { .. }
+            | Self::Memory(_)
+            | Self::ReaderStopped { .. } => false,
+        }
+    }
+
+    /// Whether it is for the user to mend: a wrong address, name, password or privilege.
+    ///
+    /// A host that is down is both this and transient: at the start of a run it is most likely a wrong address, in the
+    /// middle of one it most likely comes back.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::InvalidUri { .. }
+            | Self::InvalidNamespace { .. }
+            | Self::Tls { .. }
+            | Self::Unreachable { .. }
+            | Self::Authentication { .. }
+            | Self::Unauthorized { .. }
+            | Self::NoSuchDatabase { .. }
+            | Self::NoSuchCollection { .. } => true,
+            Self::Server { .. }
+            | Self::Connection { .. }
+            | Self::Protocol { .. }
+            | Self::Interrupted { .. }
+            | Self::InvalidPartition { .. }
+            | Self::Driver { .. }
+            | Self::Memory(_)
+            | Self::ReaderStopped { .. } => false,
+        }
+    }
+}
+
+/// Server errors that pass: of the network, of elections and shutdowns, and of cursors that were taken away.
+///
+/// The first two lines are the retryable read errors of the drivers' specification. `QueryPlanKilled` (175) is not
+/// here: the collection was dropped or renamed, and reading on would silently end early.
+fn is_transient_code(code: i32) -> bool {
+    matches!(
+        code,
+        6 | 7 | 89 | 91 | 134 | 189 | 262 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436
+            | 43 // CursorNotFound
+            | 50 // MaxTimeMSExpired
+            | 133 // FailedToSatisfyReadPreference
+            | 136 // CappedPositionLost
+            | 202 // NetworkInterfaceExceededTimeLimit
+            | 237 // CursorKilled
+            | 11601 // Interrupted
+    )
+}
+
+fn listing(what: &str, known: &[String]) -> String {
+    const SHOWN_MAX: usize = 12;
+    if known.is_empty() {
+        return format!("; no {what} can be seen there");
+    }
+    let more = if known.len() > SHOWN_MAX { ", …" } else { "" };
+    format!("; {what} there: {}{more}", known[..known.len().min(SHOWN_MAX)].join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExtractError;
+    use crate::Namespace;
+
+    #[test]
+    fn a_missing_collection_names_those_that_are_there() {
+        let error = ExtractError::NoSuchCollection {
+            address: "mongodb://localhost".to_owned(),
+            namespace: Namespace::new("shop", "ordres"),
+            known: vec!["orders".to_owned(), "users".to_owned()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "there is no collection shop.ordres at mongodb://localhost; collections there: orders, users"
+        );
+        assert!(error.is_input() && !error.is_transient());
+    }
+}

@@ -1,0 +1,75 @@
+//! What the smallest and the largest `_id` tell about the types of all.
+
+use bson::spec::ElementType;
+
+/// The BSON types of the smallest and the largest `_id` of a collection that is not empty.
+///
+/// BSON order puts all values of one class (numbers; strings and symbols; ObjectIds; …) before those of the next, so two
+/// ends of one class leave no room for another between them. Two index look-ups decide it, whatever the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdTypes {
+    /// The type of the smallest `_id`.
+    pub smallest: ElementType,
+    /// The type of the largest `_id`.
+    pub largest: ElementType,
+}
+
+impl IdTypes {
+    /// Whether every `_id` is of one class of types.
+    #[must_use]
+    pub fn one_class(&self) -> bool {
+        class(self.smallest) == class(self.largest)
+    }
+
+    /// The type of every `_id`, where two look-ups are enough to know it.
+    ///
+    /// `None` for different classes, and for numbers (int32, int64, double and Decimal128 mix in one order; that they
+    /// are numbers is what [`IdTypes::one_class`] says). Strings may still hide the deprecated symbol.
+    #[must_use]
+    pub fn single(&self) -> Option<ElementType> {
+        (self.one_class() && !self.is_numeric()).then_some(self.smallest)
+    }
+
+    /// Whether every `_id` is a number.
+    #[must_use]
+    pub fn is_numeric(&self) -> bool {
+        self.one_class() && class(self.smallest) == class(ElementType::Int32)
+    }
+}
+
+/// The place of a type's class in BSON order, as in the server's `canonicalizeBSONType`.
+fn class(kind: ElementType) -> u8 {
+    match kind {
+        ElementType::MinKey => 0,
+        ElementType::Undefined => 1,
+        ElementType::Null => 5,
+        ElementType::Int32 | ElementType::Int64 | ElementType::Double | ElementType::Decimal128 => 10,
+        ElementType::String | ElementType::Symbol => 15,
+        ElementType::EmbeddedDocument => 20,
+        ElementType::Array => 25,
+        ElementType::Binary => 30,
+        ElementType::ObjectId => 35,
+        ElementType::Boolean => 40,
+        ElementType::DateTime => 45,
+        ElementType::Timestamp => 47,
+        ElementType::RegularExpression => 50,
+        ElementType::DbPointer => 55,
+        ElementType::JavaScriptCode => 60,
+        ElementType::JavaScriptCodeWithScope => 65,
+        ElementType::MaxKey => 127,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_one_class_decide() {
+        let types = |smallest, largest| IdTypes { smallest, largest };
+        assert_eq!(types(ElementType::ObjectId, ElementType::ObjectId).single(), Some(ElementType::ObjectId));
+        assert_eq!(types(ElementType::Int32, ElementType::Int32).single(), None);
+        assert!(types(ElementType::Int32, ElementType::Double).is_numeric());
+        assert!(!types(ElementType::Int32, ElementType::ObjectId).one_class());
+    }
+}

@@ -1,0 +1,80 @@
+//! The driver's errors in our words.
+
+use std::io;
+
+use mongodb::error::{Error, ErrorKind};
+
+use crate::ExtractError;
+
+/// Server error codes that mean the user lacks a privilege or is not who it claims to be.
+const UNAUTHORIZED: i32 = 13;
+const AUTHENTICATION_FAILED: i32 = 18;
+
+/// What the driver met while trying to do `action` at `address`.
+pub(super) fn from_driver(address: &str, action: String, error: Error) -> ExtractError {
+    let address = address.to_owned();
+    match &*error.kind {
+        ErrorKind::Command(command) => server(
+            &address,
+            action,
+            command.code,
+            command.code_name.clone(),
+            command.message.clone(),
+        ),
+        ErrorKind::Authentication { message, .. } => {
+            ExtractError::Authentication { address, reason: message.clone() }
+        }
+        ErrorKind::ServerSelection { message, .. } => {
+            ExtractError::Unreachable { address, reason: observed_last(message) }
+        }
+        ErrorKind::DnsResolve { message, .. } => ExtractError::Unreachable { address, reason: message.clone() },
+        ErrorKind::InvalidTlsConfig { message, .. } => ExtractError::Tls { address, reason: message.clone() },
+        ErrorKind::Io(source) => {
+            let source = io::Error::new(source.kind(), source.to_string());
+            ExtractError::Connection { address, source }
+        }
+        ErrorKind::ConnectionPoolCleared { message, .. } => {
+            ExtractError::Connection { address, source: io::Error::other(message.clone()) }
+        }
+        ErrorKind::InvalidResponse { message, .. } => ExtractError::Protocol { address, reason: message.clone() },
+        _ => ExtractError::Driver { action, source: Box::new(error) },
+    }
+}
+
+/// An error a server answered with.
+pub(crate) fn server(
+    address: &str,
+    action: String,
+    code: i32,
+    code_name: String,
+    message: String,
+) -> ExtractError {
+    match code {
+        UNAUTHORIZED => ExtractError::Unauthorized { action, reason: message },
+        AUTHENTICATION_FAILED => ExtractError::Authentication { address: address.to_owned(), reason: message },
+        _ => ExtractError::Server { action, code, code_name, message },
+    }
+}
+
+/// The gist of the driver's description of a topology: the first error of a server in it.
+fn observed_last(message: &str) -> String {
+    let Some((_, rest)) = message.split_once("Error: Kind: ") else {
+        return message.to_owned();
+    };
+    let end = rest.find(", labels:").or_else(|| rest.find(" }")).unwrap_or(rest.len());
+    rest[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::observed_last;
+
+    #[test]
+    fn the_reason_is_picked_out_of_a_topology() {
+        let message = "Kind: Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { \
+                       Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), \
+                       labels: {} } ] }";
+        assert_eq!(observed_last(message), "I/O error: Connection refused (os error 111)");
+        assert_eq!(observed_last("No available servers"), "No available servers");
+    }
+}

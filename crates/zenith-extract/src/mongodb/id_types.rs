@@ -1,0 +1,37 @@
+//! The types of the smallest and the largest `_id`: two look-ups in its index.
+
+use bson::doc;
+use bson::spec::ElementType;
+
+use super::Deployment;
+use super::sample::read;
+use crate::batch::document_id;
+use crate::{ExtractError, IdTypes, Namespace};
+
+pub(super) async fn id_types(
+    deployment: &Deployment,
+    namespace: &Namespace,
+) -> Result<Option<IdTypes>, ExtractError> {
+    if !deployment.collection(namespace).await?.kind.has_id_index() {
+        return Ok(None);
+    }
+    let smallest = end(deployment, namespace, 1).await?;
+    let largest = end(deployment, namespace, -1).await?;
+    Ok(smallest.zip(largest).map(|(smallest, largest)| IdTypes { smallest, largest }))
+}
+
+async fn end(
+    deployment: &Deployment,
+    namespace: &Namespace,
+    direction: i32,
+) -> Result<Option<ElementType>, ExtractError> {
+    let command = doc! {
+        "find": &namespace.collection,
+        "sort": { "_id": direction },
+        "projection": { "_id": 1 },
+        "limit": 1,
+        "singleBatch": true,
+    };
+    let found = read(deployment, namespace, command, usize::MAX).await?;
+    Ok(found.first().and_then(|document| document_id(document.as_bytes())).map(|id| id.element_type()))
+}

@@ -1,0 +1,171 @@
+//! MongoDB as a [`Source`].
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`connect`] | connection string → driver client; URIs without passwords |
+//! | [`preflight`] | what the collection is, whether it can be read |
+//! | [`sample`], [`id_types`], [`partition`] | looks at a part of it |
+//! | [`find`] | the command both transports send |
+//! | [`scan`] | reads a partition, resumes it |
+//! | [`session`] | keeps long scans alive |
+//! | [`error`] | the driver's errors in our words |
+//!
+//! The driver does everything but the bulk of the bytes; those come through [`crate::wire`] where it can.
+
+mod connect;
+mod error;
+mod find;
+mod id_types;
+mod partition;
+mod preflight;
+mod sample;
+mod scan;
+mod session;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bson::RawDocumentBuf;
+use mongodb::Client;
+use mongodb::action::Action;
+use mongodb::options::{ClientOptions, SelectionCriteria};
+
+pub use scan::MongoReader;
+
+use crate::{
+    CollectionInfo, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy, Preflight, ReadOptions, Source,
+};
+
+/// How the documents of a scan come over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// A connection of our own that reads replies straight into the pool; the driver where that cannot be.
+    #[default]
+    Direct,
+    /// Always the driver.
+    Driver,
+}
+
+/// A MongoDB deployment. Clones share one driver client.
+#[derive(Clone)]
+pub struct MongoSource {
+    deployment: Arc<Deployment>,
+    transport: Transport,
+}
+
+/// What all scans of a deployment share.
+pub(crate) struct Deployment {
+    pub(crate) client: Client,
+    pub(crate) options: ClientOptions,
+    /// The connection string without its password, for messages.
+    pub(crate) address: String,
+    /// What preflight found, so that opening a partition need not ask again.
+    collections: Mutex<HashMap<Namespace, CollectionInfo>>,
+}
+
+impl MongoSource {
+    /// Reads the connection string and makes a client. Servers are first spoken to by the calls that follow, but for
+    /// `mongodb+srv:`, whose name is resolved here.
+    ///
+    /// # Errors
+    /// [`ExtractError::InvalidUri`], [`ExtractError::Unreachable`] if an SRV name does not resolve,
+    /// [`ExtractError::Tls`] if certificates cannot be read.
+    pub async fn connect(uri: &str) -> Result<MongoSource, ExtractError> {
+        let deployment = Arc::new(connect::connect(uri).await?);
+        Ok(MongoSource { deployment, transport: Transport::default() })
+    }
+
+    /// The same deployment, read by way of `transport`.
+    #[must_use]
+    pub fn with_transport(mut self, transport: Transport) -> MongoSource {
+        self.transport = transport;
+        self
+    }
+
+    /// The connection string without its password.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.deployment.address
+    }
+}
+
+impl fmt::Debug for MongoSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoSource")
+            .field("address", &self.deployment.address)
+            .field("transport", &self.transport)
+            .finish()
+    }
+}
+
+impl Deployment {
+    /// The read preference of the connection string, which the driver leaves out of commands it is handed whole.
+    pub(crate) fn selection_criteria(&self) -> Option<SelectionCriteria> {
+        self.options.selection_criteria.clone()
+    }
+
+    /// An error of the driver in our words; `action` says what was tried, as in "read shop.orders".
+    pub(crate) fn error(&self, action: impl Into<String>, source: mongodb::error::Error) -> ExtractError {
+        error::from_driver(&self.address, action.into(), source)
+    }
+
+    /// Runs a command where the read preference says.
+    pub(crate) async fn command(
+        &self,
+        database: &str,
+        command: bson::Document,
+        action: &str,
+    ) -> Result<bson::Document, ExtractError> {
+        let database = self.client.database(database);
+        let run = database.run_command(command).optional(self.selection_criteria(), |run, criteria| {
+            run.selection_criteria(criteria)
+        });
+        run.await.map_err(|source| self.error(action, source))
+    }
+
+    /// What the collection is, asked once.
+    pub(crate) async fn collection(&self, namespace: &Namespace) -> Result<CollectionInfo, ExtractError> {
+        if let Some(known) = self.known().get(namespace) {
+            return Ok(known.clone());
+        }
+        let info = preflight::collection(self, namespace).await?;
+        self.known().insert(namespace.clone(), info.clone());
+        Ok(info)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Namespace, CollectionInfo>> {
+        // Each change is one insert, so a panic elsewhere leaves the map as it should be.
+        self.collections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for MongoSource {
+    type Reader = MongoReader;
+
+    async fn preflight(&self, namespace: &Namespace) -> Result<Preflight, ExtractError> {
+        self.deployment.known().remove(namespace);
+        preflight::preflight(&self.deployment, namespace).await
+    }
+
+    async fn sample(&self, namespace: &Namespace, documents: usize) -> Result<Vec<RawDocumentBuf>, ExtractError> {
+        sample::sample(&self.deployment, namespace, documents).await
+    }
+
+    async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>, ExtractError> {
+        id_types::id_types(&self.deployment, namespace).await
+    }
+
+    async fn partitions(
+        &self,
+        namespace: &Namespace,
+        desired: usize,
+        strategy: PartitionStrategy,
+    ) -> Result<Vec<Partition>, ExtractError> {
+        partition::partitions(&self.deployment, namespace, desired, strategy).await
+    }
+
+    async fn open(&self, partition: &Partition, options: ReadOptions) -> Result<MongoReader, ExtractError> {
+        scan::open(&self.deployment, self.transport, partition, options).await
+    }
+}

@@ -1,0 +1,60 @@
+//! A cursor by way of the driver: replies are read by it onto the heap and handed on without a copy.
+
+use futures_util::StreamExt;
+use mongodb::action::Action;
+
+use super::{Scan, Stop};
+use crate::batch::Memory;
+use crate::mongodb::find::{self, Step};
+use crate::mongodb::session::KeepAlive;
+use crate::wire::CursorReply;
+use crate::{DocumentBatch, ExtractError};
+
+impl Scan {
+    /// Reads one step to its end. The size of replies is set once: the driver's cursor cannot change it on the way.
+    pub(super) async fn read_by_driver(&mut self, step: &Step) -> Result<(), Stop> {
+        let deployment = self.deployment.clone();
+        let client = &deployment.client;
+        let namespace = self.partition.namespace.clone();
+        let failed = |source| deployment.error(format!("read {namespace}"), source);
+        let mut session = client.start_session().causal_consistency(false).await.map_err(failed)?;
+        let _alive = KeepAlive::start(client.clone(), session.id().clone());
+        let reply_documents = self.reply_documents();
+        let command = find::command(&namespace, step, reply_documents, self.read_concern());
+        let database = client.database(&namespace.database);
+        let run = database
+            .run_raw_cursor_command(command)
+            .optional(reply_documents.and_then(|documents| u32::try_from(documents).ok()), |run, documents| {
+                run.batch_size(documents)
+            })
+            .optional(deployment.selection_criteria(), |run, criteria| run.selection_criteria(criteria));
+        let mut cursor = run.session(&mut session).batch().await.map_err(failed)?;
+        let mut first = true;
+        loop {
+            // The stream borrows the session for one reply; the cursor keeps its place.
+            let Some(reply) = cursor.stream(&mut session).next().await else { return Ok(()) };
+            let reply = reply.map_err(failed)?;
+            let bytes = reply.as_raw_document().as_bytes();
+            let malformed =
+                |reason: String| ExtractError::Protocol { address: deployment.address.clone(), reason };
+            let array = CursorReply::parse(bytes).map_err(|error| malformed(error.to_string()))?.documents;
+            let share = self.options.landing.reserve(bytes.len()).await.map_err(ExtractError::from)?;
+            let batch = DocumentBatch::new(Memory::Driver { reply, _share: share }, array)
+                .map_err(|error| malformed(error.to_string()))?;
+            self.hand_over(step, std::mem::take(&mut first), batch).await?;
+        }
+    }
+
+    /// The read concern to send; the driver leaves that of the connection string out of commands it is handed whole.
+    pub(super) fn read_concern(&self) -> Option<bson::RawDocumentBuf> {
+        let configured = self.deployment.options.read_concern.as_ref().map(|concern| find::level(&concern.level));
+        find::read_concern(self.options.read_concern, configured)
+    }
+
+    /// Documents of average size that make a reply, if the average is known.
+    pub(super) fn reply_documents(&self) -> Option<i32> {
+        let bytes = u64::try_from(self.options.batch_bytes).unwrap_or(u64::MAX);
+        let documents = bytes / self.document_bytes.filter(|&bytes| bytes > 0)?;
+        Some(i32::try_from(documents).unwrap_or(i32::MAX).max(1))
+    }
+}

@@ -1,0 +1,193 @@
+//! Reads one partition in a task of its own, ahead of whoever consumes it, and takes it up again where it was cut off.
+//!
+//! A range of `_id` goes on after the last document handed over. A scan in natural order has no such place: the
+//! consumer gets [`ExtractError::Interrupted`] and starts it again.
+
+mod driver;
+mod retry;
+
+use std::sync::Arc;
+
+use bson::RawBson;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::find::{self, Step};
+use super::{Deployment, Transport};
+use crate::{DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, ReadOptions};
+use retry::Backoff;
+
+/// The reader of one partition of a [`crate::MongoSource`].
+#[derive(Debug)]
+pub struct MongoReader {
+    namespace: Namespace,
+    batches: mpsc::Receiver<Result<DocumentBatch, ExtractError>>,
+    finished: bool,
+    task: JoinHandle<()>,
+}
+
+impl DocumentReader for MongoReader {
+    async fn next(&mut self) -> Result<Option<DocumentBatch>, ExtractError> {
+        if self.finished {
+            return Ok(None);
+        }
+        match self.batches.recv().await {
+            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Err(error)) => {
+                self.finished = true;
+                Err(error)
+            }
+            None => {
+                self.finished = true;
+                // The channel closes when the task ends; only a task that ended well has read everything.
+                match (&mut self.task).await {
+                    Ok(()) => Ok(None),
+                    Err(_) => Err(ExtractError::ReaderStopped { namespace: self.namespace.clone() }),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for MongoReader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(super) async fn open(
+    deployment: &Arc<Deployment>,
+    transport: Transport,
+    partition: &Partition,
+    options: ReadOptions,
+) -> Result<MongoReader, ExtractError> {
+    let collection = deployment.collection(&partition.namespace).await?;
+    let document_bytes = collection.size.and_then(|size| size.document_bytes_average());
+    let (sender, batches) = mpsc::channel(options.read_ahead.max(1));
+    let scan = Scan {
+        deployment: Arc::clone(deployment),
+        transport,
+        partition: partition.clone(),
+        options,
+        document_bytes,
+        sender,
+        last_id: None,
+        documents: 0,
+    };
+    let task = tokio::spawn(scan.run());
+    Ok(MongoReader { namespace: partition.namespace.clone(), batches, finished: false, task })
+}
+
+/// A partition being read.
+struct Scan {
+    deployment: Arc<Deployment>,
+    transport: Transport,
+    partition: Partition,
+    options: ReadOptions,
+    /// The average size of a document by the server's metadata.
+    document_bytes: Option<u64>,
+    sender: mpsc::Sender<Result<DocumentBatch, ExtractError>>,
+    /// `_id` of the last document handed over.
+    last_id: Option<RawBson>,
+    /// Documents handed over.
+    documents: u64,
+}
+
+/// Why a pass over the partition ended early.
+enum Stop {
+    /// Nobody wants more.
+    Abandoned,
+    Failed(ExtractError),
+}
+
+impl From<ExtractError> for Stop {
+    fn from(error: ExtractError) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+impl Scan {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let before = self.documents;
+            let error = match self.pass().await {
+                Ok(()) | Err(Stop::Abandoned) => return,
+                Err(Stop::Failed(error)) => error,
+            };
+            if self.documents > before {
+                backoff.reset();
+            }
+            let error = match self.resume_after(error, &mut backoff) {
+                Ok(pause) => {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            // If nobody listens any more, nobody needs to know.
+            let _ = self.sender.send(Err(error)).await;
+            return;
+        }
+    }
+
+    /// Moves the partition to what is left of it and says how long to wait before trying that, or gives the error to
+    /// hand over.
+    fn resume_after(
+        &mut self,
+        error: ExtractError,
+        backoff: &mut Backoff,
+    ) -> Result<std::time::Duration, ExtractError> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let rest = match (&self.last_id, self.documents) {
+            (_, 0) => Some(self.partition.clone()),
+            (Some(last_id), _) => self.partition.after(last_id.clone()),
+            (None, _) => None,
+        };
+        let Some(rest) = rest else {
+            let namespace = self.partition.namespace.clone();
+            return Err(ExtractError::Interrupted {
+                namespace,
+                documents: self.documents,
+                source: Box::new(error),
+            });
+        };
+        let Some(pause) = backoff.next() else { return Err(error) };
+        tracing::debug!(namespace = %self.partition.namespace, documents = self.documents, %error, ?pause, "resuming");
+        self.partition = rest;
+        Ok(pause)
+    }
+
+    /// Reads what the partition holds, once.
+    async fn pass(&mut self) -> Result<(), Stop> {
+        for step in find::steps(&self.partition.bounds) {
+            self.read_by_driver(&step).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what belongs to `step` of a batch. `first` says that it is the first of its cursor.
+    async fn hand_over(&mut self, step: &Step, first: bool, mut batch: DocumentBatch) -> Result<(), Stop> {
+        let expected = match step {
+            Step::Range { min: Some(min), skip_min: true, .. } if first => Some((min, false)),
+            Step::One(value) => Some((value, true)),
+            _ => None,
+        };
+        if let Some((id, wanted)) = expected
+            && batch.first_id().is_some_and(|first| RawBson::from(first) == *id) != wanted
+        {
+            batch.skip_first();
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let len = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let last_id = batch.last_id().map(RawBson::from);
+        self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned)?;
+        self.documents += len;
+        self.last_id = last_id;
+        Ok(())
+    }
+}

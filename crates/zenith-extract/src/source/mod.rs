@@ -1,0 +1,84 @@
+//! What a full reload needs from a database, whichever it is.
+//!
+//! [`Source`] is static: its futures are named by the compiler. [`DynSource`] holds any source behind one type, for the
+//! price of one allocation a call. An implementation proves itself with [`crate::source_test_suite!`].
+
+mod dynamic;
+mod options;
+mod preflight;
+
+use std::future::Future;
+
+use bson::RawDocumentBuf;
+
+use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy};
+
+pub use dynamic::{DynReader, DynSource};
+pub use options::{ReadConcern, ReadOptions};
+pub use preflight::{CollectionInfo, CollectionKind, CollectionSize, Preflight, Topology};
+
+/// A database whose collections can be read whole.
+pub trait Source: Send + Sync + 'static {
+    /// The reader of one partition.
+    type Reader: DocumentReader;
+
+    /// Looks whether the collection is there and may be read, and what it is. Changes nothing.
+    ///
+    /// # Errors
+    /// Of the kind [`ExtractError::is_input`] when the user has to mend something.
+    fn preflight(&self, namespace: &Namespace) -> impl Future<Output = Result<Preflight, ExtractError>> + Send;
+
+    /// About `documents` documents from the start, the end and at random, each `_id` once, for inferring a schema.
+    ///
+    /// Bounded in bytes too, so that huge documents make it shorter.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn sample(
+        &self,
+        namespace: &Namespace,
+        documents: usize,
+    ) -> impl Future<Output = Result<Vec<RawDocumentBuf>, ExtractError>> + Send;
+
+    /// The types of the smallest and the largest `_id`; `None` if the collection is empty or has no order by `_id`.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn id_types(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<Option<IdTypes>, ExtractError>> + Send;
+
+    /// Divides the collection into at most `desired` parts that together hold every document once.
+    ///
+    /// At least one part; fewer than asked for where the collection is small, or cannot be divided.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn partitions(
+        &self,
+        namespace: &Namespace,
+        desired: usize,
+        strategy: PartitionStrategy,
+    ) -> impl Future<Output = Result<Vec<Partition>, ExtractError>> + Send;
+
+    /// Begins to read one partition.
+    ///
+    /// # Errors
+    /// When reading cannot begin. What happens later comes from [`DocumentReader::next`].
+    fn open(
+        &self,
+        partition: &Partition,
+        options: ReadOptions,
+    ) -> impl Future<Output = Result<Self::Reader, ExtractError>> + Send;
+}
+
+/// The documents of one partition, batch by batch. Dropping it ends the reading.
+pub trait DocumentReader: Send + 'static {
+    /// The next batch, never empty; `None` after the last.
+    ///
+    /// # Errors
+    /// The reader is of no use afterwards. For a range of `_id`, [`Partition::after`] the last document handed over is
+    /// what is left; any other partition starts again.
+    fn next(&mut self) -> impl Future<Output = Result<Option<DocumentBatch>, ExtractError>> + Send;
+}

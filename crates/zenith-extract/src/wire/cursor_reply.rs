@@ -1,0 +1,128 @@
+//! The reply to `find` and `getMore`: where its documents are, and how to go on.
+
+use std::ops::Range;
+
+use bson::{RawBsonRef, RawDocument};
+
+/// What a cursor command answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CursorReply {
+    /// Where the BSON array of documents lies in the reply's document.
+    pub(crate) documents: Range<usize>,
+    /// The cursor to ask for more; 0 after the last reply.
+    pub(crate) cursor_id: i64,
+}
+
+/// Why a reply has no documents.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplyError {
+    /// The server says that the command failed.
+    #[error("{message} ({code_name}, code {code})")]
+    Command { code: i32, code_name: String, message: String },
+    /// It is no reply to a cursor command.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl CursorReply {
+    /// Reads the reply `body`, a whole BSON document.
+    pub(crate) fn parse(body: &[u8]) -> Result<CursorReply, ReplyError> {
+        let malformed = |error: bson::error::Error| ReplyError::Malformed(error.to_string());
+        let reply = RawDocument::from_bytes(body).map_err(malformed)?;
+        check_ok(reply)?;
+        let missing = |what: &str| ReplyError::Malformed(format!("it has no {what}"));
+        let (mut documents, mut cursor_id) = (None, None);
+        let cursor = reply.get_document("cursor").map_err(|error| ReplyError::Malformed(error.to_string()))?;
+        for element in cursor.iter_elements() {
+            let element = element.map_err(malformed)?;
+            match element.key().as_str() {
+                "firstBatch" | "nextBatch" => match element.value().map_err(malformed)? {
+                    RawBsonRef::Array(array) => documents = range_within(body, array.as_bytes()),
+                    other => {
+                        let kind = other.element_type();
+                        return Err(ReplyError::Malformed(format!("its documents are a {kind:?}")));
+                    }
+                },
+                "id" => cursor_id = element.value().map_err(malformed)?.as_i64(),
+                _ => {}
+            }
+        }
+        Ok(CursorReply {
+            documents: documents.ok_or_else(|| missing("documents"))?,
+            cursor_id: cursor_id.ok_or_else(|| missing("cursor id"))?,
+        })
+    }
+}
+
+/// The error a reply carries, if its `ok` is not 1.
+pub(crate) fn check_ok(reply: &RawDocument) -> Result<(), ReplyError> {
+    let get = |key: &str| reply.get(key).map_err(|error| ReplyError::Malformed(error.to_string()));
+    let ok = match get("ok")? {
+        Some(RawBsonRef::Double(ok)) => ok == 1.0,
+        Some(RawBsonRef::Int32(ok)) => ok == 1,
+        Some(RawBsonRef::Int64(ok)) => ok == 1,
+        Some(RawBsonRef::Boolean(ok)) => ok,
+        _ => return Err(ReplyError::Malformed("it has no ok".to_owned())),
+    };
+    if ok {
+        return Ok(());
+    }
+    let text = |key: &str| Ok::<_, ReplyError>(get(key)?.and_then(RawBsonRef::as_str).unwrap_or_default().to_owned());
+    Err(ReplyError::Command {
+        code: get("code")?.and_then(RawBsonRef::as_i32).unwrap_or_default(),
+        code_name: text("codeName")?,
+        message: text("errmsg")?,
+    })
+}
+
+/// Where `part`, which was borrowed from `whole`, lies in it.
+fn range_within(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    let end = start.checked_add(part.len())?;
+    (end <= whole.len()).then_some(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{rawdoc, rawbson};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn finds_the_documents() {
+        let reply = rawdoc! {
+            "cursor": { "firstBatch": [{ "_id": 1 }, { "_id": 2 }], "id": 7_i64, "ns": "a.b" }, "ok": 1.0
+        };
+        let parsed = CursorReply::parse(reply.as_bytes()).unwrap();
+        assert_eq!(parsed.cursor_id, 7);
+        let expected = rawbson!([{ "_id": 1 }, { "_id": 2 }]);
+        assert_eq!(&reply.as_bytes()[parsed.documents], expected.as_array().unwrap().as_bytes());
+    }
+
+    #[test]
+    fn failures_keep_the_servers_words() {
+        let reply = rawdoc! { "ok": 0.0, "errmsg": "cursor id 5 not found", "code": 43, "codeName": "CursorNotFound" };
+        let error = CursorReply::parse(reply.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "cursor id 5 not found (CursorNotFound, code 43)");
+        for odd in [rawdoc! {}, rawdoc! { "ok": 1 }, rawdoc! { "ok": 1, "cursor": { "firstBatch": 1, "id": 0_i64 } }] {
+            assert!(matches!(CursorReply::parse(odd.as_bytes()), Err(ReplyError::Malformed(_))));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = CursorReply::parse(&bytes);
+        }
+
+        #[test]
+        fn damaged_replies_never_panic(at in 0usize..1000, to in any::<u8>()) {
+            let reply = rawdoc! { "cursor": { "nextBatch": [{ "_id": 1 }], "id": 7_i64, "ns": "a.b" }, "ok": 1.0 };
+            let mut bytes = reply.into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = to;
+            let _ = CursorReply::parse(&bytes);
+        }
+    }
+}

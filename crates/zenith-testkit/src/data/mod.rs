@@ -1,0 +1,16 @@
+//! Documents to copy: made on the spot, the same for the same seed, or taken from published data sets.
+//!
+//! | part | what it gives |
+//! | --- | --- |
+//! | [`shape`] | documents of a chosen shape, each a function of seed and number |
+//! | [`events`] | the standard collection of the measurements |
+//! | [`load`] | puts them into MongoDB as fast as it takes them |
+//! | [`published`] | flights, movies, earthquakes, countries |
+//! | [`bson_writer`], [`random`] | bytes and numbers for those above |
+
+pub mod bson_writer;
+pub mod events;
+pub mod load;
+pub mod published;
+pub mod random;
+pub mod shape;

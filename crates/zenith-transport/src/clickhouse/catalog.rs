@@ -1,0 +1,92 @@
+//! Which tables there are, and of what shape: questions to the `system` tables.
+
+use serde::Deserialize;
+
+use super::HttpSink;
+use crate::Result;
+use crate::http::request::Request;
+use crate::sink::{ColumnInfo, TableInfo};
+
+#[derive(Deserialize)]
+struct TableRow {
+    engine: String,
+    sorting_key: String,
+    comment: String,
+    total_rows: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ColumnRow {
+    name: String,
+    #[serde(rename = "type")]
+    data_type: String,
+    default_kind: String,
+}
+
+pub(super) async fn describe(sink: &HttpSink, table: &str) -> Result<Option<TableInfo>> {
+    let doing = format!("describing {}", sink.full_name(table));
+    let about_table = |sql: &str| {
+        Request::statement(&*doing, sql).parameter("database", sink.database()).parameter("table", table)
+    };
+    let sql = "SELECT engine, sorting_key, comment, total_rows FROM system.tables \
+               WHERE database = {database:String} AND name = {table:String}";
+    let Some(found) = sink.client.rows::<TableRow>(about_table(sql)).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let sql = "SELECT name, type, default_kind FROM system.columns \
+               WHERE database = {database:String} AND table = {table:String} ORDER BY position";
+    let columns = sink.client.rows::<ColumnRow>(about_table(sql)).await?;
+    let rows = match found.total_rows {
+        Some(rows) => rows,
+        // Views and some engines do not know.
+        None => count(sink, table).await?,
+    };
+    Ok(Some(TableInfo {
+        columns: columns
+            .into_iter()
+            .map(|ColumnRow { name, data_type, default_kind }| ColumnInfo { name, data_type, default_kind })
+            .collect(),
+        engine: found.engine,
+        sorting_key: found.sorting_key,
+        comment: found.comment,
+        rows,
+    }))
+}
+
+/// The comment of a table, or `None` if there is no such table.
+pub(super) async fn comment(sink: &HttpSink, table: &str) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Row {
+        comment: String,
+    }
+    let sql =
+        "SELECT comment FROM system.tables WHERE database = {database:String} AND name = {table:String}";
+    let request = Request::statement(format!("looking for {}", sink.full_name(table)), sql)
+        .parameter("database", sink.database())
+        .parameter("table", table);
+    Ok(sink.client.rows::<Row>(request).await?.into_iter().next().map(|row| row.comment))
+}
+
+pub(super) async fn tables(sink: &HttpSink, prefix: &str) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let sql = "SELECT name FROM system.tables \
+               WHERE database = {database:String} AND startsWith(name, {prefix:String}) ORDER BY name";
+    let request = Request::statement("listing tables", sql)
+        .parameter("database", sink.database())
+        .parameter("prefix", prefix);
+    Ok(sink.client.rows::<Row>(request).await?.into_iter().map(|row| row.name).collect())
+}
+
+pub(super) async fn count(sink: &HttpSink, table: &str) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Row {
+        rows: u64,
+    }
+    let name = sink.full_name(table);
+    let request =
+        Request::statement(format!("counting {name}"), &format!("SELECT count() AS rows FROM {name}"));
+    Ok(sink.client.rows::<Row>(request).await?.first().map_or(0, |row| row.rows))
+}

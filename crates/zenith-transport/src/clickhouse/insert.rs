@@ -1,0 +1,92 @@
+//! A record batch as one insert: one statement, one block, one token.
+//!
+//! What the settings are for:
+//!
+//! | setting | why |
+//! | --- | --- |
+//! | `async_insert=0` | the answer means that the rows are in the table, not in a queue |
+//! | `wait_end_of_query=1` | the status of the answer is final |
+//! | `insert_deduplicate`, `insert_deduplication_token` | a repeat has no effect |
+//! | `min_insert_block_size_*`, `max_insert_block_size*` | the batch is one block, however large, so it lands whole |
+//! | `optimize_on_insert=0` | rows are not merged on the way in |
+//! | `input_format_skip_unknown_fields=0` | a column the table lacks is an error, not dropped in silence |
+//! | `input_format_null_as_default=0` | a NULL the column cannot hold is an error, not a zero |
+//! | `input_format_arrow_use_native_reader=1` | ClickHouse's own reader, which is the faster one |
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::HttpSink;
+use crate::frame::Frame;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::waiting;
+use crate::sink::{Durable, Insert};
+use crate::{Result, TransportError, WriteStrategy};
+
+/// Beyond any batch.
+const BLOCK_MAX: &str = "1000000000000";
+
+const SETTINGS: [(&str, &str); 13] = [
+    ("async_insert", "0"),
+    ("insert_deduplicate", "1"),
+    ("max_insert_block_size", BLOCK_MAX),
+    ("min_insert_block_size_rows", BLOCK_MAX),
+    ("min_insert_block_size_bytes", BLOCK_MAX),
+    ("max_insert_threads", "1"),
+    ("optimize_on_insert", "0"),
+    ("input_format_parallel_parsing", "0"),
+    ("input_format_skip_unknown_fields", "0"),
+    ("input_format_null_as_default", "0"),
+    ("input_format_arrow_use_native_reader", "1"),
+    ("input_format_arrow_case_insensitive_column_matching", "0"),
+    ("max_partitions_per_insert_block", "0"),
+];
+
+pub(super) async fn write(sink: &HttpSink, insert: Insert) -> Result<Durable> {
+    let Insert { table, batch, token } = insert;
+    let name = sink.full_name(&table);
+    let client = &sink.client;
+    let strategy = match client.target().tls {
+        // TLS encrypts from memory, so there is nothing to lend to the kernel.
+        true => WriteStrategy::Writev,
+        false => client.options().strategy,
+    };
+    let body = Frame::encode(&batch, client.pool(), strategy).map_err(|source| TransportError::Arrow {
+        action: "encode",
+        what: format!("the table {name}"),
+        source,
+    })?;
+    let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+    let bytes = u64::try_from(body.bytes).unwrap_or(u64::MAX);
+    // The frame holds the buffers from here on, and gives them back when the insert is acknowledged.
+    drop(batch);
+    let mut request =
+        Request { body, ..Request::statement(format!("inserting {rows} rows into {name}"), "") }
+            .set("query", format!("INSERT INTO {name} FORMAT ArrowStream"))
+            .set("query_id", query_id(&token))
+            .set("insert_deduplication_token", token);
+    for (setting, value) in SETTINGS {
+        request = request.set(setting, value);
+    }
+    let start = Instant::now();
+    let response = client.send(waiting(request)).await?;
+    let durable = Durable { rows, bytes, rows_written: rows_written(&response), elapsed: start.elapsed() };
+    tracing::debug!(table, rows, bytes, elapsed = ?durable.elapsed, "insert acknowledged");
+    Ok(durable)
+}
+
+/// Every attempt has a query id of its own: the server refuses an id while an attempt given up runs on.
+fn query_id(token: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let token: String = token.chars().filter(char::is_ascii_graphic).take(100).collect();
+    format!("zenith-{token}-{now:x}-{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The server's own count, from the summary it sends along.
+fn rows_written(response: &Response) -> Option<u64> {
+    let summary: serde_json::Value =
+        serde_json::from_str(response.headers.get("x-clickhouse-summary")?).ok()?;
+    summary.get("written_rows")?.as_str()?.parse().ok()
+}

@@ -1,0 +1,59 @@
+//! A shadow table takes its final name.
+//!
+//! 1. `EXCHANGE TABLES` where the name is taken, `RENAME TABLE` where it is free.
+//! 2. `DROP TABLE` of what then has the shadow's name: the replaced table.
+//! 3. The loading mark goes from the comment, and the setting that held merges back is reset.
+//!
+//! The process may die between any two steps, and the whole is then run again. Which of the two tables is
+//! the new one is told by the mark in its comment ([`LOADING_MARK`]), never by its name: exchanging twice
+//! would bring the old rows back.
+
+use super::HttpSink;
+use super::catalog::comment;
+use crate::ddl::{LOADING_MARK, MERGE_LIMIT, literal};
+use crate::sink::{Merging, Published, Sink};
+use crate::{Result, TransportError};
+
+pub(super) async fn publish(sink: &HttpSink, shadow: &str, table: &str) -> Result<Published> {
+    let is_new =
+        |comment: &Option<String>| comment.as_ref().is_some_and(|comment| comment.ends_with(LOADING_MARK));
+    let (shadow_comment, table_comment) = (comment(sink, shadow).await?, comment(sink, table).await?);
+    let (shadow_name, table_name) = (sink.full_name(shadow), sink.full_name(table));
+    let doing = format!("publishing {shadow_name} as {table_name}");
+
+    let (published, marked) = if is_new(&shadow_comment) {
+        let (verb, published) = match table_comment {
+            Some(_) => (format!("EXCHANGE TABLES {shadow_name} AND {table_name}"), Published::Replaced),
+            None => (format!("RENAME TABLE {shadow_name} TO {table_name}"), Published::Renamed),
+        };
+        sink.run(&*doing, &verb).await?;
+        (published, shadow_comment)
+    } else if is_new(&table_comment) || shadow_comment.is_none() && table_comment.is_some() {
+        (Published::Already, table_comment)
+    } else if shadow_comment.is_some() {
+        return Err(TransportError::Publish {
+            shadow: shadow_name,
+            table: table_name,
+            reason: "it was not created as a shadow table, and publishing it would drop the other one".into(),
+        });
+    } else {
+        return Err(TransportError::NoTable { table: shadow_name });
+    };
+
+    sink.drop_table(shadow).await?;
+    set_merging(sink, table, Merging::Running).await?;
+    if let Some(rest) = marked.as_deref().and_then(|comment| comment.strip_suffix(LOADING_MARK)) {
+        let sql = format!("ALTER TABLE {table_name} MODIFY COMMENT {}", literal(rest.trim_end()));
+        sink.run(&*doing, &sql).await?;
+    }
+    Ok(published)
+}
+
+pub(super) async fn set_merging(sink: &HttpSink, table: &str, merging: Merging) -> Result<()> {
+    let name = sink.full_name(table);
+    let change = match merging {
+        Merging::Held => format!("MODIFY SETTING {MERGE_LIMIT} = 1"),
+        Merging::Running => format!("RESET SETTING {MERGE_LIMIT}"),
+    };
+    sink.run(format!("changing a setting of {name}"), &format!("ALTER TABLE {name} {change}")).await
+}

@@ -1,0 +1,165 @@
+//! The sink itself: what it holds, and which part does what.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
+use serde::de::DeserializeOwned;
+use zenith_memory::Pool;
+
+use super::{catalog, insert, preflight, publish};
+use crate::ddl::{self, Dialect, identifier};
+use crate::http::HttpClient;
+use crate::http::request::Request;
+use crate::http::waiting;
+use crate::sink::{Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
+use crate::{HttpOptions, Result, TableDefinition, Target};
+
+/// ClickHouse over HTTP. Cheap to share: its methods take `&self`, and inserts may run side by side.
+pub struct HttpSink {
+    pub(super) client: HttpClient,
+    /// The server's major and minor version, once it is known.
+    version: OnceLock<(u32, u32)>,
+}
+
+impl fmt::Debug for HttpSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSink").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl HttpSink {
+    /// A sink for `target`; no connection is made yet.
+    ///
+    /// Batches whose buffers lie in `pool` are sent without copying.
+    ///
+    /// # Errors
+    /// [`crate::TransportError::Tls`] if the TLS options cannot be used.
+    pub fn new(target: Target, pool: Option<Pool>, options: HttpOptions) -> Result<HttpSink> {
+        Ok(HttpSink { client: HttpClient::new(target, pool, options)?, version: OnceLock::new() })
+    }
+
+    /// The HTTP client, for statements of any kind.
+    #[must_use]
+    pub fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
+    /// Runs a query whose rows are read as `T`, by column names.
+    ///
+    /// # Errors
+    /// As [`HttpClient::query_rows`].
+    pub async fn query_rows<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
+        self.client.query_rows(sql).await
+    }
+
+    /// What the server's DDL has.
+    ///
+    /// # Errors
+    /// If the server cannot be asked for its version.
+    pub async fn dialect(&self) -> Result<Dialect> {
+        let version = match self.version.get() {
+            Some(version) => *version,
+            None => {
+                let version = preflight::version(&self.client).await?.1;
+                *self.version.get_or_init(|| version)
+            }
+        };
+        Ok(Dialect::of_version(version))
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.client.target().database
+    }
+
+    /// The table's full name, quoted.
+    pub(super) fn full_name(&self, table: &str) -> String {
+        format!("{}.{}", identifier(self.database()), identifier(table))
+    }
+
+    /// Runs a statement and waits for its end; `doing` is for error messages.
+    pub(super) async fn run(&self, doing: impl Into<String>, sql: &str) -> Result<()> {
+        self.client.send(waiting(Request::statement(doing, sql))).await.map(drop)
+    }
+}
+
+impl Sink for HttpSink {
+    async fn preflight(&self, wanted: &Preflight) -> Result<ServerInfo> {
+        let info = preflight::preflight(&self.client, wanted).await?;
+        let _ = self.version.set(info.version_number);
+        Ok(info)
+    }
+
+    async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
+        catalog::describe(self, table).await
+    }
+
+    async fn tables(&self, prefix: &str) -> Result<Vec<String>> {
+        catalog::tables(self, prefix).await
+    }
+
+    async fn create(&self, definition: &TableDefinition) -> Result<()> {
+        let sql = definition.to_sql(self.database(), self.dialect().await?)?;
+        self.run(format!("creating the table {}", self.full_name(&definition.name)), &sql).await
+    }
+
+    async fn add_columns(&self, table: &str, fields: &[FieldRef]) -> Result<()> {
+        let dialect = self.dialect().await?;
+        let columns: Vec<String> = fields
+            .iter()
+            .map(|field| Ok(format!("ADD COLUMN IF NOT EXISTS {}", ddl::column_sql(field, dialect)?)))
+            .collect::<Result<_>>()?;
+        if columns.is_empty() {
+            return Ok(());
+        }
+        let name = self.full_name(table);
+        self.run(format!("adding columns to {name}"), &format!("ALTER TABLE {name} {}", columns.join(", ")))
+            .await
+    }
+
+    async fn write(&self, insert: Insert) -> Result<Durable> {
+        insert::write(self, insert).await
+    }
+
+    async fn count(&self, table: &str) -> Result<u64> {
+        catalog::count(self, table).await
+    }
+
+    async fn publish(&self, shadow: &str, table: &str) -> Result<Published> {
+        publish::publish(self, shadow, table).await
+    }
+
+    async fn set_merging(&self, table: &str, merging: Merging) -> Result<()> {
+        publish::set_merging(self, table, merging).await
+    }
+
+    async fn truncate(&self, table: &str) -> Result<()> {
+        let name = self.full_name(table);
+        let request = Request::statement(format!("emptying {name}"), &format!("TRUNCATE TABLE {name}"));
+        self.client.send(waiting(unlimited(request))).await.map(drop)
+    }
+
+    async fn drop_table(&self, table: &str) -> Result<()> {
+        let name = self.full_name(table);
+        let request = Request::statement(format!("dropping {name}"), &format!("DROP TABLE IF EXISTS {name}"));
+        self.client.send(waiting(unlimited(request))).await.map(drop)
+    }
+
+    async fn read(&self, table: &str) -> Result<Vec<RecordBatch>> {
+        self.client.query_arrow(&format!("SELECT * FROM {}", self.full_name(table))).await
+    }
+
+    async fn execute(&self, statement: &str) -> Result<()> {
+        self.client.execute(statement).await
+    }
+
+    async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+        self.client.query_arrow(statement).await
+    }
+}
+
+/// Lifts the server's guard against dropping large tables by mistake: these are dropped on purpose.
+fn unlimited(request: Request) -> Request {
+    request.set("max_table_size_to_drop", "0").set("max_partition_size_to_drop", "0")
+}

@@ -1,0 +1,21 @@
+//! Arrow schemas as ClickHouse tables.
+//!
+//! | part | what it is |
+//! | --- | --- |
+//! | [`identifier`], [`literal`] | quoting; nothing is ever interpolated without it |
+//! | [`column_type`] | the ClickHouse type of an Arrow field |
+//! | [`same_type`] | whether two spellings mean one type |
+//! | [`TableDefinition`] | a table to be, and its `CREATE TABLE` |
+//!
+//! What a column is *for* is decided where the Arrow schema is made; here it is only translated.
+
+mod quote;
+mod same;
+mod table;
+mod types;
+
+pub use quote::{identifier, literal};
+pub use same::same_type;
+pub use table::{Engine, LOADING_MARK, TableDefinition};
+pub(crate) use table::{MERGE_LIMIT, column_sql};
+pub use types::{Dialect, column_type};

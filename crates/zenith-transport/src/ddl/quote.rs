@@ -1,0 +1,51 @@
+//! Quoting of identifiers and string literals.
+//!
+//! The rules are those of ClickHouse's lexer: inside either kind of quotes a backslash escapes, so the
+//! backslash itself must be escaped as well as the quote.
+
+/// A name in backticks, whatever it contains.
+#[must_use]
+pub fn identifier(name: &str) -> String {
+    quoted(name, '`')
+}
+
+/// A string literal in single quotes, whatever it contains.
+#[must_use]
+pub fn literal(text: &str) -> String {
+    quoted(text, '\'')
+}
+
+fn quoted(text: &str, quote: char) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '\0' => out.push_str("\\0"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            character if character == quote => {
+                out.push('\\');
+                out.push(character);
+            }
+            character => out.push(character),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_backslashes_are_escaped() {
+        assert_eq!(identifier("a`b\\c'd"), "`a\\`b\\\\c'd`");
+        assert_eq!(literal("it's \\ `x`\n\0"), "'it\\'s \\\\ `x`\\n\\0'");
+        assert_eq!(identifier(""), "``");
+    }
+}

@@ -1,0 +1,79 @@
+//! Whether two spellings of a type mean the same.
+//!
+//! ClickHouse prints types its own way: it leaves out backticks where a name needs none, and spaces vary
+//! between versions. So types are compared token by token, names without their quotes.
+
+/// Whether `a` and `b` mean one ClickHouse type.
+#[must_use]
+pub fn same_type(a: &str, b: &str) -> bool {
+    tokens(a) == tokens(b)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    /// A name or number, quoted or not.
+    Word(String),
+    /// A string literal.
+    Text(String),
+    Sign(char),
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = text.chars().peekable();
+    while let Some(first) = rest.next() {
+        match first {
+            '`' | '"' | '\'' => {
+                let mut word = String::new();
+                while let Some(character) = rest.next() {
+                    match character {
+                        '\\' => word.extend(rest.next().map(unescaped)),
+                        quote if quote == first => break,
+                        other => word.push(other),
+                    }
+                }
+                tokens.push(if first == '\'' { Token::Text(word) } else { Token::Word(word) });
+            }
+            space if space.is_whitespace() => {}
+            letter if letter.is_alphanumeric() || letter == '_' => {
+                let mut word = String::from(letter);
+                while let Some(next) = rest.next_if(|next| next.is_alphanumeric() || *next == '_') {
+                    word.push(next);
+                }
+                tokens.push(Token::Word(word));
+            }
+            sign => tokens.push(Token::Sign(sign)),
+        }
+    }
+    tokens
+}
+
+fn unescaped(character: char) -> char {
+    match character {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        '0' => '\0',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_spaces_make_no_difference() {
+        assert!(same_type(
+            "Tuple(`a` Nullable(Int32),`b c` String)",
+            "Tuple(a Nullable(Int32), `b c` String)"
+        ));
+        assert!(same_type("DateTime64(3, 'UTC')", "DateTime64(3,'UTC')"));
+        assert!(!same_type("Tuple(`a` Int32)", "Tuple(`A` Int32)"));
+        assert!(!same_type("Tuple(`a b` Int32)", "Tuple(a b Int32)"));
+        assert!(!same_type("DateTime64(3, 'UTC')", "DateTime64(3, UTC)"));
+        assert!(same_type("Tuple(`a\\`\\nb` Int32)", "Tuple(`a\\`\\nb` Int32)"));
+    }
+}

@@ -1,0 +1,270 @@
+//! What can go wrong on the way into ClickHouse.
+//!
+//! Every message says what was tried, on what, what came back and what to do; the cause stays in the
+//! source chain. Passwords never appear. How often to try again is for the caller to decide; the
+//! predicates tell what kind of failure it is.
+
+mod server;
+
+use std::io;
+
+use arrow_schema::ArrowError;
+pub use server::ServerError;
+
+/// Result of everything in this crate.
+pub type Result<T> = std::result::Result<T, TransportError>;
+
+/// Why something with ClickHouse did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The address of ClickHouse cannot be used as it is written.
+    #[error("the ClickHouse address cannot be used: {reason}")]
+    Target {
+        /// What is wrong with it and how to write it.
+        reason: String,
+    },
+    /// No connection could be made.
+    #[error("cannot connect to ClickHouse at {address}: check that it is running, and host and port")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// What the operating system or the resolver said.
+        #[source]
+        source: io::Error,
+    },
+    /// The TLS handshake failed, or the TLS options cannot be used.
+    #[error("cannot set up TLS with ClickHouse at {address}: check the certificate and the CA file")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// What TLS said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The connection broke before ClickHouse had answered.
+    #[error(
+        "the connection to ClickHouse at {address} broke while {doing}; whether it took effect is unknown"
+    )]
+    Lost {
+        /// What was being done, as in "inserting 10 rows into `db`.`t`".
+        doing: String,
+        /// Host and port.
+        address: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// ClickHouse neither took nor sent anything for too long.
+    #[error(
+        "ClickHouse at {address} was silent for {seconds} s while {doing}; whether it took effect is unknown"
+    )]
+    Silent {
+        /// What was being done.
+        doing: String,
+        /// Host and port.
+        address: String,
+        /// The limit in seconds.
+        seconds: u64,
+    },
+    /// ClickHouse answered with an exception.
+    #[error(transparent)]
+    Server(Box<ServerError>),
+    /// An HTTP error without an exception of ClickHouse, as proxies send it.
+    #[error("{address} answered {doing} with HTTP status {status}: {text}")]
+    Status {
+        /// What was being done.
+        doing: String,
+        /// Host and port.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the body.
+        text: String,
+    },
+    /// The answer is not one of ClickHouse's HTTP interface.
+    #[error(
+        "{address} answered {doing} with something else than ClickHouse's HTTP interface would ({reason}): \
+         check that the port is the HTTP one, 8123 by default"
+    )]
+    Answer {
+        /// What was being done.
+        doing: String,
+        /// Host and port.
+        address: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// Arrow data could not be framed for sending, or read from an answer.
+    #[error("cannot {action} Arrow data for {what}")]
+    Arrow {
+        /// "encode" or "decode".
+        action: &'static str,
+        /// The table or query.
+        what: String,
+        /// What Arrow said.
+        #[source]
+        source: ArrowError,
+    },
+    /// A column has no type in ClickHouse, or a name it cannot have.
+    #[error("the column {column} cannot be created in ClickHouse: {reason}")]
+    Column {
+        /// The column, with the path inside it.
+        column: String,
+        /// Why.
+        reason: String,
+    },
+    /// The database is not there, and was not to be created.
+    #[error("ClickHouse at {address} has no database {database}: create it, or let it be created")]
+    NoDatabase {
+        /// Host and port.
+        address: String,
+        /// The database.
+        database: String,
+    },
+    /// The user lacks privileges.
+    #[error(
+        "the ClickHouse user {user} lacks {missing} on {database}: GRANT {missing} ON {database}.* TO {user}"
+    )]
+    Privileges {
+        /// The user.
+        user: String,
+        /// The database.
+        database: String,
+        /// The missing privileges, separated by commas.
+        missing: String,
+    },
+    /// A table that must be there is not.
+    #[error("there is no table {table}: it may have been dropped by someone else while it was in use")]
+    NoTable {
+        /// The table.
+        table: String,
+    },
+    /// A loaded table cannot take its final name.
+    #[error("cannot publish {shadow} as {table}: {reason}")]
+    Publish {
+        /// The table that was loaded.
+        shadow: String,
+        /// The name it was to take.
+        table: String,
+        /// Why.
+        reason: String,
+    },
+    /// A sink that cannot do this.
+    #[error("the {sink} sink cannot {what}")]
+    Unsupported {
+        /// The sink.
+        sink: &'static str,
+        /// What was asked.
+        what: &'static str,
+    },
+    /// A failure made on purpose by a test.
+    #[error("injected failure: {reason}")]
+    Injected {
+        /// What the test said.
+        reason: String,
+        /// Whether the failure passes for a transient one (otherwise for refused data).
+        transient: bool,
+    },
+}
+
+impl TransportError {
+    /// Whether the same request may succeed later: lost connections, silence, overload, too many parts.
+    ///
+    /// After such an error it may be unknown whether an insert took effect; repeat it with the same token.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => !matches!(source.kind(), io::ErrorKind::InvalidInput),
+            Self::Lost { .. } | Self::Silent { .. } => true,
+            Self::Server(error) => error.is_transient(),
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 502 | 503 | 504),
+            Self::Injected { transient, .. } => *transient,
+            Self::Target { .. }
+            | Self::Tls { .. }
+            | Self::Answer { .. }
+            | Self::Arrow { .. }
+            | Self::Column { .. }
+            | Self::NoDatabase { .. }
+            | Self::Privileges { .. }
+            | Self::NoTable { .. }
+            | Self::Publish { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+
+    /// Whether the rows themselves were refused, so that a smaller batch without the bad one may pass.
+    #[must_use]
+    pub fn is_data_rejected(&self) -> bool {
+        match self {
+            Self::Server(error) => error.is_data_rejected(),
+            Self::Arrow { action, .. } => *action == "encode",
+            Self::Injected { transient, .. } => !transient,
+            _ => false,
+        }
+    }
+
+    /// Whether user or password are wrong, or the user may not connect from here.
+    #[must_use]
+    pub fn is_authentication(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_authentication())
+    }
+
+    /// Whether the user may not do what was tried.
+    #[must_use]
+    pub fn is_access_denied(&self) -> bool {
+        match self {
+            Self::Privileges { .. } => true,
+            Self::Server(error) => error.is_access_denied(),
+            _ => false,
+        }
+    }
+
+    /// Whether the database is not there.
+    #[must_use]
+    pub fn is_unknown_database(&self) -> bool {
+        match self {
+            Self::NoDatabase { .. } => true,
+            Self::Server(error) => error.is_unknown_database(),
+            _ => false,
+        }
+    }
+
+    /// Whether the table is not there.
+    #[must_use]
+    pub fn is_unknown_table(&self) -> bool {
+        match self {
+            Self::NoTable { .. } => true,
+            Self::Server(error) => error.is_unknown_table(),
+            _ => false,
+        }
+    }
+
+    /// Whether the table's columns are not those of the batch.
+    #[must_use]
+    pub fn is_schema_mismatch(&self) -> bool {
+        match self {
+            Self::Column { .. } => true,
+            Self::Server(error) => error.is_schema_mismatch(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is unknown if the request took effect.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::Silent { .. } | Self::Status { .. } => true,
+            Self::Server(error) => error.is_outcome_unknown(),
+            _ => false,
+        }
+    }
+
+    /// The exception of ClickHouse, if that is what came back.
+    #[must_use]
+    pub fn server(&self) -> Option<&ServerError> {
+        match self {
+            Self::Server(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Where record batches go.
+//!
+//! *When to use what*: write an engine against [`Sink`], whose futures are not boxed; use [`DynSink`]
+//! where the sink is chosen at run time. Every `Sink` is a `DynSink`, and a `Box<dyn DynSink>` is a `Sink`
+//! again.
+//!
+//! What an implementation promises, and [`sink_test_suite!`](crate::sink_test_suite) checks:
+//!
+//! 1. [`Sink::write`] returns only once the batch is durable: it has landed whole, or an earlier insert
+//!    with the same token has.
+//! 2. A batch lands whole or not at all.
+//! 3. A write repeated with the same token lands once. Retrying is for the caller.
+//! 4. [`Sink::publish`] lets readers see the old table or the new one, never a mixture, and may be
+//!    repeated after a crash at any point.
+
+mod dynamic;
+pub mod memory;
+pub mod null;
+pub mod test_suite;
+
+use std::future::Future;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
+pub use dynamic::DynSink;
+
+use crate::ddl::TableDefinition;
+use crate::dead_letter::{self, DeadLetter};
+use crate::{Result, TransportError};
+
+/// A place for tables and record batches.
+pub trait Sink: Send + Sync {
+    /// Checks that everything a run needs is there, before anything is created.
+    ///
+    /// # Errors
+    /// One clear sentence for: host down, wrong password, no such database, missing privileges.
+    fn preflight(&self, wanted: &Preflight) -> impl Future<Output = Result<ServerInfo>> + Send;
+
+    /// The columns, engine and row count of a table, or `None` if it is not there.
+    fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send;
+
+    /// Names of the tables that begin with `prefix`, in order: how left-over shadow tables are found.
+    fn tables(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Creates a table.
+    ///
+    /// # Errors
+    /// If it exists, unless the definition says that it may.
+    fn create(&self, definition: &TableDefinition) -> impl Future<Output = Result<()>> + Send;
+
+    /// Adds columns that are not there yet.
+    fn add_columns(&self, table: &str, fields: &[FieldRef]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes one record batch as one block, and returns once it is durable.
+    ///
+    /// # Errors
+    /// See the predicates of [`TransportError`]. After a transient error repeat with the same batch and
+    /// token.
+    fn write(&self, insert: Insert) -> impl Future<Output = Result<Durable>> + Send;
+
+    /// Number of rows in a table.
+    fn count(&self, table: &str) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Makes the loaded table `shadow` the table `table`, drops the one it replaces, and lets merges run.
+    ///
+    /// `shadow` must have been created with [`TableDefinition::loading`]. May be repeated: a publication
+    /// that was interrupted is completed, one that was complete is left alone.
+    fn publish(&self, shadow: &str, table: &str) -> impl Future<Output = Result<Published>> + Send;
+
+    /// Holds background merges of a table back, or lets them run again.
+    fn set_merging(&self, table: &str, merging: Merging) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes all rows of a table.
+    fn truncate(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Drops a table; no error if it is not there.
+    fn drop_table(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Reads a whole table back, for small tables and for verification.
+    fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
+
+    /// Runs a statement that has no result, in the sink's own language.
+    ///
+    /// # Errors
+    /// [`TransportError::Unsupported`] by sinks that have no language.
+    fn execute(&self, statement: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Runs a query with a small result, in the sink's own language.
+    ///
+    /// # Errors
+    /// [`TransportError::Unsupported`] by sinks that have no language.
+    fn query(&self, statement: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
+
+    /// Puts documents that could not be loaded into the table `table`, creating it when absent.
+    fn write_dead_letters(
+        &self,
+        table: &str,
+        letters: &[DeadLetter],
+        token: &str,
+    ) -> impl Future<Output = Result<Durable>> + Send {
+        async move {
+            self.create(&dead_letter::table(table)).await?;
+            let batch = dead_letter::batch(letters).map_err(|source| TransportError::Arrow {
+                action: "encode",
+                what: format!("the dead letter table {table}"),
+                source,
+            })?;
+            self.write(Insert { table: table.to_owned(), batch, token: token.to_owned() }).await
+        }
+    }
+}
+
+/// What a run needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preflight {
+    /// Whether to create the database if it is not there.
+    pub create_database: bool,
+}
+
+/// What is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// The version as the server writes it.
+    pub version: String,
+    /// Major and minor version.
+    pub version_number: (u32, u32),
+    /// The user we are.
+    pub user: String,
+    /// The database tables go to.
+    pub database: String,
+    /// Whether the database was created just now.
+    pub database_created: bool,
+    /// Whether one table can take the place of another in one step.
+    pub exchanges_atomically: bool,
+}
+
+/// A table that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Its columns, in order.
+    pub columns: Vec<ColumnInfo>,
+    /// Its engine, as in `MergeTree`.
+    pub engine: String,
+    /// Its sorting key, as in `_id`.
+    pub sorting_key: String,
+    /// Its comment.
+    pub comment: String,
+    /// Number of its rows.
+    pub rows: u64,
+}
+
+/// A column that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: String,
+    /// Its type, as the sink writes it; compare with [`crate::ddl::same_type`].
+    pub data_type: String,
+    /// How it is computed, as in `MATERIALIZED`; empty or `DEFAULT` for one that can be written.
+    pub default_kind: String,
+}
+
+/// One insert: one record batch, one block, one token.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// The table.
+    pub table: String,
+    /// The rows.
+    pub batch: RecordBatch,
+    /// What names this insert: a second one with the same token has no effect.
+    pub token: String,
+}
+
+/// The acknowledgement of an insert that has landed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// Rows of the batch.
+    pub rows: u64,
+    /// Bytes sent for it.
+    pub bytes: u64,
+    /// How many rows the sink says it wrote: less than [`Durable::rows`] if an insert with this token had
+    /// landed before. `None` if it does not say.
+    pub rows_written: Option<u64>,
+    /// From the first byte sent to the acknowledgement.
+    pub elapsed: Duration,
+}
+
+/// Whether background merges of a table run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merging {
+    /// Merges wait: loading takes less CPU, and parts pile up.
+    Held,
+    /// Merges run as the server sees fit.
+    Running,
+}
+
+/// What a publication did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The name was free.
+    Renamed,
+    /// Another table had the name, and was dropped.
+    Replaced,
+    /// It had been published before; nothing was done but to clean up.
+    Already,
+}

@@ -1,0 +1,98 @@
+//! A sink that keeps nothing, to measure everything else.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
+
+use super::{Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
+use crate::{Result, TableDefinition, TransportError};
+
+/// Takes everything, counts rows, keeps nothing.
+#[derive(Debug, Default)]
+pub struct NullSink {
+    rows: AtomicU64,
+}
+
+impl NullSink {
+    /// A new sink.
+    #[must_use]
+    pub fn new() -> NullSink {
+        NullSink::default()
+    }
+
+    /// Rows taken so far, by all tables.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
+impl Sink for NullSink {
+    async fn preflight(&self, _: &Preflight) -> Result<ServerInfo> {
+        Ok(ServerInfo {
+            version: env!("CARGO_PKG_VERSION").into(),
+            version_number: (0, 0),
+            user: String::new(),
+            database: "null".into(),
+            database_created: false,
+            exchanges_atomically: true,
+        })
+    }
+
+    async fn describe(&self, _: &str) -> Result<Option<TableInfo>> {
+        Ok(None)
+    }
+
+    async fn tables(&self, _: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, _: &TableDefinition) -> Result<()> {
+        Ok(())
+    }
+
+    async fn add_columns(&self, _: &str, _: &[FieldRef]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn write(&self, insert: Insert) -> Result<Durable> {
+        let rows = u64::try_from(insert.batch.num_rows()).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(insert.batch.get_array_memory_size()).unwrap_or(u64::MAX);
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(Durable { rows, bytes, rows_written: Some(rows), ..Durable::default() })
+    }
+
+    /// What all tables took, since none is kept apart.
+    async fn count(&self, _: &str) -> Result<u64> {
+        Ok(self.rows())
+    }
+
+    async fn publish(&self, _: &str, _: &str) -> Result<Published> {
+        Ok(Published::Renamed)
+    }
+
+    async fn set_merging(&self, _: &str, _: Merging) -> Result<()> {
+        Ok(())
+    }
+
+    async fn truncate(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn drop_table(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn read(&self, _: &str) -> Result<Vec<RecordBatch>> {
+        Ok(Vec::new())
+    }
+
+    async fn execute(&self, _: &str) -> Result<()> {
+        Err(TransportError::Unsupported { sink: "null", what: "run statements" })
+    }
+
+    async fn query(&self, _: &str) -> Result<Vec<RecordBatch>> {
+        Err(TransportError::Unsupported { sink: "null", what: "run queries" })
+    }
+}
