@@ -188,7 +188,8 @@ impl Folder {
             }
         };
         let (mongodb, clickhouse) = tokio::join!(mongodb, clickhouse);
-        let state = State { mongodb: mongodb.as_ref().ok().cloned(), clickhouse: clickhouse.as_ref().ok().cloned() };
+        let state =
+            State { mongodb: mongodb.as_ref().ok().cloned(), clickhouse: clickhouse.as_ref().ok().cloned() };
         self.write(&state)?;
         mongodb?;
         let clickhouse = clickhouse?;
@@ -220,7 +221,8 @@ impl Folder {
             running: mongodb.is_some() && clickhouse.is_some(),
             data: &self.path,
             mongodb_uri: mongodb.map(|server| format!("mongodb://127.0.0.1:{}/{DATABASE}", server.port)),
-            clickhouse_url: clickhouse.map(|server| format!("http://127.0.0.1:{}/{DATABASE}", server.http_port)),
+            clickhouse_url: clickhouse
+                .map(|server| format!("http://127.0.0.1:{}/{DATABASE}", server.http_port)),
             clickhouse_native: clickhouse.map(|server| format!("127.0.0.1:{}", server.tcp_port)),
             mongodb_pid: mongodb.map(|server| server.process.pid),
             clickhouse_pid: clickhouse.map(|server| server.process.pid),

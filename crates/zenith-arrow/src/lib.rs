@@ -9,8 +9,11 @@
 pub mod decode;
 pub mod extended_json;
 pub mod extra;
+pub mod infer;
 pub mod raw;
+pub mod rebuild;
 pub mod schema;
 
 pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts};
+pub use rebuild::{Difference, RebuildError, equal, rebuild};
 pub use schema::{Field, Kind, Schema, UuidOrder};

@@ -2,11 +2,14 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use zenith_engine::{HttpSink, MongoSource, Namespace, Pipeline, Target};
+//! use zenith_engine::{HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, Target};
 //!
+//! let pool = Pool::new(64 << 20)?;
+//! let target = Target::parse("http://127.0.0.1:8123/shop")?;
 //! let summary = Pipeline::builder()
 //!     .source(MongoSource::connect("mongodb://127.0.0.1:27017").await?)
-//!     .sink(HttpSink::new(Target::parse("http://127.0.0.1:8123/shop")?)?)
+//!     .sink(HttpSink::new(target, Some(pool.clone()), HttpOptions::default())?)
+//!     .pool(pool)
 //!     .namespace(Namespace::new("shop", "orders"))
 //!     .build()?
 //!     .run()
@@ -49,9 +52,11 @@ pub use zenith_extract as extract;
 pub use zenith_memory as memory;
 pub use zenith_transport as transport;
 
+pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
 pub use zenith_extract::{DynSource, MemorySource, MongoSource, Namespace, Source};
-pub use zenith_transport::{DynSink, HttpSink, MemorySink, NullSink, Sink, Target};
+pub use zenith_memory::Pool;
+pub use zenith_transport::{DynSink, HttpOptions, HttpSink, MemorySink, NullSink, Sink, Target, TlsOptions};
 
 /// A result of this crate.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use zenith_extract::{Namespace, Source};
+use zenith_memory::Pool;
 use zenith_transport::Sink;
 
 use crate::reload::{self, ReloadPlan};
@@ -14,6 +15,7 @@ pub struct Pipeline<S, K> {
     pub(crate) sink: Arc<K>,
     pub(crate) namespace: Namespace,
     pub(crate) table: String,
+    pub(crate) pool: Pool,
     pub(crate) options: ReloadOptions,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: StopHandle,
@@ -25,6 +27,7 @@ pub struct PipelineBuilder<S, K> {
     sink: K,
     namespace: Option<Namespace>,
     table: Option<String>,
+    pool: Option<Pool>,
     options: ReloadOptions,
 }
 
@@ -40,6 +43,7 @@ impl Pipeline<Unset, Unset> {
             sink: Unset(()),
             namespace: None,
             table: None,
+            pool: None,
             options: ReloadOptions::default(),
         }
     }
@@ -48,12 +52,14 @@ impl Pipeline<Unset, Unset> {
 impl<S, K> PipelineBuilder<S, K> {
     /// Where documents come from.
     pub fn source<T: Source>(self, source: T) -> PipelineBuilder<T, K> {
-        PipelineBuilder { source, sink: self.sink, namespace: self.namespace, table: self.table, options: self.options }
+        let PipelineBuilder { sink, namespace, table, pool, options, .. } = self;
+        PipelineBuilder { source, sink, namespace, table, pool, options }
     }
 
     /// Where rows go.
     pub fn sink<T: Sink + 'static>(self, sink: T) -> PipelineBuilder<S, T> {
-        PipelineBuilder { source: self.source, sink, namespace: self.namespace, table: self.table, options: self.options }
+        let PipelineBuilder { source, namespace, table, pool, options, .. } = self;
+        PipelineBuilder { source, sink, namespace, table, pool, options }
     }
 
     /// The collection to read.
@@ -70,6 +76,15 @@ impl<S, K> PipelineBuilder<S, K> {
         self
     }
 
+    /// The memory to use. Give the sink the same pool, so that it can send from it without copying.
+    ///
+    /// Without it a pool of [`ReloadOptions::memory`] bytes is made; with it that option does not count.
+    #[must_use]
+    pub fn pool(mut self, pool: Pool) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
     /// How to do it.
     #[must_use]
     pub fn options(mut self, options: ReloadOptions) -> Self {
@@ -83,7 +98,10 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
     ///
     /// # Errors
     /// [`EngineError::Setting`] for settings that are missing or cannot work.
-    pub fn build(self) -> Result<Pipeline<S, K>> {
+    pub fn build(mut self) -> Result<Pipeline<S, K>> {
+        if let Some(pool) = &self.pool {
+            self.options.memory = pool.budget();
+        }
         self.options.check()?;
         let missing = |setting, reason: &str| EngineError::Setting {
             setting,
@@ -100,6 +118,10 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             sink: Arc::new(self.sink),
             namespace,
             table,
+            pool: match self.pool {
+                Some(pool) => pool,
+                None => Pool::new(self.options.memory)?,
+            },
             options: self.options,
             progress: Arc::new(Progress::default()),
             stop: StopHandle::new(),
@@ -108,8 +130,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
 }
 
 impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
-    /// Looks at both ends, samples the collection and says what a run would do. Writes nothing, except that
-    /// the database is created where that was asked for.
+    /// Looks at both ends, samples the collection and says what a run would do. Writes nothing.
     ///
     /// # Errors
     /// Everything that would keep a run from succeeding and can be known before it.

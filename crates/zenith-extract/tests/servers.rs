@@ -1,24 +1,25 @@
-//! The server of these tests, and collections in it.
+//! The server of these tests, collections in it, and reading them whole.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Collection};
 use tokio::sync::OnceCell;
-use zenith_extract::Namespace;
+use zenith_extract::{
+    DocumentReader, ExtractError, Landing, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
+};
+use zenith_memory::Pool;
 use zenith_testkit::{MongoOptions, MongoServer};
+
+pub const MIB: usize = 1024 * 1024;
 
 /// The connection string of a replica set of one that all tests share.
 pub async fn uri() -> String {
-    static SERVER: OnceCell<Option<MongoServer>> = OnceCell::const_new();
-    let given = std::env::var("ZENITH_TEST_MONGODB_URI").ok().filter(|uri| !uri.is_empty());
-    if let Some(uri) = given {
+    static SERVER: OnceCell<MongoServer> = OnceCell::const_new();
+    if let Some(uri) = std::env::var("ZENITH_TEST_MONGODB_URI").ok().filter(|uri| !uri.is_empty()) {
         return uri;
     }
-    let server = SERVER
-        .get_or_init(|| async { Some(MongoServer::start(MongoOptions::default()).await.expect("mongod")) })
-        .await;
-    server.as_ref().expect("mongod").uri()
+    SERVER.get_or_init(|| async { MongoServer::start(MongoOptions::default()).await.unwrap() }).await.uri()
 }
 
 pub async fn client(uri: &str) -> Client {
@@ -53,4 +54,42 @@ pub async fn create(client: &Client, namespace: &Namespace, options: Document) {
     let mut command = doc! { "create": &namespace.collection };
     command.extend(options);
     client.database(&namespace.database).run_command(command).await.unwrap();
+}
+
+/// What a reader gave.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub documents: Vec<RawDocumentBuf>,
+    /// Batches that lay in memory of the pool: those of the direct reader.
+    pub landed: usize,
+    pub batches: usize,
+}
+
+/// Reads to the end, in batches of about `batch_bytes`.
+pub async fn read(
+    source: &impl Source,
+    partition: &Partition,
+    batch_bytes: usize,
+) -> Result<Found, (Found, ExtractError)> {
+    let pool = Pool::new(64 * MIB).unwrap();
+    let options = ReadOptions { batch_bytes, ..ReadOptions::new(Landing::new(pool.clone())) };
+    let mut reader = source.open(partition, options).await.map_err(|error| (Found::default(), error))?;
+    let mut found = Found::default();
+    loop {
+        match reader.next().await {
+            Ok(Some(batch)) => {
+                found.batches += 1;
+                found.landed += usize::from(pool.locate(batch.documents_bytes()).is_some());
+                let whole = |bytes: &[u8]| RawDocumentBuf::from_bytes(bytes.to_vec()).unwrap();
+                found.documents.extend(batch.documents().map(whole));
+            }
+            Ok(None) => return Ok(found),
+            Err(error) => return Err((found, error)),
+        }
+    }
+}
+
+/// The collection as one range of `_id`.
+pub async fn whole(source: &impl Source, namespace: &Namespace) -> Partition {
+    source.partitions(namespace, 1, PartitionStrategy::IdRanges).await.unwrap().remove(0)
 }

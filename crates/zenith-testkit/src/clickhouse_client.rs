@@ -155,8 +155,8 @@ impl ClickHouse {
         if parsed.is_none() {
             sent.and(received.map(drop)).map_err(failed())?;
         }
-        let (status, content) =
-            parsed.ok_or_else(|| Error::Malformed(format!("{}:{} cut its answer short", self.host, self.port)))?;
+        let (status, content) = parsed
+            .ok_or_else(|| Error::Malformed(format!("{}:{} cut its answer short", self.host, self.port)))?;
         if status == 200 {
             return Ok(content);
         }
@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn answers_are_complete_or_nothing() {
-        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let chunked =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
         assert_eq!(parse_answer(chunked).unwrap(), (200, b"abcde".to_vec()));
         assert!(parse_answer(&chunked[..chunked.len() - 6]).is_none());
         let sized = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno";

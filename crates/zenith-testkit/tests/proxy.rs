@@ -112,7 +112,8 @@ async fn acknowledgement_of_an_insert_is_lost_but_the_rows_are_there() {
     direct.query("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a").await.unwrap();
     let proxy = FaultProxy::start(format!("{}:{}", direct.host(), direct.port())).await.unwrap();
     proxy.plan(Plan::new(Fault::lose_answer()).when_client_sends("INSERT").times(1));
-    let through = ClickHouse::from_url(&direct.url().replace(&direct.port().to_string(), &proxy.port().to_string()));
+    let through =
+        ClickHouse::from_url(&direct.url().replace(&direct.port().to_string(), &proxy.port().to_string()));
     let through = through.unwrap();
 
     // Not an insert: nothing happens.
@@ -139,7 +140,8 @@ async fn tls_reaches_clickhouse() {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate.authority_file()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let client = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
     let stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();

@@ -3,8 +3,8 @@
 use bson::{Document, doc};
 use zenith_testkit::tls::Certificate;
 use zenith_testkit::{
-    ClickHouseOptions, ClickHouseServer, ClickHouseUser, Credentials, Error, MongoOptions, MongoServer, ReplicaSet,
-    TestServers, Topology,
+    ClickHouseOptions, ClickHouseServer, ClickHouseUser, Credentials, Error, MongoOptions, MongoServer,
+    ReplicaSet, TestServers, Topology,
 };
 
 #[tokio::test]
@@ -26,7 +26,10 @@ async fn shared_servers_answer_and_databases_are_separate() {
     let engine = format!("SELECT engine FROM system.databases WHERE name = '{}'", one.name);
     assert_eq!(one.clickhouse.query(&engine).await.unwrap(), "Atomic");
     let error = two.clickhouse.query("SELECT * FROM t").await.unwrap_err();
-    assert!(matches!(&error, Error::ClickHouse { message, .. } if message.contains("UNKNOWN_TABLE")), "{error}");
+    assert!(
+        matches!(&error, Error::ClickHouse { message, .. } if message.contains("UNKNOWN_TABLE")),
+        "{error}"
+    );
 
     let native = tokio::net::TcpStream::connect(servers.clickhouse_native()).await;
     assert!(native.is_ok(), "{}: {native:?}", servers.clickhouse_native());
@@ -59,7 +62,8 @@ async fn mongodb_killed_and_restarted_has_its_documents() {
 #[tokio::test]
 async fn clickhouse_killed_and_restarted_has_its_rows() {
     let users = vec![ClickHouseUser { name: "alice".to_owned(), password: "s&<cret".to_owned() }];
-    let mut server = ClickHouseServer::start(ClickHouseOptions { users, ..Default::default() }).await.unwrap();
+    let mut server =
+        ClickHouseServer::start(ClickHouseOptions { users, ..Default::default() }).await.unwrap();
     let before = server.identity();
     let database = server.client().create_database("d").await.unwrap();
     database.query("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a").await.unwrap();

@@ -1,1 +1,15 @@
-//! Tests against a real ClickHouse.
+//! The transport against a real ClickHouse.
+//!
+//! `ZENITH_TEST_CLICKHOUSE_URL` names one, as `http://[USER[:PASSWORD]@]HOST[:PORT]`; otherwise one is started for the
+//! tests of this binary.
+
+mod errors;
+mod faults;
+mod inserts;
+mod json;
+mod names;
+mod publish;
+mod suite;
+mod support;
+mod tls;
+mod types;

@@ -223,6 +223,7 @@ impl Bytes {
     /// The offsets and the bytes.
     pub(super) fn freeze(&mut self, pool: &Pool, rows: usize) -> (Buffer, Buffer) {
         self.demand.learn(self.used, rows);
+        (self.checked, self.checked_items) = (0, 0);
         let used = std::mem::take(&mut self.used);
         let values = std::mem::replace(&mut self.values, pool.empty_buf()).freeze(used);
         (self.offsets.freeze(pool, rows), values)

@@ -230,7 +230,8 @@ impl Column {
                 push_if(cx.arena, buf, value)?
             }
             (Storage::Binary(buf, subtype), tag::BINARY) if cx.bytes[at + 4] == *subtype => {
-                buf.push(cx.arena, cx.bytes, at + 5, next - at - 5)?;
+                let data = cx.binary_data(at, next)?;
+                buf.push(cx.arena, cx.bytes, data, next - data)?;
                 true
             }
             (Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_), _) => {
@@ -253,7 +254,7 @@ impl Column {
         let (buf, made) = match &mut self.storage {
             Storage::DecimalText(buf) => (buf, text::decimal(type_tag, value, scratch)?),
             Storage::MixedId(buf) => (buf, text::mixed_id(type_tag, value, scratch)?),
-            Storage::Json(buf) => (buf, text::json(type_tag, value, scratch)?),
+            Storage::Json(buf) => (buf, text::json(type_tag, value, scratch, cx.keep_nulls)?),
             _ => return self.append_misfit(cx, next),
         };
         match made {

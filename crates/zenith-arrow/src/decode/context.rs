@@ -18,6 +18,9 @@ pub(super) enum Stop {
     Malformed(RawError),
 }
 
+/// The binary subtype whose data begins with its own length.
+const BINARY_OLD: u8 = 0x02;
+
 /// The input and the state of one row.
 pub(super) struct Context<'a> {
     /// All bytes at hand. Documents lie in it one after another, so reading a little past the end of
@@ -97,7 +100,11 @@ impl Context<'_> {
             tag::DOUBLE | tag::DATE | tag::TIMESTAMP | tag::INT64 => fixed(8),
             tag::STRING | tag::CODE | tag::SYMBOL => self.string(at, limit).map(|(start, len)| start + len + 1),
             tag::DOCUMENT | tag::ARRAY => self.document(at, limit).map(|last| last + 1),
-            tag::BINARY => fixed(5 + self.length(at, limit)?),
+            tag::BINARY => {
+                let next = fixed(5 + self.length(at, limit)?)?;
+                self.binary_data(at, next)?;
+                Ok(next)
+            }
             tag::UNDEFINED | tag::NULL | tag::MIN_KEY | tag::MAX_KEY => Ok(at),
             tag::OBJECT_ID => fixed(12),
             tag::BOOLEAN => match self.read::<1>(at, limit)? {
@@ -118,6 +125,15 @@ impl Context<'_> {
             tag::DECIMAL128 => fixed(16),
             unknown => Err(Stop::Malformed(RawError::UnknownTag(unknown))),
         }
+    }
+
+    /// Where the data of the binary value at `at..next` begins; subtype 2 repeats its length inside.
+    pub(super) fn binary_data(&self, at: usize, next: usize) -> Result<usize, Stop> {
+        if self.bytes[at + 4] != BINARY_OLD {
+            return Ok(at + 5);
+        }
+        let inner = self.length(at + 5, next)?;
+        if at + 9 + inner == next { Ok(at + 9) } else { Err(Stop::Malformed(RawError::Truncated)) }
     }
 
     /// Notes that something of this row belongs in the extra column; inside an array that means the

@@ -45,11 +45,10 @@ pub(super) fn mixed_id(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<
     Ok(Made::Whole)
 }
 
-pub(super) fn json(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<Made, Stop> {
+pub(super) fn json(type_tag: u8, value: &[u8], out: &mut Vec<u8>, keep_nulls: bool) -> Result<Made, Stop> {
     if type_tag != tag::DOCUMENT {
         return Ok(Made::Not);
     }
-    let rejected =
-        extended_json::split_json_column(out, &mut Vec::new(), value).map_err(Stop::Malformed)?;
+    let rejected = extended_json::split_json_column(out, &mut Vec::new(), value, keep_nulls).map_err(Stop::Malformed)?;
     Ok(if rejected { Made::Partly } else { Made::Whole })
 }

@@ -21,9 +21,15 @@ fn decimal() -> impl Strategy<Value = Bson> {
     let plain = (any::<bool>(), 0..1_000_000_u128, -8..=8_i32);
     prop_oneof![
         finite.prop_map(|(negative, coefficient, exponent)| crate::raw::Decimal::Finite {
-            negative, coefficient, exponent }),
+            negative,
+            coefficient,
+            exponent
+        }),
         plain.prop_map(|(negative, coefficient, exponent)| crate::raw::Decimal::Finite {
-            negative, coefficient, exponent }),
+            negative,
+            coefficient,
+            exponent
+        }),
         any::<bool>().prop_map(|negative| crate::raw::Decimal::Infinity { negative }),
         Just(crate::raw::Decimal::NaN),
     ]
@@ -42,23 +48,35 @@ pub(crate) fn scalar() -> impl Strategy<Value = Bson> {
             .prop_map(Bson::Double),
         any::<bool>().prop_map(Bson::Boolean),
         any::<String>().prop_map(Bson::String),
-        prop::sample::select(vec!["true", "null", "{}", "{\"$numberInt\":\"1\"}", "\"a\"", "2020-01-01", "1",
-            "0123456789abcdef01234567"]).prop_map(|text| Bson::String(text.to_owned())),
+        prop::sample::select(vec![
+            "true",
+            "null",
+            "{}",
+            "{\"$numberInt\":\"1\"}",
+            "\"a\"",
+            "2020-01-01",
+            "1",
+            "0123456789abcdef01234567"
+        ])
+        .prop_map(|text| Bson::String(text.to_owned())),
         any::<[u8; 12]>().prop_map(|id| Bson::ObjectId(bson::oid::ObjectId::from_bytes(id))),
         any::<i64>().prop_map(|date| Bson::DateTime(bson::DateTime::from_millis(date))),
         (0..2_000_000_000_000_i64).prop_map(|date| Bson::DateTime(bson::DateTime::from_millis(date))),
-        (any::<u32>(), any::<u32>()).prop_map(|(time, increment)| Bson::Timestamp(bson::Timestamp { time, increment })),
-        (any::<u8>(), prop::collection::vec(any::<u8>(), 0..20)).prop_map(|(subtype, bytes)| Bson::Binary(
-            bson::Binary { subtype: subtype.into(), bytes })),
-        (3..5_u8, prop::collection::vec(any::<u8>(), 16)).prop_map(|(subtype, bytes)| Bson::Binary(
-            bson::Binary { subtype: subtype.into(), bytes })),
+        (any::<u32>(), any::<u32>())
+            .prop_map(|(time, increment)| Bson::Timestamp(bson::Timestamp { time, increment })),
+        (any::<u8>(), prop::collection::vec(any::<u8>(), 0..20))
+            .prop_map(|(subtype, bytes)| Bson::Binary(bson::Binary { subtype: subtype.into(), bytes })),
+        (3..5_u8, prop::collection::vec(any::<u8>(), 16))
+            .prop_map(|(subtype, bytes)| Bson::Binary(bson::Binary { subtype: subtype.into(), bytes })),
         decimal(),
         Just(Bson::Null),
         Just(Bson::Undefined),
         Just(Bson::MinKey),
         Just(Bson::MaxKey),
         (text, text).prop_map(|(pattern, options)| Bson::RegularExpression(bson::Regex {
-            pattern: pattern.try_into().unwrap(), options: options.try_into().unwrap() })),
+            pattern: pattern.try_into().unwrap(),
+            options: options.try_into().unwrap()
+        })),
         any::<String>().prop_map(Bson::JavaScriptCode),
         any::<String>().prop_map(Bson::Symbol),
         any::<[u8; 12]>().prop_map(|id| {

@@ -20,7 +20,7 @@
 //! | documents without any value, as `{}` or with their nulls | drops them |
 //! | integral doubles from ±2^53 on | shows as many digits as needed to tell floats apart, then zeros |
 //! | integers beyond ±2^53 inside arrays | may store them as floats, next to an array of floats |
-//! | empty and mixed arrays, arrays with nulls or arrays in them | merges their types |
+//! | arrays of mixed kinds, with nulls, with empty arrays or over [`ARRAY_LEVEL_MAX`] arrays deep | merges their types |
 //! | code with scope | drops an empty scope |
 //! | documents below level [`LEVEL_MAX`] | grows a path for each of their values |
 //!
@@ -33,11 +33,14 @@ use crate::raw::{Elements, RawError, RawValue, tag};
 
 /// Levels of documents inside a JSON column; what stands deeper goes to the overlay.
 pub const LEVEL_MAX: usize = 32;
+/// Arrays directly inside arrays: enough for the coordinates of GeoJSON, few enough types for one path.
+pub const ARRAY_LEVEL_MAX: usize = 4;
 /// Every integer up to here, of either sign, is a float as well.
 const EXACT_MAX: i64 = 1 << 53;
 
 /// Appends to `column` the text of `document` for a JSON column, always an object, and to `overlay` what
-/// that text leaves out: nothing, or an object shaped like the document. Nulls count as missing.
+/// that text leaves out: nothing, or an object shaped like the document. Nulls count as missing unless
+/// `keep_nulls`.
 ///
 /// Returns whether anything went to the overlay.
 ///
@@ -48,21 +51,9 @@ pub fn split_json_column(
     column: &mut Vec<u8>,
     overlay: &mut Vec<u8>,
     document: &[u8],
+    keep_nulls: bool,
 ) -> Result<bool, RawError> {
-    Splitter { column, overlay, keep_nulls: false }.whole(document)
-}
-
-/// As [`split_json_column`], with explicit nulls in the overlay.
-///
-/// # Errors
-///
-/// As [`split_json_column`].
-pub fn split_json_column_keeping_nulls(
-    column: &mut Vec<u8>,
-    overlay: &mut Vec<u8>,
-    document: &[u8],
-) -> Result<bool, RawError> {
-    Splitter { column, overlay, keep_nulls: true }.whole(document)
+    Splitter { column, overlay, keep_nulls }.whole(document)
 }
 
 struct Splitter<'a> {
@@ -163,22 +154,34 @@ impl Splitter<'_> {
 
     /// Writes an array to the column; whether all of it fits, else what is written has to be cut off.
     fn array(&mut self, array: &[u8], level: usize) -> Result<bool, RawError> {
+        if Elements::new(array)?.next().is_none() {
+            self.column.extend_from_slice(b"[]");
+            return Ok(true);
+        }
+        Ok(self.elements(array, level, 1)?.is_some())
+    }
+
+    /// What all elements have in common; `None` if nothing, or if one of them does not fit.
+    fn elements(&mut self, array: &[u8], level: usize, arrays: usize) -> Result<Option<Class>, RawError> {
         let mut class = None;
         for element in Elements::new(array)? {
             let value = element?.value;
             self.column.push(if class.is_none() { b'[' } else { b',' });
             let this = match value.tag {
                 tag::DOCUMENT if self.fits_whole(value.bytes, level)? => Some(Class::Object),
+                tag::ARRAY if arrays < ARRAY_LEVEL_MAX => {
+                    self.elements(value.bytes, level, arrays + 1)?.and_then(Class::in_array)
+                }
                 tag::DOCUMENT | tag::ARRAY => None,
                 _ => plain(self.column, value, EXACT_MAX)?,
             };
             if this.is_none() || class.is_some_and(|class| Some(class) != this) {
-                return Ok(false);
+                return Ok(None);
             }
             class = this;
         }
         self.column.push(b']');
-        Ok(class.is_some())
+        Ok(class)
     }
 
     /// Writes a document inside an array to the column; `false` if anything of it does not fit there.
@@ -197,6 +200,34 @@ enum Class {
     Double,
     String,
     Object,
+    /// Arrays of as many levels of scalars of one kind.
+    Array {
+        levels: usize,
+        of: Scalar,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scalar {
+    Bool,
+    Integer,
+    Double,
+    String,
+}
+
+impl Class {
+    /// An array of this; none of objects, which would multiply the types of one path.
+    fn in_array(self) -> Option<Class> {
+        let of = match self {
+            Class::Bool => Scalar::Bool,
+            Class::Integer => Scalar::Integer,
+            Class::Double => Scalar::Double,
+            Class::String => Scalar::String,
+            Class::Array { levels, of } => return Some(Class::Array { levels: levels + 1, of }),
+            Class::Object => return None,
+        };
+        Some(Class::Array { levels: 1, of })
+    }
 }
 
 /// Writes a scalar as JSON; `None`, and perhaps a part written, where the column would not give it back.
@@ -214,7 +245,6 @@ fn plain(column: &mut Vec<u8>, value: RawValue<'_>, integer_max: i64) -> Result<
         && value.is_finite()
     {
         write_double(column, value);
-        // Bits of the mantissa below the point: none are left from 2^53 on.
         let shown_as_integer = value.abs() >= 9_007_199_254_740_992.0;
         return Ok((!shown_as_integer).then_some(Class::Double));
     }

@@ -31,7 +31,7 @@ mod text;
 mod write;
 
 pub use json::{Json, JsonError};
-pub use json_column::{LEVEL_MAX, split_json_column, split_json_column_keeping_nulls};
+pub use json_column::{ARRAY_LEVEL_MAX, LEVEL_MAX, split_json_column};
 pub use mixed_id::{mixed_id_text, mixed_id_value};
 pub use parse::{Container, parse_document, parse_value, to_bson};
 pub use text::{write_double, write_string};

@@ -157,9 +157,10 @@ fn typed(key: &str, value: &Json<'_>, json: &Json<'_>) -> Option<Bson> {
         "$numberDecimal" => Bson::Decimal128(value.as_str()?.parse().ok()?),
         "$binary" => binary(value)?,
         "$uuid" => Bson::Binary(bson::Uuid::parse_str(value.as_str()?).ok()?.into()),
-        "$timestamp" => {
-            Bson::Timestamp(bson::Timestamp { time: word(value.get("t")?)?, increment: word(value.get("i")?)? })
-        }
+        "$timestamp" => Bson::Timestamp(bson::Timestamp {
+            time: word(value.get("t")?)?,
+            increment: word(value.get("i")?)?,
+        }),
         "$regularExpression" => Bson::RegularExpression(bson::Regex {
             pattern: value.get("pattern")?.as_str()?.to_owned().try_into().ok()?,
             options: value.get("options")?.as_str()?.to_owned().try_into().ok()?,

@@ -75,23 +75,44 @@ fn relaxed_forms_are_read() {
         "g": {"$date": "1970-01-01T00:00:01Z"}, "h": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"} } "#;
     let read = parse_document(relaxed).unwrap();
     let expected = doc! { "a": 1, "b": 1.5, "c": 3_000_000_000_i64, "d": 1000.0, "e": -0.0, "f": 9.3e18,
-        "g": bson::DateTime::from_millis(1000), "h": bson::Binary { subtype: bson::spec::BinarySubtype::Uuid,
-            bytes: (0..16).map(|byte| byte * 0x11).collect() } };
+    "g": bson::DateTime::from_millis(1000), "h": bson::Binary { subtype: bson::spec::BinarySubtype::Uuid,
+        bytes: (0..16).map(|byte| byte * 0x11).collect() } };
     assert!(same(&read.into(), &expected.into()));
 }
 
 #[test]
 fn malformed_text_is_refused() {
     for text in [
-        "{", "[1,]", "{\"a\"}", "01", "1.", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\u{1}\"", "tru", "", "{} x",
-        "\"\\u00e\"", "\"\\u00é\"", "-", "{\"a\":1,}", "1e", "\"\\x\"",
+        "{",
+        "[1,]",
+        "{\"a\"}",
+        "01",
+        "1.",
+        "\"\\ud800\"",
+        "\"\\ud800\\u0041\"",
+        "\"\u{1}\"",
+        "tru",
+        "",
+        "{} x",
+        "\"\\u00e\"",
+        "\"\\u00é\"",
+        "-",
+        "{\"a\":1,}",
+        "1e",
+        "\"\\x\"",
     ] {
         assert!(matches!(parse_value(text), Err(JsonError::Syntax { .. })), "{text}");
     }
     for text in [
-        r#"{"$oid":"x"}"#, r#"{"$oid":"0a0a0a0a0a0a0a0a0a0a0a0a","a":1}"#, r#"{"$numberInt":1}"#,
-        r#"{"$scope":{}}"#, r#"{"$literal":{},"a":1}"#, r#"{"$duplicates":1}"#, r#"{"$numberDouble":"inf"}"#,
-        r#"{"$missing":true}"#, r#"{"$regularExpression":{"pattern":"\u0000","options":""}}"#,
+        r#"{"$oid":"x"}"#,
+        r#"{"$oid":"0a0a0a0a0a0a0a0a0a0a0a0a","a":1}"#,
+        r#"{"$numberInt":1}"#,
+        r#"{"$scope":{}}"#,
+        r#"{"$literal":{},"a":1}"#,
+        r#"{"$duplicates":1}"#,
+        r#"{"$numberDouble":"inf"}"#,
+        r#"{"$missing":true}"#,
+        r#"{"$regularExpression":{"pattern":"\u0000","options":""}}"#,
     ] {
         assert!(matches!(parse_value(text), Err(JsonError::Wrapper { .. })), "{text}");
     }
@@ -109,7 +130,11 @@ fn invalid_utf8_is_an_error() {
 #[test]
 fn as_deep_as_documents_go() {
     let deep = (0..250).fold(doc! { "$oid": 1 }, |inner, level| {
-        if level % 2 == 0 { doc! { "$oid": inner } } else { doc! { "a": inner } }
+        if level % 2 == 0 {
+            doc! { "$oid": inner }
+        } else {
+            doc! { "a": inner }
+        }
     });
     assert_eq!(parse_document(&written(&deep)).unwrap(), deep);
     let too_deep = (0..300).fold(doc! {}, |inner, _| doc! { "a": inner });
@@ -150,4 +175,74 @@ proptest! {
         prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
         prop_assert!(text.contains(['.', 'E', 'n', 'N']));
     }
+}
+
+/// Column and overlay of a document.
+fn split(document: &Document) -> (String, String) {
+    let (mut column, mut overlay) = (Vec::new(), Vec::new());
+    let rejected = split_json_column(&mut column, &mut overlay, &document.to_vec().unwrap(), false).unwrap();
+    assert_eq!(rejected, !overlay.is_empty());
+    (String::from_utf8(column).unwrap(), String::from_utf8(overlay).unwrap())
+}
+
+#[test]
+fn json_columns_hold_what_comes_back() {
+    let cases = [
+        (
+            doc! { "a": 1, "b": i64::MAX, "c": 1.0, "d": "x", "e": true },
+            r#"{"a":1,"b":9223372036854775807,"c":1.0,"d":"x","e":true}"#,
+            "",
+        ),
+        (doc! {}, "{}", "{}"),
+        (doc! { "a": Bson::Null }, "{}", r#"{"a":null}"#),
+        (doc! { "a": Bson::Null, "b": 1 }, r#"{"b":1}"#, ""),
+        (
+            doc! { "a": { "b": {}, "c": 1 }, "x.y": 1, "": 1 },
+            r#"{"a":{"c":1}}"#,
+            r#"{"a":{"b":{}},"x.y":{"$numberInt":"1"},"":{"$numberInt":"1"}}"#,
+        ),
+        (doc! { "a": { "b.c": 1 } }, "{}", r#"{"a":{"b.c":{"$numberInt":"1"}}}"#),
+        (doc! { "$oid": "x", "a": 1 }, r#"{"a":1}"#, r#"{"$literal":{"$oid":"x"}}"#),
+        (
+            doc! { "a": [1, 2], "b": [], "c": [[1.5], [2.5]], "d": [{ "x": 1 }], "e": ["x"] },
+            r#"{"a":[1,2],"b":[],"c":[[1.5],[2.5]],"d":[{"x":1}],"e":["x"]}"#,
+            "",
+        ),
+        (doc! { "a": [1, 2.5] }, "{}", r#"{"a":[{"$numberInt":"1"},{"$numberDouble":"2.5"}]}"#),
+        (doc! { "a": [Bson::Null] }, "{}", r#"{"a":[null]}"#),
+        (doc! { "a": [{}] }, "{}", r#"{"a":[{}]}"#),
+        (doc! { "a": [[]] }, "{}", r#"{"a":[[]]}"#),
+        (
+            doc! { "a": [{ "b": 9_007_199_254_740_993_i64 }] },
+            "{}",
+            r#"{"a":[{"b":{"$numberLong":"9007199254740993"}}]}"#,
+        ),
+        (
+            doc! { "a": 2_f64.powi(60), "b": f64::NAN },
+            r#"{"b":{"$numberDouble":"NaN"}}"#,
+            r#"{"a":{"$numberDouble":"1.152921504606847E+18"}}"#,
+        ),
+    ];
+    for (document, column, overlay) in cases {
+        assert_eq!(split(&document), (column.to_owned(), overlay.to_owned()), "{document:?}");
+    }
+    let repeated = raw_document(&[("a", 1.into()), ("a", true.into())]);
+    let (mut column, mut overlay) = (Vec::new(), Vec::new());
+    assert_eq!(split_json_column(&mut column, &mut overlay, &repeated, false), Ok(true));
+    assert_eq!(
+        (column, overlay),
+        (b"{}".to_vec(), br#"{"$duplicates":[{"a":{"$numberInt":"1"}}],"a":true}"#.to_vec())
+    );
+    let (mut column, mut overlay) = (Vec::new(), Vec::new());
+    let nulls = doc! { "a": Bson::Null, "b": 1 }.to_vec().unwrap();
+    assert_eq!(split_json_column(&mut column, &mut overlay, &nulls, true), Ok(true));
+    assert_eq!((column, overlay), (br#"{"b":1}"#.to_vec(), br#"{"a":null}"#.to_vec()));
+}
+
+#[test]
+fn json_columns_are_bounded_in_depth() {
+    let deep = (1..40).fold(doc! { "a": 1 }, |inner, _| doc! { "a": inner });
+    let (column, overlay) = split(&deep);
+    assert_eq!(column, "{}");
+    assert_eq!(parse_document(&overlay).unwrap(), deep);
 }

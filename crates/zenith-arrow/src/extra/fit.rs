@@ -61,7 +61,8 @@ pub(super) fn fit(shape: &Shape, value: RawValue<'_>, keep_nulls: bool) -> Resul
         },
         Shape::Json => match value.as_document_bytes() {
             Some(document) => {
-                let rejected = extended_json::split_json_column(&mut Vec::new(), &mut Vec::new(), document)?;
+                let (mut column, mut overlay) = (Vec::new(), Vec::new());
+                let rejected = extended_json::split_json_column(&mut column, &mut overlay, document, keep_nulls)?;
                 Ok(if rejected { Fit::No(Misfit::NotPlainJson) } else { Fit::Yes })
             }
             None => Ok(other),

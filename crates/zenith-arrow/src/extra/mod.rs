@@ -137,7 +137,7 @@ impl Writer<'_> {
     fn json_rejects(&mut self, object: &mut Object, key: &[u8], value: RawValue<'_>) -> Result<(), RawError> {
         let mut column = Vec::new();
         let mut overlay = Vec::new();
-        let rejected = extended_json::split_json_column(&mut column, &mut overlay, value.bytes)?;
+        let rejected = extended_json::split_json_column(&mut column, &mut overlay, value.bytes, self.keep_nulls)?;
         if rejected {
             self.entry(object, key)?;
             self.out.extend_from_slice(&overlay);

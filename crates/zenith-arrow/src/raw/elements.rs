@@ -108,8 +108,7 @@ fn check(tag: u8, bytes: &[u8]) -> Result<(), RawError> {
         }
         tag::CODE_WITH_SCOPE => {
             let (_, rest) = split_i32(bytes)?;
-            let (code, scope) =
-                rest.split_at_checked(4 + prefix(rest, 1)?).ok_or(RawError::Truncated)?;
+            let (code, scope) = rest.split_at_checked(4 + prefix(rest, 1)?).ok_or(RawError::Truncated)?;
             ends_in_zero(code)?;
             Elements::new(scope).map(|_| ())
         }

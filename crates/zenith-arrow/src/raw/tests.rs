@@ -45,7 +45,10 @@ fn walks_every_type() {
     assert_eq!(value("code").as_code_bytes(), Some(&b"f()"[..]));
     let (code, scope) = value("scope").as_code_with_scope().unwrap();
     assert_eq!((code, Elements::new(scope).unwrap().count()), (&b"g()"[..], 1));
-    assert_eq!((value("int").as_i32(), value("int").as_i64(), value("int").as_integer()), (Some(5), None, Some(5)));
+    assert_eq!(
+        (value("int").as_i32(), value("int").as_i64(), value("int").as_integer()),
+        (Some(5), None, Some(5))
+    );
     assert_eq!(value("timestamp").as_timestamp(), Some((2 << 32) | 3));
     assert_eq!(value("long").as_integer(), Some(6));
     assert_eq!(
@@ -57,7 +60,8 @@ fn walks_every_type() {
 #[test]
 fn refuses_broken_frames() {
     let good = bytes(&doc! { "a": "text", "b": true });
-    assert_eq!(Elements::new(&good[..good.len() - 1]).unwrap_err(), RawError::Length(good.len() as i32));
+    let length = i32::try_from(good.len()).unwrap();
+    assert_eq!(Elements::new(&good[..good.len() - 1]).unwrap_err(), RawError::Length(length));
     assert_eq!(Elements::new(&[]).unwrap_err(), RawError::Truncated);
     assert_eq!(Elements::new(&[4, 0, 0, 0]).unwrap_err(), RawError::Length(4));
     assert_eq!(Elements::new(&[5, 0, 0, 0, 1]).unwrap_err(), RawError::Terminator);

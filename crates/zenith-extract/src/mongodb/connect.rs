@@ -1,14 +1,14 @@
 //! From a connection string to a driver client, and connection strings without their secrets.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mongodb::Client;
 use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, DriverInfo};
 
-use super::Deployment;
+use super::{Deployment, direct};
 use crate::ExtractError;
 
 /// How long to look for a usable server, unless the connection string says otherwise.
@@ -39,7 +39,8 @@ pub(super) async fn connect(uri: &str) -> Result<Deployment, ExtractError> {
         DriverInfo::builder().name(APP_NAME.to_owned()).version(env!("CARGO_PKG_VERSION").to_owned()).build(),
     );
     let client = Client::with_options(options.clone()).map_err(failed)?;
-    Ok(Deployment { client, options, address, collections: Mutex::new(HashMap::new()) })
+    let direct = direct::settings(&options, &address)?.map(Arc::new);
+    Ok(Deployment { client, options, address, direct, collections: Mutex::new(HashMap::new()) })
 }
 
 /// The connection string without password and options.

@@ -8,11 +8,13 @@
 //! | [`find`] | the command both transports send |
 //! | [`scan`] | reads a partition, resumes it |
 //! | [`session`] | keeps long scans alive |
+//! | [`direct`] | what connections of our own need of the driver |
 //! | [`error`] | the driver's errors in our words |
 //!
 //! The driver does everything but the bulk of the bytes; those come through [`crate::wire`] where it can.
 
 mod connect;
+mod direct;
 mod error;
 mod find;
 mod id_types;
@@ -33,6 +35,7 @@ use mongodb::options::{ClientOptions, SelectionCriteria};
 
 pub use scan::MongoReader;
 
+use crate::wire::Settings;
 use crate::{
     CollectionInfo, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy, Preflight, ReadOptions, Source,
 };
@@ -60,6 +63,8 @@ pub(crate) struct Deployment {
     pub(crate) options: ClientOptions,
     /// The connection string without its password, for messages.
     pub(crate) address: String,
+    /// For connections of our own, or why there are none.
+    pub(crate) direct: Result<Arc<Settings>, String>,
     /// What preflight found, so that opening a partition need not ask again.
     collections: Mutex<HashMap<Namespace, CollectionInfo>>,
 }
@@ -81,6 +86,12 @@ impl MongoSource {
     pub fn with_transport(mut self, transport: Transport) -> MongoSource {
         self.transport = transport;
         self
+    }
+
+    /// The database named in the connection string, if one is.
+    #[must_use]
+    pub fn default_database(&self) -> Option<&str> {
+        self.deployment.options.default_database.as_deref()
     }
 
     /// The connection string without its password.

@@ -1,8 +1,57 @@
 //! MongoDB's wire protocol, as much of it as reading collections takes.
 //!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`header`], [`op_msg`], [`compression`] | messages as bytes |
+//! | [`cursor_reply`] | where the documents of a reply are |
+//! | [`stream`], [`tls`] | TCP, TLS, Unix sockets |
+//! | [`connection`] | requests out, replies into pool memory |
+//! | [`handshake`], [`authentication`], [`scram`] | what happens before the first command |
+//!
 //! Everything here parses bytes of a server that may be hostile or cut off: lengths are checked before they are used,
 //! and damage is an error.
 
+mod authentication;
+mod compression;
+mod connection;
 mod cursor_reply;
+mod handshake;
+mod header;
+mod op_msg;
+mod scram;
+mod stream;
+pub(crate) mod tls;
 
-pub(crate) use cursor_reply::CursorReply;
+use std::io;
+
+use zenith_memory::MemoryError;
+
+pub(crate) use authentication::{Credential, Mechanism, SaltedPasswords};
+pub(crate) use compression::Compressor;
+pub(crate) use connection::Connection;
+pub(crate) use cursor_reply::{CursorReply, ReplyError};
+pub(crate) use handshake::{Settings, connect};
+pub(crate) use header::MessageError;
+pub(crate) use scram::{Mechanism as ScramMechanism, ScramError};
+pub(crate) use stream::Address;
+
+/// What can go wrong on a connection of our own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    #[error(transparent)]
+    Scram(#[from] ScramError),
+    /// The server's certificate is not trusted, or ours is not to the server.
+    #[error("{0}")]
+    Tls(String),
+    /// The driver may know how to talk to this server; we do not.
+    #[error("{0}")]
+    Unsupported(String),
+}

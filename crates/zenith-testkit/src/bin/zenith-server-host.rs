@@ -62,7 +62,8 @@ fn main() -> ExitCode {
 fn run(mut args: impl Iterator<Item = OsString>) -> Result<(), String> {
     let mut verb = args.next().ok_or("no verb given")?;
     if verb == "--die-with" {
-        let parent = args.next().and_then(|pid| pid.to_str()?.parse().ok()).ok_or("--die-with needs a pid")?;
+        let parent =
+            args.next().and_then(|pid| pid.to_str()?.parse().ok()).ok_or("--die-with needs a pid")?;
         die_with_parent(parent)?;
         verb = args.next().ok_or("no verb given")?;
     } else if verb == "--detach" {

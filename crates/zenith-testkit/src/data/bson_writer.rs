@@ -35,7 +35,8 @@ impl<'a> DocumentWriter<'a> {
     /// If the document is longer than BSON can say (2 GiB).
     pub fn end(self) {
         self.bytes.push(0);
-        let length = i32::try_from(self.bytes.len() - self.start).expect("a test document is smaller than 2 GiB");
+        let length =
+            i32::try_from(self.bytes.len() - self.start).expect("a test document is smaller than 2 GiB");
         self.bytes[self.start..self.start + 4].copy_from_slice(&length.to_le_bytes());
     }
 
@@ -70,7 +71,12 @@ impl<'a> DocumentWriter<'a> {
     }
 
     /// An array of `count` entries; `write` adds the entry of the given number under the given name.
-    pub fn array(&mut self, name: &str, count: usize, mut write: impl FnMut(&mut DocumentWriter<'_>, usize, &str)) {
+    pub fn array(
+        &mut self,
+        name: &str,
+        count: usize,
+        mut write: impl FnMut(&mut DocumentWriter<'_>, usize, &str),
+    ) {
         self.nested(0x04, name, |array| {
             for number in 0..count {
                 write(array, number, decimal(number, &mut [0; 20]));

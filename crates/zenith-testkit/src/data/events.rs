@@ -24,20 +24,30 @@ const EPOCH_MS: i64 = 1_704_067_200_000;
 const STEP_MS: i64 = 40;
 
 const KINDS: [&str; 12] = [
-    "page_view", "click", "scroll", "search", "add_to_cart", "remove_from_cart", "checkout", "purchase", "refund",
-    "login", "logout", "error",
+    "page_view",
+    "click",
+    "scroll",
+    "search",
+    "add_to_cart",
+    "remove_from_cart",
+    "checkout",
+    "purchase",
+    "refund",
+    "login",
+    "logout",
+    "error",
 ];
 const COUNTRIES: [&str; 24] = [
-    "US", "DE", "FR", "GB", "JP", "BR", "IN", "CN", "CA", "AU", "NL", "SE", "NO", "FI", "PL", "ES", "IT", "PT", "MX",
-    "AR", "ZA", "NG", "KR", "TR",
+    "US", "DE", "FR", "GB", "JP", "BR", "IN", "CN", "CA", "AU", "NL", "SE", "NO", "FI", "PL", "ES", "IT",
+    "PT", "MX", "AR", "ZA", "NG", "KR", "TR",
 ];
 const STATUSES: [i32; 6] = [200, 200, 200, 304, 404, 500];
 const SYSTEMS: [&str; 5] = ["Windows", "macOS", "Linux", "iOS", "Android"];
 const BROWSERS: [&str; 4] = ["Chrome", "Firefox", "Safari", "Edge"];
 const SECTIONS: [&str; 8] = ["products", "search", "account", "cart", "help", "blog", "categories", "brands"];
 const WORDS: [&str; 16] = [
-    "wireless", "garden", "kitchen", "leather", "running", "vintage", "organic", "outdoor", "cotton", "ceramic",
-    "portable", "digital", "wooden", "classic", "compact", "café",
+    "wireless", "garden", "kitchen", "leather", "running", "vintage", "organic", "outdoor", "cotton",
+    "ceramic", "portable", "digital", "wooden", "classic", "compact", "café",
 ];
 const TAGS: [&str; 10] =
     ["new", "returning", "newsletter", "premium", "sale", "mobile-app", "affiliate", "beta", "vip", "trial"];

@@ -2,7 +2,7 @@
 //!
 //! Each `insert` command is put together as bytes, so that neither a document nor a serializer stands between the
 //! generator and the socket; several commands are under way at once. What the documents hold is known to
-//! [`shape`](super::shape).
+//! [`shape`](mod@super::shape).
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -98,10 +98,7 @@ struct Inserted {
 
 /// An `insert` command, and the size of its documents. `append` appends one document and says whether there
 /// is another one for this command.
-fn build(
-    collection: &str,
-    mut append: impl FnMut(&mut Vec<u8>) -> bool,
-) -> Result<(RawDocumentBuf, u64)> {
+fn build(collection: &str, mut append: impl FnMut(&mut Vec<u8>) -> bool) -> Result<(RawDocumentBuf, u64)> {
     let mut bytes = Vec::with_capacity(COMMAND_BYTES + (COMMAND_BYTES >> 2));
     let mut command = DocumentWriter::begin(&mut bytes);
     command.string("insert", collection);

@@ -1,7 +1,7 @@
 //! Published data sets: real values, with the missing and mixed ones that generators forget.
 //!
 //! The files come from the npm packages `vega-datasets` and `world-countries`, see
-//! [`packages`](crate::services::packages). JSON becomes BSON as `mongoimport` does it: whole numbers are int32 if they
+//! [`packages`]. JSON becomes BSON as `mongoimport` does it: whole numbers are int32 if they
 //! fit, else int64; the order of fields stays.
 
 use std::fs;
@@ -55,7 +55,8 @@ impl Published {
     pub fn documents(self) -> Result<Vec<Document>> {
         let path = packages::data_sets()?.join(self.file());
         let text = fs::read(&path).map_err(Error::path("read", &path))?;
-        let malformed = |why: String| Error::Malformed(format!("{} is not a list of documents: {why}", path.display()));
+        let malformed =
+            |why: String| Error::Malformed(format!("{} is not a list of documents: {why}", path.display()));
         let mut value: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         if let Some(features) = value.get_mut("features") {
             value = features.take();
@@ -85,8 +86,9 @@ impl Published {
                 let mut numbered = Document::new();
                 numbered.insert("_id", number);
                 numbered.extend(document);
-                RawDocumentBuf::try_from(&numbered)
-                    .map_err(|error| Error::Malformed(format!("{} {number} is not BSON: {error}", self.name())))
+                RawDocumentBuf::try_from(&numbered).map_err(|error| {
+                    Error::Malformed(format!("{} {number} is not BSON: {error}", self.name()))
+                })
             })
             .collect()
     }

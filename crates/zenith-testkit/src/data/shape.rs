@@ -12,7 +12,7 @@ use super::random::Random;
 /// What the documents of a collection look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// The standard collection, see [`events`](super::events): 12 fields, 288 bytes.
+    /// The standard collection, see [`events`]: 12 fields, 288 bytes.
     Events,
     /// `_id` and 200 scalar fields of six types.
     Wide,
@@ -94,8 +94,10 @@ impl Shape {
     }
 }
 
-const WORDS: [&str; 12] =
-    ["river", "mountain", "signal", "garden", "bridge", "winter", "engine", "silver", "harbour", "naïve", "日本", "copper"];
+const WORDS: [&str; 12] = [
+    "river", "mountain", "signal", "garden", "bridge", "winter", "engine", "silver", "harbour", "naïve",
+    "日本", "copper",
+];
 
 fn int32(random: &mut Random) -> i32 {
     i32::from_le_bytes(random.below(u32::MAX).to_le_bytes())

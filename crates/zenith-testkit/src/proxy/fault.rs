@@ -14,7 +14,8 @@ pub enum Direction {
 /// What happens on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is reset after exactly this many bytes in this direction have been forwarded.
+    /// The connection is reset after exactly this many bytes in this direction have been forwarded. The last of them may
+    /// be lost in the reset, as on any network: no more than this many ever arrive.
     CutAfter {
         /// Which bytes count.
         direction: Direction,

@@ -47,7 +47,8 @@ pub(super) struct Shared {
 impl FaultProxy {
     /// Listens on a free loopback port and forwards to `upstream`, `HOST:PORT`.
     pub async fn start(upstream: impl Into<String>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io("listen for the proxy"))?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io("listen for the proxy"))?;
         let address = listener.local_addr().map_err(Error::io("learn the port of the proxy"))?;
         let shared = Arc::new(Shared {
             upstream: upstream.into(),

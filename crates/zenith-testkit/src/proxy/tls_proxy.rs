@@ -24,8 +24,9 @@ impl TlsProxy {
     /// Listens on a free loopback port, shows the certificate, and forwards to `upstream`, `HOST:PORT`.
     pub async fn start(upstream: impl Into<String>, certificate: &Certificate) -> Result<Self> {
         let tls = TlsAcceptor::from(Arc::new(configuration(certificate)?));
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io("listen for the TLS proxy"))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(Error::io("listen for the TLS proxy"))?;
         let address = listener.local_addr().map_err(Error::io("learn the port of the TLS proxy"))?;
         let upstream = upstream.into();
         let acceptor = tokio::spawn(async move {
@@ -59,7 +60,8 @@ async fn serve(client: TcpStream, tls: TlsAcceptor, upstream: String) {
 }
 
 fn configuration(certificate: &Certificate) -> Result<ServerConfig> {
-    let malformed = |error: &dyn std::fmt::Display| Error::Malformed(format!("the certificate cannot be used: {error}"));
+    let malformed =
+        |error: &dyn std::fmt::Display| Error::Malformed(format!("the certificate cannot be used: {error}"));
     let chain = CertificateDer::pem_file_iter(certificate.chain_file())
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| malformed(&error))?;

@@ -159,13 +159,16 @@ impl ClickHouseServer {
         let client = self.client();
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let listening = client.ping().await.is_ok()
-                && tokio::net::TcpStream::connect(("127.0.0.1", self.tcp_port)).await.is_ok();
-            // Another server may have taken the port in between and answer in the place of ours.
+            let pid = self.process.identity().pid;
+            let ours =
+                [self.http_port, self.tcp_port].iter().all(|&port| ports::is_listened_on_by(port, pid));
+            let ready = ours && client.ping().await.is_ok();
             if self.process.exited().is_some() || Instant::now() > deadline {
-                return Err(self.process.failure(&format!("ClickHouse does not answer on port {}", self.http_port)));
+                return Err(self
+                    .process
+                    .failure(&format!("ClickHouse does not answer on port {}", self.http_port)));
             }
-            if listening {
+            if ready {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -20,7 +20,8 @@ pub(super) fn program() -> Result<PathBuf> {
     let directory = cache::entry(&format!("server-host-{:016x}", hasher.finish()), |target| {
         let file = target.join("zenith-server-host");
         fs::write(&file, PROGRAM).map_err(Error::path("write", &file))?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).map_err(Error::path("make executable", &file))
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+            .map_err(Error::path("make executable", &file))
     })?;
     Ok(directory.join("zenith-server-host"))
 }

@@ -4,7 +4,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -107,7 +106,8 @@ impl MongoServer {
         loop {
             let port = options.port.map_or_else(ports::free_port, Ok)?;
             let process = launch(&program, directory.path(), port, &options)?;
-            let mut server = Self { process, directory, options: options.clone(), port, program: program.clone() };
+            let mut server =
+                Self { process, directory, options: options.clone(), port, program: program.clone() };
             match server.wait_until_ready().await {
                 Ok(()) => return Ok(server),
                 Err(_) if attempt < attempts && server.process.exited().is_some() => attempt += 1,
@@ -201,7 +201,8 @@ impl MongoServer {
     /// A client for this server alone, whatever set it is in. Without credentials it may use the localhost exception.
     pub(super) async fn direct_client(&self, with_credentials: bool) -> Result<Client> {
         let address = self.address("", &["directConnection=true"]);
-        let mut options = ClientOptions::parse(&address).await.map_err(Error::mongodb("parse its address"))?;
+        let mut options =
+            ClientOptions::parse(&address).await.map_err(Error::mongodb("parse its address"))?;
         if !with_credentials {
             options.credential = None;
         }
@@ -211,7 +212,7 @@ impl MongoServer {
 
     async fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
-        while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
+        while !ports::is_listened_on_by(self.port, self.process.identity().pid) {
             if self.process.exited().is_some() || Instant::now() > deadline {
                 return Err(self.process.failure(&format!("mongod does not listen on port {}", self.port)));
             }
@@ -258,7 +259,8 @@ impl MongoServer {
 
 /// A driver's client for a connection string.
 pub async fn connect(uri: &str) -> Result<Client> {
-    let mut options = ClientOptions::parse(uri).await.map_err(Error::mongodb("parse the connection string"))?;
+    let mut options =
+        ClientOptions::parse(uri).await.map_err(Error::mongodb("parse the connection string"))?;
     // The default of 30 seconds only makes a failing test slow.
     options.server_selection_timeout.get_or_insert(Duration::from_secs(15));
     Client::with_options(options).map_err(Error::mongodb("make a client"))
@@ -268,7 +270,8 @@ pub async fn connect(uri: &str) -> Result<Client> {
 pub fn with_database(uri: &str, database: &str) -> Result<String> {
     let malformed = || Error::Malformed(format!("{uri:?} is not a MongoDB connection string"));
     let (scheme, rest) = uri.split_once("://").ok_or_else(malformed)?;
-    let (rest, parameters) = rest.split_once('?').map_or((rest, None), |(rest, parameters)| (rest, Some(parameters)));
+    let (rest, parameters) =
+        rest.split_once('?').map_or((rest, None), |(rest, parameters)| (rest, Some(parameters)));
     let hosts = rest.split('/').next().unwrap_or(rest);
     let parameters = parameters.map(|parameters| format!("?{parameters}")).unwrap_or_default();
     Ok(format!("{scheme}://{hosts}/{database}{parameters}"))
@@ -342,7 +345,8 @@ fn key_file(data: &Path) -> Result<PathBuf> {
             .mode(0o600)
             .open(&path)
             .map_err(Error::path("create", &path))?;
-        std::io::Write::write_all(&mut file, b"emVuaXRoIHRlc3RzIG9ubHk=").map_err(Error::path("write", &path))?;
+        std::io::Write::write_all(&mut file, b"emVuaXRoIHRlc3RzIG9ubHk=")
+            .map_err(Error::path("write", &path))?;
     }
     Ok(path)
 }
@@ -359,7 +363,10 @@ mod tests {
     fn database_goes_between_hosts_and_parameters() {
         let with = |uri| with_database(uri, "d").unwrap();
         assert_eq!(with("mongodb://h:1"), "mongodb://h:1/d");
-        assert_eq!(with("mongodb://u:p@h:1,g:2/old?replicaSet=rs0"), "mongodb://u:p@h:1,g:2/d?replicaSet=rs0");
+        assert_eq!(
+            with("mongodb://u:p@h:1,g:2/old?replicaSet=rs0"),
+            "mongodb://u:p@h:1,g:2/d?replicaSet=rs0"
+        );
         assert_eq!(with("mongodb+srv://h/?tls=true"), "mongodb+srv://h/d?tls=true");
         assert!(with_database("h:1", "d").is_err());
     }

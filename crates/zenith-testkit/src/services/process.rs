@@ -60,9 +60,9 @@ impl ProcessIdentity {
     #[must_use]
     pub fn is_alive(self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok();
-        stat.as_deref().and_then(parse_stat).is_some_and(|(state, ticks)| {
-            ticks == self.start_ticks && state != 'Z' && state != 'X'
-        })
+        stat.as_deref()
+            .and_then(parse_stat)
+            .is_some_and(|(state, ticks)| ticks == self.start_ticks && state != 'Z' && state != 'X')
     }
 
     /// Ends this very process: SIGTERM, and SIGKILL if it still runs after `patience`. No error if it is gone already.
@@ -77,7 +77,11 @@ impl ProcessIdentity {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        if self.is_alive() { Err(Error::Server(format!("process {} survives SIGKILL", self.pid))) } else { Ok(()) }
+        if self.is_alive() {
+            Err(Error::Server(format!("process {} survives SIGKILL", self.pid)))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -105,10 +109,13 @@ fn parse_stat(stat: &str) -> Option<(char, u64)> {
 }
 
 fn send(pid: u32, signal: Signal) -> Result<()> {
-    let target = i32::try_from(pid).map_err(|_| Error::Malformed(format!("{pid} is not a process number")))?;
+    let target =
+        i32::try_from(pid).map_err(|_| Error::Malformed(format!("{pid} is not a process number")))?;
     match kill(Pid::from_raw(target), signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(Error::Io { what: format!("send {signal} to process {pid}"), source: errno.into() }),
+        Err(errno) => {
+            Err(Error::Io { what: format!("send {signal} to process {pid}"), source: errno.into() })
+        }
     }
 }
 
@@ -137,7 +144,8 @@ impl ServerProcess {
         output: &Path,
         lifetime: Lifetime,
     ) -> Result<Self> {
-        let open = || File::options().create(true).append(true).open(output).map_err(Error::path("open", output));
+        let open =
+            || File::options().create(true).append(true).open(output).map_err(Error::path("open", output));
         let mut command = Command::new(host::program()?);
         match lifetime {
             Lifetime::WithThisProcess => command.arg("--die-with").arg(std::process::id().to_string()),
@@ -184,11 +192,11 @@ impl ServerProcess {
 
     /// An error that says why the server ended or does not answer, with the last lines it wrote.
     pub(super) fn failure(&mut self, what: &str) -> Error {
-        let how = self.exited().map_or_else(|| "still runs".to_owned(), |status| format!("ended with {status}"));
+        let how =
+            self.exited().map_or_else(|| "still runs".to_owned(), |status| format!("ended with {status}"));
         let text = fs::read(&self.output).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+        let tail = telling_lines(&text).join("\n");
         Error::Server(format!("{what}; its process {how}. From {}:\n{tail}", self.output.display()))
     }
 }
@@ -199,6 +207,22 @@ impl Drop for ServerProcess {
             let _ = self.kill();
         }
     }
+}
+
+/// The last lines of a log that are errors (E) or fatal (F) to mongod, or if there are none, the last lines.
+///
+/// A mongod that gives up writes the reason first and then tells of its whole shutdown.
+fn telling_lines(log: &str) -> Vec<String> {
+    let is_error = |line: &&str| line.contains(r#""s":"E""#) || line.contains(r#""s":"F""#);
+    let last = |lines: Vec<&str>| -> Vec<String> {
+        lines
+            .iter()
+            .skip(lines.len().saturating_sub(10))
+            .map(|line| line.chars().take(300).collect())
+            .collect()
+    };
+    let errors = last(log.lines().filter(is_error).collect());
+    if errors.is_empty() { last(log.lines().collect()) } else { errors }
 }
 
 type Spawned = io::Result<Child>;
@@ -231,6 +255,13 @@ mod tests {
     fn stat_is_parsed_whatever_the_name() {
         let line = "77 (a) b (c)) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 9 9";
         assert_eq!(parse_stat(line), Some(('S', 4242)));
+    }
+
+    #[test]
+    fn errors_are_shown_before_the_shutdown() {
+        let log = "{\"s\":\"I\"}\n{\"s\":\"E\",\"msg\":\"in use\"}\n{\"s\":\"I\"}";
+        assert_eq!(telling_lines(log), ["{\"s\":\"E\",\"msg\":\"in use\"}"]);
+        assert_eq!(telling_lines("a\nb"), ["a", "b"]);
     }
 
     #[test]

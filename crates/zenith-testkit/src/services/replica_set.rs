@@ -22,11 +22,16 @@ impl ReplicaSet {
     pub async fn start(count: usize) -> Result<Self> {
         let mut members = Vec::with_capacity(count);
         for _ in 0..count {
-            let options =
-                MongoOptions { topology: Topology::Member, cache_mib: 256, oplog_mib: 990, ..Default::default() };
+            let options = MongoOptions {
+                topology: Topology::Member,
+                cache_mib: 256,
+                oplog_mib: 990,
+                ..Default::default()
+            };
             members.push(MongoServer::start(options).await?);
         }
-        let first = members.first().ok_or_else(|| Error::Malformed("a replica set needs a member".to_owned()))?;
+        let first =
+            members.first().ok_or_else(|| Error::Malformed("a replica set needs a member".to_owned()))?;
         let configuration: Vec<_> = (0_i32..)
             .zip(&members)
             .map(|(id, member)| doc! { "_id": id, "host": format!("127.0.0.1:{}", member.port()) })
@@ -47,7 +52,8 @@ impl ReplicaSet {
     /// Connection string of the whole set.
     #[must_use]
     pub fn uri(&self) -> String {
-        let hosts: Vec<_> = self.members.iter().map(|member| format!("127.0.0.1:{}", member.port())).collect();
+        let hosts: Vec<_> =
+            self.members.iter().map(|member| format!("127.0.0.1:{}", member.port())).collect();
         format!("mongodb://{}/?replicaSet={REPLICA_SET}", hosts.join(","))
     }
 

@@ -49,7 +49,8 @@ impl TestServers {
     /// Takes the servers the environment names and starts those it does not name.
     pub async fn from_environment() -> Result<Self> {
         let (mongodb, clickhouse) = tokio::try_join!(find_mongodb(), find_clickhouse())?;
-        let ((mongodb_uri, mongodb), (clickhouse_client, clickhouse_native, clickhouse)) = (mongodb, clickhouse);
+        let ((mongodb_uri, mongodb), (clickhouse_client, clickhouse_native, clickhouse)) =
+            (mongodb, clickhouse);
         Ok(Self {
             mongodb_uri,
             clickhouse: clickhouse_client,
@@ -158,7 +159,8 @@ async fn find_mongodb() -> Result<(String, Option<MongoServer>)> {
 async fn find_clickhouse() -> Result<(ClickHouse, String, Option<ClickHouseServer>)> {
     if let Some(url) = variable(CLICKHOUSE_URL_VARIABLE) {
         let client = ClickHouse::from_url(&url)?;
-        let native = variable(CLICKHOUSE_NATIVE_VARIABLE).unwrap_or_else(|| format!("{}:9000", client.host()));
+        let native =
+            variable(CLICKHOUSE_NATIVE_VARIABLE).unwrap_or_else(|| format!("{}:9000", client.host()));
         return Ok((client, native, None));
     }
     let server = ClickHouseServer::start(ClickHouseOptions::default()).await?;

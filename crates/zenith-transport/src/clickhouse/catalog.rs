@@ -24,33 +24,39 @@ struct ColumnRow {
 }
 
 pub(super) async fn describe(sink: &HttpSink, table: &str) -> Result<Option<TableInfo>> {
-    let doing = format!("describing {}", sink.full_name(table));
-    let about_table = |sql: &str| {
-        Request::statement(&*doing, sql).parameter("database", sink.database()).parameter("table", table)
-    };
     let sql = "SELECT engine, sorting_key, comment, total_rows FROM system.tables \
                WHERE database = {database:String} AND name = {table:String}";
-    let Some(found) = sink.client.rows::<TableRow>(about_table(sql)).await?.into_iter().next() else {
+    let request = Request::statement(format!("describing {}", sink.full_name(table)), sql)
+        .parameter("database", sink.database())
+        .parameter("table", table);
+    let Some(found) = sink.client.rows::<TableRow>(request).await?.into_iter().next() else {
         return Ok(None);
     };
-    let sql = "SELECT name, type, default_kind FROM system.columns \
-               WHERE database = {database:String} AND table = {table:String} ORDER BY position";
-    let columns = sink.client.rows::<ColumnRow>(about_table(sql)).await?;
+    let columns = columns(sink, table).await?;
     let rows = match found.total_rows {
         Some(rows) => rows,
         // Views and some engines do not know.
         None => count(sink, table).await?,
     };
     Ok(Some(TableInfo {
-        columns: columns
-            .into_iter()
-            .map(|ColumnRow { name, data_type, default_kind }| ColumnInfo { name, data_type, default_kind })
-            .collect(),
+        columns,
         engine: found.engine,
         sorting_key: found.sorting_key,
         comment: found.comment,
         rows,
     }))
+}
+
+/// The columns of a table in order; none if there is no such table.
+pub(super) async fn columns(sink: &HttpSink, table: &str) -> Result<Vec<ColumnInfo>> {
+    let sql = "SELECT name, type, default_kind FROM system.columns \
+               WHERE database = {database:String} AND table = {table:String} ORDER BY position";
+    let request = Request::statement(format!("describing {}", sink.full_name(table)), sql)
+        .parameter("database", sink.database())
+        .parameter("table", table);
+    let columns = sink.client.rows::<ColumnRow>(request).await?;
+    let info = |ColumnRow { name, data_type, default_kind }| ColumnInfo { name, data_type, default_kind };
+    Ok(columns.into_iter().map(info).collect())
 }
 
 /// The comment of a table, or `None` if there is no such table.

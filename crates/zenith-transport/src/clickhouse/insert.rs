@@ -16,7 +16,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::HttpSink;
+use super::{HttpSink, json};
 use crate::frame::Frame;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -47,6 +47,11 @@ pub(super) async fn write(sink: &HttpSink, insert: Insert) -> Result<Durable> {
     let Insert { table, batch, token } = insert;
     let name = sink.full_name(&table);
     let client = &sink.client;
+    let server = sink.server().await?;
+    let with_json = json::statement(sink, &table, batch.schema_ref()).await?;
+    let json_settings = if with_json.is_some() { &json::SETTINGS[..] } else { &[] };
+    let settings = SETTINGS.iter().chain(json_settings).copied();
+    let statement = with_json.unwrap_or_else(|| format!("INSERT INTO {name} FORMAT ArrowStream"));
     let strategy = match client.target().tls {
         // TLS encrypts from memory, so there is nothing to lend to the kernel.
         true => WriteStrategy::Writev,
@@ -63,11 +68,11 @@ pub(super) async fn write(sink: &HttpSink, insert: Insert) -> Result<Durable> {
     drop(batch);
     let mut request =
         Request { body, ..Request::statement(format!("inserting {rows} rows into {name}"), "") }
-            .set("query", format!("INSERT INTO {name} FORMAT ArrowStream"))
+            .set("query", statement)
             .set("query_id", query_id(&token))
             .set("insert_deduplication_token", token);
-    for (setting, value) in SETTINGS {
-        request = request.set(setting, value);
+    for (setting, value) in settings {
+        request = server.set(request, setting, value);
     }
     let start = Instant::now();
     let response = client.send(waiting(request)).await?;

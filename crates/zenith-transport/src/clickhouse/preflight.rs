@@ -1,7 +1,8 @@
-//! Whether a run can begin: version, user, database, privileges.
+//! Whether a run can begin: database and privileges.
 
 use serde::Deserialize;
 
+use super::server::Server;
 use crate::ddl::identifier;
 use crate::http::HttpClient;
 use crate::http::request::Request;
@@ -10,14 +11,27 @@ use crate::sink::{Preflight, ServerInfo};
 use crate::{Result, TransportError};
 
 /// What a run does with its tables.
-const PRIVILEGES: [&str; 5] = ["SELECT", "INSERT", "CREATE TABLE", "DROP TABLE", "ALTER"];
+const PRIVILEGES: [&str; 8] = [
+    "SELECT",
+    "INSERT",
+    "CREATE TABLE",
+    "DROP TABLE",
+    "TRUNCATE",
+    "ALTER COLUMN",
+    "ALTER SETTINGS",
+    "ALTER MODIFY COMMENT",
+];
 /// Database engines that can exchange two tables in one step.
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
-pub(super) async fn preflight(client: &HttpClient, wanted: &Preflight) -> Result<ServerInfo> {
-    let (version_text, version_number, user) =
-        version(client).await.map(|(text, number, user)| (text, number, user))?;
+pub(super) async fn preflight(
+    client: &HttpClient,
+    server: &Server,
+    wanted: &Preflight,
+) -> Result<ServerInfo> {
     let database = client.target().database.clone();
+    // Before anything else: a database is invisible to those who may do nothing in it.
+    check_privileges(client, &server.user, &database).await?;
     let mut engine = database_engine(client, &database).await?;
     let mut database_created = false;
     if engine.is_none() && wanted.create_database {
@@ -27,40 +41,19 @@ pub(super) async fn preflight(client: &HttpClient, wanted: &Preflight) -> Result
         database_created = true;
         engine = database_engine(client, &database).await?;
     }
-    let Some(engine) = engine else {
+    if engine.is_none() && !wanted.missing_database {
         return Err(TransportError::NoDatabase { address: client.target().address(), database });
-    };
-    check_privileges(client, &user, &database).await?;
+    }
     Ok(ServerInfo {
-        version: version_text,
-        version_number,
-        user,
+        version: server.version.clone(),
+        version_number: server.version_number,
+        user: server.user.clone(),
         database,
         database_created,
-        exchanges_atomically: EXCHANGING_ENGINES.contains(&engine.as_str()),
+        database_exists: engine.is_some(),
+        // One that is created gets the server's default engine, which can.
+        exchanges_atomically: engine.is_none_or(|engine| EXCHANGING_ENGINES.contains(&engine.as_str())),
     })
-}
-
-/// The server's version as text and number, and who we are.
-pub(super) async fn version(client: &HttpClient) -> Result<(String, (u32, u32), String)> {
-    #[derive(Deserialize)]
-    struct Row {
-        version: String,
-        user: String,
-    }
-    let sql = "SELECT version() AS version, currentUser() AS user";
-    let rows: Vec<Row> = client.rows(Request::statement("asking for its version", sql)).await?;
-    let unexpected = |reason: &str| TransportError::Answer {
-        doing: "asking for its version".into(),
-        address: client.target().address(),
-        reason: reason.into(),
-    };
-    let Row { version, user } = rows.into_iter().next().ok_or_else(|| unexpected("no row"))?;
-    let mut numbers = version.split('.').map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Ok((version.clone(), (major, minor), user)),
-        _ => Err(unexpected("no version number")),
-    }
 }
 
 async fn database_engine(client: &HttpClient, database: &str) -> Result<Option<String>> {

@@ -8,7 +8,9 @@ use arrow_schema::FieldRef;
 use serde::de::DeserializeOwned;
 use zenith_memory::Pool;
 
-use super::{catalog, insert, preflight, publish};
+use super::json::ColumnTypes;
+use super::server::Server;
+use super::{catalog, insert, preflight, publish, read};
 use crate::ddl::{self, Dialect, identifier};
 use crate::http::HttpClient;
 use crate::http::request::Request;
@@ -19,8 +21,10 @@ use crate::{HttpOptions, Result, TableDefinition, Target};
 /// ClickHouse over HTTP. Cheap to share: its methods take `&self`, and inserts may run side by side.
 pub struct HttpSink {
     pub(super) client: HttpClient,
-    /// The server's major and minor version, once it is known.
-    version: OnceLock<(u32, u32)>,
+    /// What the server is, once it has been asked.
+    server: OnceLock<Server>,
+    /// Types of the tables JSON is inserted into.
+    pub(super) column_types: ColumnTypes,
 }
 
 impl fmt::Debug for HttpSink {
@@ -37,7 +41,11 @@ impl HttpSink {
     /// # Errors
     /// [`crate::TransportError::Tls`] if the TLS options cannot be used.
     pub fn new(target: Target, pool: Option<Pool>, options: HttpOptions) -> Result<HttpSink> {
-        Ok(HttpSink { client: HttpClient::new(target, pool, options)?, version: OnceLock::new() })
+        Ok(HttpSink {
+            client: HttpClient::new(target, pool, options)?,
+            server: OnceLock::new(),
+            column_types: ColumnTypes::default(),
+        })
     }
 
     /// The HTTP client, for statements of any kind.
@@ -59,14 +67,17 @@ impl HttpSink {
     /// # Errors
     /// If the server cannot be asked for its version.
     pub async fn dialect(&self) -> Result<Dialect> {
-        let version = match self.version.get() {
-            Some(version) => *version,
+        Ok(self.server().await?.dialect())
+    }
+
+    pub(super) async fn server(&self) -> Result<&Server> {
+        match self.server.get() {
+            Some(server) => Ok(server),
             None => {
-                let version = preflight::version(&self.client).await?.1;
-                *self.version.get_or_init(|| version)
+                let server = Server::ask(&self.client).await?;
+                Ok(self.server.get_or_init(|| server))
             }
-        };
-        Ok(Dialect::of_version(version))
+        }
     }
 
     pub(super) fn database(&self) -> &str {
@@ -86,9 +97,7 @@ impl HttpSink {
 
 impl Sink for HttpSink {
     async fn preflight(&self, wanted: &Preflight) -> Result<ServerInfo> {
-        let info = preflight::preflight(&self.client, wanted).await?;
-        let _ = self.version.set(info.version_number);
-        Ok(info)
+        preflight::preflight(&self.client, self.server().await?, wanted).await
     }
 
     async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
@@ -100,6 +109,7 @@ impl Sink for HttpSink {
     }
 
     async fn create(&self, definition: &TableDefinition) -> Result<()> {
+        self.column_types.forget(&definition.name);
         let sql = definition.to_sql(self.database(), self.dialect().await?)?;
         self.run(format!("creating the table {}", self.full_name(&definition.name)), &sql).await
     }
@@ -113,6 +123,7 @@ impl Sink for HttpSink {
         if columns.is_empty() {
             return Ok(());
         }
+        self.column_types.forget(table);
         let name = self.full_name(table);
         self.run(format!("adding columns to {name}"), &format!("ALTER TABLE {name} {}", columns.join(", ")))
             .await
@@ -127,6 +138,8 @@ impl Sink for HttpSink {
     }
 
     async fn publish(&self, shadow: &str, table: &str) -> Result<Published> {
+        self.column_types.forget(shadow);
+        self.column_types.forget(table);
         publish::publish(self, shadow, table).await
     }
 
@@ -141,13 +154,14 @@ impl Sink for HttpSink {
     }
 
     async fn drop_table(&self, table: &str) -> Result<()> {
+        self.column_types.forget(table);
         let name = self.full_name(table);
         let request = Request::statement(format!("dropping {name}"), &format!("DROP TABLE IF EXISTS {name}"));
         self.client.send(waiting(unlimited(request))).await.map(drop)
     }
 
     async fn read(&self, table: &str) -> Result<Vec<RecordBatch>> {
-        self.client.query_arrow(&format!("SELECT * FROM {}", self.full_name(table))).await
+        read::read(self, table).await
     }
 
     async fn execute(&self, statement: &str) -> Result<()> {

@@ -18,4 +18,5 @@ pub use quote::{identifier, literal};
 pub use same::same_type;
 pub use table::{Engine, LOADING_MARK, TableDefinition};
 pub(crate) use table::{MERGE_LIMIT, column_sql};
-pub use types::{Dialect, column_type};
+pub(crate) use types::EXTENSION_NAME;
+pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};

@@ -141,12 +141,16 @@ impl TableDefinition {
         }
         let order: Vec<_> = self.order_by.iter().map(|name| identifier(name)).collect();
         let mut sql = format!(
-            "CREATE TABLE {}{}.{} (\n    {columns}\n)\nENGINE = {}\nORDER BY ({})",
+            "CREATE TABLE {}{}.{} (\n    {columns}\n)\nENGINE = {}\nORDER BY {}",
             if self.if_not_exists { "IF NOT EXISTS " } else { "" },
             identifier(database),
             identifier(&self.name),
             self.engine_sql(),
-            order.join(", "),
+            match order.as_slice() {
+                // Parentheses around one column would be part of the key's text.
+                [column] => column.clone(),
+                columns => format!("({})", columns.join(", ")),
+            },
         );
         let settings: Vec<_> =
             self.all_settings().iter().map(|(name, value)| setting_sql(name, value)).collect();

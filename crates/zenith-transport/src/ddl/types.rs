@@ -21,8 +21,12 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use super::{identifier, literal};
 use crate::{Result, TransportError};
 
+/// How many tuples and arrays may stand inside each other: beyond that ClickHouse (26.7) takes an Arrow stream
+/// for corrupted, though it would create the table.
+pub const NESTING_DEPTH_MAX: usize = 60;
+
 /// Arrow's metadata key for the name of an extension type.
-const EXTENSION_NAME: &str = "ARROW:extension:name";
+pub(crate) const EXTENSION_NAME: &str = "ARROW:extension:name";
 
 /// What a server's DDL has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,9 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn field(&mut self, field: &'a Field, out: &mut String) -> Result<()> {
         self.path.push(field.name());
+        if self.path.len() > NESTING_DEPTH_MAX + 1 {
+            return Err(self.error(&format!("it is nested deeper than {NESTING_DEPTH_MAX} levels")));
+        }
         let extension = field.metadata().get(EXTENSION_NAME).map(String::as_str);
         match field.data_type() {
             DataType::Struct(fields) => self.tuple(fields, out)?,
@@ -96,9 +103,9 @@ impl<'a> Writer<'a> {
     fn tuple(&mut self, fields: &'a Fields, out: &mut String) -> Result<()> {
         out.push_str("Tuple(");
         for (index, field) in fields.iter().enumerate() {
-            if field.name().is_empty() {
-                self.path.push("");
-                return Err(self.error("ClickHouse has no elements with an empty name"));
+            if let Some(reason) = element_name_refusal(field.name()) {
+                self.path.push(field.name());
+                return Err(self.error(reason));
             }
             if index > 0 {
                 out.push_str(", ");
@@ -153,6 +160,16 @@ impl<'a> Writer<'a> {
 
     fn error(&self, reason: &str) -> TransportError {
         TransportError::Column { column: self.path.join("."), reason: reason.to_owned() }
+    }
+}
+
+/// Why ClickHouse has no tuple elements of this name, if it has none.
+#[must_use]
+pub fn element_name_refusal(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("ClickHouse has no tuple elements with an empty name"),
+        "null" => Some("ClickHouse keeps the tuple element name null for itself"),
+        _ => None,
     }
 }
 

@@ -90,20 +90,27 @@ impl HttpClient {
 
     /// Runs a query whose result is read as Arrow.
     ///
+    /// `String` columns come as Utf8. Where they hold other bytes, end the query with `SETTINGS
+    /// output_format_arrow_string_as_string = 0` to get them as Binary.
+    ///
     /// # Errors
     /// What ClickHouse refuses, broken connections, and results larger than
     /// [`HttpOptions::result_bytes_max`].
     pub async fn query_arrow(&self, sql: &str) -> Result<Vec<RecordBatch>> {
-        let request = Request::statement(quoted(sql), sql)
+        self.arrow(Request { in_database: true, ..Request::statement(quoted(sql), sql) }).await
+    }
+
+    /// Runs `request`, whose statement has no FORMAT, and reads its result as Arrow.
+    pub(crate) async fn arrow(&self, request: Request) -> Result<Vec<RecordBatch>> {
+        let doing = request.doing.clone();
+        let request = Request { answer_bytes_max: self.shared.options.result_bytes_max, ..request }
             .set("default_format", "ArrowStream")
             .set("output_format_arrow_compression_method", "none")
             .set("output_format_arrow_string_as_string", "1")
             .set("output_format_arrow_fixed_string_as_fixed_byte_array", "1")
             .set("output_format_arrow_low_cardinality_as_dictionary", "0");
-        let answer_bytes_max = self.shared.options.result_bytes_max;
-        let doing = request.doing.clone();
-        let response = self.send(Request { in_database: true, answer_bytes_max, ..request }).await?;
-        read_arrow(response.body).map_err(|source| TransportError::Arrow {
+        let response = self.send(request).await?;
+        read_arrow(&response.body).map_err(|source| TransportError::Arrow {
             action: "decode",
             what: doing,
             source,
@@ -206,10 +213,10 @@ fn quoted(sql: &str) -> String {
     }
 }
 
-fn read_arrow(body: Vec<u8>) -> std::result::Result<Vec<RecordBatch>, arrow_schema::ArrowError> {
+fn read_arrow(body: &[u8]) -> std::result::Result<Vec<RecordBatch>, arrow_schema::ArrowError> {
     // A statement without a result gives no stream at all.
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    StreamReader::try_new(body.as_slice(), None)?.collect()
+    StreamReader::try_new(body, None)?.collect()
 }

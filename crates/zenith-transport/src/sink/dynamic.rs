@@ -123,7 +123,7 @@ impl<S: Sink> DynSink for S {
     }
 }
 
-impl Sink for dyn DynSink {
+impl Sink for dyn DynSink + '_ {
     async fn preflight(&self, wanted: &Preflight) -> Result<ServerInfo> {
         self.preflight_boxed(wanted).await
     }

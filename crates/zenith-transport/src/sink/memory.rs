@@ -172,6 +172,7 @@ impl Sink for MemorySink {
             user: String::new(),
             database: "memory".into(),
             database_created: false,
+            database_exists: true,
             exchanges_atomically: true,
         })
     }

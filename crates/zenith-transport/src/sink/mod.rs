@@ -116,6 +116,8 @@ pub trait Sink: Send + Sync {
 pub struct Preflight {
     /// Whether to create the database if it is not there.
     pub create_database: bool,
+    /// Whether the database may be missing, for looking before anything is created.
+    pub missing_database: bool,
 }
 
 /// What is at the other end.
@@ -131,6 +133,8 @@ pub struct ServerInfo {
     pub database: String,
     /// Whether the database was created just now.
     pub database_created: bool,
+    /// Whether the database is there.
+    pub database_exists: bool,
     /// Whether one table can take the place of another in one step.
     pub exchanges_atomically: bool,
 }

@@ -36,6 +36,7 @@ impl Sink for NullSink {
             user: String::new(),
             database: "null".into(),
             database_created: false,
+            database_exists: true,
             exchanges_atomically: true,
         })
     }

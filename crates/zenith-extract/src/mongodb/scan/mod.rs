@@ -3,6 +3,8 @@
 //! A range of `_id` goes on after the last document handed over. A scan in natural order has no such place: the
 //! consumer gets [`ExtractError::Interrupted`] and starts it again.
 
+mod batch_size;
+mod direct;
 mod driver;
 mod retry;
 
@@ -14,7 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::find::{self, Step};
 use super::{Deployment, Transport};
+use crate::wire::Settings;
 use crate::{DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, ReadOptions};
+use direct::{DirectConnection, DirectStop};
 use retry::Backoff;
 
 /// The reader of one partition of a [`crate::MongoSource`].
@@ -66,7 +70,11 @@ pub(super) async fn open(
     let (sender, batches) = mpsc::channel(options.read_ahead.max(1));
     let scan = Scan {
         deployment: Arc::clone(deployment),
-        transport,
+        settings: match transport {
+            Transport::Direct => direct_settings(deployment, &partition.namespace),
+            Transport::Driver => None,
+        },
+        direct: None,
         partition: partition.clone(),
         options,
         document_bytes,
@@ -78,10 +86,23 @@ pub(super) async fn open(
     Ok(MongoReader { namespace: partition.namespace.clone(), batches, finished: false, task })
 }
 
+/// The settings of our own connections, if there can be any.
+fn direct_settings(deployment: &Deployment, namespace: &Namespace) -> Option<Arc<Settings>> {
+    match &deployment.direct {
+        Ok(settings) => Some(Arc::clone(settings)),
+        Err(reason) => {
+            tracing::debug!(%namespace, reason, "reading by the driver");
+            None
+        }
+    }
+}
+
 /// A partition being read.
 struct Scan {
     deployment: Arc<Deployment>,
-    transport: Transport,
+    /// For connections of our own; `None` to read by the driver.
+    settings: Option<Arc<Settings>>,
+    direct: Option<DirectConnection>,
     partition: Partition,
     options: ReadOptions,
     /// The average size of a document by the server's metadata.
@@ -163,7 +184,19 @@ impl Scan {
     /// Reads what the partition holds, once.
     async fn pass(&mut self) -> Result<(), Stop> {
         for step in find::steps(&self.partition.bounds) {
-            self.read_by_driver(&step).await?;
+            let Some(settings) = self.settings.clone() else {
+                self.read_by_driver(&step).await?;
+                continue;
+            };
+            match self.read_directly(&step, &settings).await {
+                Ok(()) => {}
+                Err(DirectStop::Stop(stop)) => return Err(stop),
+                Err(DirectStop::Unsupported(reason)) => {
+                    tracing::debug!(namespace = %self.partition.namespace, reason, "reading by the driver");
+                    self.settings = None;
+                    self.read_by_driver(&step).await?;
+                }
+            }
         }
         Ok(())
     }

@@ -1,0 +1,41 @@
+//! BSON to record batches, for each shape of document: nanoseconds a document and bytes a second.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use zenith_arrow::{Decoder, DecoderOptions};
+use zenith_benches::Documents;
+use zenith_memory::Pool;
+use zenith_testkit::Shape;
+
+/// About the size of a reply, so that the input is in the cache as often as it is in a run.
+const REPLY_BYTES: usize = 4 << 20;
+
+fn decode(criterion: &mut Criterion) {
+    for shape in Shape::ALL {
+        let documents = Documents::of(shape, REPLY_BYTES);
+        let pool = Pool::new(64 << 20).expect("a pool");
+        let options = DecoderOptions { rows_max: 131_072, bytes_max: 16 << 20 };
+        let mut decoder = Decoder::new(&documents.schema(), &pool, options);
+        decoder.learn(&documents.bytes, documents.ranges.iter().cloned()).expect("learns");
+        let mut group = criterion.benchmark_group("decode");
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: documents.ranges.len() as u64,
+            bytes: documents.bytes.len() as u64,
+        });
+        group.bench_function(shape.name(), |bencher| {
+            bencher.iter(|| {
+                let mut ranges = documents.ranges.iter().cloned();
+                while let Some(batch) =
+                    decoder.append(&documents.bytes, &mut ranges, &mut |bad| panic!("{bad:?}")).expect("decodes")
+                {
+                    black_box(batch);
+                }
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, decode);
+criterion_main!(benches);

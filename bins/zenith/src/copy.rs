@@ -1,0 +1,141 @@
+//! `zenith copy`: wires a source, a sink and a pipeline, and shows what comes of it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use zenith_engine::{
+    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions, ReloadPlan,
+    Strategy, Summary, Target, TlsOptions, UuidOrder,
+};
+
+use crate::args::{self, Copy};
+use crate::progress::Display;
+use crate::{address, exit, output, signals};
+
+/// Runs the command.
+pub async fn run(arguments: &Copy) -> ExitCode {
+    let (from, to) = match (address::resolve(&arguments.from, "--from"), address::resolve(&arguments.to, "--to")) {
+        (Ok(from), Ok(to)) => (from, to),
+        (Err(message), _) | (_, Err(message)) => return exit::input(&message),
+    };
+    match copy(arguments, &from, &to).await {
+        Ok(code) => code,
+        Err(error) => exit::error(&error),
+    }
+}
+
+async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, EngineError> {
+    let target = Target::parse(to)?;
+    let source = MongoSource::connect(from).await?;
+    let Some(database) = source.default_database().map(str::to_owned) else {
+        let message = format!(
+            "{} names no database: write it as mongodb://HOST:PORT/DATABASE",
+            source.address()
+        );
+        return Ok(exit::input(&message));
+    };
+    let options = options(arguments);
+    let pool = Pool::new(options.memory)?;
+    let http = HttpOptions {
+        tls: TlsOptions { ca_file: arguments.ca_file.clone(), insecure: arguments.insecure, ..TlsOptions::default() },
+        ..HttpOptions::default()
+    };
+    let mut builder = Pipeline::builder()
+        .source(source)
+        .sink(HttpSink::new(target, Some(pool.clone()), http)?)
+        .pool(pool)
+        .namespace(Namespace::new(database, &arguments.collection))
+        .options(options);
+    if let Some(table) = &arguments.table {
+        builder = builder.table(table);
+    }
+    let pipeline = builder.build()?;
+    signals::watch(pipeline.stop_handle());
+
+    let plan = pipeline.plan().await?;
+    if arguments.dry_run {
+        print_plan(arguments, &plan)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for leftover in &plan.leftovers {
+        tracing::warn!("the table {leftover} was left behind by an earlier copy; drop it if none is running");
+    }
+    let display = (!arguments.quiet).then(|| Display::start(pipeline.progress()));
+    let outcome = pipeline.execute(&plan).await;
+    drop(display);
+    match outcome {
+        Ok(summary) => {
+            print_summary(arguments, &summary);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(EngineError::Stopped) => {
+            eprintln!("zenith: {}", stopped(&plan));
+            Ok(ExitCode::from(exit::STOPPED))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn stopped(plan: &ReloadPlan) -> String {
+    let table = &plan.definition.name;
+    match (plan.strategy, &plan.existing) {
+        (Strategy::Swap, Some(_)) => format!("stopped; the shadow table was dropped, and {table} is as it was"),
+        (Strategy::Swap, None) => format!("stopped; the shadow table was dropped, and {table} was not created"),
+        (Strategy::Truncate, _) => format!("stopped; {table} holds only the rows loaded so far: copy again to fill it"),
+    }
+}
+
+fn print_summary(arguments: &Copy, summary: &Summary) {
+    if arguments.json {
+        print(&format!("{}\n", output::summary_json(summary)));
+    } else if !arguments.quiet {
+        print(&output::summary_text(summary));
+    }
+}
+
+fn print_plan(arguments: &Copy, plan: &ReloadPlan) -> Result<(), EngineError> {
+    let statement = plan.create_statement()?;
+    if arguments.json {
+        print(&format!("{}\n", output::plan_json(plan, &statement)));
+    } else {
+        print(&output::plan_text(plan, &statement));
+    }
+    Ok(())
+}
+
+/// To standard output. A reader that has gone away (`| head`) is no error of ours.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn options(arguments: &Copy) -> ReloadOptions {
+    let default = ReloadOptions::default();
+    ReloadOptions {
+        strategy: match arguments.strategy {
+            args::Strategy::Swap => Strategy::Swap,
+            args::Strategy::Truncate => Strategy::Truncate,
+        },
+        memory: usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX),
+        batch_rows: arguments.batch_rows.unwrap_or(default.batch_rows),
+        readers: arguments.readers.unwrap_or(default.readers),
+        decoders: arguments.readers.map_or(default.decoders, |readers| readers.clamp(1, default.decoders)),
+        inserters: arguments.inserters.unwrap_or(default.inserters),
+        sample: arguments.sample.unwrap_or(default.sample),
+        create_database: arguments.create_database,
+        replace: arguments.replace,
+        on_bad_document: match arguments.on_bad_document {
+            args::OnBadDocument::Keep => OnBadDocument::Keep,
+            args::OnBadDocument::Fail => OnBadDocument::Fail,
+        },
+        fsync: arguments.fsync,
+        object_id_fixed: matches!(arguments.object_id, args::ObjectId::Fixed),
+        decimal_text: matches!(arguments.decimal, args::Decimal::String),
+        uuid_legacy: match arguments.uuid_legacy {
+            args::UuidLegacy::Python => UuidOrder::PythonLegacy,
+            args::UuidLegacy::Java => UuidOrder::JavaLegacy,
+            args::UuidLegacy::Csharp => UuidOrder::CSharpLegacy,
+        },
+        keep_nulls: arguments.keep_nulls,
+    }
+}

@@ -1,0 +1,194 @@
+//! Summaries and plans, for people and for machines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use serde::Serialize;
+use zenith_engine::{ReloadPlan, Strategy, Summary};
+
+/// Fields of the extra column shown to people; machines get all of them.
+const EXTRA_FIELDS_SHOWN: usize = 20;
+
+#[derive(Serialize)]
+struct SummaryJson<'a> {
+    rows: u64,
+    seconds: f64,
+    rows_per_second: f64,
+    source_bytes: u64,
+    arrow_bytes: u64,
+    peak_rss_bytes: u64,
+    cpu_seconds: f64,
+    extra_values: &'a BTreeMap<String, BTreeMap<String, u64>>,
+    dead_letters: u64,
+    table: &'a str,
+}
+
+/// A summary as one JSON object.
+pub fn summary_json(summary: &Summary) -> String {
+    to_json(&SummaryJson {
+        rows: summary.rows,
+        seconds: summary.elapsed.as_secs_f64(),
+        rows_per_second: summary.rows_per_second().round(),
+        source_bytes: summary.source_bytes,
+        arrow_bytes: summary.arrow_bytes,
+        peak_rss_bytes: summary.peak_rss_bytes,
+        cpu_seconds: summary.cpu_time.as_secs_f64(),
+        extra_values: &summary.extra_values,
+        dead_letters: summary.dead_letters,
+        table: &summary.table,
+    })
+}
+
+/// A summary in words.
+pub fn summary_text(summary: &Summary) -> String {
+    let mut text = String::new();
+    let seconds = summary.elapsed.as_secs_f64();
+    let _ = writeln!(
+        text,
+        "{} rows in {seconds:.2} s into {} ({:.0} rows/s)",
+        HumanCount(summary.rows),
+        summary.table,
+        summary.rows_per_second()
+    );
+    let _ = writeln!(
+        text,
+        "{} of BSON read, {} of Arrow sent in {} inserts{}",
+        HumanBytes(summary.source_bytes),
+        HumanBytes(summary.arrow_bytes),
+        HumanCount(summary.inserts),
+        match summary.inserts_repeated {
+            0 => String::new(),
+            n => format!(", {n} of them repeated"),
+        }
+    );
+    let _ = writeln!(
+        text,
+        "peak memory {}, processor time {:.2} s",
+        HumanBytes(summary.peak_rss_bytes),
+        summary.cpu_time.as_secs_f64()
+    );
+    if !summary.extra_values.is_empty() {
+        let total: u64 = summary.extra_values.values().flat_map(BTreeMap::values).sum();
+        let _ = writeln!(text, "{} values are in _zenith_extra, as they fit no column:", HumanCount(total));
+        for (field, reasons) in summary.extra_values.iter().take(EXTRA_FIELDS_SHOWN) {
+            let reasons: Vec<String> = reasons.iter().map(|(reason, n)| format!("{} {reason}", HumanCount(*n))).collect();
+            let _ = writeln!(text, "  {field}: {}", reasons.join(", "));
+        }
+        if summary.extra_values.len() > EXTRA_FIELDS_SHOWN {
+            let _ = writeln!(text, "  and {} more fields", summary.extra_values.len() - EXTRA_FIELDS_SHOWN);
+        }
+    }
+    if let Some(table) = &summary.dead_letter_table {
+        let _ = writeln!(text, "{} documents could not be decoded: see {table}", HumanCount(summary.dead_letters));
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct PlanJson<'a> {
+    dry_run: bool,
+    table: &'a str,
+    documents: Option<u64>,
+    source_bytes: Option<u64>,
+    sampled: usize,
+    strategy: &'static str,
+    table_exists: bool,
+    leftovers: &'a [String],
+    columns: Vec<ColumnJson<'a>>,
+    create_statement: &'a str,
+}
+
+#[derive(Serialize)]
+struct ColumnJson<'a> {
+    name: &'a str,
+    bson_type: &'a str,
+    clickhouse_type: &'a str,
+    present: f64,
+}
+
+/// A plan as one JSON object.
+pub fn plan_json(plan: &ReloadPlan, create_statement: &str) -> String {
+    let size = plan.source.collection.size;
+    to_json(&PlanJson {
+        dry_run: true,
+        table: &plan.definition.name,
+        documents: size.map(|size| size.documents),
+        source_bytes: size.map(|size| size.bytes),
+        sampled: plan.sampled,
+        strategy: strategy(plan),
+        table_exists: plan.existing.is_some(),
+        leftovers: &plan.leftovers,
+        columns: plan
+            .columns
+            .iter()
+            .map(|column| ColumnJson {
+                name: &column.name,
+                bson_type: &column.bson_type,
+                clickhouse_type: &column.target_type,
+                present: column.present,
+            })
+            .collect(),
+        create_statement,
+    })
+}
+
+/// A plan in words: the columns as a table, the DDL, the steps.
+pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
+    let mut text = String::new();
+    let width = |values: &mut dyn Iterator<Item = usize>, most: usize| values.max().unwrap_or(0).clamp(6, most);
+    let name_width = width(&mut plan.columns.iter().map(|column| column.name.chars().count()), 40);
+    let bson_width = width(&mut plan.columns.iter().map(|column| column.bson_type.chars().count()), 30);
+    let _ = writeln!(text, "{:name_width$}  {:bson_width$}  {:>7}  ClickHouse", "column", "BSON", "present");
+    for column in &plan.columns {
+        let present = if column.name == "_zenith_extra" { String::new() } else { format!("{:.0} %", column.present * 100.0) };
+        let _ = writeln!(
+            text,
+            "{:name_width$}  {:bson_width$}  {present:>7}  {}",
+            column.name, column.bson_type, column.target_type
+        );
+    }
+    let _ = writeln!(text, "\n{create_statement}\n");
+    let size = plan.source.collection.size;
+    let documents = size.map_or_else(|| "an unknown number of".to_owned(), |size| format!("about {}", HumanCount(size.documents)));
+    let bytes = size.map_or_else(String::new, |size| format!(", {} of BSON", HumanBytes(size.bytes)));
+    let _ = writeln!(text, "Plan (columns inferred from {} documents; nothing has been written):", plan.sampled);
+    let _ = writeln!(text, "  1. read {documents} documents{bytes} from MongoDB {}", plan.source.server_version);
+    let table = &plan.definition.name;
+    match (plan.strategy, &plan.existing) {
+        (Strategy::Swap, Some(existing)) => {
+            let _ = writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
+            let _ = writeln!(text, "  3. exchange it with {table} in one step, and drop the old {} rows", HumanCount(existing.rows));
+        }
+        (Strategy::Swap, None) => {
+            let _ = writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
+            let _ = writeln!(text, "  3. rename it to {table} when all rows are there");
+        }
+        (Strategy::Truncate, existing) => {
+            let rows = existing.as_ref().map_or(0, |existing| existing.rows);
+            let _ = writeln!(text, "  2. empty {table} of its {} rows on ClickHouse {}", HumanCount(rows), plan.target.version);
+            let _ = writeln!(text, "  3. load it in place; readers see it fill");
+        }
+    }
+    if !plan.leftovers.is_empty() {
+        let _ = writeln!(text, "Left behind by an earlier copy, and safe to drop if none is running: {}", plan.leftovers.join(", "));
+    }
+    text
+}
+
+/// Seconds in words, for messages.
+pub fn duration(elapsed: std::time::Duration) -> String {
+    HumanDuration(elapsed).to_string()
+}
+
+fn strategy(plan: &ReloadPlan) -> &'static str {
+    match plan.strategy {
+        Strategy::Swap => "swap",
+        Strategy::Truncate => "truncate",
+    }
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    // Maps with string keys and plain numbers always serialise.
+    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}

@@ -1,0 +1,145 @@
+//! A schema for a collection, made from a sample of its documents.
+//!
+//! First everything in the sample is counted (`census`), then every path gets the kind most of its values
+//! have (`choose`), then the number of columns is brought within bounds (`limit`). The rules:
+//!
+//! | values | column |
+//! | --- | --- |
+//! | int32, int64 | the wider of those seen |
+//! | integers and doubles | `Double`; `Int64` where more integers than fractions would be lost in it |
+//! | integers and decimals | `Decimal`, with the scale that fits most of the sample |
+//! | doubles and decimals | the kind of the majority |
+//! | strings and symbols | `String` |
+//! | types with no common column | the kind of the majority; the rest is for the extra column |
+//! | only null, undefined, regular expressions, code, MinKey, … | none |
+//! | documents | `Document`, `Json` where the keys are data or over 16 levels deep |
+//! | arrays | `Array` of the kind of most elements; none where there was no element to tell, or over 16 levels deep |
+//!
+//! A key gets no column where it cannot name one: empty, not UTF-8, starting with `_zenith_`, reserved by the
+//! target, or with dots in it while it is not a scalar or stands beside a key that is a part of it.
+//! `_id` always comes first and always has a column. What has no column goes to the extra column: nothing is
+//! lost, it is only harder to query.
+
+mod census;
+mod choose;
+mod keys;
+mod limit;
+mod statistics;
+
+pub use statistics::FieldStatistics;
+
+use crate::raw;
+use crate::schema::{Schema, UuidOrder};
+use census::Level;
+
+/// Levels of documents and arrays that get columns of their own; the fields of the top level are the first.
+pub const LEVEL_MAX: usize = 16;
+
+/// How ObjectIds are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ObjectIdAs {
+    /// 24 lower-case hex digits.
+    #[default]
+    Hex,
+    /// 12 bytes.
+    Fixed,
+}
+
+/// How Decimal128 values are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecimalAs {
+    /// As numbers with a fixed scale.
+    #[default]
+    Decimal,
+    /// As their exact text.
+    Text,
+}
+
+/// What is known of the types of `_id` beyond the sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdTypes {
+    /// Nothing: the sample decides.
+    #[default]
+    Unknown,
+    /// All `_id`s of the collection have one BSON type.
+    One,
+    /// There are `_id`s of several BSON types.
+    Several,
+}
+
+/// Choices that the sample does not make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InferOptions {
+    /// How ObjectIds are stored.
+    pub object_id: ObjectIdAs,
+    /// How decimals are stored.
+    pub decimal: DecimalAs,
+    /// Byte order of UUIDs of subtype 3; [`UuidOrder::Standard`] leaves them as binary data.
+    pub uuid_legacy: UuidOrder,
+    /// Whether explicit nulls are kept apart from missing fields; only handed on to the schema.
+    pub keep_nulls: bool,
+    /// Whether `_id`s have one type.
+    pub id: IdTypes,
+    /// The most leaf columns, the extra column not counted.
+    pub leaves_max: usize,
+}
+
+impl Default for InferOptions {
+    fn default() -> Self {
+        Self {
+            object_id: ObjectIdAs::default(),
+            decimal: DecimalAs::default(),
+            uuid_legacy: UuidOrder::PythonLegacy,
+            keep_nulls: false,
+            id: IdTypes::default(),
+            leaves_max: 4_000,
+        }
+    }
+}
+
+/// A schema and what the sample it was made from was like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inference {
+    /// The columns.
+    pub schema: Schema,
+    /// One entry per leaf column, in the order in which a walk through the schema meets them.
+    pub fields: Vec<FieldStatistics>,
+    /// Documents that were looked at.
+    pub documents: u64,
+    /// Documents of the sample that are not valid BSON and were passed over.
+    pub invalid_documents: u64,
+    /// Bytes of BSON per valid document, on average; 0 for an empty sample.
+    pub average_document_bytes: f64,
+}
+
+/// Infers the schema of a collection from raw BSON documents.
+///
+/// An empty sample gives a schema with nothing but an `_id` of any type. Documents that are not valid BSON are
+/// counted and passed over.
+pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOptions) -> Inference {
+    let mut level = Level::default();
+    let mut invalid_documents = 0;
+    let mut bytes = 0;
+    // Distinct paths that are remembered: enough to choose columns from, and a bound on memory and time.
+    let mut paths_left = options.leaves_max.saturating_mul(8).max(1_024);
+    for document in samples {
+        // A document is counted whole or not at all.
+        let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut paths_left));
+        match counted {
+            Ok(()) => bytes += u64::try_from(document.len()).unwrap_or(u64::MAX),
+            Err(_) => invalid_documents += 1,
+        }
+    }
+    let mut fields = choose::top_fields(&level, options);
+    limit::limit(&mut fields, &level, options.leaves_max.max(1));
+    Inference {
+        fields: statistics::statistics(&fields, &level),
+        schema: Schema { fields, keep_nulls: options.keep_nulls },
+        documents: level.documents,
+        invalid_documents,
+        average_document_bytes: statistics::as_f64(bytes) / statistics::as_f64(level.documents.max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

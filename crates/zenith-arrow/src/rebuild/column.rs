@@ -1,0 +1,278 @@
+//! One value of an Arrow array as the BSON value its kind stands for.
+//!
+//! The type of the array leads and the kind says what is meant by it, so that the same code reads what the
+//! decoder made and what a database gives back.
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{
+    Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, TimeUnit};
+use bson::{Bson, Document};
+
+use super::RebuildError;
+use crate::extended_json::{mixed_id_value, parse_document};
+use crate::raw::Decimal;
+use crate::schema::{Field, Kind};
+
+/// An error on its way to the top, which collects the names it passes.
+pub(super) struct Fault {
+    path: Vec<String>,
+    expected: String,
+    reason: Reason,
+}
+
+enum Reason {
+    Missing,
+    Type(String),
+    Value,
+}
+
+impl Fault {
+    fn new(expected: impl ToString, reason: Reason) -> Self {
+        Self { path: Vec::new(), expected: expected.to_string(), reason }
+    }
+
+    fn within(mut self, name: &str) -> Self {
+        self.path.push(name.to_owned());
+        self
+    }
+
+    /// The error of the column with this name.
+    pub(super) fn named(self, name: &str) -> RebuildError {
+        let Self { mut path, expected, reason } = self;
+        path.push(name.to_owned());
+        path.reverse();
+        let path = path.join(".");
+        match reason {
+            Reason::Missing => RebuildError::MissingColumn { path },
+            Reason::Type(found) => RebuildError::ColumnType { path, expected, found },
+            Reason::Value => RebuildError::Value { path, expected },
+        }
+    }
+}
+
+/// The value in a row; `None` for NULL, and for a document of which every part is.
+pub(super) fn value(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        if dictionary.is_null(row) {
+            return Ok(None);
+        }
+        let key = integer(dictionary.keys(), row).and_then(|key| usize::try_from(key).ok());
+        return match key.filter(|&key| key < dictionary.values().len()) {
+            Some(key) => value(kind, dictionary.values(), key),
+            None => Err(Fault::new(kind, Reason::Value)),
+        };
+    }
+    if array.is_null(row) || array.data_type() == &DataType::Null {
+        return Ok(None);
+    }
+    match kind {
+        Kind::Document(fields) => document(fields, array, row),
+        Kind::Array(element) => elements(element, array, row),
+        Kind::Json => json(array, row),
+        _ => scalar(kind, array, row).map(Some),
+    }
+}
+
+/// The text in a row of a string or binary column.
+pub(super) fn text(array: &ArrayRef, row: usize) -> Result<Option<&str>, Fault> {
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        let key = integer(dictionary.keys(), row).and_then(|key| usize::try_from(key).ok());
+        return match key.filter(|&key| key < dictionary.values().len()) {
+            Some(key) if !dictionary.is_null(row) => text(dictionary.values(), key),
+            _ => Ok(None),
+        };
+    }
+    if array.is_null(row) {
+        return Ok(None);
+    }
+    let found = || Fault::new("string", Reason::Type(array.data_type().to_string()));
+    let bytes = bytes(array, row).ok_or_else(found)?;
+    std::str::from_utf8(bytes).map(Some).map_err(|_| Fault::new("string", Reason::Value))
+}
+
+fn document(fields: &[Field], array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
+    let found = || Fault::new("object", Reason::Type(array.data_type().to_string()));
+    let columns = array.as_struct_opt().ok_or_else(found)?;
+    let mut document = Document::new();
+    for field in fields {
+        let missing = || Fault::new(&field.kind, Reason::Missing).within(&field.name);
+        let column = columns.column_by_name(&field.name).ok_or_else(missing)?;
+        if let Some(value) = value(&field.kind, column, row).map_err(|fault| fault.within(&field.name))? {
+            document.insert(field.name.clone(), value);
+        }
+    }
+    Ok((!document.is_empty()).then_some(Bson::Document(document)))
+}
+
+fn elements(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
+    let elements = if let Some(lists) = array.as_list_opt::<i32>() {
+        lists.value(row)
+    } else if let Some(lists) = array.as_list_opt::<i64>() {
+        lists.value(row)
+    } else {
+        return Err(Fault::new(format!("array of {kind}"), Reason::Type(array.data_type().to_string())));
+    };
+    let element = |index| {
+        Ok(value(kind, &elements, index).map_err(|fault| fault.within("[]"))?.unwrap_or_else(|| match kind {
+            Kind::Document(_) | Kind::Json => Bson::Document(Document::new()),
+            Kind::Array(_) => Bson::Array(Vec::new()),
+            _ => Bson::Null,
+        }))
+    };
+    (0..elements.len()).map(element).collect::<Result<_, _>>().map(Bson::Array).map(Some)
+}
+
+fn json(array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
+    let Some(text) = text(array, row)? else { return Ok(None) };
+    let document = parse_document(text).map_err(|_| Fault::new(Kind::Json, Reason::Value))?;
+    Ok((!document.is_empty()).then_some(Bson::Document(document)))
+}
+
+/// A value that is not null and holds no other.
+fn scalar(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Bson, Fault> {
+    let wrong_type = || Fault::new(kind, Reason::Type(array.data_type().to_string()));
+    let wrong_value = || Fault::new(kind, Reason::Value);
+    Ok(match kind {
+        Kind::String => Bson::String(text(array, row)?.unwrap_or_default().to_owned()),
+        Kind::MixedId => mixed_id_value(text(array, row)?.unwrap_or_default()),
+        Kind::DecimalText => {
+            Bson::Decimal128(text(array, row)?.unwrap_or_default().parse().map_err(|_| wrong_value())?)
+        }
+        Kind::ObjectId | Kind::ObjectIdFixed => {
+            let bytes = bytes(array, row).ok_or_else(wrong_type)?;
+            Bson::ObjectId(object_id(bytes).ok_or_else(wrong_value)?)
+        }
+        Kind::Uuid(order) => {
+            let bytes = bytes(array, row).ok_or_else(wrong_type)?;
+            let bytes = order.reorder(uuid(bytes).ok_or_else(wrong_value)?).to_vec();
+            Bson::Binary(bson::Binary { subtype: order.subtype().into(), bytes })
+        }
+        Kind::Binary { subtype } => {
+            let bytes = bytes(array, row).ok_or_else(wrong_type)?.to_vec();
+            Bson::Binary(bson::Binary { subtype: (*subtype).into(), bytes })
+        }
+        Kind::Bool => Bson::Boolean(match array.as_boolean_opt() {
+            Some(array) => array.value(row),
+            None => integer(array, row).ok_or_else(wrong_type)? != 0,
+        }),
+        Kind::Int32 => {
+            let value = integer(array, row).ok_or_else(wrong_type)?;
+            Bson::Int32(i32::try_from(value).map_err(|_| wrong_value())?)
+        }
+        Kind::Int64 => {
+            let value = integer(array, row).ok_or_else(wrong_type)?;
+            Bson::Int64(i64::try_from(value).map_err(|_| wrong_value())?)
+        }
+        Kind::Double => Bson::Double(double(array, row).ok_or_else(wrong_type)?),
+        Kind::Decimal { .. } => {
+            let (value, scale) = decimal(array, row).ok_or_else(wrong_type)?;
+            Bson::Decimal128(to_decimal128(value.ok_or_else(wrong_value)?, scale).ok_or_else(wrong_value)?)
+        }
+        Kind::Date => {
+            Bson::DateTime(bson::DateTime::from_millis(milliseconds(array, row).ok_or_else(wrong_type)?))
+        }
+        Kind::Timestamp => {
+            let value = integer(array, row).ok_or_else(wrong_type)?;
+            let value = u64::try_from(value).map_err(|_| wrong_value())?;
+            let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
+            Bson::Timestamp(bson::Timestamp { time: half(value >> 32), increment: half(value) })
+        }
+        Kind::Document(_) | Kind::Array(_) | Kind::Json => return Err(wrong_type()),
+    })
+}
+
+/// The bytes of a value of text, data, or data of fixed size.
+fn bytes(array: &ArrayRef, row: usize) -> Option<&[u8]> {
+    Some(match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().value(row).as_bytes(),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(row).as_bytes(),
+        DataType::Utf8View => array.as_string_view().value(row).as_bytes(),
+        DataType::Binary => array.as_binary::<i32>().value(row),
+        DataType::LargeBinary => array.as_binary::<i64>().value(row),
+        DataType::BinaryView => array.as_binary_view().value(row),
+        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary().value(row),
+        _ => return None,
+    })
+}
+
+/// From 12 bytes or 24 hex digits.
+fn object_id(bytes: &[u8]) -> Option<bson::oid::ObjectId> {
+    if let Ok(bytes) = bytes.try_into() {
+        return Some(bson::oid::ObjectId::from_bytes(bytes));
+    }
+    bson::oid::ObjectId::parse_str(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+/// In standard order, from 16 bytes or the usual text.
+fn uuid(bytes: &[u8]) -> Option<[u8; 16]> {
+    if let Ok(bytes) = bytes.try_into() {
+        return Some(bytes);
+    }
+    Some(bson::Uuid::parse_str(std::str::from_utf8(bytes).ok()?).ok()?.bytes())
+}
+
+fn integer(array: &dyn Array, row: usize) -> Option<i128> {
+    Some(match array.data_type() {
+        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).into(),
+        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).into(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
+        DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).into(),
+        DataType::UInt16 => array.as_primitive::<UInt16Type>().value(row).into(),
+        DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).into(),
+        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).into(),
+        _ => return None,
+    })
+}
+
+fn double(array: &ArrayRef, row: usize) -> Option<f64> {
+    Some(match array.data_type() {
+        DataType::Float64 => array.as_primitive::<Float64Type>().value(row),
+        DataType::Float32 => array.as_primitive::<Float32Type>().value(row).into(),
+        _ => return None,
+    })
+}
+
+/// The unscaled value, `None` where it has more than 38 digits, and the digits after the point.
+fn decimal(array: &ArrayRef, row: usize) -> Option<(Option<i128>, i8)> {
+    Some(match array.data_type() {
+        DataType::Decimal128(_, scale) => (Some(array.as_primitive::<Decimal128Type>().value(row)), *scale),
+        DataType::Decimal256(_, scale) => {
+            (array.as_primitive::<Decimal256Type>().value(row).to_i128(), *scale)
+        }
+        _ => return None,
+    })
+}
+
+/// Decimal128 has 34 digits: those beyond have to be zeros at the end, which say nothing.
+fn to_decimal128(value: i128, scale: i8) -> Option<bson::Decimal128> {
+    let (mut coefficient, mut exponent) = (value.unsigned_abs(), -i32::from(scale));
+    while coefficient >= 10_u128.pow(34) {
+        if !coefficient.is_multiple_of(10) {
+            return None;
+        }
+        coefficient /= 10;
+        exponent += 1;
+    }
+    let decimal = Decimal::Finite { negative: value < 0, coefficient, exponent };
+    decimal.to_bytes().map(bson::Decimal128::from_bytes)
+}
+
+fn milliseconds(array: &ArrayRef, row: usize) -> Option<i64> {
+    let DataType::Timestamp(unit, _) = array.data_type() else { return None };
+    match unit {
+        TimeUnit::Second => array.as_primitive::<TimestampSecondType>().value(row).checked_mul(1_000),
+        TimeUnit::Millisecond => Some(array.as_primitive::<TimestampMillisecondType>().value(row)),
+        TimeUnit::Microsecond => {
+            Some(array.as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000))
+        }
+        TimeUnit::Nanosecond => {
+            Some(array.as_primitive::<TimestampNanosecondType>().value(row).div_euclid(1_000_000))
+        }
+    }
+}

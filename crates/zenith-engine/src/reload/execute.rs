@@ -1,0 +1,148 @@
+//! A reload from its plan: shadow table, load, reconcile, publish; and what is left when it fails.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use zenith_arrow::ExtraCounts;
+use zenith_extract::{PartitionStrategy, Source};
+use zenith_transport::{Preflight, Sink};
+
+use super::load::{Load, Parts, load};
+use super::plan::shadow_prefix;
+use super::{ReloadPlan, dead_letters};
+use crate::retry::after_load;
+use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
+
+/// Partitions a reader, so that one with dense data does not keep the others waiting at the end.
+const PARTITIONS_PER_READER: usize = 4;
+
+pub(crate) async fn execute<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+) -> Result<Summary> {
+    let started = Instant::now();
+    let cpu_before = usage::cpu_time();
+    pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
+    let mut failures = 0;
+    let counts = loop {
+        match attempt(pipeline, plan).await {
+            Ok(counts) => break counts,
+            Err(error) => {
+                failures += 1;
+                let Some(pause) = after_load(&error, failures) else { return Err(error) };
+                tracing::warn!(%error, failures, "the load begins anew");
+                tokio::select! {
+                    () = pipeline.stop.stopped() => return Err(EngineError::Stopped),
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pipeline.progress.restart();
+            }
+        }
+    };
+    let done = pipeline.progress.snapshot();
+    Ok(Summary {
+        table: pipeline.table.clone(),
+        rows: done.rows_written,
+        elapsed: started.elapsed(),
+        source_bytes: done.source_bytes,
+        arrow_bytes: done.arrow_bytes,
+        peak_rss_bytes: usage::peak_rss_bytes(),
+        cpu_time: usage::cpu_time().saturating_sub(cpu_before),
+        extra_values: counts.by_field(),
+        dead_letters: done.dead_letters,
+        dead_letter_table: (done.dead_letters > 0).then(|| dead_letters::TABLE.to_owned()),
+        inserts: done.inserts,
+        inserts_repeated: done.inserts_repeated,
+    })
+}
+
+/// One load into a table of its own, published if it succeeds and dropped if it does not.
+async fn attempt<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+) -> Result<ExtraCounts> {
+    let sink = &*pipeline.sink;
+    if !plan.target.database_exists {
+        sink.preflight(&Preflight { create_database: true, missing_database: false }).await?;
+    }
+    let run = run_name();
+    match plan.strategy {
+        Strategy::Swap => {
+            let shadow = format!("{}{run}", shadow_prefix(&pipeline.table));
+            let mut definition = plan.definition.clone().loading();
+            definition.name.clone_from(&shadow);
+            sink.create(&definition).await?;
+            match load_and_reconcile(pipeline, plan, run, &shadow).await {
+                Ok(counts) => {
+                    sink.publish(&shadow, &pipeline.table).await?;
+                    Ok(counts)
+                }
+                Err(error) => {
+                    if let Err(failed) = sink.drop_table(&shadow).await {
+                        tracing::warn!(%shadow, error = %failed, "the shadow table could not be dropped");
+                    }
+                    Err(error)
+                }
+            }
+        }
+        Strategy::Truncate => {
+            match &plan.existing {
+                Some(_) => sink.truncate(&pipeline.table).await?,
+                None => sink.create(&plan.definition.clone().if_not_exists()).await?,
+            }
+            load_and_reconcile(pipeline, plan, run, &pipeline.table).await
+        }
+    }
+}
+
+async fn load_and_reconcile<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+    run: String,
+    table: &str,
+) -> Result<ExtraCounts> {
+    let desired = match plan.partitioning {
+        PartitionStrategy::Natural => 1,
+        PartitionStrategy::IdRanges => pipeline.options.readers * PARTITIONS_PER_READER,
+    };
+    let partitions = pipeline.source.partitions(&pipeline.namespace, desired, plan.partitioning).await?;
+    let shared = Load {
+        run,
+        namespace: pipeline.namespace.clone(),
+        pool: pipeline.pool.clone(),
+        progress: Arc::clone(&pipeline.progress),
+        on_bad_document: pipeline.options.on_bad_document,
+        stop: pipeline.stop.clone(),
+        abort: StopHandle::new(),
+    };
+    let parts = Parts {
+        source: &pipeline.source,
+        sink: &pipeline.sink,
+        schema: &plan.schema,
+        sample: &plan.sample,
+        sample_ranges: &plan.sample_ranges,
+        partitions,
+        options: &pipeline.options,
+        table,
+    };
+    let counts = load(Arc::new(shared), parts).await?;
+    let done = pipeline.progress.snapshot();
+    let counted = pipeline.sink.count(table).await?;
+    if done.documents_read != done.rows_written + done.dead_letters || counted != done.rows_written {
+        return Err(EngineError::Reconcile {
+            namespace: pipeline.namespace.to_string(),
+            table: table.to_owned(),
+            read: done.documents_read,
+            written: done.rows_written,
+            dead_letters: done.dead_letters,
+            counted,
+        });
+    }
+    Ok(counts)
+}
+
+/// A name no other run has: the time, and the process for runs begun in the same millisecond.
+fn run_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}_{:x}", now.as_micros(), std::process::id())
+}

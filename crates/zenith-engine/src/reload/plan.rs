@@ -1,0 +1,174 @@
+//! What a reload would do: both ends looked at, the columns inferred, nothing written.
+
+use std::ops::Range;
+
+use zenith_arrow::infer::{DecimalAs, IdTypes, Inference, InferOptions, ObjectIdAs, infer};
+use zenith_arrow::schema::EXTRA_COLUMN;
+use zenith_arrow::{Kind, Schema};
+use zenith_extract::source::Preflight as SourceInfo;
+use zenith_extract::{PartitionStrategy, Source};
+use zenith_transport::ddl::{Dialect, column_type};
+use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
+
+use super::difference::difference;
+use crate::{EngineError, Pipeline, Result, Strategy};
+
+/// Bytes of sample documents the decoders learn from.
+const LEARN_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a reload would do.
+#[derive(Clone, Debug)]
+pub struct ReloadPlan {
+    /// What is at the source.
+    pub source: SourceInfo,
+    /// What is at the target.
+    pub target: ServerInfo,
+    /// The columns, in order, the extra column last.
+    pub columns: Vec<ColumnPlan>,
+    /// The table as it would be created.
+    pub definition: TableDefinition,
+    /// The table that is there now.
+    pub existing: Option<TableInfo>,
+    /// Tables an interrupted reload of this table seems to have left behind.
+    pub leftovers: Vec<String>,
+    /// How the rows take the place of the old ones.
+    pub strategy: Strategy,
+    /// Documents looked at.
+    pub sampled: usize,
+    /// How the collection is divided among the readers.
+    pub partitioning: PartitionStrategy,
+    /// Which columns the fields go to.
+    pub schema: Schema,
+    pub(super) sample: Vec<u8>,
+    pub(super) sample_ranges: Vec<Range<usize>>,
+}
+
+/// One column of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnPlan {
+    /// Its name.
+    pub name: String,
+    /// The type of the values in the collection, in words.
+    pub bson_type: String,
+    /// Its type in the target.
+    pub target_type: String,
+    /// The share of the sample that has the field, 0 to 1.
+    pub present: f64,
+}
+
+impl ReloadPlan {
+    /// The statement that would create the table, for targets that speak SQL.
+    ///
+    /// # Errors
+    /// For columns the target cannot have.
+    pub fn create_statement(&self) -> Result<String> {
+        Ok(self.definition.to_sql(&self.target.database, Dialect::of_version(self.target.version_number))?)
+    }
+}
+
+pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
+    let options = &pipeline.options;
+    let namespace = &pipeline.namespace;
+    let source = pipeline.source.preflight(namespace).await?;
+    // The database is created last, so that nothing is created for a run that cannot succeed.
+    let look = Preflight { create_database: false, missing_database: options.create_database };
+    let target = pipeline.sink.preflight(&look).await?;
+
+    let documents = pipeline.source.sample(namespace, options.sample).await?;
+    let ids = pipeline.source.id_types(namespace).await?;
+    let dialect = Dialect::of_version(target.version_number);
+    let infer_options = InferOptions {
+        object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
+        decimal: if options.decimal_text { DecimalAs::Text } else { DecimalAs::Decimal },
+        uuid_legacy: options.uuid_legacy,
+        keep_nulls: options.keep_nulls,
+        id: match ids {
+            Some(ids) if ids.single().is_some() => IdTypes::One,
+            Some(ids) if !ids.one_class() => IdTypes::Several,
+            // Numbers mix in one order: the sample decides.
+            Some(_) | None => IdTypes::Unknown,
+        },
+        ..InferOptions::default()
+    };
+    let inference = infer(documents.iter().map(|document| document.as_bytes()), &infer_options);
+    let mut schema = inference.schema.clone();
+    if schema.fields.iter().all(|field| field.name != "_id") {
+        // An empty collection, or documents whose `_id` fits no column of its own.
+        schema.fields.insert(0, zenith_arrow::Field { name: "_id".to_owned(), kind: Kind::MixedId });
+    }
+
+    let arrow = schema.to_arrow();
+    let mut columns = Vec::with_capacity(arrow.fields().len());
+    for (index, field) in arrow.fields().iter().enumerate() {
+        let kind = schema.fields.get(index).map(|field| field.kind.to_string());
+        let present = presence(&inference, field.name());
+        columns.push(ColumnPlan {
+            name: field.name().clone(),
+            bson_type: kind.unwrap_or_else(|| "what fits no column".to_owned()),
+            target_type: column_type(field, dialect)?,
+            present,
+        });
+    }
+
+    let existing = if target.database_exists { pipeline.sink.describe(&pipeline.table).await? } else { None };
+    if let Some(table) = &existing
+        && !(options.replace && options.strategy == Strategy::Swap)
+        && let Some(difference) = difference(&columns, table)
+    {
+        return Err(EngineError::TableDiffers {
+            table: pipeline.table.clone(),
+            namespace: namespace.to_string(),
+            difference,
+        });
+    }
+    let leftovers =
+        if target.database_exists { pipeline.sink.tables(&shadow_prefix(&pipeline.table)).await? } else { Vec::new() };
+
+    let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
+    let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
+    let definition = TableDefinition::new(&pipeline.table, arrow).order_by(["_id"]).fsync(options.fsync).comment(comment);
+    let partitioning = if options.readers > 1 && source.collection.kind.has_id_index() {
+        PartitionStrategy::IdRanges
+    } else {
+        PartitionStrategy::Natural
+    };
+    Ok(ReloadPlan {
+        source,
+        target,
+        columns,
+        definition,
+        existing,
+        leftovers,
+        strategy: options.strategy,
+        sampled: documents.len(),
+        partitioning,
+        schema,
+        sample,
+        sample_ranges,
+    })
+}
+
+/// What the names of shadow tables of `table` begin with.
+pub(super) fn shadow_prefix(table: &str) -> String {
+    format!("{table}__zenith_")
+}
+
+/// The share of the sample that has a field; for documents and arrays that of their most frequent part.
+fn presence(inference: &Inference, name: &str) -> f64 {
+    let of_field = |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let shares = inference.fields.iter().filter(|part| of_field(&part.path)).map(|part| part.values_per_document);
+    shares.fold(0.0, f64::max).min(1.0)
+}
+
+fn concatenate<'a>(documents: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<Range<usize>>) {
+    let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+    for document in documents {
+        let start = bytes.len();
+        if start + document.len() > LEARN_BYTES && start > 0 {
+            break;
+        }
+        bytes.extend_from_slice(document);
+        ranges.push(start..bytes.len());
+    }
+    (bytes, ranges)
+}

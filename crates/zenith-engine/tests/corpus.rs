@@ -1,0 +1,132 @@
+//! The BSON conformance vectors, inserted byte for byte and copied, where they are present.
+
+use std::path::PathBuf;
+
+use bson::{Bson, Document, RawDocumentBuf};
+use serde_json::Value;
+use zenith_engine::arrow::raw;
+use zenith_engine::arrow::{Decoder, DecoderOptions, Field, Kind, Schema};
+use zenith_engine::{Pool, ReloadOptions};
+
+use crate::harness::Bench;
+
+fn corpus() -> Vec<(String, Value)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/bson-corpus");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("the BSON corpus is not present at {}: nothing to check", folder.display());
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().replace('-', "_");
+            (name, serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap())
+        })
+        .collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+/// The document with `_id` in front, or in place of its own: the vectors were not made for a collection.
+fn numbered(document: &[u8], id: i32) -> RawDocumentBuf {
+    let mut out = vec![0; 4];
+    out.extend_from_slice(b"\x10_id\0");
+    out.extend_from_slice(&id.to_le_bytes());
+    for element in raw::Elements::new(document).unwrap() {
+        let element = element.unwrap();
+        if element.key == b"_id" {
+            continue;
+        }
+        out.push(element.value.tag);
+        out.extend_from_slice(element.key);
+        out.push(0);
+        out.extend_from_slice(element.value.bytes);
+    }
+    out.push(0);
+    let size = i32::try_from(out.len()).unwrap();
+    out[..4].copy_from_slice(&size.to_le_bytes());
+    RawDocumentBuf::from_bytes(out).unwrap()
+}
+
+fn cases<'a>(file: &'a Value, kind: &str) -> Vec<&'a Value> {
+    file[kind].as_array().map(|cases| cases.iter().collect()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn valid_vectors_are_rebuilt() {
+    let bench = Bench::new("corpus").await;
+    let mut vectors = 0;
+    for (name, file) in corpus() {
+        let mut documents = Vec::new();
+        let mut expected = Vec::new();
+        for case in cases(&file, "valid") {
+            let id = i32::try_from(documents.len()).unwrap();
+            documents.push(numbered(&bytes(case["canonical_bson"].as_str().unwrap()), id));
+            expected.push((id, case));
+        }
+        vectors += documents.len();
+        bench.fill(&name, documents).await;
+        let (plan, summary) = bench.round_trip(&name, ReloadOptions::default()).await;
+        assert_eq!(summary.dead_letters, 0, "{name}");
+        // Exact text for decimals too: what the vectors say is the canonical form.
+        let options = ReloadOptions { decimal_text: true, keep_nulls: true, replace: true, ..ReloadOptions::default() };
+        let (exact_plan, _) = bench.round_trip(&name, options).await;
+        assert_eq!(plan.sampled, exact_plan.sampled);
+        for (id, document) in bench.rebuilt(&name, &exact_plan).await {
+            let number: i32 = id.trim_start_matches("number ").parse().unwrap();
+            let case = expected[usize::try_from(number).unwrap()].1;
+            matches_canonical(&name, case, document);
+        }
+    }
+    assert!(vectors == 0 || vectors > 300, "only {vectors} vectors");
+    bench.remove().await;
+}
+
+/// The rebuilt document, as Extended JSON, says what the vector's canonical Extended JSON says.
+fn matches_canonical(name: &str, case: &Value, mut rebuilt: Document) {
+    rebuilt.remove("_id");
+    let canonical: Value = serde_json::from_str(case["canonical_extjson"].as_str().unwrap()).unwrap();
+    let mut wanted = match Bson::try_from(canonical) {
+        Ok(Bson::Document(document)) => document,
+        other => panic!("{name}: {case}: {other:?}"),
+    };
+    wanted.remove("_id");
+    if let Err(difference) = zenith_engine::arrow::equal(&wanted, &rebuilt, true) {
+        panic!("{name}: {}: {difference:?}\nwanted  {wanted}\nrebuilt {rebuilt}", case["description"]);
+    }
+}
+
+/// What is not BSON is reported, and neither panics nor disturbs its neighbours.
+#[test]
+fn broken_vectors_become_bad_documents() {
+    let schema = Schema {
+        fields: ["d", "a", "x", "i", "b", "t", "$regex", "utf8"]
+            .into_iter()
+            .map(|name| Field { name: name.to_owned(), kind: Kind::String })
+            .collect(),
+        keep_nulls: false,
+    };
+    let pool = Pool::new(16 << 20).unwrap();
+    for (name, file) in corpus() {
+        for case in cases(&file, "decodeErrors") {
+            let broken = bytes(case["bson"].as_str().unwrap());
+            let good = bson::rawdoc! { "a": "before" };
+            let mut input = good.as_bytes().to_vec();
+            input.extend_from_slice(&broken);
+            let middle = good.as_bytes().len()..input.len();
+            input.extend_from_slice(good.as_bytes());
+            let last = middle.end..input.len();
+            let options = DecoderOptions { rows_max: 100, bytes_max: 1 << 20 };
+            let mut decoder = Decoder::new(&schema, &pool, options);
+            let mut bad = Vec::new();
+            let mut ranges = [0..good.as_bytes().len(), middle.clone(), last].into_iter();
+            decoder.append(&input, &mut ranges, &mut |document| bad.push(document.range)).unwrap();
+            let batch = decoder.finish().unwrap().unwrap();
+            assert_eq!((bad, batch.num_rows()), (vec![middle], 2), "{name}: {}", case["description"]);
+        }
+    }
+}

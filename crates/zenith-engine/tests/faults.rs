@@ -1,0 +1,97 @@
+//! Connections that break: repeated inserts land once, and what cannot be completed leaves nothing behind.
+
+use bson::rawdoc;
+use zenith_engine::{HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target};
+use zenith_testkit::{Direction, Fault, FaultProxy, Plan, Shape, TestServers, load};
+
+use crate::harness::{Bench, small_batches};
+
+const ROWS: u64 = 20_000;
+
+async fn filled(label: &str) -> Bench {
+    let bench = Bench::new(label).await;
+    load::generate(&bench.databases.mongodb, "events", Shape::Events, 1, 0..ROWS).await.unwrap();
+    bench
+}
+
+/// A pipeline whose inserts go through a proxy that breaks some of them.
+async fn through(bench: &Bench, proxy: &FaultProxy) -> Pipeline<MongoSource, HttpSink> {
+    let pool = Pool::new(16 << 20).unwrap();
+    let target = Target::parse(&format!("http://{}/{}", proxy.address(), bench.databases.name)).unwrap();
+    Pipeline::builder()
+        .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
+        .sink(HttpSink::new(target, Some(pool.clone()), HttpOptions::default()).unwrap())
+        .pool(pool)
+        .namespace(Namespace::new(&bench.databases.name, "events"))
+        .options(ReloadOptions { batch_rows: 1000, ..small_batches() })
+        .build()
+        .unwrap()
+}
+
+async fn exactly_once(label: &str, fault: Fault) {
+    let bench = filled(label).await;
+    let clickhouse = TestServers::shared().await.clickhouse();
+    let proxy = FaultProxy::start(format!("{}:{}", clickhouse.host(), clickhouse.port())).await.unwrap();
+    let pipeline = through(&bench, &proxy).await;
+    let plan = pipeline.plan().await.unwrap();
+    proxy.plan(Plan::new(fault).times(3).when_client_sends("FORMAT%20ArrowStream"));
+    let summary = pipeline.execute(&plan).await.unwrap();
+    assert!(proxy.faults() >= 1, "the proxy has broken nothing");
+    assert!(summary.inserts_repeated >= 1, "{summary:?}");
+    assert_eq!(summary.rows, ROWS);
+    let text = bench.databases.clickhouse.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
+    assert_eq!(text.trim(), format!("{ROWS}\t{ROWS}"));
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_whose_answer_is_lost_lands_once() {
+    exactly_once("lost_answer", Fault::lose_answer()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_cut_in_the_middle_lands_once() {
+    exactly_once("cut_insert", Fault::CutAfter { direction: Direction::ToServer, bytes: 50_000 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_is_cut_off_is_completed() {
+    for readers in [1, 3] {
+        let bench = filled("cut_scan").await;
+        let uri = TestServers::shared().await.mongodb_uri().to_owned();
+        let host = uri.split("://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let proxy = FaultProxy::start(host).await.unwrap();
+        let through = format!("mongodb://{}/{}?directConnection=true", proxy.address(), bench.databases.name);
+        let pipeline = Pipeline::builder()
+            .source(MongoSource::connect(&through).await.unwrap())
+            .sink(bench.sink(None))
+            .namespace(Namespace::new(&bench.databases.name, "events"))
+            .options(ReloadOptions { readers, ..small_batches() })
+            .build()
+            .unwrap();
+        let plan = pipeline.plan().await.unwrap();
+        proxy.plan(Plan::new(Fault::CutAfter { direction: Direction::ToClient, bytes: 1_000_000 }).times(2));
+        let summary = pipeline.execute(&plan).await.unwrap();
+        assert!(proxy.faults() >= 1, "the proxy has broken nothing");
+        assert_eq!(summary.rows, ROWS);
+        let text = bench.databases.clickhouse.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
+        assert_eq!(text.trim(), format!("{ROWS}\t{ROWS}"));
+        bench.remove().await;
+    }
+}
+
+/// ClickHouse refuses one row: the others are loaded, and that one is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_becomes_a_dead_letter() {
+    let bench = Bench::new("refused").await;
+    bench.fill("t", (0..100).map(|n| rawdoc! { "_id": n, "v": n })).await;
+    bench.copy("t", ReloadOptions::default()).await;
+    let clickhouse = &bench.databases.clickhouse;
+    clickhouse.query("ALTER TABLE t ADD CONSTRAINT not_42 CHECK v != 42").await.unwrap();
+    let options = ReloadOptions { strategy: zenith_engine::Strategy::Truncate, ..small_batches() };
+    let (_, summary) = bench.copy("t", options).await;
+    assert_eq!((summary.rows, summary.dead_letters), (99, 1));
+    let letters = clickhouse.query("SELECT id, reason FROM zenith_dead_letters").await.unwrap();
+    assert!(letters.contains("42") && letters.contains("not_42"), "{letters}");
+    bench.remove().await;
+}

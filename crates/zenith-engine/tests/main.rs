@@ -1,0 +1,12 @@
+//! Reloads between the real MongoDB and the real ClickHouse.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod corpus;
+mod faults;
+mod harness;
+mod odd_collections;
+mod properties;
+mod published;
+mod strategies;

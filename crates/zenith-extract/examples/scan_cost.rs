@@ -1,0 +1,115 @@
+//! What reading costs: seconds and processor time of client and server, by transport, strategy and size of replies.
+//!
+//! ```text
+//! cargo run --release -p zenith-extract --example scan_cost [documents]
+//! ```
+//!
+//! Starts a `mongod` of its own and fills it with the events of the test kit. Nothing is done with the documents.
+
+use std::fs;
+use std::process;
+use std::time::Instant;
+
+use zenith_extract::{
+    DocumentReader, Landing, MongoSource, Namespace, Partition, PartitionStrategy, ReadOptions, Source, Transport,
+};
+use zenith_memory::Pool;
+use zenith_testkit::{MongoOptions, MongoServer, Shape, load};
+
+const DATABASE: &str = "bench";
+const COLLECTION: &str = "events";
+/// Passes a measurement; the fastest one counts.
+const PASSES: usize = 4;
+/// `sysconf(_SC_CLK_TCK)` of every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let documents = std::env::args().nth(1).map_or(Ok(1_000_000), |number| number.parse())?;
+    let server = MongoServer::start(MongoOptions { cache_mib: 2048, ..MongoOptions::default() }).await?;
+    let database = server.client().await?.database(DATABASE);
+    let loaded = load::generate(&database, COLLECTION, Shape::Events, 1, 0..documents).await?;
+    let namespace = Namespace::new(DATABASE, COLLECTION);
+    let mut out = std::io::stderr();
+    report(&mut out, format!("{} documents of {} bytes", loaded.documents, loaded.bytes / loaded.documents))?;
+    let servers = server.identity().pid;
+    for (uri, what) in [
+        (server.uri(), ""),
+        (format!("{}/?compressors=snappy", server.uri()), " snappy"),
+        (format!("{}/?compressors=zstd", server.uri()), " zstd"),
+    ] {
+        let source = MongoSource::connect(&uri).await?;
+        for transport in [Transport::Driver, Transport::Direct] {
+            let source = source.clone().with_transport(transport);
+            for (strategy, parts) in
+                [(PartitionStrategy::Natural, 1), (PartitionStrategy::IdRanges, 1), (PartitionStrategy::IdRanges, 4)]
+            {
+                let partitions = source.partitions(&namespace, parts, strategy).await?;
+                for batch_kib in [256, 1024, 4096, 8192] {
+                    if batch_kib != 4096 && (transport == Transport::Driver || parts > 1 || !what.is_empty()) {
+                        continue;
+                    }
+                    let cost = cheapest(&source, &partitions, batch_kib * 1024, servers, documents).await?;
+                    report(
+                        &mut out,
+                        format!("{transport:?}{what} {strategy:?} ×{} {batch_kib} KiB: {cost}", partitions.len()),
+                    )?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn report(out: &mut impl std::io::Write, line: String) -> std::io::Result<()> {
+    writeln!(out, "{line}")
+}
+
+async fn cheapest(
+    source: &MongoSource,
+    partitions: &[Partition],
+    batch_bytes: usize,
+    server: u32,
+    documents: u64,
+) -> Result<String, Box<dyn std::error::Error>> {
+    let options = ReadOptions { batch_bytes, ..ReadOptions::new(Landing::new(Pool::new(64 * 1024 * 1024)?)) };
+    let mut best: Option<(f64, f64, f64)> = None;
+    // The first pass warms caches and the pool's pages.
+    for pass in 0..=PASSES {
+        let (ours, theirs, begun) = (processor_seconds(process::id())?, processor_seconds(server)?, Instant::now());
+        let mut tasks = Vec::new();
+        for partition in partitions {
+            let mut reader = source.open(partition, options.clone()).await?;
+            tasks.push(tokio::spawn(async move {
+                let mut found = 0;
+                while let Some(batch) = reader.next().await? {
+                    found += u64::try_from(batch.len()).unwrap_or_default();
+                }
+                Ok::<_, zenith_extract::ExtractError>(found)
+            }));
+        }
+        let mut found = 0;
+        for task in tasks {
+            found += task.await??;
+        }
+        assert_eq!(found, documents, "documents were lost");
+        let cost = (
+            begun.elapsed().as_secs_f64(),
+            processor_seconds(process::id())? - ours,
+            processor_seconds(server)? - theirs,
+        );
+        if pass > 0 && best.is_none_or(|(wall, ..)| cost.0 < wall) {
+            best = Some(cost);
+        }
+    }
+    let (wall, ours, theirs) = best.unwrap_or_default();
+    Ok(format!("{wall:.2} s, client {ours:.2} s CPU, server {theirs:.2} s CPU"))
+}
+
+/// User and system time of a process so far: fields 14 and 15 of `/proc/PID/stat`, see proc(5).
+fn processor_seconds(pid: u32) -> Result<f64, Box<dyn std::error::Error>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+    let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    Ok(ticks / TICKS_PER_SECOND)
+}

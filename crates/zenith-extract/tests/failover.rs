@@ -1,0 +1,50 @@
+//! The primary dies in the middle of a scan: the scan goes on at the next one.
+
+use bson::{RawDocumentBuf, doc};
+use zenith_extract::{
+    DocumentReader, Landing, MongoSource, Namespace, ReadOptions, Source, Transport, test_suite,
+};
+use zenith_memory::Pool;
+use zenith_testkit::ReplicaSet;
+
+use crate::servers::{self, MIB};
+
+#[tokio::test]
+async fn a_range_goes_on_at_the_next_primary() {
+    let mut set = ReplicaSet::start(3).await.unwrap();
+    let client = set.client().await.unwrap();
+    let namespace = Namespace::new("shop", "orders");
+    let expected = test_suite::documents(20_000);
+    // On all members, so that whichever is elected has them.
+    let command = doc! { "create": &namespace.collection };
+    client.database(&namespace.database).run_command(command).await.unwrap();
+    let concern = mongodb::options::WriteConcern::nodes(3);
+    servers::collection(&client, &namespace).insert_many(&expected).write_concern(concern).await.unwrap();
+
+    let secondaries = MongoSource::connect(&format!("{}&readPreference=secondary", set.uri())).await.unwrap();
+    let partition = servers::whole(&secondaries, &namespace).await;
+    let found = servers::read(&secondaries, &partition, 100_000).await.unwrap();
+    assert!(found.documents == expected && found.landed == found.batches);
+
+    let mut readers = Vec::new();
+    let source = MongoSource::connect(&set.uri()).await.unwrap();
+    for transport in [Transport::Driver, Transport::Direct] {
+        let source = source.clone().with_transport(transport);
+        let options =
+            ReadOptions { batch_bytes: 50_000, ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())) };
+        let mut reader = source.open(&partition, options).await.unwrap();
+        let first = reader.next().await.unwrap().unwrap();
+        readers.push((transport, reader, owned(&first)));
+    }
+    set.kill_primary().await.unwrap();
+    for (transport, mut reader, mut found) in readers {
+        while let Some(batch) = reader.next().await.unwrap() {
+            found.extend(owned(&batch));
+        }
+        assert!(found == expected, "{transport:?}: {} documents", found.len());
+    }
+}
+
+fn owned(batch: &zenith_extract::DocumentBatch) -> Vec<RawDocumentBuf> {
+    batch.documents().map(|bytes| RawDocumentBuf::from_bytes(bytes.to_vec()).unwrap()).collect()
+}

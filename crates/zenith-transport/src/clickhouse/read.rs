@@ -1,0 +1,60 @@
+//! A whole table as Arrow.
+
+use arrow_array::RecordBatch;
+
+use super::{HttpSink, catalog};
+use crate::ddl::{identifier, literal};
+use crate::http::request::Request;
+use crate::{Result, TransportError};
+
+/// Reads a table. Its JSON columns come as text, with keys spelled as they were inserted: the Arrow writer
+/// of ClickHouse (26.7) would leave dots in keys escaped, where a cast in the query does not.
+pub(super) async fn read(sink: &HttpSink, table: &str) -> Result<Vec<RecordBatch>> {
+    let name = sink.full_name(table);
+    let columns = catalog::columns(sink, table).await?;
+    if columns.is_empty() {
+        return Err(TransportError::NoTable { table: name });
+    }
+    let columns: Vec<String> = columns
+        .into_iter()
+        .filter(|column| !matches!(column.default_kind.as_str(), "ALIAS" | "EPHEMERAL"))
+        .map(|column| {
+            let name = identifier(&column.name);
+            match with_text_for_json(&column.data_type) {
+                Some(data_type) => format!("CAST({name}, {}) AS {name}", literal(&data_type)),
+                None => name,
+            }
+        })
+        .collect();
+    let sql = format!("SELECT {} FROM {name}", columns.join(", "));
+    let request = Request::statement(format!("reading {name}"), &sql);
+    sink.client.arrow(sink.server().await?.set(request, "json_type_escape_dots_in_keys", "1")).await
+}
+
+/// The type with `String` wherever it has `JSON`; `None` if it has none.
+fn with_text_for_json(data_type: &str) -> Option<String> {
+    if data_type == "JSON" {
+        return Some("String".to_owned());
+    }
+    // Inside other types it stands after a name or a parenthesis, and before a comma or a parenthesis.
+    let mut replaced = data_type.to_owned();
+    for (start, end) in [(" ", ","), (" ", ")"), ("(", ")"), ("(", ",")] {
+        replaced = replaced.replace(&format!("{start}JSON{end}"), &format!("{start}String{end}"));
+    }
+    (replaced != data_type).then_some(replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_text_for_json;
+
+    #[test]
+    fn json_becomes_text_at_any_depth() {
+        assert_eq!(with_text_for_json("JSON").as_deref(), Some("String"));
+        assert_eq!(
+            with_text_for_json("Tuple(a JSON, JSON2 Int8, `b` Array(JSON))").as_deref(),
+            Some("Tuple(a String, JSON2 Int8, `b` Array(String))")
+        );
+        assert_eq!(with_text_for_json("Tuple(JSONs Int8)"), None);
+    }
+}

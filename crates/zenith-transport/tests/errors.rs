@@ -1,0 +1,152 @@
+//! Bad input: one clear sentence, and nothing created.
+
+use arrow_array::Int64Array;
+use arrow_schema::{DataType, Field};
+use zenith_testkit::services::test_servers::{unique_name, with_causes};
+use zenith_transport::{HttpOptions, HttpSink, Insert, Preflight, Sink, Target, TransportError};
+
+use crate::support::{column, database, server};
+
+fn sink_at(url: &str) -> HttpSink {
+    HttpSink::new(Target::parse(url).unwrap(), None, HttpOptions::default()).unwrap()
+}
+
+async fn preflight_error(url: &str) -> TransportError {
+    sink_at(url).preflight(&Preflight::default()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_wrong_password() {
+    let server = server().await;
+    for password in ["s3cret", "p%0Aq", "%C3%BC"] {
+        let url = format!("http://nobody:{password}@{}:{}/default", server.host(), server.port());
+        let error = preflight_error(&url).await;
+        assert!(error.is_authentication() && !error.is_transient(), "{error:?}");
+        let shown = with_causes(&error);
+        let start = format!(
+            "ClickHouse at {}:{} refused user \"nobody\": check user and password",
+            server.host(),
+            server.port()
+        );
+        assert!(shown.starts_with(&start) && !shown.contains("s3cret"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn passwords_of_any_characters_are_taken() {
+    let server = server().await;
+    for password in ["plain", " sp ace ", "p:a/s?s#w@rd%", "Größe", "line\nbreak"] {
+        let user = unique_name("user");
+        let quoted = zenith_transport::ddl::literal(password);
+        server
+            .query(&format!("CREATE USER {user} IDENTIFIED WITH sha256_password BY {quoted}"))
+            .await
+            .unwrap();
+        let url = format!("http://{user}@{}:{}/default", server.host(), server.port());
+        let target = Target::parse(&url).unwrap().with_password(password);
+        let sink = HttpSink::new(target, None, HttpOptions::default()).unwrap();
+        sink.execute("SELECT 1").await.unwrap_or_else(|error| panic!("{password:?}: {error}"));
+        server.query(&format!("DROP USER {user}")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_down() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = preflight_error(&format!("http://u:s3cret@{free}/d")).await;
+    assert!(matches!(error, TransportError::Connect { .. }) && error.is_transient());
+    let expected = format!(
+        "cannot connect to ClickHouse at {free}: check that it is running, and host and port: Connection refused"
+    );
+    assert!(with_causes(&error).starts_with(&expected), "{}", with_causes(&error));
+    let error = preflight_error("http://no-such-host.invalid/d").await;
+    assert!(
+        error.to_string().starts_with("cannot connect to ClickHouse at no-such-host.invalid:8123"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_database_and_how_it_is_created() {
+    let server = server().await;
+    let name = unique_name("no such `database`");
+    let target = Target::parse(&server.url()).unwrap().with_database(&*name);
+    let sink = HttpSink::new(target, None, HttpOptions::default()).unwrap();
+    let error = sink.preflight(&Preflight::default()).await.unwrap_err();
+    assert!(error.is_unknown_database() && !error.is_transient(), "{error:?}");
+    assert!(error.to_string().ends_with("create it, or let it be created"), "{error}");
+    let error = sink.execute("SELECT 1").await.unwrap_err();
+    assert!(error.is_unknown_database(), "{error:?}");
+    let info = sink.preflight(&Preflight { create_database: true, ..Preflight::default() }).await.unwrap();
+    assert!(info.database_created && info.exchanges_atomically && info.database == name, "{info:?}");
+    assert!(!sink.preflight(&Preflight { create_database: true, ..Preflight::default() }).await.unwrap().database_created);
+    server.drop_database(&name).await.unwrap();
+}
+
+#[tokio::test]
+async fn missing_privileges_are_named_together() {
+    let database = database("grants").await;
+    let user = unique_name("reader");
+    database.query(&format!("CREATE USER {user} IDENTIFIED WITH plaintext_password BY 'pw'")).await.unwrap();
+    database
+        .query(&format!("GRANT SELECT, INSERT, DROP TABLE, TRUNCATE ON {}.* TO {user}", database.database()))
+        .await
+        .unwrap();
+    let url = format!("http://{user}:pw@{}:{}/{}", database.host(), database.port(), database.database());
+    let error = preflight_error(&url).await;
+    assert!(error.is_access_denied() && !error.is_transient(), "{error:?}");
+    let missing = "CREATE TABLE, ALTER COLUMN, ALTER SETTINGS, ALTER MODIFY COMMENT";
+    assert!(
+        error.to_string().contains(&format!("the ClickHouse user {user} lacks {missing} on ")),
+        "{error}"
+    );
+    // What the message advises is enough for a whole reload.
+    database.query(&format!("GRANT {missing} ON {}.* TO {user}", database.database())).await.unwrap();
+    let sink = sink_at(&url);
+    sink.preflight(&Preflight::default()).await.unwrap();
+    zenith_transport::sink::test_suite::a_taken_name_is_replaced(&sink).await;
+    zenith_transport::sink::test_suite::columns_are_added(&sink).await;
+    database.query(&format!("DROP USER {user}")).await.unwrap();
+}
+
+/// The port of another protocol is the commonest mistake of all.
+#[tokio::test]
+async fn a_port_that_is_not_http() {
+    let server = zenith_testkit::ClickHouseServer::start(Default::default()).await.unwrap();
+    let error = preflight_error(&format!("http://{}/default", server.native_address())).await;
+    let text = error.to_string();
+    assert!(!error.is_transient(), "{error:?}");
+    assert!(text.contains("check that the port is the HTTP one") || text.contains("8123"), "{text}");
+}
+
+#[tokio::test]
+async fn an_unknown_table_is_told_before_the_whole_batch_is_sent() {
+    let database = database("early").await;
+    let sink = crate::support::sink_for(&database, None, HttpOptions::default());
+    let ids = Int64Array::from_iter_values(0..8_000_000);
+    let batch = column(Field::new("id", DataType::Int64, false), ids);
+    for _ in 0..5 {
+        let insert = Insert { table: "absent".into(), batch: batch.clone(), token: "a".into() };
+        let error = sink.write(insert).await.unwrap_err();
+        assert!(error.is_unknown_table() && !error.is_transient(), "{error:?}");
+    }
+    let url = format!("http://nobody:s3cret@{}:{}/default", database.host(), database.port());
+    let sink = sink_at(&url);
+    let insert = Insert { table: "absent".into(), batch, token: "a".into() };
+    assert!(sink.write(insert).await.unwrap_err().is_authentication());
+}
+
+#[tokio::test]
+async fn statements_that_fail_late_fail() {
+    let database = database("late").await;
+    let sink = crate::support::sink_for(&database, None, HttpOptions::default());
+    let sql = "SELECT throwIf(number = 9000000, 'boom') FROM numbers(10000000)";
+    let error = sink.query(sql).await.unwrap_err();
+    assert_eq!(error.server().map(|error| error.code), Some(395), "{error:?}");
+    let error = sink.query_rows::<serde_json::Value>(sql).await.unwrap_err();
+    assert_eq!(error.server().map(|error| error.code), Some(395), "{error:?}");
+    let small = HttpOptions { result_bytes_max: 1000, ..HttpOptions::default() };
+    let sink = crate::support::sink_for(&database, None, small);
+    let error = sink.query("SELECT number FROM numbers(100000)").await.unwrap_err();
+    assert!(error.to_string().contains("longer than 1000 bytes"), "{error}");
+}

@@ -1,0 +1,111 @@
+//! Publication beyond what every sink must do: crashes between its steps, merges, large tables.
+
+use arrow_array::Int64Array;
+use arrow_schema::{DataType, Field};
+use zenith_testkit::ClickHouse;
+use zenith_transport::{HttpSink, Insert, Merging, Published, Sink, TableDefinition, ddl};
+
+use crate::support::{column, sink};
+
+fn definition(name: &str) -> TableDefinition {
+    TableDefinition::new(
+        name,
+        column(Field::new("id", DataType::Int64, false), Int64Array::from(vec![0])).schema(),
+    )
+    .order_by(["id"])
+    .comment("orders")
+}
+
+async fn filled(sink: &HttpSink, definition: TableDefinition, id: i64) {
+    let table = definition.name.clone();
+    sink.create(&definition).await.unwrap();
+    let batch = column(Field::new("id", DataType::Int64, false), Int64Array::from(vec![id]));
+    sink.write(Insert { table, batch, token: "a".into() }).await.unwrap();
+}
+
+async fn merge_setting(database: &ClickHouse, table: &str) -> bool {
+    let sql = format!(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = '{table}'"
+    );
+    database.query(&sql).await.unwrap().contains("max_bytes_to_merge_at_max_space_in_pool = 1")
+}
+
+#[tokio::test]
+async fn merges_wait_until_publication() {
+    let (sink, database) = sink("merges").await;
+    filled(&sink, definition("s").loading(), 0).await;
+    assert!(merge_setting(&database, "s").await);
+    for token in 0..30 {
+        let batch = column(Field::new("id", DataType::Int64, false), Int64Array::from(vec![token]));
+        sink.write(Insert { table: "s".into(), batch, token: token.to_string() }).await.unwrap();
+    }
+    let parts = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase()";
+    assert_eq!(database.query(parts).await.unwrap(), "31");
+    sink.set_merging("s", Merging::Running).await.unwrap();
+    assert!(!merge_setting(&database, "s").await);
+    sink.set_merging("s", Merging::Held).await.unwrap();
+    sink.publish("s", "t").await.unwrap();
+    assert!(!merge_setting(&database, "t").await);
+    database.query("OPTIMIZE TABLE t FINAL").await.unwrap();
+    assert_eq!(database.query(parts).await.unwrap(), "1");
+}
+
+/// The process dies after each of the steps, and the publication is run again.
+#[tokio::test]
+async fn an_interrupted_publication_is_completed() {
+    let exchange = "EXCHANGE TABLES s AND t";
+    let drop = "DROP TABLE s";
+    let reset = "ALTER TABLE t RESET SETTING max_bytes_to_merge_at_max_space_in_pool";
+    for done in [&[][..], &[exchange], &[exchange, drop], &[exchange, drop, reset]] {
+        let (sink, database) = sink("interrupted").await;
+        filled(&sink, definition("t"), 1).await;
+        filled(&sink, definition("s").loading(), 2).await;
+        for step in done {
+            database.query(step).await.unwrap();
+        }
+        let expected = if done.is_empty() { Published::Replaced } else { Published::Already };
+        assert_eq!(sink.publish("s", "t").await.unwrap(), expected, "{done:?}");
+        assert_eq!(database.query("SELECT id FROM t").await.unwrap(), "2", "{done:?}");
+        assert_eq!(sink.tables("").await.unwrap(), ["t"]);
+        assert!(!merge_setting(&database, "t").await);
+        assert_eq!(sink.describe("t").await.unwrap().unwrap().comment, "orders");
+        assert_eq!(sink.publish("s", "t").await.unwrap(), Published::Already);
+    }
+}
+
+/// A table that is being loaded under its final name is not taken for one that was published from `u`.
+#[tokio::test]
+async fn another_table_of_the_shadows_name_is_not_dropped() {
+    let (sink, database) = sink("other").await;
+    filled(&sink, definition("t"), 1).await;
+    filled(&sink, definition("u"), 2).await;
+    let error = sink.publish("u", "t").await.unwrap_err();
+    assert!(error.to_string().contains("not created as a shadow table"), "{error}");
+    assert_eq!(database.query("SELECT id FROM u").await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn definitions_become_what_they_say() {
+    let (sink, database) = sink("definition").await;
+    let mut wanted = definition("t").fsync(true).comment("it's \\ `this`");
+    wanted.engine = ddl::Engine::ReplacingMergeTree { version: "id".into(), deleted: None };
+    wanted.schema =
+        column(Field::new("id", DataType::UInt64, true), arrow_array::UInt64Array::from(vec![0])).schema();
+    wanted.column_comments.insert("id".into(), "the 'key'".into());
+    wanted.settings.insert("index_granularity".into(), "1024".into());
+    // A nullable version column is refused by ClickHouse, a nullable key is not.
+    assert!(sink.create(&wanted).await.is_err());
+    wanted.engine = ddl::Engine::MergeTree;
+    sink.create(&wanted).await.unwrap();
+    let text = database.query("SHOW CREATE TABLE t FORMAT TSVRaw").await.unwrap();
+    for part in [
+        "COMMENT 'the \\'key\\''",
+        "COMMENT 'it\\'s \\\\ `this`'",
+        "allow_nullable_key = 1",
+        "fsync_after_insert = 1",
+        "index_granularity = 1024",
+        "non_replicated_deduplication_window = 10000",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}

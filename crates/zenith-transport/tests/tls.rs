@@ -1,0 +1,66 @@
+//! HTTPS, through a proxy that speaks TLS for ClickHouse.
+
+use zenith_memory::Pool;
+use zenith_testkit::{Certificate, TlsProxy};
+use zenith_transport::{
+    HttpOptions, HttpSink, Insert, Preflight, Sink, TableDefinition, Target, TlsOptions, TransportError,
+};
+
+use crate::support::{database, pooled_rows};
+
+async fn proxied() -> (TlsProxy, Certificate, Target) {
+    let database = database("tls").await;
+    let directory = std::env::temp_dir()
+        .join(zenith_testkit::services::test_servers::unique_name("zenith-transport-tls"));
+    let certificate = Certificate::create(&directory).unwrap();
+    let proxy =
+        TlsProxy::start(format!("{}:{}", database.host(), database.port()), &certificate).await.unwrap();
+    let url = database
+        .url()
+        .replace("http://", "https://")
+        .replace(&format!(":{}/", database.port()), &format!(":{}/", proxy.port()));
+    (proxy, certificate, Target::parse(&url).unwrap())
+}
+
+fn sink(target: &Target, pool: Option<Pool>, tls: TlsOptions) -> zenith_transport::Result<HttpSink> {
+    HttpSink::new(target.clone(), pool, HttpOptions { tls, ..HttpOptions::default() })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_and_statements_go_through_tls() {
+    let (_proxy, certificate, target) = proxied().await;
+    let pool = Pool::new(32 * 1024 * 1024).unwrap();
+    let tls = TlsOptions { ca_file: Some(certificate.authority_file()), insecure: false };
+    let sink = sink(&target, Some(pool.clone()), tls).unwrap();
+    sink.preflight(&Preflight::default()).await.unwrap();
+    let batch = pooled_rows(&pool, 200_000);
+    sink.create(&TableDefinition::new("t", batch.schema())).await.unwrap();
+    for token in ["a", "b"] {
+        sink.write(Insert { table: "t".into(), batch: batch.clone(), token: token.into() }).await.unwrap();
+    }
+    drop(batch);
+    assert_eq!(pool.stats().in_use, 0);
+    let rows: Vec<serde_json::Value> =
+        sink.query_rows("SELECT count() AS n, sum(id = toUInt64(text)) AS same FROM t").await.unwrap();
+    assert_eq!(rows, [serde_json::json!({"n": 400_000, "same": 400_000})]);
+    // An early answer is heard through TLS too.
+    let batch = pooled_rows(&pool, 200_000);
+    let error = sink.write(Insert { table: "absent".into(), batch, token: "a".into() }).await.unwrap_err();
+    assert!(error.is_unknown_table(), "{error:?}");
+    std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn strangers_are_not_trusted_unless_that_is_asked_for() {
+    let (_proxy, certificate, target) = proxied().await;
+    let error = sink(&target, None, TlsOptions::default()).unwrap().execute("SELECT 1").await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }) && !error.is_transient(), "{error:?}");
+    let insecure = TlsOptions { insecure: true, ca_file: None };
+    sink(&target, None, insecure).unwrap().execute("SELECT 1").await.unwrap();
+    let no_file = TlsOptions { ca_file: Some("/no/such/file.pem".into()), insecure: false };
+    let error = sink(&target, None, no_file).unwrap_err();
+    assert!(format!("{:?}", error).contains("/no/such/file.pem"));
+    let no_certificate = TlsOptions { ca_file: Some(certificate.key_file()), insecure: false };
+    assert!(sink(&target, None, no_certificate).is_err());
+    std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
+}
