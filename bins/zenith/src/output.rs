@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use zenith_engine::{ReloadPlan, Strategy, Summary};
 
@@ -176,10 +176,6 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
     text
 }
 
-/// Seconds in words, for messages.
-pub fn duration(elapsed: std::time::Duration) -> String {
-    HumanDuration(elapsed).to_string()
-}
 
 fn strategy(plan: &ReloadPlan) -> &'static str {
     match plan.strategy {

@@ -118,7 +118,7 @@ async fn passwords_and_privileges() {
     let writer = clickhouse.client().with_user("writer", "right");
     writer.query("CREATE DATABASE d ENGINE = Atomic").await.unwrap();
 
-    let mongo = |user: &str, password: &str| format!("mongodb://{user}:{password}@127.0.0.1:{}/shop", mongod.port());
+    let mongo = |user: &str, password: &str| format!("mongodb://{user}:{password}@127.0.0.1:{}/shop?authSource=admin", mongod.port());
     let house = |user: &str, password: &str| format!("http://{user}:{password}@127.0.0.1:{}/d", clickhouse.http_port());
     let orders = || Namespace::new("shop", "orders");
     let good = house("writer", "right");

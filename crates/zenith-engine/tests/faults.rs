@@ -34,7 +34,7 @@ async fn exactly_once(label: &str, fault: Fault) {
     let proxy = FaultProxy::start(format!("{}:{}", clickhouse.host(), clickhouse.port())).await.unwrap();
     let pipeline = through(&bench, &proxy).await;
     let plan = pipeline.plan().await.unwrap();
-    proxy.plan(Plan::new(fault).times(3).when_client_sends("FORMAT%20ArrowStream"));
+    proxy.plan(Plan::new(fault).times(3).when_client_sends("insert_deduplication_token"));
     let summary = pipeline.execute(&plan).await.unwrap();
     assert!(proxy.faults() >= 1, "the proxy has broken nothing");
     assert!(summary.inserts_repeated >= 1, "{summary:?}");

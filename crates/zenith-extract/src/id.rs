@@ -1,6 +1,7 @@
 //! What the smallest and the largest `_id` tell about the types of all.
 
 use bson::spec::ElementType;
+use bson::{RawBson, rawdoc};
 
 /// The BSON types of the smallest and the largest `_id` of a collection that is not empty.
 ///
@@ -37,6 +38,12 @@ impl IdTypes {
     }
 }
 
+/// Whether two values are the same to the byte: NaN is itself, 1 and 1.0 are two.
+pub(crate) fn same(one: &RawBson, other: &RawBson) -> bool {
+    let bytes = |value: &RawBson| rawdoc! { "": value.as_raw_bson_ref() }.into_bytes();
+    bytes(one) == bytes(other)
+}
+
 /// The place of a type's class in BSON order, as in the server's `canonicalizeBSONType`.
 fn class(kind: ElementType) -> u8 {
     match kind {
@@ -63,6 +70,13 @@ fn class(kind: ElementType) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_the_same_to_the_byte() {
+        let nan = RawBson::Double(f64::NAN);
+        assert!(same(&nan, &nan));
+        assert!(!same(&RawBson::Int32(1), &RawBson::Int64(1)));
+    }
 
     #[test]
     fn ends_of_one_class_decide() {

@@ -46,25 +46,19 @@ async fn scram_of_either_kind_and_its_refusals() {
     let orders = Namespace::new("shop", "orders");
     servers::collection(&client, &orders).insert_one(rawdoc! { "_id": 1 }).await.unwrap();
     let both = ["SCRAM-SHA-1", "SCRAM-SHA-256"];
-    for (user, mechanisms) in [("old,user=1", &both[..1]), ("new", &both[1..]), ("both", &both[..])] {
+    for (user, mechanisms) in [("old", &both[..1]), ("new", &both[1..]), ("both", &both[..])] {
         let command = doc! { "createUser": user, "pwd": PASSWORD, "mechanisms": mechanisms };
         create_user(&client, "admin", command).await;
     }
     let host = format!("127.0.0.1:{}", server.port());
     for (user, options) in [
-        ("old%2Cuser%3D1", ""),
+        ("old", ""),
         ("new", ""),
         ("both", ""),
         ("both", "&authMechanism=SCRAM-SHA-1"),
         ("both", "&authMechanism=SCRAM-SHA-256&compressors=zstd"),
     ] {
         let uri = format!("mongodb://{user}:{PASSWORD_IN_URI}@{host}/shop?authSource=admin{options}");
-        // The driver takes the user's name into SCRAM as it is, so one with `=` and `,` is for us alone.
-        if user.contains('%') {
-            let uri = uri.replace("old%2Cuser%3D1", "both");
-            check_reading(&uri, &orders).await;
-            continue;
-        }
         check_reading(&uri, &orders).await;
     }
 

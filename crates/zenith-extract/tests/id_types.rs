@@ -3,6 +3,7 @@
 use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
 use bson::{Bson, RawBson, RawDocumentBuf, Timestamp, doc, rawdoc};
+use futures_util::TryStreamExt;
 use zenith_extract::{MongoSource, Partition, PartitionStrategy, Source, Transport};
 
 use crate::servers;
@@ -65,6 +66,10 @@ async fn mixed() -> (String, zenith_extract::Namespace, Vec<RawDocumentBuf>) {
     let mut shuffled = documents.clone();
     shuffled.sort_unstable_by_key(|document| document.as_bytes().iter().map(|&byte| u64::from(byte)).sum::<u64>());
     let namespace = servers::fill(&uri, shuffled).await;
+    let client = servers::client(&uri).await;
+    let cursor = servers::collection(&client, &namespace).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+    let in_order: Vec<RawDocumentBuf> = cursor.try_collect().await.unwrap();
+    assert_eq!(in_order, documents, "the order of the values above");
     (uri, namespace, documents)
 }
 
@@ -79,7 +84,8 @@ async fn partitions_of_mixed_types_lose_nothing() {
             for partition in &partitions {
                 found.extend(servers::read(&source, partition, 100).await.unwrap().documents);
             }
-            assert!(found == expected, "{desired} partitions by {transport:?}: {} documents", found.len());
+            let missing = difference(&expected, &found);
+            assert!(found == expected, "{desired} partitions by {transport:?}: {missing}; {partitions:?}");
         }
         assert_eq!(source.sample(&namespace, 200).await.unwrap().len(), expected.len());
         assert!(!source.id_types(&namespace).await.unwrap().unwrap().one_class());
@@ -95,7 +101,9 @@ async fn any_value_can_be_a_bound() {
     for at in 0..expected.len() {
         let rest = whole.after(id(at)).unwrap();
         let rest = Partition::decode(&rest.encode()).unwrap();
-        assert!(servers::read(&source, &rest, 100).await.unwrap().documents == expected[at + 1..], "after {:?}", id(at));
+        let found = servers::read(&source, &rest, 100).await.unwrap().documents;
+        let missing = difference(&expected[at + 1..], &found);
+        assert!(found == expected[at + 1..], "after {:?}: {missing}", id(at));
         let upto = Partition::between(namespace.clone(), None, Some(id(at)));
         assert!(servers::read(&source, &upto, 100).await.unwrap().documents == expected[..=at], "up to {:?}", id(at));
     }
@@ -131,4 +139,11 @@ async fn a_collation_orders_partitions_too() {
     documents.drain(..=250);
     let rest = servers::whole(&source, &namespace).await.after(RawBson::String("Ä250".to_owned())).unwrap();
     assert!(servers::read(&source, &rest, 1000).await.unwrap().documents == documents);
+}
+
+fn difference(expected: &[RawDocumentBuf], found: &[RawDocumentBuf]) -> String {
+    let of = |these: &[RawDocumentBuf], without: &[RawDocumentBuf]| -> Vec<RawDocumentBuf> {
+        these.iter().filter(|document| !without.contains(document)).cloned().collect()
+    };
+    format!("missing {:?}, too much {:?}", of(expected, found), of(found, expected))
 }

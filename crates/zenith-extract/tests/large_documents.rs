@@ -34,14 +34,20 @@ async fn they_pass_by_either_transport_and_a_small_pool() {
         for budget in [MIB, 64 * MIB] {
             let pool = Pool::new(budget).unwrap();
             let options = ReadOptions::new(Landing::new(pool.clone()));
-            let (mut sizes, mut readers) = (Vec::new(), Vec::new());
+            let mut tasks = Vec::new();
             for partition in source.partitions(&namespace, 2, PartitionStrategy::IdRanges).await.unwrap() {
-                readers.push(source.open(&partition, options.clone()).await.unwrap());
+                let mut reader = source.open(&partition, options.clone()).await.unwrap();
+                tasks.push(tokio::spawn(async move {
+                    let mut sizes = Vec::new();
+                    while let Some(batch) = reader.next().await.unwrap() {
+                        sizes.extend(batch.documents().map(<[u8]>::len));
+                    }
+                    sizes
+                }));
             }
-            for mut reader in readers {
-                while let Some(batch) = reader.next().await.unwrap() {
-                    sizes.extend(batch.documents().map(<[u8]>::len));
-                }
+            let mut sizes = Vec::new();
+            for task in tasks {
+                sizes.extend(task.await.unwrap());
             }
             let large = sizes.iter().filter(|&&size| size == LARGEST).count();
             assert_eq!((sizes.len(), large), (84, 4), "{transport:?} with {budget} bytes");

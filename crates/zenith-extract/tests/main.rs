@@ -1,4 +1,5 @@
 //! Integration tests against a real `mongod`, in one binary that shares one server.
+#![allow(clippy::unwrap_used, reason = "clippy takes the helpers of integration tests for library code")]
 
 mod authentication;
 mod failover;

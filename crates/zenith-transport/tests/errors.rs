@@ -3,6 +3,7 @@
 use arrow_array::Int64Array;
 use arrow_schema::{DataType, Field};
 use zenith_testkit::services::test_servers::{unique_name, with_causes};
+use zenith_testkit::{ClickHouseOptions, ClickHouseServer, ClickHouseUser};
 use zenith_transport::{HttpOptions, HttpSink, Insert, Preflight, Sink, Target, TransportError};
 
 use crate::support::{column, database, server};
@@ -34,19 +35,18 @@ async fn a_wrong_password() {
 
 #[tokio::test]
 async fn passwords_of_any_characters_are_taken() {
-    let server = server().await;
-    for password in ["plain", " sp ace ", "p:a/s?s#w@rd%", "Größe", "line\nbreak"] {
-        let user = unique_name("user");
-        let quoted = zenith_transport::ddl::literal(password);
-        server
-            .query(&format!("CREATE USER {user} IDENTIFIED WITH sha256_password BY {quoted}"))
-            .await
-            .unwrap();
-        let url = format!("http://{user}@{}:{}/default", server.host(), server.port());
+    let passwords = ["plain", " sp ace ", "p:a/s?s#w@rd%", "Größe", "line\nbreak"];
+    let user = |(index, password): (usize, &&str)| ClickHouseUser {
+        name: format!("user{index}"),
+        password: (*password).into(),
+    };
+    let users = passwords.iter().enumerate().map(user).collect();
+    let server = ClickHouseServer::start(ClickHouseOptions { users, ..Default::default() }).await.unwrap();
+    for (index, password) in passwords.into_iter().enumerate() {
+        let url = format!("http://user{index}@127.0.0.1:{}", server.http_port());
         let target = Target::parse(&url).unwrap().with_password(password);
         let sink = HttpSink::new(target, None, HttpOptions::default()).unwrap();
         sink.execute("SELECT 1").await.unwrap_or_else(|error| panic!("{password:?}: {error}"));
-        server.query(&format!("DROP USER {user}")).await.unwrap();
     }
 }
 
@@ -79,44 +79,71 @@ async fn an_unknown_database_and_how_it_is_created() {
     assert!(error.is_unknown_database(), "{error:?}");
     let info = sink.preflight(&Preflight { create_database: true, ..Preflight::default() }).await.unwrap();
     assert!(info.database_created && info.exchanges_atomically && info.database == name, "{info:?}");
-    assert!(!sink.preflight(&Preflight { create_database: true, ..Preflight::default() }).await.unwrap().database_created);
+    assert!(
+        !sink
+            .preflight(&Preflight { create_database: true, ..Preflight::default() })
+            .await
+            .unwrap()
+            .database_created
+    );
     server.drop_database(&name).await.unwrap();
+}
+
+/// A server with a user `reader` who has the `grants` given, and with a database `d`.
+async fn server_with_grants(grants: &[&str]) -> (ClickHouseServer, std::path::PathBuf) {
+    let data = std::env::temp_dir().join(unique_name("zenith-transport-grants"));
+    // ClickHouse merges this folder into the file of users beside it.
+    std::fs::create_dir_all(data.join("users.d")).unwrap();
+    let grants: String = grants.iter().map(|grant| format!("<query>GRANT {grant}</query>")).collect();
+    let user = format!(
+        "<clickhouse><users><reader><password>pw</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>\
+         <quota>default</quota><grants>{grants}</grants></reader></users></clickhouse>"
+    );
+    std::fs::write(data.join("users.d/reader.xml"), user).unwrap();
+    let options = ClickHouseOptions { data: Some(data.clone()), ..Default::default() };
+    let server = ClickHouseServer::start(options).await.unwrap();
+    server.client().create_database("d").await.unwrap();
+    (server, data)
 }
 
 #[tokio::test]
 async fn missing_privileges_are_named_together() {
-    let database = database("grants").await;
-    let user = unique_name("reader");
-    database.query(&format!("CREATE USER {user} IDENTIFIED WITH plaintext_password BY 'pw'")).await.unwrap();
-    database
-        .query(&format!("GRANT SELECT, INSERT, DROP TABLE, TRUNCATE ON {}.* TO {user}", database.database()))
-        .await
-        .unwrap();
-    let url = format!("http://{user}:pw@{}:{}/{}", database.host(), database.port(), database.database());
-    let error = preflight_error(&url).await;
-    assert!(error.is_access_denied() && !error.is_transient(), "{error:?}");
+    let granted = "SELECT, INSERT, DROP TABLE, TRUNCATE";
     let missing = "CREATE TABLE, ALTER COLUMN, ALTER SETTINGS, ALTER MODIFY COMMENT";
-    assert!(
-        error.to_string().contains(&format!("the ClickHouse user {user} lacks {missing} on ")),
-        "{error}"
+    let (server, data) = server_with_grants(&[&format!("{granted} ON d.*")]).await;
+    let error = preflight_error(&format!("http://reader:pw@127.0.0.1:{}/d", server.http_port())).await;
+    assert!(error.is_access_denied() && !error.is_transient(), "{error:?}");
+    let expected = format!(
+        "the ClickHouse user reader lacks {missing}, TABLE ENGINE: GRANT {missing} ON `d`.* TO reader; \
+         GRANT TABLE ENGINE ON MergeTree TO reader"
     );
-    // What the message advises is enough for a whole reload.
-    database.query(&format!("GRANT {missing} ON {}.* TO {user}", database.database())).await.unwrap();
-    let sink = sink_at(&url);
+    assert_eq!(error.to_string(), expected);
+    drop(server);
+    std::fs::remove_dir_all(data).unwrap();
+
+    // What the message asks for is enough for a whole reload.
+    let (server, data) =
+        server_with_grants(&[&format!("{granted}, {missing} ON d.*"), "TABLE ENGINE ON MergeTree"]).await;
+    let sink = sink_at(&format!("http://reader:pw@127.0.0.1:{}/d", server.http_port()));
     sink.preflight(&Preflight::default()).await.unwrap();
     zenith_transport::sink::test_suite::a_taken_name_is_replaced(&sink).await;
+    sink.drop_table("t").await.unwrap();
     zenith_transport::sink::test_suite::columns_are_added(&sink).await;
-    database.query(&format!("DROP USER {user}")).await.unwrap();
+    sink.truncate("t").await.unwrap();
+    let error = sink.execute("CREATE DATABASE e").await.unwrap_err();
+    assert!(error.is_access_denied() && !error.is_transient(), "{error:?}");
+    drop(server);
+    std::fs::remove_dir_all(data).unwrap();
 }
 
 /// The port of another protocol is the commonest mistake of all.
 #[tokio::test]
 async fn a_port_that_is_not_http() {
-    let server = zenith_testkit::ClickHouseServer::start(Default::default()).await.unwrap();
+    let server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
     let error = preflight_error(&format!("http://{}/default", server.native_address())).await;
     let text = error.to_string();
     assert!(!error.is_transient(), "{error:?}");
-    assert!(text.contains("check that the port is the HTTP one") || text.contains("8123"), "{text}");
+    assert!(text.contains("for HTTP"), "{text}");
 }
 
 #[tokio::test]

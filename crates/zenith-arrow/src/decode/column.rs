@@ -35,6 +35,8 @@ pub(super) struct Column {
     validity: Bits<true>,
     /// Items so far.
     pub(super) len: usize,
+    /// Cannot be NULL, so that a missing value has to be noted.
+    pub(super) required: bool,
 }
 
 enum Storage {
@@ -79,7 +81,7 @@ impl Column {
             Kind::Document(fields) => Storage::Document(Box::new(DocumentNode::new(fields, pool))),
             Kind::Array(element) => Storage::List(Box::new(ListNode::new(element, pool))),
         };
-        Column { storage, validity: Bits::new(pool), len: 0 }
+        Column { storage, validity: Bits::new(pool), len: 0, required: false }
     }
 
     /// Appends the value of type `tag` at `at` and returns the position after it.
@@ -165,7 +167,7 @@ impl Column {
         at: usize,
         limit: usize,
     ) -> Result<(usize, Outcome), Stop> {
-        if type_tag == tag::NULL {
+        if type_tag == tag::NULL && !matches!(self.storage, Storage::MixedId(_)) {
             if cx.keep_nulls {
                 cx.misfit()?;
             }
@@ -279,8 +281,8 @@ impl Column {
     /// Appends a row for a missing or null field.
     #[inline]
     pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        if self.holds_array() {
-            // An array cannot be NULL in the target, so "missing" has to be noted.
+        if self.required || self.holds_array() {
+            // An array or key cannot be NULL in the target, so "missing" has to be noted.
             cx.misfit()?;
         }
         self.append_blank(cx)

@@ -80,6 +80,13 @@ impl DocumentNode {
         DocumentNode { slots, by_key, first: 0, holds_array, len: 0 }
     }
 
+    /// Makes the column of this key one that cannot be NULL.
+    pub(super) fn require(&mut self, key: &str) {
+        if let Some(&index) = self.by_key.get(key.as_bytes()) {
+            self.slots[index].column.required = true;
+        }
+    }
+
     /// Appends the document at `at`; returns the position after it and whether any column got a value.
     pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;

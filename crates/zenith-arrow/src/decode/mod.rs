@@ -35,6 +35,7 @@ use arrow_schema::{Fields, SchemaRef};
 use zenith_memory::{MemoryError, Pool};
 
 use crate::Schema;
+use crate::schema::ID_KEY;
 use crate::extra::{Explainer, without_duplicates};
 use crate::raw::RawError;
 use buffers::{Arena, Bytes};
@@ -73,6 +74,12 @@ pub enum DecodeError {
         /// Size of the BSON document.
         bytes: usize,
     },
+    /// The columns need more memory than a batch may have, before it has any row.
+    #[error("the columns of this collection need more than the {bytes} bytes a batch may have: raise the memory budget")]
+    TooManyColumns {
+        /// Bytes of a batch.
+        bytes: usize,
+    },
     /// The columns do not make a record batch: a defect of the decoder.
     #[error("the decoded columns are inconsistent")]
     Arrow(#[from] arrow_schema::ArrowError),
@@ -106,10 +113,12 @@ impl Decoder {
     #[must_use]
     pub fn new(schema: &Schema, pool: &Pool, options: DecoderOptions) -> Decoder {
         let arrow = schema.to_arrow();
+        let mut root = DocumentNode::new(&schema.fields, pool);
+        root.require(ID_KEY);
         Decoder {
             columns: arrow.fields().iter().take(schema.fields.len()).cloned().collect(),
             schema: arrow,
-            root: DocumentNode::new(&schema.fields, pool),
+            root,
             extra: Bytes::new(pool),
             explainer: Explainer::new(schema),
             keep_nulls: schema.keep_nulls,
@@ -191,13 +200,17 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::Arrow`], which would be a defect.
     pub fn finish(&mut self) -> Result<Option<RecordBatch>, DecodeError> {
+        if std::mem::take(&mut self.rows_planned) == 0 {
+            return Ok(None);
+        }
         let rows = std::mem::take(&mut self.root.len);
         let pool = self.arena.pool.clone();
         let mut arrays: Vec<ArrayRef> = self.root.freeze(&pool, &self.columns, rows);
-        let extra = if self.rows_planned > 0 { Some(self.extra.freeze(&pool, rows)) } else { None };
-        self.rows_planned = 0;
+        let (offsets, values) = self.extra.freeze(&pool, rows);
         self.arena.reservation = None;
-        let Some((offsets, values)) = extra.filter(|_| rows > 0) else { return Ok(None) };
+        if rows == 0 {
+            return Ok(None);
+        }
         let offsets = OffsetBuffer::new(ScalarBuffer::new(offsets, 0, rows + 1));
         arrays.push(Arc::new(StringArray::new(offsets, values, None)));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -339,22 +352,18 @@ impl Decoder {
         self.arena.reservation = Some(reservation);
         self.rows_planned = if overdraft.is_some() { 1 } else { self.rows_for(share) };
         let planned = self.rows_planned;
-        let opened = self.root.begin(&mut self.arena, planned).and_then(|()| self.extra.begin(&mut self.arena, planned));
+        // Where learned demands no longer fit, every column starts small and grows as it is filled.
+        let opened = self.open_columns(planned).or_else(|_| self.open_columns(0));
         match opened {
             Ok(()) => Ok(()),
-            // Learned demands that no longer fit are dropped by starting small.
-            Err(_) if planned > 1 => self.begin_small(),
             Err(_) if overdraft.is_none() => self.begin(Some(share.saturating_mul(4))),
-            Err(_) => Err(DecodeError::DocumentTooLarge { bytes: 0 }),
+            Err(_) => Err(DecodeError::TooManyColumns { bytes: share }),
         }
     }
 
-    fn begin_small(&mut self) -> Result<(), DecodeError> {
-        let opened = self.root.begin(&mut self.arena, 0).and_then(|()| self.extra.begin(&mut self.arena, 0));
-        match opened {
-            Ok(()) => Ok(()),
-            Err(_) => self.begin(Some(self.options.bytes_max.saturating_mul(4))),
-        }
+    fn open_columns(&mut self, rows: usize) -> Result<(), Stop> {
+        self.root.begin(&mut self.arena, rows)?;
+        self.extra.begin(&mut self.arena, rows)
     }
 
     /// Rows for which `bytes` suffice with some room to spare, by what rows took lately.

@@ -16,7 +16,8 @@ mod shape;
 
 use crate::extended_json::{self, is_reserved_key};
 use crate::raw::{Elements, RawError, RawValue, tag};
-use crate::schema::{DUPLICATES_KEY, Schema};
+use crate::Kind;
+use crate::schema::{DUPLICATES_KEY, ID_KEY, Schema};
 pub use fit::Misfit;
 use fit::{Fit, fit};
 use shape::{Node, Shape};
@@ -93,8 +94,9 @@ impl Writer<'_> {
             self.path.truncate(depth);
         }
         for (index, seen) in seen.iter().enumerate() {
-            if !seen && node.shapes[index].holds_array() {
-                let text = if self.keep_nulls { extended_json::MISSING } else { "null" };
+            let key_missing = self.path.is_empty() && *node.keys[index] == *ID_KEY.as_bytes();
+            if !seen && (key_missing || node.shapes[index].holds_array()) {
+                let text = if self.keep_nulls || key_missing { extended_json::MISSING } else { "null" };
                 self.entry(&mut object, &node.keys[index])?;
                 self.out.extend_from_slice(text.as_bytes());
             }
@@ -105,7 +107,8 @@ impl Writer<'_> {
 
     fn value(&mut self, object: &mut Object, key: &[u8], shape: &Shape, value: RawValue<'_>) -> Result<(), RawError> {
         if value.is_null() {
-            if self.keep_nulls || shape.holds_array() {
+            let key_null = self.path == ID_KEY.as_bytes() && !matches!(shape, Shape::Leaf(Kind::MixedId));
+            if self.keep_nulls || key_null || shape.holds_array() {
                 self.entry(object, key)?;
                 self.out.extend_from_slice(b"null");
             }

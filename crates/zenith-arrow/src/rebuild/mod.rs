@@ -84,17 +84,19 @@ pub fn rebuild(schema: &Schema, batch: &RecordBatch, row: usize) -> Result<Docum
         return Err(RebuildError::NoSuchRow { row, rows: batch.num_rows() });
     }
     let missing = |name: &str| RebuildError::MissingColumn { path: name.to_owned() };
+    let extra = batch.column_by_name(EXTRA_COLUMN).ok_or_else(|| missing(EXTRA_COLUMN))?;
+    let overlay = column::text(extra, row).map_err(|fault| fault.named(EXTRA_COLUMN))?.unwrap_or_default();
     let mut document = Document::new();
     for field in &schema.fields {
         let array = batch.column_by_name(&field.name).ok_or_else(|| missing(&field.name))?;
-        if let Some(value) =
-            column::value(&field.kind, array, row).map_err(|fault| fault.named(&field.name))?
-        {
-            document.insert(field.name.clone(), value);
+        match column::value(&field.kind, array, row).map_err(|fault| fault.named(&field.name)) {
+            Ok(Some(value)) => drop(document.insert(field.name.clone(), value)),
+            Ok(None) => {}
+            // A key column cannot be NULL: where it has no value it is blank, and the overlay says so.
+            Err(RebuildError::Value { .. }) if field.name == "_id" && overlay.contains("\"_id\"") => {}
+            Err(error) => return Err(error),
         }
     }
-    let extra = batch.column_by_name(EXTRA_COLUMN).ok_or_else(|| missing(EXTRA_COLUMN))?;
-    let overlay = column::text(extra, row).map_err(|fault| fault.named(EXTRA_COLUMN))?.unwrap_or_default();
     if !overlay.is_empty() {
         overlay::lay_over(&mut document, schema, overlay)?;
     }

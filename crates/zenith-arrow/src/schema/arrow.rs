@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, SchemaRef, TimeUnit};
 
-use super::{BSON_METADATA_KEY, EXTRA_COLUMN, Field, Kind, Schema};
+use super::{BSON_METADATA_KEY, EXTRA_COLUMN, Field, ID_KEY, Kind, Schema};
 
 /// Arrow's metadata key for the name of an extension type.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
@@ -22,7 +22,7 @@ impl Schema {
             .iter()
             .map(|field| {
                 let arrow = arrow_field(field);
-                if field.name == "_id" { arrow.with_nullable(false) } else { arrow }
+                if field.name == ID_KEY { arrow.with_nullable(false) } else { arrow }
             })
             .collect();
         fields.push(ArrowField::new(EXTRA_COLUMN, DataType::Utf8, false));

@@ -9,6 +9,8 @@ use std::fmt;
 
 /// Name of the column that holds what no other column can.
 pub const EXTRA_COLUMN: &str = "_zenith_extra";
+/// Key of a document's identity, whose column is the sorting key and never null.
+pub const ID_KEY: &str = "_id";
 /// Key under which the extra column keeps earlier values of repeated keys, in order.
 pub const DUPLICATES_KEY: &str = "$duplicates";
 /// Field metadata key that tells which BSON type a column was made for.

@@ -5,12 +5,14 @@ use bson::{RawBson, RawDocumentBuf, rawdoc};
 
 use mongodb::options::ReadConcernLevel;
 
+use crate::id::same;
 use crate::{IdBound, IdRange, Namespace, PartitionBounds, ReadConcern};
 
 /// One cursor's worth of a partition.
 ///
 /// `max` of the server leaves its bound out, so a range that ends with its bound takes two steps: the range, and the one
-/// document at its end.
+/// document at its end. So does a range that begins with a bound and has no other: the server fills in MaxKey for a
+/// `max` that is not given, and MaxKey may be an `_id`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     /// All documents in the order of storage.
@@ -34,19 +36,23 @@ pub(super) fn steps(bounds: &PartitionBounds) -> Vec<Step> {
     if let Some(range) = open_ended(range) {
         steps.push(range);
     }
-    if let IdBound::Included(value) = &range.upper
-        && range.lower != IdBound::Excluded(value.clone())
-    {
-        steps.push(Step::One(value.clone()));
-    }
+    let last = match (&range.lower, &range.upper) {
+        (_, IdBound::Included(value)) => Some(value.clone()),
+        (IdBound::Included(_) | IdBound::Excluded(_), IdBound::Unbounded) => Some(RawBson::MaxKey),
+        _ => None,
+    };
+    let left_out = |last: &RawBson| matches!(&range.lower, IdBound::Excluded(lower) if same(lower, last));
+    steps.extend(last.filter(|last| !left_out(last)).map(Step::One));
     steps
 }
 
-/// The range without a value its upper bound includes. `None` if nothing is left: the server refuses equal bounds.
+/// The range without the value at its end. `None` if nothing is left: the server refuses equal bounds, and fills in
+/// MinKey and MaxKey for one that is not given.
 fn open_ended(range: &IdRange) -> Option<Step> {
     let min = range.lower.value().cloned();
     let max = range.upper.value().cloned();
-    if min.is_some() && min == max {
+    let bounded = min.is_some() || max.is_some();
+    if bounded && same(min.as_ref().unwrap_or(&RawBson::MinKey), max.as_ref().unwrap_or(&RawBson::MaxKey)) {
         return None;
     }
     Some(Step::Range { min, skip_min: matches!(range.lower, IdBound::Excluded(_)), max })
@@ -73,8 +79,8 @@ pub(super) fn command(
             }
         }
         Step::One(value) => {
-            command.append(cstr!("hint"), rawdoc! { "_id": 1 });
-            command.append(cstr!("min"), rawdoc! { "_id": value.as_raw_bson_ref() });
+            let equal = rawdoc! { "$eq": value.as_raw_bson_ref() };
+            command.append(cstr!("filter"), rawdoc! { "_id": equal });
             command.append(cstr!("limit"), 1_i32);
             command.append(cstr!("singleBatch"), true);
         }
@@ -82,8 +88,11 @@ pub(super) fn command(
     if let Some(batch_documents) = batch_documents {
         command.append(cstr!("batchSize"), batch_documents);
     }
-    // A cursor may be idle for as long as the other end takes; the session it belongs to is kept alive instead.
-    command.append(cstr!("noCursorTimeout"), true);
+    // A cursor may be idle for as long as the other end takes; the session it belongs to is kept alive instead. Views are
+    // aggregations, which do not know the option.
+    if *step != Step::Unordered {
+        command.append(cstr!("noCursorTimeout"), true);
+    }
     if let Some(read_concern) = read_concern {
         command.append(cstr!("readConcern"), read_concern);
     }
@@ -131,8 +140,18 @@ mod tests {
         assert_eq!(steps(&range(IdBound::Included(one.clone()), IdBound::Excluded(one.clone()))), []);
         assert_eq!(
             steps(&range(IdBound::Included(one.clone()), IdBound::Included(one.clone()))),
-            [Step::One(one)]
+            [Step::One(one.clone())]
         );
+        let rest = Step::Range { min: Some(one.clone()), skip_min: true, max: None };
+        let bounds = range(IdBound::Excluded(one.clone()), IdBound::Unbounded);
+        assert_eq!(steps(&bounds), [rest, Step::One(RawBson::MaxKey)]);
+        assert_eq!(steps(&range(IdBound::Excluded(RawBson::MaxKey), IdBound::Unbounded)), []);
+        assert_eq!(
+            steps(&range(IdBound::Included(RawBson::MaxKey), IdBound::Unbounded)),
+            [Step::One(RawBson::MaxKey)]
+        );
+        let smallest = range(IdBound::Unbounded, IdBound::Included(RawBson::MinKey));
+        assert_eq!(steps(&smallest), [Step::One(RawBson::MinKey)]);
         let whole = Step::Range { min: None, skip_min: false, max: None };
         assert_eq!(steps(&range(IdBound::Unbounded, IdBound::Unbounded)), [whole]);
     }

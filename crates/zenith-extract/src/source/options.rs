@@ -13,7 +13,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How a partition is read.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// Where replies land. Readers of one run share it.
+    /// Where replies land. Readers of one run share it, so they have to be consumed side by side: what one has read
+    /// ahead would keep another from reading at all.
     pub landing: Landing,
     /// The aim for one batch, in bytes; the server decides in whole documents, and 16 MB is its most.
     pub batch_bytes: usize,

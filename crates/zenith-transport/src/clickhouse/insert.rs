@@ -9,7 +9,6 @@
 //! | `insert_deduplicate`, `insert_deduplication_token` | a repeat has no effect |
 //! | `min_insert_block_size_*`, `max_insert_block_size*` | the batch is one block, however large, so it lands whole |
 //! | `optimize_on_insert=0` | rows are not merged on the way in |
-//! | `input_format_skip_unknown_fields=0` | a column the table lacks is an error, not dropped in silence |
 //! | `input_format_null_as_default=0` | a NULL the column cannot hold is an error, not a zero |
 //! | `input_format_arrow_use_native_reader=1` | ClickHouse's own reader, which is the faster one |
 
@@ -17,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::{HttpSink, json};
+use crate::ddl::identifier;
 use crate::frame::Frame;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -25,9 +25,9 @@ use crate::sink::{Durable, Insert};
 use crate::{Result, TransportError, WriteStrategy};
 
 /// Beyond any batch.
-const BLOCK_MAX: &str = "1000000000000";
+const BLOCK_MAX: &str = "4000000000";
 
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
     ("max_insert_block_size", BLOCK_MAX),
@@ -36,7 +36,6 @@ const SETTINGS: [(&str, &str); 13] = [
     ("max_insert_threads", "1"),
     ("optimize_on_insert", "0"),
     ("input_format_parallel_parsing", "0"),
-    ("input_format_skip_unknown_fields", "0"),
     ("input_format_null_as_default", "0"),
     ("input_format_arrow_use_native_reader", "1"),
     ("input_format_arrow_case_insensitive_column_matching", "0"),
@@ -51,7 +50,12 @@ pub(super) async fn write(sink: &HttpSink, insert: Insert) -> Result<Durable> {
     let with_json = json::statement(sink, &table, batch.schema_ref()).await?;
     let json_settings = if with_json.is_some() { &json::SETTINGS[..] } else { &[] };
     let settings = SETTINGS.iter().chain(json_settings).copied();
-    let statement = with_json.unwrap_or_else(|| format!("INSERT INTO {name} FORMAT ArrowStream"));
+    let statement = with_json.unwrap_or_else(|| {
+        // Without this list ClickHouse's Arrow reader drops columns the table lacks, in silence.
+        let columns: Vec<String> =
+            batch.schema_ref().fields().iter().map(|field| identifier(field.name())).collect();
+        format!("INSERT INTO {name} ({}) FORMAT ArrowStream", columns.join(", "))
+    });
     let strategy = match client.target().tls {
         // TLS encrypts from memory, so there is nothing to lend to the kernel.
         true => WriteStrategy::Writev,

@@ -21,6 +21,9 @@ const PRIVILEGES: [&str; 8] = [
     "ALTER SETTINGS",
     "ALTER MODIFY COMMENT",
 ];
+/// What creating a table needs besides, on servers that ask for it.
+const ENGINE_PRIVILEGE: &str = "TABLE ENGINE";
+const ENGINE: &str = "MergeTree";
 /// Database engines that can exchange two tables in one step.
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
@@ -68,27 +71,44 @@ async fn database_engine(client: &HttpClient, database: &str) -> Result<Option<S
 
 /// Asks for each privilege, so that the error can name those that are missing.
 async fn check_privileges(client: &HttpClient, user: &str, database: &str) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Row {
-        result: u8,
-    }
+    let everything = format!("{}.*", identifier(database));
     let mut missing = Vec::new();
     for privilege in PRIVILEGES {
-        let sql = format!("CHECK GRANT {privilege} ON {}.*", identifier(database));
-        match client.rows::<Row>(Request::statement("asking for privileges", &sql)).await {
-            Ok(rows) if rows.iter().any(|row| row.result == 1) => {}
-            Ok(_) => missing.push(privilege),
-            // Servers before 24.10 cannot be asked; they will say at the first statement.
-            Err(error) if error.server().is_some_and(|error| error.code == 62) => return Ok(()),
-            Err(error) => return Err(error),
+        match is_granted(client, privilege, &everything).await? {
+            Some(true) => {}
+            Some(false) => missing.push(privilege),
+            None => return Ok(()),
         }
+    }
+    let mut grants = Vec::new();
+    if !missing.is_empty() {
+        grants.push(format!("GRANT {} ON {everything} TO {user}", missing.join(", ")));
+    }
+    if is_granted(client, ENGINE_PRIVILEGE, ENGINE).await? == Some(false) {
+        missing.push(ENGINE_PRIVILEGE);
+        grants.push(format!("GRANT {ENGINE_PRIVILEGE} ON {ENGINE} TO {user}"));
     }
     if missing.is_empty() {
         return Ok(());
     }
     Err(TransportError::Privileges {
         user: user.to_owned(),
-        database: identifier(database),
         missing: missing.join(", "),
+        grant: grants.join("; "),
     })
+}
+
+/// Whether the user has a privilege; `None` if the server cannot be asked, as those before 24.10, which will
+/// say so at the first statement that needs it.
+async fn is_granted(client: &HttpClient, privilege: &str, on: &str) -> Result<Option<bool>> {
+    #[derive(Deserialize)]
+    struct Row {
+        result: u8,
+    }
+    let sql = format!("CHECK GRANT {privilege} ON {on}");
+    match client.rows::<Row>(Request::statement("asking for privileges", &sql)).await {
+        Ok(rows) => Ok(Some(rows.iter().any(|row| row.result == 1))),
+        Err(error) if error.server().is_some_and(|error| error.code == 62) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

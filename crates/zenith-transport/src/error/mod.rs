@@ -122,16 +122,14 @@ pub enum TransportError {
         database: String,
     },
     /// The user lacks privileges.
-    #[error(
-        "the ClickHouse user {user} lacks {missing} on {database}: GRANT {missing} ON {database}.* TO {user}"
-    )]
+    #[error("the ClickHouse user {user} lacks {missing}: {grant}")]
     Privileges {
         /// The user.
         user: String,
-        /// The database.
-        database: String,
         /// The missing privileges, separated by commas.
         missing: String,
+        /// The statements that would grant them.
+        grant: String,
     },
     /// A table that must be there is not.
     #[error("there is no table {table}: it may have been dropped by someone else while it was in use")]

@@ -1,7 +1,7 @@
 //! The client: requests in, answers or errors out.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -164,6 +164,10 @@ impl HttpClient {
         let address = self.address();
         match failure {
             Failure::Io(source) => TransportError::Lost { doing, address, source },
+            Failure::Cut(response) => match Exception::find(&response) {
+                Some(exception) => self.refused(doing, exception),
+                None => TransportError::Lost { doing, address, source: io::ErrorKind::UnexpectedEof.into() },
+            },
             Failure::Silent => {
                 TransportError::Silent { doing, address, seconds: self.shared.options.idle_timeout.as_secs() }
             }
@@ -173,18 +177,16 @@ impl HttpClient {
         }
     }
 
+    fn refused(&self, doing: String, exception: Exception) -> TransportError {
+        let Exception { code, name, text } = exception;
+        let (address, user) = (self.address(), self.shared.target.user.clone());
+        TransportError::Server(Box::new(ServerError { doing, address, user, code, name, text }))
+    }
+
     fn check(&self, doing: String, response: Response) -> Result<Response> {
         let address = self.address();
-        if let Some(Exception { code, name, text }) = Exception::find(&response) {
-            let user = self.shared.target.user.clone();
-            return Err(TransportError::Server(Box::new(ServerError {
-                doing,
-                address,
-                user,
-                code,
-                name,
-                text,
-            })));
+        if let Some(exception) = Exception::find(&response) {
+            return Err(self.refused(doing, exception));
         }
         if response.status == 200 {
             return Ok(response);

@@ -27,6 +27,10 @@ pub(super) enum Failure {
     Io(io::Error),
     Silent,
     Malformed(Malformed),
+    /// The connection ended in the middle of the answer, of which this much has come.
+    ///
+    /// ClickHouse ends it so when an exception comes after the first part of a result.
+    Cut(Response),
 }
 
 impl From<io::Error> for Failure {
@@ -71,7 +75,14 @@ impl<'a> Exchange<'a> {
     /// Sends the request and reads the answer; the connection comes back if it can be used again.
     pub(super) async fn run(mut self) -> Result<(Response, Option<Connection>), Failure> {
         let whole = self.send().await?;
-        self.read_answer().await?;
+        if let Err(failure) = self.read_answer().await {
+            // Only once the peer is gone may the decoder go too: before, it still waits for the answer.
+            let cut = self.settled.then(|| self.decoder.take()).flatten().map(Decoder::into_response);
+            return Err(match cut {
+                Some(response) if response.status != 0 => Failure::Cut(response),
+                _ => failure,
+            });
+        }
         self.settled = true;
         let response = self.decoder.take().map(Decoder::into_response).unwrap_or_default();
         let mut connection = self.connection.take().filter(|_| whole && response.reusable);

@@ -37,7 +37,9 @@ pub(super) fn keep_until_read(connection: Connection, decoder: Decoder, pieces: 
             runtime.spawn(wait(connection, decoder, lent));
         }
         // Without a runtime nothing can be waited for; the process is about to end.
-        Err(_) => drop(lent),
+        Err(_) => {
+            let _unreturned = lent;
+        }
     }
 }
 

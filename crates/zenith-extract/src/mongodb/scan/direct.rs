@@ -67,7 +67,7 @@ impl Scan {
             return Err(DirectStop::Unsupported(format!("{server} is an address for the driver")));
         };
         match wire::connect(&address, settings).await {
-            Ok((connection, exhaust)) => Ok(DirectConnection { connection, exhaust, server }),
+            Ok((connection, exhaust)) => Ok({let exhaust = exhaust && std::env::var("ZX_PIPE").is_err(); DirectConnection { connection, exhaust, server }}),
             Err(WireError::Unsupported(reason)) => Err(DirectStop::Unsupported(reason)),
             Err(error) => Err(extract_error(&address, &self.partition.namespace, error).into()),
         }

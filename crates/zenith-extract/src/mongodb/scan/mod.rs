@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::find::{self, Step};
 use super::{Deployment, Transport};
+use crate::id::same;
 use crate::wire::Settings;
 use crate::{DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, ReadOptions};
 use direct::{DirectConnection, DirectStop};
@@ -209,7 +210,7 @@ impl Scan {
             _ => None,
         };
         if let Some((id, wanted)) = expected
-            && batch.first_id().is_some_and(|first| RawBson::from(first) == *id) != wanted
+            && batch.first_id().is_some_and(|first| same(&first.into(), id)) != wanted
         {
             batch.skip_first();
         }
