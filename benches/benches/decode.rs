@@ -26,8 +26,9 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(shape.name(), |bencher| {
             bencher.iter(|| {
                 let mut ranges = documents.ranges.iter().cloned();
-                while let Some(batch) =
-                    decoder.append(&documents.bytes, &mut ranges, &mut |bad| panic!("{bad:?}")).expect("decodes")
+                while let Some(batch) = decoder
+                    .append(&documents.bytes, &mut ranges, &mut |bad| panic!("{bad:?}"))
+                    .expect("decodes")
                 {
                     black_box(batch);
                 }

@@ -9,14 +9,19 @@ use std::fs;
 pub fn resolve(given: &str, option: &str) -> Result<String, String> {
     let Some(path) = given.strip_prefix("file:") else { return Ok(given.trim().to_owned()) };
     let path = path.strip_prefix("//").unwrap_or(path);
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("cannot read {option} from {path}: {error}; check the path and its permissions"))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        format!("cannot read {option} from {path}: {error}; check the path and its permissions")
+    })?;
     let address = text.trim();
     if address.is_empty() {
-        return Err(format!("cannot read {option} from {path}: the file is empty; put the address on its first line"));
+        return Err(format!(
+            "cannot read {option} from {path}: the file is empty; put the address on its first line"
+        ));
     }
     if address.lines().count() > 1 {
-        return Err(format!("cannot read {option} from {path}: it has more than one line; it should hold one address"));
+        return Err(format!(
+            "cannot read {option} from {path}: it has more than one line; it should hold one address"
+        ));
     }
     Ok(address.to_owned())
 }

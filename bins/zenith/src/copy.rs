@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use zenith_engine::{
-    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions, ReloadPlan,
-    Strategy, Summary, Target, TlsOptions, UuidOrder,
+    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions,
+    ReloadPlan, Strategy, Summary, Target, TlsOptions, UuidOrder,
 };
 
 use crate::args::{self, Copy};
@@ -14,10 +14,11 @@ use crate::{address, exit, output, signals};
 
 /// Runs the command.
 pub async fn run(arguments: &Copy) -> ExitCode {
-    let (from, to) = match (address::resolve(&arguments.from, "--from"), address::resolve(&arguments.to, "--to")) {
-        (Ok(from), Ok(to)) => (from, to),
-        (Err(message), _) | (_, Err(message)) => return exit::input(&message),
-    };
+    let (from, to) =
+        match (address::resolve(&arguments.from, "--from"), address::resolve(&arguments.to, "--to")) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(message), _) | (_, Err(message)) => return exit::input(&message),
+        };
     match copy(arguments, &from, &to).await {
         Ok(code) => code,
         Err(error) => exit::error(&error),
@@ -28,16 +29,18 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
     let target = Target::parse(to)?;
     let source = MongoSource::connect(from).await?;
     let Some(database) = source.default_database().map(str::to_owned) else {
-        let message = format!(
-            "{} names no database: write it as mongodb://HOST:PORT/DATABASE",
-            source.address()
-        );
+        let message =
+            format!("{} names no database: write it as mongodb://HOST:PORT/DATABASE", source.address());
         return Ok(exit::input(&message));
     };
     let options = options(arguments);
     let pool = Pool::new(options.memory)?;
     let http = HttpOptions {
-        tls: TlsOptions { ca_file: arguments.ca_file.clone(), insecure: arguments.insecure, ..TlsOptions::default() },
+        tls: TlsOptions {
+            ca_file: arguments.ca_file.clone(),
+            insecure: arguments.insecure,
+            ..TlsOptions::default()
+        },
         ..HttpOptions::default()
     };
     let mut builder = Pipeline::builder()
@@ -79,9 +82,15 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
 fn stopped(plan: &ReloadPlan) -> String {
     let table = &plan.definition.name;
     match (plan.strategy, &plan.existing) {
-        (Strategy::Swap, Some(_)) => format!("stopped; the shadow table was dropped, and {table} is as it was"),
-        (Strategy::Swap, None) => format!("stopped; the shadow table was dropped, and {table} was not created"),
-        (Strategy::Truncate, _) => format!("stopped; {table} holds only the rows loaded so far: copy again to fill it"),
+        (Strategy::Swap, Some(_)) => {
+            format!("stopped; the shadow table was dropped, and {table} is as it was")
+        }
+        (Strategy::Swap, None) => {
+            format!("stopped; the shadow table was dropped, and {table} was not created")
+        }
+        (Strategy::Truncate, _) => {
+            format!("stopped; {table} holds only the rows loaded so far: copy again to fill it")
+        }
     }
 }
 

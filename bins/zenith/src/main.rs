@@ -1,7 +1,7 @@
 //! The zenith command: arguments in, output and exit code out. What it does is done by `zenith-engine`.
 
-mod args;
 mod address;
+mod args;
 mod copy;
 mod exit;
 mod logging;

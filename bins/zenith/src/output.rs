@@ -72,7 +72,8 @@ pub fn summary_text(summary: &Summary) -> String {
         let total: u64 = summary.extra_values.values().flat_map(BTreeMap::values).sum();
         let _ = writeln!(text, "{} values are in _zenith_extra, as they fit no column:", HumanCount(total));
         for (field, reasons) in summary.extra_values.iter().take(EXTRA_FIELDS_SHOWN) {
-            let reasons: Vec<String> = reasons.iter().map(|(reason, n)| format!("{} {reason}", HumanCount(*n))).collect();
+            let reasons: Vec<String> =
+                reasons.iter().map(|(reason, n)| format!("{} {reason}", HumanCount(*n))).collect();
             let _ = writeln!(text, "  {field}: {}", reasons.join(", "));
         }
         if summary.extra_values.len() > EXTRA_FIELDS_SHOWN {
@@ -80,7 +81,11 @@ pub fn summary_text(summary: &Summary) -> String {
         }
     }
     if let Some(table) = &summary.dead_letter_table {
-        let _ = writeln!(text, "{} documents could not be decoded: see {table}", HumanCount(summary.dead_letters));
+        let _ = writeln!(
+            text,
+            "{} documents could not be decoded: see {table}",
+            HumanCount(summary.dead_letters)
+        );
     }
     text
 }
@@ -136,12 +141,17 @@ pub fn plan_json(plan: &ReloadPlan, create_statement: &str) -> String {
 /// A plan in words: the columns as a table, the DDL, the steps.
 pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
     let mut text = String::new();
-    let width = |values: &mut dyn Iterator<Item = usize>, most: usize| values.max().unwrap_or(0).clamp(6, most);
+    let width =
+        |values: &mut dyn Iterator<Item = usize>, most: usize| values.max().unwrap_or(0).clamp(6, most);
     let name_width = width(&mut plan.columns.iter().map(|column| column.name.chars().count()), 40);
     let bson_width = width(&mut plan.columns.iter().map(|column| column.bson_type.chars().count()), 30);
     let _ = writeln!(text, "{:name_width$}  {:bson_width$}  {:>7}  ClickHouse", "column", "BSON", "present");
     for column in &plan.columns {
-        let present = if column.name == "_zenith_extra" { String::new() } else { format!("{:.0} %", column.present * 100.0) };
+        let present = if column.name == "_zenith_extra" {
+            String::new()
+        } else {
+            format!("{:.0} %", column.present * 100.0)
+        };
         let _ = writeln!(
             text,
             "{:name_width$}  {:bson_width$}  {present:>7}  {}",
@@ -150,32 +160,51 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
     }
     let _ = writeln!(text, "\n{create_statement}\n");
     let size = plan.source.collection.size;
-    let documents = size.map_or_else(|| "an unknown number of".to_owned(), |size| format!("about {}", HumanCount(size.documents)));
+    let documents = size.map_or_else(
+        || "an unknown number of".to_owned(),
+        |size| format!("about {}", HumanCount(size.documents)),
+    );
     let bytes = size.map_or_else(String::new, |size| format!(", {} of BSON", HumanBytes(size.bytes)));
-    let _ = writeln!(text, "Plan (columns inferred from {} documents; nothing has been written):", plan.sampled);
-    let _ = writeln!(text, "  1. read {documents} documents{bytes} from MongoDB {}", plan.source.server_version);
+    let _ =
+        writeln!(text, "Plan (columns inferred from {} documents; nothing has been written):", plan.sampled);
+    let _ =
+        writeln!(text, "  1. read {documents} documents{bytes} from MongoDB {}", plan.source.server_version);
     let table = &plan.definition.name;
     match (plan.strategy, &plan.existing) {
         (Strategy::Swap, Some(existing)) => {
-            let _ = writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
-            let _ = writeln!(text, "  3. exchange it with {table} in one step, and drop the old {} rows", HumanCount(existing.rows));
+            let _ =
+                writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
+            let _ = writeln!(
+                text,
+                "  3. exchange it with {table} in one step, and drop the old {} rows",
+                HumanCount(existing.rows)
+            );
         }
         (Strategy::Swap, None) => {
-            let _ = writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
+            let _ =
+                writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
             let _ = writeln!(text, "  3. rename it to {table} when all rows are there");
         }
         (Strategy::Truncate, existing) => {
             let rows = existing.as_ref().map_or(0, |existing| existing.rows);
-            let _ = writeln!(text, "  2. empty {table} of its {} rows on ClickHouse {}", HumanCount(rows), plan.target.version);
+            let _ = writeln!(
+                text,
+                "  2. empty {table} of its {} rows on ClickHouse {}",
+                HumanCount(rows),
+                plan.target.version
+            );
             let _ = writeln!(text, "  3. load it in place; readers see it fill");
         }
     }
     if !plan.leftovers.is_empty() {
-        let _ = writeln!(text, "Left behind by an earlier copy, and safe to drop if none is running: {}", plan.leftovers.join(", "));
+        let _ = writeln!(
+            text,
+            "Left behind by an earlier copy, and safe to drop if none is running: {}",
+            plan.leftovers.join(", ")
+        );
     }
     text
 }
-
 
 fn strategy(plan: &ReloadPlan) -> &'static str {
     match plan.strategy {

@@ -7,7 +7,8 @@ use crate::exit;
 
 /// Stops the run at the first signal.
 pub fn watch(stop: StopHandle) {
-    let (Ok(interrupt), Ok(terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(interrupt), Ok(terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         tracing::warn!("signals cannot be caught: stopping will not clean up");
         return;
     };

@@ -97,8 +97,13 @@ impl EngineError {
         match self {
             EngineError::Source(error) => error.is_input(),
             EngineError::Sink(error) => {
-                matches!(error, TransportError::Target { .. } | TransportError::Connect { .. } | TransportError::Tls { .. } | TransportError::Answer { .. })
-                    || error.is_authentication()
+                matches!(
+                    error,
+                    TransportError::Target { .. }
+                        | TransportError::Connect { .. }
+                        | TransportError::Tls { .. }
+                        | TransportError::Answer { .. }
+                ) || error.is_authentication()
                     || error.is_access_denied()
                     || error.is_unknown_database()
                     || error.is_schema_mismatch()

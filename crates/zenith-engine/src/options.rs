@@ -109,7 +109,9 @@ impl ReloadOptions {
                 return wrong(setting, value, "at least 1 is needed");
             }
         }
-        for (setting, value) in [("readers", self.readers), ("decoders", self.decoders), ("inserters", self.inserters)] {
+        for (setting, value) in
+            [("readers", self.readers), ("decoders", self.decoders), ("inserters", self.inserters)]
+        {
             if value > 64 {
                 return wrong(setting, value, "more than 64 at once only get in each other's way");
             }

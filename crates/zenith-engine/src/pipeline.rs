@@ -108,7 +108,8 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             value: "empty".to_owned(),
             reason: reason.to_owned(),
         };
-        let namespace = self.namespace.ok_or_else(|| missing("the namespace", "say which collection to read"))?;
+        let namespace =
+            self.namespace.ok_or_else(|| missing("the namespace", "say which collection to read"))?;
         let table = self.table.unwrap_or_else(|| namespace.collection.clone());
         if table.is_empty() {
             return Err(missing("the table", "say which table to write"));

@@ -87,7 +87,13 @@ impl Progress {
 
     /// A load begins anew: what was read and written before does not count.
     pub(crate) fn restart(&self) {
-        for counter in [&self.documents_read, &self.source_bytes, &self.rows_written, &self.arrow_bytes, &self.dead_letters] {
+        for counter in [
+            &self.documents_read,
+            &self.source_bytes,
+            &self.rows_written,
+            &self.arrow_bytes,
+            &self.dead_letters,
+        ] {
             counter.store(0, Ordering::Relaxed);
         }
     }

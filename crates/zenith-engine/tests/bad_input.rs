@@ -1,7 +1,9 @@
 //! What a person gets wrong: one sentence, nothing created.
 
 use bson::rawdoc;
-use zenith_engine::{EngineError, HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, ReloadOptions, Target};
+use zenith_engine::{
+    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, ReloadOptions, Target,
+};
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, ClickHouseUser, Credentials, MongoOptions, MongoServer, Topology,
 };
@@ -22,7 +24,12 @@ async fn refused(from: &str, to: &str, namespace: Namespace, options: ReloadOpti
     text
 }
 
-async fn attempt(from: &str, to: &str, namespace: Namespace, options: ReloadOptions) -> Result<(), EngineError> {
+async fn attempt(
+    from: &str,
+    to: &str,
+    namespace: Namespace,
+    options: ReloadOptions,
+) -> Result<(), EngineError> {
     let pipeline = Pipeline::builder()
         .source(MongoSource::connect(from).await?)
         .sink(HttpSink::new(Target::parse(to)?, None, HttpOptions::default())?)
@@ -45,13 +52,28 @@ async fn wrong_addresses_and_names() {
     };
     let cases = [
         (format!("mongo://user:secret@127.0.0.1:{closed}"), clickhouse.clone(), there(), "mongo://user@"),
-        (format!("mongodb://user:secret@127.0.0.1:{closed}/x"), clickhouse.clone(), there(), &*closed.to_string()),
+        (
+            format!("mongodb://user:secret@127.0.0.1:{closed}/x"),
+            clickhouse.clone(),
+            there(),
+            &*closed.to_string(),
+        ),
         (mongodb.clone(), clickhouse.clone(), Namespace::new(&database, "absent"), "no collection"),
         (mongodb.clone(), clickhouse.clone(), Namespace::new("no_such_database", "absent"), "no database"),
-        (mongodb.clone(), format!("http://u:secret@127.0.0.1:{closed}/d"), there(), "cannot connect to ClickHouse"),
+        (
+            mongodb.clone(),
+            format!("http://u:secret@127.0.0.1:{closed}/d"),
+            there(),
+            "cannot connect to ClickHouse",
+        ),
         (mongodb.clone(), "ftp://u:secret@127.0.0.1/d".to_owned(), there(), "http"),
         (mongodb.clone(), "clickhouse://u:secret@127.0.0.1:9000/d".to_owned(), there(), "8123"),
-        (mongodb.clone(), clickhouse.replace(&database, "no_such_database"), there(), "no database no_such_database"),
+        (
+            mongodb.clone(),
+            clickhouse.replace(&database, "no_such_database"),
+            there(),
+            "no database no_such_database",
+        ),
     ];
     for (from, to, namespace, part) in cases {
         let text = refused(&from, &to, namespace, ReloadOptions::default()).await;
@@ -74,7 +96,8 @@ async fn settings_that_cannot_work() {
         ReloadOptions { readers: 0, ..ReloadOptions::default() },
         ReloadOptions { batch_rows: 0, ..ReloadOptions::default() },
     ] {
-        refused(&bench.databases.mongodb_uri, &bench.databases.clickhouse.url(), there.clone(), options).await;
+        refused(&bench.databases.mongodb_uri, &bench.databases.clickhouse.url(), there.clone(), options)
+            .await;
     }
     bench.remove().await;
 }
@@ -84,7 +107,10 @@ async fn a_table_with_other_columns() {
     let bench = Bench::new("other_columns").await;
     bench.fill("t", (0..10).map(|n| rawdoc! { "_id": n, "a": "text", "b": n })).await;
     let clickhouse = &bench.databases.clickhouse;
-    clickhouse.query("CREATE TABLE t (_id Int32, a Int64, gone String) ENGINE = MergeTree ORDER BY _id").await.unwrap();
+    clickhouse
+        .query("CREATE TABLE t (_id Int32, a Int64, gone String) ENGINE = MergeTree ORDER BY _id")
+        .await
+        .unwrap();
     clickhouse.query("INSERT INTO t VALUES (7, 8, 'x')").await.unwrap();
     let error = bench.try_copy("t", ReloadOptions::default()).await.unwrap_err();
     assert!(error.is_input());
@@ -118,15 +144,21 @@ async fn passwords_and_privileges() {
     let writer = clickhouse.client().with_user("writer", "right");
     writer.query("CREATE DATABASE d ENGINE = Atomic").await.unwrap();
 
-    let mongo = |user: &str, password: &str| format!("mongodb://{user}:{password}@127.0.0.1:{}/shop?authSource=admin", mongod.port());
-    let house = |user: &str, password: &str| format!("http://{user}:{password}@127.0.0.1:{}/d", clickhouse.http_port());
+    let mongo = |user: &str, password: &str| {
+        format!("mongodb://{user}:{password}@127.0.0.1:{}/shop?authSource=admin", mongod.port())
+    };
+    let house = |user: &str, password: &str| {
+        format!("http://{user}:{password}@127.0.0.1:{}/d", clickhouse.http_port())
+    };
     let orders = || Namespace::new("shop", "orders");
     let good = house("writer", "right");
     let text = refused(&mongo("admin", "secret"), &good, orders(), ReloadOptions::default()).await;
     assert!(text.contains("refused to authenticate"), "{text}");
     let text = refused(&mongo("nobody", "right"), &good, orders(), ReloadOptions::default()).await;
     assert!(text.contains("does not let this user"), "{text}");
-    let text = refused(&mongo("admin", "right"), &house("writer", "secret"), orders(), ReloadOptions::default()).await;
+    let text =
+        refused(&mongo("admin", "right"), &house("writer", "secret"), orders(), ReloadOptions::default())
+            .await;
     assert!(text.to_lowercase().contains("password"), "{text}");
     assert_eq!(writer.with_database("d").query("SHOW TABLES").await.unwrap(), "");
     attempt(&mongo("admin", "right"), &good, orders(), ReloadOptions::default()).await.unwrap();
@@ -139,7 +171,8 @@ async fn a_bad_document_where_that_is_to_fail() {
     let at = bytes.len() - 3;
     bytes[at] = 0xFF;
     bench.fill("t", [rawdoc! { "_id": 1, "s": "x" }, bson::RawDocumentBuf::from_bytes(bytes).unwrap()]).await;
-    let options = ReloadOptions { on_bad_document: zenith_engine::OnBadDocument::Fail, ..ReloadOptions::default() };
+    let options =
+        ReloadOptions { on_bad_document: zenith_engine::OnBadDocument::Fail, ..ReloadOptions::default() };
     let error = bench.try_copy("t", options).await.unwrap_err();
     assert!(matches!(&error, EngineError::BadDocument { id, .. } if id.contains('3')), "{error:?}");
     assert!(bench.tables().await.is_empty(), "the shadow table is dropped");

@@ -68,12 +68,16 @@ async fn valid_vectors_are_rebuilt() {
             documents.push(numbered(&bytes(case["canonical_bson"].as_str().unwrap()), id));
             expected.push((id, case));
         }
+        if documents.is_empty() {
+            continue; // Only texts that cannot be parsed: nothing that could be stored.
+        }
         vectors += documents.len();
         bench.fill(&name, documents).await;
         let (plan, summary) = bench.round_trip(&name, ReloadOptions::default()).await;
         assert_eq!(summary.dead_letters, 0, "{name}");
         // Exact text for decimals too: what the vectors say is the canonical form.
-        let options = ReloadOptions { decimal_text: true, keep_nulls: true, replace: true, ..ReloadOptions::default() };
+        let options =
+            ReloadOptions { decimal_text: true, keep_nulls: true, replace: true, ..ReloadOptions::default() };
         let (exact_plan, _) = bench.round_trip(&name, options).await;
         assert_eq!(plan.sampled, exact_plan.sampled);
         for (id, document) in bench.rebuilt(&name, &exact_plan).await {

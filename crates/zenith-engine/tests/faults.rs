@@ -74,7 +74,8 @@ async fn a_scan_that_is_cut_off_is_completed() {
         let summary = pipeline.execute(&plan).await.unwrap();
         assert!(proxy.faults() >= 1, "the proxy has broken nothing");
         assert_eq!(summary.rows, ROWS);
-        let text = bench.databases.clickhouse.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
+        let text =
+            bench.databases.clickhouse.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
         assert_eq!(text.trim(), format!("{ROWS}\t{ROWS}"));
         bench.remove().await;
     }

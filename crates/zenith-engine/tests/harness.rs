@@ -7,7 +7,8 @@ use mongodb::Collection;
 use zenith_engine::arrow::{equal, extended_json, rebuild};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, ReloadPlan, Summary, Target,
+    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, ReloadPlan,
+    Summary, Target,
 };
 use zenith_testkit::{TestDatabases, TestServers, load};
 
@@ -35,7 +36,11 @@ impl Bench {
         HttpSink::new(target, pool, HttpOptions::default()).unwrap()
     }
 
-    pub async fn pipeline(&self, collection: &str, options: ReloadOptions) -> Pipeline<MongoSource, HttpSink> {
+    pub async fn pipeline(
+        &self,
+        collection: &str,
+        options: ReloadOptions,
+    ) -> Pipeline<MongoSource, HttpSink> {
         let pool = Pool::new(options.memory).unwrap();
         Pipeline::builder()
             .source(MongoSource::connect(&self.databases.mongodb_uri).await.unwrap())
@@ -68,7 +73,9 @@ impl Bench {
         for (id, document) in &expected {
             let there = rebuilt.get(id).unwrap_or_else(|| panic!("{collection}: {id} is missing"));
             if let Err(difference) = equal(document, there, keep_nulls) {
-                panic!("{collection}: {id} differs: {difference:?}\nMongoDB    {document}\nClickHouse {there}");
+                panic!(
+                    "{collection}: {id} differs: {difference:?}\nMongoDB    {document}\nClickHouse {there}"
+                );
             }
         }
         (plan, summary)
@@ -91,7 +98,8 @@ impl Bench {
         let mut documents = BTreeMap::new();
         for batch in self.sink(None).read(table).await.unwrap() {
             for row in 0..batch.num_rows() {
-                let document = rebuild(&plan.schema, &batch, row).unwrap_or_else(|error| panic!("{table}: {error:?}"));
+                let document =
+                    rebuild(&plan.schema, &batch, row).unwrap_or_else(|error| panic!("{table}: {error:?}"));
                 let id = key(document.get("_id").unwrap_or(&Bson::Undefined));
                 assert!(documents.insert(id.clone(), document).is_none(), "{table}: {id} twice");
             }

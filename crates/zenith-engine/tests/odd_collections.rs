@@ -2,7 +2,10 @@
 
 use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
-use bson::{Binary, Bson, DateTime, Decimal128, Document, RawBson, RawDocumentBuf, Regex, Timestamp, cstr, doc, rawdoc};
+use bson::{
+    Binary, Bson, DateTime, Decimal128, Document, RawBson, RawDocumentBuf, Regex, Timestamp, cstr, doc,
+    rawdoc,
+};
 use zenith_engine::ReloadOptions;
 use zenith_engine::transport::Sink;
 
@@ -61,10 +64,12 @@ async fn mixed_ids() {
         Bson::Timestamp(Timestamp { time: 7, increment: 9 }),
         Bson::Decimal128("2.50".parse::<Decimal128>().unwrap()),
     ];
-    let documents = ids.into_iter().enumerate().map(|(n, id)| raw(&doc! { "_id": id, "n": i32::try_from(n).unwrap() }));
+    let documents =
+        ids.into_iter().enumerate().map(|(n, id)| raw(&doc! { "_id": id, "n": i32::try_from(n).unwrap() }));
     bench.fill("ids", documents).await;
     for readers in [1, 4] {
-        let (_, summary) = bench.round_trip("ids", ReloadOptions { readers, ..ReloadOptions::default() }).await;
+        let (_, summary) =
+            bench.round_trip("ids", ReloadOptions { readers, ..ReloadOptions::default() }).await;
         assert_eq!(summary.rows, 17);
     }
     let distinct = bench.databases.clickhouse.query("SELECT uniqExact(_id) FROM ids").await.unwrap();
@@ -75,7 +80,8 @@ async fn mixed_ids() {
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_of_several_types_as_ids() {
     let bench = Bench::new("number_ids").await;
-    let ids = [Bson::Int32(1), Bson::Int64(1 << 60), Bson::Double(2.5), Bson::Decimal128("3.25".parse().unwrap())];
+    let ids =
+        [Bson::Int32(1), Bson::Int64(1 << 60), Bson::Double(2.5), Bson::Decimal128("3.25".parse().unwrap())];
     bench.fill("ids", ids.into_iter().map(|id| raw(&doc! { "_id": id }))).await;
     bench.round_trip("ids", ReloadOptions::default()).await;
     let distinct = bench.databases.clickhouse.query("SELECT uniqExact(_id) FROM ids").await.unwrap();
@@ -129,7 +135,8 @@ async fn one_document_of_16_mb() {
     ];
     for (name, document) in cases {
         bench.fill(name, [document]).await;
-        let (_, summary) = bench.round_trip(name, ReloadOptions { memory: 16 << 20, ..ReloadOptions::default() }).await;
+        let (_, summary) =
+            bench.round_trip(name, ReloadOptions { memory: 16 << 20, ..ReloadOptions::default() }).await;
         assert_eq!((summary.rows, summary.dead_letters), (1, 0), "{name}");
     }
     bench.remove().await;
@@ -166,7 +173,9 @@ async fn a_hundred_levels() {
         nested = doc! { "level": level, "inner": nested };
         listed = Bson::Array(vec![listed]);
     }
-    bench.fill("deep", [raw(&doc! { "_id": 1, "doc": nested }), raw(&doc! { "_id": 2, "list": listed })]).await;
+    bench
+        .fill("deep", [raw(&doc! { "_id": 1, "doc": nested }), raw(&doc! { "_id": 2, "list": listed })])
+        .await;
     bench.round_trip("deep", ReloadOptions::default()).await;
     bench.remove().await;
 }
@@ -178,16 +187,20 @@ async fn duplicate_keys() {
     let mut embedded = b"\x03d\0".to_vec();
     embedded.extend_from_slice(inner.as_bytes());
     bench
-        .fill("dup", [
-            document(&[&int("_id", 1), &int("a", 1), &string("a", b"two"), &int("a", 3)]),
-            document(&[&int("_id", 2), &embedded]),
-            document(&[&int("_id", 3), &int("a", 7), &int("unknown", 1), &int("unknown", 2)]),
-            document(&[&int("_id", 4), &int("a", 7)]),
-        ])
+        .fill(
+            "dup",
+            [
+                document(&[&int("_id", 1), &int("a", 1), &string("a", b"two"), &int("a", 3)]),
+                document(&[&int("_id", 2), &embedded]),
+                document(&[&int("_id", 3), &int("a", 7), &int("unknown", 1), &int("unknown", 2)]),
+                document(&[&int("_id", 4), &int("a", 7)]),
+            ],
+        )
         .await;
     bench.round_trip("dup", ReloadOptions { sample: 1, ..ReloadOptions::default() }).await;
     bench.round_trip("dup", ReloadOptions { replace: true, ..ReloadOptions::default() }).await;
-    let extra = bench.databases.clickhouse.query("SELECT _zenith_extra FROM dup WHERE _id = 1").await.unwrap();
+    let extra =
+        bench.databases.clickhouse.query("SELECT _zenith_extra FROM dup WHERE _id = 1").await.unwrap();
     assert!(extra.contains("$duplicates") && extra.contains("two"), "{extra}");
     bench.remove().await;
 }
@@ -196,8 +209,31 @@ async fn duplicate_keys() {
 async fn keys_of_every_kind() {
     let bench = Bench::new("keys").await;
     let keys = [
-        "", "a.b", "a.c", ".", "$set", "$oid", "`", "``", "\"", "'", "\\", "a`b", "a'b; DROP TABLE keys; --", "é", "空",
-        "new\nline", "tab\t", " ", "_zenith_extra", "_zenith_version", "select", "NULL", "%", "{x}", "a b",
+        "",
+        "a.b",
+        "a.c",
+        ".",
+        "$set",
+        "$oid",
+        "`",
+        "``",
+        "\"",
+        "'",
+        "\\",
+        "a`b",
+        "a'b; DROP TABLE keys; --",
+        "é",
+        "空",
+        "new\nline",
+        "tab\t",
+        " ",
+        "_zenith_extra",
+        "_zenith_version",
+        "select",
+        "NULL",
+        "%",
+        "{x}",
+        "a b",
     ];
     let mut all = doc! { "_id": 1 };
     for (n, key) in keys.iter().enumerate() {
@@ -273,8 +309,10 @@ async fn every_type_everywhere() {
         flat.insert(*name, value.clone());
         documents.push(doc! { "_id": n, "any": value.clone(), *name: value.clone() });
         documents.push(doc! { "_id": n + 1000, "doc": { *name: value.clone(), "any": value.clone() } });
-        documents.push(doc! { "_id": n + 2000, *name: [value.clone(), value.clone()], "list": [value.clone()] });
-        documents.push(doc! { "_id": n + 3000, "docs": [{ *name: value.clone() }, { "any": value.clone() }, {}] });
+        documents
+            .push(doc! { "_id": n + 2000, *name: [value.clone(), value.clone()], "list": [value.clone()] });
+        documents
+            .push(doc! { "_id": n + 3000, "docs": [{ *name: value.clone() }, { "any": value.clone() }, {}] });
         documents.push(doc! { "_id": n + 4000, "grid": [[value.clone()], []] });
     }
     documents.push(flat);
@@ -283,7 +321,12 @@ async fn every_type_everywhere() {
         let options = ReloadOptions { keep_nulls, replace: true, ..ReloadOptions::default() };
         bench.round_trip("types", options).await;
     }
-    let options = ReloadOptions { object_id_fixed: true, decimal_text: true, replace: true, ..ReloadOptions::default() };
+    let options = ReloadOptions {
+        object_id_fixed: true,
+        decimal_text: true,
+        replace: true,
+        ..ReloadOptions::default()
+    };
     bench.round_trip("types", options).await;
     bench.remove().await;
 }
@@ -302,7 +345,8 @@ async fn invalid_utf8_becomes_a_dead_letter() {
     bench.fill("texts", [bad.clone()]).await;
     bench.fill("texts", halves.clone()).await;
     bench.fill("texts", [raw(&doc! { "_id": 503, "s": "after" })]).await;
-    let (plan, summary) = bench.copy("texts", ReloadOptions { batch_rows: 501, ..ReloadOptions::default() }).await;
+    let (plan, summary) =
+        bench.copy("texts", ReloadOptions { batch_rows: 501, ..ReloadOptions::default() }).await;
     assert_eq!((summary.rows, summary.dead_letters), (501, 3));
     assert_eq!(bench.rebuilt("texts", &plan).await.len(), 501);
     let letters = bench
@@ -330,7 +374,8 @@ async fn a_type_that_changes_after_the_sample() {
         _ => Bson::Int32(n),
     };
     let documents = (0..6000).map(|n| {
-        let mut document = doc! { "_id": n, "v": value(n), "in": { "v": value(n) }, "list": [value(n), value(n)] };
+        let mut document =
+            doc! { "_id": n, "v": value(n), "in": { "v": value(n) }, "list": [value(n), value(n)] };
         if n == 3500 {
             document.insert("late", "a field no sample has seen");
         }
@@ -350,10 +395,17 @@ async fn views_and_capped_collections() {
     bench
         .databases
         .mongodb
-        .run_command(doc! { "create": "view", "viewOn": "base", "pipeline": [{ "$match": { "even": true } }] })
+        .run_command(
+            doc! { "create": "view", "viewOn": "base", "pipeline": [{ "$match": { "even": true } }] },
+        )
         .await
         .unwrap();
-    bench.databases.mongodb.run_command(doc! { "create": "capped", "capped": true, "size": 1_000_000 }).await.unwrap();
+    bench
+        .databases
+        .mongodb
+        .run_command(doc! { "create": "capped", "capped": true, "size": 1_000_000 })
+        .await
+        .unwrap();
     bench.fill("capped", (0..100).map(|n| rawdoc! { "_id": n })).await;
     for readers in [1, 3] {
         let options = ReloadOptions { readers, ..ReloadOptions::default() };

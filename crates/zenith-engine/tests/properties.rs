@@ -61,7 +61,13 @@ fn value() -> impl Strategy<Value = Bson> {
 /// Documents that look alike: each key keeps its kind of value most of the time, as in real collections.
 fn collection() -> impl Strategy<Value = Vec<Document>> {
     let shape = prop::collection::vec((key(), value()), 1..8);
-    (shape, prop::collection::vec(prop::collection::vec((any::<prop::sample::Index>(), value(), any::<u8>()), 0..8), 1..40))
+    (
+        shape,
+        prop::collection::vec(
+            prop::collection::vec((any::<prop::sample::Index>(), value(), any::<u8>()), 0..8),
+            1..40,
+        ),
+    )
         .prop_map(|(shape, rows)| {
             rows.into_iter()
                 .enumerate()
@@ -90,12 +96,16 @@ fn collection() -> impl Strategy<Value = Vec<Document>> {
 async fn arbitrary_documents_come_back_equal() {
     let seed = match std::env::var("ZENITH_TEST_SEED") {
         Ok(text) => text.parse().expect("ZENITH_TEST_SEED is a number"),
-        Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() & u128::from(u64::MAX)).unwrap(),
+        Err(_) => u64::try_from(
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() & u128::from(u64::MAX),
+        )
+        .unwrap(),
     };
     println!("ZENITH_TEST_SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let bench = Bench::new("properties").await;
     for n in 0..COLLECTIONS {
         let documents = collection().new_tree(&mut runner).unwrap().current();

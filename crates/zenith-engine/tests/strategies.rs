@@ -47,7 +47,10 @@ async fn merges_run_again_after_publication() {
     bench.fill("t", (0..1000).map(|n| rawdoc! { "_id": n })).await;
     bench.copy("t", small_batches()).await;
     let sql = bench.databases.clickhouse.query("SHOW CREATE TABLE t FORMAT TSVRaw").await.unwrap();
-    assert!(!sql.contains("max_bytes_to_merge_at_max_space_in_pool") && !sql.contains("being loaded"), "{sql}");
+    assert!(
+        !sql.contains("max_bytes_to_merge_at_max_space_in_pool") && !sql.contains("being loaded"),
+        "{sql}"
+    );
     bench.remove().await;
 }
 
@@ -58,12 +61,23 @@ async fn truncate_loads_in_place() {
     bench.fill("t", (0..1000).map(|n| rawdoc! { "_id": n, "v": n })).await;
     bench.round_trip("t", options()).await;
     bench.collection("t").delete_many(bson::doc! { "_id": { "$lt": 500 } }).await.unwrap();
-    bench.databases.clickhouse.query("ALTER TABLE t ADD COLUMN double Int64 MATERIALIZED v * 2").await.unwrap();
-    let before = bench.databases.clickhouse.query("SELECT uuid FROM system.tables WHERE name = 't' AND database = currentDatabase()");
+    bench
+        .databases
+        .clickhouse
+        .query("ALTER TABLE t ADD COLUMN double Int64 MATERIALIZED v * 2")
+        .await
+        .unwrap();
+    let before = bench
+        .databases
+        .clickhouse
+        .query("SELECT uuid FROM system.tables WHERE name = 't' AND database = currentDatabase()");
     let before = before.await.unwrap();
     bench.copy("t", options()).await;
     assert_eq!(bench.count("t").await, 500);
-    let after = bench.databases.clickhouse.query("SELECT uuid FROM system.tables WHERE name = 't' AND database = currentDatabase()");
+    let after = bench
+        .databases
+        .clickhouse
+        .query("SELECT uuid FROM system.tables WHERE name = 't' AND database = currentDatabase()");
     assert_eq!(after.await.unwrap(), before, "the table stays the same one");
     bench.remove().await;
 }

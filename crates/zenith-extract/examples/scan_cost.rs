@@ -11,7 +11,8 @@ use std::process;
 use std::time::Instant;
 
 use zenith_extract::{
-    DocumentReader, Landing, MongoSource, Namespace, Partition, PartitionStrategy, ReadOptions, Source, Transport,
+    DocumentReader, Landing, MongoSource, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
+    Transport,
 };
 use zenith_memory::Pool;
 use zenith_testkit::{MongoOptions, MongoServer, Shape, load};
@@ -50,8 +51,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let source = MongoSource::connect(&format!("{}{parameters}", server.uri())).await?;
             let source = source.with_transport(transport);
             let partitions = source.partitions(&namespace, parts, strategy).await?;
-            let cost = cheapest(&source, &partitions, reply_kib * 1024, server.identity().pid, documents).await?;
-            report(&mut out, format!("{strategy:?} {transport:?} {parameters:22} {reply_kib:4} KiB: {cost}"))?;
+            let cost =
+                cheapest(&source, &partitions, reply_kib * 1024, server.identity().pid, documents).await?;
+            report(
+                &mut out,
+                format!("{strategy:?} {transport:?} {parameters:22} {reply_kib:4} KiB: {cost}"),
+            )?;
         }
     }
     Ok(())
@@ -73,7 +78,8 @@ async fn cheapest(
     let mut used = (0.0, 0.0);
     // The first pass warms caches and the pool's pages.
     for pass in 0..=PASSES {
-        let (ours, theirs, begun) = (processor_seconds(process::id())?, processor_seconds(server)?, Instant::now());
+        let (ours, theirs, begun) =
+            (processor_seconds(process::id())?, processor_seconds(server)?, Instant::now());
         let mut tasks = Vec::new();
         for partition in partitions {
             let mut reader = source.open(partition, options.clone()).await?;

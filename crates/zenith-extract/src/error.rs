@@ -31,7 +31,9 @@ pub enum ExtractError {
         text: String,
     },
     /// The certificates or keys named in the URI cannot be used.
-    #[error("cannot set up TLS for MongoDB at {address}: {reason}; check tlsCAFile and tlsCertificateKeyFile")]
+    #[error(
+        "cannot set up TLS for MongoDB at {address}: {reason}; check tlsCAFile and tlsCertificateKeyFile"
+    )]
     Tls {
         /// The host and port, or the URI without its password.
         address: String,
@@ -39,7 +41,9 @@ pub enum ExtractError {
         reason: String,
     },
     /// No server of the deployment answered in time.
-    #[error("no usable MongoDB server at {address}: {reason}; check that it runs and that host and port are right")]
+    #[error(
+        "no usable MongoDB server at {address}: {reason}; check that it runs and that host and port are right"
+    )]
     Unreachable {
         /// The URI without its password, or a host and port.
         address: String,
@@ -47,7 +51,9 @@ pub enum ExtractError {
         reason: String,
     },
     /// The server does not accept the user.
-    #[error("MongoDB at {address} refused to authenticate: {reason}; check user name, password and authSource")]
+    #[error(
+        "MongoDB at {address} refused to authenticate: {reason}; check user name, password and authSource"
+    )]
     Authentication {
         /// The URI without its password, or a host and port.
         address: String,

@@ -39,8 +39,8 @@ pub use mongodb::{MongoReader, MongoSource, Transport};
 pub use namespace::Namespace;
 pub use partition::{IdBound, IdRange, Partition, PartitionBounds, PartitionStrategy};
 pub use source::{
-    CollectionInfo, CollectionKind, CollectionSize, DocumentReader, DynReader, DynSource, Preflight, ReadConcern,
-    ReadOptions, Source, Topology,
+    CollectionInfo, CollectionKind, CollectionSize, DocumentReader, DynReader, DynSource, Preflight,
+    ReadConcern, ReadOptions, Source, Topology,
 };
 
 /// A result of this crate.

@@ -11,8 +11,9 @@ use bson::{RawBson, RawBsonRef, RawDocumentBuf};
 
 use crate::batch::{Memory, append_document, document_id};
 use crate::{
-    CollectionInfo, CollectionKind, CollectionSize, DocumentBatch, DocumentReader, ExtractError, IdBound, IdRange,
-    IdTypes, Namespace, Partition, PartitionBounds, PartitionStrategy, Preflight, ReadOptions, Source, Topology,
+    CollectionInfo, CollectionKind, CollectionSize, DocumentBatch, DocumentReader, ExtractError, IdBound,
+    IdRange, IdTypes, Namespace, Partition, PartitionBounds, PartitionStrategy, Preflight, ReadOptions,
+    Source, Topology,
 };
 
 /// The address that errors name.
@@ -74,7 +75,11 @@ impl Source for MemorySource {
         })
     }
 
-    async fn sample(&self, namespace: &Namespace, documents: usize) -> Result<Vec<RawDocumentBuf>, ExtractError> {
+    async fn sample(
+        &self,
+        namespace: &Namespace,
+        documents: usize,
+    ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
         let all = self.collection(namespace)?;
         // Evenly spread, which includes the first.
         let step = all.len().div_ceil(documents.max(1)).max(1);
@@ -83,7 +88,8 @@ impl Source for MemorySource {
 
     async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>, ExtractError> {
         let documents = self.collection(namespace)?;
-        let kind = |document: Option<&RawDocumentBuf>| Some(document_id(document?.as_bytes())?.element_type());
+        let kind =
+            |document: Option<&RawDocumentBuf>| Some(document_id(document?.as_bytes())?.element_type());
         Ok(kind(documents.first())
             .zip(kind(documents.last()))
             .map(|(smallest, largest)| IdTypes { smallest, largest }))
@@ -102,7 +108,8 @@ impl Source for MemorySource {
         }
         let step = documents.len().div_ceil(desired.max(1)).max(1);
         let starts = documents.iter().step_by(step).skip(1);
-        let boundaries = starts.filter_map(|document| document_id(document.as_bytes()).map(RawBson::from)).collect();
+        let boundaries =
+            starts.filter_map(|document| document_id(document.as_bytes()).map(RawBson::from)).collect();
         Ok(IdRange::split_at(boundaries).into_iter().map(PartitionBounds::IdRange).map(partition).collect())
     }
 

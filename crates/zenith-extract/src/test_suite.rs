@@ -16,7 +16,8 @@ use zenith_memory::Pool;
 
 use crate::batch::document_id;
 use crate::{
-    DocumentBatch, DocumentReader, DynSource, Landing, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
+    DocumentBatch, DocumentReader, DynSource, Landing, Namespace, Partition, PartitionStrategy, ReadOptions,
+    Source,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -65,7 +66,11 @@ pub fn documents(count: usize) -> Vec<RawDocumentBuf> {
 }
 
 /// Reads to the end, with batches of about `batch_bytes`.
-pub async fn read_all<S: Source>(source: &S, partition: &Partition, batch_bytes: usize) -> Vec<RawDocumentBuf> {
+pub async fn read_all<S: Source>(
+    source: &S,
+    partition: &Partition,
+    batch_bytes: usize,
+) -> Vec<RawDocumentBuf> {
     let pool = Pool::new(64 * MIB).expect("a pool");
     let options = ReadOptions { batch_bytes, ..ReadOptions::new(Landing::new(pool)) };
     let mut reader = source.open(partition, options).await.expect("opening a partition");
@@ -144,7 +149,10 @@ pub async fn ranges_give_every_document_once_in_order<S: Source>(
         for partition in ranges(&source, &namespace, desired).await {
             found.extend(read_all(&source, &partition, 100_000).await);
         }
-        assert!(found == expected, "{desired} partitions one after the other are not the collection in order");
+        assert!(
+            found == expected,
+            "{desired} partitions one after the other are not the collection in order"
+        );
     }
 }
 
@@ -187,7 +195,9 @@ pub async fn a_range_leaves_out_its_lower_bound_and_holds_its_upper<S: Source>(
 }
 
 /// Number, sizes and ends of a batch are those of its documents.
-pub async fn batches_tell_their_measures<S: Source>(make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace)) {
+pub async fn batches_tell_their_measures<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
     let (source, namespace) = make(documents(2_000)).await;
     let partition = ranges(&source, &namespace, 1).await.remove(0);
     let pool = Pool::new(64 * MIB).expect("a pool");
@@ -199,7 +209,10 @@ pub async fn batches_tell_their_measures<S: Source>(make: impl AsyncFn(Vec<RawDo
         assert!(!batch.is_empty(), "an empty batch");
         assert_eq!(batch.len(), documents.len());
         assert_eq!(batch.documents().len(), documents.len());
-        assert_eq!(batch.byte_len(), documents.iter().map(|document| document.as_bytes().len()).sum::<usize>());
+        assert_eq!(
+            batch.byte_len(),
+            documents.iter().map(|document| document.as_bytes().len()).sum::<usize>()
+        );
         assert!(batch.documents_bytes().len() > batch.byte_len());
         assert_eq!(batch.first_id().map(RawBson::from), documents.first().map(id_of));
         assert_eq!(batch.last_id().map(RawBson::from), documents.last().map(id_of));
@@ -209,7 +222,9 @@ pub async fn batches_tell_their_measures<S: Source>(make: impl AsyncFn(Vec<RawDo
 }
 
 /// Batches hold memory while they live, readers that stop early hold none afterwards.
-pub async fn memory_returns_to_the_pool<S: Source>(make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace)) {
+pub async fn memory_returns_to_the_pool<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
     let (source, namespace) = make(documents(5_000)).await;
     let partition = ranges(&source, &namespace, 1).await.remove(0);
     let pool = Pool::new(64 * MIB).expect("a pool");
@@ -229,7 +244,9 @@ pub async fn memory_returns_to_the_pool<S: Source>(make: impl AsyncFn(Vec<RawDoc
 }
 
 /// Many readers and slow consumers draw on one small share: all come to their end, within the budget.
-pub async fn readers_share_a_small_pool<S: Source>(make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace)) {
+pub async fn readers_share_a_small_pool<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
     let expected = documents(10_000);
     let (source, namespace) = make(expected.clone()).await;
     let pool = Pool::new(MIB).expect("a pool");
@@ -255,7 +272,9 @@ pub async fn readers_share_a_small_pool<S: Source>(make: impl AsyncFn(Vec<RawDoc
 }
 
 /// No `_id` twice, no document of its own making.
-pub async fn a_sample_holds_each_document_once<S: Source>(make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace)) {
+pub async fn a_sample_holds_each_document_once<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
     let expected = documents(1_000);
     let (source, namespace) = make(expected.clone()).await;
     let known: HashSet<&[u8]> = expected.iter().map(|document| document.as_bytes()).collect();
@@ -269,17 +288,22 @@ pub async fn a_sample_holds_each_document_once<S: Source>(make: impl AsyncFn(Vec
 }
 
 /// The smallest and the largest decide.
-pub async fn types_of_id_come_from_both_ends<S: Source>(make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace)) {
+pub async fn types_of_id_come_from_both_ends<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
     let ids = [RawBson::Null, RawBson::Int32(1), RawBson::Int64(2), RawBson::String("a".to_owned())];
     let documents: Vec<_> = ids.iter().map(|id| rawdoc! { "_id": id.clone() }).collect();
     let (source, namespace) = make(documents[1..3].to_vec()).await;
-    let types = source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
+    let types =
+        source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
     assert!(types.one_class() && types.is_numeric(), "{types:?}");
     let (source, namespace) = make(documents.clone()).await;
-    let types = source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
+    let types =
+        source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
     assert!(!types.one_class(), "{types:?}");
     let (source, namespace) = make(documents[3..].to_vec()).await;
-    let types = source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
+    let types =
+        source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
     assert_eq!(types.single(), Some(bson::spec::ElementType::String));
 }
 

@@ -92,8 +92,11 @@ async fn tls_with_scram_and_with_a_certificate_of_our_own() {
 
     create_user(&client, "$external", doc! { "createUser": "CN=localhost" }).await;
     let (host, parameters) = uri.split_once('@').and_then(|(_, rest)| rest.split_once("/?")).unwrap();
-    let parameters: String =
-        parameters.split('&').filter(|one| !one.starts_with("authSource")).map(|one| format!("{one}&")).collect();
+    let parameters: String = parameters
+        .split('&')
+        .filter(|one| !one.starts_with("authSource"))
+        .map(|one| format!("{one}&"))
+        .collect();
     let key = certificate.chain_and_key_file().display().to_string().replace('/', "%2F");
     let x509 = format!(
         "mongodb://{host}/?{parameters}authMechanism=MONGODB-X509&authSource=%24external&tlsCertificateKeyFile={key}"

@@ -64,10 +64,13 @@ async fn mixed() -> (String, zenith_extract::Namespace, Vec<RawDocumentBuf>) {
     let documents: Vec<RawDocumentBuf> = documents.collect();
     let uri = servers::uri().await;
     let mut shuffled = documents.clone();
-    shuffled.sort_unstable_by_key(|document| document.as_bytes().iter().map(|&byte| u64::from(byte)).sum::<u64>());
+    shuffled.sort_unstable_by_key(|document| {
+        document.as_bytes().iter().map(|&byte| u64::from(byte)).sum::<u64>()
+    });
     let namespace = servers::fill(&uri, shuffled).await;
     let client = servers::client(&uri).await;
-    let cursor = servers::collection(&client, &namespace).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
+    let cursor =
+        servers::collection(&client, &namespace).find(doc! {}).sort(doc! { "_id": 1 }).await.unwrap();
     let in_order: Vec<RawDocumentBuf> = cursor.try_collect().await.unwrap();
     assert_eq!(in_order, documents, "the order of the values above");
     (uri, namespace, documents)
@@ -79,7 +82,8 @@ async fn partitions_of_mixed_types_lose_nothing() {
     for transport in [Transport::Driver, Transport::Direct] {
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
         for desired in [1, 2, 3, 7, 16, 39, 100] {
-            let partitions = source.partitions(&namespace, desired, PartitionStrategy::IdRanges).await.unwrap();
+            let partitions =
+                source.partitions(&namespace, desired, PartitionStrategy::IdRanges).await.unwrap();
             let mut found = Vec::new();
             for partition in &partitions {
                 found.extend(servers::read(&source, partition, 100).await.unwrap().documents);
@@ -105,7 +109,11 @@ async fn any_value_can_be_a_bound() {
         let missing = difference(&expected[at + 1..], &found);
         assert!(found == expected[at + 1..], "after {:?}: {missing}", id(at));
         let upto = Partition::between(namespace.clone(), None, Some(id(at)));
-        assert!(servers::read(&source, &upto, 100).await.unwrap().documents == expected[..=at], "up to {:?}", id(at));
+        assert!(
+            servers::read(&source, &upto, 100).await.unwrap().documents == expected[..=at],
+            "up to {:?}",
+            id(at)
+        );
     }
 }
 
@@ -125,7 +133,8 @@ async fn bounds_need_not_exist() {
 async fn a_collation_orders_partitions_too() {
     let uri = servers::uri().await;
     let (client, namespace) = (servers::client(&uri).await, servers::namespace());
-    servers::create(&client, &namespace, doc! { "collation": { "locale": "de", "numericOrdering": true } }).await;
+    servers::create(&client, &namespace, doc! { "collation": { "locale": "de", "numericOrdering": true } })
+        .await;
     let mut documents: Vec<_> = (0..500).map(|i| rawdoc! { "_id": format!("Ä{i}") }).collect();
     servers::collection(&client, &namespace).insert_many(&documents).await.unwrap();
     let source = MongoSource::connect(&uri).await.unwrap();

@@ -6,8 +6,8 @@ use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt;
 use mongodb::Client;
 use zenith_extract::{
-    DocumentReader, ExtractError, Landing, MongoSource, Namespace, PartitionStrategy, ReadOptions, Source, Transport,
-    test_suite,
+    DocumentReader, ExtractError, Landing, MongoSource, Namespace, PartitionStrategy, ReadOptions, Source,
+    Transport, test_suite,
 };
 use zenith_memory::Pool;
 
@@ -33,7 +33,8 @@ async fn a_range_goes_on_where_its_connection_was_cut() {
         for limit in [700_000, 1_100_001] {
             proxy.cut_after(limit);
             let before = proxy.cuts();
-            let found = servers::read(&source, &partition, 100_000).await.map_err(|(_, error)| error).unwrap();
+            let found =
+                servers::read(&source, &partition, 100_000).await.map_err(|(_, error)| error).unwrap();
             assert!(proxy.cuts() >= before + 3, "the proxy did not cut");
             assert!(found.documents == expected, "{transport:?}: {} documents", found.documents.len());
             assert_eq!(found.landed > 0, transport == Transport::Direct);
@@ -88,8 +89,10 @@ async fn an_abandoned_scan_closes_its_cursor() {
         let uri = servers::uri().await;
         let namespace = servers::fill(&uri, test_suite::documents(20_000)).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let options =
-            ReadOptions { batch_bytes: 50_000, ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())) };
+        let options = ReadOptions {
+            batch_bytes: 50_000,
+            ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap()))
+        };
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
@@ -112,8 +115,10 @@ async fn a_collection_dropped_on_the_way_is_an_error() {
         let uri = servers::uri().await;
         let namespace = servers::fill(&uri, test_suite::documents(20_000)).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let options =
-            ReadOptions { batch_bytes: 50_000, ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())) };
+        let options = ReadOptions {
+            batch_bytes: 50_000,
+            ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap()))
+        };
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
@@ -121,7 +126,9 @@ async fn a_collection_dropped_on_the_way_is_an_error() {
         servers::collection(&client, &namespace).drop().await.unwrap();
         let error = loop {
             match reader.next().await {
-                Ok(batch) => assert!(batch.is_some(), "{transport:?}: the scan ended as if nothing had happened"),
+                Ok(batch) => {
+                    assert!(batch.is_some(), "{transport:?}: the scan ended as if nothing had happened")
+                }
                 Err(error) => break error,
             }
         };
@@ -137,7 +144,10 @@ async fn cursors(client: &Client, namespace: &Namespace) -> Vec<i64> {
     ];
     let found: Vec<Document> =
         client.database("admin").aggregate(pipeline).await.unwrap().try_collect().await.unwrap();
-    found.iter().filter_map(|op| op.get_document("cursor").ok()?.get("cursorId").and_then(Bson::as_i64)).collect()
+    found
+        .iter()
+        .filter_map(|op| op.get_document("cursor").ok()?.get("cursorId").and_then(Bson::as_i64))
+        .collect()
 }
 
 async fn kill_cursors(client: &Client, namespace: &Namespace) -> usize {

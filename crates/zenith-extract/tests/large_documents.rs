@@ -20,7 +20,8 @@ async fn fill() -> (String, Namespace) {
         let document = rawdoc! { "_id": i, "text": "x".repeat(LARGEST - around) };
         assert_eq!(document.as_bytes().len(), LARGEST);
         servers::collection(&client, &namespace).insert_one(&document).await.unwrap();
-        let small: Vec<_> = (0..20).map(|j| rawdoc! { "_id": f64::from(i) + 0.01 * f64::from(j + 1) }).collect();
+        let small: Vec<_> =
+            (0..20).map(|j| rawdoc! { "_id": f64::from(i) + 0.01 * f64::from(j + 1) }).collect();
         servers::collection(&client, &namespace).insert_many(small).await.unwrap();
     }
     (uri, namespace)

@@ -2,8 +2,8 @@
 
 use bson::{doc, rawdoc};
 use zenith_extract::{
-    CollectionKind, MongoSource, Namespace, PartitionBounds, PartitionStrategy, ReadConcern, ReadOptions, Source,
-    Transport, test_suite,
+    CollectionKind, MongoSource, Namespace, PartitionBounds, PartitionStrategy, ReadConcern, ReadOptions,
+    Source, Transport, test_suite,
 };
 use zenith_testkit::{Shape, load};
 
@@ -25,7 +25,9 @@ async fn they_give_the_same_bytes() {
         let partition = by_driver.partitions(&namespace, 1, strategy).await.unwrap().remove(0);
         let expected = servers::read(&by_driver, &partition, 500_000).await.unwrap();
         assert_eq!((expected.documents.len(), expected.landed), (30_000, 0));
-        for options in ["", "/?compressors=snappy", "/?compressors=zlib", "/?compressors=zstd&zlibCompressionLevel=1"] {
+        for options in
+            ["", "/?compressors=snappy", "/?compressors=zlib", "/?compressors=zstd&zlibCompressionLevel=1"]
+        {
             let direct = MongoSource::connect(&format!("{uri}{options}")).await.unwrap();
             for batch_bytes in [500_000, 4 * servers::MIB] {
                 let found = servers::read(&direct, &partition, batch_bytes).await.unwrap();
@@ -62,7 +64,10 @@ async fn views_and_time_series_are_read_in_one_scan() {
                 let partitions = source.partitions(namespace, 4, strategy).await.unwrap();
                 assert_eq!(partitions.len(), 1);
                 assert_eq!(partitions[0].bounds, PartitionBounds::Unordered);
-                assert_eq!(servers::read(&source, &partitions[0], 1000).await.unwrap().documents.len(), count);
+                assert_eq!(
+                    servers::read(&source, &partitions[0], 1000).await.unwrap().documents.len(),
+                    count
+                );
             }
         }
     }

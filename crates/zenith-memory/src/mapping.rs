@@ -33,10 +33,12 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     pub(crate) fn new(len: usize) -> Result<Mapping, MemoryError> {
-        let fail = |action| move |errno: nix::Error| MemoryError::Create {
-            action,
-            bytes: len,
-            source: io::Error::from(errno),
+        let fail = |action| {
+            move |errno: nix::Error| MemoryError::Create {
+                action,
+                bytes: len,
+                source: io::Error::from(errno),
+            }
         };
         let file = memfd_create(c"zenith-pool", MFdFlags::MFD_CLOEXEC).map_err(fail("memfd_create"))?;
         let size = nix::libc::off_t::try_from(len).map_err(|_| fail("ftruncate")(nix::Error::EFBIG))?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray, StructArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field, Schema};
 use serde_json::Value;
 use zenith_transport::{Insert, Sink, TableDefinition};
@@ -26,8 +26,8 @@ async fn round_trip(texts: &[&str]) -> Vec<String> {
     sink.create(&TableDefinition::new("t", batch.schema()).order_by(["n"])).await.unwrap();
     sink.write(Insert { table: "t".into(), batch, token: "a".into() }).await.unwrap();
     let back = sink.read("t").await.unwrap();
-    let back = back[0].column(1).as_any().downcast_ref::<StringArray>().unwrap().clone();
-    back.iter().map(|text| text.unwrap().to_owned()).collect()
+    let back = back[0].column(1).as_any().downcast_ref::<BinaryArray>().unwrap().clone();
+    back.iter().map(|text| String::from_utf8(text.unwrap().to_vec()).unwrap()).collect()
 }
 
 #[tokio::test]

@@ -146,7 +146,13 @@ impl Bytes {
     /// Short values are copied with a move of fixed width that may run past their end on both sides:
     /// what follows in `source` is other input, what follows in the buffer is not yet used.
     #[inline(always)]
-    pub(super) fn push(&mut self, arena: &mut Arena, source: &[u8], at: usize, len: usize) -> Result<(), Stop> {
+    pub(super) fn push(
+        &mut self,
+        arena: &mut Arena,
+        source: &[u8],
+        at: usize,
+        len: usize,
+    ) -> Result<(), Stop> {
         let end = self.used + len;
         if len <= SHORT
             && let Some(from) = source.get(at..at + SHORT)
@@ -160,7 +166,8 @@ impl Bytes {
             }
             self.values[self.used..end].copy_from_slice(from);
         }
-        let offset = u32::try_from(end).ok().filter(|&end| end <= i32::MAX.unsigned_abs()).ok_or(Stop::Full)?;
+        let offset =
+            u32::try_from(end).ok().filter(|&end| end <= i32::MAX.unsigned_abs()).ok_or(Stop::Full)?;
         self.offsets.push(arena, offset.to_le_bytes())?;
         self.used = end;
         Ok(())

@@ -1,14 +1,5 @@
 //! One column: where its values lie, and how a BSON value gets there.
 
-use std::sync::Arc;
-
-use arrow_array::types::Decimal128Type;
-use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
-    types::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt64Type},
-};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, FieldRef, Fields};
 use zenith_memory::Pool;
 
 use super::buffers::{Arena, Bits, Bytes, Fixed};
@@ -31,15 +22,16 @@ pub(super) enum Outcome {
 
 /// A column being filled.
 pub(super) struct Column {
-    storage: Storage,
-    validity: Bits<true>,
+    pub(super) storage: Storage,
+    pub(super) validity: Bits<true>,
     /// Items so far.
     pub(super) len: usize,
     /// Cannot be NULL, so that a missing value has to be noted.
     pub(super) required: bool,
 }
 
-enum Storage {
+/// The values of a column, by kind.
+pub(super) enum Storage {
     ObjectId(Bytes),
     ObjectIdFixed(Fixed<12>),
     MixedId(Bytes),
@@ -176,9 +168,11 @@ impl Column {
         }
         let next = cx.skip_value(type_tag, at, limit)?;
         let fits = match (&mut self.storage, type_tag) {
-            (Storage::Int32(buf), tag::INT64) => {
-                push_if(cx.arena, buf, i32::try_from(i64::from_le_bytes(cx.read(at, limit)?)).ok().map(i32::to_le_bytes))?
-            }
+            (Storage::Int32(buf), tag::INT64) => push_if(
+                cx.arena,
+                buf,
+                i32::try_from(i64::from_le_bytes(cx.read(at, limit)?)).ok().map(i32::to_le_bytes),
+            )?,
             (Storage::Int32(buf), tag::DOUBLE) => {
                 let value = convert::integral(f64::from_le_bytes(cx.read(at, limit)?));
                 push_if(cx.arena, buf, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))?
@@ -249,7 +243,13 @@ impl Column {
     }
 
     /// Kinds that are stored as text made from the value.
-    fn append_text(&mut self, cx: &mut Context<'_>, type_tag: u8, at: usize, next: usize) -> Result<(usize, Outcome), Stop> {
+    fn append_text(
+        &mut self,
+        cx: &mut Context<'_>,
+        type_tag: u8,
+        at: usize,
+        next: usize,
+    ) -> Result<(usize, Outcome), Stop> {
         let value = &cx.bytes[at..next];
         let scratch = &mut *cx.scratch;
         scratch.clear();
@@ -390,7 +390,9 @@ impl Column {
             Storage::ObjectIdFixed(buf) => buf.per_row(),
             Storage::Bool(buf) => buf.per_row(),
             Storage::Int32(buf) => buf.per_row(),
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => buf.per_row(),
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
+                buf.per_row()
+            }
             Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.per_row(),
             Storage::Document(node) => node.per_row(),
             Storage::List(node) => node.per_row(),
@@ -420,86 +422,16 @@ impl Column {
             Storage::List(node) => node.begin(arena, rows),
         }
     }
-
-    /// Takes the items as an Arrow array of type `data_type`, leaving the column empty.
-    pub(super) fn freeze(&mut self, pool: &Pool, data_type: &DataType, nullable: bool, rows: usize) -> ArrayRef {
-        let len = std::mem::take(&mut self.len);
-        let nulls = self
-            .validity
-            .freeze(pool, len, rows)
-            .filter(|_| nullable)
-            .map(|bits| NullBuffer::new(BooleanBuffer::new(bits, 0, len)));
-        let strings = |buf: &mut Bytes, nulls| {
-            let (offsets, values) = buf.freeze(pool, rows);
-            Arc::new(StringArray::new(offset_buffer(offsets, len), values, nulls)) as ArrayRef
-        };
-        match &mut self.storage {
-            Storage::ObjectId(buf)
-            | Storage::MixedId(buf)
-            | Storage::DecimalText(buf)
-            | Storage::String(buf)
-            | Storage::Json(buf) => strings(buf, nulls),
-            Storage::Binary(buf, _) => {
-                let (offsets, values) = buf.freeze(pool, rows);
-                Arc::new(BinaryArray::new(offset_buffer(offsets, len), values, nulls))
-            }
-            Storage::ObjectIdFixed(buf) => Arc::new(FixedSizeBinaryArray::new(12, buf.freeze(pool, rows), nulls)),
-            Storage::Uuid(buf, _) => Arc::new(FixedSizeBinaryArray::new(16, buf.freeze(pool, rows), nulls)),
-            Storage::Bool(buf) => {
-                let bits = buf.freeze(pool, len, rows).unwrap_or_else(|| Buffer::from_vec(vec![0u8; len.div_ceil(8)]));
-                Arc::new(BooleanArray::new(BooleanBuffer::new(bits, 0, len), nulls))
-            }
-            Storage::Int32(buf) => Arc::new(PrimitiveArray::<Int32Type>::new(scalars(buf.freeze(pool, rows), len), nulls)),
-            Storage::Int64(buf) => Arc::new(PrimitiveArray::<Int64Type>::new(scalars(buf.freeze(pool, rows), len), nulls)),
-            Storage::Double(buf) => {
-                Arc::new(PrimitiveArray::<Float64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
-            }
-            Storage::Timestamp(buf) => {
-                Arc::new(PrimitiveArray::<UInt64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
-            }
-            Storage::Date(buf) => Arc::new(
-                PrimitiveArray::<TimestampMillisecondType>::new(scalars(buf.freeze(pool, rows), len), nulls)
-                    .with_data_type(data_type.clone()),
-            ),
-            Storage::Decimal(buf, _) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::new(scalars(buf.freeze(pool, rows), len), nulls)
-                    .with_data_type(data_type.clone()),
-            ),
-            Storage::Document(node) => {
-                let DataType::Struct(fields) = data_type else { unreachable!("a document column is a struct") };
-                let arrays = node.freeze(pool, fields, rows);
-                Arc::new(struct_array(fields, arrays, len))
-            }
-            Storage::List(node) => {
-                let DataType::List(item) = data_type else { unreachable!("an array column is a list") };
-                let (offsets, values) = node.freeze(pool, item, rows);
-                Arc::new(ListArray::new(FieldRef::clone(item), offset_buffer(offsets, len), values, None))
-            }
-        }
-    }
 }
 
 #[inline]
-fn push_if<const N: usize>(arena: &mut Arena, buf: &mut Fixed<N>, item: Option<[u8; N]>) -> Result<bool, Stop> {
+fn push_if<const N: usize>(
+    arena: &mut Arena,
+    buf: &mut Fixed<N>,
+    item: Option<[u8; N]>,
+) -> Result<bool, Stop> {
     match item {
         Some(item) => buf.push(arena, item).map(|()| true),
         None => Ok(false),
     }
-}
-
-fn scalars<T: arrow_buffer::ArrowNativeType>(buffer: Buffer, len: usize) -> ScalarBuffer<T> {
-    if len == 0 { ScalarBuffer::from(Vec::new()) } else { ScalarBuffer::new(buffer, 0, len) }
-}
-
-fn struct_array(fields: &Fields, arrays: Vec<ArrayRef>, len: usize) -> StructArray {
-    // Lengths and types agree by construction: every child got one item a row.
-    if arrays.is_empty() {
-        StructArray::new_empty_fields(len, None)
-    } else {
-        StructArray::new(fields.clone(), arrays, None)
-    }
-}
-
-fn offset_buffer(buffer: Buffer, len: usize) -> OffsetBuffer<i32> {
-    OffsetBuffer::new(ScalarBuffer::new(buffer, 0, len + 1))
 }

@@ -98,7 +98,9 @@ impl Context<'_> {
         };
         match tag {
             tag::DOUBLE | tag::DATE | tag::TIMESTAMP | tag::INT64 => fixed(8),
-            tag::STRING | tag::CODE | tag::SYMBOL => self.string(at, limit).map(|(start, len)| start + len + 1),
+            tag::STRING | tag::CODE | tag::SYMBOL => {
+                self.string(at, limit).map(|(start, len)| start + len + 1)
+            }
             tag::DOCUMENT | tag::ARRAY => self.document(at, limit).map(|last| last + 1),
             tag::BINARY => {
                 let next = fixed(5 + self.length(at, limit)?)?;

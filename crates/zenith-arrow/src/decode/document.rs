@@ -88,7 +88,12 @@ impl DocumentNode {
     }
 
     /// Appends the document at `at`; returns the position after it and whether any column got a value.
-    pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<(usize, bool), Stop> {
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        limit: usize,
+    ) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;
         let row = self.len;
         let mut at = at + 4;

@@ -48,8 +48,19 @@ impl ListNode {
         while at < last {
             let type_tag = cx.bytes[at];
             // Keys are "0", "1", …: their length is known, and what they say does not matter.
-            let expected = at + 2 + if index < 10 { 0 } else if index < 100 { 1 } else { index.ilog10() as usize };
-            at = if cx.bytes.get(expected) == Some(&0) && expected < last && (index >= 10 || cx.bytes[at + 1] != 0) {
+            let expected = at
+                + 2
+                + if index < 10 {
+                    0
+                } else if index < 100 {
+                    1
+                } else {
+                    index.ilog10() as usize
+                };
+            at = if cx.bytes.get(expected) == Some(&0)
+                && expected < last
+                && (index >= 10 || cx.bytes[at + 1] != 0)
+            {
                 expected + 1
             } else {
                 cx.skip_key(at + 1, last)?
@@ -61,7 +72,13 @@ impl ListNode {
     }
 
     #[inline]
-    fn append_element(&mut self, cx: &mut Context<'_>, type_tag: u8, at: usize, last: usize) -> Result<usize, Stop> {
+    fn append_element(
+        &mut self,
+        cx: &mut Context<'_>,
+        type_tag: u8,
+        at: usize,
+        last: usize,
+    ) -> Result<usize, Stop> {
         if type_tag == tag::NULL {
             if !self.element.element_nullable() {
                 return Err(Stop::Misfit);

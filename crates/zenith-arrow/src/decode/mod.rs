@@ -24,6 +24,7 @@ pub(crate) mod convert;
 mod counts;
 mod document;
 mod list;
+mod seal;
 mod text;
 
 use std::ops::Range;
@@ -35,9 +36,9 @@ use arrow_schema::{Fields, SchemaRef};
 use zenith_memory::{MemoryError, Pool};
 
 use crate::Schema;
-use crate::schema::ID_KEY;
 use crate::extra::{Explainer, without_duplicates};
 use crate::raw::RawError;
+use crate::schema::ID_KEY;
 use buffers::{Arena, Bytes};
 use context::{Context, Stop};
 pub use counts::ExtraCounts;
@@ -75,7 +76,9 @@ pub enum DecodeError {
         bytes: usize,
     },
     /// The columns need more memory than a batch may have, before it has any row.
-    #[error("the columns of this collection need more than the {bytes} bytes a batch may have: raise the memory budget")]
+    #[error(
+        "the columns of this collection need more than the {bytes} bytes a batch may have: raise the memory budget"
+    )]
     TooManyColumns {
         /// Bytes of a batch.
         bytes: usize,
@@ -148,7 +151,11 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Decoder::append`].
-    pub fn learn(&mut self, bytes: &[u8], documents: impl Iterator<Item = Range<usize>> + Clone) -> Result<(), DecodeError> {
+    pub fn learn(
+        &mut self,
+        bytes: &[u8],
+        documents: impl Iterator<Item = Range<usize>> + Clone,
+    ) -> Result<(), DecodeError> {
         let mut documents = documents;
         // A second batch would only say the same.
         self.append(bytes, &mut documents, &mut |_| {})?;

@@ -35,7 +35,9 @@ pub(super) fn object_id_hex(id: [u8; 12], out: &mut [u8; 24]) {
 }
 
 pub(super) fn decimal(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<Made, Stop> {
-    let Some(bytes) = (RawValue { tag: type_tag, bytes: value }).as_decimal_bytes() else { return Ok(Made::Not) };
+    let Some(bytes) = (RawValue { tag: type_tag, bytes: value }).as_decimal_bytes() else {
+        return Ok(Made::Not);
+    };
     out.extend_from_slice(bson::Decimal128::from_bytes(bytes).to_string().as_bytes());
     Ok(Made::Whole)
 }
@@ -49,6 +51,7 @@ pub(super) fn json(type_tag: u8, value: &[u8], out: &mut Vec<u8>, keep_nulls: bo
     if type_tag != tag::DOCUMENT {
         return Ok(Made::Not);
     }
-    let rejected = extended_json::split_json_column(out, &mut Vec::new(), value, keep_nulls).map_err(Stop::Malformed)?;
+    let rejected =
+        extended_json::split_json_column(out, &mut Vec::new(), value, keep_nulls).map_err(Stop::Malformed)?;
     Ok(if rejected { Made::Partly } else { Made::Whole })
 }

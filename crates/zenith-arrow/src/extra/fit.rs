@@ -54,15 +54,18 @@ pub(super) fn fit(shape: &Shape, value: RawValue<'_>, keep_nulls: bool) -> Resul
     match shape {
         Shape::Leaf(kind) => leaf(kind, value),
         Shape::Document(node) => match value.as_document_bytes() {
-            Some(document) => {
-                Ok(if fits_in_array(node, document, keep_nulls)? { Fit::Yes } else { Fit::No(Misfit::Element) })
-            }
+            Some(document) => Ok(if fits_in_array(node, document, keep_nulls)? {
+                Fit::Yes
+            } else {
+                Fit::No(Misfit::Element)
+            }),
             None => Ok(other),
         },
         Shape::Json => match value.as_document_bytes() {
             Some(document) => {
                 let (mut column, mut overlay) = (Vec::new(), Vec::new());
-                let rejected = extended_json::split_json_column(&mut column, &mut overlay, document, keep_nulls)?;
+                let rejected =
+                    extended_json::split_json_column(&mut column, &mut overlay, document, keep_nulls)?;
                 Ok(if rejected { Fit::No(Misfit::NotPlainJson) } else { Fit::Yes })
             }
             None => Ok(other),
@@ -153,7 +156,9 @@ fn leaf(kind: &Kind, value: RawValue<'_>) -> Result<Fit, RawError> {
         (Kind::Decimal { scale }, tag::INT32 | tag::INT64) => {
             value.as_integer().and_then(|v| convert::integer_as_decimal(v, *scale)).is_some()
         }
-        (Kind::Decimal { scale }, tag::DECIMAL128) => value.as_decimal().and_then(|v| v.to_scaled(*scale)).is_some(),
+        (Kind::Decimal { scale }, tag::DECIMAL128) => {
+            value.as_decimal().and_then(|v| v.to_scaled(*scale)).is_some()
+        }
         (Kind::Date, tag::DATE) => value.as_date_ms().is_some_and(convert::date_fits),
         (Kind::Uuid(order), tag::BINARY) => {
             value.as_binary().is_some_and(|(subtype, bytes)| subtype == order.subtype() && bytes.len() == 16)

@@ -14,9 +14,9 @@
 mod fit;
 mod shape;
 
+use crate::Kind;
 use crate::extended_json::{self, is_reserved_key};
 use crate::raw::{Elements, RawError, RawValue, tag};
-use crate::Kind;
 use crate::schema::{DUPLICATES_KEY, ID_KEY, Schema};
 pub use fit::Misfit;
 use fit::{Fit, fit};
@@ -73,7 +73,8 @@ struct Object {
 impl Writer<'_> {
     /// Writes the overlay of one document; an empty one is written only if `always`.
     fn document(&mut self, node: &Node, document: &[u8], always: bool) -> Result<(), RawError> {
-        let mut object = Object { start: self.out.len(), entries: 0, reserved: false, duplicates: Vec::new() };
+        let mut object =
+            Object { start: self.out.len(), entries: 0, reserved: false, duplicates: Vec::new() };
         let repeated = extended_json::repeated_keys(document)?;
         let mut seen = vec![false; node.shapes.len()];
         for (position, element) in Elements::new(document)?.enumerate() {
@@ -105,7 +106,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn value(&mut self, object: &mut Object, key: &[u8], shape: &Shape, value: RawValue<'_>) -> Result<(), RawError> {
+    fn value(
+        &mut self,
+        object: &mut Object,
+        key: &[u8],
+        shape: &Shape,
+        value: RawValue<'_>,
+    ) -> Result<(), RawError> {
         if value.is_null() {
             let key_null = self.path == ID_KEY.as_bytes() && !matches!(shape, Shape::Leaf(Kind::MixedId));
             if self.keep_nulls || key_null || shape.holds_array() {
@@ -140,7 +147,8 @@ impl Writer<'_> {
     fn json_rejects(&mut self, object: &mut Object, key: &[u8], value: RawValue<'_>) -> Result<(), RawError> {
         let mut column = Vec::new();
         let mut overlay = Vec::new();
-        let rejected = extended_json::split_json_column(&mut column, &mut overlay, value.bytes, self.keep_nulls)?;
+        let rejected =
+            extended_json::split_json_column(&mut column, &mut overlay, value.bytes, self.keep_nulls)?;
         if rejected {
             self.entry(object, key)?;
             self.out.extend_from_slice(&overlay);
@@ -151,7 +159,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn whole(&mut self, object: &mut Object, key: &[u8], value: RawValue<'_>, misfit: Misfit) -> Result<(), RawError> {
+    fn whole(
+        &mut self,
+        object: &mut Object,
+        key: &[u8],
+        value: RawValue<'_>,
+        misfit: Misfit,
+    ) -> Result<(), RawError> {
         if value.is_null() && !self.keep_nulls {
             return Ok(()); // A null without a column is a missing field.
         }

@@ -27,7 +27,8 @@ pub(super) fn decode(
         let mut documents = reply.ranges();
         loop {
             let mut bad = Vec::new();
-            let full = decoder.append(bytes, &mut documents, &mut |document| bad.push(document)).map_err(failed)?;
+            let full =
+                decoder.append(bytes, &mut documents, &mut |document| bad.push(document)).map_err(failed)?;
             for document in bad {
                 reject(load, bytes, &document, letters)?;
             }
@@ -61,9 +62,9 @@ fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>
 
 /// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
 fn id_text(document: &[u8]) -> String {
-    let element = Elements::new(document)
-        .ok()
-        .and_then(|elements| elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id"));
+    let element = Elements::new(document).ok().and_then(|elements| {
+        elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id")
+    });
     let mut text = Vec::new();
     match element.map(|element| extended_json::write_value(&mut text, element.value)) {
         Some(Ok(())) => raw::utf8(&text).unwrap_or_default().to_owned(),

@@ -13,7 +13,11 @@ pub(super) fn difference(columns: &[ColumnPlan], table: &TableInfo) -> Option<St
     for column in columns {
         match table.columns.iter().find(|there| there.name == column.name) {
             None => {
-                let _ = writeln!(lines, "  + {} {}: the collection has it, the table does not", column.name, column.target_type);
+                let _ = writeln!(
+                    lines,
+                    "  + {} {}: the collection has it, the table does not",
+                    column.name, column.target_type
+                );
             }
             Some(there) if !same_type(&there.data_type, &column.target_type) => {
                 let _ = writeln!(
@@ -28,7 +32,11 @@ pub(super) fn difference(columns: &[ColumnPlan], table: &TableInfo) -> Option<St
     for there in &table.columns {
         let computed = !matches!(there.default_kind.as_str(), "" | "DEFAULT");
         if !computed && columns.iter().all(|column| column.name != there.name) {
-            let _ = writeln!(lines, "  - {} {}: the table has it, the collection does not", there.name, there.data_type);
+            let _ = writeln!(
+                lines,
+                "  - {} {}: the table has it, the collection does not",
+                there.name, there.data_type
+            );
         }
     }
     lines.pop();
@@ -42,7 +50,12 @@ mod tests {
     use super::*;
 
     fn column(name: &str, target_type: &str) -> ColumnPlan {
-        ColumnPlan { name: name.into(), bson_type: String::new(), target_type: target_type.into(), present: 1.0 }
+        ColumnPlan {
+            name: name.into(),
+            bson_type: String::new(),
+            target_type: target_type.into(),
+            present: 1.0,
+        }
     }
 
     fn table(columns: &[(&str, &str, &str)]) -> TableInfo {

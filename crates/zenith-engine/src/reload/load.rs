@@ -84,7 +84,10 @@ impl FirstError {
 }
 
 /// Runs all workers to their end.
-pub(super) async fn load<S: Source, K: Sink + 'static>(load: Arc<Load>, parts: Parts<'_, S, K>) -> Result<ExtraCounts> {
+pub(super) async fn load<S: Source, K: Sink + 'static>(
+    load: Arc<Load>,
+    parts: Parts<'_, S, K>,
+) -> Result<ExtraCounts> {
     let options = parts.options;
     let (reply_sender, replies) = async_channel::bounded(options.decoders);
     let (batch_sender, batches) = async_channel::bounded(1);
@@ -97,7 +100,8 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(load: Arc<Load>, parts: P
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..options.readers {
         let (load, first, queue) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&queue));
-        let (source, sender, read_options) = (Arc::clone(parts.source), reply_sender.clone(), read_options.clone());
+        let (source, sender, read_options) =
+            (Arc::clone(parts.source), reply_sender.clone(), read_options.clone());
         tasks.spawn(async move {
             let result = read::read(&load, &*source, &queue, read_options, sender).await;
             first.note(&load, result);
@@ -107,10 +111,12 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(load: Arc<Load>, parts: P
 
     let mut threads = Vec::new();
     for index in 0..options.decoders {
-        let decoder_options = DecoderOptions { rows_max: options.batch_rows, bytes_max: options.batch_bytes() };
+        let decoder_options =
+            DecoderOptions { rows_max: options.batch_rows, bytes_max: options.batch_bytes() };
         let mut decoder = Decoder::new(parts.schema, &load.pool, decoder_options);
         let learned = decoder.learn(parts.sample, parts.sample_ranges.iter().cloned());
-        let learned = learned.map_err(|source| EngineError::Decode { namespace: load.namespace.to_string(), source });
+        let learned =
+            learned.map_err(|source| EngineError::Decode { namespace: load.namespace.to_string(), source });
         if first.note(&load, learned).is_none() {
             break;
         }
@@ -152,7 +158,9 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(load: Arc<Load>, parts: P
             first.note::<()>(&load, Err(EngineError::Worker { worker: "reader or inserter" }));
         }
     }
-    let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>());
+    let joined = tokio::task::spawn_blocking(move || {
+        threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+    });
     let mut counts = ExtraCounts::default();
     for ended in joined.await.unwrap_or_default() {
         match ended {

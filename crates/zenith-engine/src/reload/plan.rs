@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use zenith_arrow::infer::{DecimalAs, IdTypes, Inference, InferOptions, ObjectIdAs, infer};
+use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_arrow::{Kind, Schema};
 use zenith_extract::source::Preflight as SourceInfo;
@@ -121,12 +121,16 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             difference,
         });
     }
-    let leftovers =
-        if target.database_exists { pipeline.sink.tables(&shadow_prefix(&pipeline.table)).await? } else { Vec::new() };
+    let leftovers = if target.database_exists {
+        pipeline.sink.tables(&shadow_prefix(&pipeline.table)).await?
+    } else {
+        Vec::new()
+    };
 
     let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
     let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
-    let definition = TableDefinition::new(&pipeline.table, arrow).order_by(["_id"]).fsync(options.fsync).comment(comment);
+    let definition =
+        TableDefinition::new(&pipeline.table, arrow).order_by(["_id"]).fsync(options.fsync).comment(comment);
     let partitioning = if options.readers > 1 && source.collection.kind.has_id_index() {
         PartitionStrategy::IdRanges
     } else {
@@ -155,8 +159,11 @@ pub(super) fn shadow_prefix(table: &str) -> String {
 
 /// The share of the sample that has a field; for documents and arrays that of their most frequent part.
 fn presence(inference: &Inference, name: &str) -> f64 {
-    let of_field = |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    let shares = inference.fields.iter().filter(|part| of_field(&part.path)).map(|part| part.values_per_document);
+    let of_field = |path: &str| {
+        path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let shares =
+        inference.fields.iter().filter(|part| of_field(&part.path)).map(|part| part.values_per_document);
     shares.fold(0.0, f64::max).min(1.0)
 }
 

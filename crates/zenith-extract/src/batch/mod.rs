@@ -14,8 +14,8 @@ use mongodb::raw_batch_cursor::RawBatch;
 use zenith_memory::PoolBuf;
 
 pub use array::Documents;
-pub use ranges::Ranges;
 pub(crate) use array::{FramingError, append_document, array_frame};
+pub use ranges::Ranges;
 
 use crate::landing::LandingShare;
 

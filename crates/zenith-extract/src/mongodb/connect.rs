@@ -26,11 +26,17 @@ pub(super) async fn connect(uri: &str) -> Result<Deployment, ExtractError> {
         ErrorKind::InvalidArgument { message, .. } => {
             ExtractError::InvalidUri { uri: address.clone(), reason: without_secrets(message, uri) }
         }
-        ErrorKind::DnsResolve { message, .. } => ExtractError::Unreachable { address: address.clone(), reason: message },
-        ErrorKind::InvalidTlsConfig { message, .. } => ExtractError::Tls { address: address.clone(), reason: message },
+        ErrorKind::DnsResolve { message, .. } => {
+            ExtractError::Unreachable { address: address.clone(), reason: message }
+        }
+        ErrorKind::InvalidTlsConfig { message, .. } => {
+            ExtractError::Tls { address: address.clone(), reason: message }
+        }
         // Reading a certificate file is the only thing done here that a file can fail.
         ErrorKind::Io(error) => ExtractError::Tls { address: address.clone(), reason: error.to_string() },
-        other => ExtractError::InvalidUri { uri: address.clone(), reason: without_secrets(other.to_string(), uri) },
+        other => {
+            ExtractError::InvalidUri { uri: address.clone(), reason: without_secrets(other.to_string(), uri) }
+        }
     };
     let mut options = ClientOptions::parse(uri).await.map_err(failed)?;
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
@@ -62,11 +68,13 @@ pub(crate) fn redact(uri: &str) -> String {
 
 /// The driver's message, unless it quotes a part of the connection string that may be secret.
 fn without_secrets(message: String, uri: &str) -> String {
-    let secret = uri.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(user_info, _)| user_info);
+    let secret =
+        uri.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(user_info, _)| user_info);
     let password = secret.and_then(|info| info.split_once(':')).map(|(_, password)| password);
     match password {
         Some(password) if !password.is_empty() && message.contains(password) => {
-            "the driver cannot parse it; escape special characters in user name and password (%40 for @)".to_owned()
+            "the driver cannot parse it; escape special characters in user name and password (%40 for @)"
+                .to_owned()
         }
         _ => message,
     }
@@ -93,7 +101,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_uri_is_the_users_and_keeps_its_secret() {
-        for uri in ["mongo://u:secret@h", "mongodb://u:sec/ret@h", "mongodb://u:secret@h/?noSuchOption", "nonsense"] {
+        for uri in
+            ["mongo://u:secret@h", "mongodb://u:sec/ret@h", "mongodb://u:secret@h/?noSuchOption", "nonsense"]
+        {
             let error = super::super::MongoSource::connect(uri).await.unwrap_err();
             assert!(error.is_input(), "{error}");
             assert!(!error.to_string().contains("ret@") && !error.to_string().contains("secret"), "{error}");

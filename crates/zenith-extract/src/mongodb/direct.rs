@@ -19,7 +19,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PORT_DEFAULT: u16 = 27017;
 
 /// Settings for our own connections, or why there cannot be any. A certificate that cannot be read is an error.
-pub(super) fn settings(options: &ClientOptions, address: &str) -> Result<Result<Settings, String>, ExtractError> {
+pub(super) fn settings(
+    options: &ClientOptions,
+    address: &str,
+) -> Result<Result<Settings, String>, ExtractError> {
     if options.load_balanced == Some(true) {
         return Ok(Err("the deployment is behind a load balancer".to_owned()));
     }
@@ -99,8 +102,10 @@ pub(super) async fn select_server(deployment: &Deployment) -> Result<ServerAddre
     let predicate = {
         let chosen = Arc::clone(&chosen);
         SelectionCriteria::Predicate(Arc::new(move |server| {
-            let writable =
-                matches!(server.server_type(), ServerType::RsPrimary | ServerType::Standalone | ServerType::Mongos);
+            let writable = matches!(
+                server.server_type(),
+                ServerType::RsPrimary | ServerType::Standalone | ServerType::Mongos
+            );
             let mut chosen = chosen.lock().unwrap_or_else(PoisonError::into_inner);
             writable && *server.address() == *chosen.get_or_insert_with(|| server.address().clone())
         }))

@@ -14,20 +14,18 @@ const AUTHENTICATION_FAILED: i32 = 18;
 pub(super) fn from_driver(address: &str, action: String, error: Error) -> ExtractError {
     let address = address.to_owned();
     match &*error.kind {
-        ErrorKind::Command(command) => server(
-            &address,
-            action,
-            command.code,
-            command.code_name.clone(),
-            command.message.clone(),
-        ),
+        ErrorKind::Command(command) => {
+            server(&address, action, command.code, command.code_name.clone(), command.message.clone())
+        }
         ErrorKind::Authentication { message, .. } => {
             ExtractError::Authentication { address, reason: message.clone() }
         }
         ErrorKind::ServerSelection { message, .. } => {
             ExtractError::Unreachable { address, reason: observed_last(message) }
         }
-        ErrorKind::DnsResolve { message, .. } => ExtractError::Unreachable { address, reason: message.clone() },
+        ErrorKind::DnsResolve { message, .. } => {
+            ExtractError::Unreachable { address, reason: message.clone() }
+        }
         ErrorKind::InvalidTlsConfig { message, .. } => ExtractError::Tls { address, reason: message.clone() },
         ErrorKind::Io(source) => {
             let source = io::Error::new(source.kind(), source.to_string());
@@ -36,7 +34,9 @@ pub(super) fn from_driver(address: &str, action: String, error: Error) -> Extrac
         ErrorKind::ConnectionPoolCleared { message, .. } => {
             ExtractError::Connection { address, source: io::Error::other(message.clone()) }
         }
-        ErrorKind::InvalidResponse { message, .. } => ExtractError::Protocol { address, reason: message.clone() },
+        ErrorKind::InvalidResponse { message, .. } => {
+            ExtractError::Protocol { address, reason: message.clone() }
+        }
         _ => ExtractError::Driver { action, source: Box::new(error) },
     }
 }
@@ -51,7 +51,9 @@ pub(crate) fn server(
 ) -> ExtractError {
     match code {
         UNAUTHORIZED => ExtractError::Unauthorized { action, reason: message },
-        AUTHENTICATION_FAILED => ExtractError::Authentication { address: address.to_owned(), reason: message },
+        AUTHENTICATION_FAILED => {
+            ExtractError::Authentication { address: address.to_owned(), reason: message }
+        }
         _ => ExtractError::Server { action, code, code_name, message },
     }
 }

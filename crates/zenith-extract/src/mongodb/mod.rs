@@ -37,7 +37,8 @@ pub use scan::MongoReader;
 
 use crate::wire::Settings;
 use crate::{
-    CollectionInfo, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy, Preflight, ReadOptions, Source,
+    CollectionInfo, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy, Preflight, ReadOptions,
+    Source,
 };
 
 /// How the documents of a scan come over the network.
@@ -129,9 +130,9 @@ impl Deployment {
         action: &str,
     ) -> Result<bson::Document, ExtractError> {
         let database = self.client.database(database);
-        let run = database.run_command(command).optional(self.selection_criteria(), |run, criteria| {
-            run.selection_criteria(criteria)
-        });
+        let run = database
+            .run_command(command)
+            .optional(self.selection_criteria(), |run, criteria| run.selection_criteria(criteria));
         run.await.map_err(|source| self.error(action, source))
     }
 
@@ -159,7 +160,11 @@ impl Source for MongoSource {
         preflight::preflight(&self.deployment, namespace).await
     }
 
-    async fn sample(&self, namespace: &Namespace, documents: usize) -> Result<Vec<RawDocumentBuf>, ExtractError> {
+    async fn sample(
+        &self,
+        namespace: &Namespace,
+        documents: usize,
+    ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
         sample::sample(&self.deployment, namespace, documents).await
     }
 

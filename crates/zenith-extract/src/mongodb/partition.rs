@@ -49,7 +49,11 @@ fn draws(desired: usize, document_bytes: u64) -> i64 {
 }
 
 /// `_id`s of `size` documents drawn at random, ascending, each once.
-async fn draw(deployment: &Deployment, namespace: &Namespace, size: i64) -> Result<Vec<RawBson>, ExtractError> {
+async fn draw(
+    deployment: &Deployment,
+    namespace: &Namespace,
+    size: i64,
+) -> Result<Vec<RawBson>, ExtractError> {
     let command = doc! {
         "aggregate": &namespace.collection,
         "pipeline": [{ "$sample": { "size": size } }, { "$project": { "_id": 1 } }, { "$sort": { "_id": 1 } }],

@@ -7,11 +7,12 @@ use bson::{Bson, Document, Timestamp, doc};
 
 use super::Deployment;
 use super::sample::read;
-use crate::{
-    CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, Preflight, Topology,
-};
+use crate::{CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, Preflight, Topology};
 
-pub(super) async fn preflight(deployment: &Deployment, namespace: &Namespace) -> Result<Preflight, ExtractError> {
+pub(super) async fn preflight(
+    deployment: &Deployment,
+    namespace: &Namespace,
+) -> Result<Preflight, ExtractError> {
     // The first command is the one that needs a server, so its failure says what is wrong with the address.
     let hello = deployment.command("admin", doc! { "hello": 1 }, "greet the server").await?;
     let build = deployment.command("admin", doc! { "buildInfo": 1 }, "ask for the server's version").await?;
@@ -119,7 +120,9 @@ fn unsigned(value: Option<&Bson>) -> Option<u64> {
 
 fn first_batch(reply: &Document) -> Vec<Document> {
     let batch = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
-    batch.map(|batch| batch.iter().filter_map(|entry| entry.as_document().cloned()).collect()).unwrap_or_default()
+    batch
+        .map(|batch| batch.iter().filter_map(|entry| entry.as_document().cloned()).collect())
+        .unwrap_or_default()
 }
 
 /// The error for a collection that is not there, with what is there instead.
@@ -136,7 +139,8 @@ async fn missing(deployment: &Deployment, namespace: &Namespace) -> ExtractError
     let databases = doc! { "listDatabases": 1, "nameOnly": true };
     let known = match deployment.command("admin", databases, "list databases").await {
         Ok(reply) => {
-            let list = reply.get_array("databases").map(|list| list.iter().filter_map(Bson::as_document).cloned());
+            let list =
+                reply.get_array("databases").map(|list| list.iter().filter_map(Bson::as_document).cloned());
             list.map(|list| names(&list.collect::<Vec<_>>())).unwrap_or_default()
         }
         Err(_) => Vec::new(),

@@ -45,7 +45,8 @@ impl fmt::Debug for DynReader {
 /// The object-safe twin of [`Source`], implemented for all of them.
 trait ErasedSource: Send + Sync {
     fn preflight<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Preflight>;
-    fn sample<'a>(&'a self, namespace: &'a Namespace, documents: usize) -> BoxFuture<'a, Vec<RawDocumentBuf>>;
+    fn sample<'a>(&'a self, namespace: &'a Namespace, documents: usize)
+    -> BoxFuture<'a, Vec<RawDocumentBuf>>;
     fn id_types<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Option<IdTypes>>;
     fn partitions<'a>(
         &'a self,
@@ -61,7 +62,11 @@ impl<S: Source> ErasedSource for S {
         Box::pin(Source::preflight(self, namespace))
     }
 
-    fn sample<'a>(&'a self, namespace: &'a Namespace, documents: usize) -> BoxFuture<'a, Vec<RawDocumentBuf>> {
+    fn sample<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        documents: usize,
+    ) -> BoxFuture<'a, Vec<RawDocumentBuf>> {
         Box::pin(Source::sample(self, namespace, documents))
     }
 
@@ -103,7 +108,11 @@ impl Source for DynSource {
         self.inner.preflight(namespace).await
     }
 
-    async fn sample(&self, namespace: &Namespace, documents: usize) -> Result<Vec<RawDocumentBuf>, ExtractError> {
+    async fn sample(
+        &self,
+        namespace: &Namespace,
+        documents: usize,
+    ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
         self.inner.sample(namespace, documents).await
     }
 

@@ -26,7 +26,10 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// # Errors
     /// Of the kind [`ExtractError::is_input`] when the user has to mend something.
-    fn preflight(&self, namespace: &Namespace) -> impl Future<Output = Result<Preflight, ExtractError>> + Send;
+    fn preflight(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<Preflight, ExtractError>> + Send;
 
     /// About `documents` documents from the start, the end and at random, each `_id` once, for inferring a schema.
     ///

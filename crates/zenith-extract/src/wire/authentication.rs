@@ -42,7 +42,10 @@ pub(crate) struct Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("mechanism", &self.mechanism).field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("mechanism", &self.mechanism)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +56,12 @@ pub(crate) struct SaltedPasswords {
 }
 
 impl SaltedPasswords {
-    async fn salted(&self, salting: &Salting, user: &str, password: &str) -> Result<SaltedPassword, WireError> {
+    async fn salted(
+        &self,
+        salting: &Salting,
+        user: &str,
+        password: &str,
+    ) -> Result<SaltedPassword, WireError> {
         if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(salting) {
             return Ok(known.clone());
         }

@@ -41,7 +41,9 @@ impl Compressor {
     /// The payload of an OP_COMPRESSED message that carries an OP_MSG of this payload.
     pub(crate) fn compress(self, payload: &[u8]) -> io::Result<Vec<u8>> {
         let compressed = match self {
-            Compressor::Snappy => snap::raw::Encoder::new().compress_vec(payload).map_err(io::Error::other)?,
+            Compressor::Snappy => {
+                snap::raw::Encoder::new().compress_vec(payload).map_err(io::Error::other)?
+            }
             Compressor::Zlib(level) => {
                 use std::io::Write;
                 let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
@@ -100,7 +102,8 @@ impl CompressedHeader {
                 .decompress(compressed, into)
                 .map_err(|error| failed(error.to_string()))?,
             2 => inflate(compressed, into)?,
-            3 => zstd::bulk::decompress_to_buffer(compressed, into).map_err(|error| failed(error.to_string()))?,
+            3 => zstd::bulk::decompress_to_buffer(compressed, into)
+                .map_err(|error| failed(error.to_string()))?,
             other => return Err(MessageError::Compressor(other)),
         };
         if written != into.len() {

@@ -83,7 +83,11 @@ impl Connection {
     }
 
     /// Sends a command. `exhaust_allowed` lets the server answer `getMore` with all there is, unasked.
-    pub(crate) async fn send(&mut self, command: &RawDocument, exhaust_allowed: bool) -> Result<(), WireError> {
+    pub(crate) async fn send(
+        &mut self,
+        command: &RawDocument,
+        exhaust_allowed: bool,
+    ) -> Result<(), WireError> {
         let payload = OpMsg::request(command.as_bytes(), exhaust_allowed);
         let (op_code, payload) = match self.compressor {
             Some(compressor) => (OP_COMPRESSED, compressor.compress(&payload)?),
@@ -135,7 +139,11 @@ impl Connection {
     }
 
     /// Takes the rest of a reply into memory of the pool, waiting for it if need be.
-    pub(crate) async fn receive_payload(&mut self, incoming: Incoming, landing: &Landing) -> Result<Landed, WireError> {
+    pub(crate) async fn receive_payload(
+        &mut self,
+        incoming: Incoming,
+        landing: &Landing,
+    ) -> Result<Landed, WireError> {
         let header = incoming.header;
         let (bytes, share, len) = match header.op_code {
             OP_MSG => self.land(header.payload_bytes, landing).await?,
@@ -150,7 +158,11 @@ impl Connection {
         Ok(Landed { bytes, share, body: message.body })
     }
 
-    async fn land(&mut self, len: usize, landing: &Landing) -> Result<(PoolBuf, LandingShare, usize), WireError> {
+    async fn land(
+        &mut self,
+        len: usize,
+        landing: &Landing,
+    ) -> Result<(PoolBuf, LandingShare, usize), WireError> {
         let mut share = landing.reserve(len).await?;
         let mut bytes = share.allocate(len)?;
         self.stream.read_exact(bytes.get_mut(..len).unwrap_or_default()).await?;
@@ -162,7 +174,8 @@ impl Connection {
         payload_bytes: usize,
         landing: &Landing,
     ) -> Result<(PoolBuf, LandingShare, usize), WireError> {
-        let compressed_bytes = payload_bytes.checked_sub(COMPRESSED_HEADER_BYTES).ok_or(MessageError::Truncated)?;
+        let compressed_bytes =
+            payload_bytes.checked_sub(COMPRESSED_HEADER_BYTES).ok_or(MessageError::Truncated)?;
         let mut header = [0; COMPRESSED_HEADER_BYTES];
         self.stream.read_exact(&mut header).await?;
         let header = CompressedHeader::parse(&header, self.message_bytes_max)?;

@@ -32,7 +32,8 @@ impl CursorReply {
         check_ok(reply)?;
         let missing = |what: &str| ReplyError::Malformed(format!("it has no {what}"));
         let (mut documents, mut cursor_id) = (None, None);
-        let cursor = reply.get_document("cursor").map_err(|error| ReplyError::Malformed(error.to_string()))?;
+        let cursor =
+            reply.get_document("cursor").map_err(|error| ReplyError::Malformed(error.to_string()))?;
         for element in cursor.iter_elements() {
             let element = element.map_err(malformed)?;
             match element.key().as_str() {
@@ -67,7 +68,9 @@ pub(crate) fn check_ok(reply: &RawDocument) -> Result<(), ReplyError> {
     if ok {
         return Ok(());
     }
-    let text = |key: &str| Ok::<_, ReplyError>(get(key)?.and_then(RawBsonRef::as_str).unwrap_or_default().to_owned());
+    let text = |key: &str| {
+        Ok::<_, ReplyError>(get(key)?.and_then(RawBsonRef::as_str).unwrap_or_default().to_owned())
+    };
     Err(ReplyError::Command {
         code: get("code")?.and_then(RawBsonRef::as_i32).unwrap_or_default(),
         code_name: text("codeName")?,
@@ -84,7 +87,7 @@ fn range_within(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use bson::{rawdoc, rawbson};
+    use bson::{rawbson, rawdoc};
     use proptest::prelude::*;
 
     use super::*;
@@ -105,7 +108,9 @@ mod tests {
         let reply = rawdoc! { "ok": 0.0, "errmsg": "cursor id 5 not found", "code": 43, "codeName": "CursorNotFound" };
         let error = CursorReply::parse(reply.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "cursor id 5 not found (CursorNotFound, code 43)");
-        for odd in [rawdoc! {}, rawdoc! { "ok": 1 }, rawdoc! { "ok": 1, "cursor": { "firstBatch": 1, "id": 0_i64 } }] {
+        for odd in
+            [rawdoc! {}, rawdoc! { "ok": 1 }, rawdoc! { "ok": 1, "cursor": { "firstBatch": 1, "id": 0_i64 } }]
+        {
             assert!(matches!(CursorReply::parse(odd.as_bytes()), Err(ReplyError::Malformed(_))));
         }
     }

@@ -111,7 +111,10 @@ impl Greeting {
         let wire_version = integer("maxWireVersion")?.unwrap_or_default();
         Ok(Greeting {
             message_bytes_max,
-            compressor: compressors.iter().copied().find(|one| accepted.iter().any(|name| name == one.name())),
+            compressor: compressors
+                .iter()
+                .copied()
+                .find(|one| accepted.iter().any(|name| name == one.name())),
             exhaust: !mongos || wire_version >= WIRE_VERSION_MONGOS_EXHAUST,
             mechanisms: names("saslSupportedMechs")?,
         })
@@ -136,7 +139,8 @@ mod tests {
     #[test]
     fn an_older_mongos_is_asked_reply_by_reply() {
         let mongos = |version: i32| {
-            let reply = rawdoc! { "maxMessageSizeBytes": 48_000_000, "maxWireVersion": version, "msg": "isdbgrid" };
+            let reply =
+                rawdoc! { "maxMessageSizeBytes": 48_000_000, "maxWireVersion": version, "msg": "isdbgrid" };
             Greeting::parse(&reply, &[]).unwrap().exhaust
         };
         assert!(!mongos(21) && mongos(22));

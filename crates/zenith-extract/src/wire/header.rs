@@ -45,7 +45,10 @@ pub(crate) enum MessageError {
 
 impl Header {
     /// Reads a header; a length below the header's own or above `message_bytes_max` is refused.
-    pub(crate) fn parse(bytes: &[u8; HEADER_BYTES], message_bytes_max: usize) -> Result<Header, MessageError> {
+    pub(crate) fn parse(
+        bytes: &[u8; HEADER_BYTES],
+        message_bytes_max: usize,
+    ) -> Result<Header, MessageError> {
         let field = |at: usize| i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let length = field(0);
         let payload_bytes = usize::try_from(length)
@@ -58,7 +61,8 @@ impl Header {
 
     /// Puts a header before `payload`.
     pub(crate) fn frame(request_id: i32, op_code: i32, payload: &[u8]) -> Result<Vec<u8>, MessageError> {
-        let length = i32::try_from(HEADER_BYTES + payload.len()).map_err(|_| MessageError::Length(i32::MAX))?;
+        let length =
+            i32::try_from(HEADER_BYTES + payload.len()).map_err(|_| MessageError::Length(i32::MAX))?;
         let mut message = Vec::with_capacity(HEADER_BYTES + payload.len());
         for field in [length, request_id, 0, op_code] {
             message.extend_from_slice(&field.to_le_bytes());

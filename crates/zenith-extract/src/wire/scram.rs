@@ -138,9 +138,8 @@ impl ClientFirst {
     pub(crate) fn server_first(self, message: &[u8]) -> Result<ServerFirst, ScramError> {
         let message = std::str::from_utf8(message).map_err(|_| ScramError::Malformed)?;
         let mut fields = message.split(',');
-        let mut field = |key: &str| {
-            fields.next().and_then(|field| field.strip_prefix(key)).ok_or(ScramError::Malformed)
-        };
+        let mut field =
+            |key: &str| fields.next().and_then(|field| field.strip_prefix(key)).ok_or(ScramError::Malformed);
         let nonce = field("r=")?;
         let salt = STANDARD.decode(field("s=")?).map_err(|_| ScramError::Malformed)?;
         let iterations: u32 = field("i=")?.parse().map_err(|_| ScramError::Malformed)?;
@@ -148,7 +147,8 @@ impl ClientFirst {
             return Err(ScramError::Malformed);
         }
         let accepted = (ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations);
-        let iterations = NonZeroU32::new(iterations).filter(|_| accepted).ok_or(ScramError::Iterations(iterations))?;
+        let iterations =
+            NonZeroU32::new(iterations).filter(|_| accepted).ok_or(ScramError::Iterations(iterations))?;
         let without_proof = format!("c={GS2_HEADER_BASE64},r={nonce}");
         let auth_message = format!("{},{message},{without_proof}", self.bare);
         let salting = Salting { mechanism: self.mechanism, salt, iterations };
@@ -171,8 +171,12 @@ impl ServerFirst {
         let client_key = mechanism.hmac(&salted.0, b"Client Key");
         let stored_key = mechanism.hash(client_key.as_ref());
         let signature = mechanism.hmac(stored_key.as_ref(), self.auth_message.as_bytes());
-        let proof: Vec<u8> =
-            client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, signature)| key ^ signature).collect();
+        let proof: Vec<u8> = client_key
+            .as_ref()
+            .iter()
+            .zip(signature.as_ref())
+            .map(|(key, signature)| key ^ signature)
+            .collect();
         let message = format!("{},p={}", self.without_proof, STANDARD.encode(proof));
         let server_key = mechanism.hmac(&salted.0, b"Server Key").as_ref().to_vec();
         (message, ClientFinal { mechanism, server_key, auth_message: self.auth_message })
@@ -253,7 +257,10 @@ mod tests {
         assert_eq!(answer("r=abcd,s=AAAA,i=1"), ScramError::Iterations(1));
         assert_eq!(answer("r=abcd,s=?,i=4096"), ScramError::Malformed);
         assert_eq!(answer(""), ScramError::Malformed);
-        assert_eq!(ClientFirst::with_nonce(Mechanism::Sha1, "a=b,c", String::new()).message(), "n,,n=a=3Db=2Cc,r=");
+        assert_eq!(
+            ClientFirst::with_nonce(Mechanism::Sha1, "a=b,c", String::new()).message(),
+            "n,,n=a=3Db=2Cc,r="
+        );
     }
 
     proptest! {

@@ -48,7 +48,10 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    pub(super) async fn connect(address: &Address, tls: Option<&Arc<ClientConfig>>) -> Result<Stream, WireError> {
+    pub(super) async fn connect(
+        address: &Address,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Stream, WireError> {
         let (host, port) = match address {
             Address::Unix(path) => return Ok(Stream::Unix(UnixStream::connect(path).await?)),
             Address::Tcp { host, port } => (host.as_str(), *port),
@@ -58,7 +61,8 @@ impl Stream {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
         SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
         let Some(config) = tls else { return Ok(Stream::Tcp(tcp)) };
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
         let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(tls_error)?;
         Ok(Stream::Tls(Box::new(stream)))
     }

@@ -1,4 +1,4 @@
-//! A whole table as Arrow.
+//! A whole table as Arrow; `String` columns come as Binary.
 
 use arrow_array::RecordBatch;
 
@@ -26,7 +26,9 @@ pub(super) async fn read(sink: &HttpSink, table: &str) -> Result<Vec<RecordBatch
             }
         })
         .collect();
-    let sql = format!("SELECT {} FROM {name}", columns.join(", "));
+    // A String may hold any bytes: read as text, one that is not UTF-8 would spoil the whole table.
+    let settings = "output_format_arrow_string_as_string = 0";
+    let sql = format!("SELECT {} FROM {name} SETTINGS {settings}", columns.join(", "));
     let request = Request::statement(format!("reading {name}"), &sql);
     sink.client.arrow(sink.server().await?.set(request, "json_type_escape_dots_in_keys", "1")).await
 }

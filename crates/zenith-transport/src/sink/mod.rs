@@ -78,6 +78,8 @@ pub trait Sink: Send + Sync {
     fn drop_table(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Reads a whole table back, for small tables and for verification.
+    ///
+    /// Text may come as Binary: a sink need not know that what it keeps is UTF-8.
     fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
 
     /// Runs a statement that has no result, in the sink's own language.

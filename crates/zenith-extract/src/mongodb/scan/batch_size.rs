@@ -26,10 +26,12 @@ impl BatchSize {
 
     /// Learns from a reply. Half of what was known stays, so that one odd reply does not decide the next.
     pub(super) fn observe(&mut self, documents: usize, bytes: usize) {
-        let Some(average) = bytes.checked_div(documents).and_then(|average| u64::try_from(average).ok()) else {
+        let Some(average) = bytes.checked_div(documents).and_then(|average| u64::try_from(average).ok())
+        else {
             return;
         };
-        self.document_bytes = Some(self.document_bytes.map_or(average, |known| (known + average).div_ceil(2)));
+        self.document_bytes =
+            Some(self.document_bytes.map_or(average, |known| (known + average).div_ceil(2)));
     }
 }
 

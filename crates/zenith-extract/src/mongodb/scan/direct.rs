@@ -67,7 +67,10 @@ impl Scan {
             return Err(DirectStop::Unsupported(format!("{server} is an address for the driver")));
         };
         match wire::connect(&address, settings).await {
-            Ok((connection, exhaust)) => Ok({let exhaust = exhaust && std::env::var("ZX_PIPE").is_err(); DirectConnection { connection, exhaust, server }}),
+            Ok((connection, exhaust)) => Ok({
+                let exhaust = exhaust && std::env::var("ZX_PIPE").is_err();
+                DirectConnection { connection, exhaust, server }
+            }),
             Err(WireError::Unsupported(reason)) => Err(DirectStop::Unsupported(reason)),
             Err(error) => Err(extract_error(&address, &self.partition.namespace, error).into()),
         }
@@ -85,7 +88,10 @@ impl Scan {
         let failed = |error: WireError| Stop::Failed(extract_error(&address, &namespace, error));
         let mut batch_size = BatchSize::new(self.options.batch_bytes, self.document_bytes);
         let session_id = bson::serialize_to_raw_document_buf(session.id()).map_err(|error| {
-            Stop::Failed(ExtractError::Driver { action: "make a session".to_owned(), source: Box::new(error) })
+            Stop::Failed(ExtractError::Driver {
+                action: "make a session".to_owned(),
+                source: Box::new(error),
+            })
         })?;
         let mut cursor = OpenCursor::new(self.deployment.client.clone(), &namespace, server.clone());
 
@@ -103,8 +109,9 @@ impl Scan {
             let reply = CursorReply::parse(body).map_err(|error| failed(error.into()))?;
             cursor.id = reply.cursor_id;
             let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
-            let batch = DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
-                .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
+            let batch =
+                DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
+                    .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
             batch_size.observe(batch.len(), batch.byte_len());
             if first && cursor.id != 0 {
                 let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
@@ -140,7 +147,12 @@ impl Scan {
     }
 }
 
-fn get_more(namespace: &Namespace, cursor_id: i64, batch_documents: i32, session_id: &RawDocumentBuf) -> RawDocumentBuf {
+fn get_more(
+    namespace: &Namespace,
+    cursor_id: i64,
+    batch_documents: i32,
+    session_id: &RawDocumentBuf,
+) -> RawDocumentBuf {
     rawdoc! {
         "getMore": cursor_id,
         "collection": namespace.collection.as_str(),
@@ -175,7 +187,8 @@ impl Drop for OpenCursor {
         let command: Document = doc! { "killCursors": &self.collection, "cursors": [self.id] };
         let (client, database, server) = (self.client.clone(), self.database.clone(), self.server.clone());
         runtime.spawn(async move {
-            let there = SelectionCriteria::Predicate(std::sync::Arc::new(move |info| *info.address() == server));
+            let there =
+                SelectionCriteria::Predicate(std::sync::Arc::new(move |info| *info.address() == server));
             let database = client.database(&database);
             if let Err(error) = database.run_command(command).selection_criteria(there).await {
                 tracing::debug!(%error, "a cursor could not be closed; the server will");

@@ -24,9 +24,10 @@ impl Scan {
         let database = client.database(&namespace.database);
         let run = database
             .run_raw_cursor_command(command)
-            .optional(reply_documents.and_then(|documents| u32::try_from(documents).ok()), |run, documents| {
-                run.batch_size(documents)
-            })
+            .optional(
+                reply_documents.and_then(|documents| u32::try_from(documents).ok()),
+                |run, documents| run.batch_size(documents),
+            )
             .optional(deployment.selection_criteria(), |run, criteria| run.selection_criteria(criteria));
         let mut cursor = run.session(&mut session).batch().await.map_err(failed)?;
         let mut first = true;
@@ -47,7 +48,8 @@ impl Scan {
 
     /// The read concern to send; the driver leaves that of the connection string out of commands it is handed whole.
     pub(super) fn read_concern(&self) -> Option<bson::RawDocumentBuf> {
-        let configured = self.deployment.options.read_concern.as_ref().map(|concern| find::level(&concern.level));
+        let configured =
+            self.deployment.options.read_concern.as_ref().map(|concern| find::level(&concern.level));
         find::read_concern(self.options.read_concern, configured)
     }
 
