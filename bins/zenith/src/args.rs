@@ -1,6 +1,7 @@
 //! The arguments of the command and what they say about themselves.
 
 use bytesize::ByteSize;
+use clap::builder::NonEmptyStringValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -13,7 +14,7 @@ const STYLES: Styles = Styles::styled()
 
 /// Moves MongoDB collections into ClickHouse tables, as Apache Arrow, without losing a value.
 #[derive(Debug, Parser)]
-#[command(name = "zenith", version, styles = STYLES, arg_required_else_help = true)]
+#[command(name = "zenith", version, styles = STYLES, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Arguments {
     /// Log what happens to standard error; twice for more. `ZENITH_LOG` takes a filter instead.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -30,6 +31,12 @@ pub enum Command {
     #[command(after_help = "Example:\n  zenith completions bash > /etc/bash_completion.d/zenith")]
     Completions { shell: Shell },
 }
+
+const EXAMPLES: &str = "\
+Example:
+  zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop --dry-run
+
+More of them: zenith copy --help";
 
 const COPY_EXAMPLES: &str = "\
 Examples:
@@ -56,13 +63,13 @@ pub struct Copy {
     #[arg(long, value_name = "URI", env = "ZENITH_SOURCE", hide_env_values = true)]
     pub from: String,
     /// The collection to copy
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub collection: String,
     /// ClickHouse, as http://USER:PASS@HOST:8123/DB or https://…; file:PATH reads it from a file
     #[arg(long, value_name = "URL", env = "ZENITH_TARGET", hide_env_values = true)]
     pub to: String,
     /// The table to fill [default: the name of the collection]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub table: Option<String>,
     /// How the new rows take the place of the old ones
     #[arg(long, value_enum, default_value_t)]
@@ -77,8 +84,8 @@ pub struct Copy {
     #[arg(long)]
     pub replace: bool,
 
-    /// Memory for data on its way, in all
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", help_heading = "Tuning")]
+    /// Memory for data on its way, in all: at least 8MiB
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = memory, help_heading = "Tuning")]
     pub memory: ByteSize,
     /// Most rows of one insert [default: 131072]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
@@ -125,6 +132,14 @@ pub struct Copy {
     /// No progress and no summary
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// The least memory a copy works with; the engine checks it too, but counts in bytes.
+const MEMORY_MIN: ByteSize = ByteSize::mib(8);
+
+fn memory(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|_| "not a size; write it as 64MiB or 1GB".to_owned())?;
+    if size < MEMORY_MIN { Err("at least 8MiB is needed".to_owned()) } else { Ok(size) }
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

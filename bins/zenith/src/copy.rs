@@ -9,8 +9,9 @@ use zenith_engine::{
 };
 
 use crate::args::{self, Copy};
-use crate::progress::Display;
-use crate::{address, exit, output, signals};
+use crate::progress::{self, Display};
+use crate::signals::Signals;
+use crate::{address, exit, output};
 
 /// Runs the command.
 pub async fn run(arguments: &Copy) -> ExitCode {
@@ -25,41 +26,30 @@ pub async fn run(arguments: &Copy) -> ExitCode {
     }
 }
 
-async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, EngineError> {
-    let target = Target::parse(to)?;
-    let source = MongoSource::connect(from).await?;
-    let Some(database) = source.default_database().map(str::to_owned) else {
-        let message =
-            format!("{} names no database: write it as mongodb://HOST:PORT/DATABASE", source.address());
-        return Ok(exit::input(&message));
-    };
-    let options = options(arguments);
-    let pool = Pool::new(options.memory)?;
-    let http = HttpOptions {
-        tls: TlsOptions {
-            ca_file: arguments.ca_file.clone(),
-            insecure: arguments.insecure,
-            ..TlsOptions::default()
-        },
-        ..HttpOptions::default()
-    };
-    let mut builder = Pipeline::builder()
-        .source(source)
-        .sink(HttpSink::new(target, Some(pool.clone()), http)?)
-        .pool(pool)
-        .namespace(Namespace::new(database, &arguments.collection))
-        .options(options);
-    if let Some(table) = &arguments.table {
-        builder = builder.table(table);
-    }
-    let pipeline = builder.build()?;
-    signals::watch(pipeline.stop_handle());
+type CopyPipeline = Pipeline<MongoSource, HttpSink>;
 
-    let plan = pipeline.plan().await?;
+async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, EngineError> {
+    let mut signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => return Ok(exit::failed(&format!("cannot catch signals: {error}"))),
+    };
+    // Nothing is written before the plan stands: until then there is nothing to clean up.
+    let prepared = tokio::select! {
+        prepared = prepare(arguments, from, to) => prepared?,
+        () = signals.next() => {
+            progress::say("zenith: stopped; nothing was written");
+            return Ok(ExitCode::from(exit::STOPPED));
+        }
+    };
+    let (pipeline, plan) = match prepared {
+        Ok(prepared) => prepared,
+        Err(message) => return Ok(exit::input(&message)),
+    };
     if arguments.dry_run {
         print_plan(arguments, &plan)?;
         return Ok(ExitCode::SUCCESS);
     }
+    signals.stop(pipeline.stop_handle());
     for leftover in &plan.leftovers {
         tracing::warn!("the table {leftover} was left behind by an earlier copy; drop it if none is running");
     }
@@ -72,11 +62,43 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
             Ok(ExitCode::SUCCESS)
         }
         Err(EngineError::Stopped) => {
-            eprintln!("zenith: {}", stopped(&plan));
+            progress::say(&format!("zenith: {}", stopped(&plan)));
             Ok(ExitCode::from(exit::STOPPED))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Connects to both ends and plans the copy, or says in a sentence what is missing in the arguments.
+async fn prepare(
+    arguments: &Copy,
+    from: &str,
+    to: &str,
+) -> Result<Result<(CopyPipeline, ReloadPlan), String>, EngineError> {
+    let target = Target::parse(to)?;
+    let source = MongoSource::connect(from).await?;
+    let Some(database) = source.default_database().map(str::to_owned) else {
+        let address = source.address();
+        return Ok(Err(format!("{address} names no database: write it as mongodb://HOST:PORT/DATABASE")));
+    };
+    let options = options(arguments);
+    let pool = Pool::new(options.memory)?;
+    let http = HttpOptions {
+        tls: TlsOptions { ca_file: arguments.ca_file.clone(), insecure: arguments.insecure },
+        ..HttpOptions::default()
+    };
+    let mut builder = Pipeline::builder()
+        .source(source)
+        .sink(HttpSink::new(target, Some(pool.clone()), http)?)
+        .pool(pool)
+        .namespace(Namespace::new(database, &arguments.collection))
+        .options(options);
+    if let Some(table) = &arguments.table {
+        builder = builder.table(table);
+    }
+    let pipeline = builder.build()?;
+    let plan = pipeline.plan().await?;
+    Ok(Ok((pipeline, plan)))
 }
 
 fn stopped(plan: &ReloadPlan) -> String {

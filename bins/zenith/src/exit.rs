@@ -26,8 +26,20 @@ pub fn input(message: &str) -> ExitCode {
 
 /// Prints an error and gives its code.
 pub fn error(error: &EngineError) -> ExitCode {
-    let message = sentence(error);
+    let mut message = sentence(error);
+    if let Some(options) = remedy(error) {
+        message.push_str(options);
+    }
     if error.is_input() { input(&message) } else { failed(&message) }
+}
+
+/// Which options of the command mend an error, where the engine can only say what they do.
+fn remedy(error: &EngineError) -> Option<&'static str> {
+    match error {
+        EngineError::Sink(error) if error.is_unknown_database() => Some(" (--create-database)"),
+        EngineError::TableDiffers { .. } => Some(" (--table NAME, or --replace)"),
+        _ => None,
+    }
 }
 
 /// The error and its causes, each said once.

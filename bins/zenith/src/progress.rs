@@ -1,19 +1,61 @@
 //! Progress on standard error: a bar on a terminal, a line now and then elsewhere.
+//!
+//! Whatever else goes to standard error while the bar is drawn goes through [`say`] or [`Stderr`], which take the bar
+//! away for as long: otherwise its rests would stand between the lines.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 use zenith_engine::Progress;
 
-const BAR: &str = "{spinner} {pos_human} of {len_human} rows  {wide_bar:.cyan/blue}  {percent}%  {msg}";
-const BAR_UNKNOWN: &str = "{spinner} {pos_human} rows  {msg}";
+// Numbers on a line of their own: beside them, there would be no room for a bar on a terminal of 80 columns.
+const BAR: &str = "{spinner} {wide_bar:.cyan/blue} {percent:>3} %{prefix}\n  {wide_msg}";
+const BAR_UNKNOWN: &str = "{spinner} {wide_msg}";
 /// Between two looks at the counters.
 const TICK: Duration = Duration::from_millis(100);
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The bar on the terminal, while there is one.
+static BAR_SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes a line to standard error, above the bar if there is one.
+pub fn say(line: &str) {
+    let _ = writeln!(Stderr, "{line}");
+}
+
+/// Standard error, above the bar if there is one.
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match shown() {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    /// In one piece, so that the bar is taken away once a line.
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        self.write_all(text.to_string().as_bytes())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn shown() -> Option<ProgressBar> {
+    BAR_SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn show(bar: Option<ProgressBar>) {
+    *BAR_SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
 
 /// Shows progress until dropped.
 pub struct Display {
@@ -26,6 +68,7 @@ impl Display {
     pub fn start(progress: Arc<Progress>) -> Display {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(0);
+            show(Some(bar.clone()));
             let task = tokio::spawn(draw(progress, bar.clone()));
             Display { task, bar: Some(bar) }
         } else {
@@ -39,6 +82,7 @@ impl Drop for Display {
         self.task.abort();
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            show(None);
         }
     }
 }
@@ -57,11 +101,10 @@ async fn draw(progress: Arc<Progress>, bar: ProgressBar) {
         bar.set_length(now.documents_expected.max(now.rows_written));
         bar.set_position(now.rows_written);
         let rate = Rate::of(now.rows_written, now.source_bytes, started.elapsed());
-        let left = rate.left(now.documents_expected.saturating_sub(now.rows_written));
+        bar.set_prefix(rate.left(now.documents_expected.saturating_sub(now.rows_written)));
         bar.set_message(format!(
-            "{}/s  {}/s  {left}memory {}",
-            HumanCount(rate.rows),
-            HumanBytes(rate.bytes),
+            "{} {rate}  memory {}",
+            rows(now.rows_written, now.documents_expected),
             HumanBytes(now.memory_in_use)
         ));
         bar.tick();
@@ -75,13 +118,15 @@ async fn lines(progress: Arc<Progress>) {
         tokio::time::sleep(LINE_EVERY).await;
         let now = progress.snapshot();
         let rate = Rate::of(now.rows_written, now.source_bytes, started.elapsed());
-        eprintln!(
-            "zenith: {} of about {} rows, {}/s, {}/s",
-            HumanCount(now.rows_written),
-            HumanCount(now.documents_expected),
-            HumanCount(rate.rows),
-            HumanBytes(rate.bytes)
-        );
+        say(&format!("zenith: {} {rate}", rows(now.rows_written, now.documents_expected)));
+    }
+}
+
+/// "5 of 10 rows", or "5 rows" where nobody knows of how many.
+fn rows(written: u64, expected: u64) -> String {
+    match expected {
+        0 => format!("{} rows", HumanCount(written)),
+        _ => format!("{} of {} rows", HumanCount(written), HumanCount(expected.max(written))),
     }
 }
 
@@ -96,21 +141,21 @@ impl Rate {
         Rate { rows: rows.saturating_mul(1000) / millis, bytes: bytes.saturating_mul(1000) / millis }
     }
 
+    /// "  1 minute left", as far as anything can be said.
     fn left(&self, rows: u64) -> String {
         match rows.checked_div(self.rows) {
-            Some(seconds) if rows > 0 => format!("{} left  ", HumanDuration(Duration::from_secs(seconds))),
+            Some(seconds) if seconds > 0 => format!("  {} left", HumanDuration(Duration::from_secs(seconds))),
             _ => String::new(),
         }
     }
 }
 
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " {} rows/s  {}/s", HumanCount(self.rows), HumanBytes(self.bytes))
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("pos_human", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = write!(out, "{}", HumanCount(state.pos()));
-        })
-        .with_key("len_human", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = write!(out, "{}", HumanCount(state.len().unwrap_or(0)));
-        })
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,32 +1,45 @@
 //! SIGINT and SIGTERM: the first asks the run to stop, the second ends the process at once.
 
+use std::io;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenith_engine::StopHandle;
 
-use crate::exit;
+use crate::{exit, progress};
 
-/// Stops the run at the first signal.
-pub fn watch(stop: StopHandle) {
-    let (Ok(interrupt), Ok(terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::warn!("signals cannot be caught: stopping will not clean up");
-        return;
-    };
-    tokio::spawn(async move {
-        let (mut interrupt, mut terminate) = (interrupt, terminate);
-        any(&mut interrupt, &mut terminate).await;
-        eprintln!("zenith: stopping; once more to stop at once");
-        stop.stop();
-        any(&mut interrupt, &mut terminate).await;
-        // Nothing is cleaned up: that is what the second signal asks for.
-        #[expect(clippy::disallowed_methods)]
-        std::process::exit(i32::from(exit::STOPPED));
-    });
+/// The signals that stop a run. From when they are made, none of them ends the process by itself.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-async fn any(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+impl Signals {
+    /// Begins to catch them.
+    pub fn catch() -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Returns at the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Stops a run at the next one, and ends the process at the one after it.
+    pub fn stop(mut self, run: StopHandle) {
+        tokio::spawn(async move {
+            self.next().await;
+            progress::say("zenith: stopping; once more to stop at once");
+            run.stop();
+            self.next().await;
+            // Nothing is cleaned up: that is what the second signal asks for.
+            #[expect(clippy::disallowed_methods)]
+            std::process::exit(i32::from(exit::STOPPED));
+        });
     }
 }

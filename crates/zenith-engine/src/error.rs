@@ -15,6 +15,12 @@ pub enum EngineError {
     /// The sink failed.
     #[error(transparent)]
     Sink(#[from] TransportError),
+    /// The source failed while the collection was being read.
+    #[error(transparent)]
+    Reading(ExtractError),
+    /// The sink failed while the table was being loaded.
+    #[error(transparent)]
+    Writing(TransportError),
     /// Documents could not be turned into record batches.
     #[error("decoding {namespace} failed")]
     Decode {
@@ -50,6 +56,14 @@ pub enum EngineError {
         /// One line a column.
         difference: String,
     },
+    /// The target table is there and is nothing that can be exchanged or emptied.
+    #[error("{table} exists and is a {engine}, not a table of the MergeTree family: name another table")]
+    NotATable {
+        /// The name.
+        table: String,
+        /// What it is.
+        engine: String,
+    },
     /// A document could not be decoded, and the pipeline was told to fail then.
     #[error("the document {id} of {namespace} cannot be decoded: {reason}")]
     BadDocument {
@@ -63,7 +77,7 @@ pub enum EngineError {
     /// What was read and what was written do not add up.
     #[error(
         "{namespace} and {table} do not agree: {read} documents were read, {written} rows written, \
-         {dead_letters} dead letters, and the table holds {counted}; the table was not published"
+         {dead_letters} dead letters, and the table holds {counted}; the load cannot be trusted, so copy again"
     )]
     Reconcile {
         /// The collection.
@@ -91,7 +105,16 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the user has to mend something before another try can succeed.
+    /// The same failure, once loading has begun.
+    pub(crate) fn while_loading(self) -> EngineError {
+        match self {
+            EngineError::Source(error) => EngineError::Reading(error),
+            EngineError::Sink(error) => EngineError::Writing(error),
+            other => other,
+        }
+    }
+
+    /// Whether the user has to mend something before another try can succeed. Nothing has been created then.
     #[must_use]
     pub fn is_input(&self) -> bool {
         match self {
@@ -108,9 +131,14 @@ impl EngineError {
                     || error.is_unknown_database()
                     || error.is_schema_mismatch()
             }
-            EngineError::Setting { .. } | EngineError::TableDiffers { .. } => true,
+            EngineError::Setting { .. }
+            | EngineError::TableDiffers { .. }
+            | EngineError::NotATable { .. } => true,
             EngineError::Memory(error) => matches!(error, MemoryError::BudgetTooSmall { .. }),
-            EngineError::Decode { .. }
+            // Something was created by then.
+            EngineError::Reading(_)
+            | EngineError::Writing(_)
+            | EngineError::Decode { .. }
             | EngineError::BadDocument { .. }
             | EngineError::Reconcile { .. }
             | EngineError::Stopped

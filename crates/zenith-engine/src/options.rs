@@ -8,6 +8,8 @@ use crate::{EngineError, Result};
 pub const MEMORY_DEFAULT: usize = 64 * 1024 * 1024;
 /// The smallest memory budget in bytes.
 pub const MEMORY_MIN: usize = 8 * 1024 * 1024;
+/// The largest memory budget in bytes.
+const MEMORY_MAX: usize = 1 << 40;
 /// Rows of one insert: what costs ClickHouse no more than one huge insert (about 16 to 24 MB).
 const BATCH_ROWS: usize = 131_072;
 
@@ -97,6 +99,9 @@ impl ReloadOptions {
         };
         if self.memory < MEMORY_MIN {
             return wrong("memory", self.memory, "at least 8 MiB are needed");
+        }
+        if self.memory > MEMORY_MAX {
+            return wrong("memory", self.memory, "at most 1 TiB can be used");
         }
         for (setting, value) in [
             ("batch rows", self.batch_rows),

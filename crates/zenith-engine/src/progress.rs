@@ -93,6 +93,7 @@ impl Progress {
             &self.rows_written,
             &self.arrow_bytes,
             &self.dead_letters,
+            &self.inserts,
         ] {
             counter.store(0, Ordering::Relaxed);
         }

@@ -42,8 +42,11 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
     let again = match error {
         // A scan in storage order cannot go on where it was cut off; everything else the reader has
         // tried itself.
-        EngineError::Source(error) => error.is_transient(),
-        EngineError::Sink(_)
+        EngineError::Reading(error) => error.is_transient(),
+        EngineError::Source(_)
+        | EngineError::Sink(_)
+        | EngineError::Writing(_)
+        | EngineError::NotATable { .. }
         | EngineError::Decode { .. }
         | EngineError::Memory(_)
         | EngineError::Setting { .. }

@@ -34,17 +34,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stderr();
     report(&mut out, format!("{} documents of {} bytes", loaded.documents, loaded.bytes / loaded.documents))?;
     let all = [
+        (Transport::Driver, "", 512),
+        (Transport::Driver, "", 1024),
         (Transport::Driver, "", 4096),
-        (Transport::Direct, "", 128),
+        (Transport::Driver, "", 8192),
         (Transport::Direct, "", 256),
         (Transport::Direct, "", 512),
         (Transport::Direct, "", 1024),
-        (Transport::Direct, "", 2048),
         (Transport::Direct, "", 4096),
-        (Transport::Direct, "", 8192),
-        (Transport::Driver, "/?compressors=snappy", 4096),
-        (Transport::Direct, "/?compressors=snappy", 1024),
-        (Transport::Direct, "/?compressors=zstd", 1024),
+        (Transport::Driver, "/?compressors=snappy", 512),
+        (Transport::Direct, "/?compressors=snappy", 512),
+        (Transport::Direct, "/?compressors=zstd", 512),
     ];
     for (strategy, parts) in [(PartitionStrategy::Natural, 1), (PartitionStrategy::IdRanges, 4)] {
         for (transport, parameters, reply_kib) in all {

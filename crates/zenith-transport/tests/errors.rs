@@ -147,7 +147,7 @@ async fn a_port_that_is_not_http() {
 }
 
 #[tokio::test]
-async fn an_unknown_table_is_told_before_the_whole_batch_is_sent() {
+async fn an_early_answer_is_heard_while_a_large_batch_is_being_sent() {
     let database = database("early").await;
     let sink = crate::support::sink_for(&database, None, HttpOptions::default());
     let ids = Int64Array::from_iter_values(0..8_000_000);

@@ -64,7 +64,7 @@ impl Column {
             Kind::Double => Storage::Double(Fixed::new(pool)),
             Kind::Decimal { scale } => Storage::Decimal(Fixed::new(pool), *scale),
             Kind::DecimalText => Storage::DecimalText(bytes()),
-            Kind::String => Storage::String(bytes()),
+            Kind::String | Kind::Category => Storage::String(bytes()),
             Kind::Date => Storage::Date(Fixed::new(pool)),
             Kind::Timestamp => Storage::Timestamp(Fixed::new(pool)),
             Kind::Uuid(order) => Storage::Uuid(Fixed::new(pool), *order),

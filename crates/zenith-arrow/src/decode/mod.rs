@@ -253,7 +253,7 @@ impl Decoder {
                     self.truncate(row);
                     match stop {
                         Stop::Malformed(reason) => rejected.push(BadDocument { range, reason }),
-                        Stop::Full if row > 0 => {
+                        Stop::Full | Stop::OutOfMemory if row > 0 => {
                             *documents = before;
                             return Ok(Pause::BatchFull);
                         }

@@ -146,7 +146,7 @@ fn leaf(kind: &Kind, value: RawValue<'_>) -> Result<Fit, RawError> {
         | (Kind::Int64, tag::INT32 | tag::INT64)
         | (Kind::Double, tag::DOUBLE | tag::INT32)
         | (Kind::DecimalText, tag::DECIMAL128)
-        | (Kind::String, tag::STRING | tag::SYMBOL)
+        | (Kind::String | Kind::Category, tag::STRING | tag::SYMBOL)
         | (Kind::Timestamp, tag::TIMESTAMP) => true,
         (Kind::MixedId, _) => true,
         (Kind::Int32, tag::INT64) => value.as_i64().is_some_and(|v| i32::try_from(v).is_ok()),

@@ -3,7 +3,7 @@
 //! Memory is bounded by the number of distinct paths, which has a limit of its own, and not by the number
 //! of documents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::LEVEL_MAX;
 use crate::raw::{Decimal, Elements, RawError, RawValue, tag};
@@ -23,6 +23,13 @@ pub(super) struct Level {
     pub(super) unbounded: bool,
 }
 
+/// Distinct strings of a field that are told apart.
+const DISTINCT_MAX: usize = 256;
+/// Strings a field must have had before anything is said of how they repeat.
+const FEW_STRINGS_SEEN: u64 = 100;
+/// How often each of them must have come on average to be called few.
+const FEW_STRINGS_REPEAT: u64 = 10;
+
 /// The values found at one path.
 #[derive(Debug, Default)]
 pub(super) struct Values {
@@ -41,6 +48,8 @@ pub(super) struct Values {
     pub(super) digits: BTreeMap<(u32, u32), u64>,
     pub(super) dates: u64,
     pub(super) strings: u64,
+    /// The distinct strings, until there are too many to call them few.
+    pub(super) distinct: HashSet<Box<[u8]>>,
     pub(super) timestamps: u64,
     pub(super) object_ids: u64,
     /// Binary values by subtype and whether they have 16 bytes.
@@ -70,6 +79,21 @@ impl Values {
             + self.documents
             + self.arrays
             + self.others
+    }
+
+    /// Whether the strings repeat so much that a dictionary of them pays: at least a hundred, each on average
+    /// ten times.
+    pub(super) fn few_strings(&self) -> bool {
+        self.strings >= FEW_STRINGS_SEEN
+            && self.distinct.len() <= DISTINCT_MAX
+            && u64::try_from(self.distinct.len()).unwrap_or(u64::MAX) * FEW_STRINGS_REPEAT <= self.strings
+    }
+
+    fn notice(&mut self, text: &[u8]) {
+        // One more than may be tells that there are too many, and the set grows no further.
+        if self.distinct.len() <= DISTINCT_MAX && !self.distinct.contains(text) {
+            self.distinct.insert(text.into());
+        }
     }
 
     fn paths(&self) -> usize {
@@ -147,6 +171,7 @@ impl Values {
             tag::DATE => self.dates += 1,
             tag::STRING | tag::SYMBOL => {
                 self.strings += 1;
+                self.notice(value.as_str_bytes().unwrap_or_default());
                 self.add_bytes(value.as_str_bytes());
             }
             tag::TIMESTAMP => self.timestamps += 1,

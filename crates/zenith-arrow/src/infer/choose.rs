@@ -72,7 +72,7 @@ fn candidates<'a>(values: &'a Values, options: &InferOptions, place: Place) -> V
     let (numbers, number) = number(values, options);
     let mut candidates = vec![
         (values.object_ids, Candidate::Scalar(object_id)),
-        (values.strings, Candidate::Scalar(Kind::String)),
+        (values.strings, Candidate::Scalar(if values.few_strings() { Kind::Category } else { Kind::String })),
         (numbers, Candidate::Scalar(number)),
         (values.dates, Candidate::Scalar(Kind::Date)),
         (values.booleans, Candidate::Scalar(Kind::Bool)),

@@ -63,7 +63,7 @@ fn bytes_per_value(kind: &Kind, average: f64) -> f64 {
         Kind::ObjectId => 24.0,
         // Most `_id`s that are not text are ObjectIds, or numbers in a wrapper.
         Kind::MixedId => average.max(24.0),
-        Kind::String | Kind::DecimalText | Kind::Json | Kind::Binary { .. } => average,
+        Kind::String | Kind::Category | Kind::DecimalText | Kind::Json | Kind::Binary { .. } => average,
         _ => 0.0,
     }
 }

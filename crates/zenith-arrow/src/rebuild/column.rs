@@ -138,7 +138,7 @@ fn scalar(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Bson, Fault> {
     let wrong_type = || Fault::new(kind, Reason::Type(array.data_type().to_string()));
     let wrong_value = || Fault::new(kind, Reason::Value);
     Ok(match kind {
-        Kind::String => Bson::String(text(array, row)?.unwrap_or_default().to_owned()),
+        Kind::String | Kind::Category => Bson::String(text(array, row)?.unwrap_or_default().to_owned()),
         Kind::MixedId => mixed_id_value(text(array, row)?.unwrap_or_default()),
         Kind::DecimalText => {
             Bson::Decimal128(text(array, row)?.unwrap_or_default().parse().map_err(|_| wrong_value())?)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, SchemaRef, TimeUnit};
 
-use super::{BSON_METADATA_KEY, EXTRA_COLUMN, Field, ID_KEY, Kind, Schema};
+use super::{BSON_METADATA_KEY, CATEGORY_METADATA_KEY, EXTRA_COLUMN, Field, ID_KEY, Kind, Schema};
 
 /// Arrow's metadata key for the name of an extension type.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
@@ -37,6 +37,9 @@ fn arrow_field(field: &Field) -> ArrowField {
 fn named(name: &str, kind: &Kind) -> ArrowField {
     let nullable = !matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
     let mut metadata = HashMap::from([(BSON_METADATA_KEY.to_owned(), kind.to_string())]);
+    if *kind == Kind::Category {
+        metadata.insert(CATEGORY_METADATA_KEY.to_owned(), "1".to_owned());
+    }
     let extension = match kind {
         Kind::Uuid(_) => Some("arrow.uuid"),
         Kind::Json => Some("arrow.json"),
@@ -50,7 +53,9 @@ fn named(name: &str, kind: &Kind) -> ArrowField {
 
 fn data_type(kind: &Kind) -> DataType {
     match kind {
-        Kind::ObjectId | Kind::MixedId | Kind::String | Kind::DecimalText | Kind::Json => DataType::Utf8,
+        Kind::ObjectId | Kind::MixedId | Kind::String | Kind::Category | Kind::DecimalText | Kind::Json => {
+            DataType::Utf8
+        }
         Kind::ObjectIdFixed => DataType::FixedSizeBinary(12),
         Kind::Bool => DataType::Boolean,
         Kind::Int32 => DataType::Int32,

@@ -13,6 +13,8 @@ pub const EXTRA_COLUMN: &str = "_zenith_extra";
 pub const ID_KEY: &str = "_id";
 /// Key under which the extra column keeps earlier values of repeated keys, in order.
 pub const DUPLICATES_KEY: &str = "$duplicates";
+/// Field metadata key of strings that repeat so much that the target should keep a dictionary of them.
+pub const CATEGORY_METADATA_KEY: &str = "zenith.category";
 /// Field metadata key that tells which BSON type a column was made for.
 pub const BSON_METADATA_KEY: &str = "zenith.bson";
 
@@ -61,6 +63,8 @@ pub enum Kind {
     DecimalText,
     /// UTF-8 string or symbol.
     String,
+    /// String or symbol whose values repeat: stored with a dictionary where the target has that.
+    Category,
     /// Milliseconds since 1970-01-01 UTC, within 1900-01-01 … 2299-12-31.
     Date,
     /// BSON timestamp, seconds in the upper and increment in the lower 32 bits.
@@ -158,7 +162,7 @@ impl fmt::Display for Kind {
             Kind::Int64 => f.write_str("long"),
             Kind::Double => f.write_str("double"),
             Kind::Decimal { .. } | Kind::DecimalText => f.write_str("decimal"),
-            Kind::String => f.write_str("string"),
+            Kind::String | Kind::Category => f.write_str("string"),
             Kind::Date => f.write_str("date"),
             Kind::Timestamp => f.write_str("timestamp"),
             Kind::Uuid(order) => write!(f, "binary({})", order.subtype()),

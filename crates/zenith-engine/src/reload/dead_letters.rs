@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use async_channel::Receiver;
+use zenith_arrow::extended_json;
+use zenith_arrow::raw::{self, Elements};
 use zenith_transport::{DeadLetter, Sink};
 
 use super::insert;
@@ -45,11 +47,23 @@ pub(super) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Lette
 fn dead(load: &Load, letter: Letter) -> DeadLetter {
     DeadLetter {
         at: SystemTime::now(),
-        pipeline: format!("copy {}", load.run),
+        pipeline: load.run.clone(),
         namespace: load.namespace.to_string(),
         id: letter.id,
         field: String::new(),
         reason: letter.reason,
         document: letter.document,
+    }
+}
+
+/// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
+pub(super) fn id_text(document: &[u8]) -> String {
+    let element = Elements::new(document).ok().and_then(|elements| {
+        elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id")
+    });
+    let mut text = Vec::new();
+    match element.map(|element| extended_json::write_value(&mut text, element.value)) {
+        Some(Ok(())) => raw::utf8(&text).unwrap_or_default().to_owned(),
+        _ => String::new(),
     }
 }

@@ -2,11 +2,10 @@
 
 use arrow_array::RecordBatch;
 use async_channel::{Receiver, Sender};
-use zenith_arrow::raw::{self, Elements};
-use zenith_arrow::{BadDocument, Decoder, ExtraCounts, extended_json};
+use zenith_arrow::{BadDocument, Decoder, ExtraCounts};
 use zenith_extract::DocumentBatch;
 
-use super::dead_letters::Letter;
+use super::dead_letters::{Letter, id_text};
 use super::load::Load;
 use crate::{EngineError, OnBadDocument, Result};
 
@@ -57,17 +56,5 @@ fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>
             let letter = Letter { id, reason: bad.reason.to_string(), document: document.to_vec() };
             letters.send_blocking(letter).map_err(|_| EngineError::Stopped)
         }
-    }
-}
-
-/// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
-fn id_text(document: &[u8]) -> String {
-    let element = Elements::new(document).ok().and_then(|elements| {
-        elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id")
-    });
-    let mut text = Vec::new();
-    match element.map(|element| extended_json::write_value(&mut text, element.value)) {
-        Some(Ok(())) => raw::utf8(&text).unwrap_or_default().to_owned(),
-        _ => String::new(),
     }
 }

@@ -7,6 +7,7 @@ use zenith_arrow::ExtraCounts;
 use zenith_extract::{PartitionStrategy, Source};
 use zenith_transport::{Preflight, Sink};
 
+use super::insert::repeat;
 use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
 use super::{ReloadPlan, dead_letters};
@@ -62,35 +63,50 @@ async fn attempt<S: Source, K: Sink + 'static>(
     plan: &ReloadPlan,
 ) -> Result<ExtraCounts> {
     let sink = &*pipeline.sink;
+    let shared = Arc::new(Load {
+        run: run_name(),
+        namespace: pipeline.namespace.clone(),
+        pool: pipeline.pool.clone(),
+        progress: Arc::clone(&pipeline.progress),
+        on_bad_document: pipeline.options.on_bad_document,
+        stop: pipeline.stop.clone(),
+        abort: StopHandle::new(),
+    });
     if !plan.target.database_exists {
-        sink.preflight(&Preflight { create_database: true, missing_database: false }).await?;
+        let create = Preflight { create_database: true, missing_database: false };
+        repeat(&shared, || sink.preflight(&create)).await?;
     }
-    let run = run_name();
+    let mut definition = plan.definition.clone();
     match plan.strategy {
         Strategy::Swap => {
-            let shadow = format!("{}{run}", shadow_prefix(&pipeline.table));
-            let mut definition = plan.definition.clone().loading();
+            let shadow = format!("{}{}", shadow_prefix(&pipeline.table), shared.run);
+            definition = definition.loading();
             definition.name.clone_from(&shadow);
-            sink.create(&definition).await?;
-            match load_and_reconcile(pipeline, plan, run, &shadow).await {
+            repeat(&shared, || sink.create(&definition)).await?;
+            let outcome = match load_and_reconcile(pipeline, plan, &shared, &shadow).await {
                 Ok(counts) => {
-                    sink.publish(&shadow, &pipeline.table).await?;
-                    Ok(counts)
+                    repeat(&shared, || sink.publish(&shadow, &pipeline.table)).await.map(|_| counts)
                 }
-                Err(error) => {
-                    if let Err(failed) = sink.drop_table(&shadow).await {
-                        tracing::warn!(%shadow, error = %failed, "the shadow table could not be dropped");
-                    }
-                    Err(error)
+                Err(error) => Err(error),
+            };
+            if outcome.is_err() {
+                // Should publication have taken place after all, the old table bears this name: it goes too.
+                if let Err(failed) = sink.drop_table(&shadow).await {
+                    tracing::warn!(%shadow, error = %failed, "the shadow table could not be dropped");
                 }
             }
+            outcome.map_err(EngineError::while_loading)
         }
         Strategy::Truncate => {
-            match &plan.existing {
-                Some(_) => sink.truncate(&pipeline.table).await?,
-                None => sink.create(&plan.definition.clone().if_not_exists()).await?,
+            definition = definition.if_not_exists();
+            if plan.existing.is_none() {
+                repeat(&shared, || sink.create(&definition)).await?;
             }
-            load_and_reconcile(pipeline, plan, run, &pipeline.table).await
+            // Also where the table has just been created: an earlier try may have put rows into it.
+            repeat(&shared, || sink.truncate(&pipeline.table)).await?;
+            load_and_reconcile(pipeline, plan, &shared, &pipeline.table)
+                .await
+                .map_err(EngineError::while_loading)
         }
     }
 }
@@ -98,36 +114,27 @@ async fn attempt<S: Source, K: Sink + 'static>(
 async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    run: String,
+    shared: &Arc<Load>,
     table: &str,
 ) -> Result<ExtraCounts> {
     let desired = match plan.partitioning {
         PartitionStrategy::Natural => 1,
         PartitionStrategy::IdRanges => pipeline.options.readers * PARTITIONS_PER_READER,
     };
-    let partitions = pipeline.source.partitions(&pipeline.namespace, desired, plan.partitioning).await?;
-    let shared = Load {
-        run,
-        namespace: pipeline.namespace.clone(),
-        pool: pipeline.pool.clone(),
-        progress: Arc::clone(&pipeline.progress),
-        on_bad_document: pipeline.options.on_bad_document,
-        stop: pipeline.stop.clone(),
-        abort: StopHandle::new(),
-    };
+    let partitions = pipeline.source.partitions(&pipeline.namespace, desired, plan.partitioning);
     let parts = Parts {
         source: &pipeline.source,
         sink: &pipeline.sink,
         schema: &plan.schema,
         sample: &plan.sample,
         sample_ranges: &plan.sample_ranges,
-        partitions,
+        partitions: shared.unless_stopped(partitions).await??,
         options: &pipeline.options,
         table,
     };
-    let counts = load(Arc::new(shared), parts).await?;
+    let counts = load(Arc::clone(shared), parts).await?;
     let done = pipeline.progress.snapshot();
-    let counted = pipeline.sink.count(table).await?;
+    let counted = repeat(shared, || pipeline.sink.count(table)).await?;
     if done.documents_read != done.rows_written + done.dead_letters || counted != done.rows_written {
         return Err(EngineError::Reconcile {
             namespace: pipeline.namespace.to_string(),

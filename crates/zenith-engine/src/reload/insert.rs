@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use async_channel::{Receiver, Sender};
 use zenith_arrow::Schema;
-use zenith_transport::{Insert, Sink, TransportError};
+use zenith_transport::{Insert, Merging, Sink, TransportError};
 
-use super::dead_letters::Letter;
+use super::dead_letters::{Letter, id_text};
 use super::load::Load;
 use crate::retry::{AfterInsert, after_insert};
 use crate::{EngineError, OnBadDocument, Result};
+
+/// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
+const PARTS_BEFORE_MERGES: u64 = 1000;
 
 /// What all inserters of a load share.
 pub(super) struct Inserting<'a> {
@@ -29,7 +32,12 @@ impl Inserting<'_> {
     /// Inserts batches until there are no more.
     pub(super) async fn run<K: Sink>(self, sink: &K, batches: Receiver<RecordBatch>) -> Result<()> {
         while let Ok(batch) = batches.recv().await {
-            let token = format!("{}-{}", self.load.run, self.sequence.fetch_add(1, Ordering::Relaxed));
+            let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+            if number == PARTS_BEFORE_MERGES {
+                // A failure here would show again as "too many parts", which is repeated.
+                let _ = sink.set_merging(self.table, Merging::Running).await;
+            }
+            let token = format!("{}-{}", self.load.run, number);
             self.insert(sink, batch, token).await?;
             self.load.progress.memory(self.load.pool.stats().in_use);
         }
@@ -60,13 +68,14 @@ impl Inserting<'_> {
     }
 
     async fn bury(&self, batch: &RecordBatch, error: &TransportError) -> Result<()> {
-        let document = zenith_arrow::rebuild(self.schema, batch, 0).unwrap_or_default();
-        let id = document.get("_id").map(ToString::to_string).unwrap_or_default();
+        let unreadable = |_| EngineError::Worker { worker: "inserter, while rebuilding a refused row" };
+        let document = zenith_arrow::rebuild(self.schema, batch, 0).map_err(unreadable)?;
+        let document = document.to_vec().map_err(|_| EngineError::Worker { worker: "inserter" })?;
+        let id = id_text(&document);
         if self.load.on_bad_document == OnBadDocument::Fail {
             let namespace = self.load.namespace.to_string();
             return Err(EngineError::BadDocument { namespace, id, reason: error.to_string() });
         }
-        let document = document.to_vec().unwrap_or_default();
         let letter = Letter { id, reason: error.to_string(), document };
         self.letters.send(letter).await.map_err(|_| EngineError::Stopped)
     }

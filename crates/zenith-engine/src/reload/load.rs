@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{Landing, Namespace, Partition, ReadOptions, Source};
@@ -13,6 +14,9 @@ use super::insert::Inserting;
 use super::read::Queue;
 use super::{dead_letters, decode, read};
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
+
+/// How long decoders may take to notice that the load was stopped.
+const DECODERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every worker of a load knows.
 pub(super) struct Load {
@@ -161,8 +165,14 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(
     let joined = tokio::task::spawn_blocking(move || {
         threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
     });
+    let joined = if load.is_stopped() {
+        // A decoder may wait for memory that an insert given up has lent to a server that hangs.
+        tokio::time::timeout(DECODERS_PATIENCE, joined).await.unwrap_or_else(|_| Ok(Vec::new()))
+    } else {
+        joined.await
+    };
     let mut counts = ExtraCounts::default();
-    for ended in joined.await.unwrap_or_default() {
+    for ended in joined.unwrap_or_default() {
         match ended {
             Ok(Some(part)) => counts.merge(&part),
             Ok(None) => {}

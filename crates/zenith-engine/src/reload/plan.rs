@@ -111,9 +111,24 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
     }
 
     let existing = if target.database_exists { pipeline.sink.describe(&pipeline.table).await? } else { None };
+    if options.strategy == Strategy::Swap && !target.exchanges_atomically {
+        return Err(EngineError::Setting {
+            setting: "the strategy",
+            value: "swap".to_owned(),
+            reason: format!(
+                "the database {} cannot exchange tables; use one with the engine Atomic, or --strategy truncate",
+                target.database
+            ),
+        });
+    }
+    if let Some(table) =
+        existing.as_ref().filter(|table| !table.engine.ends_with("MergeTree") && table.engine != "Memory")
+    {
+        return Err(EngineError::NotATable { table: pipeline.table.clone(), engine: table.engine.clone() });
+    }
     if let Some(table) = &existing
         && !(options.replace && options.strategy == Strategy::Swap)
-        && let Some(difference) = difference(&columns, table)
+        && let Some(difference) = difference(&columns, table, options.strategy)
     {
         return Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),

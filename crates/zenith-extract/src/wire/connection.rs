@@ -38,12 +38,6 @@ pub(crate) struct Connection {
     compressed: Vec<u8>,
 }
 
-/// A reply whose header has come and whose bytes have not.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    header: Header,
-}
-
 /// A reply in memory of the pool.
 #[derive(Debug)]
 pub(crate) struct Landed {
@@ -99,7 +93,7 @@ impl Connection {
     /// Sends a command uncompressed, as handshakes must be, and takes the reply onto the heap.
     pub(super) async fn call(&mut self, command: &RawDocument) -> Result<RawDocumentBuf, WireError> {
         self.write(OP_MSG, &OpMsg::request(command.as_bytes(), false)).await?;
-        let header = self.receive_header().await?.header;
+        let header = self.receive_header().await?;
         if header.op_code != OP_MSG {
             return Err(MessageError::OpCode(header.op_code).into());
         }
@@ -124,13 +118,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for the next reply to begin.
-    pub(crate) async fn receive_header(&mut self) -> Result<Incoming, WireError> {
+    async fn receive_header(&mut self) -> Result<Header, WireError> {
         let mut bytes = [0; HEADER_BYTES];
         self.stream.read_exact(&mut bytes).await?;
         let header = Header::parse(&bytes, self.message_bytes_max)?;
         match self.awaited.pop_front() {
-            Some(expected) if expected == header.response_to => Ok(Incoming { header }),
+            Some(expected) if expected == header.response_to => Ok(header),
             expected => {
                 let (found, expected) = (header.response_to, expected.unwrap_or_default());
                 Err(MessageError::ResponseTo { found, expected }.into())
@@ -138,13 +131,9 @@ impl Connection {
         }
     }
 
-    /// Takes the rest of a reply into memory of the pool, waiting for it if need be.
-    pub(crate) async fn receive_payload(
-        &mut self,
-        incoming: Incoming,
-        landing: &Landing,
-    ) -> Result<Landed, WireError> {
-        let header = incoming.header;
+    /// Takes the next reply into memory of the pool, waiting for both if need be.
+    pub(crate) async fn receive(&mut self, landing: &Landing) -> Result<Landed, WireError> {
+        let header = self.receive_header().await?;
         let (bytes, share, len) = match header.op_code {
             OP_MSG => self.land(header.payload_bytes, landing).await?,
             OP_COMPRESSED => self.land_compressed(header.payload_bytes, landing).await?,

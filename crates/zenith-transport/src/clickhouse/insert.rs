@@ -19,7 +19,6 @@ use super::{HttpSink, json};
 use crate::ddl::identifier;
 use crate::frame::Frame;
 use crate::http::request::Request;
-use crate::http::response::Response;
 use crate::http::waiting;
 use crate::sink::{Durable, Insert};
 use crate::{Result, TransportError, WriteStrategy};
@@ -79,8 +78,8 @@ pub(super) async fn write(sink: &HttpSink, insert: Insert) -> Result<Durable> {
         request = server.set(request, setting, value);
     }
     let start = Instant::now();
-    let response = client.send(waiting(request)).await?;
-    let durable = Durable { rows, bytes, rows_written: rows_written(&response), elapsed: start.elapsed() };
+    client.send(waiting(request)).await?;
+    let durable = Durable { rows, bytes, elapsed: start.elapsed() };
     tracing::debug!(table, rows, bytes, elapsed = ?durable.elapsed, "insert acknowledged");
     Ok(durable)
 }
@@ -91,11 +90,4 @@ fn query_id(token: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let token: String = token.chars().filter(char::is_ascii_graphic).take(100).collect();
     format!("zenith-{token}-{now:x}-{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// The server's own count, from the summary it sends along.
-fn rows_written(response: &Response) -> Option<u64> {
-    let summary: serde_json::Value =
-        serde_json::from_str(response.headers.get("x-clickhouse-summary")?).ok()?;
-    summary.get("written_rows")?.as_str()?.parse().ok()
 }

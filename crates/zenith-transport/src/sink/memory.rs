@@ -104,14 +104,13 @@ impl State {
         }
         let rows = u64::try_from(insert.batch.num_rows()).unwrap_or(u64::MAX);
         let bytes = u64::try_from(insert.batch.get_array_memory_size()).unwrap_or(u64::MAX);
-        let is_new = table.tokens.insert(insert.token);
-        if is_new {
+        if table.tokens.insert(insert.token) {
             table.batches.push(insert.batch);
         }
         if fault == Some(Fault::After) {
             return Err(failed("the acknowledgement was lost", true));
         }
-        Ok(Durable { rows, bytes, rows_written: Some(if is_new { rows } else { 0 }), ..Durable::default() })
+        Ok(Durable { rows, bytes, ..Durable::default() })
     }
 
     fn publish(&mut self, shadow: &str, table: &str) -> Result<Published> {

@@ -178,16 +178,16 @@ pub struct Insert {
     pub token: String,
 }
 
-/// The acknowledgement of an insert that has landed.
+/// The acknowledgement of an insert that has landed, now or earlier under the same token.
+///
+/// It does not tell which: ClickHouse (26.7) reports the rows of a swallowed repeat as written. What is in
+/// the table is for [`Sink::count`] to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Durable {
     /// Rows of the batch.
     pub rows: u64,
     /// Bytes sent for it.
     pub bytes: u64,
-    /// How many rows the sink says it wrote: less than [`Durable::rows`] if an insert with this token had
-    /// landed before. `None` if it does not say.
-    pub rows_written: Option<u64>,
     /// From the first byte sent to the acknowledgement.
     pub elapsed: Duration,
 }

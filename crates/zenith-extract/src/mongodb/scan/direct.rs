@@ -1,8 +1,8 @@
 //! A cursor on a connection of our own: replies land in the pool, and the server is never left waiting for the next
 //! request.
 //!
-//! Where the server takes it, one `getMore` is answered with all there is (exhaust). Else the next `getMore` goes out as
-//! soon as a reply begins to arrive, so that it is there when the server has finished sending.
+//! Where the server takes it, one `getMore` is answered with all there is (exhaust). Else several are under way at once,
+//! so that the next one is there when the server has finished sending, also over a long line.
 
 use bson::raw::cstr;
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
@@ -20,10 +20,14 @@ use crate::mongodb::session::KeepAlive;
 use crate::wire::{self, Address, Connection, CursorReply, ReplyError, ScramError, Settings, WireError};
 use crate::{DocumentBatch, ExtractError, Namespace};
 
+/// Requests under way at once where each reply has to be asked for.
+const PIPELINE_DEPTH: usize = 4;
+
 /// What a scan keeps between its steps.
 #[derive(Debug)]
 pub(super) struct DirectConnection {
     connection: Connection,
+    /// Whether the server answers one `getMore` with all there is.
     exhaust: bool,
     server: ServerAddress,
 }
@@ -54,10 +58,7 @@ impl Scan {
         let session = deployment.client.start_session().causal_consistency(false).await.map_err(failed)?;
         let _alive = KeepAlive::start(deployment.client.clone(), session.id().clone());
         self.read_cursor(step, &mut direct, &session).await?;
-        // Only a connection that owes no replies may be used again.
-        if direct.connection.awaited() == 0 {
-            self.direct = Some(direct);
-        }
+        self.direct = Some(direct);
         Ok(())
     }
 
@@ -99,21 +100,17 @@ impl Scan {
         connection.send(&find, false).await.map_err(failed)?;
         let mut first = true;
         loop {
-            let incoming = connection.receive_header().await.map_err(failed)?;
-            if cursor.id != 0 && !*exhaust {
-                let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
-                connection.send(&get_more, false).await.map_err(failed)?;
-            }
-            let landed = connection.receive_payload(incoming, &self.options.landing).await.map_err(failed)?;
+            let landed = connection.receive(&self.options.landing).await.map_err(failed)?;
             let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
             let reply = CursorReply::parse(body).map_err(|error| failed(error.into()))?;
             cursor.id = reply.cursor_id;
             let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
-            let batch =
-                DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
-                    .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
+            let batch = DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
+                .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
             batch_size.observe(batch.len(), batch.byte_len());
-            if first && cursor.id != 0 {
+            // A server that answers with all there is may stop doing so at any time; then it is asked again.
+            let depth = if *exhaust { 1 } else { PIPELINE_DEPTH };
+            while cursor.id != 0 && connection.awaited() < depth {
                 let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
                 connection.send(&get_more, *exhaust).await.map_err(failed)?;
             }
@@ -121,16 +118,10 @@ impl Scan {
             if cursor.id == 0 {
                 break;
             }
-            if *exhaust && connection.awaited() == 0 {
-                // The server may stop sending by itself at any time; then it is asked again.
-                let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
-                connection.send(&get_more, true).await.map_err(failed)?;
-            }
         }
-        // The request sent ahead of the last reply is answered with an error, which is of no interest.
-        if connection.awaited() == 1 {
-            let incoming = connection.receive_header().await.map_err(failed)?;
-            connection.receive_payload(incoming, &self.options.landing).await.map_err(failed)?;
+        // Requests that overtook the end are answered with an error, which is of no interest.
+        while connection.awaited() > 0 {
+            connection.receive(&self.options.landing).await.map_err(failed)?;
         }
         Ok(())
     }

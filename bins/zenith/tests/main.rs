@@ -1,0 +1,10 @@
+//! The command as people and scripts use it, between the real MongoDB and the real ClickHouse.
+
+#![allow(clippy::unwrap_used)]
+
+mod addresses;
+mod bad_input;
+mod copies;
+mod harness;
+mod help;
+mod signals;
