@@ -72,7 +72,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
     let mut decoder = Decoder::new(&schema, &POOL, choices.decoder);
     if choices.learn {
-        decoder.learn(bytes, documents.iter().take(choices.sample).cloned()).expect("the sample is learned from");
+        decoder
+            .learn(bytes, documents.iter().take(choices.sample).cloned())
+            .expect("the sample is learned from");
     }
     let (batches, bad) = decode(&mut decoder, bytes, &documents);
     account(&schema, bytes, &documents, &batches, &bad);
@@ -88,7 +90,9 @@ fn divide(bytes: &[u8]) -> Vec<Range<usize>> {
     while start < bytes.len() {
         let left = bytes.len() - start;
         let prefix = bytes[start..].first_chunk().map(|prefix| i32::from_le_bytes(*prefix));
-        let length = prefix.and_then(|length| usize::try_from(length).ok()).filter(|length| (5..left).contains(length));
+        let length = prefix
+            .and_then(|length| usize::try_from(length).ok())
+            .filter(|length| (5..left).contains(length));
         let end = start + length.unwrap_or(left);
         ranges.push(start..end);
         start = end;

@@ -49,6 +49,14 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
         print_plan(arguments, &plan)?;
         return Ok(ExitCode::SUCCESS);
     }
+    tracing::info!(
+        mongodb = %plan.source.server_version,
+        clickhouse = %plan.target.version,
+        sampled = plan.sampled,
+        columns = plan.columns.len(),
+        partitioning = ?plan.partitioning,
+        "planned"
+    );
     signals.stop(pipeline.stop_handle());
     for leftover in &plan.leftovers {
         tracing::warn!("the table {leftover} was left behind by an earlier copy; drop it if none is running");
@@ -58,6 +66,7 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
     drop(display);
     match outcome {
         Ok(summary) => {
+            tracing::info!(table = summary.table, rows = summary.rows, inserts = summary.inserts, "copied");
             print_summary(arguments, &summary);
             Ok(ExitCode::SUCCESS)
         }

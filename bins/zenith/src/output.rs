@@ -46,17 +46,17 @@ pub fn summary_text(summary: &Summary) -> String {
     let seconds = summary.elapsed.as_secs_f64();
     let _ = writeln!(
         text,
-        "{} rows in {seconds:.2} s into {} ({:.0} rows/s)",
-        HumanCount(summary.rows),
+        "{} in {seconds:.2} s into {} ({:.0} rows/s)",
+        counted(summary.rows, "row"),
         summary.table,
         summary.rows_per_second()
     );
     let _ = writeln!(
         text,
-        "{} of BSON read, {} of Arrow sent in {} inserts{}",
+        "{} of BSON read, {} of Arrow sent in {}{}",
         HumanBytes(summary.source_bytes),
         HumanBytes(summary.arrow_bytes),
-        HumanCount(summary.inserts),
+        counted(summary.inserts, "insert"),
         match summary.inserts_repeated {
             0 => String::new(),
             n => format!(", {n} of them repeated"),
@@ -70,22 +70,20 @@ pub fn summary_text(summary: &Summary) -> String {
     );
     if !summary.extra_values.is_empty() {
         let total: u64 = summary.extra_values.values().flat_map(BTreeMap::values).sum();
-        let _ = writeln!(text, "{} values are in _zenith_extra, as they fit no column:", HumanCount(total));
+        let _ = writeln!(text, "{} went to _zenith_extra, as no column fits:", counted(total, "value"));
         for (field, reasons) in summary.extra_values.iter().take(EXTRA_FIELDS_SHOWN) {
             let reasons: Vec<String> =
                 reasons.iter().map(|(reason, n)| format!("{} {reason}", HumanCount(*n))).collect();
             let _ = writeln!(text, "  {field}: {}", reasons.join(", "));
         }
         if summary.extra_values.len() > EXTRA_FIELDS_SHOWN {
-            let _ = writeln!(text, "  and {} more fields", summary.extra_values.len() - EXTRA_FIELDS_SHOWN);
+            let more = u64::try_from(summary.extra_values.len() - EXTRA_FIELDS_SHOWN).unwrap_or(u64::MAX);
+            let _ = writeln!(text, "  and {}", counted(more, "more field"));
         }
     }
     if let Some(table) = &summary.dead_letter_table {
-        let _ = writeln!(
-            text,
-            "{} documents could not be decoded: see {table}",
-            HumanCount(summary.dead_letters)
-        );
+        let _ =
+            writeln!(text, "{} could not be decoded: see {table}", counted(summary.dead_letters, "document"));
     }
     text
 }
@@ -204,6 +202,11 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
         );
     }
     text
+}
+
+/// "1 row", "2 rows".
+fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
 fn strategy(plan: &ReloadPlan) -> &'static str {

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use zenith_engine::Progress;
 
 // Numbers on a line of their own: beside them, there would be no room for a bar on a terminal of 80 columns.
-const BAR: &str = "{spinner} {wide_bar:.cyan/blue} {percent:>3} %{prefix}\n  {wide_msg}";
-const BAR_UNKNOWN: &str = "{spinner} {wide_msg}";
+const BAR: &str = "{spinner} {wide_bar:.cyan/blue} {percent:>3} %{prefix}\n  {msg}";
+const BAR_UNKNOWN: &str = "{spinner} {msg}";
 /// Between two looks at the counters.
 const TICK: Duration = Duration::from_millis(100);
 /// Between two lines where there is no terminal.

@@ -68,7 +68,11 @@ async fn json_is_one_object_and_the_rest_is_on_standard_error() {
 
     // The same in words.
     let ended = run(bench.copy("t", &[])).await.succeeded();
-    for part in ["100 rows in ", "1 values are in _zenith_extra", "zenith_dead_letters"] {
+    for part in [
+        "100 rows in ",
+        "1 value went to _zenith_extra",
+        "1 document could not be decoded: see zenith_dead_letters",
+    ] {
         assert!(ended.stdout.contains(part), "{part:?} is not in {ended:?}");
     }
     bench.remove().await;

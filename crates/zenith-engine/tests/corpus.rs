@@ -93,9 +93,14 @@ async fn valid_vectors_are_rebuilt() {
 /// The rebuilt document, as Extended JSON, says what the vector's canonical Extended JSON says.
 fn matches_canonical(name: &str, case: &Value, mut rebuilt: Document) {
     rebuilt.remove("_id");
+    // A vector or two has the key `$regex`, which nobody can tell from the old wrapper of that name: there the
+    // bytes say what is wanted.
     let canonical = case["canonical_extjson"].as_str().unwrap();
-    let mut wanted = zenith_engine::arrow::extended_json::parse_document(canonical)
-        .unwrap_or_else(|error| panic!("{name}: {canonical}: {error:?}"));
+    let mut wanted = zenith_engine::arrow::extended_json::parse_document(canonical).unwrap_or_else(|error| {
+        assert!(canonical.contains("\"$regex\""), "{name}: {canonical}: {error:?}");
+        let bytes = bytes(case["canonical_bson"].as_str().unwrap());
+        Document::try_from(RawDocumentBuf::from_bytes(bytes).unwrap()).unwrap()
+    });
     wanted.remove("_id");
     if let Err(difference) = zenith_engine::arrow::equal(&wanted, &rebuilt, true) {
         panic!("{name}: {}: {difference:?}\nwanted  {wanted}\nrebuilt {rebuilt}", case["description"]);

@@ -1,8 +1,12 @@
 //! Connections that break: repeated inserts land once, and what cannot be completed leaves nothing behind.
 
+use std::time::Duration;
+
 use bson::rawdoc;
 use zenith_engine::{HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target};
-use zenith_testkit::{Direction, Fault, FaultProxy, Plan, Shape, TestServers, load};
+use zenith_testkit::{
+    ClickHouseOptions, ClickHouseServer, Direction, Fault, FaultProxy, Plan, Shape, TestServers, load,
+};
 
 use crate::harness::{Bench, small_batches};
 
@@ -14,32 +18,37 @@ async fn filled(label: &str) -> Bench {
     bench
 }
 
-/// A pipeline whose inserts go through a proxy that breaks some of them.
-async fn through(bench: &Bench, proxy: &FaultProxy) -> Pipeline<MongoSource, HttpSink> {
+/// Copies through a proxy that breaks some inserts, into a server of its own: a request cut off in the middle
+/// now and then takes the packaged ClickHouse down with it, and then the server has to come back, too.
+async fn exactly_once(label: &str, fault: Fault) {
+    let bench = filled(label).await;
+    let mut server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let database = server.client().create_database(label).await.unwrap();
+    let proxy = FaultProxy::start(format!("127.0.0.1:{}", server.http_port())).await.unwrap();
     let pool = Pool::new(16 << 20).unwrap();
-    let target = Target::parse(&format!("http://{}/{}", proxy.address(), bench.databases.name)).unwrap();
-    Pipeline::builder()
+    let target = Target::parse(&format!("http://{}/{label}", proxy.address())).unwrap();
+    let pipeline = Pipeline::builder()
         .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
         .sink(HttpSink::new(target, Some(pool.clone()), HttpOptions::default()).unwrap())
         .pool(pool)
         .namespace(Namespace::new(&bench.databases.name, "events"))
         .options(ReloadOptions { batch_rows: 1000, ..small_batches() })
         .build()
-        .unwrap()
-}
-
-async fn exactly_once(label: &str, fault: Fault) {
-    let bench = filled(label).await;
-    let clickhouse = TestServers::shared().await.clickhouse();
-    let proxy = FaultProxy::start(format!("{}:{}", clickhouse.host(), clickhouse.port())).await.unwrap();
-    let pipeline = through(&bench, &proxy).await;
+        .unwrap();
     let plan = pipeline.plan().await.unwrap();
     proxy.plan(Plan::new(fault).times(3).when_client_sends("insert_deduplication_token"));
-    let summary = pipeline.execute(&plan).await.unwrap();
+    let copying = tokio::spawn(async move { pipeline.execute(&plan).await });
+    while !copying.is_finished() {
+        if !server.identity().is_alive() {
+            server.restart().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let summary = copying.await.unwrap().unwrap();
     assert!(proxy.faults() >= 1, "the proxy has broken nothing");
     assert!(summary.inserts_repeated >= 1, "{summary:?}");
     assert_eq!(summary.rows, ROWS);
-    let text = bench.databases.clickhouse.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
+    let text = database.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
     assert_eq!(text.trim(), format!("{ROWS}\t{ROWS}"));
     bench.remove().await;
 }
@@ -52,6 +61,35 @@ async fn an_insert_whose_answer_is_lost_lands_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insert_cut_in_the_middle_lands_once() {
     exactly_once("cut_insert", Fault::CutAfter { direction: Direction::ToServer, bytes: 50_000 }).await;
+}
+
+/// The whole server goes and comes back in the middle of a load.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_and_comes_back() {
+    let bench = filled("killed").await;
+    let mut server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let database = server.client().create_database("killed").await.unwrap();
+    let target = Target::parse(&format!("{}/killed", server.url())).unwrap();
+    let pipeline = Pipeline::builder()
+        .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
+        .sink(HttpSink::new(target, None, HttpOptions::default()).unwrap())
+        .namespace(Namespace::new(&bench.databases.name, "events"))
+        .options(ReloadOptions { batch_rows: 200, ..small_batches() })
+        .build()
+        .unwrap();
+    let progress = pipeline.progress();
+    let copying = tokio::spawn(async move { pipeline.run().await });
+    while progress.snapshot().rows_written < 2_000 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.kill().unwrap();
+    assert!(progress.snapshot().rows_written < ROWS, "the load was over before the server was killed");
+    server.restart().await.unwrap();
+    let summary = copying.await.unwrap().unwrap();
+    assert!(summary.inserts_repeated >= 1, "{summary:?}");
+    let text = database.query("SELECT count(), uniqExact(_id) FROM events").await.unwrap();
+    assert_eq!(text.trim(), format!("{ROWS}\t{ROWS}"));
+    bench.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

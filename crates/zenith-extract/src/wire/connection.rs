@@ -76,13 +76,9 @@ impl Connection {
         self.awaited.len()
     }
 
-    /// Sends a command. `exhaust_allowed` lets the server answer `getMore` with all there is, unasked.
-    pub(crate) async fn send(
-        &mut self,
-        command: &RawDocument,
-        exhaust_allowed: bool,
-    ) -> Result<(), WireError> {
-        let payload = OpMsg::request(command.as_bytes(), exhaust_allowed);
+    /// Sends a command. Several may be under way: the server answers them one after the other.
+    pub(crate) async fn send(&mut self, command: &RawDocument) -> Result<(), WireError> {
+        let payload = OpMsg::request(command.as_bytes());
         let (op_code, payload) = match self.compressor {
             Some(compressor) => (OP_COMPRESSED, compressor.compress(&payload)?),
             None => (OP_MSG, payload),
@@ -92,7 +88,7 @@ impl Connection {
 
     /// Sends a command uncompressed, as handshakes must be, and takes the reply onto the heap.
     pub(super) async fn call(&mut self, command: &RawDocument) -> Result<RawDocumentBuf, WireError> {
-        self.write(OP_MSG, &OpMsg::request(command.as_bytes(), false)).await?;
+        self.write(OP_MSG, &OpMsg::request(command.as_bytes())).await?;
         let header = self.receive_header().await?;
         if header.op_code != OP_MSG {
             return Err(MessageError::OpCode(header.op_code).into());
@@ -139,12 +135,8 @@ impl Connection {
             OP_COMPRESSED => self.land_compressed(header.payload_bytes, landing).await?,
             other => return Err(MessageError::OpCode(other).into()),
         };
-        let message = OpMsg::parse(bytes.get(..len).unwrap_or_default())?;
-        if message.more_to_come {
-            // The next reply answers this one.
-            self.awaited.push_front(header.request_id);
-        }
-        Ok(Landed { bytes, share, body: message.body })
+        let body = OpMsg::parse(bytes.get(..len).unwrap_or_default())?.body;
+        Ok(Landed { bytes, share, body })
     }
 
     async fn land(

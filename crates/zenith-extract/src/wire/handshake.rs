@@ -16,8 +16,6 @@ use super::connection::Connection;
 use super::stream::{Address, Stream};
 use super::{ReplyError, WireError};
 
-/// The first version whose mongos answers exhaust requests, MongoDB 7.1.
-const WIRE_VERSION_MONGOS_EXHAUST: i32 = 22;
 /// `CommandNotFound`: a server too old for `hello`.
 const COMMAND_NOT_FOUND: i32 = 59;
 
@@ -39,13 +37,12 @@ pub(crate) struct Settings {
 pub(super) struct Greeting {
     pub(super) message_bytes_max: usize,
     pub(super) compressor: Option<Compressor>,
-    pub(super) exhaust: bool,
     /// Mechanisms the user has a password for, if it was asked for and the server knows the user.
     pub(super) mechanisms: Vec<String>,
 }
 
-/// A connection that takes commands, and whether its server answers exhaust requests.
-pub(crate) async fn connect(address: &Address, settings: &Settings) -> Result<(Connection, bool), WireError> {
+/// A connection that takes commands.
+pub(crate) async fn connect(address: &Address, settings: &Settings) -> Result<Connection, WireError> {
     let timeout = settings.connect_timeout;
     match tokio::time::timeout(timeout, connect_untimed(address, settings)).await {
         Ok(result) => result,
@@ -56,7 +53,7 @@ pub(crate) async fn connect(address: &Address, settings: &Settings) -> Result<(C
     }
 }
 
-async fn connect_untimed(address: &Address, settings: &Settings) -> Result<(Connection, bool), WireError> {
+async fn connect_untimed(address: &Address, settings: &Settings) -> Result<Connection, WireError> {
     let stream = Stream::connect(address, settings.tls.as_ref()).await?;
     let mut connection = Connection::new(stream, address.clone());
     let reply = match connection.call(&hello(settings)).await {
@@ -70,7 +67,7 @@ async fn connect_untimed(address: &Address, settings: &Settings) -> Result<(Conn
         authenticate(&mut connection, credential, &greeting.mechanisms, &settings.salted_passwords).await?;
     }
     connection.agree(greeting.message_bytes_max, greeting.compressor);
-    Ok((connection, greeting.exhaust))
+    Ok(connection)
 }
 
 fn hello(settings: &Settings) -> RawDocumentBuf {
@@ -97,25 +94,21 @@ fn hello(settings: &Settings) -> RawDocumentBuf {
 impl Greeting {
     fn parse(reply: &RawDocument, compressors: &[Compressor]) -> Result<Greeting, WireError> {
         let get = |key: &str| reply.get(key).map_err(|error| ReplyError::Malformed(error.to_string()));
-        let integer = |key: &str| Ok::<_, ReplyError>(get(key)?.and_then(|value| value.as_i32()));
         let names = |key: &str| -> Result<Vec<String>, ReplyError> {
             let Some(array) = get(key)?.and_then(|value| value.as_array()) else { return Ok(Vec::new()) };
             let names = array.into_iter().map(|name| Ok(name?.as_str().unwrap_or_default().to_owned()));
             names.collect::<Result<_, bson::error::Error>>().map_err(|e| ReplyError::Malformed(e.to_string()))
         };
-        let message_bytes_max = integer("maxMessageSizeBytes")?
-            .and_then(|bytes| usize::try_from(bytes).ok())
+        let message_bytes_max = get("maxMessageSizeBytes")?
+            .and_then(|value| usize::try_from(value.as_i32()?).ok())
             .ok_or_else(|| ReplyError::Malformed("it has no maxMessageSizeBytes".to_owned()))?;
         let accepted = names("compression")?;
-        let mongos = get("msg")?.and_then(|value| value.as_str()) == Some("isdbgrid");
-        let wire_version = integer("maxWireVersion")?.unwrap_or_default();
         Ok(Greeting {
             message_bytes_max,
             compressor: compressors
                 .iter()
                 .copied()
                 .find(|one| accepted.iter().any(|name| name == one.name())),
-            exhaust: !mongos || wire_version >= WIRE_VERSION_MONGOS_EXHAUST,
             mechanisms: names("saslSupportedMechs")?,
         })
     }
@@ -128,22 +121,16 @@ mod tests {
     #[test]
     fn the_first_compressor_both_know_is_used() {
         let reply = rawdoc! {
-            "maxMessageSizeBytes": 48_000_000, "maxWireVersion": 17, "compression": ["zstd", "snappy"], "ok": 1,
+            "maxMessageSizeBytes": 48_000_000, "compression": ["zstd", "snappy"], "ok": 1,
         };
         let ours = [Compressor::Zlib(None), Compressor::Snappy, Compressor::Zstd(None)];
         let greeting = Greeting::parse(&reply, &ours).unwrap();
         assert_eq!(greeting.compressor, Some(Compressor::Snappy));
-        assert!(greeting.exhaust);
     }
 
     #[test]
-    fn an_older_mongos_is_asked_reply_by_reply() {
-        let mongos = |version: i32| {
-            let reply =
-                rawdoc! { "maxMessageSizeBytes": 48_000_000, "maxWireVersion": version, "msg": "isdbgrid" };
-            Greeting::parse(&reply, &[]).unwrap().exhaust
-        };
-        assert!(!mongos(21) && mongos(22));
+    fn a_greeting_without_limits_is_refused() {
         assert!(Greeting::parse(&rawdoc! { "maxMessageSizeBytes": -1 }, &[]).is_err());
+        assert!(Greeting::parse(&rawdoc! {}, &[]).is_err());
     }
 }

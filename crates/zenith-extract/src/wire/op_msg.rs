@@ -8,13 +8,10 @@ use super::header::MessageError;
 
 /// A checksum follows the sections. Nobody asks for one here, but it may come.
 const CHECKSUM_PRESENT: u32 = 1;
-/// More replies follow without being asked for.
-const MORE_TO_COME: u32 = 1 << 1;
-/// The sender of a request can take more than one reply to it.
-const EXHAUST_ALLOWED: u32 = 1 << 16;
 /// Flags in the lower half must be understood, those in the upper half may be ignored.
 const REQUIRED: u32 = 0xFFFF;
 
+const NO_FLAGS: u32 = 0;
 const BODY: u8 = 0;
 const DOCUMENT_SEQUENCE: u8 = 1;
 const CHECKSUM_BYTES: usize = 4;
@@ -24,16 +21,13 @@ const CHECKSUM_BYTES: usize = 4;
 pub(crate) struct OpMsg {
     /// Where in the payload the reply's document is.
     pub(crate) body: Range<usize>,
-    /// Whether the server goes on sending by itself.
-    pub(crate) more_to_come: bool,
 }
 
 impl OpMsg {
     /// The payload of a request.
-    pub(crate) fn request(body: &[u8], exhaust_allowed: bool) -> Vec<u8> {
-        let flags = if exhaust_allowed { EXHAUST_ALLOWED } else { 0 };
+    pub(crate) fn request(body: &[u8]) -> Vec<u8> {
         let mut payload = Vec::with_capacity(5 + body.len());
-        payload.extend_from_slice(&flags.to_le_bytes());
+        payload.extend_from_slice(&NO_FLAGS.to_le_bytes());
         payload.push(BODY);
         payload.extend_from_slice(body);
         payload
@@ -42,7 +36,7 @@ impl OpMsg {
     /// Reads the payload of a reply: what follows the header. The body's own contents are not looked at.
     pub(crate) fn parse(payload: &[u8]) -> Result<OpMsg, MessageError> {
         let flags = u32::from_le_bytes(*payload.first_chunk::<4>().ok_or(MessageError::Truncated)?);
-        if flags & REQUIRED & !(CHECKSUM_PRESENT | MORE_TO_COME) != 0 {
+        if flags & REQUIRED & !CHECKSUM_PRESENT != 0 {
             return Err(MessageError::Flags(flags));
         }
         let checksum = if flags & CHECKSUM_PRESENT != 0 { CHECKSUM_BYTES } else { 0 };
@@ -61,7 +55,7 @@ impl OpMsg {
             at += section;
         }
         match <[Range<usize>; 1]>::try_from(bodies) {
-            Ok([body]) => Ok(OpMsg { body, more_to_come: flags & MORE_TO_COME != 0 }),
+            Ok([body]) => Ok(OpMsg { body }),
             Err(bodies) => Err(MessageError::Bodies(bodies.len())),
         }
     }
@@ -94,18 +88,16 @@ mod tests {
     #[test]
     fn a_request_is_read_back() {
         let body = rawdoc! { "ping": 1 };
-        let payload = OpMsg::request(body.as_bytes(), true);
+        let payload = OpMsg::request(body.as_bytes());
         let read = OpMsg::parse(&payload).unwrap();
         assert_eq!(&payload[read.body], body.as_bytes());
-        assert!(!read.more_to_come);
     }
 
     #[test]
     fn sections_and_checksums_are_stepped_over() {
         let body = [&[0][..], rawdoc! { "ok": 1 }.as_bytes()].concat();
         let sequence = [1, 12, 0, 0, 0, b'd', b'o', b'c', 0, 0, 0, 0, 0];
-        let read = OpMsg::parse(&message(MORE_TO_COME, &[&sequence, &body])).unwrap();
-        assert!(read.more_to_come);
+        let read = OpMsg::parse(&message(0, &[&sequence, &body])).unwrap();
         assert_eq!(read.body.len(), body.len() - 1);
         assert_eq!(OpMsg::parse(&message(CHECKSUM_PRESENT, &[&body, &[1, 2, 3, 4]])).unwrap().body.start, 5);
     }
@@ -132,7 +124,7 @@ mod tests {
 
         #[test]
         fn damaged_messages_never_panic(at in 0usize..100, to in any::<u8>(), cut in 0usize..100) {
-            let mut payload = OpMsg::request(rawdoc! { "ok": 1, "text": "some text" }.as_bytes(), false);
+            let mut payload = OpMsg::request(rawdoc! { "ok": 1, "text": "some text" }.as_bytes());
             let len = payload.len();
             payload[at % len] = to;
             payload.truncate(cut);

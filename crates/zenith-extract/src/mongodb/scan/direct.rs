@@ -1,8 +1,10 @@
 //! A cursor on a connection of our own: replies land in the pool, and the server is never left waiting for the next
 //! request.
 //!
-//! Where the server takes it, one `getMore` is answered with all there is (exhaust). Else several are under way at once,
-//! so that the next one is there when the server has finished sending, also over a long line.
+//! Several `getMore` are under way at once, so that the next one is there when the server has finished sending, also over
+//! a long line. Measured, that is as fast as one `getMore` answered with all there is (exhaust), and each can ask for
+//! the number of documents that the last replies suggest: in exhaust the first number stays, and a collection that
+//! begins with large documents would be read one small document at a time for the rest of it.
 
 use bson::raw::cstr;
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
@@ -20,15 +22,13 @@ use crate::mongodb::session::KeepAlive;
 use crate::wire::{self, Address, Connection, CursorReply, ReplyError, ScramError, Settings, WireError};
 use crate::{DocumentBatch, ExtractError, Namespace};
 
-/// Requests under way at once where each reply has to be asked for.
+/// Requests under way at once.
 const PIPELINE_DEPTH: usize = 4;
 
 /// What a scan keeps between its steps.
 #[derive(Debug)]
 pub(super) struct DirectConnection {
     connection: Connection,
-    /// Whether the server answers one `getMore` with all there is.
-    exhaust: bool,
     server: ServerAddress,
 }
 
@@ -68,10 +68,7 @@ impl Scan {
             return Err(DirectStop::Unsupported(format!("{server} is an address for the driver")));
         };
         match wire::connect(&address, settings).await {
-            Ok((connection, exhaust)) => Ok({
-                let exhaust = exhaust && std::env::var("ZX_PIPE").is_err();
-                DirectConnection { connection, exhaust, server }
-            }),
+            Ok(connection) => Ok(DirectConnection { connection, server }),
             Err(WireError::Unsupported(reason)) => Err(DirectStop::Unsupported(reason)),
             Err(error) => Err(extract_error(&address, &self.partition.namespace, error).into()),
         }
@@ -83,7 +80,7 @@ impl Scan {
         direct: &mut DirectConnection,
         session: &ClientSession,
     ) -> Result<(), Stop> {
-        let DirectConnection { connection, exhaust, server } = direct;
+        let DirectConnection { connection, server } = direct;
         let namespace = self.partition.namespace.clone();
         let address = connection.address().clone();
         let failed = |error: WireError| Stop::Failed(extract_error(&address, &namespace, error));
@@ -97,7 +94,7 @@ impl Scan {
         let mut cursor = OpenCursor::new(self.deployment.client.clone(), &namespace, server.clone());
 
         let find = self.find(step, batch_size.documents(), &session_id);
-        connection.send(&find, false).await.map_err(failed)?;
+        connection.send(&find).await.map_err(failed)?;
         let mut first = true;
         loop {
             let landed = connection.receive(&self.options.landing).await.map_err(failed)?;
@@ -105,14 +102,13 @@ impl Scan {
             let reply = CursorReply::parse(body).map_err(|error| failed(error.into()))?;
             cursor.id = reply.cursor_id;
             let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
-            let batch = DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
-                .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
+            let batch =
+                DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
+                    .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
             batch_size.observe(batch.len(), batch.byte_len());
-            // A server that answers with all there is may stop doing so at any time; then it is asked again.
-            let depth = if *exhaust { 1 } else { PIPELINE_DEPTH };
-            while cursor.id != 0 && connection.awaited() < depth {
+            while cursor.id != 0 && connection.awaited() < PIPELINE_DEPTH {
                 let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
-                connection.send(&get_more, *exhaust).await.map_err(failed)?;
+                connection.send(&get_more).await.map_err(failed)?;
             }
             self.hand_over(step, std::mem::take(&mut first), batch).await?;
             if cursor.id == 0 {
