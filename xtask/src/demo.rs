@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use zenith_testkit::{
     ClickHouse, ClickHouseOptions, ClickHouseServer, Error, MongoOptions, MongoServer, Published, Result,
@@ -15,46 +14,77 @@ use crate::Outcome;
 /// The database on either side.
 const DATABASE: &str = "demo";
 
-/// What is copied, and the question asked of the copy.
-const COPIES: [(Published, &str); 2] = [
-    (
-        Published::Countries,
-        "SELECT region, count() AS countries, sum(landlocked) AS landlocked \
-         FROM countries GROUP BY region ORDER BY countries DESC FORMAT PrettyCompactMonoBlock",
-    ),
-    (
-        Published::Flights,
-        "SELECT intDiv(distance, 500) * 500 AS miles_from, count() AS flights, round(avg(delay), 1) AS mean_delay \
-         FROM flights GROUP BY miles_from ORDER BY miles_from FORMAT PrettyCompactMonoBlock",
-    ),
+/// What is copied, and what is asked of the copy.
+struct Copy {
+    data_set: Published,
+    about: &'static str,
+    question: &'static str,
+    sql: &'static str,
+}
+
+const COPIES: [Copy; 2] = [
+    Copy {
+        data_set: Published::Countries,
+        about: "countries, nested, with keys that differ from one to the next",
+        question: "How large are the regions of the world, and which languages are official in most of their countries?",
+        // `languages` is { eng: "English", … } with other keys in every document, hence a JSON column.
+        sql: "\
+SELECT region, count() AS countries, round(sum(area) / 1e6, 1) AS million_km2,
+       round(avg(length(borders)), 1) AS neighbours,
+       arrayStringConcat(topKArray(4)(JSONExtractKeysAndValues(toString(languages), 'String').2), ', ') AS languages
+FROM countries GROUP BY region ORDER BY countries DESC",
+    },
+    Copy {
+        data_set: Published::Flights,
+        about: "flights, small and many",
+        question: "At which hour should one fly, not to be late?",
+        sql: "\
+SELECT intDiv(time, 3) * 3 AS from_hour, count() AS flights,
+       round(avg(delay), 1) AS minutes_late, countIf(delay > 60) AS over_an_hour_late
+FROM flights GROUP BY from_hour ORDER BY from_hour",
+    },
 ];
 
 /// Runs the demonstration; it fails if a copy has another number of rows than the collection has documents.
 pub async fn run() -> Outcome {
+    println!("Building zenith as it would be installed (some minutes the first time) …");
     let zenith = build().await?;
-    println!("Starting MongoDB and ClickHouse");
+    println!(
+        "Starting MongoDB and ClickHouse on free ports (the first time they are downloaded: about 200 MB) …"
+    );
     let (mongodb, clickhouse) = tokio::try_join!(
         MongoServer::start(MongoOptions::default()),
         ClickHouseServer::start(ClickHouseOptions::default())
     )?;
     let source = mongodb.client().await?.database(DATABASE);
     let copy = clickhouse.client().with_database(DATABASE);
-    for (data_set, question) in COPIES {
+    for Copy { data_set, about, question, sql } in COPIES {
+        let name = data_set.name();
         let loaded = data_set.load(&source).await?;
-        println!("\nMongoDB has {} documents in {DATABASE}.{}", loaded.documents, data_set.name());
-        let begun = Instant::now();
-        copy_collection(&zenith, &mongodb.uri_for(DATABASE), data_set.name(), &copy).await?;
-        println!("Copied in {:.2?}; ClickHouse says:", begun.elapsed());
-        expect_rows(&copy, data_set.name(), loaded.documents).await?;
-        println!("{}", copy.query(question).await?);
+        println!("\nMongoDB now has {DATABASE}.{name}: {} {about}.\n", loaded.documents);
+        copy_collection(&zenith, &mongodb.uri_for(DATABASE), name, &copy).await?;
+        expect_rows(&copy, name, loaded.documents).await?;
+        println!("\n{question} ClickHouse says:\n\n{}\n", indented(sql));
+        println!("{}", copy.query(&format!("{sql} FORMAT PrettyCompactMonoBlock")).await?);
     }
+    drop((source, mongodb, clickhouse));
+    println!("\nThe servers and their data are gone again. What to do next:\n");
+    println!("  cargo install --path bins/zenith    put zenith on your PATH");
+    println!("  cargo xtask services up             servers to play with, which stay up");
+    println!("  zenith copy --from mongodb://HOST/DB --collection NAME --to http://HOST:8123/DB --dry-run");
+    println!(
+        "                                      see what a copy of yours would look like; nothing is written"
+    );
     Ok(ExitCode::SUCCESS)
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Builds the command in its release profile; its path.
 async fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let root = crate::workspace_root();
-    println!("Building zenith");
     let mut command = tokio::process::Command::from(crate::cargo());
     command.args(["build", "--release", "--package", "zenith"]).current_dir(&root);
     let status = command.status().await.map_err(Error::io("run cargo build"))?;

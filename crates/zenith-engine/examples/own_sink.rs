@@ -69,7 +69,10 @@ impl Sink for Folder {
     }
 
     async fn create(&self, definition: &TableDefinition) -> Result<()> {
-        println!("{}: {}", definition.name, definition.schema);
+        println!("{}:", definition.name);
+        for field in definition.schema.fields() {
+            println!("  {}: {}", field.name(), field.data_type());
+        }
         let path = self.0.join(&definition.name);
         fs::create_dir_all(&path).or_else(failed("create", &path))
     }

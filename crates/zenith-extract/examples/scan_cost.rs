@@ -73,7 +73,7 @@ async fn cheapest(
     server: u32,
     documents: u64,
 ) -> Result<String, Box<dyn std::error::Error>> {
-    let options = ReadOptions { batch_bytes, ..ReadOptions::new(Landing::new(Pool::new(64 * 1024 * 1024)?)) };
+    let options = ReadOptions::new(Landing::new(Pool::new(64 * 1024 * 1024)?)).with_batch_bytes(batch_bytes);
     let mut fastest = f64::INFINITY;
     let mut used = (0.0, 0.0);
     // The first pass warms caches and the pool's pages.

@@ -88,6 +88,12 @@ pub enum ExtractError {
         /// Collections of the database, not necessarily all.
         known: Vec<String>,
     },
+    /// The collection was dropped, or dropped and made again, while it was read.
+    #[error("the collection {namespace} was dropped or replaced while it was read; start again")]
+    Replaced {
+        /// The collection.
+        namespace: Namespace,
+    },
     /// The server answered a command with an error.
     #[error("MongoDB could not {action}: {message} ({code_name}, code {code})")]
     Server {
@@ -171,6 +177,7 @@ impl ExtractError {
             | Self::Unauthorized { .. }
             | Self::NoSuchDatabase { .. }
             | Self::NoSuchCollection { .. }
+            | Self::Replaced { .. }
             | Self::InvalidPartition { .. }
             | Self::Driver { .. }
             | Self::Memory(_)
@@ -193,7 +200,8 @@ impl ExtractError {
             | Self::Unauthorized { .. }
             | Self::NoSuchDatabase { .. }
             | Self::NoSuchCollection { .. } => true,
-            Self::Server { .. }
+            Self::Replaced { .. }
+            | Self::Server { .. }
             | Self::Connection { .. }
             | Self::Protocol { .. }
             | Self::Interrupted { .. }

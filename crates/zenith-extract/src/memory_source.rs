@@ -70,6 +70,7 @@ impl Source for MemorySource {
             collection: CollectionInfo {
                 kind: CollectionKind::Collection,
                 size: Some(size),
+                uuid: None,
                 pre_and_post_images: false,
             },
         })

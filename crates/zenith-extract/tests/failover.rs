@@ -30,10 +30,7 @@ async fn a_range_goes_on_at_the_next_primary() {
     let source = MongoSource::connect(&set.uri()).await.unwrap();
     for transport in [Transport::Driver, Transport::Direct] {
         let source = source.clone().with_transport(transport);
-        let options = ReadOptions {
-            batch_bytes: 50_000,
-            ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap()))
-        };
+        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let mut reader = source.open(&partition, options).await.unwrap();
         let first = reader.next().await.unwrap().unwrap();
         readers.push((transport, reader, owned(&first)));

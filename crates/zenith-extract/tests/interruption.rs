@@ -66,7 +66,7 @@ async fn a_range_goes_on_after_its_cursor_was_killed() {
         let namespace = servers::fill(&uri, expected.clone()).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
         let pool = Pool::new(4 * MIB).unwrap();
-        let options = ReadOptions { batch_bytes: 50_000, ..ReadOptions::new(Landing::new(pool)) };
+        let options = ReadOptions::new(Landing::new(pool)).with_batch_bytes(50_000);
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         let (mut found, mut killed) = (Vec::new(), 0);
@@ -89,10 +89,7 @@ async fn an_abandoned_scan_closes_its_cursor() {
         let uri = servers::uri().await;
         let namespace = servers::fill(&uri, test_suite::documents(20_000)).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let options = ReadOptions {
-            batch_bytes: 50_000,
-            ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap()))
-        };
+        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
@@ -115,10 +112,7 @@ async fn a_collection_dropped_on_the_way_is_an_error() {
         let uri = servers::uri().await;
         let namespace = servers::fill(&uri, test_suite::documents(20_000)).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let options = ReadOptions {
-            batch_bytes: 50_000,
-            ..ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap()))
-        };
+        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
@@ -133,6 +127,36 @@ async fn a_collection_dropped_on_the_way_is_an_error() {
             }
         };
         assert!(!error.is_transient(), "{error}");
+    }
+}
+
+/// Nor does a collection made again under the same name carry on a scan of the one before.
+#[tokio::test]
+async fn a_collection_replaced_while_disconnected_is_an_error() {
+    for transport in BOTH {
+        let (proxy, source, namespace, _) = behind_a_proxy(transport).await;
+        let partition = servers::whole(&source, &namespace).await;
+        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+        let mut reader = source.open(&partition, options).await.unwrap();
+        reader.next().await.unwrap().unwrap();
+        proxy.cut_after(1);
+        let client = servers::client(&servers::uri().await).await;
+        servers::collection(&client, &namespace).drop().await.unwrap();
+        servers::create(&client, &namespace, doc! {}).await;
+        let uncut = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            proxy.cut_after(0);
+        });
+        let error = loop {
+            match reader.next().await {
+                Ok(batch) => {
+                    assert!(batch.is_some(), "{transport:?}: the scan ended as if nothing had happened")
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(!error.is_transient() && error.to_string().contains("dropped"), "{error}");
+        uncut.await.unwrap();
     }
 }
 

@@ -72,7 +72,7 @@ pub async fn read(
     batch_bytes: usize,
 ) -> Result<Found, (Found, ExtractError)> {
     let pool = Pool::new(64 * MIB).unwrap();
-    let options = ReadOptions { batch_bytes, ..ReadOptions::new(Landing::new(pool.clone())) };
+    let options = ReadOptions::new(Landing::new(pool.clone())).with_batch_bytes(batch_bytes);
     let mut reader = source.open(partition, options).await.map_err(|error| (Found::default(), error))?;
     let mut found = Found::default();
     loop {

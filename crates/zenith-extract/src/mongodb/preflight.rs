@@ -3,7 +3,7 @@
 //! What only serves comfort (sizes, names of other collections) may be refused to the user without harm; what reading
 //! needs may not.
 
-use bson::{Bson, Document, Timestamp, doc};
+use bson::{Bson, Document, Timestamp, Uuid, doc};
 
 use super::Deployment;
 use super::sample::read;
@@ -68,6 +68,7 @@ pub(super) async fn collection(
     Ok(CollectionInfo {
         kind,
         size,
+        uuid: uuid(&entry),
         pre_and_post_images: images.is_ok_and(|images| images.get_bool("enabled").unwrap_or(false)),
     })
 }
@@ -85,6 +86,13 @@ async fn entry(deployment: &Deployment, namespace: &Namespace) -> Result<Option<
         other => other?,
     };
     Ok(first_batch(&reply).into_iter().next())
+}
+
+fn uuid(entry: &Document) -> Option<Uuid> {
+    match entry.get_document("info").ok()?.get("uuid")? {
+        Bson::Binary(binary) => binary.to_uuid().ok(),
+        _ => None,
+    }
 }
 
 /// The size by the server's metadata, added up over shards.

@@ -1,6 +1,6 @@
 //! What a look at a collection finds out before anything is read or created.
 
-use bson::Timestamp;
+use bson::{Timestamp, Uuid};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,9 @@ pub struct CollectionInfo {
     pub kind: CollectionKind,
     /// How large it is; `None` where the server does not know (views) or does not tell this user.
     pub size: Option<CollectionSize>,
+    /// What tells it from another collection of the same name, made after this one was dropped; `None` where there is
+    /// no such thing, or it is not told to this user.
+    pub uuid: Option<Uuid>,
     /// Whether images of documents before and after changes are kept, for change streams.
     pub pre_and_post_images: bool,
 }

@@ -55,7 +55,7 @@ impl Scan {
 
     /// Documents of average size that make a reply, if the average is known.
     pub(super) fn reply_documents(&self) -> Option<i32> {
-        let bytes = u64::try_from(self.options.batch_bytes).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(self.options.round_trip_bytes).unwrap_or(u64::MAX);
         let documents = bytes / self.document_bytes.filter(|&bytes| bytes > 0)?;
         Some(i32::try_from(documents).unwrap_or(i32::MAX).max(1))
     }

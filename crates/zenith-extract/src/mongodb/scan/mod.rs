@@ -10,12 +10,12 @@ mod retry;
 
 use std::sync::Arc;
 
-use bson::RawBson;
+use bson::{RawBson, Uuid};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::find::{self, Step};
-use super::{Deployment, Transport};
+use super::{Deployment, Transport, preflight};
 use crate::id::same;
 use crate::wire::Settings;
 use crate::{DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, ReadOptions};
@@ -79,6 +79,7 @@ pub(super) async fn open(
         partition: partition.clone(),
         options,
         document_bytes,
+        collection_uuid: collection.uuid,
         sender,
         last_id: None,
         documents: 0,
@@ -108,6 +109,8 @@ struct Scan {
     options: ReadOptions,
     /// The average size of a document by the server's metadata.
     document_bytes: Option<u64>,
+    /// The collection that is read, and not a later one of the same name.
+    collection_uuid: Option<Uuid>,
     sender: mpsc::Sender<Result<DocumentBatch, ExtractError>>,
     /// `_id` of the last document handed over.
     last_id: Option<RawBson>,
@@ -133,7 +136,11 @@ impl Scan {
         let mut backoff = Backoff::new();
         loop {
             let before = self.documents;
-            let error = match self.pass().await {
+            let pass = match before {
+                0 => self.pass().await,
+                _ => self.resume().await,
+            };
+            let error = match pass {
                 Ok(()) | Err(Stop::Abandoned) => return,
                 Err(Stop::Failed(error)) => error,
             };
@@ -180,6 +187,20 @@ impl Scan {
         tracing::debug!(namespace = %self.partition.namespace, documents = self.documents, %error, ?pause, "resuming");
         self.partition = rest;
         Ok(pause)
+    }
+
+    /// Reads what is left, unless the collection has gone: to the server one that is not there is one without documents,
+    /// and the scan would seem to have come to its end.
+    async fn resume(&mut self) -> Result<(), Stop> {
+        let namespace = &self.partition.namespace;
+        let replaced = || Stop::Failed(ExtractError::Replaced { namespace: namespace.clone() });
+        match preflight::collection(&self.deployment, namespace).await {
+            Ok(collection) if collection.uuid == self.collection_uuid => self.pass().await,
+            Ok(_) | Err(ExtractError::NoSuchCollection { .. } | ExtractError::NoSuchDatabase { .. }) => {
+                Err(replaced())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads what the partition holds, once.
