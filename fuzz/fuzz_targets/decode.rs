@@ -12,7 +12,7 @@ use arrow_array::RecordBatch;
 use bson::{Document, RawDocument};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, ObjectIdAs, infer};
-use zenith_arrow::raw::{RawError, validate};
+use zenith_arrow::raw::{DEPTH_MAX, Elements, RawError, tag, validate};
 use zenith_arrow::{Decoder, DecoderOptions, Schema, UuidOrder, equal, rebuild};
 use zenith_memory::Pool;
 
@@ -122,21 +122,49 @@ fn account(schema: &Schema, bytes: &[u8], documents: &[Range<usize>], batches: &
     let mut bad = bad.iter().peekable();
     for range in documents {
         let document = &bytes[range.clone()];
-        let valid = validate(document);
         if let Some((_, reason)) = bad.next_if(|(place, _)| place == range) {
-            assert!(valid.is_err(), "a valid document was reported as bad: {reason}");
+            assert!(validate(document).is_err(), "a valid document was reported as bad: {reason}");
             continue;
         }
+        let mut document = document.to_vec();
+        blank_positions(&mut document);
         let (batch, row) = rows.next().expect("a document is neither a row nor bad");
-        assert_eq!(valid, Ok(()), "a document that is not valid became a row");
+        assert_eq!(validate(&document), Ok(()), "a document that is not valid became a row");
         let rebuilt = rebuild(schema, batch, row).unwrap_or_else(|error| panic!("{error:?}\n{schema:?}"));
-        if let Some(expected) = by_the_bson_crate(document)
+        if let Some(expected) = by_the_bson_crate(&document)
             && let Err(difference) = equal(&expected, &rebuilt, schema.keep_nulls)
         {
             panic!("{difference}\nexpected {expected:?}\nrebuilt  {rebuilt:?}\nschema {schema:?}");
         }
     }
     assert!(rows.next().is_none() && bad.next().is_none(), "more rows or bad documents than documents");
+}
+
+/// Makes the names of array elements text: where they are not, the decoder, which does not look at them, need not
+/// mind.
+fn blank_positions(document: &mut [u8]) {
+    let mut names = Vec::new();
+    find_positions(document, document.as_ptr().addr(), false, 1, &mut names);
+    for name in names {
+        document[name].fill(b'0');
+    }
+}
+
+fn find_positions(level: &[u8], start: usize, is_array: bool, depth: usize, names: &mut Vec<Range<usize>>) {
+    let elements = Elements::new(level).into_iter().flatten();
+    for element in elements.map_while(Result::ok).filter(|_| depth <= DEPTH_MAX) {
+        if is_array {
+            let from = element.key.as_ptr().addr() - start;
+            names.push(from..from + element.key.len());
+        }
+        let inside = match element.value.tag {
+            tag::DOCUMENT | tag::ARRAY => Some(element.value.bytes),
+            _ => element.value.as_code_with_scope().map(|(_, scope)| scope),
+        };
+        if let Some(inside) = inside {
+            find_positions(inside, start, element.value.tag == tag::ARRAY, depth + 1, names);
+        }
+    }
 }
 
 /// The document as the driver's own library reads it, if it does.

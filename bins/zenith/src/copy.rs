@@ -74,6 +74,10 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
             progress::say(&format!("zenith: {}", stopped(&plan)));
             Ok(ExitCode::from(exit::STOPPED))
         }
+        Err(error @ EngineError::StoppedLeaving { .. }) => {
+            progress::say(&format!("zenith: {error}"));
+            Ok(ExitCode::from(exit::STOPPED))
+        }
         Err(error) => Err(error),
     }
 }

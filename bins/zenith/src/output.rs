@@ -83,7 +83,7 @@ pub fn summary_text(summary: &Summary) -> String {
     }
     if let Some(table) = &summary.dead_letter_table {
         let _ =
-            writeln!(text, "{} could not be decoded: see {table}", counted(summary.dead_letters, "document"));
+            writeln!(text, "{} could not be loaded: see {table}", counted(summary.dead_letters, "document"));
     }
     text
 }

@@ -96,6 +96,14 @@ pub enum EngineError {
     /// The run was stopped from outside.
     #[error("stopped")]
     Stopped,
+    /// The run was stopped from outside, and its shadow table could not be dropped.
+    #[error(
+        "stopped; the table {shadow} could not be dropped because ClickHouse did not answer: drop it when it does"
+    )]
+    StoppedLeaving {
+        /// The table that stays.
+        shadow: String,
+    },
     /// A worker ended without a word: a panic, which is a defect.
     #[error("a worker ({worker}) ended unexpectedly; please report this")]
     Worker {
@@ -142,6 +150,7 @@ impl EngineError {
             | EngineError::BadDocument { .. }
             | EngineError::Reconcile { .. }
             | EngineError::Stopped
+            | EngineError::StoppedLeaving { .. }
             | EngineError::Worker { .. } => false,
         }
     }

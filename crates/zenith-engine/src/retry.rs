@@ -54,6 +54,7 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::BadDocument { .. }
         | EngineError::Reconcile { .. }
         | EngineError::Stopped
+        | EngineError::StoppedLeaving { .. }
         | EngineError::Worker { .. } => false,
     };
     (again && tries < LOAD_TRIES).then(|| pause(tries))

@@ -145,7 +145,7 @@ async fn one_document_of_16_mb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_fields() {
     let bench = Bench::new("wide").await;
-    let documents = (0..50).map(|n| {
+    let wide = |n: i32| {
         let mut document = doc! { "_id": n };
         for field in 0..2000 {
             match field % 4 {
@@ -156,10 +156,16 @@ async fn two_thousand_fields() {
             };
         }
         raw(&document)
-    });
-    bench.fill("wide", documents).await;
-    for memory in [16 << 20, 64 << 20] {
-        bench.round_trip("wide", ReloadOptions { memory, ..ReloadOptions::default() }).await;
+    };
+    bench.fill("few", (0..50).map(wide)).await;
+    bench.fill("many", (0..600).map(wide)).await;
+    for memory in [8 << 20, 16 << 20, 64 << 20] {
+        let options = || ReloadOptions { memory, ..ReloadOptions::default() };
+        bench.round_trip("few", options()).await;
+        // Reading many parts of so many columns back takes ClickHouse gigabytes, so these are only counted.
+        let (_, summary) = bench.copy("many", options()).await;
+        assert_eq!(bench.count("many").await, 600);
+        assert!(summary.inserts < 60, "batches of a few rows: {summary:?}");
     }
     bench.remove().await;
 }
@@ -442,4 +448,21 @@ fn arrow_rows(batch: &zenith_engine::RecordBatch) -> usize {
 fn hand_made_documents_are_bson() {
     let made = document(&[&int("_id", 1), &string("s", b"x")]);
     assert_eq!(made.get("s").unwrap(), Some(RawBson::String("x".into()).as_raw_bson_ref()));
+}
+
+/// Large documents that are no BSON, with several decoders: none may keep the memory it waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bad_documents_hold_no_memory() {
+    let bench = Bench::new("large_bad").await;
+    for n in 0..4 {
+        let mut text = vec![b'x'; 9 << 20];
+        text[1000] = 0xFF;
+        bench.fill("bad", [document(&[&int("_id", n), &string("s", &text)])]).await;
+    }
+    bench.fill("bad", [rawdoc! { "_id": 9, "s": "good" }]).await;
+    let options = ReloadOptions { memory: 8 << 20, readers: 2, decoders: 2, ..ReloadOptions::default() };
+    let copy = tokio::time::timeout(std::time::Duration::from_secs(60), bench.copy("bad", options));
+    let (_, summary) = copy.await.expect("the copy does not hang");
+    assert_eq!((summary.rows, summary.dead_letters), (1, 4));
+    bench.remove().await;
 }

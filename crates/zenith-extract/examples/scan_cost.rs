@@ -1,7 +1,7 @@
 //! What reading costs: seconds and processor time of client and server, by transport, strategy and size of replies.
 //!
 //! ```text
-//! cargo run --release -p zenith-extract --example scan_cost [documents]
+//! cargo run --release -p zenith-extract --example scan_cost [documents [only lines that contain this]]
 //! ```
 //!
 //! Starts a `mongod` of its own and fills it with the events of the test kit. Nothing is done with the documents.
@@ -27,6 +27,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let documents = std::env::args().nth(1).map_or(Ok(1_000_000), |number| number.parse())?;
+    let only = std::env::args().nth(2).unwrap_or_default();
     let server = MongoServer::start(MongoOptions { cache_mib: 2048, ..MongoOptions::default() }).await?;
     let database = server.client().await?.database(DATABASE);
     let loaded = load::generate(&database, COLLECTION, Shape::Events, 1, 0..documents).await?;
@@ -48,15 +49,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     for (strategy, parts) in [(PartitionStrategy::Natural, 1), (PartitionStrategy::IdRanges, 4)] {
         for (transport, parameters, reply_kib) in all {
+            let line = format!("{strategy:?} {transport:?} {parameters:22} {reply_kib:4} KiB");
+            if !line.contains(&only) {
+                continue;
+            }
             let source = MongoSource::connect(&format!("{}{parameters}", server.uri())).await?;
             let source = source.with_transport(transport);
             let partitions = source.partitions(&namespace, parts, strategy).await?;
             let cost =
                 cheapest(&source, &partitions, reply_kib * 1024, server.identity().pid, documents).await?;
-            report(
-                &mut out,
-                format!("{strategy:?} {transport:?} {parameters:22} {reply_kib:4} KiB: {cost}"),
-            )?;
+            report(&mut out, format!("{line}: {cost}"))?;
         }
     }
     Ok(())

@@ -39,7 +39,8 @@ impl PoolBuf {
     /// [`crate::PoolStats::moves`]).
     ///
     /// # Errors
-    /// [`MemoryError::ReservationUsedUp`] if less is left; the buffer is then as it was.
+    /// [`MemoryError::ReservationUsedUp`] if less is left, or if one is of the budget and the other of an
+    /// overdraft; the buffer is then as it was.
     pub fn grow(
         &mut self,
         reservation: &mut Reservation,
@@ -48,7 +49,7 @@ impl PoolBuf {
     ) -> Result<(), MemoryError> {
         let wanted = round_up(capacity);
         let Some(more) = wanted.checked_sub(self.capacity).filter(|&more| more > 0) else { return Ok(()) };
-        if more > reservation.left() {
+        if more > reservation.left() || !self.share.same_kind(&reservation.share) {
             return Err(MemoryError::ReservationUsedUp { wanted: more, left: reservation.left() });
         }
         let pool = Arc::clone(&self.share.pool);

@@ -234,18 +234,23 @@ pub(crate) struct Share {
 impl Share {
     /// Splits off `bytes`, which the caller knows to be there.
     pub(crate) fn split(&mut self, bytes: usize) -> Share {
-        debug_assert!(bytes <= self.bytes);
+        assert!(bytes <= self.bytes, "{bytes} of {} bytes cannot be split off", self.bytes);
         self.bytes -= bytes;
         Share { pool: Arc::clone(&self.pool), bytes, overdraft: self.overdraft.clone() }
     }
 
+    /// Whether the two may be one: both of the budget, or both of an overdraft.
+    pub(crate) fn same_kind(&self, other: &Share) -> bool {
+        self.bytes == 0 || self.overdraft.is_some() == other.overdraft.is_some()
+    }
+
     /// Takes in another share of the same kind.
     pub(crate) fn join(&mut self, mut other: Share) {
-        if self.overdraft.is_some() == other.overdraft.is_some() {
-            self.bytes += std::mem::take(&mut other.bytes);
-        } else if other.overdraft.is_some() {
-            // A buffer that grew by overdraft counts as overdrawn whole: its own share returns now.
+        assert!(self.same_kind(&other), "a buffer is of the budget or of an overdraft, not of both");
+        if self.bytes == 0 {
             std::mem::swap(self, &mut other);
+        } else {
+            self.bytes += std::mem::take(&mut other.bytes);
         }
     }
 }

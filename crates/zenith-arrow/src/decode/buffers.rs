@@ -107,6 +107,10 @@ impl<const N: usize> Fixed<N> {
         begin(&mut self.buf, arena, self.demand.bytes(rows))
     }
 
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        (self.buf, self.used) = (pool.empty_buf(), 0);
+    }
+
     pub(super) fn freeze(&mut self, pool: &Pool, rows: usize) -> Buffer {
         self.demand.learn(self.used, rows);
         let used = std::mem::take(&mut self.used);
@@ -227,6 +231,12 @@ impl Bytes {
         self.offsets.push(arena, [0; 4])
     }
 
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        self.offsets.clear(pool);
+        self.values = pool.empty_buf();
+        (self.used, self.checked, self.checked_items) = (0, 0, 0);
+    }
+
     /// The offsets and the bytes.
     pub(super) fn freeze(&mut self, pool: &Pool, rows: usize) -> (Buffer, Buffer) {
         self.demand.learn(self.used, rows);
@@ -297,6 +307,10 @@ impl<const FILL: bool> Bits<FILL> {
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
         self.filled = 0;
         begin(&mut self.buf, arena, self.demand.bytes(rows))
+    }
+
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        (self.buf, self.filled) = (pool.empty_buf(), 0);
     }
 
     /// The bits of `len` items, or `None` where every one of them is `FILL` and was never touched.

@@ -400,6 +400,29 @@ impl Column {
         values + self.validity.per_row()
     }
 
+    /// Gives all buffers back to the pool.
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        self.len = 0;
+        self.validity.clear(pool);
+        match &mut self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Binary(buf, _)
+            | Storage::Json(buf) => buf.clear(pool),
+            Storage::ObjectIdFixed(buf) => buf.clear(pool),
+            Storage::Bool(buf) => buf.clear(pool),
+            Storage::Int32(buf) => buf.clear(pool),
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
+                buf.clear(pool);
+            }
+            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.clear(pool),
+            Storage::Document(node) => node.clear(pool),
+            Storage::List(node) => node.clear(pool),
+        }
+    }
+
     /// Makes room for a batch of `rows` rows.
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
         self.len = 0;

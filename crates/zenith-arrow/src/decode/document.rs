@@ -191,6 +191,11 @@ impl DocumentNode {
         self.slots.iter_mut().try_for_each(|slot| slot.column.begin(arena, rows))
     }
 
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        self.len = 0;
+        self.slots.iter_mut().for_each(|slot| slot.column.clear(pool));
+    }
+
     /// The columns in the order of `fields`, which is the order they were made in.
     pub(super) fn freeze(&mut self, pool: &Pool, fields: &Fields, rows: usize) -> Vec<ArrayRef> {
         self.len = 0;

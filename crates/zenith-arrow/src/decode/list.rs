@@ -122,6 +122,11 @@ impl ListNode {
         self.offsets.push(arena, [0; 4])
     }
 
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        self.offsets.clear(pool);
+        self.element.clear(pool);
+    }
+
     pub(super) fn freeze(&mut self, pool: &Pool, item: &Field, rows: usize) -> (Buffer, ArrayRef) {
         let values = self.element.freeze(pool, item.data_type(), item.is_nullable(), rows);
         (self.offsets.freeze(pool, rows), values)

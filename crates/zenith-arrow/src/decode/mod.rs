@@ -33,7 +33,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{Fields, SchemaRef};
-use zenith_memory::{MemoryError, Pool};
+use zenith_memory::{GRANULE, MemoryError, Pool};
 
 use crate::Schema;
 use crate::extra::{Explainer, without_duplicates};
@@ -43,6 +43,9 @@ use buffers::{Arena, Bytes};
 use context::{Context, Stop};
 pub use counts::ExtraCounts;
 use document::DocumentNode;
+
+/// Validity, offsets and values.
+const BUFFERS_PER_LEAF: usize = 3;
 
 /// How large the batches of a decoder are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +101,8 @@ pub struct Decoder {
     keep_nulls: bool,
     options: DecoderOptions,
     arena: Arena,
+    /// About how many buffers a batch has; each is rounded up to whole granules of the pool.
+    buffers: usize,
     /// Rows the batch at hand may have; 0 while no batch is open.
     rows_planned: usize,
     counts: ExtraCounts,
@@ -127,6 +132,8 @@ impl Decoder {
             keep_nulls: schema.keep_nulls,
             options,
             arena: Arena { pool: pool.clone(), reservation: None },
+            buffers: schema.fields.iter().map(|field| field.kind.leaves()).sum::<usize>() * BUFFERS_PER_LEAF
+                + 2,
             rows_planned: 0,
             counts: ExtraCounts::default(),
             scratch: Vec::new(),
@@ -196,6 +203,10 @@ impl Decoder {
         }
         self.counts.commit();
         rejected.into_iter().for_each(bad);
+        if self.root.len == 0 {
+            // Nothing came of the batch that was opened: its memory is for others, an overdraft above all.
+            return self.finish();
+        }
         match pause {
             Pause::InputDone => Ok(None),
             Pause::BatchFull => self.finish(),
@@ -350,21 +361,30 @@ impl Decoder {
     }
 
     /// Opens a batch: memory first, then room in every column for the rows that memory holds.
+    ///
+    /// Where what rows took lately does not fit, fewer rows are planned, down to columns that start empty.
     fn begin(&mut self, overdraft: Option<usize>) -> Result<(), DecodeError> {
-        let share = self.options.bytes_max;
-        let reservation = match overdraft {
-            Some(bytes) => self.arena.pool.overdraft_blocking(bytes),
-            None => self.arena.pool.reserve_blocking(share.min(self.arena.pool.budget()))?,
-        };
-        self.arena.reservation = Some(reservation);
-        self.rows_planned = if overdraft.is_some() { 1 } else { self.rows_for(share) };
-        let planned = self.rows_planned;
-        // Where learned demands no longer fit, every column starts small and grows as it is filled.
-        let opened = self.open_columns(planned).or_else(|_| self.open_columns(0));
-        match opened {
-            Ok(()) => Ok(()),
-            Err(_) if overdraft.is_none() => self.begin(Some(share.saturating_mul(4))),
-            Err(_) => Err(DecodeError::TooManyColumns { bytes: share }),
+        let share = self.options.bytes_max.min(self.arena.pool.budget());
+        let mut rows = if overdraft.is_some() { 1 } else { self.rows_for(share) };
+        loop {
+            let reservation = match overdraft {
+                Some(bytes) => self.arena.pool.overdraft_blocking(bytes),
+                None => self.arena.pool.reserve_blocking(share)?,
+            };
+            self.arena.reservation = Some(reservation);
+            if self.open_columns(rows).is_ok() {
+                self.rows_planned = rows.max(1);
+                return Ok(());
+            }
+            let pool = self.arena.pool.clone();
+            self.root.clear(&pool);
+            self.extra.clear(&pool);
+            self.arena.reservation = None;
+            match (rows, overdraft) {
+                (0, None) => return self.begin(Some(share.saturating_mul(4))),
+                (0, Some(bytes)) => return Err(DecodeError::TooManyColumns { bytes }),
+                _ => rows /= 4,
+            }
         }
     }
 
@@ -380,6 +400,7 @@ impl Decoder {
         if per_row <= 0.0 {
             return self.options.rows_max.max(1);
         }
+        let bytes = bytes.saturating_sub(self.buffers * GRANULE);
         let room = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) * 0.95;
         ((room / per_row) as usize).clamp(1, self.options.rows_max.max(1))
     }

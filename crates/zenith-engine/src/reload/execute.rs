@@ -1,7 +1,7 @@
 //! A reload from its plan: shadow table, load, reconcile, publish; and what is left when it fails.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use zenith_arrow::ExtraCounts;
 use zenith_extract::{PartitionStrategy, Source};
@@ -14,6 +14,8 @@ use super::{ReloadPlan, dead_letters};
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
 
+/// How long dropping the shadow table of a failed load may take: a server that hangs must not keep us.
+const DROP_PATIENCE: Duration = Duration::from_secs(4);
 /// Partitions a reader, so that one with dense data does not keep the others waiting at the end.
 const PARTITIONS_PER_READER: usize = 4;
 
@@ -91,8 +93,12 @@ async fn attempt<S: Source, K: Sink + 'static>(
             };
             if outcome.is_err() {
                 // Should publication have taken place after all, the old table bears this name: it goes too.
-                if let Err(failed) = sink.drop_table(&shadow).await {
-                    tracing::warn!(%shadow, error = %failed, "the shadow table could not be dropped");
+                let dropped = tokio::time::timeout(DROP_PATIENCE, sink.drop_table(&shadow)).await;
+                if !matches!(dropped, Ok(Ok(()))) {
+                    tracing::warn!(%shadow, "the shadow table could not be dropped");
+                    if matches!(outcome, Err(EngineError::Stopped)) {
+                        return Err(EngineError::StoppedLeaving { shadow });
+                    }
                 }
             }
             outcome.map_err(EngineError::while_loading)

@@ -77,7 +77,7 @@ impl Inserting<'_> {
             return Err(EngineError::BadDocument { namespace, id, reason: error.to_string() });
         }
         let letter = Letter { id, reason: error.to_string(), document };
-        self.letters.send(letter).await.map_err(|_| EngineError::Stopped)
+        self.load.unless_stopped(self.letters.send(letter)).await?.map_err(|_| EngineError::Stopped)
     }
 }
 

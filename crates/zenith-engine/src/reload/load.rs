@@ -15,8 +15,10 @@ use super::read::Queue;
 use super::{dead_letters, decode, read};
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
 
-/// How long decoders may take to notice that the load was stopped.
-const DECODERS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long readers and inserters may take to end once the load was stopped.
+const TASKS_PATIENCE: Duration = Duration::from_secs(3);
+/// How long decoders may take after that.
+const DECODERS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What every worker of a load knows.
 pub(super) struct Load {
@@ -37,12 +39,19 @@ impl Load {
         self.stop.is_stopped() || self.abort.is_stopped()
     }
 
+    /// Returns once the load is stopped.
+    async fn stopped(&self) {
+        tokio::select! {
+            () = self.stop.stopped() => {}
+            () = self.abort.stopped() => {}
+        }
+    }
+
     /// The outcome of `future`, unless the load is stopped first.
     pub(super) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T> {
         tokio::select! {
             biased;
-            () = self.stop.stopped() => Err(EngineError::Stopped),
-            () = self.abort.stopped() => Err(EngineError::Stopped),
+            () = self.stopped() => Err(EngineError::Stopped),
             output = future => Ok(output),
         }
     }
@@ -157,9 +166,24 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(
         });
     }
 
-    while let Some(ended) = tasks.join_next().await {
-        if ended.is_err() {
-            first.note::<()>(&load, Err(EngineError::Worker { worker: "reader or inserter" }));
+    let mut overdue = std::pin::pin!(async {
+        load.stopped().await;
+        tokio::time::sleep(TASKS_PATIENCE).await;
+    });
+    let mut aborted = false;
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => match ended {
+                Some(Err(error)) if error.is_panic() => {
+                    first.note::<()>(&load, Err(EngineError::Worker { worker: "reader or inserter" }));
+                }
+                Some(_) => {}
+                None => break,
+            },
+            () = &mut overdue, if !aborted => {
+                aborted = true;
+                tasks.abort_all();
+            }
         }
     }
     let joined = tokio::task::spawn_blocking(move || {

@@ -13,6 +13,10 @@ use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
 use super::difference::difference;
 use crate::{EngineError, Pipeline, Result, Strategy};
 
+/// Leaf columns from which on parts are kept in one file each.
+const LEAVES_FOR_COMPACT_PARTS: usize = 500;
+/// The size from which on even those parts get a file a column.
+const COMPACT_PART_BYTES: &str = "1073741824";
 /// Bytes of sample documents the decoders learn from.
 const LEARN_BYTES: usize = 4 * 1024 * 1024;
 
@@ -146,6 +150,12 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
     let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
     let definition =
         TableDefinition::new(&pipeline.table, arrow).order_by(["_id"]).fsync(options.fsync).comment(comment);
+    let mut definition = definition;
+    let leaves: usize = schema.fields.iter().map(|field| field.kind.leaves()).sum();
+    if leaves > LEAVES_FOR_COMPACT_PARTS {
+        // A part of many columns would otherwise be thousands of files, all of them open while it is written.
+        definition.settings.insert("min_bytes_for_wide_part".to_owned(), COMPACT_PART_BYTES.to_owned());
+    }
     let partitioning = if options.readers > 1 && source.collection.kind.has_id_index() {
         PartitionStrategy::IdRanges
     } else {

@@ -38,7 +38,7 @@ pub(super) async fn read<S: Source>(
             load.progress.read(batch.len(), batch.byte_len());
             load.progress.memory(load.pool.stats().in_use);
             // The decoders are gone only if the load is being stopped for another reason.
-            replies.send(batch).await.map_err(|_| EngineError::Stopped)?;
+            load.unless_stopped(replies.send(batch)).await?.map_err(|_| EngineError::Stopped)?;
         }
     }
     Ok(())
