@@ -1,4 +1,4 @@
-//! Writes the seed corpus of the target `decode`: `cargo run --bin seed`, in this folder.
+//! Writes the seed corpus of the target `decode`: `cargo run --example seed`, in this folder.
 
 use std::error::Error;
 use std::fs;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(folder.join(name), bytes)?;
     }
     // Documents that no library writes: a key twice, text that is not UTF-8, a length that lies.
-    let twice = b"\x1a\0\0\0\x10_id\0\x01\0\0\0\x10a\0\x02\0\0\0\x0aa\0\0\0";
+    let twice = b"\x18\0\0\0\x10_id\0\x01\0\0\0\x10a\0\x02\0\0\0\x0aa\0\0";
     let not_text = b"\x17\0\0\0\x10_id\0\x01\0\0\0\x02s\0\x02\0\0\0\xff\0\0";
     let liar = b"\x12\0\0\0\x03d\0\xff\0\0\0\x10a\0\x01\0\0\0";
     for (name, document) in [("twice", &twice[..]), ("not_text", not_text), ("liar", liar)] {

@@ -3,6 +3,8 @@
 //!
 //! An input is two bytes of choices, then documents one after the other as they stand in a reply of MongoDB. Bytes
 //! that cannot be divided into documents are handed over as one, which a reader would have refused.
+//!
+//! Run it with `cargo +nightly fuzz run decode` (`cargo install cargo-fuzz`).
 #![no_main]
 
 use std::ops::Range;

@@ -26,7 +26,7 @@ const COPIES: [Copy; 2] = [
     Copy {
         data_set: Published::Countries,
         about: "countries, nested, with keys that differ from one to the next",
-        question: "How large are the regions of the world, and which languages are official in most of their countries?",
+        question: "How large are the regions of the world, and which languages do most countries there have?",
         // `languages` is { eng: "English", … } with other keys in every document, hence a JSON column.
         sql: "\
 SELECT region, count() AS countries, round(sum(area) / 1e6, 1) AS million_km2,
