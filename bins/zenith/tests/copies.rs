@@ -71,7 +71,7 @@ async fn json_is_one_object_and_the_rest_is_on_standard_error() {
     for part in [
         "100 rows in ",
         "1 value went to _zenith_extra",
-        "1 document could not be decoded: see zenith_dead_letters",
+        "1 document could not be loaded: see zenith_dead_letters",
     ] {
         assert!(ended.stdout.contains(part), "{part:?} is not in {ended:?}");
     }

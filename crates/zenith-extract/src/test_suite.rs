@@ -1,6 +1,6 @@
 //! What every [`Source`] has to do, as tests that run against any of them.
 //!
-//! ```ignore
+//! ```text
 //! async fn make(documents: Vec<RawDocumentBuf>) -> (MySource, Namespace) { … }
 //! zenith_extract::source_test_suite!(my_source, make);
 //! ```

@@ -2,7 +2,7 @@
 //!
 //! The decoder only notices *that* a document does not fit; this module walks the document a second
 //! time, slowly and plainly, and says *what*. The text is an overlay in the language of
-//! [`extended_json`](crate::extended_json): one object shaped like the document, holding
+//! [`extended_json`]: one object shaped like the document, holding
 //!
 //! - values without a column, of another type than their column, or out of its range;
 //! - arrays with any such element, whole;

@@ -1,7 +1,7 @@
 //! The schema of a collection: which column each field has, and of what kind.
 //!
-//! It is made by [`infer`](crate::infer) from a sample, gives the Arrow schema the decoder fills, and is
-//! what [`rebuild`](crate::rebuild) needs to turn rows back into documents. It says nothing of DDL.
+//! It is made by [`infer`](mod@crate::infer) from a sample, gives the Arrow schema the decoder fills, and is
+//! what [`rebuild`](crate::rebuild()) needs to turn rows back into documents. It says nothing of DDL.
 
 mod arrow;
 

@@ -71,9 +71,27 @@ fn split_element(bytes: &[u8]) -> Result<(&[u8], &[u8]), FramingError> {
     if kind != DOCUMENT {
         return Err(FramingError::NotADocument(kind));
     }
-    let name_end = rest.iter().position(|&byte| byte == 0).ok_or(FramingError::Truncated)?;
+    let name_end = name_len(rest).ok_or(FramingError::Truncated)?;
     let value = &rest[name_end + 1..];
     Ok(value.split_at(document_len(value)?))
+}
+
+/// Where the first NUL is: the end of an element's name.
+///
+/// Names are indexes, so eight bytes at a time nearly always hold it; they are searched at once, as in "Bit Twiddling
+/// Hacks", "Determine if a word has a zero byte".
+#[inline]
+fn name_len(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    if let Some(chunk) = bytes.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+        if zeros != 0 {
+            return usize::try_from(zeros.trailing_zeros() / 8).ok();
+        }
+    }
+    bytes.iter().position(|&byte| byte == 0)
 }
 
 /// The documents of a batch, in order.
@@ -154,6 +172,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn names_end_at_the_first_nul(bytes in prop::collection::vec(0u8..4, 0..20)) {
+            prop_assert_eq!(name_len(&bytes), bytes.iter().position(|&byte| byte == 0));
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = array_frame(&bytes);

@@ -110,7 +110,7 @@ impl Scan {
                 let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
                 connection.send(&get_more).await.map_err(failed)?;
             }
-            self.hand_over(step, std::mem::take(&mut first), batch).await?;
+            first &= !self.hand_over(step, first, batch).await?;
             if cursor.id == 0 {
                 break;
             }

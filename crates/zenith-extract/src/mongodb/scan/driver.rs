@@ -42,7 +42,7 @@ impl Scan {
             let share = self.options.landing.reserve(bytes.len()).await.map_err(ExtractError::from)?;
             let batch = DocumentBatch::new(Memory::Driver { reply, _share: share }, array)
                 .map_err(|error| malformed(error.to_string()))?;
-            self.hand_over(step, std::mem::take(&mut first), batch).await?;
+            first &= !self.hand_over(step, first, batch).await?;
         }
     }
 

@@ -223,8 +223,12 @@ impl Scan {
         Ok(())
     }
 
-    /// Hands over what belongs to `step` of a batch. `first` says that it is the first of its cursor.
-    async fn hand_over(&mut self, step: &Step, first: bool, mut batch: DocumentBatch) -> Result<(), Stop> {
+    /// Hands over what belongs to `step` of a batch. `first` says that no document of its cursor came before; whether one
+    /// has come now is what is returned.
+    async fn hand_over(&mut self, step: &Step, first: bool, mut batch: DocumentBatch) -> Result<bool, Stop> {
+        if batch.is_empty() {
+            return Ok(false);
+        }
         let expected = match step {
             Step::Range { min: Some(min), skip_min: true, .. } if first => Some((min, false)),
             Step::One(value) => Some((value, true)),
@@ -236,13 +240,13 @@ impl Scan {
             batch.skip_first();
         }
         if batch.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let len = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let last_id = batch.last_id().map(RawBson::from);
         self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned)?;
         self.documents += len;
         self.last_id = last_id;
-        Ok(())
+        Ok(true)
     }
 }
