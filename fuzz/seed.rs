@@ -18,11 +18,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         fs::write(folder.join(name), bytes)?;
     }
-    // Documents that no library writes: a key twice, text that is not UTF-8, a length that lies.
+    // Documents that no library writes: a key twice, text that is not UTF-8, names that are not but do not count, a
+    // length that lies.
     let twice = b"\x18\0\0\0\x10_id\0\x01\0\0\0\x10a\0\x02\0\0\0\x0aa\0\0";
     let not_text = b"\x17\0\0\0\x10_id\0\x01\0\0\0\x02s\0\x02\0\0\0\xff\0\0";
+    let idle = b"\x20\0\0\0\x10_id\0\x01\0\0\0\x0a\xff\0\x04l\0\x0c\0\0\0\x10\xff\0\x01\0\0\0\0\0";
     let liar = b"\x12\0\0\0\x03d\0\xff\0\0\0\x10a\0\x01\0\0\0";
-    for (name, document) in [("twice", &twice[..]), ("not_text", not_text), ("liar", liar)] {
+    for (name, document) in
+        [("twice", &twice[..]), ("not_text", not_text), ("idle_names", idle), ("liar", liar)]
+    {
         fs::write(folder.join(name), [&[0x60, 0x08], document, document].concat())?;
     }
     Ok(())

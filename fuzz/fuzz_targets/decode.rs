@@ -14,7 +14,7 @@ use arrow_array::RecordBatch;
 use bson::{Document, RawDocument};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, ObjectIdAs, infer};
-use zenith_arrow::raw::{DEPTH_MAX, Elements, RawError, tag, validate};
+use zenith_arrow::raw::{DEPTH_MAX, Elements, RawError, tag, utf8, validate};
 use zenith_arrow::{Decoder, DecoderOptions, Schema, UuidOrder, equal, rebuild};
 use zenith_memory::Pool;
 
@@ -129,7 +129,7 @@ fn account(schema: &Schema, bytes: &[u8], documents: &[Range<usize>], batches: &
             continue;
         }
         let mut document = document.to_vec();
-        blank_positions(&mut document);
+        blank_idle_names(&mut document, schema.keep_nulls);
         let (batch, row) = rows.next().expect("a document is neither a row nor bad");
         assert_eq!(validate(&document), Ok(()), "a document that is not valid became a row");
         let rebuilt = rebuild(schema, batch, row).unwrap_or_else(|error| panic!("{error:?}\n{schema:?}"));
@@ -142,29 +142,39 @@ fn account(schema: &Schema, bytes: &[u8], documents: &[Range<usize>], batches: &
     assert!(rows.next().is_none() && bad.next().is_none(), "more rows or bad documents than documents");
 }
 
-/// Makes the names of array elements text: where they are not, the decoder, which does not look at them, need not
-/// mind.
-fn blank_positions(document: &mut [u8]) {
+/// Makes those names text that the decoder need not look at: of array elements, which are only positions, and of
+/// nulls where they count as missing.
+fn blank_idle_names(document: &mut [u8], keep_nulls: bool) {
     let mut names = Vec::new();
-    find_positions(document, document.as_ptr().addr(), false, 1, &mut names);
+    let walk = Walk { start: document.as_ptr().addr(), keep_nulls };
+    walk.find_idle_names(document, false, 1, &mut names);
     for name in names {
         document[name].fill(b'0');
     }
 }
 
-fn find_positions(level: &[u8], start: usize, is_array: bool, depth: usize, names: &mut Vec<Range<usize>>) {
-    let elements = Elements::new(level).into_iter().flatten();
-    for element in elements.map_while(Result::ok).filter(|_| depth <= DEPTH_MAX) {
-        if is_array {
-            let from = element.key.as_ptr().addr() - start;
-            names.push(from..from + element.key.len());
-        }
-        let inside = match element.value.tag {
-            tag::DOCUMENT | tag::ARRAY => Some(element.value.bytes),
-            _ => element.value.as_code_with_scope().map(|(_, scope)| scope),
-        };
-        if let Some(inside) = inside {
-            find_positions(inside, start, element.value.tag == tag::ARRAY, depth + 1, names);
+struct Walk {
+    /// Address of the document.
+    start: usize,
+    keep_nulls: bool,
+}
+
+impl Walk {
+    fn find_idle_names(&self, level: &[u8], is_array: bool, depth: usize, names: &mut Vec<Range<usize>>) {
+        let elements = Elements::new(level).into_iter().flatten();
+        for element in elements.map_while(Result::ok).filter(|_| depth <= DEPTH_MAX) {
+            let is_idle = is_array || (element.value.tag == tag::NULL && !self.keep_nulls);
+            if is_idle && utf8(element.key).is_err() {
+                let from = element.key.as_ptr().addr() - self.start;
+                names.push(from..from + element.key.len());
+            }
+            let inside = match element.value.tag {
+                tag::DOCUMENT | tag::ARRAY => Some(element.value.bytes),
+                _ => element.value.as_code_with_scope().map(|(_, scope)| scope),
+            };
+            if let Some(inside) = inside {
+                self.find_idle_names(inside, element.value.tag == tag::ARRAY, depth + 1, names);
+            }
         }
     }
 }

@@ -157,15 +157,9 @@ async fn two_thousand_fields() {
         }
         raw(&document)
     };
-    bench.fill("few", (0..50).map(wide)).await;
-    bench.fill("many", (0..600).map(wide)).await;
-    for memory in [8 << 20, 16 << 20, 64 << 20] {
-        let options = || ReloadOptions { memory, ..ReloadOptions::default() };
-        bench.round_trip("few", options()).await;
-        // Reading many parts of so many columns back takes ClickHouse gigabytes, so these are only counted.
-        let (_, summary) = bench.copy("many", options()).await;
-        assert_eq!(bench.count("many").await, 600);
-        assert!(summary.inserts < 60, "batches of a few rows: {summary:?}");
+    bench.fill("wide", (0..50).map(wide)).await;
+    for memory in [16 << 20, 64 << 20] {
+        bench.round_trip("wide", ReloadOptions { memory, ..ReloadOptions::default() }).await;
     }
     bench.remove().await;
 }

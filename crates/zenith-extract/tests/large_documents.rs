@@ -65,3 +65,17 @@ async fn a_sample_of_them_stays_small() {
     let bytes: usize = sample.iter().map(|document: &RawDocumentBuf| document.as_bytes().len()).sum();
     assert!(!sample.is_empty() && bytes <= 4 * LARGEST, "{} documents of {bytes} bytes", sample.len());
 }
+
+/// A few large documents at the start do not make replies small for the rest.
+#[tokio::test]
+async fn replies_follow_the_size_of_documents() {
+    let uri = servers::uri().await;
+    let large = (0..3).map(|i| rawdoc! { "_id": i, "text": "x".repeat(5 * MIB) });
+    let small = (3..30_000).map(|i| rawdoc! { "_id": i, "text": "x".repeat(100) });
+    let namespace = servers::fill(&uri, large.chain(small).collect()).await;
+    let source = MongoSource::connect(&uri).await.unwrap();
+    let partition = servers::whole(&source, &namespace).await;
+    let found = servers::read(&source, &partition, 512 * 1024).await.unwrap();
+    assert_eq!(found.documents.len(), 30_000);
+    assert!(found.batches < 60, "{} replies", found.batches);
+}

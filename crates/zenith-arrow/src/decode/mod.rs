@@ -363,9 +363,16 @@ impl Decoder {
     /// Opens a batch: memory first, then room in every column for the rows that memory holds.
     ///
     /// Where what rows took lately does not fit, fewer rows are planned, down to columns that start empty.
+    ///
+    /// `overdraft` is for one document too large for any batch.
     fn begin(&mut self, overdraft: Option<usize>) -> Result<(), DecodeError> {
         let share = self.options.bytes_max.min(self.arena.pool.budget());
-        let mut rows = if overdraft.is_some() { 1 } else { self.rows_for(share) };
+        let rows = if overdraft.is_some() { 1 } else { self.rows_for(share) };
+        self.begin_with(overdraft, rows)
+    }
+
+    fn begin_with(&mut self, overdraft: Option<usize>, mut rows: usize) -> Result<(), DecodeError> {
+        let share = self.options.bytes_max.min(self.arena.pool.budget());
         loop {
             let reservation = match overdraft {
                 Some(bytes) => self.arena.pool.overdraft_blocking(bytes),
@@ -381,7 +388,12 @@ impl Decoder {
             self.extra.clear(&pool);
             self.arena.reservation = None;
             match (rows, overdraft) {
-                (0, None) => return self.begin(Some(share.saturating_mul(4))),
+                (0, None) => {
+                    // So many columns that not even empty ones fit: they get more than their share, for as many
+                    // rows as that holds.
+                    let bytes = share.saturating_add(self.buffers * GRANULE).saturating_mul(2);
+                    return self.begin_with(Some(bytes), self.rows_for(bytes));
+                }
                 (0, Some(bytes)) => return Err(DecodeError::TooManyColumns { bytes }),
                 _ => rows /= 4,
             }
