@@ -51,6 +51,31 @@ pub(super) enum Storage {
     List(Box<ListNode>),
 }
 
+/// Does the same with the buffers of a column, whatever its kind.
+macro_rules! each {
+    ($storage:expr, $buffers:ident => $action:expr) => {
+        match $storage {
+            Storage::ObjectId($buffers)
+            | Storage::MixedId($buffers)
+            | Storage::DecimalText($buffers)
+            | Storage::String($buffers)
+            | Storage::Binary($buffers, _)
+            | Storage::Json($buffers) => $action,
+            Storage::ObjectIdFixed($buffers) => $action,
+            Storage::Bool($buffers) => $action,
+            Storage::Int32($buffers) => $action,
+            Storage::Int64($buffers)
+            | Storage::Double($buffers)
+            | Storage::Date($buffers)
+            | Storage::Timestamp($buffers) => $action,
+            Storage::Decimal($buffers, _) => $action,
+            Storage::Uuid($buffers, _) => $action,
+            Storage::Document($buffers) => $action,
+            Storage::List($buffers) => $action,
+        }
+    };
+}
+
 impl Column {
     pub(super) fn new(kind: &Kind, pool: &Pool) -> Column {
         let bytes = || Bytes::new(pool);
@@ -347,23 +372,7 @@ impl Column {
 
     /// Drops all items from `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        match &mut self.storage {
-            Storage::ObjectId(buf)
-            | Storage::MixedId(buf)
-            | Storage::DecimalText(buf)
-            | Storage::String(buf)
-            | Storage::Binary(buf, _)
-            | Storage::Json(buf) => buf.truncate(len),
-            Storage::ObjectIdFixed(buf) => buf.truncate(len),
-            Storage::Bool(buf) => buf.truncate(len),
-            Storage::Int32(buf) => buf.truncate(len),
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
-                buf.truncate(len);
-            }
-            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.truncate(len),
-            Storage::Document(node) => node.truncate(len),
-            Storage::List(node) => node.truncate(len),
-        }
+        each!(&mut self.storage, buffers => buffers.truncate(len));
         self.validity.truncate(len);
         self.len = self.len.min(len);
     }
@@ -380,70 +389,21 @@ impl Column {
 
     /// Bytes a row of the batch took lately, in all buffers of this column.
     pub(super) fn per_row(&self) -> f64 {
-        let values = match &self.storage {
-            Storage::ObjectId(buf)
-            | Storage::MixedId(buf)
-            | Storage::DecimalText(buf)
-            | Storage::String(buf)
-            | Storage::Binary(buf, _)
-            | Storage::Json(buf) => buf.per_row(),
-            Storage::ObjectIdFixed(buf) => buf.per_row(),
-            Storage::Bool(buf) => buf.per_row(),
-            Storage::Int32(buf) => buf.per_row(),
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
-                buf.per_row()
-            }
-            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.per_row(),
-            Storage::Document(node) => node.per_row(),
-            Storage::List(node) => node.per_row(),
-        };
-        values + self.validity.per_row()
+        each!(&self.storage, buffers => buffers.per_row()) + self.validity.per_row()
     }
 
     /// Gives all buffers back to the pool.
     pub(super) fn clear(&mut self, pool: &Pool) {
         self.len = 0;
         self.validity.clear(pool);
-        match &mut self.storage {
-            Storage::ObjectId(buf)
-            | Storage::MixedId(buf)
-            | Storage::DecimalText(buf)
-            | Storage::String(buf)
-            | Storage::Binary(buf, _)
-            | Storage::Json(buf) => buf.clear(pool),
-            Storage::ObjectIdFixed(buf) => buf.clear(pool),
-            Storage::Bool(buf) => buf.clear(pool),
-            Storage::Int32(buf) => buf.clear(pool),
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
-                buf.clear(pool);
-            }
-            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.clear(pool),
-            Storage::Document(node) => node.clear(pool),
-            Storage::List(node) => node.clear(pool),
-        }
+        each!(&mut self.storage, buffers => buffers.clear(pool));
     }
 
     /// Makes room for a batch of `rows` rows.
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
         self.len = 0;
         self.validity.begin(arena, rows)?;
-        match &mut self.storage {
-            Storage::ObjectId(buf)
-            | Storage::MixedId(buf)
-            | Storage::DecimalText(buf)
-            | Storage::String(buf)
-            | Storage::Binary(buf, _)
-            | Storage::Json(buf) => buf.begin(arena, rows),
-            Storage::ObjectIdFixed(buf) => buf.begin(arena, rows),
-            Storage::Bool(buf) => buf.begin(arena, rows),
-            Storage::Int32(buf) => buf.begin(arena, rows),
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
-                buf.begin(arena, rows)
-            }
-            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.begin(arena, rows),
-            Storage::Document(node) => node.begin(arena, rows),
-            Storage::List(node) => node.begin(arena, rows),
-        }
+        each!(&mut self.storage, buffers => buffers.begin(arena, rows))
     }
 }
 
