@@ -242,9 +242,13 @@ fn duplicate(duplicates: &mut Vec<u8>, key: &[u8], value: RawValue<'_>) -> Resul
 /// # Errors
 /// [`RawError`] where the bytes are not BSON.
 pub(crate) fn without_duplicates(document: &[u8], out: &mut Vec<u8>) -> Result<(), RawError> {
+    without(&extended_json::repeated_keys(document)?, document, out)
+}
+
+/// The elements but those at the `repeated` positions, the values among them without duplicates, too.
+fn without(repeated: &[usize], document: &[u8], out: &mut Vec<u8>) -> Result<(), RawError> {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let repeated = extended_json::repeated_keys(document)?;
     for (position, element) in Elements::new(document)?.enumerate() {
         let element = element?;
         if repeated.binary_search(&position).is_ok() {
@@ -255,26 +259,8 @@ pub(crate) fn without_duplicates(document: &[u8], out: &mut Vec<u8>) -> Result<(
         out.push(0);
         match element.value.tag {
             tag::DOCUMENT => without_duplicates(element.value.bytes, out)?,
-            tag::ARRAY => array_without_duplicates(element.value.bytes, out)?,
-            _ => out.extend_from_slice(element.value.bytes),
-        }
-    }
-    close_document(out, start);
-    Ok(())
-}
-
-/// Array elements stand by position: equal keys in an array repeat nothing.
-fn array_without_duplicates(array: &[u8], out: &mut Vec<u8>) -> Result<(), RawError> {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    for element in Elements::new(array)? {
-        let element = element?;
-        out.push(element.value.tag);
-        out.extend_from_slice(element.key);
-        out.push(0);
-        match element.value.tag {
-            tag::DOCUMENT => without_duplicates(element.value.bytes, out)?,
-            tag::ARRAY => array_without_duplicates(element.value.bytes, out)?,
+            // Array elements stand by position: equal keys in an array repeat nothing.
+            tag::ARRAY => without(&[], element.value.bytes, out)?,
             _ => out.extend_from_slice(element.value.bytes),
         }
     }
