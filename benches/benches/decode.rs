@@ -1,10 +1,10 @@
-//! BSON to record batches, for each shape of document: nanoseconds a document and bytes a second.
+//! BSON to record batches, for each shape of document: time a reply, documents and bytes a second.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use zenith_arrow::{Decoder, DecoderOptions};
 use zenith_benches::Documents;
+use zenith_benches::documents::POOL_BYTES;
 use zenith_memory::Pool;
 use zenith_testkit::Shape;
 
@@ -12,13 +12,11 @@ use zenith_testkit::Shape;
 const REPLY_BYTES: usize = 4 << 20;
 
 fn decode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode");
     for shape in Shape::ALL {
         let documents = Documents::of(shape, REPLY_BYTES);
-        let pool = Pool::new(64 << 20).expect("a pool");
-        let options = DecoderOptions { rows_max: 131_072, bytes_max: 16 << 20 };
-        let mut decoder = Decoder::new(&documents.schema(), &pool, options);
-        decoder.learn(&documents.bytes, documents.ranges.iter().cloned()).expect("learns");
-        let mut group = criterion.benchmark_group("decode");
+        let pool = Pool::new(POOL_BYTES).expect("a pool");
+        let mut decoder = documents.decoder(&pool);
         group.throughput(Throughput::ElementsAndBytes {
             elements: documents.ranges.len() as u64,
             bytes: documents.bytes.len() as u64,
@@ -34,8 +32,8 @@ fn decode(criterion: &mut Criterion) {
                 }
             });
         });
-        group.finish();
     }
+    group.finish();
 }
 
 criterion_group!(benches, decode);

@@ -83,7 +83,7 @@ fn indented(text: &str) -> String {
 }
 
 /// Builds the command in its release profile; its path.
-async fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
+pub(crate) async fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let root = crate::workspace_root();
     let mut command = tokio::process::Command::from(crate::cargo());
     command.args(["build", "--release", "--package", "zenith"]).current_dir(&root);

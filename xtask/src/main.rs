@@ -1,10 +1,11 @@
-//! Developer commands: `cargo xtask services | test | check | demo`.
+//! Developer commands: `cargo xtask services | test | check | demo | bench`.
 //!
 //! Each verb is a module of that name. What servers are and how they run is known to `zenith-testkit` alone.
 
 // The commands speak on standard output; it is what they are for.
 #![allow(clippy::print_stdout)]
 
+mod bench;
 mod check;
 mod demo;
 mod services;
@@ -37,6 +38,9 @@ enum Verb {
     Check,
     /// Copy real data from a real MongoDB to a real ClickHouse and ask it something
     Demo,
+    /// Measure copies, and what they are compared with
+    #[command(subcommand)]
+    Bench(bench::Verb),
 }
 
 #[tokio::main]
@@ -46,6 +50,7 @@ async fn main() -> ExitCode {
         Verb::Test(_) => test::run().await,
         Verb::Check => check::run(),
         Verb::Demo => demo::run().await,
+        Verb::Bench(verb) => bench::run(verb).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", zenith_testkit::services::test_servers::with_causes(error.as_ref()));

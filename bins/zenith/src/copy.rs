@@ -1,6 +1,5 @@
 //! `zenith copy`: wires a source, a sink and a pipeline, and shows what comes of it.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use zenith_engine::{
@@ -11,6 +10,7 @@ use zenith_engine::{
 use crate::args::{self, Copy};
 use crate::progress::{self, Display};
 use crate::signals::Signals;
+use crate::terminal::print;
 use crate::{address, exit, output};
 
 /// Runs the command.
@@ -145,12 +145,6 @@ fn print_plan(arguments: &Copy, plan: &ReloadPlan) -> Result<(), EngineError> {
         print(&output::plan_text(plan, &statement));
     }
     Ok(())
-}
-
-/// To standard output. A reader that has gone away (`| head`) is no error of ours.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn options(arguments: &Copy) -> ReloadOptions {

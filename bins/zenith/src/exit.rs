@@ -4,6 +4,10 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use zenith_engine::EngineError;
+use zenith_engine::state::StateError;
+
+use crate::config::file::Mistakes;
+use crate::progress::say;
 
 /// Failed on the way.
 const FAILED: u8 = 1;
@@ -12,25 +16,82 @@ const INPUT: u8 = 2;
 /// Stopped by a signal, as shells expect it of a command that was interrupted.
 pub const STOPPED: u8 = 130;
 
+/// Why a command did not do what it was to do; each of them one sentence, or one a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// Something has to be mended first.
+    Input(String),
+    /// It failed on the way.
+    Failed(String),
+}
+
+/// How a command ends.
+pub type Ending = Result<ExitCode, Failure>;
+
+impl Failure {
+    /// Prints it and gives its code.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Failure::Input(message) => input(message),
+            Failure::Failed(message) => failed(message),
+        }
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Failure {
+        let message = sentence(&error);
+        if error.is_input() { Failure::Input(message) } else { Failure::Failed(message) }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        let message = in_words(&error);
+        if error.is_input() { Failure::Input(message) } else { Failure::Failed(message) }
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Failure {
+        Failure::Input(mistakes.0.join("\nzenith: "))
+    }
+}
+
+/// The code of something that has been told in another way.
+pub fn code<T>(result: &Result<T, Failure>) -> ExitCode {
+    match result {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(Failure::Input(_)) => ExitCode::from(INPUT),
+        Err(Failure::Failed(_)) => ExitCode::from(FAILED),
+    }
+}
+
 /// Prints a message and gives the code for "failed".
 pub fn failed(message: &str) -> ExitCode {
-    eprintln!("zenith: {message}");
+    say(&format!("zenith: {message}"));
     ExitCode::from(FAILED)
 }
 
 /// Prints a message and gives the code for "mend something first".
 pub fn input(message: &str) -> ExitCode {
-    eprintln!("zenith: {message}");
+    say(&format!("zenith: {message}"));
     ExitCode::from(INPUT)
 }
 
 /// Prints an error and gives its code.
 pub fn error(error: &EngineError) -> ExitCode {
+    let message = in_words(error);
+    if error.is_input() { input(&message) } else { failed(&message) }
+}
+
+/// An error of the engine, with what mends it.
+pub fn in_words(error: &EngineError) -> String {
     let mut message = sentence(error);
     if let Some(options) = remedy(error) {
         message.push_str(options);
     }
-    if error.is_input() { input(&message) } else { failed(&message) }
+    message
 }
 
 /// Which options of the command mend an error, where the engine can only say what they do.

@@ -2,12 +2,20 @@
 
 mod address;
 mod args;
+mod commands;
+mod config;
+mod connect;
 mod copy;
 mod exit;
 mod logging;
 mod output;
 mod progress;
+mod run;
 mod signals;
+mod state;
+mod status;
+mod terminal;
+mod time;
 
 use std::process::ExitCode;
 
@@ -23,12 +31,13 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "zenith", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
-        Command::Copy(copy) => {
+        Command::Init(arguments) => ended(commands::init::run(&arguments)),
+        command => {
             // Few threads suffice: decoding has its own, and the rest waits for sockets.
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             match runtime {
                 Ok(runtime) => {
-                    let code = runtime.block_on(copy::run(&copy));
+                    let code = runtime.block_on(run(command));
                     runtime.shutdown_background();
                     code
                 }
@@ -36,4 +45,27 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+async fn run(command: Command) -> ExitCode {
+    ended(match command {
+        Command::Copy(arguments) => return copy::run(&arguments).await,
+        Command::Check(arguments) => commands::check::run(&arguments).await,
+        Command::Apply(arguments) => commands::apply::run(&arguments).await,
+        Command::Run(arguments) => commands::run::run(&arguments).await,
+        Command::Status(arguments) => commands::status::run(&arguments).await,
+        Command::History(arguments) => commands::history::run(&arguments).await,
+        Command::Connector(arguments) => commands::connector::run(&arguments).await,
+        Command::Pipeline(arguments) => commands::pipeline::run(&arguments).await,
+        Command::Reload(arguments) => commands::reload::run(&arguments).await,
+        Command::Reset(arguments) => commands::reset::run(&arguments).await,
+        Command::Schema(arguments) => commands::schema::run(&arguments).await,
+        Command::Verify(arguments) => commands::verify::run(&arguments).await,
+        // These need no runtime.
+        Command::Init(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    })
+}
+
+fn ended(ending: exit::Ending) -> ExitCode {
+    ending.unwrap_or_else(|failure| failure.report())
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
-use zenith_engine::Progress;
+use zenith_engine::{Progress, ProgressSnapshot};
 
 // Numbers on a line of their own: beside them, there would be no room for a bar on a terminal of 80 columns.
 const BAR: &str = "{spinner} {wide_bar:.cyan/blue} {percent:>3} %{prefix}\n  {msg}";
@@ -18,7 +18,7 @@ const BAR_UNKNOWN: &str = "{spinner} {msg}";
 /// Between two looks at the counters.
 const TICK: Duration = Duration::from_millis(100);
 /// Between two lines where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// The bar on the terminal, while there is one.
 static BAR_SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -53,7 +53,8 @@ fn shown() -> Option<ProgressBar> {
     BAR_SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn show(bar: Option<ProgressBar>) {
+/// Takes a bar as the one that other output has to go around, or none.
+pub fn show(bar: Option<ProgressBar>) {
     *BAR_SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 
@@ -117,9 +118,21 @@ async fn lines(progress: Arc<Progress>) {
     loop {
         tokio::time::sleep(LINE_EVERY).await;
         let now = progress.snapshot();
-        let rate = Rate::of(now.rows_written, now.source_bytes, started.elapsed());
-        say(&format!("zenith: {} {rate}", rows(now.rows_written, now.documents_expected)));
+        say(&format!("zenith: {}", line(&now, started.elapsed())));
     }
+}
+
+/// What the bar shows, in a line.
+fn line(now: &ProgressSnapshot, elapsed: Duration) -> String {
+    let rate = Rate::of(now.rows_written, now.source_bytes, elapsed);
+    let share = now.rows_written.saturating_mul(100).checked_div(now.documents_expected);
+    let share = share.map_or_else(String::new, |share| format!(" ({} %)", share.min(100)));
+    format!(
+        "{}{share} {rate}  memory {}{}",
+        rows(now.rows_written, now.documents_expected),
+        HumanBytes(now.memory_in_use),
+        rate.left(now.documents_expected.saturating_sub(now.rows_written))
+    )
 }
 
 /// "5 of 10 rows", or "5 rows" where nobody knows of how many.
@@ -156,6 +169,31 @@ impl fmt::Display for Rate {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_say_what_the_bar_says() {
+        let mut now = ProgressSnapshot {
+            documents_expected: 40_000,
+            rows_written: 10_000,
+            source_bytes: 10 << 20,
+            memory_in_use: 5 << 20,
+            ..ProgressSnapshot::default()
+        };
+        assert_eq!(
+            line(&now, Duration::from_secs(10)),
+            "10,000 of 40,000 rows (25 %)  1,000 rows/s  1.00 MiB/s  memory 5.00 MiB  30 seconds left"
+        );
+        now.documents_expected = 0;
+        assert_eq!(
+            line(&now, Duration::from_secs(10)),
+            "10,000 rows  1,000 rows/s  1.00 MiB/s  memory 5.00 MiB"
+        );
+    }
 }

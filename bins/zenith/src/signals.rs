@@ -36,6 +36,13 @@ impl Signals {
             self.next().await;
             progress::say("zenith: stopping; once more to stop at once");
             run.stop();
+            self.end_at_next();
+        });
+    }
+
+    /// Ends the process at the next one.
+    pub fn end_at_next(mut self) {
+        tokio::spawn(async move {
             self.next().await;
             // Nothing is cleaned up: that is what the second signal asks for.
             #[expect(clippy::disallowed_methods)]

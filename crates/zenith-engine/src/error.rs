@@ -1,8 +1,11 @@
 //! What can stop a pipeline.
 
+use std::sync::Arc;
+
 use zenith_arrow::DecodeError;
 use zenith_extract::ExtractError;
 use zenith_memory::MemoryError;
+use zenith_state::StateError;
 use zenith_transport::TransportError;
 
 /// Why a pipeline did not reach its end.
@@ -93,6 +96,69 @@ pub enum EngineError {
         /// Rows the table says it has.
         counted: u64,
     },
+    /// The change stream failed, which is told to each of its pipelines.
+    #[error(transparent)]
+    Stream(Arc<ExtractError>),
+    /// The state store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What the state store keeps cannot be used.
+    #[error("{reason}")]
+    Checkpoint {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The table of a pipeline is not there any more, or is another one.
+    #[error(
+        "the table {table} of the pipeline {pipeline} is gone or has other columns than it was created with: \
+         restore it, or load it anew with zenith reload {pipeline}"
+    )]
+    TableGone {
+        /// The table.
+        table: String,
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// A document came whose `_id` is of another type than the key column.
+    #[error(
+        "{namespace} now has an _id of a type that the key column of {table} cannot hold, so rows could not be told \
+         apart; nothing was written of it: zenith reload {pipeline} makes a table that can"
+    )]
+    KeyMisfit {
+        /// The pipeline.
+        pipeline: String,
+        /// The collection.
+        namespace: String,
+        /// The table.
+        table: String,
+    },
+    /// The collection went away.
+    #[error(
+        "{namespace} {what}; {table} keeps its rows, and the pipeline stands still: zenith reload {pipeline} goes on \
+         with the collection of that name, on_drop = \"truncate\" or \"ignore\" would have gone on alone"
+    )]
+    SourceGone {
+        /// The pipeline.
+        pipeline: String,
+        /// The collection.
+        namespace: String,
+        /// How it went.
+        what: &'static str,
+        /// The table.
+        table: String,
+    },
+    /// The changes since the checkpoint are not known any more.
+    #[error(
+        "the changes of {namespace} since the last checkpoint are no longer in the oplog of MongoDB, so the table \
+         cannot be brought up to date: zenith reload {pipeline} loads it anew (on_history_lost = \"reload\" does it \
+         by itself), and a larger oplog keeps it from happening again"
+    )]
+    HistoryLost {
+        /// The pipeline.
+        pipeline: String,
+        /// The collection.
+        namespace: String,
+    },
     /// The run was stopped from outside.
     #[error("stopped")]
     Stopped,
@@ -122,6 +188,17 @@ impl EngineError {
         }
     }
 
+    /// Whether it may pass by itself: a server that is away.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            EngineError::Source(error) | EngineError::Reading(error) => error.is_transient(),
+            EngineError::Stream(error) => error.is_transient(),
+            EngineError::Sink(error) | EngineError::Writing(error) => error.is_transient(),
+            EngineError::State(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
     /// Whether the user has to mend something before another try can succeed. Nothing has been created then.
     #[must_use]
     pub fn is_input(&self) -> bool {
@@ -139,6 +216,8 @@ impl EngineError {
                     || error.is_unknown_database()
                     || error.is_schema_mismatch()
             }
+            EngineError::State(error) => error.is_input(),
+            EngineError::Stream(error) => error.is_input(),
             EngineError::Setting { .. }
             | EngineError::TableDiffers { .. }
             | EngineError::NotATable { .. } => true,
@@ -149,6 +228,11 @@ impl EngineError {
             | EngineError::Decode { .. }
             | EngineError::BadDocument { .. }
             | EngineError::Reconcile { .. }
+            | EngineError::Checkpoint { .. }
+            | EngineError::TableGone { .. }
+            | EngineError::KeyMisfit { .. }
+            | EngineError::SourceGone { .. }
+            | EngineError::HistoryLost { .. }
             | EngineError::Stopped
             | EngineError::StoppedLeaving { .. }
             | EngineError::Worker { .. } => false,

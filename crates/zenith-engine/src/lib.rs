@@ -30,6 +30,8 @@
 //! Any [`Source`] and any [`Sink`] will do; [`DynSource`] and [`DynSink`] are for those chosen while running.
 
 mod error;
+pub mod incremental;
+mod layout;
 mod options;
 mod pipeline;
 mod progress;
@@ -40,6 +42,11 @@ mod summary;
 pub mod usage;
 
 pub use error::EngineError;
+pub use incremental::{
+    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo, SyncPipeline,
+    Synchronizer, Until, Verification, VerifyOptions,
+};
+pub use layout::Layout;
 pub use options::{OnBadDocument, ReloadOptions, Strategy};
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};
@@ -50,6 +57,7 @@ pub use summary::Summary;
 pub use zenith_arrow as arrow;
 pub use zenith_extract as extract;
 pub use zenith_memory as memory;
+pub use zenith_state as state;
 pub use zenith_transport as transport;
 
 pub use arrow_array::RecordBatch;

@@ -1,5 +1,6 @@
 //! How a collection is to be reloaded.
 
+use serde::{Deserialize, Serialize};
 use zenith_arrow::UuidOrder;
 
 use crate::{EngineError, Result};
@@ -14,7 +15,8 @@ const MEMORY_MAX: usize = 1 << 40;
 const BATCH_ROWS: usize = 131_072;
 
 /// How the new rows take the place of the old ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// Into a shadow table that is exchanged with the old one in one step.
     #[default]
@@ -24,7 +26,8 @@ pub enum Strategy {
 }
 
 /// What happens to documents that cannot be decoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnBadDocument {
     /// Their bytes go to the dead letter table, and the run goes on.
     #[default]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use zenith_extract::{Namespace, Source};
+use zenith_extract::{Namespace, ReadConcern, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
+use crate::layout::{Layout, Stamp};
 use crate::reload::{self, ReloadPlan};
 use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle, Summary};
 
@@ -17,6 +18,8 @@ pub struct Pipeline<S, K> {
     pub(crate) table: String,
     pub(crate) pool: Pool,
     pub(crate) options: ReloadOptions,
+    pub(crate) layout: Layout,
+    pub(crate) read_concern: ReadConcern,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: StopHandle,
 }
@@ -124,6 +127,8 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
                 None => Pool::new(self.options.memory)?,
             },
             options: self.options,
+            layout: Layout::Rows,
+            read_concern: ReadConcern::Configured,
             progress: Arc::new(Progress::default()),
             stop: StopHandle::new(),
         })
@@ -154,7 +159,7 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     /// [`EngineError::Stopped`] after [`StopHandle::stop`]; otherwise what went wrong. With the swap
     /// strategy the old table is then as it was, and the shadow table is dropped.
     pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
-        reload::execute(self, plan).await
+        reload::execute(self, plan, Stamp::None).await
     }
 
     /// The counters of the run.

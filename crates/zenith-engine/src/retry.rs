@@ -53,6 +53,13 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::TableDiffers { .. }
         | EngineError::BadDocument { .. }
         | EngineError::Reconcile { .. }
+        | EngineError::State(_)
+        | EngineError::Stream(_)
+        | EngineError::Checkpoint { .. }
+        | EngineError::TableGone { .. }
+        | EngineError::KeyMisfit { .. }
+        | EngineError::SourceGone { .. }
+        | EngineError::HistoryLost { .. }
         | EngineError::Stopped
         | EngineError::StoppedLeaving { .. }
         | EngineError::Worker { .. } => false,

@@ -137,3 +137,29 @@ fn broken_vectors_become_bad_documents() {
         }
     }
 }
+
+/// The same vectors through both servers: what MongoDB takes is copied or kept as a dead letter, and counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_vectors_that_mongodb_takes_become_rows_or_dead_letters() {
+    let bench = Bench::new("corpus_broken").await;
+    let collection = bench.collection("broken");
+    let (mut offered, mut taken) = (0, 0);
+    for (_, file) in corpus() {
+        for case in cases(&file, "decodeErrors") {
+            offered += 1;
+            // Most are refused here or by the server: their very framing is broken.
+            let Ok(document) = RawDocumentBuf::from_bytes(bytes(case["bson"].as_str().unwrap())) else { continue };
+            if collection.insert_one(document).await.is_ok() {
+                taken += 1;
+            }
+        }
+    }
+    assert!(offered == 0 || taken > 0, "MongoDB took none of {offered} broken documents");
+    if taken > 0 {
+        bench.fill("broken", [bson::rawdoc! { "_id": 1, "a": "good" }]).await;
+        let (_, summary) = bench.copy("broken", ReloadOptions::default()).await;
+        assert_eq!(summary.rows + summary.dead_letters, taken + 1, "of {offered} MongoDB took {taken}");
+        assert!(summary.rows >= 1);
+    }
+    bench.remove().await;
+}

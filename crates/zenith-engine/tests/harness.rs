@@ -124,7 +124,7 @@ impl Bench {
 }
 
 /// `_id`s as text in which equal numbers are equal, whatever their type.
-fn key(id: &Bson) -> String {
+pub fn key(id: &Bson) -> String {
     match id {
         Bson::Int32(n) => format!("number {n}"),
         Bson::Int64(n) => format!("number {n}"),

@@ -6,6 +6,7 @@ mod bad_input;
 mod corpus;
 mod faults;
 mod harness;
+mod incremental;
 mod odd_collections;
 mod properties;
 mod published;

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io;
 
+use bson::Timestamp;
 use zenith_memory::MemoryError;
 
 use crate::Namespace;
@@ -140,6 +141,63 @@ pub enum ExtractError {
         /// What is wrong with them.
         reason: String,
     },
+    /// The deployment has no change streams.
+    #[error(
+        "MongoDB at {address} has no change streams: {reason}; they need a replica set (one of a single member will do) or \
+         a sharded cluster, and without them a collection that only grows can be followed by its _id"
+    )]
+    NoChangeStreams {
+        /// The URI without its password.
+        address: String,
+        /// What kind of server it is, or what it said.
+        reason: String,
+    },
+    /// The changes a stream was to begin with are not known any more.
+    #[error(
+        "the changes {} are lost: {message} ({code_name}, code {code}); load the collections anew, and give MongoDB a \
+         larger oplog if it does not reach back far enough", since(*time)
+    )]
+    HistoryLost {
+        /// The time the stream was to begin at.
+        time: Option<Timestamp>,
+        /// The server's error code.
+        code: i32,
+        /// The server's name for the code.
+        code_name: String,
+        /// What the server said.
+        message: String,
+    },
+    /// A change whose event is larger than a document may be.
+    #[error(
+        "a change {} is too large for one event of a change stream: {message}; MongoDB from 6.0.9 sends it in pieces, \
+         before that it can only be passed over: leave the collection out, or load it anew and start the stream after it",
+        within(namespace.as_ref())
+    )]
+    EventTooLarge {
+        /// The collection, if it can be known.
+        namespace: Option<Namespace>,
+        /// What the server said.
+        message: String,
+    },
+    /// The documents to look up at once do not fit into the memory for them.
+    #[error(
+        "{ids} documents of {namespace} looked up at once are more than the memory for them; look up fewer at a time"
+    )]
+    LookupTooLarge {
+        /// The collection.
+        namespace: Namespace,
+        /// How many were asked for.
+        ids: usize,
+    },
+    /// The task that follows changes ended without a word: it panicked, or the runtime is shutting down.
+    #[error("the reader of a change stream has stopped")]
+    ChangesStopped,
+    /// Bytes that should be a place in a change stream are not.
+    #[error("the stored place in a change stream cannot be read: {reason}")]
+    InvalidResumeToken {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A failure of the driver that fits nowhere else.
     #[error("the MongoDB driver failed to {action}")]
     Driver {
@@ -179,10 +237,28 @@ impl ExtractError {
             | Self::NoSuchCollection { .. }
             | Self::Replaced { .. }
             | Self::InvalidPartition { .. }
+            | Self::NoChangeStreams { .. }
+            | Self::HistoryLost { .. }
+            | Self::EventTooLarge { .. }
+            | Self::InvalidResumeToken { .. }
+            | Self::LookupTooLarge { .. }
+            | Self::ChangesStopped
             | Self::Driver { .. }
             | Self::Memory(_)
             | Self::ReaderStopped { .. } => false,
         }
+    }
+
+    /// Whether the changes a stream was to go on with are gone, so that only loading the collections anew helps.
+    #[must_use]
+    pub fn is_history_lost(&self) -> bool {
+        matches!(self, Self::HistoryLost { .. })
+    }
+
+    /// Whether fewer `_id`s at a time would help a look-up. A single one is never too large.
+    #[must_use]
+    pub fn is_lookup_too_large(&self) -> bool {
+        matches!(self, Self::LookupTooLarge { .. })
     }
 
     /// Whether it is for the user to mend: a wrong address, name, password or privilege.
@@ -199,13 +275,19 @@ impl ExtractError {
             | Self::Authentication { .. }
             | Self::Unauthorized { .. }
             | Self::NoSuchDatabase { .. }
-            | Self::NoSuchCollection { .. } => true,
+            | Self::NoSuchCollection { .. }
+            | Self::NoChangeStreams { .. } => true,
             Self::Replaced { .. }
             | Self::Server { .. }
             | Self::Connection { .. }
             | Self::Protocol { .. }
             | Self::Interrupted { .. }
             | Self::InvalidPartition { .. }
+            | Self::HistoryLost { .. }
+            | Self::EventTooLarge { .. }
+            | Self::InvalidResumeToken { .. }
+            | Self::LookupTooLarge { .. }
+            | Self::ChangesStopped
             | Self::Driver { .. }
             | Self::Memory(_)
             | Self::ReaderStopped { .. } => false,
@@ -229,6 +311,17 @@ fn is_transient_code(code: i32) -> bool {
             | 237 // CursorKilled
             | 11601 // Interrupted
     )
+}
+
+fn since(time: Option<Timestamp>) -> String {
+    match time {
+        Some(Timestamp { time, increment }) => format!("since cluster time ({time}, {increment})"),
+        None => "to begin with".to_owned(),
+    }
+}
+
+fn within(namespace: Option<&Namespace>) -> String {
+    namespace.map_or_else(String::new, |namespace| format!("in {namespace}"))
 }
 
 fn listing(what: &str, known: &[String]) -> String {

@@ -37,6 +37,12 @@ impl Landing {
         Landing { pool, share, granules_max }
     }
 
+    /// The size of the share.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        usize::try_from(self.granules_max).unwrap_or(usize::MAX).saturating_mul(GRANULE)
+    }
+
     /// Waits for `bytes` of the share and of the pool.
     ///
     /// More than the whole share is given by overdrawing the pool, to one reply at a time and while no other has landed.

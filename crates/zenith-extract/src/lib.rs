@@ -4,11 +4,15 @@
 //! | --- | --- |
 //! | [`Source`] | what a full reload needs: look, sample, partition, open |
 //! | [`DynSource`] | any source behind one type, for those chosen by configuration |
+//! | [`ChangeSource`] | what following changes needs: look, watch, look documents up |
 //! | [`MongoSource`] | MongoDB |
 //! | [`MemorySource`] | documents in memory, for tests and examples |
 //! | [`Partition`] | a part of a collection that is read on its own; can be written down and read again |
 //! | [`DocumentReader`] | the stream of batches of one partition |
 //! | [`DocumentBatch`] | one reply's documents: bytes and their framing, never objects |
+//! | [`ChangeReader`] | the stream of changes of some collections |
+//! | [`ChangeBatch`], [`Change`] | one reply's events, and one of them |
+//! | [`ResumeToken`] | a place in the stream; can be written down and read again |
 //! | [`Landing`] | the share of the pool that replies may occupy |
 //!
 //! ```text
@@ -19,6 +23,8 @@
 //! Where the documents go is not known here.
 
 pub mod batch;
+mod change;
+pub mod change_test_suite;
 mod error;
 mod id;
 mod landing;
@@ -31,16 +37,18 @@ pub mod test_suite;
 mod wire;
 
 pub use batch::DocumentBatch;
+pub use change::{Change, ChangeBatch, ChangeKind, ResumeToken, Transaction};
 pub use error::ExtractError;
 pub use id::IdTypes;
 pub use landing::{Landing, LandingShare};
-pub use memory_source::{MemoryReader, MemorySource};
-pub use mongodb::{MongoReader, MongoSource, Transport};
+pub use memory_source::{MemoryChange, MemoryChanges, MemoryReader, MemorySource};
+pub use mongodb::{MongoChanges, MongoReader, MongoSource, Transport};
 pub use namespace::Namespace;
 pub use partition::{IdBound, IdRange, Partition, PartitionBounds, PartitionStrategy};
 pub use source::{
-    CollectionInfo, CollectionKind, CollectionSize, DocumentReader, DynReader, DynSource, Preflight,
-    ReadConcern, ReadOptions, Source, Topology,
+    ChangePreflight, ChangeReader, ChangeSource, CollectionInfo, CollectionKind, CollectionSize,
+    DocumentReader, DynChanges, DynReader, DynSource, Preflight, ReadConcern, ReadOptions, Scope, Source,
+    StartAt, Topology, WatchOptions,
 };
 
 /// A result of this crate.

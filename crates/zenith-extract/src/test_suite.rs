@@ -16,8 +16,7 @@ use zenith_memory::Pool;
 
 use crate::batch::document_id;
 use crate::{
-    DocumentBatch, DocumentReader, DynSource, Landing, Namespace, Partition, PartitionStrategy, ReadOptions,
-    Source,
+    DocumentBatch, DocumentReader, Landing, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -41,7 +40,6 @@ macro_rules! source_test_suite {
                 a_sample_holds_each_document_once,
                 types_of_id_come_from_both_ends,
                 preflight_finds_the_collection_and_misses_another,
-                a_source_of_forgotten_type_is_the_same_source,
             );
         }
     };
@@ -121,6 +119,7 @@ pub async fn an_empty_collection_has_no_documents<S: Source>(
     }
     assert_eq!(source.sample(&namespace, 10).await.expect("a sample"), []);
     assert_eq!(source.id_types(&namespace).await.expect("types of _id"), None);
+    assert_eq!(source.max_id(&namespace).await.expect("the largest _id"), None);
     let found = source.preflight(&namespace).await.expect("preflight");
     assert_eq!(found.collection.size.map_or(0, |size| size.documents), 0);
 }
@@ -305,6 +304,7 @@ pub async fn types_of_id_come_from_both_ends<S: Source>(
     let types =
         source.id_types(&namespace).await.expect("types of _id").expect("a collection with documents");
     assert_eq!(types.single(), Some(bson::spec::ElementType::String));
+    assert_eq!(source.max_id(&namespace).await.expect("the largest _id"), Some(ids[3].clone()));
 }
 
 /// The collection is described; one that is not there is the user's to mend.
@@ -320,18 +320,4 @@ pub async fn preflight_finds_the_collection_and_misses_another<S: Source>(
     let missing = Namespace::new(namespace.database, "no such collection");
     let error = source.preflight(&missing).await.expect_err("a collection that is not there");
     assert!(error.is_input() && error.to_string().contains("no such collection"), "{error}");
-}
-
-/// The dynamic twin gives what the source gives.
-pub async fn a_source_of_forgotten_type_is_the_same_source<S: Source>(
-    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
-) {
-    let expected = documents(100);
-    let (source, namespace) = make(expected.clone()).await;
-    let source = DynSource::new(source);
-    let partition = ranges(&source, &namespace, 1).await.remove(0);
-    assert!(read_all(&source, &partition, 1_000).await == expected);
-    assert!(source.id_types(&namespace).await.expect("types of _id").is_some());
-    assert!(source.preflight(&namespace).await.is_ok());
-    assert!(!source.sample(&namespace, 5).await.expect("a sample").is_empty());
 }

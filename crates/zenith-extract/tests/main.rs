@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes the helpers of integration tests for library code")]
 
 mod authentication;
+mod changes;
 mod failover;
 mod id_types;
 mod interruption;

@@ -1,1 +1,44 @@
-//! What Zenith remembers: the StateStore trait.
+//! What Zenith remembers: the `StateStore` trait, in SQLite and in memory.
+//!
+//! | part | what it is |
+//! | --- | --- |
+//! | [`StateStore`], [`DynStateStore`] | a place that remembers: the static trait and its object-safe twin |
+//! | [`SqliteStore`] | one file, written by one `zenith run` and by short commands beside it |
+//! | [`MemoryStore`] | forgets everything with the process; for tests and examples |
+//! | [`Connector`], [`PipelineRecord`] | what was applied |
+//! | [`Checkpoint`], [`Intent`], [`Snapshot`] | how far a pipeline has come |
+//! | [`RunStart`], [`RunEnd`], [`Run`] | the history |
+//! | [`StateError`] | what went wrong, and whether the user can mend it |
+//!
+//! ```text
+//!   begin_intent ──▶ insert with the token ──▶ acknowledged ──▶ commit_intent
+//!     durable            may land twice,                          checkpoint forward and
+//!                        counts once                              intent closed, in one step
+//! ```
+//!
+//! The crate knows neither end of a pipeline: positions are bytes to it, and it compares nothing but
+//! [`Checkpoint::order`]. Secrets are none of its business: it refuses addresses that have a password.
+
+#![forbid(unsafe_code)]
+
+mod dynamic;
+mod error;
+pub mod memory;
+mod records;
+mod secret;
+pub mod sqlite;
+mod store;
+pub mod test_suite;
+
+pub use dynamic::DynStateStore;
+pub use error::{Cause, Result, StateError};
+pub use memory::MemoryStore;
+pub use records::{
+    Checkpoint, Connector, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart, SchemaVersion,
+    Snapshot, SnapshotPartition,
+};
+pub use sqlite::SqliteStore;
+pub use store::StateStore;
+
+/// The error of runs in the history that ended without saying so.
+pub const INTERRUPTED: &str = "interrupted";

@@ -17,7 +17,7 @@ use zenith_memory::Pool;
 use crate::WriteStrategy;
 
 /// Buffers below this many bytes are put together with their neighbours.
-const GATHER_BYTES_MAX: usize = 4 * 1024;
+pub(crate) const GATHER_BYTES_MAX: usize = 4 * 1024;
 /// Buffers of the pool from this many bytes on are sent by `sendfile`.
 const SENDFILE_BYTES_MIN: usize = 16 * 1024;
 
@@ -31,6 +31,15 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
+    /// A buffer as a range of the pool's memfd, if it lies there and is large enough, or as memory.
+    pub(crate) fn of(buffer: Buffer, pool: Option<&Pool>) -> Piece {
+        let pool = pool.filter(|_| buffer.len() >= SENDFILE_BYTES_MIN);
+        match pool.and_then(|pool| pool.locate(&buffer)) {
+            Some(offset) => Piece::File { offset, buffer },
+            None => Piece::Memory(buffer),
+        }
+    }
+
     pub(crate) fn buffer(&self) -> &Buffer {
         match self {
             Piece::Memory(buffer) | Piece::File { buffer, .. } => buffer,
@@ -63,13 +72,6 @@ impl Frame {
         }
         Ok(frame.finish())
     }
-
-    /// Bytes that are in memory as they are.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Frame {
-        let bytes_len = bytes.len();
-        let pieces = if bytes.is_empty() { Vec::new() } else { vec![Piece::Memory(Buffer::from_vec(bytes))] };
-        Frame { pieces, bytes: bytes_len }
-    }
 }
 
 #[derive(Default)]
@@ -87,12 +89,7 @@ impl FrameBuilder<'_> {
             return;
         }
         self.flush();
-        let offset =
-            self.pool.filter(|_| buffer.len() >= SENDFILE_BYTES_MIN).and_then(|pool| pool.locate(&buffer));
-        self.frame.pieces.push(match offset {
-            Some(offset) => Piece::File { offset, buffer },
-            None => Piece::Memory(buffer),
-        });
+        self.frame.pieces.push(Piece::of(buffer, self.pool));
     }
 
     fn flush(&mut self) {

@@ -1,19 +1,21 @@
-//! Writing ClickHouse: the `Sink` trait, Arrow over HTTP, the kernel send paths, DDL.
+//! Writing ClickHouse: the `Sink` trait, Arrow over HTTP and the native protocol, the kernel send paths, DDL.
 //!
 //! | part | what it is |
 //! | --- | --- |
 //! | [`Sink`], [`DynSink`] | where record batches go: the static trait and its object-safe twin |
-//! | [`HttpSink`] | ClickHouse over HTTP, one insert per record batch |
+//! | [`ClickHouseSink`] | ClickHouse, one insert per record batch, over HTTP or the native protocol |
 //! | [`MemorySink`], [`NullSink`] | a sink for tests, a sink for benches |
-//! | [`Target`] | the address of a ClickHouse, its user and its database |
+//! | [`Target`] | the address of a ClickHouse: what to speak, its user and its database |
 //! | [`ddl`] | Arrow fields as ClickHouse types, tables as `CREATE TABLE` |
-//! | [`http`] | the HTTP/1.1 client that sends Arrow without copying it |
+//! | `http` | the HTTP/1.1 client that sends Arrow without copying it |
+//! | `native` | the native protocol, in whose blocks columns of fixed width are sent without copying them |
+//! | `socket` | connections for both |
 //! | [`TransportError`] | what went wrong, and whether trying again may help |
 //!
 //! ```text
 //!  RecordBatch ──frame──▶ pieces: heap bytes | ranges of the pool's memfd
 //!                            │ writev              │ sendfile
-//!                            └────────▶ socket ◀───┘ ──▶ ClickHouse ──200──▶ Durable, buffers released
+//!                            └────────▶ socket ◀───┘ ──▶ ClickHouse ──────▶ Durable, buffers released
 //! ```
 //!
 //! The crate knows where its batches go, not where they come from. Raw system calls stand in one module,
@@ -24,20 +26,28 @@ pub mod ddl;
 pub mod dead_letter;
 mod error;
 mod frame;
-pub mod http;
+mod http;
+mod native;
 mod send;
 pub mod sink;
+mod socket;
+mod statement;
 pub mod target;
 
-pub use clickhouse::HttpSink;
+pub use clickhouse::ClickHouseSink;
 pub use ddl::{Engine, TableDefinition};
 pub use dead_letter::DeadLetter;
 pub use error::{Result, ServerError, TransportError};
-pub use http::{HttpOptions, TlsOptions};
 pub use send::WriteStrategy;
 pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;
 pub use sink::{
     ColumnInfo, Durable, DynSink, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo,
 };
-pub use target::Target;
+pub use socket::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};
+pub use target::{Protocol, Target};
+
+/// The sink by its name from before it spoke the native protocol.
+pub use ClickHouseSink as HttpSink;
+/// The options by their name from before there was the native protocol.
+pub use ConnectionOptions as HttpOptions;

@@ -1,14 +1,23 @@
-//! The address of a ClickHouse: `http://USER:PASSWORD@HOST:8123/DATABASE`.
+//! The address of a ClickHouse: `http://USER:PASSWORD@HOST:8123/DATABASE`, or `clickhouse://…:9000/…`.
+//!
+//! | scheme | what is spoken | port |
+//! | --- | --- | --- |
+//! | `http`, `https` | HTTP | 8123, 8443 |
+//! | `clickhouse`, `clickhouses` | the native protocol | 9000, 9440 |
+//!
+//! The query part may say how to connect: `secure=true` (TLS), `ca_cert=FILE`, `client_cert=FILE` with
+//! `client_cert_key=FILE`, `skip_verify=true`, `compression=lz4|zstd|none`.
 //!
 //! Only a few settings of ClickHouse may stand in the query part, so that a copied address cannot change
 //! how data is written. The password is shown by nothing here: neither `Debug` nor `Display`, nor errors.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::{Result, TransportError};
+use crate::{Compression, Result, TlsOptions, TransportError};
 
 /// Settings of ClickHouse an address may carry.
 const SETTINGS: [&str; 9] = [
@@ -23,9 +32,62 @@ const SETTINGS: [&str; 9] = [
     "workload",
 ];
 
+/// What an address may say about connecting.
+const OPTIONS: [&str; 6] =
+    ["secure", "ca_cert", "client_cert", "client_cert_key", "skip_verify", "compression"];
+
+/// What is spoken with ClickHouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, data as Arrow.
+    Http,
+    /// ClickHouse's own protocol over TCP, data as its own blocks.
+    Native,
+}
+
+impl Protocol {
+    fn scheme(self, tls: bool) -> &'static str {
+        match (self, tls) {
+            (Protocol::Http, false) => "http",
+            (Protocol::Http, true) => "https",
+            (Protocol::Native, false) => "clickhouse",
+            (Protocol::Native, true) => "clickhouses",
+        }
+    }
+
+    fn port_default(self, tls: bool) -> u16 {
+        match (self, tls) {
+            (Protocol::Http, false) => 8123,
+            (Protocol::Http, true) => 8443,
+            (Protocol::Native, false) => 9000,
+            (Protocol::Native, true) => 9440,
+        }
+    }
+
+    /// What is wrong when something else answers, for error messages.
+    pub(crate) fn expectation(self) -> &'static str {
+        match self {
+            Protocol::Http => "ClickHouse's HTTP interface would",
+            Protocol::Native => "ClickHouse's native protocol has",
+        }
+    }
+
+    /// How that is mended.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Protocol::Http => "check that the port is the HTTP one, 8123 by default",
+            Protocol::Native => {
+                "check that the port is the one of the native protocol, 9000 by default and 9440 with TLS"
+            }
+        }
+    }
+}
+
 /// Where ClickHouse is, who we are there, and which database is meant.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
+    /// What to speak.
+    pub protocol: Protocol,
     /// Whether to use TLS.
     pub tls: bool,
     /// The host name or address, IPv6 without brackets.
@@ -38,7 +100,19 @@ pub struct Target {
     pub user: String,
     /// Settings to send with every request.
     pub settings: Vec<(String, String)>,
+    /// How inserts are compressed, if the address says it.
+    pub compression: Option<Compression>,
+    files: TlsFiles,
     password: String,
+}
+
+/// What TLS takes from files, and whether it takes any certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Our own certificate and its key.
+    pub(crate) client: Option<(PathBuf, PathBuf)>,
+    pub(crate) insecure: bool,
 }
 
 impl Target {
@@ -78,6 +152,15 @@ impl Target {
     pub(crate) fn password(&self) -> &str {
         &self.password
     }
+
+    /// What the address says about TLS, and what `options` say where it says nothing.
+    pub(crate) fn tls_options(&self, options: &TlsOptions) -> TlsFiles {
+        TlsFiles {
+            ca_file: self.files.ca_file.clone().or_else(|| options.ca_file.clone()),
+            client: self.files.client.clone(),
+            insecure: self.files.insecure || options.insecure,
+        }
+    }
 }
 
 impl FromStr for Target {
@@ -91,7 +174,7 @@ impl FromStr for Target {
 impl fmt::Display for Target {
     /// The address without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
+        let scheme = self.protocol.scheme(self.tls);
         write!(f, "{scheme}://{}/{}", self.address(), self.database)
     }
 }
@@ -124,20 +207,28 @@ fn parse(text: &str) -> std::result::Result<Target, String> {
     if host.is_empty() {
         return Err("it names no host: write it as http://USER:PASSWORD@HOST:8123/DATABASE".into());
     }
-    let (tls, port_default) = match scheme.to_ascii_lowercase().as_str() {
-        "http" => (false, 8123),
-        "https" => (true, 8443),
-        "clickhouse" | "tcp" | "native" => {
-            return Err(format!(
-                "the native protocol is not spoken yet, use the HTTP port: http://{host}:8123"
-            ));
+    let (protocol, tls) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (Protocol::Http, false),
+        "https" => (Protocol::Http, true),
+        "clickhouse" => (Protocol::Native, false),
+        "clickhouses" => (Protocol::Native, true),
+        "tcp" | "native" => {
+            return Err(format!("write the native protocol as clickhouse, as in clickhouse://{host}:9000"));
         }
-        _ => return Err("its scheme must be http or https, as in http://HOST:8123/DATABASE".into()),
+        _ => return Err("its scheme must be http, https, clickhouse or clickhouses".into()),
     };
+    let mut query = query(&url)?;
+    let tls = match (tls, query.secure) {
+        (true, Some(false)) => return Err(format!("{scheme} is with TLS, and secure=false without")),
+        (tls, secure) => tls || secure == Some(true),
+    };
+    if !tls && query.files != TlsFiles::default() {
+        return Err("it says something about certificates, but not to use TLS: add secure=true".into());
+    }
     if url.fragment().is_some() {
         return Err("it has a part after #: write # in user, password or database as %23".into());
     }
-    let port = url.port().unwrap_or(port_default);
+    let port = url.port().unwrap_or(protocol.port_default(tls));
     if port == 0 {
         return Err("port 0 is not a port".into());
     }
@@ -147,13 +238,16 @@ fn parse(text: &str) -> std::result::Result<Target, String> {
     }
     let or_default = |name: String| if name.is_empty() { "default".to_owned() } else { name };
     let target = Target {
+        protocol,
         tls,
         host,
         port,
         database: or_default(database),
         user: or_default(decode(url.username(), "user")?),
         password: decode(url.password().unwrap_or_default(), "password")?,
-        settings: settings(&url)?,
+        settings: std::mem::take(&mut query.settings),
+        compression: query.compression,
+        files: query.files,
     };
     if [&target.user, &target.password, &target.database].iter().any(|text| text.contains('\0')) {
         return Err("user, password and database cannot contain a zero byte".into());
@@ -161,15 +255,60 @@ fn parse(text: &str) -> std::result::Result<Target, String> {
     Ok(target)
 }
 
-fn settings(url: &Url) -> std::result::Result<Vec<(String, String)>, String> {
-    let mut settings = Vec::new();
+/// What the query part says.
+#[derive(Default)]
+struct Query {
+    secure: Option<bool>,
+    files: TlsFiles,
+    compression: Option<Compression>,
+    settings: Vec<(String, String)>,
+}
+
+fn query(url: &Url) -> std::result::Result<Query, String> {
+    let mut query = Query::default();
+    let (mut certificate, mut key) = (None, None);
     for (name, value) in url.query_pairs() {
-        if !SETTINGS.contains(&name.as_ref()) {
-            return Err(format!("{name:?} cannot be set in it; what can: {}", SETTINGS.join(", ")));
+        match &*name {
+            "secure" => query.secure = Some(switch(&name, &value)?),
+            "skip_verify" => query.files.insecure = switch(&name, &value)?,
+            "ca_cert" => query.files.ca_file = Some(file(&name, &value)?),
+            "client_cert" => certificate = Some(file(&name, &value)?),
+            "client_cert_key" => key = Some(file(&name, &value)?),
+            "compression" => {
+                query.compression = Some(match &*value {
+                    "none" => Compression::None,
+                    "lz4" => Compression::Lz4,
+                    "zstd" => Compression::Zstd,
+                    _ => return Err("its compression must be none, lz4 or zstd".into()),
+                });
+            }
+            setting if SETTINGS.contains(&setting) => {
+                query.settings.push((name.into_owned(), value.into_owned()));
+            }
+            _ => {
+                let known: Vec<&str> = OPTIONS.iter().chain(&SETTINGS).copied().collect();
+                return Err(format!("{name:?} cannot be set in it; what can: {}", known.join(", ")));
+            }
         }
-        settings.push((name.into_owned(), value.into_owned()));
     }
-    Ok(settings)
+    query.files.client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err("client_cert and client_cert_key belong together: give both files".into()),
+    };
+    Ok(query)
+}
+
+fn switch(name: &str, value: &str) -> std::result::Result<bool, String> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("its {name} must be true or false")),
+    }
+}
+
+fn file(name: &str, value: &str) -> std::result::Result<PathBuf, String> {
+    if value.is_empty() { Err(format!("its {name} names no file")) } else { Ok(PathBuf::from(value)) }
 }
 
 /// Undoes percent-encoding; `+` stays a plus sign, as it does in user, password and path.
@@ -223,11 +362,37 @@ mod tests {
     }
 
     #[test]
-    fn the_native_protocol_is_refused_by_name() {
-        assert_eq!(
-            reason("clickhouse://h:9000/db"),
-            "the ClickHouse address cannot be used: the native protocol is not spoken yet, use the HTTP port: http://h:8123"
-        );
+    fn schemes_say_what_to_speak() {
+        let of = |text: &str| {
+            let target = Target::parse(text).unwrap();
+            (target.protocol, target.tls, target.port, target.to_string())
+        };
+        assert_eq!(of("clickhouse://h/d"), (Protocol::Native, false, 9000, "clickhouse://h:9000/d".into()));
+        assert_eq!(of("clickhouse://h?secure=true").2, 9440);
+        assert_eq!(of("clickhouses://h:1/d"), (Protocol::Native, true, 1, "clickhouses://h:1/d".into()));
+        assert_eq!(of("http://h?secure=1"), (Protocol::Http, true, 8443, "https://h:8443/default".into()));
+        assert!(reason("https://h?secure=false").contains("without"));
+        assert!(reason("tcp://u:p@h").ends_with("clickhouse://h:9000"));
+    }
+
+    #[test]
+    fn options_say_how_to_connect() {
+        let text = "clickhouses://h?ca_cert=/a%20b.pem&client_cert=c&client_cert_key=k&compression=lz4";
+        let target = Target::parse(text).unwrap();
+        let files = target.tls_options(&TlsOptions { ca_file: Some("other".into()), insecure: false });
+        assert_eq!(files.ca_file, Some("/a b.pem".into()));
+        assert_eq!(files.client, Some(("c".into(), "k".into())));
+        assert!(!files.insecure && target.settings.is_empty());
+        assert_eq!(target.compression, Some(Compression::Lz4));
+        for (text, wrong) in [
+            ("clickhouse://h?ca_cert=a", "secure=true"),
+            ("clickhouses://h?client_cert=a", "belong together"),
+            ("clickhouses://h?skip_verify=maybe", "true or false"),
+            ("clickhouses://h?ca_cert=", "names no file"),
+            ("http://h?compression=snappy", "none, lz4 or zstd"),
+        ] {
+            assert!(reason(text).contains(wrong), "{}", reason(text));
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field};
 use zenith_memory::Pool;
-use zenith_testkit::{ClickHouse, FaultProxy};
-use zenith_transport::{HttpOptions, Insert, Sink, TableDefinition, WriteStrategy};
+use zenith_testkit::ClickHouse;
+use zenith_transport::{ClickHouseSink, ConnectionOptions, Insert, Sink, TableDefinition, WriteStrategy};
 
-use crate::support::{column, database, load, pooled_rows, sink, sink_for};
+use super::support::{column, database, load, pooled_rows, proxied, sink, sink_for};
 
 const MIB: usize = 1024 * 1024;
 
@@ -24,8 +24,12 @@ async fn both_write_strategies_send_the_same_bytes_and_give_the_buffers_back() {
     let expected = database.query(sum).await.unwrap();
     for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
         let pool = Pool::new(32 * MIB).unwrap();
-        let sink =
-            sink_for(&database, Some(pool.clone()), HttpOptions { strategy, ..HttpOptions::default() });
+        let sink = sink_for(
+            &database,
+            Some(pool.clone()),
+            ConnectionOptions { strategy, ..ConnectionOptions::default() },
+        )
+        .await;
         let batch = pooled_rows(&pool, 300_000);
         let table = format!("{strategy:?}");
         sink.create(&TableDefinition::new(&table, batch.schema())).await.unwrap();
@@ -45,7 +49,7 @@ async fn both_write_strategies_send_the_same_bytes_and_give_the_buffers_back() {
 async fn reused_buffers_never_reach_an_earlier_insert() {
     let database = database("reuse").await;
     let pool = Pool::new(16 * MIB).unwrap();
-    let sink = Arc::new(sink_for(&database, Some(pool.clone()), HttpOptions::default()));
+    let sink = Arc::new(sink_for(&database, Some(pool.clone()), ConnectionOptions::default()).await);
     sink.create(&TableDefinition::new("t", pooled_rows(&pool, 1).schema())).await.unwrap();
     let writers: Vec<_> = (0..3)
         .map(|writer| {
@@ -129,10 +133,8 @@ async fn columns_the_table_lacks_are_an_error_and_columns_the_batch_lacks_are_no
 
 #[tokio::test]
 async fn one_connection_serves_many_requests() {
-    let database = database("alive").await;
-    let proxy = FaultProxy::start(format!("{}:{}", database.host(), database.port())).await.unwrap();
-    let behind = database.url().replace(&format!(":{}", database.port()), &format!(":{}", proxy.port()));
-    let sink = sink_for(&ClickHouse::from_url(&behind).unwrap(), None, HttpOptions::default());
+    let (proxy, target, _) = proxied("alive").await;
+    let sink = ClickHouseSink::new(target, None, ConnectionOptions::default()).unwrap();
     let batch = column(Field::new("id", DataType::Int64, false), Int64Array::from(vec![1]));
     load(&sink, "t", &batch).await.unwrap();
     for token in 0..20 {
@@ -140,7 +142,11 @@ async fn one_connection_serves_many_requests() {
             .await
             .unwrap();
     }
-    assert!(sink.execute("SELECT nonsense").await.is_err());
+    sink.execute("SELECT count() FROM t").await.unwrap();
     assert_eq!(sink.count("t").await.unwrap(), 21);
     assert_eq!(proxy.connections(), 1);
+    // Whether a connection is kept after an exception is for the protocol.
+    assert!(sink.execute("SELECT nonsense").await.is_err());
+    assert_eq!(sink.count("t").await.unwrap(), 21);
+    assert!(proxy.connections() <= 2);
 }

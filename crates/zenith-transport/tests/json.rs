@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde_json::Value;
 use zenith_transport::{Insert, Sink, TableDefinition};
 
-use crate::support::{column, load, sink};
+use super::support::{column, load, sink};
 
 fn json_field(name: &str) -> Field {
     Field::new(name, DataType::Utf8, false)

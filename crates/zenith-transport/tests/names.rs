@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Int32Array, StructArray};
 use arrow_schema::{DataType, Field};
 use zenith_testkit::services::test_servers::unique_name;
-use zenith_transport::{HttpOptions, Sink, ddl};
+use zenith_transport::{ConnectionOptions, Sink, ddl};
 
-use crate::support::{column, load, server, sink, sink_for};
+use super::support::{column, load, server, sink, sink_for};
 
 const NAMES: [&str; 20] = [
     "a`b",
@@ -82,7 +82,7 @@ async fn tables_and_databases_may_have_any_name() {
     let server = server().await;
     for name in ["it's `quoted` \\ %41.x", "Größe & Co?"] {
         let database = server.create_database(&unique_name(name)).await.unwrap();
-        let sink = sink_for(&database, None, HttpOptions::default());
+        let sink = sink_for(&database, None, ConnectionOptions::default()).await;
         load(&sink, name, &column(Field::new("c", DataType::Int32, true), sevens())).await.unwrap();
         assert_eq!(sink.count(name).await.unwrap(), 1);
         assert_eq!(sink.tables(name).await.unwrap(), [name]);

@@ -3,9 +3,9 @@
 use arrow_array::Int64Array;
 use arrow_schema::{DataType, Field};
 use zenith_testkit::ClickHouse;
-use zenith_transport::{HttpSink, Insert, Merging, Published, Sink, TableDefinition, ddl};
+use zenith_transport::{ClickHouseSink, Insert, Merging, Published, Sink, TableDefinition, ddl};
 
-use crate::support::{column, sink};
+use super::support::{column, sink};
 
 fn definition(name: &str) -> TableDefinition {
     TableDefinition::new(
@@ -16,7 +16,7 @@ fn definition(name: &str) -> TableDefinition {
     .comment("orders")
 }
 
-async fn filled(sink: &HttpSink, definition: TableDefinition, id: i64) {
+async fn filled(sink: &ClickHouseSink, definition: TableDefinition, id: i64) {
     let table = definition.name.clone();
     sink.create(&definition).await.unwrap();
     let batch = column(Field::new("id", DataType::Int64, false), Int64Array::from(vec![id]));

@@ -1,4 +1,7 @@
 //! What the tests share: one server, a database for each test, batches in a pool.
+//!
+//! Tests that are the same for both protocols are in files of both `http` and `native`, each of which has a
+//! `support` that knows which one is meant.
 
 use std::sync::Arc;
 
@@ -7,20 +10,35 @@ use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{Field, Schema};
 use tokio::sync::OnceCell;
 use zenith_memory::Pool;
-use zenith_testkit::services::test_servers::{CLICKHOUSE_URL_VARIABLE, unique_name};
-use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer};
-use zenith_transport::{Durable, HttpOptions, HttpSink, Insert, Result, Sink, TableDefinition, Target};
+use zenith_testkit::services::test_servers::{
+    CLICKHOUSE_NATIVE_VARIABLE, CLICKHOUSE_URL_VARIABLE, unique_name,
+};
+use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, FaultProxy};
+use zenith_transport::{
+    ClickHouseSink, ConnectionOptions, Durable, Insert, Protocol, Result, Sink, TableDefinition, Target,
+};
+
+/// The server all tests share, and the address of its native protocol.
+async fn shared() -> &'static (ClickHouse, String, Option<ClickHouseServer>) {
+    static STARTED: OnceCell<(ClickHouse, String, Option<ClickHouseServer>)> = OnceCell::const_new();
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    STARTED
+        .get_or_init(|| async {
+            if let Some(url) = variable(CLICKHOUSE_URL_VARIABLE) {
+                let client = ClickHouse::from_url(&url).unwrap();
+                let native = variable(CLICKHOUSE_NATIVE_VARIABLE);
+                let native = native.unwrap_or_else(|| format!("{}:9000", client.host()));
+                return (client, native, None);
+            }
+            let server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+            (server.client(), server.native_address(), Some(server))
+        })
+        .await
+}
 
 /// The server all tests share.
 pub async fn server() -> ClickHouse {
-    static STARTED: OnceCell<ClickHouseServer> = OnceCell::const_new();
-    match std::env::var(CLICKHOUSE_URL_VARIABLE) {
-        Ok(url) if !url.is_empty() => ClickHouse::from_url(&url).unwrap(),
-        _ => STARTED
-            .get_or_init(|| async { ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap() })
-            .await
-            .client(),
-    }
+    shared().await.0.clone()
 }
 
 /// A database of its own for a test.
@@ -28,15 +46,42 @@ pub async fn database(label: &str) -> ClickHouse {
     server().await.create_database(&unique_name(label)).await.unwrap()
 }
 
-/// A sink for `database`.
-pub fn sink_for(database: &ClickHouse, pool: Option<Pool>, options: HttpOptions) -> HttpSink {
-    HttpSink::new(Target::parse(&database.url()).unwrap(), pool, options).unwrap()
+/// `HOST:PORT` of the shared server for a protocol.
+pub async fn address(protocol: Protocol) -> String {
+    let (client, native, _) = shared().await;
+    match protocol {
+        Protocol::Http => format!("{}:{}", client.host(), client.port()),
+        Protocol::Native => native.clone(),
+    }
+}
+
+/// A database of the shared server as a target at `address`, as itself or as a proxy before it.
+pub fn target_at(protocol: Protocol, address: &str, database: &ClickHouse) -> Target {
+    let url = database.url();
+    // What stands between the scheme and the address are user and password.
+    let at = format!("{}:{}", database.host(), database.port());
+    let url = url.replacen(&at, address, 1);
+    let scheme = if protocol == Protocol::Http { "http" } else { "clickhouse" };
+    Target::parse(&url.replacen("http", scheme, 1)).unwrap()
 }
 
 /// A sink with a database of its own.
-pub async fn sink(label: &str) -> (HttpSink, ClickHouse) {
+pub async fn sink_over(
+    protocol: Protocol,
+    label: &str,
+    options: ConnectionOptions,
+) -> (ClickHouseSink, ClickHouse) {
     let database = database(label).await;
-    (sink_for(&database, None, HttpOptions::default()), database)
+    let target = target_at(protocol, &address(protocol).await, &database);
+    (ClickHouseSink::new(target, None, options).unwrap(), database)
+}
+
+/// A proxy before the shared server, and a database behind it.
+pub async fn proxied_over(protocol: Protocol, label: &str) -> (FaultProxy, Target, ClickHouse) {
+    let database = database(label).await;
+    let proxy = FaultProxy::start(address(protocol).await).await.unwrap();
+    let target = target_at(protocol, &format!("127.0.0.1:{}", proxy.port()), &database);
+    (proxy, target, database)
 }
 
 /// A batch of one column.
@@ -45,7 +90,7 @@ pub fn column(field: Field, array: impl arrow_array::Array + 'static) -> RecordB
 }
 
 /// Creates `table` for a batch and writes it.
-pub async fn load(sink: &HttpSink, table: &str, batch: &RecordBatch) -> Result<Durable> {
+pub async fn load(sink: &ClickHouseSink, table: &str, batch: &RecordBatch) -> Result<Durable> {
     sink.create(&TableDefinition::new(table, batch.schema())).await?;
     sink.write(Insert { table: table.into(), batch: batch.clone(), token: "first".into() }).await
 }

@@ -9,7 +9,7 @@ use arrow_array::*;
 use arrow_schema::{DataType, Field, TimeUnit};
 use zenith_transport::{Sink, ddl};
 
-use crate::support::{column, load, sink};
+use super::support::{column, load, sink};
 
 /// What is written as `batch` has the type `data_type` and reads as `values` and, by Arrow, as itself.
 async fn check(batch: RecordBatch, data_type: &str, values: [&str; 2]) {

@@ -7,6 +7,8 @@ mod arrow;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Name of the column that holds what no other column can.
 pub const EXTRA_COLUMN: &str = "_zenith_extra";
 /// Key of a document's identity, whose column is the sorting key and never null.
@@ -19,7 +21,7 @@ pub const CATEGORY_METADATA_KEY: &str = "zenith.category";
 pub const BSON_METADATA_KEY: &str = "zenith.bson";
 
 /// The columns of a collection, `_id` first; the extra column is implied and comes last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// One field per column.
     pub fields: Vec<Field>,
@@ -28,7 +30,7 @@ pub struct Schema {
 }
 
 /// One key of a document and the column it goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// The key in the document, which is also the name of the column or tuple element.
     pub name: String,
@@ -37,7 +39,8 @@ pub struct Field {
 }
 
 /// What a column holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// ObjectId as 24 lower-case hex digits.
     ObjectId,
@@ -85,7 +88,8 @@ pub enum Kind {
 }
 
 /// How the 16 bytes of a UUID are ordered in BSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UuidOrder {
     /// Subtype 4: most significant byte first.
     #[default]

@@ -13,20 +13,20 @@ use crate::Result;
 use crate::progress::to_u64;
 
 /// The table that keeps documents no table could take.
-pub(super) const TABLE: &str = "zenith_dead_letters";
+pub(crate) const TABLE: &str = "zenith_dead_letters";
 /// Letters and bytes of one insert.
 const LETTERS_MAX: usize = 1000;
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A document that could not become a row.
-pub(super) struct Letter {
-    pub(super) id: String,
-    pub(super) reason: String,
-    pub(super) document: Vec<u8>,
+pub(crate) struct Letter {
+    pub(crate) id: String,
+    pub(crate) reason: String,
+    pub(crate) document: Vec<u8>,
 }
 
 /// Writes letters until no more can come.
-pub(super) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Letter>) -> Result<()> {
+pub(crate) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Letter>) -> Result<()> {
     let mut sequence = 0_u64;
     while let Ok(first) = letters.recv().await {
         let mut bytes = first.document.len();
@@ -44,6 +44,17 @@ pub(super) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Lette
     Ok(())
 }
 
+/// Writes the letters of one batch, once however often this is repeated.
+pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) -> Result<()> {
+    let together: Vec<DeadLetter> = letters.into_iter().map(|letter| dead(load, letter)).collect();
+    for (number, part) in together.chunks(LETTERS_MAX).enumerate() {
+        let token = format!("{}-dead-{number}", load.run);
+        insert::repeat(load, || sink.write_dead_letters(TABLE, part, &token)).await?;
+        load.progress.dead(to_u64(part.len()));
+    }
+    Ok(())
+}
+
 fn dead(load: &Load, letter: Letter) -> DeadLetter {
     DeadLetter {
         at: SystemTime::now(),
@@ -57,7 +68,7 @@ fn dead(load: &Load, letter: Letter) -> DeadLetter {
 }
 
 /// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
-pub(super) fn id_text(document: &[u8]) -> String {
+pub(crate) fn id_text(document: &[u8]) -> String {
     let element = Elements::new(document).ok().and_then(|elements| {
         elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id")
     });

@@ -7,13 +7,16 @@ use zenith_transport::ddl::same_type;
 
 use super::ColumnPlan;
 use crate::Strategy;
-
-/// What tables are created with.
-const ENGINE: &str = "MergeTree";
-const SORTING_KEY: &str = "_id";
+use crate::layout::Layout;
 
 /// One line a column that differs; `None` if rows of the new columns fit the table and fill it.
-pub(super) fn difference(columns: &[ColumnPlan], table: &TableInfo, strategy: Strategy) -> Option<String> {
+pub(super) fn difference(
+    columns: &[ColumnPlan],
+    table: &TableInfo,
+    strategy: Strategy,
+    layout: Layout,
+) -> Option<String> {
+    let (engine, sorting_key) = (layout.engine_name(), layout.sorting_key().join(", "));
     let mut lines = String::new();
     for column in columns {
         match table.columns.iter().find(|there| there.name == column.name) {
@@ -24,6 +27,7 @@ pub(super) fn difference(columns: &[ColumnPlan], table: &TableInfo, strategy: St
                     column.name, column.target_type
                 );
             }
+            Some(there) if strategy == Strategy::Swap && widened(&there.data_type, &column.target_type) => {}
             Some(there) if !same_values(&there.data_type, &column.target_type) => {
                 let _ = writeln!(
                     lines,
@@ -51,20 +55,21 @@ pub(super) fn difference(columns: &[ColumnPlan], table: &TableInfo, strategy: St
             );
         }
     }
-    if strategy == Strategy::Swap {
+    // In a table that is written in place, rows of other layouts would never be replaced.
+    if strategy == Strategy::Swap || layout != Layout::Rows {
         // The new table takes the place of the old one, so what people made of that would be gone.
-        if table.engine != ENGINE {
+        if table.engine != engine {
             let _ = writeln!(
                 lines,
-                "  ~ engine: the table has {}, the new one would have {ENGINE}",
+                "  ~ engine: the table has {}, the new one would have {engine}",
                 table.engine
             );
         }
-        if table.sorting_key != SORTING_KEY {
+        if table.sorting_key != sorting_key {
             let key = &table.sorting_key;
             let _ = writeln!(
                 lines,
-                "  ~ sorting key: the table has ({key}), the new one would have ({SORTING_KEY})"
+                "  ~ sorting key: the table has ({key}), the new one would have ({sorting_key})"
             );
         }
     }
@@ -74,8 +79,15 @@ pub(super) fn difference(columns: &[ColumnPlan], table: &TableInfo, strategy: St
 
 /// Whether columns of the two types take the same values. A dictionary is only a way to store them, and
 /// whether it pays is guessed from a sample, which may say one thing today and another tomorrow.
-fn same_values(there: &str, wanted: &str) -> bool {
+pub(super) fn same_values(there: &str, wanted: &str) -> bool {
     same_type(&without_dictionaries(there), &without_dictionaries(wanted))
+}
+
+/// Whether the new column differs only in wider integers. The new table takes every value the old one had, and the
+/// next sample may well show wider ones than the last: no reason to refuse a reload.
+fn widened(there: &str, wanted: &str) -> bool {
+    let wide = |data_type: &str| data_type.replace("Int32", "Int64");
+    there.contains("Int32") && same_values(&wide(there), &wide(wanted))
 }
 
 fn without_dictionaries(data_type: &str) -> String {
@@ -144,19 +156,30 @@ mod tests {
             ("_id", "String", ""),
             ("day", "Date", "MATERIALIZED"),
         ]);
-        assert_eq!(difference(&wanted, &there, Strategy::Truncate), None);
-        let lost = difference(&wanted, &there, Strategy::Swap).unwrap();
+        assert_eq!(difference(&wanted, &there, Strategy::Truncate, Layout::Rows), None);
+        let lost = difference(&wanted, &there, Strategy::Swap, Layout::Rows).unwrap();
         assert!(lost.contains("day (MATERIALIZED)") && lost.lines().count() == 1, "{lost}");
     }
 
     #[test]
     fn every_column_that_differs_has_its_line() {
-        let wanted = [column("_id", "String"), column("n", "Nullable(Int64)"), column("new", "Bool")];
+        let wanted = [column("_id", "String"), column("n", "Nullable(String)"), column("new", "Bool")];
         let there = table(&[("_id", "String", ""), ("n", "Nullable(Int32)", ""), ("old", "Bool", "")]);
-        let text = difference(&wanted, &there, Strategy::Swap).unwrap();
+        let text = difference(&wanted, &there, Strategy::Swap, Layout::Rows).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
         for part in ["+ new Bool", "~ n: the table has Nullable(Int32)", "- old Bool"] {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn a_new_table_may_have_wider_integers_and_an_old_one_may_not_get_them() {
+        let wanted = [column("_id", "String"), column("n", "Array(Nullable(Int64))")];
+        let there = table(&[("_id", "String", ""), ("n", "Array(Nullable(Int32))", "")]);
+        assert_eq!(difference(&wanted, &there, Strategy::Swap, Layout::Rows), None);
+        assert!(difference(&wanted, &there, Strategy::Truncate, Layout::Rows).unwrap().contains("~ n"));
+        let narrower = table(&[("_id", "String", ""), ("n", "Array(Nullable(Int64))", "")]);
+        let wanted = [column("_id", "String"), column("n", "Array(Nullable(Int32))")];
+        assert!(difference(&wanted, &narrower, Strategy::Swap, Layout::Rows).is_some());
     }
 }

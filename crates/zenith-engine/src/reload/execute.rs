@@ -11,6 +11,7 @@ use super::insert::repeat;
 use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
 use super::{ReloadPlan, dead_letters};
+use crate::layout::Stamp;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
 
@@ -22,13 +23,14 @@ const PARTITIONS_PER_READER: usize = 4;
 pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
+    stamp: Stamp,
 ) -> Result<Summary> {
     let started = Instant::now();
     let cpu_before = usage::cpu_time();
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
     let counts = loop {
-        match attempt(pipeline, plan).await {
+        match attempt(pipeline, plan, stamp).await {
             Ok(counts) => break counts,
             Err(error) => {
                 failures += 1;
@@ -63,6 +65,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
 async fn attempt<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
+    stamp: Stamp,
 ) -> Result<ExtraCounts> {
     let sink = &*pipeline.sink;
     let shared = Arc::new(Load {
@@ -85,7 +88,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             definition = definition.loading();
             definition.name.clone_from(&shadow);
             repeat(&shared, || sink.create(&definition)).await?;
-            let outcome = match load_and_reconcile(pipeline, plan, &shared, &shadow).await {
+            let outcome = match load_and_reconcile(pipeline, plan, &shared, &shadow, stamp).await {
                 Ok(counts) => {
                     repeat(&shared, || sink.publish(&shadow, &pipeline.table)).await.map(|_| counts)
                 }
@@ -110,7 +113,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             }
             // Also where the table has just been created: an earlier try may have put rows into it.
             repeat(&shared, || sink.truncate(&pipeline.table)).await?;
-            load_and_reconcile(pipeline, plan, &shared, &pipeline.table)
+            load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp)
                 .await
                 .map_err(EngineError::while_loading)
         }
@@ -122,6 +125,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     plan: &ReloadPlan,
     shared: &Arc<Load>,
     table: &str,
+    stamp: Stamp,
 ) -> Result<ExtraCounts> {
     let desired = match plan.partitioning {
         PartitionStrategy::Natural => 1,
@@ -137,6 +141,8 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
         partitions: shared.unless_stopped(partitions).await??,
         options: &pipeline.options,
         table,
+        stamp,
+        read_concern: pipeline.read_concern,
     };
     let counts = load(Arc::clone(shared), parts).await?;
     let done = pipeline.progress.snapshot();
@@ -155,7 +161,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
 }
 
 /// A name no other run has: the time, and the process for runs begun in the same millisecond.
-fn run_name() -> String {
+pub(crate) fn run_name() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}_{:x}", now.as_micros(), std::process::id())
 }

@@ -13,6 +13,7 @@ use zenith_transport::{Insert, Merging, Sink, TransportError};
 
 use super::dead_letters::{Letter, id_text};
 use super::load::Load;
+use crate::layout::Stamp;
 use crate::retry::{AfterInsert, after_insert};
 use crate::{EngineError, OnBadDocument, Result};
 
@@ -20,17 +21,18 @@ use crate::{EngineError, OnBadDocument, Result};
 const PARTS_BEFORE_MERGES: u64 = 1000;
 
 /// What all inserters of a load share.
-pub(super) struct Inserting<'a> {
-    pub(super) load: &'a Load,
-    pub(super) table: &'a str,
-    pub(super) schema: &'a Schema,
-    pub(super) sequence: &'a AtomicU64,
-    pub(super) letters: Sender<Letter>,
+pub(crate) struct Inserting<'a> {
+    pub(crate) load: &'a Load,
+    pub(crate) table: &'a str,
+    pub(crate) schema: &'a Schema,
+    pub(crate) stamp: Stamp,
+    pub(crate) sequence: &'a AtomicU64,
+    pub(crate) letters: Sender<Letter>,
 }
 
 impl Inserting<'_> {
     /// Inserts batches until there are no more.
-    pub(super) async fn run<K: Sink>(self, sink: &K, batches: Receiver<RecordBatch>) -> Result<()> {
+    pub(crate) async fn run<K: Sink>(self, sink: &K, batches: Receiver<RecordBatch>) -> Result<()> {
         while let Ok(batch) = batches.recv().await {
             let number = self.sequence.fetch_add(1, Ordering::Relaxed);
             if number == PARTS_BEFORE_MERGES {
@@ -38,14 +40,14 @@ impl Inserting<'_> {
                 let _ = sink.set_merging(self.table, Merging::Running).await;
             }
             let token = format!("{}-{}", self.load.run, number);
-            self.insert(sink, batch, token).await?;
+            self.insert(sink, self.stamp.apply(batch)?, token).await?;
             self.load.progress.memory(self.load.pool.stats().in_use);
         }
         Ok(())
     }
 
     /// Inserts one batch; rows that are refused end as dead letters, the others are inserted.
-    async fn insert<K: Sink>(&self, sink: &K, batch: RecordBatch, token: String) -> Result<()> {
+    pub(crate) async fn insert<K: Sink>(&self, sink: &K, batch: RecordBatch, token: String) -> Result<()> {
         let mut left = vec![(batch, token)];
         while let Some((batch, token)) = left.pop() {
             let insert = Insert { table: self.table.to_owned(), batch: batch.clone(), token: token.clone() };
@@ -82,7 +84,7 @@ impl Inserting<'_> {
 }
 
 /// Does something with the sink, again and again while its failures are transient.
-pub(super) async fn repeat<T, F>(load: &Load, mut action: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn repeat<T, F>(load: &Load, mut action: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = std::result::Result<T, TransportError>>,
 {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
-use zenith_extract::{Landing, Namespace, Partition, ReadOptions, Source};
+use zenith_extract::{Landing, Namespace, Partition, ReadConcern, ReadOptions, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
 use super::insert::Inserting;
 use super::read::Queue;
 use super::{dead_letters, decode, read};
+use crate::layout::Stamp;
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
 
 /// How long readers and inserters may take to end once the load was stopped.
@@ -21,21 +22,21 @@ const TASKS_PATIENCE: Duration = Duration::from_secs(3);
 const DECODERS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What every worker of a load knows.
-pub(super) struct Load {
+pub(crate) struct Load {
     /// Names this load; part of every token, so that a later load of equal data is not taken for a repeat.
-    pub(super) run: String,
-    pub(super) namespace: Namespace,
-    pub(super) pool: Pool,
-    pub(super) progress: Arc<Progress>,
-    pub(super) on_bad_document: OnBadDocument,
+    pub(crate) run: String,
+    pub(crate) namespace: Namespace,
+    pub(crate) pool: Pool,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) on_bad_document: OnBadDocument,
     /// Asked from outside.
-    pub(super) stop: StopHandle,
+    pub(crate) stop: StopHandle,
     /// Asked by a worker that failed.
-    pub(super) abort: StopHandle,
+    pub(crate) abort: StopHandle,
 }
 
 impl Load {
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_stopped() || self.abort.is_stopped()
     }
 
@@ -48,7 +49,7 @@ impl Load {
     }
 
     /// The outcome of `future`, unless the load is stopped first.
-    pub(super) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T> {
+    pub(crate) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T> {
         tokio::select! {
             biased;
             () = self.stopped() => Err(EngineError::Stopped),
@@ -58,16 +59,20 @@ impl Load {
 }
 
 /// What a load is made of.
-pub(super) struct Parts<'a, S, K> {
-    pub(super) source: &'a Arc<S>,
-    pub(super) sink: &'a Arc<K>,
-    pub(super) schema: &'a Schema,
-    pub(super) sample: &'a [u8],
-    pub(super) sample_ranges: &'a [std::ops::Range<usize>],
-    pub(super) partitions: Vec<Partition>,
-    pub(super) options: &'a ReloadOptions,
+pub(crate) struct Parts<'a, S, K> {
+    pub(crate) source: &'a Arc<S>,
+    pub(crate) sink: &'a Arc<K>,
+    pub(crate) schema: &'a Schema,
+    pub(crate) sample: &'a [u8],
+    pub(crate) sample_ranges: &'a [std::ops::Range<usize>],
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) options: &'a ReloadOptions,
     /// The table rows go to.
-    pub(super) table: &'a str,
+    pub(crate) table: &'a str,
+    /// What every row gets beside its document.
+    pub(crate) stamp: Stamp,
+    /// Which state of the data is read.
+    pub(crate) read_concern: ReadConcern,
 }
 
 /// The first failure of any worker.
@@ -97,7 +102,7 @@ impl FirstError {
 }
 
 /// Runs all workers to their end.
-pub(super) async fn load<S: Source, K: Sink + 'static>(
+pub(crate) async fn load<S: Source, K: Sink + 'static>(
     load: Arc<Load>,
     parts: Parts<'_, S, K>,
 ) -> Result<ExtraCounts> {
@@ -109,6 +114,7 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(
 
     let mut read_options = ReadOptions::new(Landing::with_share(load.pool.clone(), options.landing_bytes()));
     read_options.batch_bytes = options.reply_bytes();
+    read_options.read_concern = parts.read_concern;
     let queue = Arc::new(Queue::new(parts.partitions));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..options.readers {
@@ -146,13 +152,21 @@ pub(super) async fn load<S: Source, K: Sink + 'static>(
 
     let sequence = Arc::new(AtomicU64::new(0));
     let schema = Arc::new(parts.schema.clone());
+    let stamp = parts.stamp;
     for _ in 0..options.inserters {
         let (load, first, sequence) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&sequence));
         let (sink, batches, letters) = (Arc::clone(parts.sink), batches.clone(), letter_sender.clone());
         let (schema, table) = (Arc::clone(&schema), parts.table.to_owned());
         tasks.spawn(async move {
             let inserting =
-                Inserting { load: &load, table: &table, schema: &schema, sequence: &sequence, letters };
+                Inserting {
+                    load: &load,
+                    table: &table,
+                    schema: &schema,
+                    stamp,
+                    sequence: &sequence,
+                    letters,
+                };
             let result = inserting.run(&*sink, batches).await;
             first.note(&load, result);
         });

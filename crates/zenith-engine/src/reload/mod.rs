@@ -10,15 +10,16 @@
 //! batches are made, and a full pool stops the readers. A worker that fails stops the others; the shadow
 //! table is dropped whatever happens.
 
-mod dead_letters;
+pub(crate) mod dead_letters;
 mod decode;
 mod difference;
 mod execute;
-mod insert;
-mod load;
+pub(crate) mod insert;
+pub(crate) mod load;
 mod plan;
 mod read;
+mod steer;
 
-pub(crate) use execute::execute;
+pub(crate) use execute::{execute, run_name};
 pub(crate) use plan::plan;
 pub use plan::{ColumnPlan, ReloadPlan};

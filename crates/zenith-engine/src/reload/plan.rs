@@ -11,6 +11,7 @@ use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::difference::difference;
+use super::steer::steer;
 use crate::{EngineError, Pipeline, Result, Strategy};
 
 /// Leaf columns from which on parts are kept in one file each.
@@ -43,8 +44,8 @@ pub struct ReloadPlan {
     pub partitioning: PartitionStrategy,
     /// Which columns the fields go to.
     pub schema: Schema,
-    pub(super) sample: Vec<u8>,
-    pub(super) sample_ranges: Vec<Range<usize>>,
+    pub(crate) sample: Vec<u8>,
+    pub(crate) sample_ranges: Vec<Range<usize>>,
 }
 
 /// One column of a plan.
@@ -101,20 +102,24 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         schema.fields.insert(0, zenith_arrow::Field { name: "_id".to_owned(), kind: Kind::MixedId });
     }
 
-    let arrow = schema.to_arrow();
+    let existing = if target.database_exists { pipeline.sink.describe(&pipeline.table).await? } else { None };
+    if let Some(table) = existing.as_ref().filter(|_| !options.replace) {
+        steer(&mut schema, table, dialect);
+    }
+
+    let arrow = pipeline.layout.schema(&schema.to_arrow());
     let mut columns = Vec::with_capacity(arrow.fields().len());
     for (index, field) in arrow.fields().iter().enumerate() {
         let kind = schema.fields.get(index).map(|field| field.kind.to_string());
         let present = presence(&inference, field.name());
         columns.push(ColumnPlan {
             name: field.name().clone(),
-            bson_type: kind.unwrap_or_else(|| "what fits no column".to_owned()),
+            bson_type: kind.unwrap_or_else(|| beside(field.name()).to_owned()),
             target_type: column_type(field, dialect)?,
             present,
         });
     }
 
-    let existing = if target.database_exists { pipeline.sink.describe(&pipeline.table).await? } else { None };
     if options.strategy == Strategy::Swap && !target.exchanges_atomically {
         return Err(EngineError::Setting {
             setting: "the strategy",
@@ -132,7 +137,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
     }
     if let Some(table) = &existing
         && !(options.replace && options.strategy == Strategy::Swap)
-        && let Some(difference) = difference(&columns, table, options.strategy)
+        && let Some(difference) = difference(&columns, table, options.strategy, pipeline.layout)
     {
         return Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),
@@ -148,9 +153,11 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
 
     let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
     let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
-    let definition =
-        TableDefinition::new(&pipeline.table, arrow).order_by(["_id"]).fsync(options.fsync).comment(comment);
-    let mut definition = definition;
+    let mut definition = TableDefinition::new(&pipeline.table, arrow)
+        .engine(pipeline.layout.engine())
+        .order_by(pipeline.layout.sorting_key().iter().copied())
+        .fsync(options.fsync)
+        .comment(comment);
     let leaves: usize = schema.fields.iter().map(|field| field.kind.leaves()).sum();
     if leaves > LEAVES_FOR_COMPACT_PARTS {
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
@@ -175,6 +182,11 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         sample,
         sample_ranges,
     })
+}
+
+/// What a column is for that no field of the documents goes to.
+fn beside(column: &str) -> &'static str {
+    if column == EXTRA_COLUMN { "what fits no column" } else { "of the change" }
 }
 
 /// What the names of shadow tables of `table` begin with.

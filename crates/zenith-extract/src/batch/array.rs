@@ -17,6 +17,8 @@ pub(crate) enum FramingError {
     NotADocument(u8),
     #[error("a document does not end where it says")]
     Terminator,
+    #[error("{0} bytes are too many for an array")]
+    TooLarge(usize),
 }
 
 /// Where the documents of an array are, relative to the array's first byte.
@@ -81,7 +83,7 @@ fn split_element(bytes: &[u8]) -> Result<(&[u8], &[u8]), FramingError> {
 /// Names are indexes, so eight bytes at a time nearly always hold it; they are searched at once, as in "Bit Twiddling
 /// Hacks", "Determine if a word has a zero byte".
 #[inline]
-fn name_len(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn name_len(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     if let Some(chunk) = bytes.first_chunk::<8>() {
@@ -131,8 +133,20 @@ impl<'a> Iterator for Documents<'a> {
 
 impl ExactSizeIterator for Documents<'_> {}
 
+/// A BSON array of these documents.
+pub(crate) fn array_of<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, FramingError> {
+    let mut bytes = vec![0; 4];
+    for (index, document) in documents.into_iter().enumerate() {
+        append_document(&mut bytes, index, document);
+    }
+    bytes.push(0);
+    let size = i32::try_from(bytes.len()).map_err(|_| FramingError::TooLarge(bytes.len()))?;
+    bytes[..4].copy_from_slice(&size.to_le_bytes());
+    Ok(bytes)
+}
+
 /// Appends a document as element `index` of an array that is being made.
-pub(crate) fn append_document(elements: &mut Vec<u8>, index: usize, document: &[u8]) {
+fn append_document(elements: &mut Vec<u8>, index: usize, document: &[u8]) {
     elements.push(DOCUMENT);
     elements.extend_from_slice(index.to_string().as_bytes());
     elements.push(0);

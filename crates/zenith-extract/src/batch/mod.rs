@@ -14,7 +14,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 use zenith_memory::PoolBuf;
 
 pub use array::Documents;
-pub(crate) use array::{FramingError, append_document, array_frame};
+pub(crate) use array::{FramingError, array_frame, array_of, document_len, name_len};
 pub use ranges::Ranges;
 
 use crate::landing::LandingShare;
@@ -94,6 +94,11 @@ impl DocumentBatch {
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.byte_len
+    }
+
+    /// What it occupies in memory, in bytes.
+    pub(crate) fn memory_len(&self) -> usize {
+        self.memory.bytes().len()
     }
 
     /// The elements of the BSON array as they came: each a type byte, its index as text, and the document.

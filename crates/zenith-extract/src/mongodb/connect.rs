@@ -8,6 +8,7 @@ use mongodb::Client;
 use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, DriverInfo};
 
+use super::changes::Connections;
 use super::{Deployment, direct};
 use crate::ExtractError;
 
@@ -46,7 +47,8 @@ pub(super) async fn connect(uri: &str) -> Result<Deployment, ExtractError> {
     );
     let client = Client::with_options(options.clone()).map_err(failed)?;
     let direct = direct::settings(&options, &address)?.map(Arc::new);
-    Ok(Deployment { client, options, address, direct, collections: Mutex::new(HashMap::new()) })
+    let (lookups, collections) = (Connections::default(), Mutex::new(HashMap::new()));
+    Ok(Deployment { client, options, address, direct, lookups, collections })
 }
 
 /// The connection string without password and options.

@@ -9,10 +9,10 @@ use mongodb::options::{
     AuthMechanism, ClientOptions, Compressor, ReadPreference, SelectionCriteria, ServerAddress, Tls,
 };
 
-use super::Deployment;
 use super::connect::APP_NAME;
+use super::{Deployment, Transport, error};
 use crate::ExtractError;
-use crate::wire::{self, Address, Credential, Mechanism, ScramMechanism, Settings};
+use crate::wire::{self, Address, Connection, Credential, Mechanism, ScramMechanism, Settings, WireError};
 
 /// The driver's own default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ fn compressor(compressor: &Compressor) -> Option<wire::Compressor> {
 }
 
 /// The server that reads go to now, found by the driver, which watches the deployment.
-pub(super) async fn select_server(deployment: &Deployment) -> Result<ServerAddress, ExtractError> {
+async fn select_server(deployment: &Deployment) -> Result<ServerAddress, ExtractError> {
     let options = &deployment.options;
     if options.direct_connection == Some(true)
         && let Some(only) = options.hosts.first()
@@ -126,8 +126,51 @@ fn reads_from_primary(options: &ClientOptions) -> bool {
     )
 }
 
+/// The settings of our own connections, if there can and shall be any.
+pub(super) fn usable_settings(deployment: &Deployment, transport: Transport) -> Option<Arc<Settings>> {
+    match (transport, &deployment.direct) {
+        (Transport::Driver, _) => None,
+        (Transport::Direct, Ok(settings)) => Some(Arc::clone(settings)),
+        (Transport::Direct, Err(reason)) => {
+            tracing::debug!(reason, "reading by the driver");
+            None
+        }
+    }
+}
+
+/// A connection of our own, and the driver's name of its server.
+#[derive(Debug)]
+pub(super) struct DirectConnection {
+    pub(super) connection: Connection,
+    pub(super) server: ServerAddress,
+}
+
+/// Why there is no connection of our own.
+pub(super) enum DialError {
+    /// There cannot be one to this server.
+    Unsupported(String),
+    Failed(ExtractError),
+}
+
+/// Connects to the server that reads go to now, in order to do `action`.
+pub(super) async fn dial(
+    deployment: &Deployment,
+    settings: &Settings,
+    action: &str,
+) -> Result<DirectConnection, DialError> {
+    let server = select_server(deployment).await.map_err(DialError::Failed)?;
+    let Some(address) = wire_address(&server) else {
+        return Err(DialError::Unsupported(format!("{server} is an address for the driver")));
+    };
+    match wire::connect(&address, settings).await {
+        Ok(connection) => Ok(DirectConnection { connection, server }),
+        Err(WireError::Unsupported(reason)) => Err(DialError::Unsupported(reason)),
+        Err(source) => Err(DialError::Failed(error::from_wire(&address, action.to_owned(), source))),
+    }
+}
+
 /// The address as our own connections take it.
-pub(super) fn wire_address(address: &ServerAddress) -> Option<Address> {
+fn wire_address(address: &ServerAddress) -> Option<Address> {
     match address {
         ServerAddress::Tcp { host, port } => {
             Some(Address::Tcp { host: host.clone(), port: port.unwrap_or(PORT_DEFAULT) })

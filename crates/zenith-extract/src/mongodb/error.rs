@@ -1,10 +1,11 @@
-//! The driver's errors in our words.
+//! Errors of the driver, and of our own connections, in our words.
 
 use std::io;
 
 use mongodb::error::{Error, ErrorKind};
 
 use crate::ExtractError;
+use crate::wire::{Address, ReplyError, ScramError, WireError};
 
 /// Server error codes that mean the user lacks a privilege or is not who it claims to be.
 const UNAUTHORIZED: i32 = 13;
@@ -42,7 +43,7 @@ pub(super) fn from_driver(address: &str, action: String, error: Error) -> Extrac
 }
 
 /// An error a server answered with.
-pub(crate) fn server(
+pub(super) fn server(
     address: &str,
     action: String,
     code: i32,
@@ -55,6 +56,26 @@ pub(crate) fn server(
             ExtractError::Authentication { address: address.to_owned(), reason: message }
         }
         _ => ExtractError::Server { action, code, code_name, message },
+    }
+}
+
+/// What went wrong on a connection of our own to `address` while trying to do `action`.
+pub(super) fn from_wire(address: &Address, action: String, error: WireError) -> ExtractError {
+    let address = address.to_string();
+    match error {
+        WireError::Io(source) => ExtractError::Connection { address, source },
+        WireError::Message(error) => ExtractError::Protocol { address, reason: error.to_string() },
+        WireError::Reply(ReplyError::Malformed(reason)) => ExtractError::Protocol { address, reason },
+        WireError::Reply(ReplyError::Command { code, code_name, message }) => {
+            server(&address, action, code, code_name, message)
+        }
+        WireError::Memory(error) => error.into(),
+        WireError::Scram(ScramError::Malformed) => {
+            ExtractError::Protocol { address, reason: ScramError::Malformed.to_string() }
+        }
+        WireError::Scram(error) => ExtractError::Authentication { address, reason: error.to_string() },
+        WireError::Tls(reason) => ExtractError::Tls { address, reason },
+        WireError::Unsupported(reason) => ExtractError::Protocol { address, reason },
     }
 }
 

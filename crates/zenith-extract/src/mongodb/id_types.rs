@@ -1,7 +1,6 @@
-//! The types of the smallest and the largest `_id`: two look-ups in its index.
+//! The smallest and the largest `_id`, and what types they are: look-ups in its index.
 
-use bson::doc;
-use bson::spec::ElementType;
+use bson::{RawBson, doc};
 
 use super::Deployment;
 use super::sample::read;
@@ -17,14 +16,28 @@ pub(super) async fn id_types(
     }
     let smallest = end(deployment, namespace, 1).await?;
     let largest = end(deployment, namespace, -1).await?;
-    Ok(smallest.zip(largest).map(|(smallest, largest)| IdTypes { smallest, largest }))
+    Ok(smallest.zip(largest).map(|(smallest, largest)| IdTypes {
+        smallest: smallest.element_type(),
+        largest: largest.element_type(),
+    }))
+}
+
+/// The largest `_id`.
+pub(super) async fn max_id(
+    deployment: &Deployment,
+    namespace: &Namespace,
+) -> Result<Option<RawBson>, ExtractError> {
+    if !deployment.collection(namespace).await?.kind.has_id_index() {
+        return Ok(None);
+    }
+    end(deployment, namespace, -1).await
 }
 
 async fn end(
     deployment: &Deployment,
     namespace: &Namespace,
     direction: i32,
-) -> Result<Option<ElementType>, ExtractError> {
+) -> Result<Option<RawBson>, ExtractError> {
     let command = doc! {
         "find": &namespace.collection,
         "sort": { "_id": direction },
@@ -33,5 +46,5 @@ async fn end(
         "singleBatch": true,
     };
     let found = read(deployment, namespace, command, usize::MAX).await?;
-    Ok(found.first().and_then(|document| document_id(document.as_bytes())).map(|id| id.element_type()))
+    Ok(found.first().and_then(|document| document_id(document.as_bytes())).map(RawBson::from))
 }

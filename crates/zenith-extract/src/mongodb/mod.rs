@@ -1,4 +1,4 @@
-//! MongoDB as a [`Source`].
+//! MongoDB as a [`Source`] and a [`crate::ChangeSource`].
 //!
 //! | part | what it does |
 //! | --- | --- |
@@ -7,17 +7,23 @@
 //! | [`sample`], [`id_types`], [`partition`] | looks at a part of it |
 //! | [`find`] | the command both transports send |
 //! | [`scan`] | reads a partition, resumes it |
-//! | [`session`] | keeps long scans alive |
+//! | [`changes`] | follows changes, looks documents up |
+//! | [`session`], [`open_cursor`] | keep long scans alive, close what was left open |
+//! | [`backoff`], [`batch_size`] | when to try again, how much to ask for |
 //! | [`direct`] | what connections of our own need of the driver |
 //! | [`error`] | the driver's errors in our words |
 //!
 //! The driver does everything but the bulk of the bytes; those come through [`crate::wire`] where it can.
 
+mod backoff;
+mod batch_size;
+mod changes;
 mod connect;
 mod direct;
 mod error;
 mod find;
 mod id_types;
+mod open_cursor;
 mod partition;
 mod preflight;
 mod sample;
@@ -28,11 +34,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::RawDocumentBuf;
+use bson::{RawBson, RawDocumentBuf};
 use mongodb::Client;
 use mongodb::action::Action;
 use mongodb::options::{ClientOptions, SelectionCriteria};
 
+pub use changes::MongoChanges;
 pub use scan::MongoReader;
 
 use crate::wire::Settings;
@@ -66,6 +73,8 @@ pub(crate) struct Deployment {
     pub(crate) address: String,
     /// For connections of our own, or why there are none.
     pub(crate) direct: Result<Arc<Settings>, String>,
+    /// Connections kept for look-ups.
+    lookups: changes::Connections,
     /// What preflight found, so that opening a partition need not ask again.
     collections: Mutex<HashMap<Namespace, CollectionInfo>>,
 }
@@ -170,6 +179,10 @@ impl Source for MongoSource {
 
     async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>, ExtractError> {
         id_types::id_types(&self.deployment, namespace).await
+    }
+
+    async fn max_id(&self, namespace: &Namespace) -> Result<Option<RawBson>, ExtractError> {
+        id_types::max_id(&self.deployment, namespace).await
     }
 
     async fn partitions(

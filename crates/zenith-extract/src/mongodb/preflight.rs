@@ -26,7 +26,7 @@ pub(super) async fn preflight(
     })
 }
 
-fn topology(hello: &Document) -> Topology {
+pub(super) fn topology(hello: &Document) -> Topology {
     if hello.get_str("msg").is_ok_and(|message| message == "isdbgrid") {
         return Topology::Sharded;
     }
@@ -126,7 +126,7 @@ fn unsigned(value: Option<&Bson>) -> Option<u64> {
     }
 }
 
-fn first_batch(reply: &Document) -> Vec<Document> {
+pub(super) fn first_batch(reply: &Document) -> Vec<Document> {
     let batch = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
     batch
         .map(|batch| batch.iter().filter_map(|entry| entry.as_document().cloned()).collect())

@@ -5,22 +5,23 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bson::RawDocumentBuf;
+use bson::{RawBson, RawDocumentBuf};
 
-use super::{DocumentReader, Preflight, ReadOptions, Source};
+use super::dynamic_changes::ErasedChangeSource;
+use super::{ChangeSource, DocumentReader, Preflight, ReadOptions, Source};
 use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy};
 
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ExtractError>> + Send + 'a>>;
+pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ExtractError>> + Send + 'a>>;
 
-/// A source whose type was forgotten; it is a [`Source`] itself. Clones share it.
+/// A source whose type was forgotten; it is a [`Source`] and a [`ChangeSource`] itself. Clones share it.
 #[derive(Clone)]
 pub struct DynSource {
-    inner: Arc<dyn ErasedSource>,
+    pub(super) inner: Arc<dyn Erased>,
 }
 
 impl DynSource {
     /// Forgets the type of `source`.
-    pub fn new(source: impl Source) -> DynSource {
+    pub fn new(source: impl Source + ChangeSource) -> DynSource {
         DynSource { inner: Arc::new(source) }
     }
 }
@@ -42,12 +43,18 @@ impl fmt::Debug for DynReader {
     }
 }
 
+/// Both twins in one.
+pub(super) trait Erased: ErasedSource + ErasedChangeSource {}
+
+impl<S: Source + ChangeSource> Erased for S {}
+
 /// The object-safe twin of [`Source`], implemented for all of them.
-trait ErasedSource: Send + Sync {
+pub(super) trait ErasedSource: Send + Sync {
     fn preflight<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Preflight>;
     fn sample<'a>(&'a self, namespace: &'a Namespace, documents: usize)
     -> BoxFuture<'a, Vec<RawDocumentBuf>>;
     fn id_types<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Option<IdTypes>>;
+    fn max_id<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Option<RawBson>>;
     fn partitions<'a>(
         &'a self,
         namespace: &'a Namespace,
@@ -72,6 +79,10 @@ impl<S: Source> ErasedSource for S {
 
     fn id_types<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Option<IdTypes>> {
         Box::pin(Source::id_types(self, namespace))
+    }
+
+    fn max_id<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Option<RawBson>> {
+        Box::pin(Source::max_id(self, namespace))
     }
 
     fn partitions<'a>(
@@ -118,6 +129,10 @@ impl Source for DynSource {
 
     async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>, ExtractError> {
         self.inner.id_types(namespace).await
+    }
+
+    async fn max_id(&self, namespace: &Namespace) -> Result<Option<RawBson>, ExtractError> {
+        self.inner.max_id(namespace).await
     }
 
     async fn partitions(

@@ -1,19 +1,25 @@
-//! What a full reload needs from a database, whichever it is.
+//! What is needed from a database, whichever it is: [`Source`] for reading collections whole, [`ChangeSource`] for
+//! following their changes.
 //!
-//! [`Source`] is static: its futures are named by the compiler. [`DynSource`] holds any source behind one type, for the
-//! price of one allocation a call. An implementation proves itself with [`crate::source_test_suite!`].
+//! Both are static: its futures are named by the compiler. [`DynSource`] holds any source behind one type, for the
+//! price of one allocation a call. An implementation proves itself with [`crate::source_test_suite!`]
+//! and [`crate::change_source_test_suite!`].
 
+mod changes;
 mod dynamic;
+mod dynamic_changes;
 mod options;
 mod preflight;
 
 use std::future::Future;
 
-use bson::RawDocumentBuf;
+use bson::{RawBson, RawDocumentBuf};
 
 use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy};
 
+pub use changes::{ChangePreflight, ChangeReader, ChangeSource, Scope, StartAt, WatchOptions};
 pub use dynamic::{DynReader, DynSource};
+pub use dynamic_changes::DynChanges;
 pub use options::{ReadConcern, ReadOptions};
 pub use preflight::{CollectionInfo, CollectionKind, CollectionSize, Preflight, Topology};
 
@@ -51,6 +57,15 @@ pub trait Source: Send + Sync + 'static {
         &self,
         namespace: &Namespace,
     ) -> impl Future<Output = Result<Option<IdTypes>, ExtractError>> + Send;
+
+    /// The largest `_id`; `None` if the collection is empty or has no order by `_id`.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn max_id(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<Option<RawBson>, ExtractError>> + Send;
 
     /// Divides the collection into at most `desired` parts that together hold every document once.
     ///

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::HttpSink;
+use super::ClickHouseSink;
 use crate::Result;
-use crate::http::request::Request;
 use crate::sink::{ColumnInfo, TableInfo};
+use crate::statement::Statement;
 
 #[derive(Deserialize)]
 struct TableRow {
@@ -23,13 +23,13 @@ struct ColumnRow {
     default_kind: String,
 }
 
-pub(super) async fn describe(sink: &HttpSink, table: &str) -> Result<Option<TableInfo>> {
+pub(super) async fn describe(sink: &ClickHouseSink, table: &str) -> Result<Option<TableInfo>> {
     let sql = "SELECT engine, sorting_key, comment, total_rows FROM system.tables \
                WHERE database = {database:String} AND name = {table:String}";
-    let request = Request::statement(format!("describing {}", sink.full_name(table)), sql)
+    let statement = Statement::new(format!("describing {}", sink.full_name(table)), sql)
         .parameter("database", sink.database())
         .parameter("table", table);
-    let Some(found) = sink.client.rows::<TableRow>(request).await?.into_iter().next() else {
+    let Some(found) = sink.session.rows::<TableRow>(statement).await?.into_iter().next() else {
         return Ok(None);
     };
     let columns = columns(sink, table).await?;
@@ -48,51 +48,50 @@ pub(super) async fn describe(sink: &HttpSink, table: &str) -> Result<Option<Tabl
 }
 
 /// The columns of a table in order; none if there is no such table.
-pub(super) async fn columns(sink: &HttpSink, table: &str) -> Result<Vec<ColumnInfo>> {
+pub(super) async fn columns(sink: &ClickHouseSink, table: &str) -> Result<Vec<ColumnInfo>> {
     let sql = "SELECT name, type, default_kind FROM system.columns \
                WHERE database = {database:String} AND table = {table:String} ORDER BY position";
-    let request = Request::statement(format!("describing {}", sink.full_name(table)), sql)
+    let statement = Statement::new(format!("describing {}", sink.full_name(table)), sql)
         .parameter("database", sink.database())
         .parameter("table", table);
-    let columns = sink.client.rows::<ColumnRow>(request).await?;
+    let columns = sink.session.rows::<ColumnRow>(statement).await?;
     let info = |ColumnRow { name, data_type, default_kind }| ColumnInfo { name, data_type, default_kind };
     Ok(columns.into_iter().map(info).collect())
 }
 
 /// The comment of a table, or `None` if there is no such table.
-pub(super) async fn comment(sink: &HttpSink, table: &str) -> Result<Option<String>> {
+pub(super) async fn comment(sink: &ClickHouseSink, table: &str) -> Result<Option<String>> {
     #[derive(Deserialize)]
     struct Row {
         comment: String,
     }
     let sql =
         "SELECT comment FROM system.tables WHERE database = {database:String} AND name = {table:String}";
-    let request = Request::statement(format!("looking for {}", sink.full_name(table)), sql)
+    let statement = Statement::new(format!("looking for {}", sink.full_name(table)), sql)
         .parameter("database", sink.database())
         .parameter("table", table);
-    Ok(sink.client.rows::<Row>(request).await?.into_iter().next().map(|row| row.comment))
+    Ok(sink.session.rows::<Row>(statement).await?.into_iter().next().map(|row| row.comment))
 }
 
-pub(super) async fn tables(sink: &HttpSink, prefix: &str) -> Result<Vec<String>> {
+pub(super) async fn tables(sink: &ClickHouseSink, prefix: &str) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
     }
     let sql = "SELECT name FROM system.tables \
                WHERE database = {database:String} AND startsWith(name, {prefix:String}) ORDER BY name";
-    let request = Request::statement("listing tables", sql)
+    let statement = Statement::new("listing tables", sql)
         .parameter("database", sink.database())
         .parameter("prefix", prefix);
-    Ok(sink.client.rows::<Row>(request).await?.into_iter().map(|row| row.name).collect())
+    Ok(sink.session.rows::<Row>(statement).await?.into_iter().map(|row| row.name).collect())
 }
 
-pub(super) async fn count(sink: &HttpSink, table: &str) -> Result<u64> {
+pub(super) async fn count(sink: &ClickHouseSink, table: &str) -> Result<u64> {
     #[derive(Deserialize)]
     struct Row {
         rows: u64,
     }
     let name = sink.full_name(table);
-    let request =
-        Request::statement(format!("counting {name}"), &format!("SELECT count() AS rows FROM {name}"));
-    Ok(sink.client.rows::<Row>(request).await?.first().map_or(0, |row| row.rows))
+    let statement = Statement::new(format!("counting {name}"), format!("SELECT count() AS rows FROM {name}"));
+    Ok(sink.session.rows::<Row>(statement).await?.first().map_or(0, |row| row.rows))
 }

@@ -5,7 +5,7 @@
 //! | setting | why |
 //! | --- | --- |
 //! | `async_insert=0` | the answer means that the rows are in the table, not in a queue |
-//! | `wait_end_of_query=1` | the status of the answer is final |
+//! | `wait_end_of_query=1` (HTTP) | the status of the answer is final |
 //! | `insert_deduplicate`, `insert_deduplication_token` | a repeat has no effect |
 //! | `min_insert_block_size_*`, `max_insert_block_size*` | the batch is one block, however large, so it lands whole |
 //! | `optimize_on_insert=0` | rows are not merged on the way in |
@@ -15,13 +15,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::{HttpSink, json};
+use super::{ClickHouseSink, convert};
+use crate::Result;
 use crate::ddl::identifier;
-use crate::frame::Frame;
-use crate::http::request::Request;
-use crate::http::waiting;
 use crate::sink::{Durable, Insert};
-use crate::{Result, TransportError, WriteStrategy};
+use crate::statement::Statement;
 
 /// Beyond any batch.
 const BLOCK_MAX: &str = "4000000000";
@@ -41,44 +39,27 @@ const SETTINGS: [(&str, &str); 12] = [
     ("max_partitions_per_insert_block", "0"),
 ];
 
-pub(super) async fn write(sink: &HttpSink, insert: Insert) -> Result<Durable> {
+pub(super) async fn write(sink: &ClickHouseSink, insert: Insert) -> Result<Durable> {
     let Insert { table, batch, token } = insert;
     let name = sink.full_name(&table);
-    let client = &sink.client;
     let server = sink.server().await?;
-    let with_json = json::statement(sink, &table, batch.schema_ref()).await?;
-    let json_settings = if with_json.is_some() { &json::SETTINGS[..] } else { &[] };
-    let settings = SETTINGS.iter().chain(json_settings).copied();
-    let statement = with_json.unwrap_or_else(|| {
+    let converting = convert::statement(sink, &table, batch.schema_ref()).await?;
+    let converting_settings = if converting.is_some() { &convert::SETTINGS[..] } else { &[] };
+    let sql = converting.unwrap_or_else(|| {
         // Without this list ClickHouse's Arrow reader drops columns the table lacks, in silence.
         let columns: Vec<String> =
             batch.schema_ref().fields().iter().map(|field| identifier(field.name())).collect();
-        format!("INSERT INTO {name} ({}) FORMAT ArrowStream", columns.join(", "))
+        format!("INSERT INTO {name} ({}) FORMAT {}", columns.join(", "), sink.session.format())
     });
-    let strategy = match client.target().tls {
-        // TLS encrypts from memory, so there is nothing to lend to the kernel.
-        true => WriteStrategy::Writev,
-        false => client.options().strategy,
-    };
-    let body = Frame::encode(&batch, client.pool(), strategy).map_err(|source| TransportError::Arrow {
-        action: "encode",
-        what: format!("the table {name}"),
-        source,
-    })?;
     let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
-    let bytes = u64::try_from(body.bytes).unwrap_or(u64::MAX);
-    // The frame holds the buffers from here on, and gives them back when the insert is acknowledged.
-    drop(batch);
-    let mut request =
-        Request { body, ..Request::statement(format!("inserting {rows} rows into {name}"), "") }
-            .set("query", statement)
-            .set("query_id", query_id(&token))
-            .set("insert_deduplication_token", token);
-    for (setting, value) in settings {
-        request = server.set(request, setting, value);
+    let mut statement = Statement::new(format!("inserting {rows} rows into {name}"), sql)
+        .query_id(query_id(&token))
+        .set("insert_deduplication_token", token);
+    for (setting, value) in SETTINGS.iter().chain(converting_settings) {
+        statement = server.set(statement, setting, value);
     }
     let start = Instant::now();
-    client.send(waiting(request)).await?;
+    let bytes = sink.session.insert(statement, batch).await?;
     let durable = Durable { rows, bytes, elapsed: start.elapsed() };
     tracing::debug!(table, rows, bytes, elapsed = ?durable.elapsed, "insert acknowledged");
     Ok(durable)

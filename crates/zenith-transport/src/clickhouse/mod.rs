@@ -1,22 +1,24 @@
-//! ClickHouse as a [`Sink`](crate::Sink), over HTTP.
+//! ClickHouse as a [`Sink`](crate::Sink), over HTTP or the native protocol.
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`HttpSink`] | the sink: one file per task below, one `impl Sink` |
+//! | [`ClickHouseSink`] | the sink: one file per task below, one `impl Sink` |
+//! | `session` | what carries statements and inserts |
 //! | `server` | version, user, which settings it knows |
 //! | `preflight` | database and privileges |
-//! | `insert`, `json` | a record batch as one insert |
+//! | `insert`, `convert` | a record batch as one insert |
 //! | `catalog` | which tables there are, and of what shape |
 //! | `read` | a whole table as Arrow |
 //! | `publish` | a shadow table takes its final name |
 
 mod catalog;
+mod convert;
 mod insert;
-mod json;
 mod preflight;
 mod publish;
 mod read;
 mod server;
+mod session;
 mod sink;
 
-pub use sink::HttpSink;
+pub use sink::ClickHouseSink;

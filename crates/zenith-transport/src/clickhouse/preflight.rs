@@ -3,11 +3,10 @@
 use serde::Deserialize;
 
 use super::server::Server;
+use super::session::Session;
 use crate::ddl::identifier;
-use crate::http::HttpClient;
-use crate::http::request::Request;
-use crate::http::waiting;
 use crate::sink::{Preflight, ServerInfo};
+use crate::statement::Statement;
 use crate::{Result, TransportError};
 
 /// What a run does with its tables.
@@ -27,25 +26,21 @@ const ENGINE: &str = "MergeTree";
 /// Database engines that can exchange two tables in one step.
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
-pub(super) async fn preflight(
-    client: &HttpClient,
-    server: &Server,
-    wanted: &Preflight,
-) -> Result<ServerInfo> {
-    let database = client.target().database.clone();
+pub(super) async fn preflight(session: &Session, server: &Server, wanted: &Preflight) -> Result<ServerInfo> {
+    let database = session.target().database.clone();
     // Before anything else: a database is invisible to those who may do nothing in it.
-    check_privileges(client, &server.user, &database).await?;
-    let mut engine = database_engine(client, &database).await?;
+    check_privileges(session, &server.user, &database).await?;
+    let mut engine = database_engine(session, &database).await?;
     let mut database_created = false;
     if engine.is_none() && wanted.create_database {
         let sql = format!("CREATE DATABASE IF NOT EXISTS {}", identifier(&database));
         let doing = format!("creating the database {}", identifier(&database));
-        client.send(waiting(Request::statement(doing, &sql))).await?;
+        session.execute(Statement::new(doing, sql)).await?;
         database_created = true;
-        engine = database_engine(client, &database).await?;
+        engine = database_engine(session, &database).await?;
     }
     if engine.is_none() && !wanted.missing_database {
-        return Err(TransportError::NoDatabase { address: client.target().address(), database });
+        return Err(TransportError::NoDatabase { address: session.target().address(), database });
     }
     Ok(ServerInfo {
         version: server.version.clone(),
@@ -59,22 +54,22 @@ pub(super) async fn preflight(
     })
 }
 
-async fn database_engine(client: &HttpClient, database: &str) -> Result<Option<String>> {
+async fn database_engine(session: &Session, database: &str) -> Result<Option<String>> {
     #[derive(Deserialize)]
     struct Row {
         engine: String,
     }
     let sql = "SELECT engine FROM system.databases WHERE name = {database:String}";
-    let request = Request::statement("looking for the database", sql).parameter("database", database);
-    Ok(client.rows::<Row>(request).await?.into_iter().next().map(|row| row.engine))
+    let statement = Statement::new("looking for the database", sql).parameter("database", database);
+    Ok(session.rows::<Row>(statement).await?.into_iter().next().map(|row| row.engine))
 }
 
 /// Asks for each privilege, so that the error can name those that are missing.
-async fn check_privileges(client: &HttpClient, user: &str, database: &str) -> Result<()> {
+async fn check_privileges(session: &Session, user: &str, database: &str) -> Result<()> {
     let everything = format!("{}.*", identifier(database));
     let mut missing = Vec::new();
     for privilege in PRIVILEGES {
-        match is_granted(client, privilege, &everything).await? {
+        match is_granted(session, privilege, &everything).await? {
             Some(true) => {}
             Some(false) => missing.push(privilege),
             None => return Ok(()),
@@ -84,7 +79,7 @@ async fn check_privileges(client: &HttpClient, user: &str, database: &str) -> Re
     if !missing.is_empty() {
         grants.push(format!("GRANT {} ON {everything} TO {user}", missing.join(", ")));
     }
-    if is_granted(client, ENGINE_PRIVILEGE, ENGINE).await? == Some(false) {
+    if is_granted(session, ENGINE_PRIVILEGE, ENGINE).await? == Some(false) {
         missing.push(ENGINE_PRIVILEGE);
         grants.push(format!("GRANT {ENGINE_PRIVILEGE} ON {ENGINE} TO {user}"));
     }
@@ -100,13 +95,13 @@ async fn check_privileges(client: &HttpClient, user: &str, database: &str) -> Re
 
 /// Whether the user has a privilege; `None` if the server cannot be asked, as those before 24.10, which will
 /// say so at the first statement that needs it.
-async fn is_granted(client: &HttpClient, privilege: &str, on: &str) -> Result<Option<bool>> {
+async fn is_granted(session: &Session, privilege: &str, on: &str) -> Result<Option<bool>> {
     #[derive(Deserialize)]
     struct Row {
         result: u8,
     }
     let sql = format!("CHECK GRANT {privilege} ON {on}");
-    match client.rows::<Row>(Request::statement("asking for privileges", &sql)).await {
+    match session.rows::<Row>(Statement::new("asking for privileges", sql)).await {
         Ok(rows) => Ok(Some(rows.iter().any(|row| row.result == 1))),
         Err(error) if error.server().is_some_and(|error| error.code == 62) => Ok(None),
         Err(error) => Err(error),

@@ -8,13 +8,13 @@
 //! the new one is told by the mark in its comment ([`LOADING_MARK`]), never by its name: exchanging twice
 //! would bring the old rows back.
 
-use super::HttpSink;
+use super::ClickHouseSink;
 use super::catalog::comment;
 use crate::ddl::{LOADING_MARK, MERGE_LIMIT, literal};
 use crate::sink::{Merging, Published, Sink};
 use crate::{Result, TransportError};
 
-pub(super) async fn publish(sink: &HttpSink, shadow: &str, table: &str) -> Result<Published> {
+pub(super) async fn publish(sink: &ClickHouseSink, shadow: &str, table: &str) -> Result<Published> {
     let is_new =
         |comment: &Option<String>| comment.as_ref().is_some_and(|comment| comment.ends_with(LOADING_MARK));
     let (shadow_comment, table_comment) = (comment(sink, shadow).await?, comment(sink, table).await?);
@@ -49,7 +49,7 @@ pub(super) async fn publish(sink: &HttpSink, shadow: &str, table: &str) -> Resul
     Ok(published)
 }
 
-pub(super) async fn set_merging(sink: &HttpSink, table: &str, merging: Merging) -> Result<()> {
+pub(super) async fn set_merging(sink: &ClickHouseSink, table: &str, merging: Merging) -> Result<()> {
     let name = sink.full_name(table);
     let change = match merging {
         Merging::Held => format!("MODIFY SETTING {MERGE_LIMIT} = 1"),

@@ -2,14 +2,14 @@
 
 use arrow_array::RecordBatch;
 
-use super::{HttpSink, catalog};
+use super::{ClickHouseSink, catalog};
 use crate::ddl::{identifier, literal};
-use crate::http::request::Request;
+use crate::statement::Statement;
 use crate::{Result, TransportError};
 
 /// Reads a table. Its JSON columns come as text, with keys spelled as they were inserted: the Arrow writer
 /// of ClickHouse (26.7) would leave dots in keys escaped, where a cast in the query does not.
-pub(super) async fn read(sink: &HttpSink, table: &str) -> Result<Vec<RecordBatch>> {
+pub(super) async fn read(sink: &ClickHouseSink, table: &str) -> Result<Vec<RecordBatch>> {
     let name = sink.full_name(table);
     let columns = catalog::columns(sink, table).await?;
     if columns.is_empty() {
@@ -27,10 +27,9 @@ pub(super) async fn read(sink: &HttpSink, table: &str) -> Result<Vec<RecordBatch
         })
         .collect();
     // A String may hold any bytes: read as text, one that is not UTF-8 would spoil the whole table.
-    let settings = "output_format_arrow_string_as_string = 0";
-    let sql = format!("SELECT {} FROM {name} SETTINGS {settings}", columns.join(", "));
-    let request = Request::statement(format!("reading {name}"), &sql);
-    sink.client.arrow(sink.server().await?.set(request, "json_type_escape_dots_in_keys", "1")).await
+    let sql = format!("SELECT {} FROM {name}", columns.join(", "));
+    let statement = Statement { binary: true, ..Statement::new(format!("reading {name}"), sql) };
+    sink.session.arrow(sink.server().await?.set(statement, "json_type_escape_dots_in_keys", "1")).await
 }
 
 /// The type with `String` wherever it has `JSON`; `None` if it has none.

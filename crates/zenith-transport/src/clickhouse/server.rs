@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
+use super::session::Session;
 use crate::ddl::Dialect;
-use crate::http::HttpClient;
-use crate::http::request::Request;
+use crate::statement::Statement;
 use crate::{Result, TransportError};
 
 /// Settings that only some versions have; a server refuses a request that names one it does not know.
-pub(super) const OPTIONAL_SETTINGS: [&str; 11] = [
+pub(super) const OPTIONAL_SETTINGS: [&str; 12] = [
     "input_format_arrow_use_native_reader",
     "input_format_json_infer_array_of_dynamic_from_array_of_different_types",
     "input_format_json_read_arrays_as_strings",
@@ -21,6 +21,7 @@ pub(super) const OPTIONAL_SETTINGS: [&str; 11] = [
     "input_format_try_infer_dates",
     "input_format_try_infer_datetimes",
     "json_type_escape_dots_in_keys",
+    "output_format_native_write_json_as_string",
     "type_json_skip_duplicated_paths",
 ];
 
@@ -34,7 +35,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn ask(client: &HttpClient) -> Result<Server> {
+    pub(super) async fn ask(session: &Session) -> Result<Server> {
         #[derive(Deserialize)]
         struct Row {
             version: String,
@@ -48,10 +49,11 @@ impl Server {
             names.join(", ")
         );
         let doing = "asking for its version";
-        let rows: Vec<Row> = client.rows(Request::statement(doing, &sql)).await?;
+        let rows: Vec<Row> = session.rows(Statement::new(doing, sql)).await?;
         let unexpected = |reason: &str| TransportError::Answer {
             doing: doing.into(),
-            address: client.target().address(),
+            address: session.target().address(),
+            protocol: session.target().protocol,
             reason: reason.into(),
         };
         let Row { version, user, settings } = rows.into_iter().next().ok_or_else(|| unexpected("no row"))?;
@@ -68,11 +70,11 @@ impl Server {
         Dialect::of_version(self.version_number)
     }
 
-    /// Adds a setting to a request, unless it is one the server does not have.
-    pub(super) fn set(&self, request: Request, name: &str, value: &str) -> Request {
+    /// Adds a setting to a statement, unless it is one the server does not have.
+    pub(super) fn set(&self, statement: Statement, name: &str, value: &str) -> Statement {
         if OPTIONAL_SETTINGS.contains(&name) && !self.settings.contains(name) {
-            return request;
+            return statement;
         }
-        request.set(name, value)
+        statement.set(name, value)
     }
 }

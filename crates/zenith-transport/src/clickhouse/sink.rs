@@ -8,58 +8,54 @@ use arrow_schema::FieldRef;
 use serde::de::DeserializeOwned;
 use zenith_memory::Pool;
 
-use super::json::ColumnTypes;
+use super::convert::ColumnTypes;
 use super::server::Server;
+use super::session::Session;
 use super::{catalog, insert, preflight, publish, read};
 use crate::ddl::{self, Dialect, identifier};
-use crate::http::HttpClient;
-use crate::http::request::Request;
-use crate::http::waiting;
 use crate::sink::{Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
-use crate::{HttpOptions, Result, TableDefinition, Target};
+use crate::statement::Statement;
+use crate::{ConnectionOptions, Result, TableDefinition, Target};
 
-/// ClickHouse over HTTP. Cheap to share: its methods take `&self`, and inserts may run side by side.
-pub struct HttpSink {
-    pub(super) client: HttpClient,
+/// ClickHouse, over HTTP or the native protocol as the address says.
+///
+/// Cheap to share: its methods take `&self`, and inserts may run side by side.
+pub struct ClickHouseSink {
+    pub(super) session: Session,
     /// What the server is, once it has been asked.
     server: OnceLock<Server>,
-    /// Types of the tables JSON is inserted into.
+    /// Types of the tables that are inserted into.
     pub(super) column_types: ColumnTypes,
 }
 
-impl fmt::Debug for HttpSink {
+impl fmt::Debug for ClickHouseSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpSink").field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("ClickHouseSink").field("target", self.session.target()).finish_non_exhaustive()
     }
 }
 
-impl HttpSink {
+impl ClickHouseSink {
     /// A sink for `target`; no connection is made yet.
     ///
     /// Batches whose buffers lie in `pool` are sent without copying.
     ///
     /// # Errors
     /// [`crate::TransportError::Tls`] if the TLS options cannot be used.
-    pub fn new(target: Target, pool: Option<Pool>, options: HttpOptions) -> Result<HttpSink> {
-        Ok(HttpSink {
-            client: HttpClient::new(target, pool, options)?,
+    pub fn new(target: Target, pool: Option<Pool>, options: ConnectionOptions) -> Result<ClickHouseSink> {
+        Ok(ClickHouseSink {
+            session: Session::new(target, pool, options)?,
             server: OnceLock::new(),
             column_types: ColumnTypes::default(),
         })
     }
 
-    /// The HTTP client, for statements of any kind.
-    #[must_use]
-    pub fn client(&self) -> &HttpClient {
-        &self.client
-    }
-
-    /// Runs a query whose rows are read as `T`, by column names.
+    /// Runs a query whose rows are read as `T`, by column names. 64-bit integers arrive as numbers, names
+    /// without a database mean the target's.
     ///
     /// # Errors
-    /// As [`HttpClient::query_rows`].
+    /// What ClickHouse refuses, broken connections, and rows that are no `T`.
     pub async fn query_rows<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
-        self.client.query_rows(sql).await
+        self.session.rows(Statement::of_user(sql)).await
     }
 
     /// What the server's DDL has.
@@ -74,14 +70,14 @@ impl HttpSink {
         match self.server.get() {
             Some(server) => Ok(server),
             None => {
-                let server = Server::ask(&self.client).await?;
+                let server = Server::ask(&self.session).await?;
                 Ok(self.server.get_or_init(|| server))
             }
         }
     }
 
     pub(super) fn database(&self) -> &str {
-        &self.client.target().database
+        &self.session.target().database
     }
 
     /// The table's full name, quoted.
@@ -91,13 +87,13 @@ impl HttpSink {
 
     /// Runs a statement and waits for its end; `doing` is for error messages.
     pub(super) async fn run(&self, doing: impl Into<String>, sql: &str) -> Result<()> {
-        self.client.send(waiting(Request::statement(doing, sql))).await.map(drop)
+        self.session.execute(Statement::new(doing, sql)).await
     }
 }
 
-impl Sink for HttpSink {
+impl Sink for ClickHouseSink {
     async fn preflight(&self, wanted: &Preflight) -> Result<ServerInfo> {
-        preflight::preflight(&self.client, self.server().await?, wanted).await
+        preflight::preflight(&self.session, self.server().await?, wanted).await
     }
 
     async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
@@ -149,15 +145,15 @@ impl Sink for HttpSink {
 
     async fn truncate(&self, table: &str) -> Result<()> {
         let name = self.full_name(table);
-        let request = Request::statement(format!("emptying {name}"), &format!("TRUNCATE TABLE {name}"));
-        self.client.send(waiting(unlimited(request))).await.map(drop)
+        let statement = Statement::new(format!("emptying {name}"), format!("TRUNCATE TABLE {name}"));
+        self.session.execute(unlimited(statement)).await
     }
 
     async fn drop_table(&self, table: &str) -> Result<()> {
         self.column_types.forget(table);
         let name = self.full_name(table);
-        let request = Request::statement(format!("dropping {name}"), &format!("DROP TABLE IF EXISTS {name}"));
-        self.client.send(waiting(unlimited(request))).await.map(drop)
+        let statement = Statement::new(format!("dropping {name}"), format!("DROP TABLE IF EXISTS {name}"));
+        self.session.execute(unlimited(statement)).await
     }
 
     async fn read(&self, table: &str) -> Result<Vec<RecordBatch>> {
@@ -165,15 +161,17 @@ impl Sink for HttpSink {
     }
 
     async fn execute(&self, statement: &str) -> Result<()> {
-        self.client.execute(statement).await
+        self.session.execute(Statement::of_user(statement)).await
     }
 
     async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>> {
-        self.client.query_arrow(statement).await
+        let statement = Statement::of_user(statement);
+        let setting = "output_format_native_write_json_as_string";
+        self.session.arrow(self.server().await?.set(statement, setting, "1")).await
     }
 }
 
 /// Lifts the server's guard against dropping large tables by mistake: these are dropped on purpose.
-fn unlimited(request: Request) -> Request {
-    request.set("max_table_size_to_drop", "0").set("max_partition_size_to_drop", "0")
+fn unlimited(statement: Statement) -> Statement {
+    statement.set("max_table_size_to_drop", "0").set("max_partition_size_to_drop", "0")
 }

@@ -15,6 +15,34 @@ pub fn literal(text: &str) -> String {
     quoted(text, '\'')
 }
 
+/// The text between the quotes that `text` begins with, and what follows them; `None` if they do not end.
+pub(crate) fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut characters = text.char_indices();
+    let (_, quote) = characters.next()?;
+    let mut inside = String::new();
+    while let Some((index, character)) = characters.next() {
+        match character {
+            '\\' => inside.push(unescaped(characters.next()?.1)),
+            end if end == quote => return Some((inside, &text[index + end.len_utf8()..])),
+            other => inside.push(other),
+        }
+    }
+    None
+}
+
+/// What a character means after a backslash.
+pub(super) fn unescaped(character: char) -> char {
+    match character {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        '0' => '\0',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        other => other,
+    }
+}
+
 fn quoted(text: &str, quote: char) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push(quote);
@@ -47,5 +75,16 @@ mod tests {
         assert_eq!(identifier("a`b\\c'd"), "`a\\`b\\\\c'd`");
         assert_eq!(literal("it's \\ `x`\n\0"), "'it\\'s \\\\ `x`\\n\\0'");
         assert_eq!(identifier(""), "``");
+    }
+
+    #[test]
+    fn what_was_quoted_comes_back() {
+        for text in ["", "a`b\\c'd", "\n\r\t\0\u{8}\u{c}é"] {
+            let both = identifier(text) + " rest";
+            assert_eq!(unquoted(&both), Some((text.to_owned(), " rest")));
+            assert_eq!(unquoted(&literal(text)), Some((text.to_owned(), "")));
+        }
+        assert_eq!(unquoted("`a\\`"), None);
+        assert_eq!(unquoted(""), None);
     }
 }

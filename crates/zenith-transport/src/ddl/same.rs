@@ -3,10 +3,41 @@
 //! ClickHouse prints types its own way: it leaves out backticks where a name needs none, and spaces vary
 //! between versions. So types are compared token by token, names without their quotes.
 
+use super::quote::unescaped;
+
 /// Whether `a` and `b` mean one ClickHouse type.
 #[must_use]
 pub fn same_type(a: &str, b: &str) -> bool {
     tokens(a) == tokens(b)
+}
+
+/// Whether `a` and `b` mean one type, but that columns of either may be dictionaries.
+pub(crate) fn same_but_for_dictionaries(a: &str, b: &str) -> bool {
+    without_dictionaries(tokens(a)) == without_dictionaries(tokens(b))
+}
+
+/// `LowCardinality(X)` as `X`.
+fn without_dictionaries(tokens: Vec<Token>) -> Vec<Token> {
+    let mut kept = Vec::with_capacity(tokens.len());
+    // Which of the parentheses that are open belong to dictionaries.
+    let mut open = Vec::new();
+    let mut rest = tokens.into_iter().peekable();
+    while let Some(token) = rest.next() {
+        match &token {
+            // Also a tuple's element may have this name, but no parenthesis follows it.
+            Token::Word(word) if word == "LowCardinality" && rest.peek() == Some(&Token::Sign('(')) => {
+                rest.next();
+                open.push(true);
+            }
+            Token::Sign('(') => {
+                open.push(false);
+                kept.push(token);
+            }
+            Token::Sign(')') if open.pop() == Some(true) => {}
+            _ => kept.push(token),
+        }
+    }
+    kept
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -48,18 +79,6 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-fn unescaped(character: char) -> char {
-    match character {
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        '0' => '\0',
-        'b' => '\u{8}',
-        'f' => '\u{c}',
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +94,12 @@ mod tests {
         assert!(!same_type("Tuple(`a b` Int32)", "Tuple(a b Int32)"));
         assert!(!same_type("DateTime64(3, 'UTC')", "DateTime64(3, UTC)"));
         assert!(same_type("Tuple(`a\\`\\nb` Int32)", "Tuple(`a\\`\\nb` Int32)"));
+    }
+    #[test]
+    fn dictionaries_may_be_left_out() {
+        let plain = "Array(Tuple(`LowCardinality` Nullable(String), b Int8))";
+        let dictionary = "Array(Tuple(LowCardinality LowCardinality(Nullable(String)), b Int8))";
+        assert!(same_but_for_dictionaries(plain, dictionary) && !same_type(plain, dictionary));
+        assert!(!same_but_for_dictionaries("LowCardinality(String)", "LowCardinality(Nullable(String))"));
     }
 }

@@ -59,12 +59,26 @@ impl Default for Dialect {
 /// [`TransportError::Column`] if ClickHouse has none, with the path of the field in question.
 pub fn column_type(field: &Field, dialect: Dialect) -> Result<String> {
     let mut out = String::new();
-    Writer { dialect, path: Vec::new() }.field(field, &mut out)?;
+    Writer { dialect, wire: false, path: Vec::new() }.field(field, &mut out)?;
+    Ok(out)
+}
+
+/// The type in which `field` is sent in a block of the native protocol.
+///
+/// It is the column's, but plain: JSON is text, there are no dictionaries, and decimals are as wide as Arrow
+/// has them. ClickHouse converts what it gets.
+///
+/// # Errors
+/// As [`column_type`].
+pub(crate) fn wire_type(field: &Field) -> Result<String> {
+    let mut out = String::new();
+    Writer { dialect: Dialect { json: false }, wire: true, path: Vec::new() }.field(field, &mut out)?;
     Ok(out)
 }
 
 struct Writer<'a> {
     dialect: Dialect,
+    wire: bool,
     path: Vec<&'a str>,
 }
 
@@ -96,7 +110,7 @@ impl<'a> Writer<'a> {
                 if field.is_nullable() {
                     sql = format!("Nullable({sql})");
                 }
-                if dictionary {
+                if dictionary && !self.wire {
                     sql = format!("LowCardinality({sql})");
                 }
                 out.push_str(&sql);
@@ -143,6 +157,11 @@ impl<'a> Writer<'a> {
             DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale)
                 if *scale >= 0 =>
             {
+                let precision = match data_type {
+                    DataType::Decimal128(..) if self.wire => 38,
+                    DataType::Decimal256(..) if self.wire => 76,
+                    _ => *precision,
+                };
                 format!("Decimal({precision}, {scale})")
             }
             DataType::Timestamp(unit, zone) => {

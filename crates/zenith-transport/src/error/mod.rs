@@ -10,6 +10,9 @@ use std::io;
 
 use arrow_schema::ArrowError;
 pub use server::ServerError;
+pub(crate) use server::code_name;
+
+use crate::target::Protocol;
 
 /// Result of everything in this crate.
 pub type Result<T> = std::result::Result<T, TransportError>;
@@ -81,16 +84,18 @@ pub enum TransportError {
         /// The beginning of the body.
         text: String,
     },
-    /// The answer is not one of ClickHouse's HTTP interface.
+    /// The answer is not one of ClickHouse's.
     #[error(
-        "{address} answered {doing} with something else than ClickHouse's HTTP interface would ({reason}): \
-         check that the port is the HTTP one, 8123 by default"
+        "{address} answered {doing} with something else than {} ({reason}): {}",
+        protocol.expectation(), protocol.advice()
     )]
     Answer {
         /// What was being done.
         doing: String,
         /// Host and port.
         address: String,
+        /// What was spoken.
+        protocol: Protocol,
         /// What is wrong with the answer.
         reason: String,
     },

@@ -1,115 +1,90 @@
-//! The client: requests in, answers or errors out.
+//! The client: statements in, answers or errors out.
 
+use std::fmt;
 use std::sync::Arc;
-use std::{fmt, io};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamReader;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use zenith_memory::Pool;
 
-use super::connect::Connector;
+use super::encoding::{self, Encoded};
 use super::exception::Exception;
-use super::exchange::{Exchange, Failure};
-use super::idle::Idle;
-use super::options::HttpOptions;
-use super::request::Request;
-use super::response::Response;
-use crate::frame::Piece;
-use crate::{Result, ServerError, Target, TransportError};
+use super::request::{self, Length};
+use super::response::{Decoder, Response};
+use crate::frame::{Frame, Piece};
+use crate::socket::ConnectionOptions;
+use crate::socket::body::{Body, Chain, Whole};
+use crate::socket::connect::Connector;
+use crate::socket::connection::Connection;
+use crate::socket::exchange::{Exchange, Failure};
+use crate::socket::idle::{Idle, Reuse};
+use crate::statement::Statement;
+use crate::{Compression, Result, ServerError, Target, TransportError, WriteStrategy};
 
 /// Characters of a foreign answer that an error message quotes.
 const QUOTE_CHARS_MAX: usize = 200;
+/// How long an idle connection is trusted when the server does not say.
+const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(5);
 
-/// A client of one ClickHouse; clones share its connections.
-#[derive(Clone)]
-pub struct HttpClient {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    target: Target,
-    options: HttpOptions,
+/// A client of one ClickHouse.
+pub(crate) struct HttpClient {
+    target: Arc<Target>,
+    options: Arc<ConnectionOptions>,
     connector: Connector,
-    idle: Idle,
+    idle: Idle<KeptAlive>,
     /// Whose memfd large bodies are sent from.
     pool: Option<Pool>,
 }
 
+/// An idle connection, and until when the server keeps it open.
+struct KeptAlive {
+    connection: Connection,
+    expires: Instant,
+}
+
+impl Reuse for KeptAlive {
+    fn is_usable(&self) -> bool {
+        Instant::now() < self.expires && self.connection.is_quiet()
+    }
+}
+
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient").field("target", &self.shared.target).finish_non_exhaustive()
+        f.debug_struct("HttpClient").field("target", &self.target).finish_non_exhaustive()
     }
 }
 
 impl HttpClient {
-    /// A client of `target`; no connection is made yet. Buffers of `pool` are sent without copying.
-    ///
-    /// # Errors
-    /// [`TransportError::Tls`] if the TLS options cannot be used.
-    pub fn new(target: Target, pool: Option<Pool>, options: HttpOptions) -> Result<HttpClient> {
+    pub(crate) fn new(
+        target: Arc<Target>,
+        pool: Option<Pool>,
+        options: Arc<ConnectionOptions>,
+    ) -> Result<HttpClient> {
         let connector = Connector::new(&target, &options)?;
         let idle = Idle::new(options.idle_connections_max);
-        Ok(HttpClient { shared: Arc::new(Shared { target, options, connector, idle, pool }) })
+        Ok(HttpClient { target, options, connector, idle, pool })
     }
 
-    /// Whom it talks to.
-    #[must_use]
-    pub fn target(&self) -> &Target {
-        &self.shared.target
+    /// Runs a statement that has no result.
+    pub(crate) async fn execute(&self, statement: Statement) -> Result<()> {
+        self.run(waiting(statement)).await.map(drop)
     }
 
-    /// The options it was made with.
-    #[must_use]
-    pub fn options(&self) -> &HttpOptions {
-        &self.shared.options
-    }
-
-    pub(crate) fn pool(&self) -> Option<&Pool> {
-        self.shared.pool.as_ref()
-    }
-
-    /// Runs a statement that has no result. Names without a database mean the target's.
-    ///
-    /// # Errors
-    /// What ClickHouse refuses, and broken connections.
-    pub async fn execute(&self, sql: &str) -> Result<()> {
-        self.send(Request { in_database: true, ..waiting(Request::statement(quoted(sql), sql)) })
-            .await
-            .map(drop)
-    }
-
-    /// Runs a query whose rows are read as `T`, by column names. 64-bit integers arrive as numbers.
-    ///
-    /// # Errors
-    /// What ClickHouse refuses, broken connections, and rows that are no `T`.
-    pub async fn query_rows<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
-        self.rows(Request { in_database: true, ..Request::statement(quoted(sql), sql) }).await
-    }
-
-    /// Runs a query whose result is read as Arrow.
-    ///
-    /// `String` columns come as Utf8. Where they hold other bytes, end the query with `SETTINGS
-    /// output_format_arrow_string_as_string = 0` to get them as Binary.
-    ///
-    /// # Errors
-    /// What ClickHouse refuses, broken connections, and results larger than
-    /// [`HttpOptions::result_bytes_max`].
-    pub async fn query_arrow(&self, sql: &str) -> Result<Vec<RecordBatch>> {
-        self.arrow(Request { in_database: true, ..Request::statement(quoted(sql), sql) }).await
-    }
-
-    /// Runs `request`, whose statement has no FORMAT, and reads its result as Arrow.
-    pub(crate) async fn arrow(&self, request: Request) -> Result<Vec<RecordBatch>> {
-        let doing = request.doing.clone();
-        let request = Request { answer_bytes_max: self.shared.options.result_bytes_max, ..request }
+    /// Runs a statement without FORMAT and reads its result as Arrow.
+    pub(crate) async fn arrow(&self, statement: Statement) -> Result<Vec<RecordBatch>> {
+        let doing = statement.doing.clone();
+        let text = if statement.binary { "0" } else { "1" };
+        let statement = Statement { answer_bytes_max: self.options.result_bytes_max, ..statement }
             .set("default_format", "ArrowStream")
             .set("output_format_arrow_compression_method", "none")
-            .set("output_format_arrow_string_as_string", "1")
+            .set("output_format_arrow_string_as_string", text)
             .set("output_format_arrow_fixed_string_as_fixed_byte_array", "1")
             .set("output_format_arrow_low_cardinality_as_dictionary", "0");
-        let response = self.send(request).await?;
+        let response = self.run(statement).await?;
         read_arrow(&response.body).map_err(|source| TransportError::Arrow {
             action: "decode",
             what: doing,
@@ -117,74 +92,111 @@ impl HttpClient {
         })
     }
 
-    /// Runs `request`, whose statement has no FORMAT, and reads its rows.
-    pub(crate) async fn rows<T: DeserializeOwned>(&self, request: Request) -> Result<Vec<T>> {
-        let request = request
+    /// Runs a statement without FORMAT and reads its rows as `T`, by column names.
+    pub(crate) async fn rows<T: DeserializeOwned>(&self, statement: Statement) -> Result<Vec<T>> {
+        let statement = Statement { answer_bytes_max: self.options.result_bytes_max, ..statement }
             .set("default_format", "JSONEachRow")
             .set("output_format_json_quote_64bit_integers", "0")
             .set("output_format_json_quote_denormals", "1");
-        let answer_bytes_max = self.shared.options.result_bytes_max;
-        let doing = request.doing.clone();
-        let response = self.send(Request { answer_bytes_max, ..waiting(request) }).await?;
+        let doing = statement.doing.clone();
+        let response = self.run(waiting(statement)).await?;
         serde_json::Deserializer::from_slice(&response.body)
             .into_iter()
             .collect::<std::result::Result<_, _>>()
-            .map_err(|error| TransportError::Answer {
-                doing,
-                address: self.address(),
-                reason: error.to_string(),
-            })
+            .map_err(|error| self.failed(doing, Failure::Malformed(error.to_string())))
     }
 
-    /// Sends a request and gives back its answer, if it is a success.
-    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
-        let Shared { target, options, connector, idle, pool } = &*self.shared;
-        let connection = match idle.take() {
-            Some(connection) => connection,
-            None => connector.connect(target, options).await?,
+    /// Runs an `INSERT … FORMAT ArrowStream` with a batch; how many bytes were sent for it.
+    pub(crate) async fn insert(&self, statement: Statement, batch: RecordBatch) -> Result<u64> {
+        let compression = self.target.compression.unwrap_or(self.options.compression);
+        let strategy = match self.target.tls || compression != Compression::None {
+            // What encrypts or compresses reads memory, so there is nothing to lend to the kernel.
+            true => WriteStrategy::Writev,
+            false => self.options.strategy,
         };
-        let head = Piece::Memory(Buffer::from_vec(request.head(target)));
-        let Request { doing, body, answer_bytes_max, .. } = request;
-        let pieces = std::iter::once(head).chain(body.pieces).collect();
-        let exchange =
-            Exchange::new(connection, pieces, pool.as_ref(), answer_bytes_max, options.idle_timeout);
-        let (response, connection) =
-            exchange.run().await.map_err(|failure| self.failed(doing.clone(), failure))?;
-        if let Some(connection) = connection {
-            idle.give(connection);
+        let framed = Frame::encode(&batch, self.pool.as_ref(), strategy);
+        // The frame holds the buffers from here on, and gives them back when the insert is acknowledged.
+        drop(batch);
+        let frame = framed.map_err(|source| TransportError::Arrow {
+            action: "encode",
+            what: statement.doing.clone(),
+            source,
+        })?;
+        let statement = waiting(statement);
+        let Some(encoding) = encoding::name(compression) else {
+            let head = self.head(&statement, true, Length::Bytes(frame.bytes));
+            let body = Chain(head, Whole(frame.pieces));
+            return self.exchange(statement, body).await.map(|(_, bytes)| bytes);
+        };
+        let failed = |error| self.failed(statement.doing.clone(), Failure::Io(error));
+        let encoded = Encoded::new(frame.pieces, compression).map_err(failed)?;
+        let head = self.head(&statement, true, Length::Chunks(encoding));
+        match encoded {
+            Some(encoded) => self.exchange(statement, Chain(head, encoded)).await.map(|(_, bytes)| bytes),
+            None => Ok(0),
         }
-        self.check(doing, response)
     }
 
-    fn address(&self) -> String {
-        self.shared.target.address()
+    async fn run(&self, statement: Statement) -> Result<Response> {
+        let head = self.head(&statement, false, Length::Bytes(statement.sql.len()));
+        let sql = Piece::Memory(Buffer::from_vec(statement.sql.clone().into_bytes()));
+        self.exchange(statement, Chain(head, Whole(vec![sql]))).await.map(|(response, _)| response)
+    }
+
+    fn head(&self, statement: &Statement, in_address: bool, length: Length) -> Whole {
+        let head = request::head(statement, &self.target, in_address, length);
+        Whole(vec![Piece::Memory(Buffer::from_vec(head))])
+    }
+
+    /// Sends a request and gives back its answer, if it is a success, and the number of bytes sent.
+    async fn exchange(&self, statement: Statement, body: impl Body) -> Result<(Response, u64)> {
+        let Statement { doing, answer_bytes_max, .. } = statement;
+        let connection = match self.idle.take() {
+            Some(kept) => kept.connection,
+            None => self.connector.connect(&self.target, &self.options).await?,
+        };
+        let decoder = Decoder::new(answer_bytes_max);
+        let mut exchange = Exchange::new(connection, decoder, self.pool.as_ref(), self.options.idle_timeout);
+        let sent = exchange.send(body).await;
+        let whole = match sent {
+            Ok(whole) => exchange.read_until(|_| false).await.map(|()| whole),
+            Err(failure) => Err(failure),
+        };
+        let bytes = exchange.bytes();
+        let whole = match whole {
+            Ok(whole) => whole,
+            Err(failure) => {
+                // ClickHouse ends a connection in the middle of its answer when an exception comes after the
+                // first part of a result.
+                let cut = exchange.into_remains().map(Decoder::into_response);
+                let exception = cut.filter(|cut| cut.status != 0).and_then(|cut| Exception::find(&cut));
+                return Err(match exception {
+                    Some(exception) => self.refused(doing, exception),
+                    None => self.failed(doing, failure),
+                });
+            }
+        };
+        let Some((decoder, connection)) = exchange.finish() else {
+            return Err(self.failed(doing, Failure::Io(std::io::ErrorKind::NotConnected.into())));
+        };
+        let response = decoder.into_response();
+        if whole && response.reusable {
+            self.idle.give(KeptAlive { connection, expires: expires(&response) });
+        }
+        self.check(doing, response).map(|response| (response, bytes))
     }
 
     fn failed(&self, doing: String, failure: Failure) -> TransportError {
-        let address = self.address();
-        match failure {
-            Failure::Io(source) => TransportError::Lost { doing, address, source },
-            Failure::Cut(response) => match Exception::find(&response) {
-                Some(exception) => self.refused(doing, exception),
-                None => TransportError::Lost { doing, address, source: io::ErrorKind::UnexpectedEof.into() },
-            },
-            Failure::Silent => {
-                TransportError::Silent { doing, address, seconds: self.shared.options.idle_timeout.as_secs() }
-            }
-            Failure::Malformed(reason) => {
-                TransportError::Answer { doing, address, reason: reason.to_string() }
-            }
-        }
+        failure.into_error(doing, &self.target, &self.options)
     }
 
     fn refused(&self, doing: String, exception: Exception) -> TransportError {
         let Exception { code, name, text } = exception;
-        let (address, user) = (self.address(), self.shared.target.user.clone());
+        let (address, user) = (self.target.address(), self.target.user.clone());
         TransportError::Server(Box::new(ServerError { doing, address, user, code, name, text }))
     }
 
     fn check(&self, doing: String, response: Response) -> Result<Response> {
-        let address = self.address();
         if let Some(exception) = Exception::find(&response) {
             return Err(self.refused(doing, exception));
         }
@@ -196,23 +208,26 @@ impl HttpClient {
             .map(|c| if c.is_control() { ' ' } else { c })
             .take(QUOTE_CHARS_MAX)
             .collect();
-        Err(TransportError::Status { doing, address, status: response.status, text: text.trim().to_owned() })
+        let (address, status) = (self.target.address(), response.status);
+        Err(TransportError::Status { doing, address, status, text: text.trim().to_owned() })
     }
 }
 
 /// Asks ClickHouse to answer only when the statement has ended, so that its status is final.
-pub(crate) fn waiting(request: Request) -> Request {
-    request.set("wait_end_of_query", "1")
+fn waiting(statement: Statement) -> Statement {
+    statement.set("wait_end_of_query", "1")
 }
 
-/// A statement as error messages show it: its beginning, on one line.
-fn quoted(sql: &str) -> String {
-    const CHARS_MAX: usize = 80;
-    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("the statement {}…", &line[..end]),
-        None => format!("the statement {line}"),
-    }
+/// Until when the server keeps the connection open after this answer.
+fn expires(response: &Response) -> Instant {
+    let timeout = response
+        .headers
+        .get("keep-alive")
+        .and_then(|value| value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")))
+        .and_then(|seconds| seconds.trim().parse().ok())
+        .map_or(KEEP_ALIVE_DEFAULT, Duration::from_secs);
+    // A second less than the server waits, for a request must not cross its goodbye.
+    Instant::now() + timeout.saturating_sub(Duration::from_secs(1))
 }
 
 fn read_arrow(body: &[u8]) -> std::result::Result<Vec<RecordBatch>, arrow_schema::ArrowError> {

@@ -55,14 +55,19 @@ impl Exception {
                 (name, rest) = (last, before.trim_end());
             }
         }
-        let rest = rest.trim_end_matches('.');
-        let mut cut: String =
-            rest.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if cut.len() < rest.len() {
-            cut.push('…');
-        }
-        Exception { code, name: name.to_owned(), text: cut }
+        Exception { code, name: name.to_owned(), text: brief(rest) }
     }
+}
+
+/// The text of an exception on one line and not too long, without a full stop.
+pub(crate) fn brief(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut cut: String =
+        text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 /// The text of an exception that came after the status line.

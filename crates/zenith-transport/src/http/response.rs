@@ -4,6 +4,7 @@
 //! the caller allows. How the bytes are cut into pieces makes no difference to the result.
 
 use crate::http::header::Headers;
+use crate::socket::exchange::Answer;
 
 /// The head of a response, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -238,6 +239,25 @@ impl Decoder {
         }
         self.line.extend_from_slice(&bytes[..taken]);
         Ok((taken, end.is_some()))
+    }
+}
+
+impl Answer for Decoder {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
+        Decoder::feed(self, bytes).map(drop).map_err(|malformed| malformed.to_string())
+    }
+
+    fn end(&mut self) {
+        Decoder::end(self);
+    }
+
+    fn is_done(&self) -> bool {
+        Decoder::is_done(self)
+    }
+
+    /// An answer before the request is complete is a refusal.
+    fn refuses(&self) -> bool {
+        true
     }
 }
 

@@ -7,30 +7,22 @@
 //! begins with large documents would be read one small document at a time for the rest of it.
 
 use bson::raw::cstr;
-use bson::{Document, RawDocumentBuf, doc, rawdoc};
-use mongodb::options::{SelectionCriteria, ServerAddress};
-use mongodb::{Client, ClientSession};
-use tokio::runtime::Handle;
+use bson::{RawDocumentBuf, rawdoc};
+use mongodb::ClientSession;
 
-use super::batch_size::BatchSize;
 use super::{Scan, Stop};
 use crate::batch::Memory;
-use crate::mongodb::direct;
+use crate::mongodb::batch_size::BatchSize;
+use crate::mongodb::direct::{self, DialError, DirectConnection};
 use crate::mongodb::error;
 use crate::mongodb::find::{self, Step};
+use crate::mongodb::open_cursor::OpenCursor;
 use crate::mongodb::session::KeepAlive;
-use crate::wire::{self, Address, Connection, CursorReply, ReplyError, ScramError, Settings, WireError};
+use crate::wire::{CursorReply, ReplyError, Settings, WireError};
 use crate::{DocumentBatch, ExtractError, Namespace};
 
 /// Requests under way at once.
 const PIPELINE_DEPTH: usize = 4;
-
-/// What a scan keeps between its steps.
-#[derive(Debug)]
-pub(super) struct DirectConnection {
-    connection: Connection,
-    server: ServerAddress,
-}
 
 /// How reading by a connection of our own ended early.
 pub(super) enum DirectStop {
@@ -53,7 +45,8 @@ impl Scan {
             None => self.dial(settings).await?,
         };
         let deployment = self.deployment.clone();
-        let failed = |source| deployment.error(format!("read {}", self.partition.namespace), source);
+        let action = self.action();
+        let failed = |source| deployment.error(action.clone(), source);
         // The driver lends the session: it ends those left over when the client goes.
         let session = deployment.client.start_session().causal_consistency(false).await.map_err(failed)?;
         let _alive = KeepAlive::start(deployment.client.clone(), session.id().clone());
@@ -63,15 +56,15 @@ impl Scan {
     }
 
     async fn dial(&self, settings: &Settings) -> Result<DirectConnection, DirectStop> {
-        let server = direct::select_server(&self.deployment).await?;
-        let Some(address) = direct::wire_address(&server) else {
-            return Err(DirectStop::Unsupported(format!("{server} is an address for the driver")));
-        };
-        match wire::connect(&address, settings).await {
-            Ok(connection) => Ok(DirectConnection { connection, server }),
-            Err(WireError::Unsupported(reason)) => Err(DirectStop::Unsupported(reason)),
-            Err(error) => Err(extract_error(&address, &self.partition.namespace, error).into()),
+        match direct::dial(&self.deployment, settings, &self.action()).await {
+            Ok(connection) => Ok(connection),
+            Err(DialError::Unsupported(reason)) => Err(DirectStop::Unsupported(reason)),
+            Err(DialError::Failed(error)) => Err(error.into()),
         }
+    }
+
+    fn action(&self) -> String {
+        format!("read {}", self.partition.namespace)
     }
 
     async fn read_cursor(
@@ -83,7 +76,8 @@ impl Scan {
         let DirectConnection { connection, server } = direct;
         let namespace = self.partition.namespace.clone();
         let address = connection.address().clone();
-        let failed = |error: WireError| Stop::Failed(extract_error(&address, &namespace, error));
+        let action = self.action();
+        let failed = |error: WireError| Stop::Failed(error::from_wire(&address, action.clone(), error));
         let mut batch_size = BatchSize::new(self.options.batch_bytes, self.document_bytes);
         let session_id = bson::serialize_to_raw_document_buf(session.id()).map_err(|error| {
             Stop::Failed(ExtractError::Driver {
@@ -91,7 +85,8 @@ impl Scan {
                 source: Box::new(error),
             })
         })?;
-        let mut cursor = OpenCursor::new(self.deployment.client.clone(), &namespace, server.clone());
+        let (client, server) = (self.deployment.client.clone(), server.clone());
+        let mut cursor = OpenCursor::new(client, &namespace.database, &namespace.collection, server);
 
         let find = self.find(step, batch_size.documents(), &session_id);
         connection.send(&find).await.map_err(failed)?;
@@ -146,60 +141,5 @@ fn get_more(
         "batchSize": batch_documents,
         "lsid": session_id.clone(),
         "$db": namespace.database.as_str(),
-    }
-}
-
-/// A cursor the server keeps for us; closed there if it is dropped before its end.
-struct OpenCursor {
-    id: i64,
-    client: Client,
-    database: String,
-    collection: String,
-    server: ServerAddress,
-}
-
-impl OpenCursor {
-    fn new(client: Client, namespace: &Namespace, server: ServerAddress) -> OpenCursor {
-        let (database, collection) = (namespace.database.clone(), namespace.collection.clone());
-        OpenCursor { id: 0, client, database, collection, server }
-    }
-}
-
-impl Drop for OpenCursor {
-    fn drop(&mut self) {
-        let Ok(runtime) = Handle::try_current() else { return };
-        if self.id == 0 {
-            return;
-        }
-        let command: Document = doc! { "killCursors": &self.collection, "cursors": [self.id] };
-        let (client, database, server) = (self.client.clone(), self.database.clone(), self.server.clone());
-        runtime.spawn(async move {
-            let there =
-                SelectionCriteria::Predicate(std::sync::Arc::new(move |info| *info.address() == server));
-            let database = client.database(&database);
-            if let Err(error) = database.run_command(command).selection_criteria(there).await {
-                tracing::debug!(%error, "a cursor could not be closed; the server will");
-            }
-        });
-    }
-}
-
-fn extract_error(address: &Address, namespace: &Namespace, error: WireError) -> ExtractError {
-    let address = address.to_string();
-    let action = format!("read {namespace}");
-    match error {
-        WireError::Io(source) => ExtractError::Connection { address, source },
-        WireError::Message(error) => ExtractError::Protocol { address, reason: error.to_string() },
-        WireError::Reply(ReplyError::Malformed(reason)) => ExtractError::Protocol { address, reason },
-        WireError::Reply(ReplyError::Command { code, code_name, message }) => {
-            error::server(&address, action, code, code_name, message)
-        }
-        WireError::Memory(error) => error.into(),
-        WireError::Scram(ScramError::Malformed) => {
-            ExtractError::Protocol { address, reason: ScramError::Malformed.to_string() }
-        }
-        WireError::Scram(error) => ExtractError::Authentication { address, reason: error.to_string() },
-        WireError::Tls(reason) => ExtractError::Tls { address, reason },
-        WireError::Unsupported(reason) => ExtractError::Protocol { address, reason },
     }
 }

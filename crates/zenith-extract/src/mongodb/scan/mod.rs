@@ -3,10 +3,8 @@
 //! A range of `_id` goes on after the last document handed over. A scan in natural order has no such place: the
 //! consumer gets [`ExtractError::Interrupted`] and starts it again.
 
-mod batch_size;
 mod direct;
 mod driver;
-mod retry;
 
 use std::sync::Arc;
 
@@ -14,13 +12,14 @@ use bson::{RawBson, Uuid};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::backoff::Backoff;
+use super::direct::{DirectConnection, usable_settings};
 use super::find::{self, Step};
 use super::{Deployment, Transport, preflight};
 use crate::id::same;
 use crate::wire::Settings;
 use crate::{DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, ReadOptions};
-use direct::{DirectConnection, DirectStop};
-use retry::Backoff;
+use direct::DirectStop;
 
 /// The reader of one partition of a [`crate::MongoSource`].
 #[derive(Debug)]
@@ -71,10 +70,7 @@ pub(super) async fn open(
     let (sender, batches) = mpsc::channel(options.read_ahead.max(1));
     let scan = Scan {
         deployment: Arc::clone(deployment),
-        settings: match transport {
-            Transport::Direct => direct_settings(deployment, &partition.namespace),
-            Transport::Driver => None,
-        },
+        settings: usable_settings(deployment, transport),
         direct: None,
         partition: partition.clone(),
         options,
@@ -86,17 +82,6 @@ pub(super) async fn open(
     };
     let task = tokio::spawn(scan.run());
     Ok(MongoReader { namespace: partition.namespace.clone(), batches, finished: false, task })
-}
-
-/// The settings of our own connections, if there can be any.
-fn direct_settings(deployment: &Deployment, namespace: &Namespace) -> Option<Arc<Settings>> {
-    match &deployment.direct {
-        Ok(settings) => Some(Arc::clone(settings)),
-        Err(reason) => {
-            tracing::debug!(%namespace, reason, "reading by the driver");
-            None
-        }
-    }
 }
 
 /// A partition being read.

@@ -1,0 +1,141 @@
+//! The arguments of `zenith copy`.
+
+use bytesize::ByteSize;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  See what would be done, without writing anything:
+    zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop --dry-run
+
+  Do it; the table `orders` is replaced in one step when all rows are there:
+    zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop
+
+  Keep passwords out of the process list:
+    ZENITH_SOURCE=mongodb://user:pass@db/shop ZENITH_TARGET=file:/run/secrets/clickhouse zenith copy --collection orders
+
+Exit codes: 0 copied; 1 failed on the way; 2 something to be mended first, nothing was created; 130 stopped by a signal.";
+
+/// Copy a whole collection into a table, in one step for those who read the table.
+///
+/// The columns are inferred from a sample. What fits no column is kept in the column `_zenith_extra` as
+/// Extended JSON, and documents that are not valid BSON go to the table `zenith_dead_letters`, so that
+/// nothing is lost.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Copy {
+    /// MongoDB, as mongodb://HOST:PORT/DB or mongodb+srv://…; file:PATH reads it from a file
+    #[arg(long, value_name = "URI", env = "ZENITH_SOURCE", hide_env_values = true)]
+    pub from: String,
+    /// The collection to copy
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub collection: String,
+    /// ClickHouse, as http://USER:PASS@HOST:8123/DB or https://…; file:PATH reads it from a file
+    #[arg(long, value_name = "URL", env = "ZENITH_TARGET", hide_env_values = true)]
+    pub to: String,
+    /// The table to fill [default: the name of the collection]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub table: Option<String>,
+    /// How the new rows take the place of the old ones
+    #[arg(long, value_enum, default_value_t)]
+    pub strategy: Strategy,
+    /// Print columns, DDL and plan, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Create the target database if it is not there
+    #[arg(long)]
+    pub create_database: bool,
+    /// Replace the table even if its columns differ from those of the collection (swap only)
+    #[arg(long)]
+    pub replace: bool,
+
+    /// Memory for data on its way, in all: at least 8MiB
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = super::memory, help_heading = "Tuning")]
+    pub memory: ByteSize,
+    /// Most rows of one insert [default: 131072]
+    #[arg(long, value_name = "N", help_heading = "Tuning")]
+    pub batch_rows: Option<usize>,
+    /// Parts of the collection read side by side [default: by the number of cores]
+    #[arg(long, value_name = "N", help_heading = "Tuning")]
+    pub readers: Option<usize>,
+    /// Inserts under way at the same time [default: 2]
+    #[arg(long, value_name = "N", help_heading = "Tuning")]
+    pub inserters: Option<usize>,
+    /// Documents looked at to infer the columns [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Tuning")]
+    pub sample: Option<usize>,
+
+    /// ObjectIds as 24 hex digits or as 12 bytes
+    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
+    pub object_id: ObjectId,
+    /// Decimal128 as Decimal(38, s) or as its exact text
+    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
+    pub decimal: Decimal,
+    /// Byte order of UUIDs of the old binary subtype 3
+    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
+    pub uuid_legacy: UuidLegacy,
+    /// Tell explicit nulls from missing fields, by noting them in `_zenith_extra`
+    #[arg(long, help_heading = "Columns")]
+    pub keep_nulls: bool,
+    /// What to do with documents that are not valid BSON
+    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
+    pub on_bad_document: OnBadDocument,
+    /// Have ClickHouse sync every insert to disk before acknowledging it
+    #[arg(long, help_heading = "Tuning")]
+    pub fsync: bool,
+
+    /// Trust the certificate authorities of this PEM file, for https targets
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub ca_file: Option<std::path::PathBuf>,
+    /// Accept any certificate of an https target: encrypted, but by whomever
+    #[arg(long, help_heading = "Connection")]
+    pub insecure: bool,
+
+    /// Print one JSON object on standard output, and everything else on standard error
+    #[arg(long)]
+    pub json: bool,
+    /// No progress and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Strategy {
+    /// Load a shadow table, then exchange the two in one step
+    #[default]
+    Swap,
+    /// Empty the table, then load it in place
+    Truncate,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum ObjectId {
+    #[default]
+    Hex,
+    Fixed,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Decimal {
+    #[default]
+    Decimal,
+    String,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum UuidLegacy {
+    #[default]
+    Python,
+    Java,
+    Csharp,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum OnBadDocument {
+    /// Into the table zenith_dead_letters, and go on
+    #[default]
+    Keep,
+    /// Fail
+    Fail,
+}

@@ -1,0 +1,103 @@
+//! The arguments of the command and what they say about themselves.
+//!
+//! `copy.rs` has the one-off copy, `keep.rs` what keeps tables in step and looks after that.
+
+mod copy;
+mod keep;
+
+use bytesize::ByteSize;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use copy::{Copy, Decimal, ObjectId, OnBadDocument, Strategy, UuidLegacy};
+pub use keep::{
+    Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
+    Place, Reload, Remove, Reset, Run, Schema, Status, Verify,
+};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Moves MongoDB collections into ClickHouse tables, as Apache Arrow, without losing a value.
+#[derive(Debug, Parser)]
+#[command(name = "zenith", version, styles = STYLES, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Log what happens to standard error; twice for more. `ZENITH_LOG` takes a filter instead.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Copy a whole collection into a table, in one step for those who read the table.
+    Copy(Box<Copy>),
+    /// Write a commented zenith.toml to begin with.
+    Init(Init),
+    /// Look at both ends of the pipelines and say what is missing; writes nothing.
+    Check(Check),
+    /// Take over what zenith.toml says, after showing what changes.
+    Apply(Apply),
+    /// Keep the tables in step until stopped.
+    Run(Run),
+    /// Show how far each pipeline has come and how far it lags behind.
+    Status(Status),
+    /// Show the runs there have been.
+    History(History),
+    /// The databases that are read and written.
+    Connector(Connectors),
+    /// The pipelines that were applied.
+    Pipeline(Pipelines),
+    /// Read a collection anew and replace its table in one step.
+    Reload(Reload),
+    /// Have a pipeline go on from somewhere else.
+    Reset(Reset),
+    /// Show the columns of a table and the fields they come from.
+    Schema(Schema),
+    /// Compare a collection and its table.
+    Verify(Verify),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  zenith completions bash > /etc/bash_completion.d/zenith")]
+    Completions { shell: Shell },
+}
+
+const EXAMPLES: &str = "\
+Example:
+  One copy, looked at first:
+    zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop --dry-run
+
+  Tables that are kept in step:
+    zenith init && zenith check && zenith apply && zenith run
+
+More of them: zenith COMMAND --help";
+
+/// The least memory there is any work with; the engine checks it too, but counts in bytes.
+pub const MEMORY_MIN: ByteSize = ByteSize::mib(8);
+
+fn memory(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|_| "not a size; write it as 64MiB or 1GB".to_owned())?;
+    if size < MEMORY_MIN { Err("at least 8MiB is needed".to_owned()) } else { Ok(size) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other_and_every_command_has_an_example() {
+        let mut command = super::Arguments::command();
+        command.clone().debug_assert();
+        command.build();
+        let mut commands: Vec<_> = command.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            let (name, help) = (command.get_name(), command.get_after_help().map(ToString::to_string));
+            assert!(name == "help" || help.is_some_and(|help| help.contains("Example")), "{name}");
+            commands.extend(command.get_subcommands().filter(|_| name != "help"));
+        }
+    }
+}

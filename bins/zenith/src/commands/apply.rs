@@ -1,0 +1,133 @@
+//! `zenith apply`: what `zenith.toml` says becomes what is run.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use zenith_engine::state::{MemoryStore, SqliteStore, StateError, StateStore};
+
+use super::confirmed;
+use crate::args::Apply;
+use crate::config::applied::{self, Applied};
+use crate::config::difference::{Change, Difference, Kind, between};
+use crate::config::file;
+use crate::exit::{Ending, Failure};
+use crate::state::Places;
+use crate::terminal::{Paint, print};
+
+pub async fn run(arguments: &Apply) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let config = file::read(&places.file)?;
+    let now = match places.look().await {
+        Ok(store) => Applied::read(&store).await?,
+        // A dry run creates nothing, and there may be nothing yet.
+        Err(_) if arguments.dry_run && !places.state.exists() => Applied::default(),
+        Err(_) => Applied::read(&places.change().await?).await?,
+    };
+    let paused = now.pipelines.iter().map(|record| (record.name.as_str(), record.paused)).collect();
+    let then = applied::records(&config, &paused);
+    rehearse(&then).await?;
+    let difference = between(&now, &then);
+    if difference.is_empty() {
+        print("nothing changes\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&difference.text(Paint::for_stdout()));
+    print(&format!("{}\n", difference.counts()));
+    if arguments.dry_run {
+        print("nothing was changed (--dry-run)\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(question) = question(&difference)
+        && !confirmed(&question, arguments.yes)?
+    {
+        print("nothing was changed\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = open(&places, &difference).await?;
+    apply(&store, &difference, &then).await?;
+    store.close().await?;
+    let next = if SqliteStore::is_locked(&places.state).await {
+        "applied; the `zenith run` under way goes on with it"
+    } else {
+        "applied; start it with `zenith run`"
+    };
+    print(&format!("{next}\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What has to be agreed to: progress that is lost.
+fn question(difference: &Difference) -> Option<String> {
+    let (removed, anew) = (difference.removed_pipelines(), difference.anew());
+    let list = |names: &[&str], what: &str| match names {
+        [] => None,
+        [name] => Some(format!("the pipeline {name} {what}")),
+        names => Some(format!("the pipelines {} {what}", names.join(", "))),
+    };
+    let parts = [list(&removed, "is removed with its progress"), list(&anew, "begins anew")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("{}. Go on?", capital(&parts.join(", and "))))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+/// Puts everything into a state in memory first, so that what a state refuses is refused before anything is changed.
+async fn rehearse(then: &Applied) -> Result<(), Failure> {
+    let store = MemoryStore::new();
+    for connector in &then.connectors {
+        store.put_connector(connector).await?;
+    }
+    for pipeline in &then.pipelines {
+        store.put_pipeline(pipeline).await?;
+    }
+    Ok(())
+}
+
+/// A pipeline that begins anew must not be running: what it had read by then would be saved as its progress.
+async fn open(places: &Places, difference: &Difference) -> Result<SqliteStore, Failure> {
+    let anew = difference.anew();
+    if anew.is_empty() {
+        return places.change().await;
+    }
+    match SqliteStore::open(&places.state).await {
+        Err(error @ StateError::Locked { .. }) => Err(Failure::Input(format!(
+            "{} begins anew, which cannot be done while it runs, and nothing was changed: {error}; or give the \
+             pipeline another name",
+            anew.join(", ")
+        ))),
+        other => Ok(other?),
+    }
+}
+
+/// In an order in which nothing is ever missing that something else needs.
+async fn apply(store: &SqliteStore, difference: &Difference, then: &Applied) -> Result<(), Failure> {
+    let changes: BTreeMap<_, _> = difference.changes.iter().collect();
+    let changed = |kind, name: &str| {
+        changes.get(&(kind, name.to_owned())).is_some_and(|change| !matches!(change, Change::Remove))
+    };
+    for name in difference.removed_pipelines() {
+        store.remove_pipeline(name).await?;
+    }
+    for connector in &then.connectors {
+        if changed(Kind::Source, &connector.name) || changed(Kind::Target, &connector.name) {
+            store.put_connector(connector).await?;
+        }
+    }
+    for pipeline in then.pipelines.iter().filter(|pipeline| changed(Kind::Pipeline, &pipeline.name)) {
+        store.put_pipeline(pipeline).await?;
+    }
+    for name in difference.anew() {
+        store.reset(name, None).await?;
+    }
+    for ((kind, name), change) in &difference.changes {
+        let is_kept = then.connectors.iter().any(|connector| connector.name == *name);
+        if *kind != Kind::Pipeline && matches!(change, Change::Remove) && !is_kept {
+            store.remove_connector(name).await?;
+        }
+    }
+    Ok(())
+}

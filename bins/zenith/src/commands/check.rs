@@ -1,0 +1,136 @@
+//! `zenith check`: both ends looked at, one line each; nothing written.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use zenith_engine::Check as Found;
+use zenith_engine::state::{DynStateStore, MemoryStore};
+
+use super::something_applied;
+use crate::args::Check;
+use crate::config::{Config, file};
+use crate::connect::{self, no_pipeline};
+use crate::exit::{Ending, Failure};
+use crate::signals::Signals;
+use crate::state::Places;
+use crate::terminal::{Paint, print, print_json};
+
+/// The code for "something has to be mended".
+const MEND: u8 = 2;
+
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    /// What was looked at: a file, or what was applied.
+    configuration: String,
+    pipelines: Vec<PipelineReport>,
+}
+
+#[derive(Serialize)]
+struct PipelineReport {
+    name: String,
+    ok: bool,
+    checks: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    what: String,
+    ok: bool,
+    found: String,
+}
+
+impl From<Found> for Line {
+    fn from(check: Found) -> Line {
+        let ok = check.found.is_ok();
+        let (Ok(found) | Err(found)) = check.found;
+        Line { what: check.what, ok, found }
+    }
+}
+
+pub async fn run(arguments: &Check) -> Ending {
+    let mut signals =
+        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    tokio::select! {
+        ending = check(arguments) => ending,
+        () = signals.next() => Ok(ExitCode::from(crate::exit::STOPPED)),
+    }
+}
+
+async fn check(arguments: &Check) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let (config, configuration) = if places.has_file() {
+        (file::read(&places.file)?, places.file.display().to_string())
+    } else {
+        let applied = something_applied(&places.look().await?).await?;
+        (applied.config().map_err(Failure::Input)?, "what was applied".to_owned())
+    };
+    let names: Vec<&String> = match &arguments.name {
+        None => config.pipelines.keys().collect(),
+        Some(name) => match config.pipelines.get_key_value(name) {
+            Some((name, _)) => vec![name],
+            None => return Err(no_pipeline(name, config.pipelines.keys().map(String::as_str))),
+        },
+    };
+    if names.is_empty() {
+        return Err(Failure::Input(format!(
+            "{configuration} has no pipelines: add a [pipelines.NAME] to it"
+        )));
+    }
+    let mut report = Report { ok: true, configuration, pipelines: Vec::with_capacity(names.len()) };
+    let paint = Paint::for_stdout();
+    for name in names {
+        let checked = look(&config, name, &places).await;
+        report.ok &= checked.ok;
+        // Printed as they come: a server that does not answer keeps people waiting for some seconds.
+        if !arguments.json {
+            print(&text(&config, &checked, paint));
+        }
+        report.pipelines.push(checked);
+    }
+    if arguments.json {
+        print_json(&report);
+    }
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(MEND) })
+}
+
+async fn look(config: &Config, name: &str, places: &Places) -> PipelineReport {
+    let checks = match checks(config, name, places).await {
+        Ok(checks) => checks.into_iter().map(Line::from).collect(),
+        Err(Failure::Input(found) | Failure::Failed(found)) => {
+            vec![Line { what: "connection".to_owned(), ok: false, found }]
+        }
+    };
+    PipelineReport { name: name.to_owned(), ok: checks.iter().all(|line: &Line| line.ok), checks }
+}
+
+async fn checks(config: &Config, name: &str, places: &Places) -> Result<Vec<Found>, Failure> {
+    // Progress is looked at where there is some: whether MongoDB still has the changes since then depends on it.
+    let store = match places.look().await {
+        Ok(store) => DynStateStore::new(store),
+        Err(_) => DynStateStore::new(MemoryStore::new()),
+    };
+    let single = connect::single(config, name, store, &connect::pool(None, places)?).await?;
+    Ok(single.keeper.check(name).await)
+}
+
+fn text(config: &Config, report: &PipelineReport, paint: Paint) -> String {
+    let what = config.pipelines.get(&report.name).map_or_else(String::new, |pipeline| {
+        let settings = &pipeline.settings;
+        format!(
+            "{}.{} -> {}.{}, {}",
+            pipeline.source,
+            settings.collection,
+            pipeline.target,
+            pipeline.table(),
+            settings.mode.name()
+        )
+    });
+    let mut text = format!("{}  {what}\n", report.name);
+    let width = report.checks.iter().map(|line| line.what.chars().count()).max().unwrap_or(0);
+    for line in &report.checks {
+        let mark = if line.ok { paint.green("✓") } else { paint.red("✗") };
+        text.push_str(&format!("  {mark} {:width$}  {}\n", line.what, line.found.replace('\n', "\n      ")));
+    }
+    text
+}

@@ -1,0 +1,58 @@
+//! One file for each command that is not `copy`.
+
+pub mod apply;
+pub mod check;
+pub mod connector;
+pub mod history;
+pub mod init;
+pub mod pipeline;
+pub mod reload;
+pub mod reset;
+pub mod run;
+pub mod schema;
+pub mod status;
+pub mod verify;
+
+use zenith_engine::state::{SqliteStore, StateError, StateStore};
+
+use crate::config::applied::Applied;
+use crate::exit::Failure;
+use crate::state::Places;
+use crate::terminal;
+
+/// Whether to go on with something that cannot be undone: `--yes`, or a yes on the terminal.
+///
+/// # Errors
+/// If nobody can be asked.
+fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    if !terminal::can_ask() {
+        return Err(Failure::Input(format!(
+            "{question} Nobody can be asked here, and nothing was changed: say --yes"
+        )));
+    }
+    Ok(terminal::ask(question))
+}
+
+/// What was applied, or what to do if nothing was.
+async fn something_applied(store: &impl StateStore) -> Result<Applied, Failure> {
+    let applied = Applied::read(store).await?;
+    if applied.pipelines.is_empty() {
+        return Err(Failure::Input(
+            "no pipelines were applied: write a zenith.toml (zenith init), then zenith apply".to_owned(),
+        ));
+    }
+    Ok(applied)
+}
+
+/// The state for something that must not happen while a `zenith run` is under way.
+async fn alone(places: &Places, name: &str, what: &str) -> Result<SqliteStore, Failure> {
+    match SqliteStore::open(&places.state).await {
+        Err(error @ StateError::Locked { .. }) => {
+            Err(Failure::Input(format!("{name} cannot be {what} while `zenith run` is under way: {error}")))
+        }
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,172 @@
+//! `zenith pipeline`: what was applied, and letting it stand still, go on, or go away.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::Value;
+use zenith_engine::state::{PipelineRecord, SqliteStore, StateStore as _};
+
+use super::confirmed;
+use crate::args::{List, Named, PipelineCommand, Pipelines, Remove};
+use crate::config::applied::{self, Applied};
+use crate::connect::no_pipeline;
+use crate::exit::{Ending, Failure};
+use crate::state::Places;
+use crate::terminal::{print, print_json, table};
+
+pub async fn run(arguments: &Pipelines) -> Ending {
+    match &arguments.command {
+        PipelineCommand::List(arguments) => list(arguments).await,
+        PipelineCommand::Show(arguments) => show(arguments).await,
+        PipelineCommand::Pause(arguments) => set_paused(arguments, true).await,
+        PipelineCommand::Resume(arguments) => set_paused(arguments, false).await,
+        PipelineCommand::Remove(arguments) => remove(arguments).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    source: &'a str,
+    target: &'a str,
+    collection: String,
+    table: String,
+    mode: String,
+    paused: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn of(record: &'a PipelineRecord) -> Shown<'a> {
+        let (collection, table, mode) = match applied::pipeline(record) {
+            Ok(pipeline) => {
+                let settings = &pipeline.settings;
+                (settings.collection.clone(), pipeline.table().to_owned(), settings.mode.name().to_owned())
+            }
+            Err(_) => ("?".to_owned(), "?".to_owned(), "?".to_owned()),
+        };
+        Shown {
+            name: &record.name,
+            source: &record.source,
+            target: &record.target,
+            collection,
+            table,
+            mode,
+            paused: record.paused,
+        }
+    }
+}
+
+async fn list(arguments: &List) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let applied = Applied::read(&places.look().await?).await?;
+    let shown: Vec<Shown<'_>> = applied.pipelines.iter().map(Shown::of).collect();
+    if arguments.json {
+        print_json(&shown);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<Vec<String>> = shown
+        .iter()
+        .map(|pipeline| {
+            vec![
+                pipeline.name.to_owned(),
+                format!("{}.{}", pipeline.source, pipeline.collection),
+                format!("{}.{}", pipeline.target, pipeline.table),
+                pipeline.mode.clone(),
+                if pipeline.paused { "paused" } else { "" }.to_owned(),
+            ]
+        })
+        .collect();
+    print(&table(&["pipeline", "collection", "table", "mode", ""], &rows));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(arguments: &Named) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let applied = Applied::read(&places.look().await?).await?;
+    let record = find(&applied, &arguments.name)?;
+    let mut settings = match serde_json::from_str(&record.settings) {
+        Ok(Value::Object(settings)) => settings,
+        Ok(_) | Err(_) => {
+            return Err(Failure::Input(applied::pipeline(record).err().unwrap_or_default()));
+        }
+    };
+    if arguments.json {
+        settings.insert("name".to_owned(), record.name.clone().into());
+        settings.insert("source".to_owned(), record.source.clone().into());
+        settings.insert("target".to_owned(), record.target.clone().into());
+        settings.insert("paused".to_owned(), record.paused.into());
+        print_json(&settings);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // As it would stand in zenith.toml.
+    let mut text = format!(
+        "[pipelines.{}]{}\nsource = {:?}\ntarget = {:?}\n",
+        record.name,
+        if record.paused { "   # paused" } else { "" },
+        record.source,
+        record.target
+    );
+    for (name, value) in settings.iter().filter(|(_, value)| value.as_str() != Some("")) {
+        text.push_str(&format!("{name} = {value}\n"));
+    }
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set_paused(arguments: &Named, paused: bool) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    // Looked at first: a state is not created by pausing something in it.
+    let applied = Applied::read(&places.look().await?).await?;
+    let name = &find(&applied, &arguments.name)?.name;
+    let store = places.change().await?;
+    if !store.set_paused(name, paused).await? {
+        return Err(no_pipeline(name, []));
+    }
+    store.close().await?;
+    let running = SqliteStore::is_locked(&places.state).await;
+    if arguments.json {
+        print_json(&serde_json::json!({ "name": name, "paused": paused, "running": running }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let then = match (paused, running) {
+        (true, true) => "is paused: the `zenith run` under way stops it within seconds",
+        (true, false) => "is paused",
+        (false, true) => "goes on: the `zenith run` under way starts it within seconds",
+        (false, false) => "goes on with the next `zenith run`",
+    };
+    print(&format!("{name} {then}\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn remove(arguments: &Remove) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let store = places.look().await?;
+    let applied = Applied::read(&store).await?;
+    let shown = Shown::of(find(&applied, &arguments.name)?);
+    let name = shown.name;
+    let rows = store.checkpoint(name).await?.map_or(0, |checkpoint| checkpoint.rows);
+    print(&format!(
+        "- pipeline {name}  {}.{} -> {}.{}, {} rows so far\n    its progress is forgotten; the table stays as it is, \
+         and zenith.toml would bring the pipeline back\n",
+        shown.source, shown.collection, shown.target, shown.table, rows
+    ));
+    if arguments.dry_run {
+        print("nothing was changed (--dry-run)\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !confirmed(&format!("The pipeline {name} is removed. Go on?"), arguments.yes)? {
+        print("nothing was changed\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = places.change().await?;
+    store.remove_pipeline(name).await?;
+    store.close().await?;
+    print("removed\n");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find<'a>(applied: &'a Applied, name: &str) -> Result<&'a PipelineRecord, Failure> {
+    applied
+        .pipeline(name)
+        .ok_or_else(|| no_pipeline(name, applied.pipelines.iter().map(|record| record.name.as_str())))
+}

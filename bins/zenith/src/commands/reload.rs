@@ -1,0 +1,97 @@
+//! `zenith reload`: a collection read anew, and its table replaced in one step.
+
+use std::process::ExitCode;
+
+use indicatif::HumanCount;
+use zenith_engine::{EngineError, Sink as _, Source as _, Strategy};
+
+use super::something_applied;
+use crate::args::Reload;
+use crate::connect::{self, Single};
+use crate::exit::{self, Ending, Failure};
+use crate::output;
+use crate::progress::say;
+use crate::run::display::Display;
+use crate::signals::Signals;
+use crate::state::Places;
+use crate::terminal::{print, print_json};
+
+pub async fn run(arguments: &Reload) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let config = something_applied(&places.look().await?).await?.config().map_err(Failure::Input)?;
+    let name = &arguments.name;
+    connect::pipeline(&config, name)?;
+    let pool = connect::pool(arguments.memory, &places)?;
+    if arguments.dry_run {
+        let single = connect::single(&config, name, places.look().await?, &pool).await?;
+        return announce(arguments, &single).await;
+    }
+    let store = super::alone(&places, name, "reloaded").await?;
+    let signals =
+        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    let single = connect::single(&config, name, store, &pool).await?;
+    signals.stop(single.keeper.stop_handle());
+    let keeper = std::sync::Arc::new(single.keeper);
+    let display = (!arguments.quiet).then(|| {
+        let shown = std::sync::Arc::clone(&keeper);
+        Display::start(pool.clone(), move || shown.progress())
+    });
+    let reloaded = keeper.reload(name).await;
+    drop(display);
+    match reloaded {
+        Ok(summary) => {
+            if arguments.json {
+                print(&format!("{}\n", output::summary_json(&summary)));
+            } else if !arguments.quiet {
+                print(&output::summary_text(&summary));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error @ (EngineError::Stopped | EngineError::StoppedLeaving { .. })) => {
+            say(&format!("zenith: {error}"));
+            Ok(ExitCode::from(exit::STOPPED))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What would be done, as far as looking can tell.
+async fn announce(arguments: &Reload, single: &Single) -> Ending {
+    let source = single.source.preflight(&single.namespace).await.map_err(EngineError::Source)?;
+    let existing = match single.sink.describe(&single.table).await {
+        Ok(existing) => existing,
+        // A database that is not there yet has no table.
+        Err(error) if error.is_unknown_database() => None,
+        Err(error) => return Err(EngineError::Sink(error).into()),
+    };
+    let documents = source.collection.size.map(|size| size.documents);
+    if arguments.json {
+        print_json(&serde_json::json!({
+            "dry_run": true,
+            "collection": single.namespace.to_string(),
+            "documents": documents,
+            "table": single.table,
+            "table_rows": existing.as_ref().map(|table| table.rows),
+        }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let documents =
+        documents.map_or_else(|| "all".to_owned(), |documents| format!("about {}", HumanCount(documents)));
+    let table = &single.table;
+    let then = match (&existing, single.pipeline.settings.strategy) {
+        (None, _) => format!("create the table {table}"),
+        (Some(existing), Strategy::Swap) => {
+            format!("replace the table {table} in one step, and drop its {} rows", HumanCount(existing.rows))
+        }
+        (Some(existing), Strategy::Truncate) => {
+            format!("empty the table {table} of its {} rows, and load it in place", HumanCount(existing.rows))
+        }
+    };
+    let mode = single.pipeline.settings.mode;
+    let after = if mode.follows_changes() { "; changes are followed from now on" } else { "" };
+    print(&format!(
+        "would read {documents} documents of {}, and {then}{after}\nnothing was changed (--dry-run)\n",
+        single.namespace
+    ));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,61 @@
+//! `zenith reset`: a pipeline goes on from somewhere else.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use zenith_engine::ResetTo;
+use zenith_engine::state::StateStore as _;
+
+use super::{alone, confirmed, something_applied};
+use crate::args::{From, Reset};
+use crate::exit::{Ending, Failure};
+use crate::state::Places;
+use crate::terminal::print;
+use crate::{connect, time};
+
+pub async fn run(arguments: &Reset) -> Ending {
+    let places = Places::find(&arguments.place)?;
+    let look = places.look().await?;
+    let config = something_applied(&look).await?.config().map_err(Failure::Input)?;
+    let name = &arguments.name;
+    let pipeline = connect::pipeline(&config, name)?;
+    let now = SystemTime::now();
+    let is_at = match look.checkpoint(name).await? {
+        None => "has not begun".to_owned(),
+        Some(checkpoint) => match checkpoint.source_time {
+            Some(at) => {
+                format!("is at {} (UTC), {} back", time::shown(at), time::duration(time::ago(at, now)))
+            }
+            None => format!("has {} rows behind it", checkpoint.rows),
+        },
+    };
+    let then = match &arguments.from {
+        From::Now => "goes on from now: what happened meanwhile is left out".to_owned(),
+        From::Beginning if pipeline.settings.mode.follows_changes() => {
+            "begins anew: the collection is read from its beginning".to_owned()
+        }
+        From::Beginning => "begins at the first document again".to_owned(),
+        From::Time(at) => format!("goes on with the changes from {} (UTC) on", time::shown(*at)),
+        From::Token(_) => "goes on after that resume token".to_owned(),
+    };
+    print(&format!("{name} {is_at}; with this it {then}. The table {} stays as it is.\n", pipeline.table()));
+    if arguments.dry_run {
+        print("nothing was changed (--dry-run)\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !confirmed("Its progress so far is forgotten. Go on?", arguments.yes)? {
+        print("nothing was changed\n");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = alone(&places, name, "reset").await?;
+    let single = connect::single(&config, name, store, &connect::pool(None, &places)?).await?;
+    let to = match &arguments.from {
+        From::Now => ResetTo::Now,
+        From::Beginning => ResetTo::Beginning,
+        From::Time(at) => ResetTo::Time(*at),
+        From::Token(token) => ResetTo::Token(token.clone()),
+    };
+    single.keeper.reset(name, to).await?;
+    print("reset\n");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,120 @@
+//! `zenith run`: keeps the tables in step until stopped.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::HumanCount;
+use zenith_engine::Until;
+use zenith_engine::state::DynStateStore;
+
+use crate::args::Run;
+use crate::config::applied::Applied;
+use crate::connect::{self, no_pipeline};
+use crate::exit::{self, Ending, Failure};
+use crate::progress::say;
+use crate::run::display::Display;
+use crate::run::environment::{self, Environment};
+use crate::run::group::Shared;
+use crate::run::supervisor::{End, Supervisor};
+use crate::signals::Signals;
+use crate::state::Places;
+
+/// How long a stop may take; what has not been saved by then is done again by the next run.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+pub async fn run(arguments: &Run) -> Ending {
+    let mut signals =
+        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    let prepared = tokio::select! {
+        prepared = prepare(arguments) => prepared?,
+        () = signals.next() => {
+            say("zenith: stopped; nothing was begun");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let (mut supervisor, shared) = prepared;
+    let display = (!arguments.quiet).then(|| {
+        let views = supervisor.views();
+        Display::start(shared.pool.clone(), move || views.progress())
+    });
+    let end = tokio::select! {
+        end = supervisor.run() => Some(end),
+        () = signals.next() => None,
+    };
+    let Some(end) = end else {
+        say("zenith: stopping; once more to stop at once");
+        signals.end_at_next();
+        if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
+            say("zenith: stopped before everything was saved; the next run does the rest again");
+        }
+        drop(display);
+        return Ok(ExitCode::SUCCESS);
+    };
+    drop(display);
+    match end? {
+        End::Done => {
+            if !arguments.quiet {
+                summarise(&supervisor);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        // Each of them has been told about.
+        End::Failed { input } => {
+            let failure = if input { Failure::Input(String::new()) } else { Failure::Failed(String::new()) };
+            Ok(exit::code::<()>(&Err(failure)))
+        }
+    }
+}
+
+/// Opens the state and finds out what there is to run. Nothing is created where nothing was applied.
+async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared), Failure> {
+    let places = Places::find(&arguments.place)?;
+    let applied = match places.look().await {
+        Ok(store) => Applied::read(&store).await?,
+        Err(_) if !places.state.exists() => Applied::default(),
+        // One to be brought up to date can be read once it has been opened for writing.
+        Err(_) => Applied::read(&places.own().await?).await?,
+    };
+    let by_environment = !places.has_file() && environment::decides(&applied);
+    if applied.pipelines.is_empty() && !by_environment {
+        return Err(Failure::Input(nothing_to_run(&places)));
+    }
+    if let Some(name) =
+        arguments.names.iter().find(|name| applied.pipeline(name).is_none() && !by_environment)
+    {
+        return Err(no_pipeline(name, applied.pipelines.iter().map(|record| record.name.as_str())));
+    }
+    let pool = connect::pool(arguments.memory, &places)?;
+    let store = DynStateStore::new(places.own().await?);
+    let environment = if by_environment {
+        let mut environment = Environment::open(&store).await?;
+        environment.look(&store).await?;
+        environment.say_if_empty();
+        Some(environment)
+    } else {
+        None
+    };
+    let until = if arguments.once { Until::CaughtUp } else { Until::Stopped };
+    let shared = Shared { store, pool, until };
+    Ok((Supervisor::new(shared.clone(), arguments.names.clone(), environment), shared))
+}
+
+fn nothing_to_run(places: &Places) -> String {
+    let state = places.state.display();
+    if places.has_file() {
+        return format!(
+            "no pipelines were applied to the state {state}: {} is here, so apply it with `zenith apply`",
+            places.file.display()
+        );
+    }
+    format!(
+        "no pipelines were applied to the state {state}: write a configuration with `zenith init` and apply it, or set \
+         ZENITH_SOURCE and ZENITH_TARGET to keep a whole database in step"
+    )
+}
+
+fn summarise(supervisor: &Supervisor) {
+    for (pipeline, rows) in supervisor.rows() {
+        say(&format!("zenith: {pipeline}: {} rows written", HumanCount(*rows)));
+    }
+}

@@ -1,0 +1,114 @@
+//! Configurations as the state keeps them: connectors with references, settings as JSON.
+
+use std::collections::BTreeMap;
+
+use zenith_engine::state::{self, PipelineRecord, Role, StateStore};
+
+use super::{Config, Connector, Pipeline, Process};
+
+/// What has been applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    pub connectors: Vec<state::Connector>,
+    pub pipelines: Vec<PipelineRecord>,
+}
+
+impl Applied {
+    /// Reads it out of a state.
+    pub async fn read(store: &impl StateStore) -> state::Result<Applied> {
+        Ok(Applied { connectors: store.connectors().await?, pipelines: store.pipelines().await? })
+    }
+
+    /// A connector in a given role.
+    pub fn connector(&self, name: &str, role: Role) -> Option<&state::Connector> {
+        self.connectors.iter().find(|connector| connector.name == name && connector.role == role)
+    }
+
+    /// A pipeline by its name.
+    pub fn pipeline(&self, name: &str) -> Option<&PipelineRecord> {
+        self.pipelines.iter().find(|pipeline| pipeline.name == name)
+    }
+
+    /// As a configuration.
+    ///
+    /// # Errors
+    /// One sentence about the first record that this version does not understand.
+    pub fn config(&self) -> Result<Config, String> {
+        let mut config = Config { process: Process::default(), ..Config::default() };
+        for record in &self.connectors {
+            let connectors = match record.role {
+                Role::Source => &mut config.sources,
+                Role::Target => &mut config.targets,
+            };
+            connectors.insert(record.name.clone(), connector(record)?);
+        }
+        for record in &self.pipelines {
+            config.pipelines.insert(record.name.clone(), pipeline(record)?);
+        }
+        Ok(config)
+    }
+}
+
+/// A connector out of its record.
+pub fn connector(record: &state::Connector) -> Result<Connector, String> {
+    let options = match record.options.as_str() {
+        "" => Default::default(),
+        text => serde_json::from_str(text).map_err(|error| unknown("connector", &record.name, &error))?,
+    };
+    Ok(Connector { uri: record.uri.clone(), options })
+}
+
+/// A pipeline out of its record.
+pub fn pipeline(record: &PipelineRecord) -> Result<Pipeline, String> {
+    let settings =
+        serde_json::from_str(&record.settings).map_err(|error| unknown("pipeline", &record.name, &error))?;
+    Ok(Pipeline { source: record.source.clone(), target: record.target.clone(), settings })
+}
+
+fn unknown(what: &str, name: &str, error: &serde_json::Error) -> String {
+    format!(
+        "the settings of the {what} {name} in the state are not understood by this version of Zenith: {error}; \
+         apply the configuration again"
+    )
+}
+
+/// The records of a configuration. Pipelines that are paused stay so.
+pub fn records(config: &Config, paused: &BTreeMap<&str, bool>) -> Applied {
+    let connectors = |role, connectors: &BTreeMap<String, Connector>| -> Vec<state::Connector> {
+        connectors.iter().map(|(name, connector)| connector_record(name, role, connector)).collect()
+    };
+    let mut applied = Applied {
+        connectors: connectors(Role::Source, &config.sources),
+        pipelines: Vec::with_capacity(config.pipelines.len()),
+    };
+    applied.connectors.extend(connectors(Role::Target, &config.targets));
+    for (name, pipeline) in &config.pipelines {
+        let paused = paused.get(name.as_str()).copied().unwrap_or(false);
+        applied.pipelines.push(pipeline_record(name, pipeline, paused));
+    }
+    applied
+}
+
+pub fn connector_record(name: &str, role: Role, connector: &Connector) -> state::Connector {
+    state::Connector {
+        name: name.to_owned(),
+        role,
+        uri: connector.uri.clone(),
+        options: json(&connector.options),
+    }
+}
+
+pub fn pipeline_record(name: &str, pipeline: &Pipeline, paused: bool) -> PipelineRecord {
+    PipelineRecord {
+        name: name.to_owned(),
+        source: pipeline.source.clone(),
+        target: pipeline.target.clone(),
+        settings: json(&pipeline.settings),
+        paused,
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Structs of text, numbers and durations always serialise.
+    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}

@@ -1,0 +1,367 @@
+//! `zenith.toml` → [`Config`]. Every mistake is told with its line, all of them at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
+use zenith_engine::PipelineSettings;
+
+use super::{Config, Connector, ConnectorOptions, Pipeline, Process, suggest};
+use crate::args::MEMORY_MIN;
+
+/// What is wrong with a file: one line each.
+#[derive(Debug, PartialEq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl From<String> for Mistakes {
+    fn from(mistake: String) -> Mistakes {
+        Mistakes(vec![mistake])
+    }
+}
+
+/// Reads a configuration.
+pub fn read(path: &Path) -> Result<Config, Mistakes> {
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "there is no {}: write one with `zenith init`, or name another with --file",
+            path.display()
+        ),
+        _ => format!("cannot read {}: {error}", path.display()),
+    })?;
+    parse(&text, path)
+}
+
+/// What the file says about the process, if it is there and can be read; commands that only look need no more.
+pub fn process(path: &Path) -> Result<Process, Mistakes> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let mut reader = Reader { text: &text, path, mistakes: Vec::new() };
+            let mut sections = reader.sections();
+            let process = reader.process(&mut sections);
+            if reader.mistakes.is_empty() { Ok(process) } else { Err(Mistakes(reader.mistakes)) }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Process::default()),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display()).into()),
+    }
+}
+
+/// Understands a configuration; `path` names it in mistakes, and its folder is where relative paths begin.
+pub fn parse(text: &str, path: &Path) -> Result<Config, Mistakes> {
+    let mut reader = Reader { text, path, mistakes: Vec::new() };
+    let config = reader.config();
+    if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
+}
+
+type Sections<'t> = BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>;
+
+struct Reader<'t> {
+    text: &'t str,
+    path: &'t Path,
+    mistakes: Vec<String>,
+}
+
+impl<'t> Reader<'t> {
+    fn config(&mut self) -> Config {
+        let mut sections = self.sections();
+        let process = self.process(&mut sections);
+        let sources = self.connectors(&mut sections, "sources", &["mongodb", "mongodb+srv"]);
+        let targets =
+            self.connectors(&mut sections, "targets", &["http", "https", "clickhouse", "clickhouses"]);
+        let pipelines = self.pipelines(&mut sections, &sources, &targets);
+        for (name, (span, _)) in &sections {
+            let known = ["state", "memory", "sources", "targets", "pipelines"];
+            self.wrong(span.start, &format!("unknown section [{name}]{}", suggest::hint(name, known)));
+        }
+        for name in sources.keys().filter(|name| targets.contains_key(*name)) {
+            self.mistakes.push(format!(
+                "{}: {name:?} is the name of a source and of a target: rename one",
+                self.path.display()
+            ));
+        }
+        let plain = |connectors: BTreeMap<String, (usize, Connector)>| {
+            connectors.into_iter().map(|(name, (_, connector))| (name, connector)).collect()
+        };
+        let config = Config { process, sources: plain(sources), targets: plain(targets), pipelines };
+        self.tables_are_filled_once(&config);
+        config
+    }
+
+    fn wrong(&mut self, at: usize, what: &str) {
+        let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        self.mistakes.push(format!("{}, line {line}: {what}", self.path.display()));
+    }
+
+    /// The tables of the file by name; a file that is no TOML has none.
+    fn sections(&mut self) -> Sections<'t> {
+        match DeTable::parse(self.text) {
+            Ok(root) => keyed(root.into_inner()),
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                self.wrong(at, &format!("not TOML: {}", one_line(error.message())));
+                Sections::new()
+            }
+        }
+    }
+
+    fn table(&mut self, name: &str, value: Spanned<DeValue<'t>>) -> Sections<'t> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => keyed(table),
+            _ => {
+                self.wrong(span.start, &format!("{name} is a table: write [{name}] above its settings"));
+                Sections::new()
+            }
+        }
+    }
+
+    fn section(&mut self, sections: &mut Sections<'t>, name: &str) -> Sections<'t> {
+        match sections.remove(name) {
+            Some((_, value)) => self.table(name, value),
+            None => Sections::new(),
+        }
+    }
+
+    fn process(&mut self, sections: &mut Sections<'t>) -> Process {
+        let mut state = self.section(sections, "state");
+        let mut memory = self.section(sections, "memory");
+        let path = self.text_of(&mut state, "path").map(|(_, path)| self.absolute(Path::new(&path)));
+        self.no_more(&state, "[state]", &["path"]);
+        let buffer = self.text_of(&mut memory, "buffer").and_then(|(at, text)| match text.parse() {
+            Ok(size) if size >= MEMORY_MIN => Some(size),
+            Ok(_) => {
+                self.wrong(at, &format!("buffer is {text:?}, and at least 8MiB is needed"));
+                None::<ByteSize>
+            }
+            Err(_) => {
+                self.wrong(at, &format!("buffer is {text:?}, which is no size: write it as \"64MiB\""));
+                None
+            }
+        });
+        self.no_more(&memory, "[memory]", &["buffer"]);
+        Process { state: path, memory: buffer }
+    }
+
+    fn connectors(
+        &mut self,
+        sections: &mut Sections<'t>,
+        kind: &str,
+        schemes: &[&str],
+    ) -> BTreeMap<String, (usize, Connector)> {
+        let mut connectors = BTreeMap::new();
+        for (name, (span, value)) in self.section(sections, kind) {
+            let what = format!("[{kind}.{name}]");
+            self.name_is_usable(span.start, &name);
+            let mut settings = self.table(&format!("{kind}.{name}"), value);
+            let uri = self.text_of(&mut settings, "uri");
+            let mut options = match kind {
+                "targets" => self.fields(&settings, &what, &["ca_file", "insecure"]),
+                _ => {
+                    self.no_more(&settings, &what, &["uri"]);
+                    ConnectorOptions::default()
+                }
+            };
+            options.ca_file = options.ca_file.map(|path| self.absolute(&path));
+            let Some((at, uri)) = uri else {
+                self.wrong(span.start, &format!("{what} has no uri"));
+                continue;
+            };
+            self.scheme_is_one_of(at, &uri, schemes);
+            let uri = self.absolute_reference(&uri);
+            connectors.insert(name, (span.start, Connector { uri, options }));
+        }
+        connectors
+    }
+
+    fn pipelines(
+        &mut self,
+        sections: &mut Sections<'t>,
+        sources: &BTreeMap<String, (usize, Connector)>,
+        targets: &BTreeMap<String, (usize, Connector)>,
+    ) -> BTreeMap<String, Pipeline> {
+        let mut pipelines = BTreeMap::new();
+        for (name, (span, value)) in self.section(sections, "pipelines") {
+            let what = format!("[pipelines.{name}]");
+            self.name_is_usable(span.start, &name);
+            let mut settings = self.table(&format!("pipelines.{name}"), value);
+            let mut end = |role: &str, connectors: &BTreeMap<String, (usize, Connector)>| {
+                let Some((at, end)) = self.text_of(&mut settings, role) else {
+                    let there = connectors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let hint = if there.is_empty() { String::new() } else { format!(": one of {there}") };
+                    self.wrong(span.start, &format!("{what} has no {role}{hint}"));
+                    return String::new();
+                };
+                if !connectors.contains_key(&end) {
+                    let hint = suggest::hint(&end, connectors.keys().map(String::as_str));
+                    self.wrong(at, &format!("there is no {role} {end:?}{hint}"));
+                }
+                end
+            };
+            let source = end("source", sources);
+            let target = end("target", targets);
+            let known = setting_names();
+            let known: Vec<&str> =
+                ["source", "target"].into_iter().chain(known.iter().map(String::as_str)).collect();
+            let settings: PipelineSettings = self.fields(&settings, &what, &known);
+            if settings.collection.is_empty() {
+                self.wrong(span.start, &format!("{what} has no collection"));
+            }
+            for (setting, number) in [
+                ("flush_rows", settings.flush_rows),
+                ("batch_rows", settings.batch_rows),
+                ("sample", settings.sample),
+            ] {
+                if number == 0 {
+                    self.wrong(span.start, &format!("{setting} of {what} is 0, and at least 1 is needed"));
+                }
+            }
+            pipelines.insert(name, Pipeline { source, target, settings });
+        }
+        pipelines
+    }
+
+    /// The settings of a table as a value of their type. Unknown ones are told with what may have been meant, and the
+    /// first that has a wrong value with why.
+    fn fields<T: Default + for<'d> Deserialize<'d>>(
+        &mut self,
+        settings: &Sections<'t>,
+        what: &str,
+        known: &[&str],
+    ) -> T {
+        self.no_more_than(settings, what, known);
+        let mut table = DeTable::new();
+        for (name, (span, value)) in settings.iter().filter(|(name, _)| known.contains(&name.as_str())) {
+            table.insert(Spanned::new(span.clone(), name.clone().into()), value.clone());
+        }
+        match T::deserialize(Deserializer::from(Spanned::new(0..self.text.len(), table))) {
+            Ok(fields) => fields,
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                let setting = settings.iter().find(|(_, (_, value))| value.span().contains(&at));
+                let setting = setting.map_or_else(String::new, |(name, _)| format!("{name}: "));
+                self.wrong(at, &format!("{setting}{}", one_line(error.message())));
+                T::default()
+            }
+        }
+    }
+
+    /// Takes a text out of a table, with where it stands.
+    fn text_of(&mut self, table: &mut Sections<'t>, name: &str) -> Option<(usize, String)> {
+        let (span, value) = table.remove(name)?;
+        match String::deserialize(ValueDeserializer::from(value)) {
+            Ok(text) => Some((span.start, text)),
+            Err(_) => {
+                self.wrong(span.start, &format!("{name} is text: write it in quotation marks"));
+                None
+            }
+        }
+    }
+
+    /// What is left in a table is unknown.
+    fn no_more(&mut self, table: &Sections<'t>, what: &str, known: &[&str]) {
+        for (name, (span, _)) in table {
+            self.wrong(
+                span.start,
+                &format!("unknown setting {name} of {what}{}", suggest::hint(name, known.iter().copied())),
+            );
+        }
+    }
+
+    fn no_more_than(&mut self, table: &Sections<'t>, what: &str, known: &[&str]) {
+        let unknown: Sections<'t> = table
+            .iter()
+            .filter(|(name, _)| !known.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        self.no_more(&unknown, what, known);
+    }
+
+    fn name_is_usable(&mut self, at: usize, name: &str) {
+        if name.is_empty()
+            || name.chars().any(|character| character.is_control() || character.is_whitespace())
+        {
+            self.wrong(at, &format!("{name:?} is no name: use letters, digits, - and _"));
+        }
+    }
+
+    /// Only what can be told without the secrets.
+    fn scheme_is_one_of(&mut self, at: usize, uri: &str, schemes: &[&str]) {
+        if uri.starts_with("${") || uri.starts_with("file:") {
+            return;
+        }
+        let scheme = uri.split_once("://").map(|(scheme, _)| scheme);
+        if !scheme.is_some_and(|scheme| scheme.contains("${") || schemes.contains(&scheme)) {
+            let wanted: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+            self.wrong(at, &format!("the uri begins with none of {}", wanted.join(", ")));
+        }
+    }
+
+    /// Two pipelines into one table would overwrite each other's rows.
+    fn tables_are_filled_once(&mut self, config: &Config) {
+        let mut filled: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+        for (name, pipeline) in &config.pipelines {
+            let table = (pipeline.target.as_str(), pipeline.table());
+            if table.1.is_empty() {
+                continue;
+            }
+            if let Some(other) = filled.insert(table, name) {
+                self.mistakes.push(format!(
+                    "{}: the pipelines {other} and {name} both write the table {} of {}: give one another table",
+                    self.path.display(),
+                    table.1,
+                    table.0
+                ));
+            }
+        }
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        let folder = self.path.parent().unwrap_or_else(|| Path::new(""));
+        std::path::absolute(folder.join(path)).unwrap_or_else(|_| path.to_owned())
+    }
+
+    /// References to files by their whole paths: what is applied here is run elsewhere.
+    fn absolute_reference(&self, uri: &str) -> String {
+        if let Some(path) = uri.strip_prefix("file:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return format!("file:{}", self.absolute(Path::new(path)).display());
+        }
+        let mut rest = uri;
+        let mut made = String::new();
+        while let Some((before, after)) = rest.split_once("${file:") {
+            let Some((path, after)) = after.split_once('}') else { break };
+            made.push_str(&format!("{before}${{file:{}}}", self.absolute(Path::new(path)).display()));
+            rest = after;
+        }
+        made + rest
+    }
+}
+
+/// A table by the text of its keys.
+fn keyed(table: DeTable<'_>) -> Sections<'_> {
+    table.into_iter().map(|(key, value)| (key.get_ref().to_string(), (key.span(), value))).collect()
+}
+
+/// All settings a pipeline can have.
+pub fn setting_names() -> Vec<String> {
+    match serde_json::to_value(PipelineSettings::default()) {
+        Ok(serde_json::Value::Object(settings)) => settings.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}

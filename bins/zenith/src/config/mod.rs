@@ -1,0 +1,90 @@
+//! What is to be run: connectors and pipelines, as `zenith.toml` declares them and as the state keeps them.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`file`] | `zenith.toml` → [`Config`], every mistake with its line |
+//! | [`applied`] | records of the state ↔ [`Config`] |
+//! | [`difference`] | what applying one over the other changes |
+//! | [`expand`] | addresses with references → addresses with secrets |
+//! | [`suggest`] | the name that was meant |
+//! | [`template`] | the file that `zenith init` writes |
+
+pub mod applied;
+pub mod difference;
+pub mod expand;
+pub mod file;
+pub mod suggest;
+pub mod template;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use zenith_engine::PipelineSettings;
+
+/// The file that is looked for where none is named.
+pub const FILE: &str = "zenith.toml";
+
+/// Everything a configuration says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    pub process: Process,
+    pub sources: BTreeMap<String, Connector>,
+    pub targets: BTreeMap<String, Connector>,
+    pub pipelines: BTreeMap<String, Pipeline>,
+}
+
+/// What concerns the process and not the data: it is read from the file each time, and not applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Where the state is.
+    pub state: Option<PathBuf>,
+    /// Memory for data on its way.
+    pub memory: Option<ByteSize>,
+}
+
+/// A database that is read or written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connector {
+    /// Its address as it was written, with references to secrets.
+    pub uri: String,
+    pub options: ConnectorOptions,
+}
+
+/// What an address cannot say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectorOptions {
+    /// Certificate authorities to trust, a PEM file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Whether any certificate will do.
+    #[serde(skip_serializing_if = "is_false")]
+    pub insecure: bool,
+}
+
+// The signature is the one serde asks for.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A collection and the table it is kept in step with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    pub source: String,
+    pub target: String,
+    pub settings: PipelineSettings,
+}
+
+impl Pipeline {
+    /// The table it writes.
+    pub fn table(&self) -> &str {
+        let collection = &self.settings.collection;
+        match self.settings.table.as_str() {
+            "" => collection.split_once('.').map_or(collection, |(_, name)| name),
+            table => table,
+        }
+    }
+}

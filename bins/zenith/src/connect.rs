@@ -1,0 +1,117 @@
+//! From applied connectors to sources and sinks. The only place where secrets are looked up.
+
+use std::sync::Arc;
+
+use zenith_engine::state::{DynStateStore, Role, StateStore};
+use zenith_engine::{
+    HttpOptions, HttpSink, MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Synchronizer, Target,
+    TlsOptions,
+};
+
+use crate::config::{Config, Connector, Pipeline, expand, suggest};
+use crate::exit::Failure;
+use crate::state::Places;
+
+/// What keeps the pipelines of one source in step.
+pub type Keeper = Synchronizer<MongoSource, HttpSink, DynStateStore>;
+
+/// Connects to a source.
+pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Failure> {
+    let uri = expanded(name, Role::Source, connector)?;
+    MongoSource::connect(&uri).await.map_err(|error| named(Role::Source, name, &error.into()))
+}
+
+/// Makes a sink; it connects when it is used. It sends from the pool without copying.
+pub fn sink(name: &str, connector: &Connector, pool: &Pool) -> Result<HttpSink, Failure> {
+    let uri = expanded(name, Role::Target, connector)?;
+    let options = HttpOptions {
+        tls: TlsOptions { ca_file: connector.options.ca_file.clone(), insecure: connector.options.insecure },
+        ..HttpOptions::default()
+    };
+    let sink = Target::parse(&uri).and_then(|target| HttpSink::new(target, Some(pool.clone()), options));
+    sink.map_err(|error| named(Role::Target, name, &error.into()))
+}
+
+fn expanded(name: &str, role: Role, connector: &Connector) -> Result<String, Failure> {
+    let what = format!("the address of the {role} {name}");
+    expand::expand(&connector.uri, &what, &expand::from_environment).map_err(Failure::Input)
+}
+
+fn named(role: Role, name: &str, error: &zenith_engine::EngineError) -> Failure {
+    Failure::Input(format!("the {role} {name}: {}", crate::exit::in_words(error)))
+}
+
+/// The collection of a pipeline; the database is that of the source's address unless it names one itself.
+pub fn namespace(name: &str, pipeline: &Pipeline, source: &MongoSource) -> Result<Namespace, Failure> {
+    let collection = &pipeline.settings.collection;
+    if collection.contains('.') {
+        return collection.parse().map_err(|error| Failure::from(zenith_engine::EngineError::Source(error)));
+    }
+    match source.default_database() {
+        Some(database) => Ok(Namespace::new(database, collection)),
+        None => Err(Failure::Input(format!(
+            "the source {} of the pipeline {name} names no database: add one to its address, or write the \
+             collection as database.{collection}",
+            pipeline.source
+        ))),
+    }
+}
+
+/// The pipeline of a name, or a sentence with what there is instead.
+pub fn pipeline<'c>(config: &'c Config, name: &str) -> Result<&'c Pipeline, Failure> {
+    config.pipelines.get(name).ok_or_else(|| no_pipeline(name, config.pipelines.keys().map(String::as_str)))
+}
+
+/// There is no pipeline of this name.
+pub fn no_pipeline<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
+    Failure::Input(format!("there is no pipeline {name:?}{}", suggest::hint(name, known)))
+}
+
+/// The memory for data on its way: what the command line says, else the configuration, else the default.
+pub fn pool(asked_for: Option<bytesize::ByteSize>, places: &Places) -> Result<Pool, Failure> {
+    let bytes = match asked_for.or(places.process.memory) {
+        Some(size) => usize::try_from(size.as_u64()).unwrap_or(usize::MAX),
+        None => ReloadOptions::default().memory,
+    };
+    Pool::new(bytes).map_err(|error| zenith_engine::EngineError::Memory(error).into())
+}
+
+/// A source and a sink with one pipeline between them.
+pub struct Single {
+    pub keeper: Keeper,
+    pub source: MongoSource,
+    pub sink: Arc<HttpSink>,
+    pub namespace: Namespace,
+    pub table: String,
+    pub pipeline: Pipeline,
+}
+
+/// Connects both ends of one pipeline.
+pub async fn single(
+    config: &Config,
+    name: &str,
+    store: impl StateStore,
+    pool: &Pool,
+) -> Result<Single, Failure> {
+    let pipeline = pipeline(config, name)?.clone();
+    let connector = |connectors: &std::collections::BTreeMap<String, Connector>, end: &str, role: Role| {
+        connectors.get(end).cloned().ok_or_else(|| {
+            Failure::Input(format!("the pipeline {name} names the {role} {end:?}, which was not applied"))
+        })
+    };
+    let source =
+        source(&pipeline.source, &connector(&config.sources, &pipeline.source, Role::Source)?).await?;
+    let target = connector(&config.targets, &pipeline.target, Role::Target)?;
+    let sink = Arc::new(sink(&pipeline.target, &target, pool)?);
+    let namespace = namespace(name, &pipeline, &source)?;
+    let table = pipeline.table().to_owned();
+    let mut keeper = Keeper::new(source.clone(), Arc::new(DynStateStore::new(store)), pool.clone());
+    keeper.add(SyncPipeline {
+        name: name.to_owned(),
+        namespace: namespace.clone(),
+        table: table.clone(),
+        sink: Arc::clone(&sink),
+        settings: pipeline.settings.clone(),
+    })?;
+    Ok(Single { keeper, source, sink, namespace, table, pipeline })
+}

@@ -1,0 +1,113 @@
+//! Which pipelines there should be, by the source they read.
+
+use std::collections::BTreeMap;
+
+use zenith_engine::state::{self, PipelineRecord, Role, StateStore};
+
+use crate::config::applied::Applied;
+
+/// One pipeline, with all that a change of it may be a change of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    pub pipeline: PipelineRecord,
+    pub target: Option<state::Connector>,
+    /// It grows when the pipeline is reset or removed, so that one that was removed and added again is another one.
+    pub epoch: u64,
+}
+
+/// The pipelines of one source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub source: Option<state::Connector>,
+    pub members: Vec<Member>,
+}
+
+/// What there should be: groups by the name of their source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    pub groups: BTreeMap<String, Group>,
+    /// Pipelines that are paused.
+    pub paused: Vec<String>,
+}
+
+/// Reads it; `names` leaves out all others, unless it is empty.
+pub async fn read(store: &impl StateStore, names: &[String]) -> state::Result<Desired> {
+    let applied = Applied::read(store).await?;
+    let mut desired = Desired::default();
+    for pipeline in &applied.pipelines {
+        if !names.is_empty() && !names.contains(&pipeline.name) {
+            continue;
+        }
+        if pipeline.paused {
+            desired.paused.push(pipeline.name.clone());
+            continue;
+        }
+        let epoch = store.epoch(&pipeline.name).await?;
+        let target = applied.connector(&pipeline.target, Role::Target).cloned();
+        let group = desired.groups.entry(pipeline.source.clone()).or_insert_with(|| Group {
+            source: applied.connector(&pipeline.source, Role::Source).cloned(),
+            members: Vec::new(),
+        });
+        group.members.push(Member { pipeline: pipeline.clone(), target, epoch });
+    }
+    Ok(desired)
+}
+
+#[cfg(test)]
+mod tests {
+    use zenith_engine::state::MemoryStore;
+
+    use super::*;
+
+    async fn store() -> MemoryStore {
+        let store = MemoryStore::new();
+        for (name, role) in [("shop", Role::Source), ("crm", Role::Source), ("warehouse", Role::Target)] {
+            let connector = state::Connector {
+                name: name.to_owned(),
+                role,
+                uri: "${URI}".to_owned(),
+                options: String::new(),
+            };
+            store.put_connector(&connector).await.unwrap();
+        }
+        for (name, source, paused) in [("a", "shop", false), ("b", "crm", false), ("c", "shop", true)] {
+            let pipeline = PipelineRecord {
+                name: name.to_owned(),
+                source: source.to_owned(),
+                target: "warehouse".to_owned(),
+                settings: "{}".to_owned(),
+                paused,
+            };
+            store.put_pipeline(&pipeline).await.unwrap();
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn groups_are_those_of_sources_and_leave_out_what_is_paused_or_not_named() {
+        let store = store().await;
+        let desired = read(&store, &[]).await.unwrap();
+        let shape = |desired: &Desired| -> Vec<(String, usize)> {
+            desired.groups.iter().map(|(name, group)| (name.clone(), group.members.len())).collect()
+        };
+        assert_eq!(shape(&desired), [("crm".to_owned(), 1), ("shop".to_owned(), 1)]);
+        assert_eq!(desired.paused, ["c"]);
+        assert_eq!(shape(&read(&store, &["b".to_owned()]).await.unwrap()), [("crm".to_owned(), 1)]);
+        store.set_paused("c", false).await.unwrap();
+        assert_eq!(read(&store, &[]).await.unwrap().groups["shop"].members.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_that_was_removed_and_added_again_is_another_one() {
+        let store = store().await;
+        let before = read(&store, &[]).await.unwrap();
+        let record = before.groups["shop"].members[0].pipeline.clone();
+        store.put_pipeline(&record).await.unwrap();
+        assert_eq!(read(&store, &[]).await.unwrap(), before);
+        store.remove_pipeline("a").await.unwrap();
+        store.put_pipeline(&record).await.unwrap();
+        let after = read(&store, &[]).await.unwrap();
+        assert_ne!(after.groups["shop"], before.groups["shop"]);
+        assert_eq!(after.groups["crm"], before.groups["crm"]);
+    }
+}

@@ -1,0 +1,177 @@
+//! The pipelines of one source: connected, run, and tried again while what fails concerns all of them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use zenith_engine::state::DynStateStore;
+use zenith_engine::{EngineError, HttpSink, PipelineProgress, Pool, SyncPipeline, Until};
+
+use super::desired::Group;
+use crate::config::applied;
+use crate::connect::{self, Keeper};
+use crate::exit::{Failure, in_words};
+use crate::progress::say;
+
+/// Pauses between tries of a source that cannot be used at all.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How one pipeline ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub name: String,
+    pub rows: u64,
+    pub failure: Option<Failure>,
+}
+
+/// What all groups share.
+#[derive(Clone)]
+pub struct Shared {
+    pub store: DynStateStore,
+    pub pool: Pool,
+    pub until: Until,
+}
+
+/// What a group is doing, while it runs.
+#[derive(Clone, Default)]
+pub struct View(Arc<Mutex<Option<Arc<Keeper>>>>);
+
+impl View {
+    pub fn progress(&self) -> Vec<PipelineProgress> {
+        let keeper = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        keeper.map_or_else(Vec::new, |keeper| keeper.progress())
+    }
+
+    fn set(&self, keeper: Option<Arc<Keeper>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
+    }
+}
+
+/// Runs a group until it has ended or `stop` becomes true. Pipelines in `done` are left out.
+///
+/// A failure of the first try is final: it is nearly always something to be mended, and people wait for it. Later ones
+/// are tried again, as servers come and go.
+pub async fn keep(
+    name: &str,
+    group: &Group,
+    done: &HashSet<String>,
+    shared: &Shared,
+    view: &View,
+    mut stop: watch::Receiver<bool>,
+) -> Vec<Ended> {
+    let mut pause = PAUSE_MIN;
+    let mut has_run = false;
+    loop {
+        match attempt(group, done, shared, view, &mut stop, &mut has_run).await {
+            Ok(ended) => return ended,
+            Err(failure) if !has_run || shared.until == Until::CaughtUp => {
+                return all_failed(group, done, &failure);
+            }
+            Err(Failure::Input(message) | Failure::Failed(message)) => {
+                say(&format!("zenith: {name}: {message}; trying again in {} s", pause.as_secs()));
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopped(&mut stop) => return Vec::new(),
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Returns once somebody wants the group to stop, or nobody holds it any more.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn all_failed(group: &Group, done: &HashSet<String>, failure: &Failure) -> Vec<Ended> {
+    let members = group.members.iter().map(|member| &member.pipeline.name);
+    members
+        .filter(|name| !done.contains(*name))
+        .map(|name| Ended { name: name.clone(), rows: 0, failure: Some(failure.clone()) })
+        .collect()
+}
+
+async fn attempt(
+    group: &Group,
+    done: &HashSet<String>,
+    shared: &Shared,
+    view: &View,
+    stop: &mut watch::Receiver<bool>,
+    has_run: &mut bool,
+) -> Result<Vec<Ended>, Failure> {
+    let built = tokio::select! {
+        built = build(group, done, shared) => built?,
+        () = stopped(stop) => return Ok(Vec::new()),
+    };
+    let (keeper, mut ended) = built;
+    let keeper = Arc::new(keeper);
+    view.set(Some(Arc::clone(&keeper)));
+    let outcomes = {
+        let mut run = std::pin::pin!(keeper.run(shared.until));
+        tokio::select! {
+            outcomes = &mut run => outcomes,
+            () = stopped(stop) => {
+                keeper.stop_handle().stop();
+                run.await
+            }
+        }
+    };
+    *has_run = true;
+    view.set(None);
+    for outcome in outcomes? {
+        let failure = match outcome.error {
+            None | Some(EngineError::Stopped) => None,
+            Some(error) if error.is_input() => Some(Failure::Input(in_words(&error))),
+            Some(error) => Some(Failure::Failed(in_words(&error))),
+        };
+        ended.push(Ended { name: outcome.name, rows: outcome.rows, failure });
+    }
+    Ok(ended)
+}
+
+/// Connects. A pipeline that cannot be built fails alone.
+async fn build(
+    group: &Group,
+    done: &HashSet<String>,
+    shared: &Shared,
+) -> Result<(Keeper, Vec<Ended>), Failure> {
+    let missing =
+        |what: &str| Failure::Input(format!("{what} was not applied: apply the configuration again"));
+    let record = group.source.as_ref().ok_or_else(|| missing("the source"))?;
+    let connector = applied::connector(record).map_err(Failure::Input)?;
+    let source = connect::source(&record.name, &connector).await?;
+    let mut keeper = Keeper::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone());
+    let mut sinks: BTreeMap<String, Arc<HttpSink>> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
+        let name = &member.pipeline.name;
+        let mut add = || -> Result<(), Failure> {
+            let pipeline = applied::pipeline(&member.pipeline).map_err(Failure::Input)?;
+            let target = member.target.as_ref().ok_or_else(|| missing("its target"))?;
+            let sink = match sinks.get(&target.name) {
+                Some(sink) => Arc::clone(sink),
+                None => {
+                    let connector = applied::connector(target).map_err(Failure::Input)?;
+                    let sink = Arc::new(connect::sink(&target.name, &connector, &shared.pool)?);
+                    sinks.insert(target.name.clone(), Arc::clone(&sink));
+                    sink
+                }
+            };
+            keeper.add(SyncPipeline {
+                name: name.clone(),
+                namespace: connect::namespace(name, &pipeline, &source)?,
+                table: pipeline.table().to_owned(),
+                sink,
+                settings: pipeline.settings,
+            })?;
+            Ok(())
+        };
+        if let Err(failure) = add() {
+            failed.push(Ended { name: name.clone(), rows: 0, failure: Some(failure) });
+        }
+    }
+    Ok((keeper, failed))
+}

@@ -1,0 +1,22 @@
+//! What `zenith run` does: one synchroniser for each source, side by side, over one pool.
+//!
+//! ```text
+//! state ──▶ desired ──▶ supervisor ──▶ group (one for each source) ──▶ Synchronizer of the engine
+//!   ▲ polled each second    │ stops and starts groups whose records changed
+//!   └ environment ──────────┘ adds pipelines for collections that appear
+//! ```
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`desired`] | which pipelines there should be, by source |
+//! | [`group`] | one source: connects, runs, tries again |
+//! | [`supervisor`] | holds the groups to what is desired |
+//! | [`environment`], [`collections`] | a whole database, without any configuration |
+//! | [`display`] | what they are doing, on a terminal and off it |
+
+pub mod collections;
+pub mod desired;
+pub mod display;
+pub mod environment;
+pub mod group;
+pub mod supervisor;

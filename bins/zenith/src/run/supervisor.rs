@@ -1,0 +1,288 @@
+//! Holds the groups to what is desired: starts those that are missing, stops and starts those whose records changed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use zenith_engine::{Mode, Phase, PipelineProgress, Until};
+
+use super::desired::{self, Desired, Group, Member};
+use super::environment::Environment;
+use super::group::{self, Ended, Shared, View};
+use crate::config::applied;
+use crate::exit::Failure;
+use crate::progress::say;
+
+/// Between two looks at what was applied.
+const POLL: Duration = Duration::from_secs(1);
+/// Looks at what was applied between two looks for new collections.
+const POLLS_PER_DISCOVERY: u32 = 10;
+
+/// How everything ended.
+#[derive(Debug, PartialEq)]
+pub enum End {
+    /// Nothing is left to be done.
+    Done,
+    /// Some of it, or all, could not go on; each has been told about.
+    Failed {
+        /// Whether all failures are something to be mended first.
+        input: bool,
+    },
+}
+
+/// A group that was started.
+struct Running {
+    /// As it was when it was started.
+    group: Group,
+    stop: watch::Sender<bool>,
+    view: View,
+    ended: bool,
+}
+
+/// The groups that run, for displays.
+#[derive(Clone, Default)]
+pub struct Views(Arc<Mutex<BTreeMap<String, View>>>);
+
+impl Views {
+    pub fn progress(&self) -> Vec<PipelineProgress> {
+        let views: Vec<View> = self.with(|views| views.values().cloned().collect());
+        let mut all: Vec<PipelineProgress> = views.iter().flat_map(View::progress).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<String, View>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+pub struct Supervisor {
+    shared: Shared,
+    names: Vec<String>,
+    environment: Option<Environment>,
+    groups: BTreeMap<String, Running>,
+    tasks: JoinSet<(String, Vec<Ended>)>,
+    views: Views,
+    /// Pipelines that read a collection whole and have done so; they are not begun again beside others.
+    done: Vec<Member>,
+    /// Pipelines that could not go on, by name, as far as they are still desired.
+    failures: BTreeMap<String, Failure>,
+    /// Errors that have been told, so that each is told once.
+    told: HashSet<(String, String)>,
+    rows: BTreeMap<String, u64>,
+}
+
+impl Supervisor {
+    pub fn new(shared: Shared, names: Vec<String>, environment: Option<Environment>) -> Supervisor {
+        Supervisor {
+            shared,
+            names,
+            environment,
+            groups: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            views: Views::default(),
+            done: Vec::new(),
+            failures: BTreeMap::new(),
+            told: HashSet::new(),
+            rows: BTreeMap::new(),
+        }
+    }
+
+    pub fn views(&self) -> Views {
+        self.views.clone()
+    }
+
+    /// Rows that pipelines have written, of those that have ended.
+    pub fn rows(&self) -> &BTreeMap<String, u64> {
+        &self.rows
+    }
+
+    /// Runs until nothing is left to be done. May be dropped at any await: then [`Supervisor::stop`].
+    pub async fn run(&mut self) -> Result<End, Failure> {
+        let mut polls = 0;
+        let mut desired = desired::read(&self.shared.store, &self.names).await?;
+        self.hold(&desired);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok((source, ended)) => self.ended(&source, ended),
+                    Err(error) => return Err(Failure::Failed(format!(
+                        "a synchroniser ended unexpectedly ({error}); please report this"
+                    ))),
+                },
+            }
+            self.tell_failures();
+            if self.shared.until == Until::CaughtUp {
+                if self.tasks.is_empty() {
+                    return Ok(self.end());
+                }
+                continue;
+            }
+            polls += 1;
+            if polls % POLLS_PER_DISCOVERY == 0 {
+                self.discover().await;
+            }
+            match desired::read(&self.shared.store, &self.names).await {
+                Ok(now) => desired = now,
+                // The pipelines themselves find out whether the state can still be written.
+                Err(error) => {
+                    tracing::warn!(%error, "what was applied cannot be read; going on as before");
+                    continue;
+                }
+            }
+            self.hold(&desired);
+            if self.tasks.is_empty()
+                && desired.paused.is_empty()
+                && self.environment.is_none()
+                && self.is_over(&desired)
+            {
+                return Ok(self.end());
+            }
+        }
+    }
+
+    /// Stops all groups and waits for them; what they were doing is saved by then.
+    pub async fn stop(&mut self) {
+        for running in self.groups.values() {
+            running.stop.send_replace(true);
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    async fn discover(&mut self) {
+        let Some(environment) = &mut self.environment else { return };
+        // Looking must not keep people waiting who change something.
+        let looked = tokio::time::timeout(POLL * 5, environment.look(&self.shared.store)).await;
+        if let Ok(Err(Failure::Input(error) | Failure::Failed(error))) = looked {
+            tracing::warn!(error, "collections that are new cannot be looked for");
+        }
+    }
+
+    /// Starts, stops and restarts.
+    fn hold(&mut self, desired: &Desired) {
+        let gone: Vec<String> =
+            self.groups.keys().filter(|name| !desired.groups.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.let_go(&name);
+        }
+        for (name, group) in &desired.groups {
+            let is_held = self.groups.get(name).is_some_and(|running| running.group == *group);
+            // One that has to stop first is started by a later look.
+            if !is_held && self.let_go(name) {
+                self.start(name, group);
+            }
+        }
+        self.failures.retain(|name, _| {
+            desired
+                .groups
+                .values()
+                .any(|group| group.members.iter().any(|member| member.pipeline.name == *name))
+        });
+    }
+
+    /// Asks a group to stop, and forgets it once it has; says whether it has.
+    fn let_go(&mut self, name: &str) -> bool {
+        let Some(running) = self.groups.get(name) else { return true };
+        if !running.ended {
+            running.stop.send_replace(true);
+            return false;
+        }
+        self.groups.remove(name);
+        self.views.with(|views| views.remove(name));
+        true
+    }
+
+    fn start(&mut self, name: &str, group: &Group) {
+        let (stop, stopped) = watch::channel(false);
+        let view = View::default();
+        self.views.with(|views| views.insert(name.to_owned(), view.clone()));
+        let done: HashSet<String> = group
+            .members
+            .iter()
+            .filter(|member| self.done.contains(member))
+            .map(|member| member.pipeline.name.clone())
+            .collect();
+        for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
+            self.failures.remove(&member.pipeline.name);
+            self.told.retain(|(pipeline, _)| *pipeline != member.pipeline.name);
+            tracing::info!(pipeline = member.pipeline.name, source = name, "starting");
+        }
+        let running = Running { group: group.clone(), stop, view: view.clone(), ended: false };
+        self.groups.insert(name.to_owned(), running);
+        let (name, group, shared) = (name.to_owned(), group.clone(), self.shared.clone());
+        self.tasks.spawn(async move {
+            let ended = group::keep(&name, &group, &done, &shared, &view, stopped).await;
+            (name, ended)
+        });
+    }
+
+    fn ended(&mut self, source: &str, ended: Vec<Ended>) {
+        for pipeline in ended {
+            *self.rows.entry(pipeline.name.clone()).or_default() += pipeline.rows;
+            match pipeline.failure {
+                Some(failure) => {
+                    let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+                    self.tell(&pipeline.name, error);
+                    self.failures.insert(pipeline.name, failure);
+                }
+                None => self.note_done(source, &pipeline.name),
+            }
+        }
+        if let Some(running) = self.groups.get_mut(source) {
+            running.ended = true;
+        }
+    }
+
+    /// A collection that has been read whole need not be read again because another pipeline is paused.
+    fn note_done(&mut self, source: &str, name: &str) {
+        let Some(running) = self.groups.get(source) else { return };
+        let member = running.group.members.iter().find(|member| member.pipeline.name == name);
+        let is_whole = |member: &&Member| {
+            applied::pipeline(&member.pipeline).is_ok_and(|pipeline| pipeline.settings.mode == Mode::Full)
+        };
+        // One that was stopped has not done it.
+        if let Some(member) = member.filter(is_whole).filter(|_| !*running.stop.borrow()) {
+            self.done.push(member.clone());
+        }
+    }
+
+    /// A pipeline may fail while the others of its source go on.
+    fn tell_failures(&mut self) {
+        let progress: Vec<PipelineProgress> =
+            self.groups.values().flat_map(|running| running.view.progress()).collect();
+        for pipeline in progress.iter().filter(|pipeline| pipeline.phase == Phase::Failed) {
+            if let Some(error) = &pipeline.last_error {
+                self.tell(&pipeline.name, error);
+            }
+        }
+    }
+
+    fn tell(&mut self, pipeline: &str, error: &str) {
+        // What the engine's display says may be shorter than the error with its causes.
+        let is_told = self
+            .told
+            .iter()
+            .any(|(name, told)| name == pipeline && (error.starts_with(told) || told.starts_with(error)));
+        if !is_told {
+            say(&format!("zenith: {pipeline}: {error}"));
+            self.told.insert((pipeline.to_owned(), error.to_owned()));
+        }
+    }
+
+    /// Whether all groups that are desired have ended by themselves.
+    fn is_over(&self, desired: &Desired) -> bool {
+        desired.groups.iter().all(|(name, group)| {
+            self.groups.get(name).is_some_and(|running| running.ended && running.group == *group)
+        })
+    }
+
+    fn end(&self) -> End {
+        if self.failures.is_empty() {
+            return End::Done;
+        }
+        End::Failed { input: self.failures.values().all(|failure| matches!(failure, Failure::Input(_))) }
+    }
+}

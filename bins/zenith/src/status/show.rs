@@ -1,0 +1,135 @@
+//! Reports for people, for machines, and for health checks.
+
+use std::time::Duration;
+
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use super::{Pipeline, Report, State};
+use crate::terminal::{Paint, table};
+use crate::time;
+
+#[derive(Serialize)]
+pub struct ReportJson<'a> {
+    ok: bool,
+    running: bool,
+    at: String,
+    complaints: Vec<String>,
+    pipelines: Vec<PipelineJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct PipelineJson<'a> {
+    name: &'a str,
+    from: &'a str,
+    to: &'a str,
+    mode: &'a str,
+    state: &'static str,
+    snapshot_parts_done: Option<usize>,
+    snapshot_parts: Option<usize>,
+    lag_seconds: Option<f64>,
+    lag_events_estimated: Option<f64>,
+    rows_per_second: Option<f64>,
+    rows: u64,
+    checkpoint_saved: Option<String>,
+    last_error: Option<&'a str>,
+    last_error_at: Option<String>,
+}
+
+/// As one JSON object.
+pub fn json(report: &Report, lag_max: Option<Duration>) -> ReportJson<'_> {
+    let complaints = report.complaints(lag_max);
+    ReportJson {
+        ok: complaints.is_empty(),
+        running: report.running,
+        at: time::rfc3339(report.at),
+        complaints,
+        pipelines: report
+            .pipelines
+            .iter()
+            .map(|pipeline| PipelineJson {
+                name: &pipeline.name,
+                from: &pipeline.from,
+                to: &pipeline.to,
+                mode: &pipeline.mode,
+                state: pipeline.state.name(),
+                snapshot_parts_done: pipeline.snapshot.map(|(done, _)| done),
+                snapshot_parts: pipeline.snapshot.map(|(_, parts)| parts),
+                lag_seconds: pipeline.lag.map(|lag| lag.as_secs_f64()),
+                lag_events_estimated: pipeline.lag_events,
+                rows_per_second: pipeline.rows_per_second,
+                rows: pipeline.rows,
+                checkpoint_saved: pipeline.checkpoint.map(time::rfc3339),
+                last_error: pipeline.last_error.as_ref().map(|error| error.message.as_str()),
+                last_error_at: pipeline.last_error.as_ref().map(|error| time::rfc3339(error.at)),
+            })
+            .collect(),
+    }
+}
+
+/// As a table, with the errors of pipelines that do not run below it.
+pub fn text(report: &Report, paint: Paint) -> String {
+    let mut text =
+        if report.running { "a zenith run is under way\n" } else { "no zenith run is under way\n" }
+            .to_owned();
+    if report.pipelines.is_empty() {
+        text.push_str("no pipelines were applied: zenith apply\n");
+        return text;
+    }
+    let none = || "-".to_owned();
+    let rows: Vec<Vec<String>> = report
+        .pipelines
+        .iter()
+        .map(|pipeline| {
+            vec![
+                pipeline.name.clone(),
+                state(pipeline),
+                pipeline.lag.map_or_else(none, time::duration),
+                pipeline.lag_events.map_or_else(none, |events| format!("≈ {events}")),
+                pipeline.rows_per_second.map_or_else(none, |rate| rate.to_string()),
+                HumanCount(pipeline.rows).to_string(),
+                pipeline.checkpoint.map_or_else(none, |saved| {
+                    format!("{} ago", time::duration(time::ago(saved, report.at)))
+                }),
+            ]
+        })
+        .collect();
+    let header = ["pipeline", "state", "lag", "lag in events", "rows/s", "rows", "checkpoint"];
+    text.push_str(&table(&header, &rows));
+    for pipeline in &report.pipelines {
+        let Some(error) = &pipeline.last_error else { continue };
+        let line = format!(
+            "{}: {} ({} ago)",
+            pipeline.name,
+            error.message,
+            time::duration(time::ago(error.at, report.at))
+        );
+        // An error that has passed is told, but is no alarm.
+        match pipeline.state {
+            State::Failed | State::Interrupted => text.push_str(&paint.red(&format!("✗ {line}"))),
+            _ => text.push_str(&format!("last error of {line}")),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn state(pipeline: &Pipeline) -> String {
+    match (pipeline.state, pipeline.snapshot) {
+        (State::Snapshot, Some((done, parts))) => format!("snapshot {done}/{parts}"),
+        (state, _) => state.name().to_owned(),
+    }
+}
+
+/// In one line, and whether all is well: something runs, and nothing is wrong with it.
+pub fn health(report: &Report, lag_max: Option<Duration>) -> (bool, String) {
+    let mut complaints = report.complaints(lag_max);
+    if !report.running {
+        complaints.insert(0, "no zenith run is under way".to_owned());
+    }
+    let pipelines = report.pipelines.len();
+    match complaints.is_empty() {
+        true => (true, format!("healthy: {pipelines} pipelines\n")),
+        false => (false, format!("unhealthy: {}\n", complaints.join("; ").replace('\n', " "))),
+    }
+}

@@ -1,0 +1,114 @@
+//! Looks at everything a pipeline needs, one line for each, and changes nothing.
+
+use std::time::Duration;
+
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::StateStore;
+use zenith_transport::{Preflight, Sink};
+
+use super::context::Context;
+use super::{Mode, Synchronizer};
+use crate::EngineError;
+
+/// An oplog that holds less than this is lost by an ordinary night's outage.
+const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What it is.
+    pub what: &'static str,
+    /// What was found, or what is wrong and what to do.
+    pub found: Result<String, String>,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+    /// Looks at both ends of a pipeline.
+    pub async fn check(&self, name: &str) -> Vec<Check> {
+        match self.context(name) {
+            Ok(context) => check(context).await,
+            Err(error) => vec![Check { what: "pipeline", found: Err(error.to_string()) }],
+        }
+    }
+}
+
+async fn check<S, K, T>(context: &Context<S, K, T>) -> Vec<Check>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let mut checks = Vec::new();
+    let mut note = |what, found| checks.push(Check { what, found });
+    let source = context.source.preflight(&context.namespace).await;
+    let readable = source.is_ok();
+    note(
+        "source",
+        source.map_err(|error| error.to_string()).map(|found| {
+            let documents = found.collection.size.map_or_else(String::new, |size| format!(", about {} documents", size.documents));
+            format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
+        }),
+    );
+    if context.settings.mode.follows_changes() {
+        match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
+            Ok(found) => {
+                note("change stream", Ok(format!("{:?} scope on {:?}", found.scope, found.topology)));
+                note(
+                    "oplog window",
+                    Ok(match found.oplog_window {
+                        None => "not told to this user (read access to the database local would)".to_owned(),
+                        Some(window) if window < WINDOW_SHORT => format!(
+                            "{}: a pipeline that stands still for longer has to be reloaded; a larger oplog keeps more",
+                            hours(window)
+                        ),
+                        Some(window) => hours(window),
+                    }),
+                );
+            }
+            Err(error) => note("change stream", Err(error.to_string())),
+        }
+    }
+    let wanted = Preflight { create_database: false, missing_database: context.settings.create_database };
+    let target = context.sink.preflight(&wanted).await;
+    let reachable = target.is_ok();
+    note(
+        "target",
+        target.map_err(|error| error.to_string()).map(|found| {
+            let missing = if found.database_exists { "" } else { " (will be created)" };
+            format!("ClickHouse {}, database {}{missing} as {}", found.version, found.database, found.user)
+        }),
+    );
+    if readable && reachable {
+        note("target table", table(context).await.map_err(|error| error.to_string()));
+    }
+    checks
+}
+
+/// Whether the table is there and fits.
+async fn table<S, K, T>(context: &Context<S, K, T>) -> crate::Result<String>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let begun = !context.state.schemas(&context.name).await?.is_empty();
+    if begun && context.settings.mode != Mode::Full {
+        context.schema().await?;
+        return Ok(format!("{} is there and has the columns of the pipeline", context.table));
+    }
+    let replace = context.settings.mode == Mode::Full;
+    match context.reload(context.pool.budget(), replace).plan().await {
+        Ok(plan) => Ok(match plan.existing {
+            Some(existing) => format!("{} is there with {} rows", context.table, existing.rows),
+            None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
+        }),
+        // Of a database that will be created nothing can be said.
+        Err(EngineError::Sink(error)) if error.is_unknown_database() => Ok(format!("{} will be created", context.table)),
+        Err(error) => Err(error),
+    }
+}
+
+fn hours(window: Duration) -> String {
+    let hours = window.as_secs() / 3600;
+    if hours >= 1 { format!("{hours} hours") } else { format!("{} minutes", window.as_secs() / 60) }
+}

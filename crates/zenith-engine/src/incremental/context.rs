@@ -1,0 +1,140 @@
+//! What every part of one pipeline knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zenith_arrow::Schema;
+use zenith_extract::{ChangeSource, Landing, Namespace, Source};
+use zenith_memory::Pool;
+use zenith_state::{SchemaVersion, StateStore};
+use zenith_transport::Sink;
+
+use super::progress::Live;
+use super::{Mode, PipelineSettings};
+use crate::layout::Layout;
+use crate::{EngineError, Pipeline, Result, StopHandle};
+
+/// The pause before something that failed for the moment is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One pipeline of a synchroniser.
+pub(super) struct Context<S, K, T> {
+    pub(super) name: String,
+    pub(super) namespace: Namespace,
+    pub(super) table: String,
+    pub(super) settings: PipelineSettings,
+    pub(super) source: Arc<S>,
+    pub(super) sink: Arc<K>,
+    pub(super) state: Arc<T>,
+    pub(super) pool: Pool,
+    /// Where documents that are looked up land. The stream has a share of its own: its replies are held until the
+    /// documents have come.
+    pub(super) lookups: Landing,
+    pub(super) live: Arc<Live>,
+    pub(super) stop: StopHandle,
+    /// Asked some seconds after `stop`: what is still under way is given up.
+    pub(super) abandon: StopHandle,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    pub(super) fn layout(&self) -> Layout {
+        match self.settings.mode {
+            Mode::Full | Mode::IdCursor => Layout::Rows,
+            Mode::Changes => Layout::Current,
+            Mode::ChangeLog => Layout::Log,
+        }
+    }
+
+    /// A reload of this pipeline's collection into its table.
+    pub(super) fn reload(&self, memory: usize, replace: bool) -> Pipeline<S, K> {
+        let mut options = self.settings.reload_options(memory);
+        options.replace = replace;
+        Pipeline {
+            source: Arc::clone(&self.source),
+            sink: Arc::clone(&self.sink),
+            namespace: self.namespace.clone(),
+            table: self.table.clone(),
+            pool: self.pool.clone(),
+            options,
+            layout: self.layout(),
+            read_concern: zenith_extract::ReadConcern::Configured,
+            progress: Arc::clone(&self.live.counters),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// The newest schema of the pipeline that is the table's own, if the table is there.
+    ///
+    /// A reload notes its schema before the new table takes the place of the old one, so after a crash in between the
+    /// newest schema is that of a table that never was.
+    pub(super) async fn schema(&self) -> Result<Option<Schema>> {
+        let versions = self.state.schemas(&self.name).await?;
+        if versions.is_empty() {
+            return Ok(None);
+        }
+        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
+            return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
+        };
+        for version in versions.iter().rev() {
+            let schema = decode_schema(version)?;
+            let columns = self.layout().schema(&schema.to_arrow());
+            if columns.fields().iter().all(|field| table.columns.iter().any(|there| there.name == *field.name())) {
+                return Ok(Some(schema));
+            }
+        }
+        Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
+    }
+
+    /// Does something with the sink until it succeeds, fails for good, or the pipeline is stopped.
+    pub(super) async fn retrying<V, F>(&self, mut action: impl FnMut() -> F) -> Result<V>
+    where
+        F: Future<Output = std::result::Result<V, zenith_transport::TransportError>>,
+    {
+        loop {
+            match self.unless_stopped(action()).await? {
+                Ok(value) => return Ok(value),
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(pipeline = self.name, %error, "trying again");
+                    self.live.failed(&error);
+                    self.unless_stopped(tokio::time::sleep(PAUSE)).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The outcome of `future`, unless the pipeline is stopped first.
+    pub(super) async fn unless_stopped<V>(&self, future: impl Future<Output = V>) -> Result<V> {
+        tokio::select! {
+            biased;
+            () = self.stop.stopped() => Err(EngineError::Stopped),
+            output = future => Ok(output),
+        }
+    }
+}
+
+impl<S, K, T> Context<S, K, T> {
+    /// The outcome of `future`, unless it takes too long after the pipeline was stopped.
+    pub(super) async fn unless_abandoned<V>(&self, future: impl Future<Output = V>) -> Result<V> {
+        tokio::select! {
+            biased;
+            () = self.abandon.stopped() => Err(EngineError::Stopped),
+            output = future => Ok(output),
+        }
+    }
+}
+
+/// What the state keeps of a schema.
+pub(super) fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {
+    serde_json::to_vec(schema).map_err(|_| unreadable_schema())
+}
+
+pub(super) fn decode_schema(version: &SchemaVersion) -> Result<Schema> {
+    serde_json::from_slice(&version.schema).map_err(|_| unreadable_schema())
+}
+
+fn unreadable_schema() -> EngineError {
+    EngineError::Checkpoint {
+        reason: "the saved schema cannot be read by this version of Zenith; reload the pipeline".to_owned(),
+    }
+}

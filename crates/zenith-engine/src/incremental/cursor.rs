@@ -1,0 +1,380 @@
+//! Follows a collection that only grows by its ascending `_id`: every document behind the last one is new.
+//!
+//! Clients make `_id`s, and their clocks differ: a document may appear behind one that has been read. So the cursor
+//! stays behind the newest `_id` by some time, `settle`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use arrow_array::RecordBatch;
+use bson::raw::cstr;
+use bson::{RawBson, RawDocument, RawDocumentBuf};
+use zenith_arrow::{Decoder, DecoderOptions, Schema};
+use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Landing, Partition, ReadOptions, Source};
+use zenith_state::{Checkpoint, Intent, StateStore};
+use zenith_transport::{Preflight, Sink};
+
+use super::apply::Tokens;
+use super::context::{Context, encode_schema};
+use super::progress::Phase;
+use super::synchronizer::Until;
+use super::write::write;
+use crate::progress::to_u64;
+use crate::reload::dead_letters::{Letter, id_text};
+use crate::{EngineError, Result, Summary};
+
+/// Follows one collection.
+pub(super) struct Cursor<S, K, T> {
+    context: Arc<Context<S, K, T>>,
+    schema: Arc<Schema>,
+    /// Absent while it decodes.
+    decoder: Option<Decoder>,
+    landing: Landing,
+    place: Place,
+    tokens: Tokens,
+    /// The newest `_id` at some moments, oldest first.
+    newest: VecDeque<(Instant, RawBson)>,
+}
+
+/// The last `_id` that is in the table, and how many rows are.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Place {
+    id: Option<RawBson>,
+    rows: u64,
+}
+
+impl Place {
+    fn encode(&self) -> Vec<u8> {
+        let mut document = RawDocumentBuf::new();
+        if let Some(id) = &self.id {
+            document.append(cstr!("id"), id.clone());
+        }
+        document.append(cstr!("rows"), self.rows.cast_signed());
+        document.into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Place> {
+        let unreadable = || EngineError::Checkpoint {
+            reason: "the saved _id cannot be read; reset the pipeline".to_owned(),
+        };
+        let document = RawDocument::from_bytes(bytes).map_err(|_| unreadable())?;
+        let id = document.get("id").map_err(|_| unreadable())?.map(Into::into);
+        let rows = document.get_i64("rows").map_err(|_| unreadable())?.cast_unsigned();
+        Ok(Place { id, rows })
+    }
+
+    fn checkpoint(&self, source_time: SystemTime) -> Checkpoint {
+        Checkpoint {
+            position: self.encode(),
+            // `_id`s of several types have no order in bytes; rows only become more.
+            order: self.rows.to_be_bytes().to_vec(),
+            source_time: Some(source_time),
+            rows: self.rows,
+            saved: SystemTime::now(),
+        }
+    }
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T> {
+    /// Creates the table if need be, and finds the place to go on at.
+    pub(super) async fn set_up(context: Arc<Context<S, K, T>>, run: i64) -> Result<Cursor<S, K, T>> {
+        let schema = match context.schema().await? {
+            Some(schema) => schema,
+            None => create(&context).await?,
+        };
+        let place = match context.state.checkpoint(&context.name).await? {
+            Some(checkpoint) => Place::decode(&checkpoint.position)?,
+            None => Place::default(),
+        };
+        let epoch = context.state.epoch(&context.name).await?;
+        let budget = context.pool.budget();
+        let options = DecoderOptions { rows_max: context.settings.batch_rows.max(1), bytes_max: budget / 4 };
+        Ok(Cursor {
+            decoder: Some(Decoder::new(&schema, &context.pool, options)),
+            schema: Arc::new(schema),
+            landing: Landing::with_share(context.pool.clone(), budget / 4),
+            place,
+            tokens: Tokens::new(&context.name, epoch, run),
+            newest: VecDeque::new(),
+            context,
+        })
+    }
+
+    /// Follows until stopped, or until everything there was at the beginning is in the table.
+    pub(super) async fn run(mut self, until: Until) -> Result<()> {
+        let intents = self.context.state.open_intents(&self.context.name).await?;
+        for intent in intents {
+            let to = Place::decode(&intent.to)?;
+            while self.place != to {
+                self.read(to.id.clone(), Some((intent.token.clone(), to.clone()))).await?;
+            }
+        }
+        self.context.live.phase(Phase::Following);
+        let mut goal = None;
+        loop {
+            let looked = SystemTime::now();
+            let upper = self.settled().await?;
+            if until == Until::CaughtUp && goal.is_none() {
+                goal = Some(self.newest.back().map(|(_, id)| id.clone()));
+            }
+            if let Some(upper) = upper {
+                self.read(Some(upper), None).await?;
+            } else if self.newest.is_empty() {
+                let checkpoint = self.place.checkpoint(looked);
+                self.context.live.applied_to(Some(looked));
+                self.context.state.advance(&self.context.name, &checkpoint).await?;
+            }
+            if goal.as_ref().is_some_and(|goal| goal.is_none() || *goal == self.place.id) || self.newest.is_empty() && goal.is_some() {
+                return Ok(());
+            }
+            let pause = tokio::time::sleep(self.context.settings.poll_interval);
+            self.context.unless_stopped(pause).await?;
+        }
+    }
+
+    /// The newest `_id` that is old enough to be read up to; `None` if nothing is.
+    async fn settled(&mut self) -> Result<Option<RawBson>> {
+        if !self.is_anything_new().await? {
+            self.newest.clear();
+            return Ok(None);
+        }
+        let context = Arc::clone(&self.context);
+        let newest = context.unless_stopped(context.source.max_id(&context.namespace)).await?.map_err(EngineError::Reading)?;
+        if let Some(newest) = newest
+            && self.newest.back().is_none_or(|(_, last)| *last != newest)
+        {
+            self.newest.push_back((Instant::now(), newest));
+        }
+        let mut settled = None;
+        while let Some((seen, _)) = self.newest.front()
+            && seen.elapsed() >= context.settings.settle
+        {
+            settled = self.newest.pop_front().map(|(_, id)| id);
+        }
+        Ok(settled)
+    }
+
+    /// Whether there is a document behind the place.
+    async fn is_anything_new(&self) -> Result<bool> {
+        let context = &self.context;
+        let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), None);
+        let options = ReadOptions::new(self.landing.clone()).with_batch_bytes(1);
+        let look = async {
+            let mut reader = context.source.open(&partition, options).await?;
+            reader.next().await
+        };
+        match context.unless_stopped(look).await? {
+            Ok(first) => Ok(first.is_some()),
+            Err(error) if error.is_transient() => {
+                context.live.failed(&error);
+                Ok(false)
+            }
+            Err(error) => Err(EngineError::Reading(error)),
+        }
+    }
+
+    /// Reads from the place up to `upper`, and writes batch by batch; or all in one, under the name it had in an earlier
+    /// run.
+    async fn read(&mut self, upper: Option<RawBson>, repetition: Option<(String, Place)>) -> Result<()> {
+        let context = Arc::clone(&self.context);
+        let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), upper);
+        let options = ReadOptions::new(self.landing.clone());
+        let mut reader = match context.unless_stopped(context.source.open(&partition, options)).await? {
+            Ok(reader) => reader,
+            Err(error) if error.is_transient() => {
+                context.live.failed(&error);
+                return Ok(());
+            }
+            Err(error) => return Err(EngineError::Reading(error)),
+        };
+        let mut gathered = Gathered::default();
+        loop {
+            let batch = match context.unless_stopped(reader.next()).await? {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) if error.is_transient() => {
+                    // What was not written is read again.
+                    context.live.failed(&error);
+                    self.finish().await?;
+                    return Ok(());
+                }
+                Err(error) => return Err(EngineError::Reading(error)),
+            };
+            context.live.counters.read(batch.len(), batch.byte_len());
+            for full in self.decode(batch, &mut gathered).await? {
+                // A repetition is written as a whole, so that it has the bounds it had.
+                match &repetition {
+                    None => self.write(full, None).await?,
+                    Some(_) => gathered.whole.push(full),
+                }
+            }
+        }
+        let mut rest = std::mem::take(&mut gathered);
+        if let Some(batch) = self.finish().await? {
+            rest.batch = Some(batch);
+        }
+        match repetition {
+            None if rest.last.is_some() => self.write(rest, None).await,
+            None => Ok(()),
+            Some(repetition) => self.write(rest, Some(repetition)).await,
+        }
+    }
+
+    /// Decodes a reply, on a thread where it may block; gives back the batches it has filled.
+    async fn decode(&mut self, reply: DocumentBatch, gathered: &mut Gathered) -> Result<Vec<Gathered>> {
+        let Some(mut decoder) = self.decoder.take() else {
+            return Err(EngineError::Worker { worker: "decoder" });
+        };
+        let mut current = std::mem::take(gathered);
+        let work = move || {
+            let result = decode(&mut decoder, &reply, &mut current);
+            (decoder, current, result)
+        };
+        let (decoder, current, result) =
+            tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Worker { worker: "decoder" })?;
+        self.decoder = Some(decoder);
+        *gathered = current;
+        result.map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source })
+    }
+
+    async fn finish(&mut self) -> Result<Option<RecordBatch>> {
+        match &mut self.decoder {
+            Some(decoder) => decoder
+                .finish()
+                .map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source }),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes rows durable, and moves the checkpoint behind them.
+    async fn write(&mut self, gathered: Gathered, repetition: Option<(String, Place)>) -> Result<()> {
+        let context = &self.context;
+        let batches: Vec<RecordBatch> =
+            gathered.whole.into_iter().filter_map(|part| part.batch).chain(gathered.batch).collect();
+        let rows = to_u64(batches.iter().map(RecordBatch::num_rows).sum());
+        let (token, to) = match repetition {
+            Some((token, place)) => (token, place),
+            None => {
+                let to = Place { id: gathered.last, rows: self.place.rows + rows + to_u64(gathered.letters.len()) };
+                let token = self.tokens.next();
+                let intent = Intent {
+                    pipeline: context.name.clone(),
+                    token: token.clone(),
+                    from: self.place.encode(),
+                    to: to.encode(),
+                    rows,
+                    created: SystemTime::now(),
+                };
+                context.state.begin_intent(&intent).await?;
+                (token, to)
+            }
+        };
+        write(context, &self.schema, &token, batches, gathered.letters).await?;
+        let now = SystemTime::now();
+        context.state.commit_intent(&context.name, &token, &to.checkpoint(now)).await?;
+        context.live.applied_to(Some(now));
+        self.place = to;
+        Ok(())
+    }
+}
+
+/// What was decoded since the last batch that was written.
+#[derive(Default)]
+struct Gathered {
+    batch: Option<RecordBatch>,
+    /// Batches of a repetition, which is written at its end.
+    whole: Vec<Gathered>,
+    letters: Vec<Letter>,
+    last: Option<RawBson>,
+}
+
+fn decode(
+    decoder: &mut Decoder,
+    reply: &DocumentBatch,
+    current: &mut Gathered,
+) -> std::result::Result<Vec<Gathered>, zenith_arrow::DecodeError> {
+    let bytes = reply.documents_bytes();
+    let ranges: Vec<_> = reply.ranges().collect();
+    let mut left = ranges.iter().cloned();
+    let mut full = Vec::new();
+    loop {
+        let letters = &mut current.letters;
+        let batch = decoder.append(bytes, &mut left, &mut |bad| {
+            let document = bytes.get(bad.range.clone()).unwrap_or_default();
+            let letter =
+                Letter { id: id_text(document), reason: bad.reason.to_string(), document: document.to_vec() };
+            letters.push(letter);
+        })?;
+        let consumed = ranges.len() - left.len();
+        let last = consumed.checked_sub(1).and_then(|at| ranges.get(at)).and_then(|range| bytes.get(range.clone()));
+        if let Some(id) = last.and_then(|document| RawDocument::from_bytes(document).ok()?.get("_id").ok()?) {
+            current.last = Some(id.into());
+        }
+        match batch {
+            Some(batch) => {
+                let mut done = std::mem::take(current);
+                done.batch = Some(batch);
+                full.push(done);
+            }
+            None => return Ok(full),
+        }
+    }
+}
+
+async fn create<S, K, T>(context: &Arc<Context<S, K, T>>) -> Result<Schema>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let pipeline = context.reload(context.pool.budget(), false);
+    let plan = context.unless_stopped(pipeline.plan()).await??;
+    if let Some(table) = plan.existing.as_ref().filter(|table| table.rows > 0) {
+        return Err(EngineError::Setting {
+            setting: "the table",
+            value: context.table.clone(),
+            reason: format!(
+                "it has {} rows already, and the pipeline {} would append all documents to them: empty it, or name \
+                 another table",
+                table.rows, context.name
+            ),
+        });
+    }
+    if !plan.target.database_exists {
+        let create = Preflight { create_database: true, missing_database: false };
+        context.retrying(|| context.sink.preflight(&create)).await?;
+    }
+    let definition = plan.definition.clone().if_not_exists();
+    context.retrying(|| context.sink.create(&definition)).await?;
+    context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+    Ok(plan.schema)
+}
+
+/// Empties the table, so that the next run fills it from the first document on.
+pub(super) async fn empty<S, K, T>(context: &Arc<Context<S, K, T>>) -> Result<Summary>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let started = Instant::now();
+    context.retrying(|| context.sink.drop_table(&context.table)).await?;
+    context.state.reset(&context.name, None).await?;
+    create(context).await?;
+    Ok(Summary { table: context.table.clone(), elapsed: started.elapsed(), ..Summary::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_they_were_written() {
+        for id in [None, Some(RawBson::Int64(7)), Some(RawBson::String("x".to_owned()))] {
+            let place = Place { id, rows: 12 };
+            assert_eq!(Place::decode(&place.encode()).unwrap(), place);
+        }
+        assert!(Place::decode(b"").is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! The changes of one pipeline, as they wait to be written: places in the reply they came in.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use zenith_extract::{Change, ChangeBatch, ChangeKind, Namespace, ResumeToken};
+
+use super::position::version_of;
+
+/// What a change does to the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EventKind {
+    Insert,
+    Replace,
+    Update,
+    Delete,
+    /// The collection is not there any more, or is another one.
+    Gone(Gone),
+}
+
+/// How a collection went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    Dropped,
+    Renamed,
+    DatabaseDropped,
+    /// Another collection took its name, with documents nobody told of.
+    Replaced,
+}
+
+impl Gone {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Gone::Dropped => "was dropped",
+            Gone::Renamed => "was renamed",
+            Gone::DatabaseDropped => "was dropped with its database",
+            Gone::Replaced => "was replaced by another collection that took its name",
+        }
+    }
+}
+
+impl EventKind {
+    /// As the change log has it.
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            EventKind::Insert => "insert",
+            EventKind::Replace => "replace",
+            EventKind::Update => "update",
+            EventKind::Delete => "delete",
+            EventKind::Gone(_) => "drop",
+        }
+    }
+}
+
+/// One change. Ranges are of the bytes of its batch.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) batch: Arc<ChangeBatch>,
+    pub(super) kind: EventKind,
+    /// `_id` as an element: equal bytes mean the same document.
+    pub(super) id: Range<usize>,
+    pub(super) key: Range<usize>,
+    pub(super) document: Option<Range<usize>>,
+    pub(super) version: u64,
+    token: Range<usize>,
+    order: Range<usize>,
+    pub(super) in_transaction: bool,
+    pub(super) bytes: usize,
+}
+
+impl Event {
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.batch.bytes().get(range.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn id(&self) -> &[u8] {
+        self.part(&self.id)
+    }
+
+    pub(super) fn order(&self) -> &[u8] {
+        self.part(&self.order)
+    }
+
+    pub(super) fn token(&self) -> zenith_extract::Result<ResumeToken> {
+        ResumeToken::decode(self.part(&self.token))
+    }
+}
+
+/// What one reply of the stream means for one pipeline.
+#[derive(Debug)]
+pub(super) struct Portion {
+    pub(super) events: Vec<Event>,
+    /// The place after them.
+    pub(super) after: ResumeToken,
+    /// The time up to which nothing is missing.
+    pub(super) source_time: Option<SystemTime>,
+}
+
+/// The events of a reply that concern a collection and lie behind `order`.
+pub(super) fn events_of(
+    batch: &Arc<ChangeBatch>,
+    namespace: &Namespace,
+    order: &[u8],
+) -> zenith_extract::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for change in batch.changes() {
+        let change = change?;
+        if change.token_data <= order {
+            continue;
+        }
+        if let Some(kind) = kind_of(&change, namespace) {
+            events.push(event(batch, &change, kind));
+        }
+    }
+    Ok(events)
+}
+
+fn kind_of(change: &Change<'_>, namespace: &Namespace) -> Option<EventKind> {
+    let is = |database: &str, collection: &str| {
+        namespace.database == database && namespace.collection == collection
+    };
+    let ours = is(change.database, change.collection);
+    match change.kind {
+        ChangeKind::Insert if ours => Some(EventKind::Insert),
+        ChangeKind::Update if ours => Some(EventKind::Update),
+        ChangeKind::Replace if ours => Some(EventKind::Replace),
+        ChangeKind::Delete if ours => Some(EventKind::Delete),
+        ChangeKind::Drop if ours => Some(EventKind::Gone(Gone::Dropped)),
+        ChangeKind::Rename if ours => Some(EventKind::Gone(Gone::Renamed)),
+        ChangeKind::Rename if change.renamed_to.is_some_and(|(database, name)| is(database, name)) => {
+            Some(EventKind::Gone(Gone::Replaced))
+        }
+        ChangeKind::DropDatabase if change.database == namespace.database => {
+            Some(EventKind::Gone(Gone::DatabaseDropped))
+        }
+        _ => None,
+    }
+}
+
+fn event(batch: &Arc<ChangeBatch>, change: &Change<'_>, kind: EventKind) -> Event {
+    let bytes = batch.bytes();
+    Event {
+        batch: Arc::clone(batch),
+        kind,
+        id: change.id.map_or(0..0, |id| place(bytes, id)),
+        key: change.key.clone().unwrap_or(0..0),
+        document: change.document.clone(),
+        version: version_of(change.cluster_time),
+        token: place(bytes, change.token),
+        order: place(bytes, change.token_data),
+        in_transaction: change.transaction.is_some(),
+        bytes: change.event.len(),
+    }
+}
+
+/// Where `part`, borrowed from `bytes`, lies in them.
+fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
+    start..start + part.len()
+}

@@ -1,0 +1,46 @@
+//! Keeping tables in step with collections.
+//!
+//! ```text
+//! change stream ─▶ stream ─▶ batching ─▶ flush: look up ─▶ decode ─▶ intent ─▶ insert ─▶ checkpoint
+//!  (one for all)   (routes)   (apply)         │                        (state)  (sink)     (state)
+//!                                             └ snapshot runs beside it, its rows older than any change
+//! ```
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `synchronizer` | runs the pipelines of one deployment, and restarts their stream |
+//! | `prepare` | table, schema and place in the stream, before a pipeline follows |
+//! | `snapshot` | reads the collection whole, beside its changes |
+//! | `stream`, `event` | one stream for all pipelines, and what of it concerns each |
+//! | `batching`, `apply`, `pace` | where changes are cut into batches, and when these are written |
+//! | `flush`, `write` | one batch from places in replies to durable rows |
+//! | `cursor` | ascending `_id`s instead of a stream |
+//! | `check`, `verify`, `reset` | looks at both ends, compares them, moves a pipeline |
+//! | `position` | a place in the stream, and how it is written down |
+
+mod apply;
+mod batching;
+mod check;
+mod context;
+mod cursor;
+mod event;
+mod flush;
+mod pace;
+mod position;
+mod prepare;
+mod progress;
+mod reset;
+mod settings;
+mod snapshot;
+mod stream;
+mod synchronizer;
+mod verify;
+mod view;
+mod write;
+
+pub use check::Check;
+pub use progress::{Phase, PipelineProgress};
+pub use reset::ResetTo;
+pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings};
+pub use synchronizer::{Outcome, SyncPipeline, Synchronizer, Until};
+pub use verify::{Verification, VerifyOptions};

@@ -1,0 +1,159 @@
+//! How one pipeline is kept in step. The same text is what people write in `zenith.toml` and what the state keeps.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{OnBadDocument, ReloadOptions, Strategy};
+
+/// What a pipeline does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The whole collection, each time it runs.
+    Full,
+    /// Snapshot and change stream: the table holds each document as it is now.
+    #[default]
+    Changes,
+    /// Change stream: the table holds one row for each change.
+    ChangeLog,
+    /// New documents by ascending `_id`: for collections that only grow, and servers without change streams.
+    IdCursor,
+}
+
+impl Mode {
+    /// As it is written in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Full => "full",
+            Mode::Changes => "changes",
+            Mode::ChangeLog => "change-log",
+            Mode::IdCursor => "id-cursor",
+        }
+    }
+
+    /// Whether it follows the change stream.
+    #[must_use]
+    pub fn follows_changes(self) -> bool {
+        matches!(self, Mode::Changes | Mode::ChangeLog)
+    }
+}
+
+/// What happens when the collection is dropped, renamed, or its database dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrop {
+    /// The pipeline stops and says so; the table stays as it is.
+    #[default]
+    Stop,
+    /// The table is emptied, and the pipeline goes on.
+    Truncate,
+    /// The table keeps its rows, and the pipeline goes on.
+    Ignore,
+}
+
+/// What happens when the server no longer has the changes since the checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnHistoryLost {
+    /// The pipeline stops and says so.
+    #[default]
+    Stop,
+    /// The collection is reloaded, and the pipeline goes on from there.
+    Reload,
+}
+
+/// The settings of one pipeline. Anything left out has its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineSettings {
+    /// The collection, as `collection` or `database.collection`.
+    pub collection: String,
+    /// The table; the name of the collection if empty.
+    pub table: String,
+    /// What it does.
+    pub mode: Mode,
+    /// How a reload puts new rows in the place of old ones.
+    pub strategy: Strategy,
+    /// The longest a change waits for others before it is inserted.
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    /// Changes that are inserted without waiting.
+    pub flush_rows: usize,
+    /// How far behind the newest `_id` a cursor stays, for clients whose clocks differ.
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
+    /// How often a cursor looks for new documents.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// When the collection goes away.
+    pub on_drop: OnDrop,
+    /// When the changes since the checkpoint are gone.
+    pub on_history_lost: OnHistoryLost,
+    /// When a document cannot be decoded.
+    pub on_bad_document: OnBadDocument,
+    /// Use images of documents after a change, where the collection keeps them, instead of looking documents up.
+    pub post_images: bool,
+    /// Most rows of one insert of a snapshot.
+    pub batch_rows: usize,
+    /// Documents looked at to infer the columns.
+    pub sample: usize,
+    /// Whether inserts are acknowledged only when on disk.
+    pub fsync: bool,
+    /// Whether the target database is created if it is not there.
+    pub create_database: bool,
+    /// ObjectIds as 12 bytes instead of 24 hex digits.
+    pub object_id_fixed: bool,
+    /// Decimal128 as exact text.
+    pub decimal_text: bool,
+    /// Whether explicit nulls are noted apart from missing fields.
+    pub keep_nulls: bool,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> PipelineSettings {
+        let reload = ReloadOptions::default();
+        PipelineSettings {
+            collection: String::new(),
+            table: String::new(),
+            mode: Mode::default(),
+            strategy: reload.strategy,
+            flush_interval: Duration::from_millis(200),
+            flush_rows: 65_536,
+            settle: Duration::from_secs(5),
+            poll_interval: Duration::from_millis(500),
+            on_drop: OnDrop::default(),
+            on_history_lost: OnHistoryLost::default(),
+            on_bad_document: reload.on_bad_document,
+            post_images: true,
+            batch_rows: reload.batch_rows,
+            sample: reload.sample,
+            fsync: reload.fsync,
+            create_database: true,
+            object_id_fixed: reload.object_id_fixed,
+            decimal_text: reload.decimal_text,
+            keep_nulls: reload.keep_nulls,
+        }
+    }
+}
+
+impl PipelineSettings {
+    /// The options of a reload or snapshot with these settings and this much memory.
+    #[must_use]
+    pub fn reload_options(&self, memory: usize) -> ReloadOptions {
+        ReloadOptions {
+            strategy: self.strategy,
+            memory,
+            batch_rows: self.batch_rows,
+            sample: self.sample,
+            create_database: self.create_database,
+            on_bad_document: self.on_bad_document,
+            fsync: self.fsync,
+            object_id_fixed: self.object_id_fixed,
+            decimal_text: self.decimal_text,
+            keep_nulls: self.keep_nulls,
+            ..ReloadOptions::default()
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads a collection whole while its changes are applied beside it.
+//!
+//! Its rows carry a version older than any change that is applied, so that whichever comes first, the change wins. A part
+//! that was not finished before a crash is read again; rows of equal versions replace each other.
+
+use std::sync::Arc;
+
+use zenith_arrow::Schema;
+use zenith_extract::{ChangeSource, Partition, ReadConcern, Source};
+use zenith_state::{Snapshot, StateStore};
+use zenith_transport::Sink;
+
+use super::context::Context;
+use super::prepare::{decode_time, encode_time};
+use crate::layout::Stamp;
+use crate::reload::load::{Load, Parts, load};
+use crate::reload::run_name;
+use crate::retry::after_load;
+use crate::{EngineError, Result, StopHandle};
+
+/// Reads what is left of the snapshot, if anything is.
+pub(super) async fn snapshot<S, K, T>(context: &Arc<Context<S, K, T>>, schema: &Schema) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let Some(snapshot) = context.state.snapshot(&context.name).await? else { return Ok(()) };
+    if snapshot.consistent_after.is_some() {
+        return Ok(());
+    }
+    let pipeline = context.reload(context.snapshot_memory(), false);
+    let size = context.unless_stopped(context.source.preflight(&context.namespace)).await?;
+    if let Ok(found) = size {
+        context.live.counters.expect(found.collection.size.map_or(0, |size| size.documents));
+    }
+    let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
+    for together in left.chunks(pipeline.options.readers) {
+        let mut partitions = Vec::with_capacity(together.len());
+        for part in together {
+            partitions.push(Partition::decode(&part.partition)?);
+        }
+        let rows = read(context, schema, &snapshot, partitions).await?;
+        for (number, part) in together.iter().enumerate() {
+            // The rows of parts that are read together cannot be told apart.
+            let rows = if number == 0 { rows } else { 0 };
+            context.state.finish_partition(&context.name, part.index, rows).await?;
+        }
+    }
+    let now = context.unless_stopped(context.source.now()).await??;
+    context.state.finish_snapshot(&context.name, &encode_time(now)).await?;
+    tracing::info!(pipeline = context.name, "the collection has been read; its changes are followed");
+    Ok(())
+}
+
+/// Reads some partitions, and says how many rows they had.
+async fn read<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    schema: &Schema,
+    snapshot: &Snapshot,
+    partitions: Vec<Partition>,
+) -> Result<u64>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let pipeline = context.reload(context.snapshot_memory(), false);
+    let mut failures = 0;
+    loop {
+        let shared = Arc::new(Load {
+            run: format!("{}-{}", context.name, run_name()),
+            namespace: context.namespace.clone(),
+            pool: context.pool.clone(),
+            progress: Arc::clone(&context.live.counters),
+            on_bad_document: context.settings.on_bad_document,
+            stop: context.stop.clone(),
+            abort: StopHandle::new(),
+        });
+        let parts = Parts {
+            source: &context.source,
+            sink: &context.sink,
+            schema,
+            sample: &[],
+            sample_ranges: &[],
+            partitions: partitions.clone(),
+            options: &pipeline.options,
+            table: &context.table,
+            stamp: Stamp::Version(snapshot.version),
+            read_concern: decode_time(&snapshot.read_from)
+                .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
+        };
+        let before = context.live.counters.snapshot().documents_read;
+        match load(Arc::clone(&shared), parts).await {
+            Ok(counts) if counts.by_field().contains_key("_id") => {
+                return Err(EngineError::KeyMisfit {
+                    pipeline: context.name.clone(),
+                    namespace: context.namespace.to_string(),
+                    table: context.table.clone(),
+                });
+            }
+            Ok(_) => return Ok(context.live.counters.snapshot().documents_read.saturating_sub(before)),
+            Err(EngineError::Stopped) => return Err(EngineError::Stopped),
+            Err(error) => {
+                failures += 1;
+                let error = error.while_loading();
+                let Some(pause) = after_load(&error, failures).or_else(|| away(&error)) else {
+                    return Err(error);
+                };
+                tracing::warn!(pipeline = context.name, %error, "reading a part of the collection again");
+                context.live.failed(&error);
+                context.unless_stopped(tokio::time::sleep(pause)).await?;
+            }
+        }
+    }
+}
+
+/// A target or source that is away comes back; a pipeline that follows waits for it.
+fn away(error: &EngineError) -> Option<std::time::Duration> {
+    let transient = match error {
+        EngineError::Reading(error) => error.is_transient(),
+        EngineError::Writing(error) => error.is_transient(),
+        _ => false,
+    };
+    transient.then_some(std::time::Duration::from_secs(2))
+}

@@ -1,0 +1,490 @@
+//! All pipelines of one source deployment, run side by side.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinSet;
+use zenith_extract::{ChangeSource, Landing, Namespace, Source, StartAt, WatchOptions};
+use zenith_memory::Pool;
+use zenith_state::{RunEnd, RunStart, StateStore};
+use zenith_transport::Sink;
+
+use super::apply::{Apply, Tokens};
+use super::context::Context;
+use super::cursor::Cursor;
+use super::flush::Flusher;
+use super::position::Position;
+use super::progress::{Live, Phase, PipelineProgress};
+use super::stream::{Ended, Route, hand_out};
+use super::{Mode, OnHistoryLost, PipelineSettings, snapshot};
+use crate::{EngineError, Result, StopHandle, Summary};
+
+/// How long what is under way when a stop is asked for may take to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two notes of the figures of a run.
+const TOUCH_EVERY: Duration = Duration::from_secs(2);
+/// The pause before a stream that failed for the moment is opened again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a reply without changes is waited for: what an idle stream's checkpoint may be late by.
+const IDLE: Duration = Duration::from_millis(500);
+/// Replies a pipeline may have waiting before the stream waits for it.
+const PORTIONS: usize = 8;
+
+/// One pipeline to be run.
+#[derive(Debug)]
+pub struct SyncPipeline<K> {
+    /// Its name in the state.
+    pub name: String,
+    /// The collection.
+    pub namespace: Namespace,
+    /// The table.
+    pub table: String,
+    /// Where the table is.
+    pub sink: Arc<K>,
+    /// How it is kept in step.
+    pub settings: PipelineSettings,
+}
+
+/// When a run ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Never: somebody stops it.
+    Stopped,
+    /// When everything that was there at the beginning is in the tables.
+    CaughtUp,
+}
+
+/// How the run of one pipeline ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The pipeline.
+    pub name: String,
+    /// Rows written in this run.
+    pub rows: u64,
+    /// Why it could not go on.
+    pub error: Option<EngineError>,
+}
+
+/// Keeps tables in step with collections of one deployment.
+pub struct Synchronizer<S, K, T> {
+    source: Arc<S>,
+    state: Arc<T>,
+    pool: Pool,
+    lookups: Landing,
+    pub(super) pipelines: Vec<Arc<Context<S, K, T>>>,
+    stop: StopHandle,
+    abandon: StopHandle,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+    /// Nothing to do yet. Give the sinks the same pool, so that they can send from it without copying.
+    #[must_use]
+    pub fn new(source: S, state: Arc<T>, pool: Pool) -> Synchronizer<S, K, T> {
+        Synchronizer {
+            source: Arc::new(source),
+            state,
+            lookups: Landing::with_share(pool.clone(), pool.budget() / 8),
+            pool,
+            pipelines: Vec::new(),
+            stop: StopHandle::new(),
+            abandon: StopHandle::new(),
+        }
+    }
+
+    /// Adds a pipeline. It has to be in the state already.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] for settings that cannot work.
+    pub fn add(&mut self, pipeline: SyncPipeline<K>) -> Result<()> {
+        pipeline.settings.reload_options(self.pool.budget()).check()?;
+        self.pipelines.push(Arc::new(Context {
+            name: pipeline.name,
+            namespace: pipeline.namespace,
+            table: pipeline.table,
+            settings: pipeline.settings,
+            source: Arc::clone(&self.source),
+            sink: pipeline.sink,
+            state: Arc::clone(&self.state),
+            pool: self.pool.clone(),
+            lookups: self.lookups.clone(),
+            live: Arc::new(Live::default()),
+            stop: self.stop.clone(),
+            abandon: self.abandon.clone(),
+        }));
+        Ok(())
+    }
+
+    /// A handle to stop the run with: what is under way is finished if that takes no more than seconds.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// What the pipelines are doing.
+    #[must_use]
+    pub fn progress(&self) -> Vec<PipelineProgress> {
+        self.pipelines.iter().map(|context| context.live.snapshot(&context.name)).collect()
+    }
+
+    pub(super) fn context(&self, name: &str) -> Result<&Arc<Context<S, K, T>>> {
+        self.pipelines.iter().find(|context| context.name == name).ok_or_else(|| EngineError::Setting {
+            setting: "the pipeline",
+            value: name.to_owned(),
+            reason: "there is none of that name".to_owned(),
+        })
+    }
+
+    /// Runs all pipelines. One that fails does not stop the others.
+    ///
+    /// # Errors
+    /// Only what concerns all of them.
+    pub async fn run(&self, until: Until) -> Result<Vec<Outcome>> {
+        let guard = {
+            let (stop, abandon) = (self.stop.clone(), self.abandon.clone());
+            tokio::spawn(async move {
+                stop.stopped().await;
+                tokio::time::sleep(STOP_PATIENCE).await;
+                abandon.stop();
+            })
+        };
+        let mut running = JoinSet::new();
+        let mut followers = Vec::new();
+        for context in &self.pipelines {
+            let run = start(context).await?;
+            if context.settings.mode.follows_changes() {
+                followers.push((Arc::clone(context), run));
+            } else {
+                let context = Arc::clone(context);
+                running.spawn(async move {
+                    let result = alone(&context, run, until).await;
+                    finish(&context, run, result).await
+                });
+            }
+        }
+        let follow = self.follow(followers, until);
+        let mut outcomes = follow.await;
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(_) => return Err(EngineError::Worker { worker: "pipeline" }),
+            }
+        }
+        guard.abort();
+        Ok(outcomes)
+    }
+
+    /// Runs the pipelines that follow changes, with one stream for all of them, until each has ended.
+    async fn follow(&self, mut left: Vec<(Arc<Context<S, K, T>>, i64)>, until: Until) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while !left.is_empty() {
+            let mut ready = Vec::new();
+            for (context, run) in std::mem::take(&mut left) {
+                match self.set_up(&context).await {
+                    Ok(follower) => ready.push((context, run, follower)),
+                    Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
+                }
+            }
+            if ready.is_empty() {
+                break;
+            }
+            let (ended, again) = self.follow_once(ready, until).await;
+            outcomes.extend(ended);
+            left = again;
+        }
+        outcomes
+    }
+
+    /// Sets a pipeline up, again and again while the source or the target is away.
+    async fn set_up(&self, context: &Arc<Context<S, K, T>>) -> Result<Follower> {
+        loop {
+            let result = async {
+                let (schema, position) = context.set_up().await?;
+                let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
+                let intents = context.state.open_intents(&context.name).await?;
+                let epoch = context.state.epoch(&context.name).await?;
+                Ok::<_, EngineError>(Follower { schema, position, rows, intents, epoch })
+            };
+            match result.await {
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(pipeline = context.name, %error, "trying again");
+                    context.live.failed(&error);
+                    context.live.phase(Phase::Retrying);
+                    context.unless_stopped(tokio::time::sleep(PAUSE)).await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Opens the stream and follows it. Gives back what has ended, and what has to be set up again.
+    async fn follow_once(&self, ready: Vec<Ready<S, K, T>>, until: Until) -> (Vec<Outcome>, Vec<Waiting<S, K, T>>) {
+        let mut outcomes = Vec::new();
+        let from = ready
+            .iter()
+            .map(|(_, _, follower)| &follower.position.token)
+            .min_by(|a, b| a.order().cmp(b.order()))
+            .cloned();
+        let namespaces: Vec<Namespace> =
+            ready.iter().map(|(context, _, _)| context.namespace.clone()).collect();
+        let opened = async {
+            let found = self.source.change_preflight(&namespaces).await?;
+            let mut options =
+                WatchOptions::new(found.scope, namespaces, Landing::with_share(self.pool.clone(), self.pool.budget() / 4));
+            options.from = from.map_or(StartAt::Now, StartAt::Token);
+            options.idle = IDLE;
+            options.images = ready.iter().any(|(context, _, _)| context.settings.post_images);
+            self.source.watch(options).await
+        };
+        let reader = tokio::select! {
+            biased;
+            () = self.stop.stopped() => {
+                for (context, run, _) in ready {
+                    outcomes.push(finish(&context, run, Err(EngineError::Stopped)).await);
+                }
+                return (outcomes, Vec::new());
+            }
+            reader = opened => reader,
+        };
+        let reader = match reader {
+            Ok(reader) => reader,
+            Err(error) => {
+                let left = ready.into_iter().map(|(context, run, _)| (context, run)).collect();
+                return self.after_failure(error, left).await;
+            }
+        };
+        let mut routes = Vec::new();
+        let mut tasks = JoinSet::new();
+        let mut left = Vec::new();
+        for (context, run, follower) in ready {
+            let (sender, portions) = async_channel::bounded(PORTIONS);
+            routes.push(Route {
+                namespace: context.namespace.clone(),
+                order: follower.position.token.order().to_vec(),
+                portions: sender,
+            });
+            tasks.spawn(async move {
+                let result = follow_pipeline(&context, run, follower, portions, until).await;
+                (context, run, result)
+            });
+        }
+        let halted = hand_out(reader, routes, &self.stop).await;
+        while let Some(task) = tasks.join_next().await {
+            let Ok((context, run, result)) = task else { continue };
+            match (&halted, result) {
+                // It has written what came before the stream failed.
+                (Ended::Failed(_), Ok(())) => left.push((context, run)),
+                (_, result) => outcomes.push(finish(&context, run, result).await),
+            }
+        }
+        match halted {
+            Ended::Quietly => (outcomes, left),
+            Ended::Failed(error) => {
+                let (failed, again) = self.after_failure(error, left).await;
+                outcomes.extend(failed);
+                (outcomes, again)
+            }
+        }
+    }
+
+    /// What becomes of pipelines whose stream failed.
+    async fn after_failure(
+        &self,
+        error: zenith_extract::ExtractError,
+        left: Vec<Waiting<S, K, T>>,
+    ) -> (Vec<Outcome>, Vec<Waiting<S, K, T>>) {
+        let (mut outcomes, mut again) = (Vec::new(), Vec::new());
+        if error.is_history_lost() {
+            for (context, run) in left {
+                match self.recover_history(&context).await {
+                    Ok(()) => again.push((context, run)),
+                    Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
+                }
+            }
+            return (outcomes, again);
+        }
+        if error.is_transient() {
+            tracing::warn!(%error, "the change stream is opened again");
+            for (context, _) in &left {
+                context.live.failed(&error);
+                context.live.phase(Phase::Retrying);
+            }
+            tokio::select! {
+                () = self.stop.stopped() => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            return (outcomes, left);
+        }
+        // One error, told for each.
+        let message = Arc::new(error);
+        for (context, run) in left {
+            let error = EngineError::Stream(Arc::clone(&message));
+            outcomes.push(finish(&context, run, Err(error)).await);
+        }
+        (outcomes, again)
+    }
+
+    /// Loads a pipeline anew whose changes are lost, if that is wished; leaves alone one whose changes are not.
+    async fn recover_history(&self, context: &Arc<Context<S, K, T>>) -> Result<()> {
+        let Some(checkpoint) = context.state.checkpoint(&context.name).await? else { return Ok(()) };
+        let position = Position::decode(&checkpoint.position)?;
+        let namespaces = vec![context.namespace.clone()];
+        let found = self.source.change_preflight(&namespaces).await?;
+        let mut options = WatchOptions::new(found.scope, namespaces, self.lookups.clone());
+        options.from = StartAt::Token(position.token);
+        match self.source.watch(options).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_history_lost() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if context.settings.on_history_lost == OnHistoryLost::Reload && context.settings.mode == Mode::Changes {
+            tracing::warn!(pipeline = context.name, "the changes since the checkpoint are lost: loading the table anew");
+            context.live.phase(Phase::Snapshot);
+            context.reload_now().await?;
+            return Ok(());
+        }
+        Err(EngineError::HistoryLost {
+            pipeline: context.name.clone(),
+            namespace: context.namespace.to_string(),
+        })
+    }
+
+    /// Loads one pipeline's table anew; following goes on from there without a gap.
+    ///
+    /// # Errors
+    /// As a reload; the table is then as it was.
+    pub async fn reload(&self, name: &str) -> Result<Summary> {
+        let context = self.context(name)?;
+        let run = start(context).await?;
+        let result = match context.settings.mode {
+            Mode::IdCursor => super::cursor::empty(context).await,
+            _ => context.reload_now().await,
+        };
+        let (summary, result) = match result {
+            Ok(summary) => (Some(summary), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let outcome = finish(context, run, result).await;
+        match (summary, outcome.error) {
+            (Some(summary), None) => Ok(summary),
+            (_, Some(error)) => Err(error),
+            (None, None) => Err(EngineError::Stopped),
+        }
+    }
+}
+
+/// What a pipeline needs to follow.
+struct Follower {
+    schema: zenith_arrow::Schema,
+    position: Position,
+    rows: u64,
+    intents: Vec<zenith_state::Intent>,
+    epoch: u64,
+}
+
+type Ready<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
+type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
+
+/// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
+async fn follow_pipeline<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    run: i64,
+    follower: Follower,
+    portions: async_channel::Receiver<super::event::Portion>,
+    until: Until,
+) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    context.live.phase(Phase::Following);
+    let goal = Arc::new(OnceLock::new());
+    let tokens = Tokens::new(&context.name, follower.epoch, run);
+    let flusher = Flusher::new(Arc::clone(context), follower.schema.clone(), follower.rows);
+    let apply = Apply::new(
+        Arc::clone(context),
+        flusher,
+        follower.position,
+        &follower.intents,
+        tokens,
+        Arc::clone(&goal),
+    )?;
+    let snapshot = async {
+        if context.settings.mode == Mode::Changes {
+            context.live.phase(Phase::Snapshot);
+            snapshot::snapshot(context, &follower.schema).await?;
+            context.live.phase(Phase::Following);
+        }
+        if until == Until::CaughtUp {
+            let now = context.unless_stopped(context.source.now()).await?.map_err(EngineError::Reading)?;
+            let _ = goal.set(now);
+        }
+        Ok(())
+    };
+    let touch = async {
+        loop {
+            tokio::time::sleep(TOUCH_EVERY).await;
+            let done = context.live.counters.snapshot();
+            // Only figures for the history.
+            let _ = context.state.touch_run(run, done.rows_written, done.arrow_bytes).await;
+        }
+    };
+    tokio::select! {
+        result = async { tokio::try_join!(apply.run(portions), snapshot).map(|_| ()) } => result,
+        () = touch => Ok(()),
+    }
+}
+
+/// Runs a pipeline that needs no stream.
+async fn alone<S, K, T>(context: &Arc<Context<S, K, T>>, run: i64, until: Until) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    if context.settings.mode == Mode::Full {
+        context.live.phase(Phase::Snapshot);
+        return context.reload(context.pool.budget(), true).run().await.map(|_| ());
+    }
+    Cursor::set_up(Arc::clone(context), run).await?.run(until).await
+}
+
+async fn start<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<i64> {
+    Ok(context
+        .state
+        .start_run(&RunStart {
+            pipeline: context.name.clone(),
+            mode: context.settings.mode.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: SystemTime::now(),
+        })
+        .await?)
+}
+
+/// Notes how a run ended.
+async fn finish<S, K, T: StateStore>(context: &Context<S, K, T>, run: i64, result: Result<()>) -> Outcome {
+    let done = context.live.counters.snapshot();
+    let (outcome, error) = match result {
+        Ok(()) => (zenith_state::Outcome::Done, None),
+        Err(EngineError::Stopped) => (zenith_state::Outcome::Stopped, None),
+        Err(error) => (zenith_state::Outcome::Failed, Some(error)),
+    };
+    context.live.phase(if error.is_some() { Phase::Failed } else { Phase::Ended });
+    if let Some(error) = &error {
+        context.live.failed(error);
+        tracing::error!(pipeline = context.name, error = error as &dyn std::error::Error, "the pipeline has failed");
+    }
+    let end = RunEnd {
+        ended: SystemTime::now(),
+        outcome,
+        rows: done.rows_written,
+        bytes: done.arrow_bytes,
+        error: error.as_ref().map(ToString::to_string),
+    };
+    let noted = context.state.finish_run(run, &end).await;
+    Outcome {
+        name: context.name.clone(),
+        rows: done.rows_written,
+        error: error.or(noted.err().map(EngineError::from)),
+    }
+}

@@ -1,0 +1,107 @@
+//! Makes batches durable under one name, however long the target is away.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use zenith_arrow::Schema;
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::context::Context;
+use super::progress::Phase;
+use crate::layout::Stamp;
+use crate::reload::dead_letters::{self, Letter};
+use crate::reload::insert::Inserting;
+use crate::reload::load::Load;
+use crate::{EngineError, OnBadDocument, Result, StopHandle};
+
+/// Dead letters of one batch: more than any batch has rows.
+const LETTERS_MAX: usize = 1 << 20;
+/// The pause before a batch is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Inserts `batches` and writes `letters`, each once however often this is repeated with the same `token`.
+pub(super) async fn write<S, K, T>(
+    context: &Context<S, K, T>,
+    schema: &Schema,
+    token: &str,
+    batches: Vec<RecordBatch>,
+    mut letters: Vec<Letter>,
+) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    if let (Some(letter), OnBadDocument::Fail) = (letters.first(), context.settings.on_bad_document) {
+        return Err(EngineError::BadDocument {
+            namespace: context.namespace.to_string(),
+            id: letter.id.clone(),
+            reason: letter.reason.clone(),
+        });
+    }
+    let load = Load {
+        run: token.to_owned(),
+        namespace: context.namespace.clone(),
+        pool: context.pool.clone(),
+        progress: Arc::clone(&context.live.counters),
+        on_bad_document: context.settings.on_bad_document,
+        stop: context.abandon.clone(),
+        abort: StopHandle::new(),
+    };
+    for (number, batch) in batches.into_iter().enumerate() {
+        let name = if number == 0 { token.to_owned() } else { format!("{token}.{number}") };
+        letters.extend(insert(context, schema, &load, batch, name).await?);
+    }
+    dead_letters::write(&load, &*context.sink, letters).await?;
+    if context.live.current() == Phase::Retrying {
+        context.live.phase(Phase::Following);
+    }
+    Ok(())
+}
+
+/// Inserts until it has succeeded, and gives back the rows that were refused.
+async fn insert<S, K, T>(
+    context: &Context<S, K, T>,
+    schema: &Schema,
+    load: &Load,
+    batch: RecordBatch,
+    name: String,
+) -> Result<Vec<Letter>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    loop {
+        let (sender, refused) = async_channel::bounded(LETTERS_MAX);
+        let sequence = AtomicU64::new(0);
+        let inserting = Inserting {
+            load,
+            table: &context.table,
+            schema,
+            stamp: Stamp::None,
+            sequence: &sequence,
+            letters: sender,
+        };
+        match inserting.insert(&*context.sink, batch.clone(), name.clone()).await {
+            Ok(()) => {
+                let mut letters = Vec::new();
+                while let Ok(letter) = refused.try_recv() {
+                    letters.push(letter);
+                }
+                return Ok(letters);
+            }
+            Err(EngineError::Sink(error)) if error.is_transient() => {
+                tracing::warn!(pipeline = context.name, %error, "the target takes nothing now; trying again");
+                context.live.failed(&error);
+                context.live.phase(Phase::Retrying);
+                context.unless_abandoned(tokio::time::sleep(PAUSE)).await?;
+            }
+            Err(error) => return Err(error.while_loading()),
+        }
+    }
+}

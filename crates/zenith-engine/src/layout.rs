@@ -1,0 +1,220 @@
+//! What a table is for decides its engine, its key, and the columns that stand beside the fields of the documents.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::builder::{StringBuilder, UInt8Builder, UInt32Builder, UInt64Builder};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt8Array, UInt64Array};
+use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use zenith_arrow::schema::CATEGORY_METADATA_KEY;
+use zenith_transport::ddl::Engine;
+
+use crate::{EngineError, Result};
+
+/// The column with the version of a row: cluster time, seconds in the upper and increment in the lower 32 bits.
+pub const VERSION_COLUMN: &str = "_zenith_version";
+/// The column that is 1 in rows that stand for a deletion.
+pub const DELETED_COLUMN: &str = "_zenith_deleted";
+/// The column that says what a change did: `insert`, `update`, `replace` or `delete`.
+pub const OPERATION_COLUMN: &str = "_zenith_operation";
+/// The column with the time of a change.
+pub const TIME_COLUMN: &str = "_zenith_time";
+/// The column that tells changes of one version apart, in their order.
+pub const INDEX_COLUMN: &str = "_zenith_index";
+
+const KEY: &str = "_id";
+
+/// What a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One row for each document, written once.
+    #[default]
+    Rows,
+    /// One row for each state of a document, of which the one with the highest version counts.
+    Current,
+    /// One row for each change.
+    Log,
+}
+
+impl Layout {
+    /// The schema of the table for documents that are decoded to `documents`.
+    pub(crate) fn schema(self, documents: &SchemaRef) -> SchemaRef {
+        let mut fields: Vec<_> = documents.fields().iter().cloned().collect();
+        let mut add = |field: Field| fields.push(Arc::new(field));
+        match self {
+            Layout::Rows => return Arc::clone(documents),
+            Layout::Current => {
+                add(Field::new(VERSION_COLUMN, DataType::UInt64, false));
+                add(Field::new(DELETED_COLUMN, DataType::UInt8, false));
+            }
+            Layout::Log => {
+                let category = HashMap::from([(CATEGORY_METADATA_KEY.to_owned(), "1".to_owned())]);
+                add(Field::new(OPERATION_COLUMN, DataType::Utf8, false).with_metadata(category));
+                let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+                add(Field::new(TIME_COLUMN, time, false));
+                add(Field::new(VERSION_COLUMN, DataType::UInt64, false));
+                add(Field::new(INDEX_COLUMN, DataType::UInt32, false));
+            }
+        }
+        Arc::new(ArrowSchema::new(fields))
+    }
+
+    /// The engine of the table.
+    pub(crate) fn engine(self) -> Engine {
+        match self {
+            Layout::Rows | Layout::Log => Engine::MergeTree,
+            Layout::Current => Engine::ReplacingMergeTree {
+                version: VERSION_COLUMN.to_owned(),
+                deleted: Some(DELETED_COLUMN.to_owned()),
+            },
+        }
+    }
+
+    /// The engine as the server names it.
+    pub(crate) fn engine_name(self) -> &'static str {
+        match self {
+            Layout::Rows | Layout::Log => "MergeTree",
+            Layout::Current => "ReplacingMergeTree",
+        }
+    }
+
+    /// The columns of the sorting key.
+    pub(crate) fn sorting_key(self) -> &'static [&'static str] {
+        match self {
+            Layout::Rows | Layout::Current => &[KEY],
+            Layout::Log => &[KEY, VERSION_COLUMN, INDEX_COLUMN],
+        }
+    }
+}
+
+/// What every row of a load gets beside its document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// Nothing.
+    None,
+    /// This version, and that it is not deleted.
+    Version(u64),
+}
+
+impl Stamp {
+    /// The batch with the columns of its table.
+    pub(crate) fn apply(self, batch: RecordBatch) -> Result<RecordBatch> {
+        let Stamp::Version(version) = self else { return Ok(batch) };
+        let rows = batch.num_rows();
+        let columns: [ArrayRef; 2] = [
+            Arc::new(UInt64Array::from_value(version, rows)),
+            Arc::new(UInt8Array::from_value(0, rows)),
+        ];
+        append(&batch, Layout::Current, columns)
+    }
+}
+
+/// The columns beside those of the documents, row by row.
+pub(crate) struct SideColumns {
+    layout: Layout,
+    version: UInt64Builder,
+    deleted: UInt8Builder,
+    operation: StringBuilder,
+    time: Vec<i64>,
+    index: UInt32Builder,
+}
+
+/// One row's part of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Side {
+    pub(crate) operation: &'static str,
+    pub(crate) version: u64,
+    pub(crate) index: u32,
+    pub(crate) deleted: bool,
+}
+
+impl SideColumns {
+    pub(crate) fn new(layout: Layout, rows: usize) -> SideColumns {
+        let log = if layout == Layout::Log { rows } else { 0 };
+        let current = if layout == Layout::Current { rows } else { 0 };
+        SideColumns {
+            layout,
+            version: UInt64Builder::with_capacity(rows),
+            deleted: UInt8Builder::with_capacity(current),
+            operation: StringBuilder::with_capacity(log, log * 6),
+            time: Vec::with_capacity(log),
+            index: UInt32Builder::with_capacity(log),
+        }
+    }
+
+    pub(crate) fn push(&mut self, side: Side) {
+        self.version.append_value(side.version);
+        match self.layout {
+            Layout::Rows => {}
+            Layout::Current => self.deleted.append_value(u8::from(side.deleted)),
+            Layout::Log => {
+                self.operation.append_value(side.operation);
+                self.time.push(version_millis(side.version));
+                self.index.append_value(side.index);
+            }
+        }
+    }
+
+    /// Puts the columns beside `batch`, whose rows they were pushed for in order.
+    pub(crate) fn beside(mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let version: ArrayRef = Arc::new(self.version.finish());
+        match self.layout {
+            Layout::Rows => Ok(batch.clone()),
+            Layout::Current => {
+                append(batch, self.layout, [version, Arc::new(self.deleted.finish()) as ArrayRef])
+            }
+            Layout::Log => {
+                let time = TimestampMillisecondArray::from(self.time).with_timezone("UTC");
+                let columns: [ArrayRef; 4] = [
+                    Arc::new(self.operation.finish()),
+                    Arc::new(time),
+                    version,
+                    Arc::new(self.index.finish()),
+                ];
+                append(batch, self.layout, columns)
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970 of a version.
+pub(crate) fn version_millis(version: u64) -> i64 {
+    i64::try_from(version >> 32).unwrap_or(0) * 1000
+}
+
+fn append(
+    batch: &RecordBatch,
+    layout: Layout,
+    columns: impl IntoIterator<Item = ArrayRef>,
+) -> Result<RecordBatch> {
+    let schema = layout.schema(&batch.schema());
+    let all = batch.columns().iter().cloned().chain(columns).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, all, &options)
+        .map_err(|_| EngineError::Worker { worker: "the columns beside a batch" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents() -> RecordBatch {
+        let schema = Arc::new(ArrowSchema::new(vec![Field::new(KEY, DataType::UInt64, false)]));
+        RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![7, 8]))]).unwrap()
+    }
+
+    #[test]
+    fn batches_get_the_columns_of_their_table() {
+        let stamped = Stamp::Version(5).apply(documents()).unwrap();
+        assert_eq!(stamped.schema(), Layout::Current.schema(&documents().schema()));
+        let mut side = SideColumns::new(Layout::Log, 2);
+        for index in 0..2 {
+            side.push(Side { operation: "insert", version: 3 << 32, index, deleted: false });
+        }
+        let logged = side.beside(&documents()).unwrap();
+        assert_eq!(logged.num_columns(), 5);
+        let times = logged.column_by_name(TIME_COLUMN).unwrap();
+        let times = times.as_any().downcast_ref::<TimestampMillisecondArray>().unwrap();
+        assert_eq!(times.values(), &[3000, 3000]);
+    }
+}

@@ -1,0 +1,275 @@
+//! Tables kept in step with collections, on the real servers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::{Bson, Document, doc};
+use zenith_engine::arrow::{Schema, equal, rebuild};
+use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
+use zenith_engine::transport::Sink;
+use zenith_engine::{
+    EngineError, HttpSink, Mode, MongoSource, Namespace, OnDrop, Outcome, PipelineSettings, Pool, SyncPipeline,
+    Synchronizer, Until, VerifyOptions,
+};
+
+use crate::harness::{Bench, key};
+
+/// One pipeline, a state that outlives its runs, and a pair of databases.
+pub struct Follow {
+    pub bench: Bench,
+    pub state: Arc<MemoryStore>,
+    pub settings: PipelineSettings,
+    name: String,
+}
+
+pub type TestSynchronizer = Synchronizer<MongoSource, HttpSink, MemoryStore>;
+
+impl Follow {
+    pub async fn new(label: &str, settings: PipelineSettings) -> Follow {
+        let state = Arc::new(MemoryStore::default());
+        for (name, role) in [("from", Role::Source), ("to", Role::Target)] {
+            let connector = zenith_engine::state::Connector {
+                name: name.to_owned(),
+                role,
+                uri: "test://".to_owned(),
+                options: String::new(),
+            };
+            state.put_connector(&connector).await.unwrap();
+        }
+        let record = PipelineRecord {
+            name: "items".to_owned(),
+            source: "from".to_owned(),
+            target: "to".to_owned(),
+            settings: String::new(),
+            paused: false,
+        };
+        state.put_pipeline(&record).await.unwrap();
+        Follow { bench: Bench::new(label).await, state, settings, name: "items".to_owned() }
+    }
+
+    pub async fn synchronizer(&self) -> TestSynchronizer {
+        let pool = Pool::new(32 << 20).unwrap();
+        let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
+        let mut synchronizer = Synchronizer::new(source, Arc::clone(&self.state), pool.clone());
+        synchronizer
+            .add(SyncPipeline {
+                name: self.name.clone(),
+                namespace: Namespace::new(&self.bench.databases.name, "items"),
+                table: "items".to_owned(),
+                sink: Arc::new(self.bench.sink(Some(pool))),
+                settings: self.settings.clone(),
+            })
+            .unwrap();
+        synchronizer
+    }
+
+    pub async fn catch_up(&self) -> Outcome {
+        let run = async { self.synchronizer().await.run(Until::CaughtUp).await };
+        let outcomes = tokio::time::timeout(Duration::from_secs(60), run).await.expect("never caught up").unwrap();
+        outcomes.into_iter().next().unwrap()
+    }
+
+    pub async fn catch_up_well(&self) {
+        let outcome = self.catch_up().await;
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    }
+
+    pub async fn schema(&self) -> Schema {
+        let versions = self.state.schemas(&self.name).await.unwrap();
+        serde_json::from_slice(&versions.last().unwrap().schema).unwrap()
+    }
+
+    /// The documents the table shows.
+    pub async fn shown(&self, table: &str) -> BTreeMap<String, Document> {
+        let schema = self.schema().await;
+        let mut documents = BTreeMap::new();
+        for batch in self.bench.sink(None).read(table).await.unwrap() {
+            for row in 0..batch.num_rows() {
+                let document = rebuild(&schema, &batch, row).unwrap();
+                let id = key(document.get("_id").unwrap_or(&Bson::Undefined));
+                assert!(documents.insert(id.clone(), document).is_none(), "{id} twice");
+            }
+        }
+        documents
+    }
+
+    /// The table shows what the collection holds, every value of it.
+    pub async fn assert_equal(&self, table: &str) {
+        let (expected, shown) = (self.bench.documents("items").await, self.shown(table).await);
+        let missing: Vec<_> = expected.keys().filter(|id| !shown.contains_key(*id)).take(5).collect();
+        let surplus: Vec<_> = shown.keys().filter(|id| !expected.contains_key(*id)).take(5).collect();
+        assert!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, surplus {surplus:?}");
+        for (id, document) in &expected {
+            if let Err(difference) = equal(document, &shown[id], false) {
+                panic!("{id} differs: {difference:?}\nMongoDB    {document}\nClickHouse {}", shown[id]);
+            }
+        }
+    }
+
+    pub async fn query(&self, sql: &str) -> String {
+        self.bench.databases.clickhouse.query(sql).await.unwrap().trim().to_owned()
+    }
+}
+
+fn items(range: std::ops::Range<i32>) -> Vec<Document> {
+    range.map(|n| doc! { "_id": n, "name": format!("item {n}"), "n": n, "tags": ["a", "b"], "sub": { "x": 1.5 } }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_and_all_kinds_of_changes() {
+    let follow = Follow::new("changes", PipelineSettings::default()).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..1000)).await.unwrap();
+    follow.catch_up_well().await;
+    follow.assert_equal("items_current").await;
+
+    collection.insert_many(items(1000..1500)).await.unwrap();
+    collection.update_many(doc! { "_id": { "$lt": 300 } }, doc! { "$set": { "n": -1, "new": "field" } }).await.unwrap();
+    collection.update_many(doc! { "_id": { "$lt": 100 } }, doc! { "$set": { "n": "a string" }, "$unset": { "tags": 1 } }).await.unwrap();
+    collection.replace_one(doc! { "_id": 400 }, doc! { "other": true }).await.unwrap();
+    collection.delete_many(doc! { "_id": { "$gte": 500, "$lt": 600 } }).await.unwrap();
+    collection.insert_many(items(500..510)).await.unwrap();
+    collection.update_one(doc! { "_id": 700 }, doc! { "$set": { "n": 1 } }).await.unwrap();
+    collection.delete_one(doc! { "_id": 700 }).await.unwrap();
+    follow.catch_up_well().await;
+    follow.assert_equal("items_current").await;
+    let runs = follow.state.runs(Some("items"), 10).await.unwrap();
+    assert_eq!(runs.len(), 2);
+    follow.bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_come_while_it_runs_are_seen_at_once() {
+    let follow = Follow::new("live", PipelineSettings::default()).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..10)).await.unwrap();
+    let synchronizer = follow.synchronizer().await;
+    let stop = synchronizer.stop_handle();
+    let running = tokio::spawn(async move { synchronizer.run(Until::Stopped).await.unwrap() });
+    for n in 10..40 {
+        collection.insert_one(items(n..n + 1).remove(0)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut session = follow.bench.databases.mongodb.client().start_session().await.unwrap();
+    session.start_transaction().await.unwrap();
+    for n in 0..20 {
+        collection.update_one(doc! { "_id": n }, doc! { "$inc": { "n": 1000 } }).session(&mut session).await.unwrap();
+        collection.update_one(doc! { "_id": n }, doc! { "$set": { "twice": true } }).session(&mut session).await.unwrap();
+    }
+    session.commit_transaction().await.unwrap();
+    for _ in 0..100 {
+        if follow.query("SELECT count() FROM items_current WHERE n >= 1000").await == "20" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    follow.assert_equal("items_current").await;
+    stop.stop();
+    let outcomes = running.await.unwrap();
+    assert!(outcomes[0].error.is_none(), "{outcomes:?}");
+    follow.bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_log_has_every_change_once_and_in_order() {
+    let settings = PipelineSettings { mode: Mode::ChangeLog, flush_rows: 7, ..PipelineSettings::default() };
+    let follow = Follow::new("log", settings).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_one(items(0..1).remove(0)).await.unwrap();
+    follow.catch_up_well().await;
+    assert_eq!(follow.query("SELECT count() FROM items").await, "0", "what was there before is no change");
+    collection.insert_many(items(1..50)).await.unwrap();
+    collection.update_many(doc! {}, doc! { "$set": { "n": -7 } }).await.unwrap();
+    collection.delete_many(doc! { "_id": { "$lt": 10 } }).await.unwrap();
+    follow.catch_up_well().await;
+    let counts = follow.query("SELECT _zenith_operation, count() FROM items GROUP BY 1 ORDER BY 1 FORMAT CSV").await;
+    assert_eq!(counts, "\"delete\",10\n\"insert\",49\n\"update\",50");
+    let order = follow
+        .query("SELECT groupArray(op) FROM (SELECT _zenith_operation AS op FROM items WHERE _id = 5 ORDER BY _zenith_version, _zenith_index) FORMAT TSV")
+        .await;
+    assert_eq!(order, "['insert','update','delete']");
+    follow.bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_appends_what_is_new() {
+    let settings = PipelineSettings {
+        mode: Mode::IdCursor,
+        settle: Duration::ZERO,
+        poll_interval: Duration::from_millis(50),
+        batch_rows: 100,
+        ..PipelineSettings::default()
+    };
+    let follow = Follow::new("cursor", settings).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..1000)).await.unwrap();
+    follow.catch_up_well().await;
+    follow.assert_equal("items").await;
+    follow.catch_up_well().await;
+    collection.insert_many(items(1000..1234)).await.unwrap();
+    follow.catch_up_well().await;
+    follow.assert_equal("items").await;
+    follow.bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_goes_stops_the_pipeline_or_empties_the_table() {
+    let mut follow = Follow::new("drop", PipelineSettings::default()).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..10)).await.unwrap();
+    follow.catch_up_well().await;
+    collection.drop().await.unwrap();
+    collection.insert_many(items(5..8)).await.unwrap();
+    let outcome = follow.catch_up().await;
+    assert!(matches!(outcome.error, Some(EngineError::SourceGone { .. })), "{:?}", outcome.error);
+    assert_eq!(follow.query("SELECT count() FROM items_current").await, "10");
+    follow.settings.on_drop = OnDrop::Truncate;
+    follow.catch_up_well().await;
+    follow.assert_equal("items_current").await;
+    follow.bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_of_another_type_stops_the_pipeline_and_a_reload_mends_it() {
+    let follow = Follow::new("key_misfit", PipelineSettings::default()).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..10)).await.unwrap();
+    follow.catch_up_well().await;
+    collection.insert_one(doc! { "_id": "text", "n": 1 }).await.unwrap();
+    let outcome = follow.catch_up().await;
+    assert!(matches!(outcome.error, Some(EngineError::KeyMisfit { .. })), "{:?}", outcome.error);
+    follow.synchronizer().await.reload("items").await.unwrap();
+    collection.insert_one(doc! { "_id": "another", "n": 2 }).await.unwrap();
+    follow.catch_up_well().await;
+    follow.assert_equal("items_current").await;
+    follow.bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verification_finds_what_was_changed_behind_its_back() {
+    let follow = Follow::new("verify", PipelineSettings::default()).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..500)).await.unwrap();
+    collection.insert_one(doc! { "_id": 500, "n": "odd", "more": [1, "two"] }).await.unwrap();
+    follow.catch_up_well().await;
+    collection.delete_many(doc! { "_id": { "$lt": 20 } }).await.unwrap();
+    collection.update_many(doc! { "_id": { "$lt": 40 } }, doc! { "$unset": { "name": 1 } }).await.unwrap();
+    follow.catch_up_well().await;
+    let synchronizer = follow.synchronizer().await;
+    let found = synchronizer.verify("items", VerifyOptions::default()).await.unwrap();
+    assert!(found.is_equal(), "{found:?}");
+    assert_eq!((found.source_rows, found.target_rows), (481, 481));
+
+    follow.query("ALTER TABLE items DELETE WHERE _id = 77 SETTINGS mutations_sync = 2").await;
+    follow.query("ALTER TABLE items UPDATE n = 99 WHERE _id = 88 SETTINGS mutations_sync = 2").await;
+    follow.query("INSERT INTO items (_id, _zenith_version, _zenith_deleted) VALUES (9999, 1, 0)").await;
+    let found = synchronizer.verify("items", VerifyOptions::default()).await.unwrap();
+    assert_eq!((found.missing, found.surplus, found.differing), (vec!["77".to_owned()], vec!["9999".to_owned()], vec!["88".to_owned()]));
+    let sampled = VerifyOptions { sample: Some(10_000), ..VerifyOptions::default() };
+    let found = synchronizer.verify("items", sampled).await.unwrap();
+    assert_eq!((found.missing_count, found.surplus_count, found.differing_count), (1, 0, 1));
+    let left: Vec<_> = follow.bench.tables().await.into_iter().filter(|name| name.contains("verify")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    follow.bench.remove().await;
+}

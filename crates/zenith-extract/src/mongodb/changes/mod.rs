@@ -1,0 +1,70 @@
+//! MongoDB's change streams.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`preflight`] | whether there are any for this user, over what |
+//! | [`command`] | the commands and the pipeline |
+//! | [`cursor`], [`reply`] | replies, on a connection of our own or by the driver |
+//! | [`reader`] | reads ahead in a task, and opens the stream anew where it was cut off |
+//! | [`split`] | events that come in pieces |
+//! | [`failure`], [`too_large`] | what ends a stream, in words that help |
+//! | [`lookup`] | the current documents of some `_id`s |
+
+mod command;
+mod cursor;
+mod failure;
+mod lookup;
+mod preflight;
+mod reader;
+mod reply;
+mod split;
+mod too_large;
+
+use bson::{RawBson, Timestamp, doc};
+
+pub(super) use lookup::Connections;
+pub use reader::MongoChanges;
+
+use super::{Deployment, MongoSource};
+use crate::{ChangePreflight, ChangeSource, DocumentBatch, ExtractError, Landing, Namespace, WatchOptions};
+
+impl ChangeSource for MongoSource {
+    type Changes = MongoChanges;
+
+    async fn change_preflight(&self, namespaces: &[Namespace]) -> Result<ChangePreflight, ExtractError> {
+        preflight::preflight(&self.deployment, self.transport, namespaces).await
+    }
+
+    async fn watch(&self, options: WatchOptions) -> Result<MongoChanges, ExtractError> {
+        reader::open(&self.deployment, self.transport, options).await
+    }
+
+    async fn lookup(
+        &self,
+        namespace: &Namespace,
+        ids: &[RawBson],
+        after: Option<Timestamp>,
+        landing: &Landing,
+    ) -> Result<Vec<DocumentBatch>, ExtractError> {
+        lookup::lookup(&self.deployment, self.transport, namespace, ids, after, landing).await
+    }
+
+    async fn now(&self) -> Result<Timestamp, ExtractError> {
+        now(&self.deployment).await
+    }
+}
+
+/// The primary's word, whatever the read preference: a secondary may not know yet what was acknowledged.
+async fn now(deployment: &Deployment) -> Result<Timestamp, ExtractError> {
+    let action = "ask for the cluster time";
+    let admin = deployment.client.database("admin");
+    let reply = admin.run_command(doc! { "ping": 1 }).await;
+    let reply = reply.map_err(|source| deployment.error(action, source))?;
+    let known =
+        reply.get_document("$clusterTime").ok().and_then(|known| known.get_timestamp("clusterTime").ok());
+    // mongos only knows of operations it has had a hand in, but clusters tell each other the time.
+    reply.get_timestamp("operationTime").ok().max(known).ok_or_else(|| ExtractError::NoChangeStreams {
+        address: deployment.address.clone(),
+        reason: "it tells no cluster time".to_owned(),
+    })
+}

@@ -1,0 +1,227 @@
+//! Reads a stream in a task of its own, ahead of whoever consumes it, and opens it anew where it was cut off.
+//!
+//! The place to go on after is that of the last reply handed over: replies are handed over in order, and each tells the
+//! place after it, so nothing comes twice and nothing is left out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::command::{Start, Stream};
+use super::cursor::{Asking, Cursor};
+use super::failure::{Failure, UNKNOWN_STAGE};
+use super::reply::Reply;
+use super::split::Pieces;
+use super::{preflight, too_large};
+use crate::mongodb::backoff::Backoff;
+use crate::mongodb::direct::usable_settings;
+use crate::mongodb::{Deployment, Transport};
+use crate::wire::Settings;
+use crate::{ChangeBatch, ChangeReader, ExtractError, ResumeToken, WatchOptions};
+
+/// Replies that are read before they are asked for; two more may be under way.
+const READ_AHEAD: usize = 2;
+
+/// The stream of changes of a [`crate::MongoSource`].
+#[derive(Debug)]
+pub struct MongoChanges {
+    opened: (ResumeToken, Timestamp),
+    batches: mpsc::Receiver<Result<ChangeBatch, ExtractError>>,
+    task: JoinHandle<()>,
+}
+
+impl ChangeReader for MongoChanges {
+    fn opened(&self) -> (ResumeToken, Timestamp) {
+        self.opened.clone()
+    }
+
+    async fn next(&mut self) -> Result<ChangeBatch, ExtractError> {
+        // The task only ends after an error, or because it panicked.
+        self.batches.recv().await.unwrap_or(Err(ExtractError::ChangesStopped))
+    }
+}
+
+impl Drop for MongoChanges {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(super) async fn open(
+    deployment: &Arc<Deployment>,
+    transport: Transport,
+    options: WatchOptions,
+) -> Result<MongoChanges, ExtractError> {
+    let start = Start::from(&options.from);
+    let mut stream = Stream::new(&options, preflight::splits_large_events(deployment).await?);
+    let asking = Asking { landing: options.landing, batch_bytes: options.batch_bytes, idle: options.idle };
+    let settings = usable_settings(deployment, transport);
+    let (cursor, reply) = open_cursor(deployment, settings.as_deref(), &mut stream, &start, &asking)
+        .await
+        .map_err(|failure| failure.explained(&deployment.address, &stream, &start))?;
+    let time = reply.operation_time.ok_or_else(|| ExtractError::Protocol {
+        address: deployment.address.clone(),
+        reason: "an opened change stream has no operationTime".to_owned(),
+    })?;
+    let (sender, batches) = mpsc::channel(READ_AHEAD);
+    let reading = Reading {
+        deployment: Arc::clone(deployment),
+        address: Arc::from(deployment.address.as_str()),
+        settings,
+        stream,
+        asking,
+        token: reply.token.clone(),
+        pieces: Pieces::default(),
+        sender,
+    };
+    let task = tokio::spawn(reading.run(cursor));
+    Ok(MongoChanges { opened: (reply.token, time), batches, task })
+}
+
+/// Opens the stream, without the stage that splits events if the server turns out not to know it: a member of an older
+/// version may have become primary.
+async fn open_cursor(
+    deployment: &Arc<Deployment>,
+    settings: Option<&Settings>,
+    stream: &mut Stream,
+    start: &Start,
+    asking: &Asking,
+) -> Result<(Cursor, Reply), Failure> {
+    match Cursor::open(deployment, settings, stream, start, asking).await {
+        Err(failure) if stream.split && failure.has_code(UNKNOWN_STAGE) => {
+            stream.split = false;
+            Cursor::open(deployment, settings, stream, start, asking).await
+        }
+        other => other,
+    }
+}
+
+/// A stream being read.
+struct Reading {
+    deployment: Arc<Deployment>,
+    address: Arc<str>,
+    settings: Option<Arc<Settings>>,
+    stream: Stream,
+    asking: Asking,
+    /// The place after everything handed over.
+    token: ResumeToken,
+    pieces: Pieces,
+    sender: mpsc::Sender<Result<ChangeBatch, ExtractError>>,
+}
+
+/// Why reading from a cursor has stopped.
+enum Stop {
+    /// Nobody wants more.
+    Abandoned,
+    /// The server has closed the stream, as after an invalidation.
+    Ended,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+impl Reading {
+    async fn run(mut self, cursor: Cursor) {
+        let mut cursor = Some(cursor);
+        let mut backoff = Backoff::new();
+        loop {
+            let stop = match cursor.take() {
+                Some(open) => self.read(open, &mut backoff).await,
+                None => match self.reopen().await {
+                    Ok(open) => {
+                        cursor = Some(open);
+                        continue;
+                    }
+                    Err(failure) => Stop::Failed(failure),
+                },
+            };
+            let pause = match stop {
+                Stop::Abandoned => return,
+                Stop::Ended => Duration::ZERO,
+                Stop::Failed(failure) => match self.pause_after(failure, &mut backoff).await {
+                    Ok(pause) => pause,
+                    Err(error) => {
+                        // If nobody listens any more, nobody needs to know.
+                        let _ = self.sender.send(Err(error)).await;
+                        return;
+                    }
+                },
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Hands over replies for as long as they come.
+    async fn read(&mut self, mut cursor: Cursor, backoff: &mut Backoff) -> Stop {
+        loop {
+            let ended = match cursor.next(&self.asking).await {
+                Ok(reply) => {
+                    let ended = reply.cursor_id == 0;
+                    match self.hand_over(reply, &mut cursor).await {
+                        Ok(()) => ended,
+                        Err(stop) => return stop,
+                    }
+                }
+                Err(failure) => return Stop::Failed(failure),
+            };
+            backoff.reset();
+            if ended {
+                return Stop::Ended;
+            }
+        }
+    }
+
+    async fn hand_over(&mut self, reply: Reply, cursor: &mut Cursor) -> Result<(), Stop> {
+        let operation_time = reply.operation_time;
+        let splits = self.stream.split;
+        let whole = self.pieces.assemble(reply, splits, &self.asking.landing, &self.address).await;
+        let whole = whole.map_err(|error| Failure::new(error, false))?;
+        cursor.observe(whole.events.len(), whole.events.byte_len());
+        let Some(token) = whole.token else { return Ok(()) };
+        let batch = ChangeBatch::new(whole.events, token.clone(), operation_time, Arc::clone(&self.address));
+        self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned)?;
+        self.token = token;
+        Ok(())
+    }
+
+    async fn reopen(&mut self) -> Result<Cursor, Failure> {
+        self.pieces.clear();
+        let start = Start::After(self.token.clone());
+        let settings = self.settings.clone();
+        let stream = &mut self.stream;
+        let opening = open_cursor(&self.deployment, settings.as_deref(), stream, &start, &self.asking);
+        let (cursor, _) = opening.await?;
+        Ok(cursor)
+    }
+
+    /// How long to wait before the stream is opened anew; the error, if that would not help.
+    async fn pause_after(
+        &mut self,
+        failure: Failure,
+        backoff: &mut Backoff,
+    ) -> Result<Duration, ExtractError> {
+        let start = Start::After(self.token.clone());
+        if failure.is_too_large() {
+            // Without what nobody reads it may be small enough.
+            if !self.stream.slim && !self.stream.split {
+                tracing::debug!(token = ?self.token, "leaving updateDescription out of events, as one is too large");
+                self.stream.slim = true;
+                return Ok(Duration::ZERO);
+            }
+            return Err(too_large::explained(&self.deployment, failure.error, &self.stream).await);
+        }
+        let pause = if failure.is_resumable() { backoff.next() } else { None };
+        let Some(pause) = pause else {
+            return Err(failure.explained(&self.address, &self.stream, &start));
+        };
+        tracing::debug!(token = ?self.token, error = %failure.error, ?pause, "opening the change stream anew");
+        Ok(pause)
+    }
+}

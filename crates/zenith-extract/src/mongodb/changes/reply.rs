@@ -1,0 +1,100 @@
+//! One reply of a change stream: where its events are, and the place after them.
+
+use std::ops::Range;
+
+use bson::{RawDocument, RawDocumentBuf, Timestamp};
+
+use crate::ResumeToken;
+use crate::batch::Memory;
+use crate::wire::{CursorReply, ReplyError};
+
+/// What the server calls errors a stream may be opened anew after.
+const RESUMABLE: &str = "ResumableChangeStreamError";
+
+/// A reply that has been looked at.
+pub(super) struct Reply {
+    pub(super) memory: Memory,
+    /// Where the BSON array of events lies in the memory.
+    pub(super) events: Range<usize>,
+    /// 0 when the stream has ended.
+    pub(super) cursor_id: i64,
+    pub(super) token: ResumeToken,
+    pub(super) operation_time: Option<Timestamp>,
+}
+
+impl Reply {
+    /// Reads the document that fills `body` of the memory.
+    pub(super) fn parse(memory: Memory, body: Range<usize>) -> Result<Reply, ReplyError> {
+        let bytes = memory.bytes().get(body.clone()).unwrap_or_default();
+        let parsed = CursorReply::parse(bytes)?;
+        let malformed = |error: String| ReplyError::Malformed(error);
+        let reply = RawDocument::from_bytes(bytes).map_err(|error| malformed(error.to_string()))?;
+        let cursor = reply.get_document("cursor").map_err(|error| malformed(error.to_string()))?;
+        let token =
+            cursor.get_document("postBatchResumeToken").map_err(|error| malformed(error.to_string()))?;
+        let token = ResumeToken::new(token.to_owned()).map_err(|error| malformed(error.to_string()))?;
+        let operation_time = reply.get_timestamp("operationTime").ok();
+        let events = body.start + parsed.documents.start..body.start + parsed.documents.end;
+        Ok(Reply { cursor_id: parsed.cursor_id, token, operation_time, events, memory })
+    }
+}
+
+/// Whether the server labels its error as one to open the stream anew after.
+pub(super) fn is_labelled_resumable(reply: &[u8]) -> bool {
+    let Ok(reply) = RawDocumentBuf::from_bytes(reply.to_vec()) else { return false };
+    let Ok(labels) = reply.get_array("errorLabels") else { return false };
+    labels.into_iter().flatten().any(|label| label.as_str() == Some(RESUMABLE))
+}
+
+/// As [`is_labelled_resumable`], of an error the driver met.
+pub(super) fn is_resumable_by_driver(error: &mongodb::error::Error) -> bool {
+    error.contains_label(RESUMABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+    use zenith_memory::Pool;
+
+    use super::*;
+    use crate::Landing;
+
+    async fn parse(reply: RawDocumentBuf) -> Result<Reply, ReplyError> {
+        let landing = Landing::new(Pool::new(1024 * 1024).unwrap());
+        let bytes = reply.into_bytes();
+        let share = landing.reserve(bytes.len()).await.unwrap();
+        let body = 0..bytes.len();
+        Reply::parse(Memory::Heap { bytes, _share: share }, body)
+    }
+
+    #[tokio::test]
+    async fn events_and_places_are_found() {
+        let time = Timestamp { time: 7, increment: 1 };
+        let cursor = rawdoc! {
+            "nextBatch": [{ "a": 1 }], "postBatchResumeToken": { "_data": "8263" }, "id": 5_i64, "ns": "a.b",
+        };
+        let reply = parse(rawdoc! { "cursor": cursor, "ok": 1, "operationTime": time }).await.unwrap();
+        assert_eq!((reply.cursor_id, reply.operation_time), (5, Some(time)));
+        assert_eq!(reply.token.order(), b"8263");
+        assert_eq!(reply.events.len(), 4 + 3 + rawdoc! { "a": 1 }.as_bytes().len() + 1);
+    }
+
+    #[tokio::test]
+    async fn a_reply_without_a_place_is_refused() {
+        for cursor in [
+            rawdoc! { "nextBatch": [], "id": 5_i64 },
+            rawdoc! { "nextBatch": [], "id": 5_i64, "postBatchResumeToken": { "_data": 1 } },
+        ] {
+            let reply = parse(rawdoc! { "cursor": cursor, "ok": 1 }).await;
+            assert!(matches!(reply, Err(ReplyError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn labels_are_read() {
+        let labelled = rawdoc! { "ok": 0, "errorLabels": ["Other", RESUMABLE] };
+        assert!(is_labelled_resumable(labelled.as_bytes()));
+        assert!(!is_labelled_resumable(rawdoc! { "ok": 0, "errorLabels": ["Other"] }.as_bytes()));
+        assert!(!is_labelled_resumable(b"nonsense"));
+    }
+}

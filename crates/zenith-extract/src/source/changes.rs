@@ -1,0 +1,153 @@
+//! What following the changes of collections needs from a database.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bson::{RawBson, Timestamp};
+
+use super::Topology;
+use crate::{ChangeBatch, DocumentBatch, ExtractError, Landing, Namespace, ResumeToken};
+
+/// The aim for one reply of a change stream, in bytes of events.
+const BATCH_BYTES: usize = 512 * 1024;
+/// How long an idle stream waits before it says where it is.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A database whose collections tell what changes in them.
+pub trait ChangeSource: Send + Sync + 'static {
+    /// The reader of one stream.
+    type Changes: ChangeReader;
+
+    /// Whether changes of these collections can be followed, over what scope, and how far back they are known. Changes
+    /// nothing. The collections need not exist.
+    ///
+    /// # Errors
+    /// [`ExtractError::NoChangeStreams`] for a server on its own, [`ExtractError::Unauthorized`] if no scope is open to
+    /// the user; both are of the kind [`ExtractError::is_input`].
+    fn change_preflight(
+        &self,
+        namespaces: &[Namespace],
+    ) -> impl Future<Output = Result<ChangePreflight, ExtractError>> + Send;
+
+    /// Opens a stream. When this has returned, every change from now on will come, whenever it is read; the place and
+    /// the time of the opening are in [`ChangeReader::opened`].
+    ///
+    /// # Errors
+    /// Of the kind [`ExtractError::is_history_lost`] if the changes to begin with are not known any more.
+    fn watch(
+        &self,
+        options: WatchOptions,
+    ) -> impl Future<Output = Result<Self::Changes, ExtractError>> + Send;
+
+    /// The documents with these `_id`s as they are now: at least as new as `after`, and never rolled back. They come in
+    /// any order; those that are not there are absent. Where two `_id`s of different type are equal to the server (1 and
+    /// 1.0), the document may come under the other one.
+    ///
+    /// One round trip, unless there are very many or they are very large. `after` has to be a time that a stream or a
+    /// reply of the same deployment told.
+    ///
+    /// # Errors
+    /// When the collection cannot be read. One that does not exist has no documents.
+    fn lookup(
+        &self,
+        namespace: &Namespace,
+        ids: &[RawBson],
+        after: Option<Timestamp>,
+        landing: &Landing,
+    ) -> impl Future<Output = Result<Vec<DocumentBatch>, ExtractError>> + Send;
+
+    /// A cluster time at or after everything that has been acknowledged so far.
+    ///
+    /// # Errors
+    /// When no server answers, or it has no such time.
+    fn now(&self) -> impl Future<Output = Result<Timestamp, ExtractError>> + Send;
+}
+
+/// The changes of one stream, reply by reply. Dropping it closes the stream.
+pub trait ChangeReader: Send + 'static {
+    /// The place in the stream right after the opening, and the time of the opening: everything up to that time was
+    /// before the stream, for one that starts now.
+    fn opened(&self) -> (ResumeToken, Timestamp);
+
+    /// The next reply, at the latest after [`WatchOptions::idle`]. It may hold no change; then only its token has moved.
+    ///
+    /// A reader goes on by itself after lost connections, elections and the end of an invalidated stream, without
+    /// repeating or leaving out a change.
+    ///
+    /// # Errors
+    /// The reader is of no use afterwards. A new one may go on after the last [`ChangeBatch::token_after`].
+    fn next(&mut self) -> impl Future<Output = Result<ChangeBatch, ExtractError>> + Send;
+}
+
+/// What a look at the possibilities finds out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangePreflight {
+    /// The server's version, as in `6.0.5`.
+    pub server_version: String,
+    /// What kind of deployment it is.
+    pub topology: Topology,
+    /// The widest scope that privileges allow.
+    pub scope: Scope,
+    /// The time between the oldest and the newest change the server keeps; `None` if it does not tell this user.
+    pub oplog_window: Option<Duration>,
+    /// Whether the server can send events of more than 16 MB, in pieces.
+    pub split_large_events: bool,
+}
+
+/// What one stream watches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everything. Never invalidated, and collections can be added without losing the place.
+    Cluster,
+    /// All collections of a database; invalidated when it is dropped.
+    Database(String),
+    /// One collection; invalidated when it is dropped or renamed.
+    Collection(Namespace),
+}
+
+/// What to watch, and how.
+#[derive(Clone, Debug)]
+pub struct WatchOptions {
+    /// What the stream watches; it has to include `namespaces`.
+    pub scope: Scope,
+    /// Whose changes come out of it: those of documents, drops of the collections and of their databases, and renames
+    /// from and to them. An invalidation of the scope comes too.
+    pub namespaces: Vec<Namespace>,
+    /// Where to begin.
+    pub from: StartAt,
+    /// Where replies land.
+    pub landing: Landing,
+    /// The aim for one reply, in bytes of events; what is there comes at once, so a quiet stream has smaller ones.
+    pub batch_bytes: usize,
+    /// How long a reply without changes is waited for.
+    pub idle: Duration,
+    /// Whether updates carry the document as it was right after them, in collections that keep such images.
+    pub images: bool,
+}
+
+impl WatchOptions {
+    /// The changes of `namespaces` from now on, in replies of about 512 KiB, at least one a second, without images.
+    #[must_use]
+    pub fn new(scope: Scope, namespaces: Vec<Namespace>, landing: Landing) -> WatchOptions {
+        WatchOptions {
+            scope,
+            namespaces,
+            from: StartAt::Now,
+            landing,
+            batch_bytes: BATCH_BYTES,
+            idle: IDLE,
+            images: false,
+        }
+    }
+}
+
+/// Where a stream begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartAt {
+    /// With what happens next.
+    Now,
+    /// Right after this place.
+    Token(ResumeToken),
+    /// With the changes of this time.
+    Time(Timestamp),
+}

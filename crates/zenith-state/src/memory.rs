@@ -1,0 +1,337 @@
+//! A store that forgets everything with the process, for tests and examples.
+//!
+//! It keeps the promises of [`StateStore`] apart from outliving the process. Clones are the same store, so
+//! that a test can "start again" with what an engine has left behind.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::{
+    Checkpoint, Connector, Intent, PipelineRecord, Result, Role, Run, RunEnd, RunStart, SchemaVersion,
+    Snapshot, StateError, StateStore, secret,
+};
+
+/// Records in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connectors: BTreeMap<String, Connector>,
+    pipelines: BTreeMap<String, Pipeline>,
+    /// They outlive the pipelines.
+    epochs: HashMap<String, u64>,
+    /// In order of their numbers.
+    runs: Vec<Run>,
+}
+
+#[derive(Debug)]
+struct Pipeline {
+    record: PipelineRecord,
+    progress: Progress,
+    schemas: Vec<SchemaVersion>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    checkpoint: Option<Checkpoint>,
+    /// Oldest first.
+    intents: Vec<Intent>,
+    snapshot: Option<Snapshot>,
+}
+
+impl MemoryStore {
+    /// A store with nothing in it.
+    #[must_use]
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is made in one go after its checks, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn missing(what: &'static str, name: impl ToString) -> StateError {
+    StateError::Missing { what, name: name.to_string() }
+}
+
+impl State {
+    fn pipeline(&mut self, name: &str) -> Result<&mut Pipeline> {
+        self.pipelines.get_mut(name).ok_or_else(|| missing("pipeline", name))
+    }
+
+    fn progress(&mut self, name: &str) -> Result<&mut Progress> {
+        self.pipeline(name).map(|pipeline| &mut pipeline.progress)
+    }
+
+    fn snapshot(&mut self, name: &str) -> Result<&mut Snapshot> {
+        self.progress(name)?.snapshot.as_mut().ok_or_else(|| missing("snapshot of the pipeline", name))
+    }
+
+    /// A pipeline that uses the connector, as the given end or as either.
+    fn user_of(&self, connector: &str, role: Option<Role>) -> Option<&PipelineRecord> {
+        self.pipelines.values().map(|pipeline| &pipeline.record).find(|record| {
+            (role != Some(Role::Target) && record.source == connector)
+                || (role != Some(Role::Source) && record.target == connector)
+        })
+    }
+
+    fn expect_connector(&self, name: &str, role: Role) -> Result<()> {
+        match self.connectors.get(name) {
+            Some(connector) if connector.role == role => Ok(()),
+            _ => Err(missing(role.as_str(), name)),
+        }
+    }
+
+    fn run(&mut self, id: i64) -> Result<&mut Run> {
+        self.runs.iter_mut().find(|run| run.id == id).ok_or_else(|| missing("run", id))
+    }
+}
+
+impl Progress {
+    fn check_forward(&self, pipeline: &str, to: &Checkpoint) -> Result<()> {
+        match &self.checkpoint {
+            Some(now) if to.order < now.order => Err(StateError::Backwards { pipeline: pipeline.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn intent(&self, pipeline: &str, token: &str) -> Result<usize> {
+        self.intents.iter().position(|intent| intent.token == token).ok_or_else(|| {
+            StateError::UnknownIntent { pipeline: pipeline.to_owned(), token: token.to_owned() }
+        })
+    }
+}
+
+impl StateStore for MemoryStore {
+    async fn connectors(&self) -> Result<Vec<Connector>> {
+        Ok(self.state().connectors.values().cloned().collect())
+    }
+
+    async fn put_connector(&self, connector: &Connector) -> Result<()> {
+        if secret::is_literal(&connector.uri) {
+            return Err(StateError::Secret { connector: connector.name.clone() });
+        }
+        let mut state = self.state();
+        let other = match connector.role {
+            Role::Source => Role::Target,
+            Role::Target => Role::Source,
+        };
+        if let Some(user) = state.user_of(&connector.name, Some(other)) {
+            return Err(StateError::InUse { connector: connector.name.clone(), pipeline: user.name.clone() });
+        }
+        state.connectors.insert(connector.name.clone(), connector.clone());
+        Ok(())
+    }
+
+    async fn remove_connector(&self, name: &str) -> Result<bool> {
+        let mut state = self.state();
+        if let Some(user) = state.user_of(name, None) {
+            return Err(StateError::InUse { connector: name.to_owned(), pipeline: user.name.clone() });
+        }
+        Ok(state.connectors.remove(name).is_some())
+    }
+
+    async fn pipelines(&self) -> Result<Vec<PipelineRecord>> {
+        Ok(self.state().pipelines.values().map(|pipeline| pipeline.record.clone()).collect())
+    }
+
+    async fn put_pipeline(&self, pipeline: &PipelineRecord) -> Result<()> {
+        let mut state = self.state();
+        state.expect_connector(&pipeline.source, Role::Source)?;
+        state.expect_connector(&pipeline.target, Role::Target)?;
+        let record = pipeline.clone();
+        match state.pipelines.get_mut(&pipeline.name) {
+            Some(found) => found.record = record,
+            None => {
+                let new = Pipeline { record, progress: Progress::default(), schemas: Vec::new() };
+                state.pipelines.insert(pipeline.name.clone(), new);
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_paused(&self, pipeline: &str, paused: bool) -> Result<bool> {
+        let mut state = self.state();
+        let found = state.pipelines.get_mut(pipeline);
+        Ok(found.map(|pipeline| pipeline.record.paused = paused).is_some())
+    }
+
+    async fn remove_pipeline(&self, pipeline: &str) -> Result<bool> {
+        let mut state = self.state();
+        let removed = state.pipelines.remove(pipeline).is_some();
+        if removed {
+            *state.epochs.entry(pipeline.to_owned()).or_default() += 1;
+        }
+        Ok(removed)
+    }
+
+    async fn add_schema(&self, pipeline: &str, schema: &[u8]) -> Result<u32> {
+        let mut state = self.state();
+        let schemas = &mut state.pipeline(pipeline)?.schemas;
+        let newest = schemas.last().map_or(0, |newest| newest.version);
+        if schemas.last().is_some_and(|newest| newest.schema == schema) {
+            return Ok(newest);
+        }
+        let version = newest + 1;
+        schemas.push(SchemaVersion { version, created: SystemTime::now(), schema: schema.to_vec() });
+        Ok(version)
+    }
+
+    async fn schemas(&self, pipeline: &str) -> Result<Vec<SchemaVersion>> {
+        let state = self.state();
+        Ok(state.pipelines.get(pipeline).map(|pipeline| pipeline.schemas.clone()).unwrap_or_default())
+    }
+
+    async fn checkpoint(&self, pipeline: &str) -> Result<Option<Checkpoint>> {
+        let state = self.state();
+        Ok(state.pipelines.get(pipeline).and_then(|pipeline| pipeline.progress.checkpoint.clone()))
+    }
+
+    async fn advance(&self, pipeline: &str, checkpoint: &Checkpoint) -> Result<()> {
+        let mut state = self.state();
+        let progress = state.progress(pipeline)?;
+        progress.check_forward(pipeline, checkpoint)?;
+        progress.checkpoint = Some(checkpoint.clone());
+        Ok(())
+    }
+
+    async fn begin_intent(&self, intent: &Intent) -> Result<()> {
+        let mut state = self.state();
+        let progress = state.progress(&intent.pipeline)?;
+        if progress.intents.iter().any(|open| open.token == intent.token) {
+            return Err(StateError::IntentExists {
+                pipeline: intent.pipeline.clone(),
+                token: intent.token.clone(),
+            });
+        }
+        progress.intents.push(intent.clone());
+        Ok(())
+    }
+
+    async fn commit_intent(&self, pipeline: &str, token: &str, checkpoint: &Checkpoint) -> Result<()> {
+        let mut state = self.state();
+        let progress = state.progress(pipeline)?;
+        let index = progress.intent(pipeline, token)?;
+        progress.check_forward(pipeline, checkpoint)?;
+        progress.checkpoint = Some(checkpoint.clone());
+        progress.intents.remove(index);
+        Ok(())
+    }
+
+    async fn abandon_intent(&self, pipeline: &str, token: &str) -> Result<()> {
+        let mut state = self.state();
+        let progress = state.progress(pipeline)?;
+        let index = progress.intent(pipeline, token)?;
+        progress.intents.remove(index);
+        Ok(())
+    }
+
+    async fn open_intents(&self, pipeline: &str) -> Result<Vec<Intent>> {
+        let state = self.state();
+        Ok(state.pipelines.get(pipeline).map(|found| found.progress.intents.clone()).unwrap_or_default())
+    }
+
+    async fn reset(&self, pipeline: &str, checkpoint: Option<&Checkpoint>) -> Result<()> {
+        let mut state = self.state();
+        *state.progress(pipeline)? = Progress { checkpoint: checkpoint.cloned(), ..Progress::default() };
+        *state.epochs.entry(pipeline.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    async fn epoch(&self, pipeline: &str) -> Result<u64> {
+        Ok(self.state().epochs.get(pipeline).copied().unwrap_or_default())
+    }
+
+    async fn snapshot(&self, pipeline: &str) -> Result<Option<Snapshot>> {
+        let state = self.state();
+        Ok(state.pipelines.get(pipeline).and_then(|pipeline| pipeline.progress.snapshot.clone()))
+    }
+
+    async fn begin_snapshot(&self, pipeline: &str, snapshot: &Snapshot) -> Result<()> {
+        let mut state = self.state();
+        let progress = state.progress(pipeline)?;
+        let mut snapshot = snapshot.clone();
+        snapshot.partitions.sort_by_key(|partition| partition.index);
+        if let Some(pair) = snapshot.partitions.windows(2).find(|pair| pair[0].index == pair[1].index) {
+            return Err(StateError::RepeatedPartition {
+                pipeline: pipeline.to_owned(),
+                index: pair[0].index,
+            });
+        }
+        progress.snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    async fn finish_partition(&self, pipeline: &str, index: u32, rows: u64) -> Result<()> {
+        let mut state = self.state();
+        let snapshot = state.snapshot(pipeline)?;
+        let partition = snapshot.partitions.iter_mut().find(|partition| partition.index == index);
+        let partition = partition.ok_or_else(|| missing("partition of the snapshot", index))?;
+        partition.done = true;
+        partition.rows = rows;
+        Ok(())
+    }
+
+    async fn finish_snapshot(&self, pipeline: &str, consistent_after: &[u8]) -> Result<()> {
+        let mut state = self.state();
+        let snapshot = state.snapshot(pipeline)?;
+        let unfinished = snapshot.partitions.iter().filter(|partition| !partition.done).count();
+        if unfinished > 0 {
+            return Err(StateError::Unfinished {
+                pipeline: pipeline.to_owned(),
+                partitions: u64::try_from(unfinished).unwrap_or(u64::MAX),
+            });
+        }
+        snapshot.consistent_after = Some(consistent_after.to_vec());
+        Ok(())
+    }
+
+    async fn start_run(&self, run: &RunStart) -> Result<i64> {
+        let mut state = self.state();
+        let id = state.runs.last().map_or(0, |run| run.id) + 1;
+        state.runs.push(Run {
+            id,
+            pipeline: run.pipeline.clone(),
+            mode: run.mode.clone(),
+            version: run.version.clone(),
+            started: run.started,
+            ended: None,
+            outcome: None,
+            rows: 0,
+            bytes: 0,
+            error: None,
+        });
+        Ok(id)
+    }
+
+    async fn finish_run(&self, id: i64, end: &RunEnd) -> Result<()> {
+        let mut state = self.state();
+        let run = state.run(id)?;
+        (run.ended, run.outcome) = (Some(end.ended), Some(end.outcome));
+        (run.rows, run.bytes) = (end.rows, end.bytes);
+        run.error.clone_from(&end.error);
+        Ok(())
+    }
+
+    async fn touch_run(&self, id: i64, rows: u64, bytes: u64) -> Result<()> {
+        let mut state = self.state();
+        let run = state.run(id)?;
+        if run.ended.is_none() {
+            (run.rows, run.bytes) = (rows, bytes);
+        }
+        Ok(())
+    }
+
+    async fn runs(&self, pipeline: Option<&str>, limit: u32) -> Result<Vec<Run>> {
+        let state = self.state();
+        let wanted = |run: &&Run| pipeline.is_none_or(|pipeline| run.pipeline == pipeline);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(state.runs.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+}

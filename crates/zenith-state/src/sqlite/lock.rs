@@ -1,0 +1,73 @@
+//! One process that writes at a time: an advisory lock on a file beside the database.
+//!
+//! It is not SQLite's own lock, which is held for a transaction at a time: this one is held for the life of
+//! the process that moves data, and a process that is killed does not leave it behind. The file has the number
+//! of that process, for messages, and stays when the lock is gone: removing it could take it away from under
+//! another process.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::fault::io_fault;
+use crate::{Result, StateError};
+
+/// How long to wait for the lock: a command that creates the state, or looks who holds the lock, has it for an
+/// instant.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Takes the lock of a database.
+pub(super) async fn acquire(database: &Path) -> Result<File> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(lock) = try_acquire(database)? {
+            return Ok(lock);
+        }
+        if Instant::now() >= deadline {
+            return Err(locked(database));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Takes the lock of a database unless somebody has it.
+pub(super) fn try_acquire(database: &Path) -> Result<Option<File>> {
+    let path = lock_path(database);
+    let failed = |source| io_fault("lock", &lock_path(database), source);
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
+    let mut file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(failed)?;
+            file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
+            Ok(Some(file))
+        }
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Whether somebody has the lock of a database. Where the answer cannot be had, nobody has.
+pub(super) fn is_held(database: &Path) -> bool {
+    // A shared lock, so that those who look do not take each other for the holder.
+    File::open(lock_path(database))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// The error for a database whose lock somebody has.
+pub(super) fn locked(database: &Path) -> StateError {
+    let pid = std::fs::read_to_string(lock_path(database)).ok().and_then(|text| text.trim().parse().ok());
+    StateError::Locked { path: database.to_owned(), pid }
+}
+
+fn lock_path(database: &Path) -> PathBuf {
+    let mut path = OsString::from(database);
+    path.push(".lock");
+    path.into()
+}

@@ -1,0 +1,52 @@
+//! The schemas a pipeline has had.
+
+use std::time::SystemTime;
+
+use sqlx::{Row, query};
+
+use super::SqliteStore;
+use super::applied::expect_pipeline;
+use super::values::{moment, nanoseconds, small};
+use crate::{Result, SchemaVersion};
+
+pub(super) async fn add(store: &SqliteStore, pipeline: &str, schema: &[u8]) -> Result<u32> {
+    let mut session = store.write("save a schema").await?;
+    expect_pipeline(&mut session, pipeline).await?;
+    let newest =
+        query("SELECT version, schema = ? FROM schemas WHERE pipeline = ? ORDER BY version DESC LIMIT 1");
+    let (newest, same) = match session.row(newest.bind(schema).bind(pipeline)).await? {
+        Some(row) => {
+            let version = row.try_get(0).map_err(|error| session.fault(error))?;
+            let same: bool = row.try_get(1).map_err(|error| session.fault(error))?;
+            (small(session.path(), version)?, same)
+        }
+        None => (0, false),
+    };
+    let version = if same { newest } else { newest + 1 };
+    if !same {
+        let add =
+            query("INSERT INTO schemas (pipeline, version, created_nanoseconds, schema) VALUES (?, ?, ?, ?)");
+        let add = add.bind(pipeline).bind(version).bind(nanoseconds(SystemTime::now()));
+        session.execute(add.bind(schema)).await?;
+    }
+    session.commit().await?;
+    Ok(version)
+}
+
+pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<SchemaVersion>> {
+    let mut session = store.read("read the schemas").await?;
+    let schemas =
+        query("SELECT version, created_nanoseconds, schema FROM schemas WHERE pipeline = ? ORDER BY version");
+    let rows = session.rows(schemas.bind(pipeline)).await?;
+    let mut schemas = Vec::with_capacity(rows.len());
+    for row in rows {
+        let get = |column| row.try_get::<i64, _>(column).map_err(|error| session.fault(error));
+        schemas.push(SchemaVersion {
+            version: small(session.path(), get(0)?)?,
+            created: moment(get(1)?),
+            schema: row.try_get(2).map_err(|error| session.fault(error))?,
+        });
+    }
+    session.commit().await?;
+    Ok(schemas)
+}

@@ -1,0 +1,165 @@
+//! The trait of places that remember.
+//!
+//! *When to use what*: write an engine against [`StateStore`], whose futures are not boxed; use
+//! [`DynStateStore`](crate::DynStateStore) where the store is chosen at run time.
+//!
+//! What an implementation promises, and [`state_test_suite!`](crate::state_test_suite) checks:
+//!
+//! 1. What a method has acknowledged survives a crash, as far as the store survives the process at all.
+//! 2. A method has all of its effect or none, also when its future is dropped.
+//! 3. A checkpoint moves backwards by [`StateStore::reset`] alone.
+//! 4. An intent is closed in the same step as its checkpoint is saved: after a crash, an open intent means
+//!    that its rows may or may not have landed, and a closed one that they have.
+//! 5. [`StateStore::epoch`] grows with each life of a pipeline, and never goes back.
+
+use std::future::Future;
+
+use crate::{
+    Checkpoint, Connector, Intent, PipelineRecord, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot,
+};
+
+/// A place that remembers what was applied, how far it has come, and what has been run.
+///
+/// Where a pipeline is named that the store does not have, methods that read find nothing, and methods that
+/// write fail with [`StateError::Missing`](crate::StateError::Missing).
+pub trait StateStore: Send + Sync + 'static {
+    /// All connectors, by name.
+    fn connectors(&self) -> impl Future<Output = Result<Vec<Connector>>> + Send;
+
+    /// Adds a connector, or replaces the one of its name.
+    ///
+    /// # Errors
+    /// [`Secret`](crate::StateError::Secret) if its address has a password itself instead of a reference to
+    /// one; [`InUse`](crate::StateError::InUse) if it changes its role while a pipeline uses it.
+    fn put_connector(&self, connector: &Connector) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes a connector, and says whether it was there.
+    ///
+    /// # Errors
+    /// [`InUse`](crate::StateError::InUse) while a pipeline uses it.
+    fn remove_connector(&self, name: &str) -> impl Future<Output = Result<bool>> + Send;
+
+    /// All pipelines, by name.
+    fn pipelines(&self) -> impl Future<Output = Result<Vec<PipelineRecord>>> + Send;
+
+    /// Adds a pipeline, or replaces the settings of the one of its name, which keeps its progress. Whether it
+    /// is paused is as in the record.
+    ///
+    /// # Errors
+    /// [`Missing`](crate::StateError::Missing) if there is no such source or no such target.
+    fn put_pipeline(&self, pipeline: &PipelineRecord) -> impl Future<Output = Result<()>> + Send;
+
+    /// Pauses a pipeline or lets it go on, and says whether it was there.
+    fn set_paused(&self, pipeline: &str, paused: bool) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Removes a pipeline with its checkpoint, intents, snapshot and schemas, and says whether it was there.
+    /// Its history stays, and its epoch is past: a pipeline that takes the name later begins a new one.
+    fn remove_pipeline(&self, pipeline: &str) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Adds a schema and returns its version; if the newest one has the same bytes, returns the version of
+    /// that.
+    fn add_schema(&self, pipeline: &str, schema: &[u8]) -> impl Future<Output = Result<u32>> + Send;
+
+    /// The schemas of a pipeline, oldest first.
+    fn schemas(&self, pipeline: &str) -> impl Future<Output = Result<Vec<SchemaVersion>>> + Send;
+
+    /// How far a pipeline has come; `None` if it has not begun.
+    fn checkpoint(&self, pipeline: &str) -> impl Future<Output = Result<Option<Checkpoint>>> + Send;
+
+    /// Moves the checkpoint forward without an insert, as when nothing happens at the source. The same order
+    /// again is no step back.
+    ///
+    /// # Errors
+    /// [`Backwards`](crate::StateError::Backwards) if the checkpoint is further already; nothing is changed.
+    fn advance(&self, pipeline: &str, checkpoint: &Checkpoint) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes an insert that is about to be sent. It is durable once this returns.
+    ///
+    /// # Errors
+    /// [`IntentExists`](crate::StateError::IntentExists) if the pipeline has an open intent of that token.
+    fn begin_intent(&self, intent: &Intent) -> impl Future<Output = Result<()>> + Send;
+
+    /// Moves the checkpoint forward and closes the intent, in one step.
+    ///
+    /// # Errors
+    /// [`UnknownIntent`](crate::StateError::UnknownIntent) if it is not open,
+    /// [`Backwards`](crate::StateError::Backwards) if the checkpoint is further already; nothing is changed.
+    fn commit_intent(
+        &self,
+        pipeline: &str,
+        token: &str,
+        checkpoint: &Checkpoint,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Closes an intent whose insert is known not to have landed.
+    ///
+    /// # Errors
+    /// [`UnknownIntent`](crate::StateError::UnknownIntent) if it is not open.
+    fn abandon_intent(&self, pipeline: &str, token: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// The inserts that may or may not have landed, in the order in which they were noted.
+    fn open_intents(&self, pipeline: &str) -> impl Future<Output = Result<Vec<Intent>>> + Send;
+
+    /// Sets the checkpoint as a user wishes, backwards too, or removes it. Open intents and the snapshot are
+    /// removed, and a new epoch begins.
+    fn reset(
+        &self,
+        pipeline: &str,
+        checkpoint: Option<&Checkpoint>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Number of resets so far, removals included. It belongs into every token of an insert, so that a target
+    /// that remembers tokens does not take a new life of the pipeline for a repeat of an earlier one.
+    fn epoch(&self, pipeline: &str) -> impl Future<Output = Result<u64>> + Send;
+
+    /// The snapshot that was begun last; `None` if there was none since the last reset.
+    fn snapshot(&self, pipeline: &str) -> impl Future<Output = Result<Option<Snapshot>>> + Send;
+
+    /// Notes a snapshot and its partitions, in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`RepeatedPartition`](crate::StateError::RepeatedPartition) if two partitions have the same index.
+    fn begin_snapshot(&self, pipeline: &str, snapshot: &Snapshot) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes that all rows of a partition are durable. May be repeated; the last number of rows counts.
+    ///
+    /// # Errors
+    /// [`Missing`](crate::StateError::Missing) if there is no such partition.
+    fn finish_partition(
+        &self,
+        pipeline: &str,
+        index: u32,
+        rows: u64,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes that all partitions have been read, and which position the stream must pass for the table to be
+    /// consistent.
+    ///
+    /// # Errors
+    /// [`Missing`](crate::StateError::Missing) if there is no snapshot,
+    /// [`Unfinished`](crate::StateError::Unfinished) if a partition is not done.
+    fn finish_snapshot(
+        &self,
+        pipeline: &str,
+        consistent_after: &[u8],
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Begins a run in the history and returns its number.
+    fn start_run(&self, run: &RunStart) -> impl Future<Output = Result<i64>> + Send;
+
+    /// Ends a run. What a run says of its own end counts more than what somebody else noted before.
+    ///
+    /// # Errors
+    /// [`Missing`](crate::StateError::Missing) if there is no such run.
+    fn finish_run(&self, id: i64, end: &RunEnd) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes the figures of a run under way, so that a crash leaves the last ones. Does nothing to a run that
+    /// has ended. It costs what a commit costs, so once in a few seconds is often enough.
+    ///
+    /// # Errors
+    /// [`Missing`](crate::StateError::Missing) if there is no such run.
+    fn touch_run(&self, id: i64, rows: u64, bytes: u64) -> impl Future<Output = Result<()>> + Send;
+
+    /// The newest runs of a pipeline or of all, newest first, `limit` at most.
+    fn runs(&self, pipeline: Option<&str>, limit: u32) -> impl Future<Output = Result<Vec<Run>>> + Send;
+}

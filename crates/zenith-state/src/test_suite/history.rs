@@ -1,0 +1,89 @@
+//! Of the history.
+
+use super::{Place, moment};
+use crate::{Outcome, Run, RunEnd, RunStart, StateError, StateStore};
+
+fn start(pipeline: &str, seconds: u64) -> RunStart {
+    RunStart {
+        pipeline: pipeline.into(),
+        mode: "change stream".into(),
+        version: "0.1.0".into(),
+        started: moment(seconds),
+    }
+}
+
+fn end(outcome: Outcome, error: Option<&str>) -> RunEnd {
+    RunEnd { ended: moment(60), outcome, rows: u64::MAX, bytes: 1 << 40, error: error.map(Into::into) }
+}
+
+/// A run is there from its beginning, and keeps how it ended. It needs no pipeline.
+pub async fn a_run_is_told(place: &impl Place) {
+    let store = place.open().await;
+    for (outcome, error) in
+        [(Outcome::Done, None), (Outcome::Stopped, None), (Outcome::Failed, Some("it's \u{1F980}"))]
+    {
+        let id = store.start_run(&start("p", 1)).await.expect("begun");
+        let mut expected = Run {
+            id,
+            pipeline: "p".into(),
+            mode: "change stream".into(),
+            version: "0.1.0".into(),
+            started: moment(1),
+            ended: None,
+            outcome: None,
+            rows: 0,
+            bytes: 0,
+            error: None,
+        };
+        assert_eq!(store.runs(None, 1).await.expect("read"), [expected.clone()]);
+        store.finish_run(id, &end(outcome, error)).await.expect("ended");
+        expected.ended = Some(moment(60));
+        expected.outcome = Some(outcome);
+        (expected.rows, expected.bytes) = (u64::MAX, 1 << 40);
+        expected.error = error.map(Into::into);
+        assert_eq!(store.runs(None, 1).await.expect("read"), [expected]);
+    }
+}
+
+/// Figures are noted until the end; what a run says of its end counts most.
+pub async fn figures_of_a_run_are_noted(place: &impl Place) {
+    let store = place.open().await;
+    let id = store.start_run(&start("p", 1)).await.expect("begun");
+    let figures = async || {
+        let run = store.runs(None, 1).await.expect("read").remove(0);
+        (run.rows, run.bytes, run.outcome)
+    };
+    store.touch_run(id, 10, 1000).await.expect("noted");
+    assert_eq!(figures().await, (10, 1000, None));
+    store.finish_run(id, &end(Outcome::Failed, Some("interrupted"))).await.expect("ended");
+    store.touch_run(id, 20, 2000).await.expect("nothing to note any more");
+    assert_eq!(figures().await, (u64::MAX, 1 << 40, Some(Outcome::Failed)));
+    store.finish_run(id, &end(Outcome::Done, None)).await.expect("it knows better");
+    assert_eq!(store.runs(None, 1).await.expect("read")[0].error, None);
+}
+
+/// The newest come first, of one pipeline or of all, and no more than wanted.
+pub async fn the_newest_runs_come_first(place: &impl Place) {
+    let store = place.open().await;
+    let mut ids = Vec::new();
+    for (pipeline, seconds) in [("a", 3), ("b", 2), ("a", 1), ("b", 0)] {
+        ids.push(store.start_run(&start(pipeline, seconds)).await.expect("begun"));
+    }
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    let numbers = async |pipeline, limit| -> Vec<i64> {
+        store.runs(pipeline, limit).await.expect("read").iter().map(|run| run.id).collect()
+    };
+    assert_eq!(numbers(None, 10).await, [ids[3], ids[2], ids[1], ids[0]]);
+    assert_eq!(numbers(None, 2).await, [ids[3], ids[2]]);
+    assert_eq!(numbers(Some("a"), u32::MAX).await, [ids[2], ids[0]]);
+    assert_eq!(numbers(Some("a"), 1).await, [ids[2]]);
+    assert!(numbers(None, 0).await.is_empty() && numbers(Some("c"), 9).await.is_empty());
+}
+
+/// There is no end to what was not begun.
+pub async fn an_unknown_run_is_missing(place: &impl Place) {
+    let store = place.open().await;
+    let error = store.finish_run(77, &end(Outcome::Done, None)).await.expect_err("no such run");
+    assert!(matches!(&error, StateError::Missing { what: "run", name } if name == "77"), "{error:?}");
+    assert!(matches!(store.touch_run(77, 1, 1).await, Err(StateError::Missing { .. })));
+}

@@ -1,0 +1,147 @@
+//! The contents of the stored fixtures. Also a module of the example that writes them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use zenith_state::{
+    Checkpoint, Connector, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart, Snapshot,
+    SnapshotPartition, StateStore,
+};
+
+fn moment(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::new(1_750_000_000 + seconds, 987_654_321)
+}
+
+fn connectors() -> [Connector; 2] {
+    let target = Connector {
+        name: "click".into(),
+        role: Role::Target,
+        uri: "http://default:${file:/run/secrets/clickhouse}@127.0.0.1:8123/shop".into(),
+        options: "compression = false\n".into(),
+    };
+    let source = Connector {
+        name: "mongo".into(),
+        role: Role::Source,
+        uri: "mongodb://app:${MONGO_PASSWORD}@a:27017,b:27017/shop?replicaSet=rs0".into(),
+        options: String::new(),
+    };
+    [target, source]
+}
+
+fn pipelines() -> [PipelineRecord; 2] {
+    let pipeline = |name: &str, paused| PipelineRecord {
+        name: name.into(),
+        source: "mongo".into(),
+        target: "click".into(),
+        settings: "mode = \"change stream\" # \u{1F980}\n".into(),
+        paused,
+    };
+    [pipeline("customers", true), pipeline("orders", false)]
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint {
+        position: (0..=255).collect(),
+        order: vec![0x82, 0, 0xff],
+        source_time: Some(moment(5)),
+        rows: 123_456_789_012,
+        saved: moment(6),
+    }
+}
+
+fn intents() -> [Intent; 2] {
+    let intent = |token: &str, from: u8| Intent {
+        pipeline: "orders".into(),
+        token: token.into(),
+        from: vec![from],
+        to: vec![from + 1],
+        rows: 65_536,
+        created: moment(7),
+    };
+    [intent("orders-2-b", 1), intent("orders-2-a", 2)]
+}
+
+fn snapshot() -> Snapshot {
+    let partition = |index: u32, done, rows| SnapshotPartition {
+        index,
+        partition: format!("[{index}, {})", index + 1).into(),
+        done,
+        rows,
+    };
+    Snapshot {
+        started: moment(2),
+        version: u64::MAX - 1,
+        read_from: b"token".to_vec(),
+        partitions: vec![partition(0, true, 10), partition(1, false, 0)],
+        consistent_after: None,
+    }
+}
+
+fn runs() -> [Run; 3] {
+    let run = |id: i64, outcome, error: Option<&str>| Run {
+        id,
+        pipeline: "orders".into(),
+        mode: "full".into(),
+        version: "0.2.0".into(),
+        started: moment(10 * id.unsigned_abs()),
+        ended: Some(moment(10 * id.unsigned_abs() + 9)),
+        outcome: Some(outcome),
+        rows: 1000 * id.unsigned_abs(),
+        bytes: 1 << 40,
+        error: error.map(Into::into),
+    };
+    [run(3, Outcome::Stopped, None), run(2, Outcome::Failed, Some("no host")), run(1, Outcome::Done, None)]
+}
+
+/// Writes everything a store can hold into an empty one.
+pub async fn fill(store: &impl StateStore) {
+    for connector in connectors() {
+        store.put_connector(&connector).await.expect("saved");
+    }
+    for pipeline in pipelines() {
+        store.put_pipeline(&pipeline).await.expect("saved");
+    }
+    store.reset("orders", None).await.expect("reset");
+    store.reset("orders", None).await.expect("reset");
+    for schema in [&b"\0\x01"[..], b"{\"fields\":[]}"] {
+        store.add_schema("orders", schema).await.expect("saved");
+    }
+    store.advance("orders", &checkpoint()).await.expect("saved");
+    for intent in intents() {
+        store.begin_intent(&intent).await.expect("noted");
+    }
+    store.begin_snapshot("orders", &snapshot()).await.expect("saved");
+    store
+        .begin_snapshot(
+            "customers",
+            &Snapshot { partitions: Vec::new(), consistent_after: Some(vec![1, 0]), ..snapshot() },
+        )
+        .await
+        .expect("saved");
+    for run in runs().into_iter().rev() {
+        let Run { pipeline, mode, version, started, .. } = run;
+        let id = store.start_run(&RunStart { pipeline, mode, version, started }).await.expect("begun");
+        let (ended, outcome) = (run.ended.expect("ended"), run.outcome.expect("ended"));
+        let end = RunEnd { ended, outcome, rows: run.rows, bytes: run.bytes, error: run.error };
+        store.finish_run(id, &end).await.expect("ended");
+    }
+}
+
+/// Checks that a store holds exactly what [`fill`] wrote.
+#[allow(dead_code)] // The example only writes.
+pub async fn check(store: &impl StateStore) {
+    assert_eq!(store.connectors().await.expect("read"), connectors());
+    assert_eq!(store.pipelines().await.expect("read"), pipelines());
+    assert_eq!(store.epoch("orders").await.expect("read"), 2);
+    assert_eq!(store.epoch("customers").await.expect("read"), 0);
+    let schemas = store.schemas("orders").await.expect("read");
+    assert!(schemas.iter().all(|schema| (moment(0)..SystemTime::now()).contains(&schema.created)));
+    let schemas: Vec<_> = schemas.iter().map(|schema| (schema.version, &schema.schema[..])).collect();
+    assert_eq!(schemas, [(1, &b"\0\x01"[..]), (2, b"{\"fields\":[]}")]);
+    assert_eq!(store.checkpoint("orders").await.expect("read"), Some(checkpoint()));
+    assert_eq!(store.checkpoint("customers").await.expect("read"), None);
+    assert_eq!(store.open_intents("orders").await.expect("read"), intents());
+    assert_eq!(store.snapshot("orders").await.expect("read"), Some(snapshot()));
+    let customers = store.snapshot("customers").await.expect("read").expect("there");
+    assert_eq!((customers.partitions.len(), customers.consistent_after), (0, Some(vec![1, 0])));
+    assert_eq!(store.runs(None, 10).await.expect("read"), runs());
+}

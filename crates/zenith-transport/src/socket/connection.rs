@@ -1,0 +1,132 @@
+//! One connection: a socket that sends pieces and hears the server meanwhile.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
+use tokio_rustls::client::TlsStream;
+use zenith_memory::Pool;
+
+use crate::frame::Piece;
+use crate::send::{self, Cursor};
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: Stream,
+}
+
+/// What came of an attempt to send.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// So many bytes more were sent, or, if none, sending may be tried again.
+    Some(usize),
+    /// Everything was sent.
+    All,
+    /// The server says something before it has everything; so many bytes were read, 0 for its end.
+    Answer(usize),
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream) -> Connection {
+        Connection { stream }
+    }
+
+    /// Whether it is open, idle and has nothing to say, so that another request may be sent on it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let socket = match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        };
+        send::is_quiet(socket)
+    }
+
+    /// Holds small segments back while a request is sent, or lets them go.
+    pub(crate) fn set_cork(&self, on: bool) -> io::Result<()> {
+        match &self.stream {
+            Stream::Plain(tcp) => send::set_cork(tcp, on),
+            Stream::Tls(_) => Ok(()),
+        }
+    }
+
+    /// Sends some of `pieces`, waiting until the socket takes them or the server answers into `answer`.
+    pub(crate) async fn send_some(
+        &mut self,
+        pool: Option<&Pool>,
+        pieces: &[Piece],
+        cursor: &mut Cursor,
+        answer: &mut [u8],
+    ) -> io::Result<Sent> {
+        match &mut self.stream {
+            Stream::Plain(tcp) => {
+                if cursor.is_at_end(pieces) {
+                    return Ok(Sent::All);
+                }
+                consume_budget().await;
+                match send::try_send(tcp, pool.map(Pool::fd), pieces, cursor) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Sent::Some(0)),
+                    sent => return sent.map(Sent::Some),
+                }
+                if tcp.ready(Interest::READABLE | Interest::WRITABLE).await?.is_readable() {
+                    match tcp.try_read(answer) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        read => return read.map(Sent::Answer),
+                    }
+                }
+                Ok(Sent::Some(0))
+            }
+            Stream::Tls(tls) if cursor.is_at_end(pieces) => tls.flush().await.map(|()| Sent::All),
+            Stream::Tls(tls) => poll_fn(|context| poll_send_tls(tls, context, pieces, cursor, answer)).await,
+        }
+    }
+
+    /// Reads what has come, 0 at the end.
+    pub(crate) async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|context| {
+            let mut buf = ReadBuf::new(into);
+            ready!(match &mut self.stream {
+                Stream::Plain(tcp) => Pin::new(tcp).poll_read(context, &mut buf),
+                Stream::Tls(tls) => Pin::new(tls).poll_read(context, &mut buf),
+            })?;
+            Poll::Ready(Ok(buf.filled().len()))
+        })
+        .await
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn end_sending(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(tcp) => tcp.shutdown().await,
+            Stream::Tls(tls) => tls.shutdown().await,
+        }
+    }
+}
+
+fn poll_send_tls(
+    tls: &mut TlsStream<TcpStream>,
+    context: &mut Context<'_>,
+    pieces: &[Piece],
+    cursor: &mut Cursor,
+    answer: &mut [u8],
+) -> Poll<io::Result<Sent>> {
+    let mut buf = ReadBuf::new(answer);
+    if let Poll::Ready(read) = Pin::new(&mut *tls).poll_read(context, &mut buf) {
+        return Poll::Ready(read.map(|()| Sent::Answer(buf.filled().len())));
+    }
+    let sent = ready!(Pin::new(tls).poll_write_vectored(context, &cursor.slices(pieces, true)))?;
+    if sent == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    cursor.advance(pieces, sent);
+    Poll::Ready(Ok(Sent::Some(sent)))
+}

@@ -1,0 +1,233 @@
+//! One request and its answer on one connection.
+//!
+//! The server may answer before it has the whole request: a wrong password or an unknown table is known
+//! from its beginning. So the socket is watched for an answer while it is full, and when it breaks, what has
+//! come is read before the break is reported.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zenith_memory::Pool;
+
+use super::body::Body;
+use super::connection::{Connection, Sent};
+use super::lent;
+use crate::frame::Piece;
+use crate::send::Cursor;
+use crate::target::Target;
+use crate::{ConnectionOptions, TransportError};
+
+/// How long to look for an answer on a connection that broke while sending.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What the server says, as it comes.
+pub(crate) trait Answer: Send + 'static {
+    /// Takes bytes; what is wrong with them if they are none of an answer.
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), String>;
+
+    /// Takes the end of the stream, which completes some answers.
+    fn end(&mut self) {}
+
+    /// Whether nothing more is to come.
+    fn is_done(&self) -> bool;
+
+    /// Whether what has come makes it useless to send on.
+    fn refuses(&self) -> bool;
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Io(io::Error),
+    Silent,
+    Malformed(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn into_error(
+        self,
+        doing: String,
+        target: &Target,
+        options: &ConnectionOptions,
+    ) -> TransportError {
+        let address = target.address();
+        match self {
+            Failure::Io(source) => TransportError::Lost { doing, address, source },
+            Failure::Silent => {
+                TransportError::Silent { doing, address, seconds: options.idle_timeout.as_secs() }
+            }
+            Failure::Malformed(reason) => {
+                TransportError::Answer { doing, address, protocol: target.protocol, reason }
+            }
+        }
+    }
+}
+
+/// A request under way. Dropped before its answer is complete, it closes the connection and sees to the
+/// pages it has lent.
+pub(crate) struct Exchange<'a, A: Answer> {
+    /// Both are there until the exchange ends.
+    connection: Option<Connection>,
+    answer: Option<A>,
+    /// What is being sent, and how far that has got.
+    window: Vec<Piece>,
+    cursor: Cursor,
+    /// What was sent by `sendfile` before that: the server may not have read it yet.
+    lent: Vec<Piece>,
+    bytes: u64,
+    pool: Option<&'a Pool>,
+    idle_timeout: Duration,
+    /// Whether nobody reads our pages any more: the answer is complete, or the peer is gone.
+    settled: bool,
+}
+
+impl<'a, A: Answer> Exchange<'a, A> {
+    pub(crate) fn new(
+        connection: Connection,
+        answer: A,
+        pool: Option<&'a Pool>,
+        idle_timeout: Duration,
+    ) -> Exchange<'a, A> {
+        Exchange {
+            connection: Some(connection),
+            answer: Some(answer),
+            window: Vec::new(),
+            cursor: Cursor::default(),
+            lent: Vec::new(),
+            bytes: 0,
+            pool,
+            idle_timeout,
+            settled: false,
+        }
+    }
+
+    /// Bytes sent so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Sends until everything is sent (true) or the server refuses it (false).
+    pub(crate) async fn send(&mut self, mut body: impl Body) -> Result<bool, Failure> {
+        let mut answer = vec![0; 4096];
+        self.parts()?.connection.set_cork(true)?;
+        loop {
+            if self.cursor.is_at_end(&self.window) {
+                self.refill(&mut body)?;
+            }
+            let (pool, idle_timeout) = (self.pool, self.idle_timeout);
+            let Parts { connection, answer: answered, window, cursor, bytes, settled } = self.parts()?;
+            let sent = connection.send_some(pool, window, cursor, &mut answer);
+            match timeout(idle_timeout, sent).await.map_err(|_| Failure::Silent)? {
+                Ok(Sent::Some(sent)) => *bytes += u64::try_from(sent).unwrap_or(u64::MAX),
+                Ok(Sent::All) => {
+                    connection.set_cork(false)?;
+                    return Ok(true);
+                }
+                Ok(Sent::Answer(0)) => {
+                    *settled = true;
+                    return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(Sent::Answer(read)) => {
+                    answered.feed(&answer[..read]).map_err(Failure::Malformed)?;
+                    if answered.refuses() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => {
+                    return match timeout(LAST_WORDS_TIMEOUT, self.read_until(A::is_done)).await {
+                        Ok(Ok(())) => Ok(false),
+                        _ => Err(Failure::Io(error)),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Reads until `enough` of the answer has come, which all of it always is.
+    pub(crate) async fn read_until(&mut self, enough: impl Fn(&A) -> bool) -> Result<(), Failure> {
+        let idle_timeout = self.idle_timeout;
+        let Parts { connection, answer, settled, .. } = self.parts()?;
+        let mut buf = vec![0; READ_BYTES];
+        while !answer.is_done() && !enough(answer) {
+            let read = timeout(idle_timeout, connection.read(&mut buf)).await.map_err(|_| Failure::Silent)?;
+            *settled |= matches!(read, Ok(0) | Err(_));
+            match read? {
+                0 => {
+                    answer.end();
+                    if !answer.is_done() {
+                        return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
+                    }
+                }
+                read => answer.feed(&buf[..read]).map_err(Failure::Malformed)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the server has said so far.
+    pub(crate) fn answer(&mut self) -> Option<&mut A> {
+        self.answer.as_mut()
+    }
+
+    /// Ends an exchange whose answer is complete.
+    pub(crate) fn finish(mut self) -> Option<(A, Connection)> {
+        self.settled = true;
+        self.answer.take().zip(self.connection.take())
+    }
+
+    /// Ends an exchange that failed, with what had come if the peer is gone.
+    ///
+    /// Before, nobody else may have the answer: it is still waited for if pages were lent.
+    pub(crate) fn into_remains(mut self) -> Option<A> {
+        if self.settled { self.answer.take() } else { None }
+    }
+
+    fn refill(&mut self, body: &mut impl Body) -> io::Result<()> {
+        let sent = self.window.extract_if(.., |piece| matches!(piece, Piece::File { .. }));
+        self.lent.extend(sent);
+        self.cursor = Cursor::default();
+        body.refill(&mut self.window)
+    }
+
+    fn parts(&mut self) -> io::Result<Parts<'_, A>> {
+        let Exchange { connection, answer, window, cursor, bytes, settled, .. } = self;
+        match (connection, answer) {
+            (Some(connection), Some(answer)) => {
+                Ok(Parts { connection, answer, window, cursor, bytes, settled })
+            }
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// What sending and reading work on.
+struct Parts<'e, A> {
+    connection: &'e mut Connection,
+    answer: &'e mut A,
+    window: &'e [Piece],
+    cursor: &'e mut Cursor,
+    bytes: &'e mut u64,
+    settled: &'e mut bool,
+}
+
+impl<A: Answer> Drop for Exchange<'_, A> {
+    fn drop(&mut self) {
+        let mut pieces = std::mem::take(&mut self.lent);
+        pieces.append(&mut self.window);
+        if self.settled || !pieces.iter().any(|piece| matches!(piece, Piece::File { .. })) {
+            return;
+        }
+        if let (Some(connection), Some(answer)) = (self.connection.take(), self.answer.take()) {
+            lent::keep_until_read(connection, answer, pieces);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Sockets to ClickHouse, whatever is spoken over them.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `options` | timeouts, limits, TLS, compression |
+//! | `connect`, `tls` | making a connection, plain or TLS |
+//! | `connection` | a socket that sends pieces and hears the server meanwhile |
+//! | `body` | what is sent, a window at a time |
+//! | `exchange` | one request and its answer, with early answers and broken connections |
+//! | `idle` | connections between two requests |
+//! | `lent` | pages given to the kernel by an insert that was given up |
+//!
+//! **A dropped future closes its connection.** A connection goes back to the idle ones only after a whole
+//! answer.
+
+pub(crate) mod body;
+pub(crate) mod connect;
+pub(crate) mod connection;
+pub(crate) mod exchange;
+pub(crate) mod idle;
+mod lent;
+mod options;
+mod tls;
+
+pub use options::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};
