@@ -8,8 +8,13 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use zenith_benches::sending::{Connection, Cost, Path};
 
-const SIZES: [(&str, usize); 5] =
-    [("64 KiB", 64 << 10), ("256 KiB", 256 << 10), ("1 MiB", 1 << 20), ("4 MiB", 4 << 20), ("8 MiB", 8 << 20)];
+const SIZES: [(&str, usize); 5] = [
+    ("64 KiB", 64 << 10),
+    ("256 KiB", 256 << 10),
+    ("1 MiB", 1 << 20),
+    ("4 MiB", 4 << 20),
+    ("8 MiB", 8 << 20),
+];
 
 fn send(criterion: &mut Criterion) {
     measure(criterion, "send/wall", |cost| cost.wall);

@@ -52,7 +52,8 @@ fn utf8(criterion: &mut Criterion) {
                 bencher.iter(|| column.texts().all(|text| std::str::from_utf8(black_box(text)).is_ok()));
             });
             group.bench_function(id("simdutf8 each"), |bencher| {
-                bencher.iter(|| column.texts().all(|text| simdutf8::basic::from_utf8(black_box(text)).is_ok()));
+                bencher
+                    .iter(|| column.texts().all(|text| simdutf8::basic::from_utf8(black_box(text)).is_ok()));
             });
             group.bench_function(id("std column"), |bencher| {
                 bencher.iter(|| std::str::from_utf8(black_box(&column.bytes)).is_ok());

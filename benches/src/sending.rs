@@ -144,7 +144,8 @@ impl Connection {
             sent += match path {
                 Path::Write => write(&self.stream, &buffer[sent..])?,
                 Path::Writev => {
-                    let slices: Vec<IoSlice<'_>> = buffer[sent..].chunks(SLICE_BYTES).map(IoSlice::new).collect();
+                    let slices: Vec<IoSlice<'_>> =
+                        buffer[sent..].chunks(SLICE_BYTES).map(IoSlice::new).collect();
                     writev(&self.stream, &slices)?
                 }
                 Path::Sendfile => {

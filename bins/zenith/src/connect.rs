@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use zenith_engine::state::{DynStateStore, Role, StateStore};
+use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
 use zenith_engine::{
-    HttpOptions, HttpSink, MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Synchronizer, Target,
-    TlsOptions,
+    MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Synchronizer, Target, TlsOptions,
 };
 
 use crate::config::{Config, Connector, Pipeline, expand, suggest};
@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::state::Places;
 
 /// What keeps the pipelines of one source in step.
-pub type Keeper = Synchronizer<MongoSource, HttpSink, DynStateStore>;
+pub type Keeper = Synchronizer<MongoSource, ClickHouseSink, DynStateStore>;
 
 /// Connects to a source.
 pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Failure> {
@@ -22,13 +22,14 @@ pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Fa
 }
 
 /// Makes a sink; it connects when it is used. It sends from the pool without copying.
-pub fn sink(name: &str, connector: &Connector, pool: &Pool) -> Result<HttpSink, Failure> {
+pub fn sink(name: &str, connector: &Connector, pool: &Pool) -> Result<ClickHouseSink, Failure> {
     let uri = expanded(name, Role::Target, connector)?;
-    let options = HttpOptions {
+    let options = ConnectionOptions {
         tls: TlsOptions { ca_file: connector.options.ca_file.clone(), insecure: connector.options.insecure },
-        ..HttpOptions::default()
+        ..ConnectionOptions::default()
     };
-    let sink = Target::parse(&uri).and_then(|target| HttpSink::new(target, Some(pool.clone()), options));
+    let sink =
+        Target::parse(&uri).and_then(|target| ClickHouseSink::new(target, Some(pool.clone()), options));
     sink.map_err(|error| named(Role::Target, name, &error.into()))
 }
 
@@ -80,7 +81,7 @@ pub fn pool(asked_for: Option<bytesize::ByteSize>, places: &Places) -> Result<Po
 pub struct Single {
     pub keeper: Keeper,
     pub source: MongoSource,
-    pub sink: Arc<HttpSink>,
+    pub sink: Arc<ClickHouseSink>,
     pub namespace: Namespace,
     pub table: String,
     pub pipeline: Pipeline,

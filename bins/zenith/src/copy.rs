@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
 use zenith_engine::{
-    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions,
-    ReloadPlan, Strategy, Summary, Target, TlsOptions, UuidOrder,
+    EngineError, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions, ReloadPlan, Strategy,
+    Summary, Target, TlsOptions, UuidOrder,
 };
 
 use crate::args::{self, Copy};
@@ -26,7 +27,7 @@ pub async fn run(arguments: &Copy) -> ExitCode {
     }
 }
 
-type CopyPipeline = Pipeline<MongoSource, HttpSink>;
+type CopyPipeline = Pipeline<MongoSource, ClickHouseSink>;
 
 async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, EngineError> {
     let mut signals = match Signals::catch() {
@@ -96,13 +97,13 @@ async fn prepare(
     };
     let options = options(arguments);
     let pool = Pool::new(options.memory)?;
-    let http = HttpOptions {
+    let connection = ConnectionOptions {
         tls: TlsOptions { ca_file: arguments.ca_file.clone(), insecure: arguments.insecure },
-        ..HttpOptions::default()
+        ..ConnectionOptions::default()
     };
     let mut builder = Pipeline::builder()
         .source(source)
-        .sink(HttpSink::new(target, Some(pool.clone()), http)?)
+        .sink(ClickHouseSink::new(target, Some(pool.clone()), connection)?)
         .pool(pool)
         .namespace(Namespace::new(database, &arguments.collection))
         .options(options);

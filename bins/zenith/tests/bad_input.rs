@@ -27,6 +27,7 @@ async fn addresses_and_names() {
     let no_target = clickhouse.replace(name, "no_such_database");
     let down = format!("mongodb://u:s3cret@127.0.0.1:{closed}/d?serverSelectionTimeoutMS=300");
     let down_target = format!("http://u:s3cret@127.0.0.1:{closed}/d");
+    let down_native = format!("clickhouse://u:s3cret@127.0.0.1:{closed}/d");
     let cases = [
         ("mongo://u:s3cret@127.0.0.1/d", &*clickhouse, "there", "unsupported connection string scheme"),
         ("mongodb://u:s3cret@h:99999/d", &clickhouse, "there", "port"),
@@ -35,7 +36,8 @@ async fn addresses_and_names() {
         (&no_database, &clickhouse, "there", "names no database"),
         (&elsewhere, &clickhouse, "there", "no database \"no_such_database\""),
         (mongodb, &clickhouse, "absent", "collections there: there"),
-        (mongodb, "clickhouse://u:s3cret@127.0.0.1:9000/d", "there", "8123"),
+        (mongodb, &down_native, "there", "cannot connect to ClickHouse"),
+        (mongodb, "native://u:s3cret@127.0.0.1/d", "there", "clickhouse://127.0.0.1"),
         (mongodb, "ftp://u:s3cret@127.0.0.1/d", "there", "http"),
         (mongodb, &down_target, "there", "cannot connect to ClickHouse"),
         (mongodb, &no_target, "there", "--create-database"),

@@ -157,3 +157,16 @@ async fn truncating_loads_the_table_in_place() {
     assert_eq!(bench.ask(identity).await, before, "it is the same table");
     bench.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_native_protocol_does_the_same() {
+    let bench = Bench::new("native").await;
+    bench.events("events", 3_000).await;
+    let native = zenith_testkit::TestServers::shared().await.clickhouse_native();
+    let to = format!("clickhouse://{native}/{}", bench.databases.name);
+    let arguments = ["copy", "--from", bench.from(), "--collection", "events", "--to", &to];
+    let ended = run(crate::harness::zenith(&arguments)).await.succeeded();
+    assert!(ended.stdout.starts_with("3,000 rows in "), "{ended:?}");
+    assert_eq!(bench.ask("SELECT count(), uniqExact(_id) FROM events").await, "3000\t3000");
+    bench.remove().await;
+}

@@ -4,9 +4,17 @@ use crate::harness::{run, zenith};
 
 #[tokio::test]
 async fn help_has_examples() {
-    for arguments in
-        [&["--help"][..], &["copy", "--help"], &["copy", "-h"], &["completions", "--help"], &["help", "copy"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["copy", "--help"],
+        &["copy", "-h"],
+        &["completions", "--help"],
+        &["help", "copy"],
+        &["run", "--help"],
+        &["pipeline", "--help"],
+        &["pipeline", "pause", "--help"],
+        &["reset", "-h"],
+    ] {
         let ended = run(zenith(arguments)).await.succeeded();
         assert!(ended.stdout.contains("Example"), "{arguments:?}: {}", ended.stdout);
         assert_eq!(ended.stderr, "");

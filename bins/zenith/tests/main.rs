@@ -4,7 +4,12 @@
 
 mod addresses;
 mod bad_input;
+mod configuring;
 mod copies;
 mod harness;
 mod help;
+mod home;
+mod looking;
+mod mending;
+mod running;
 mod signals;

@@ -22,7 +22,7 @@ use zenith_testkit::{MongoOptions, MongoServer, Shape, load};
 
 const DATABASE: &str = "bench";
 /// Passes a measurement, after one that does not count.
-const PASSES: u32 = 4;
+const PASSES: u32 = 3;
 /// `sysconf(_SC_CLK_TCK)` of every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 const MIB: usize = 1024 * 1024;
@@ -73,7 +73,7 @@ impl Line {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
-    let documents: u64 = std::env::args().nth(1).map_or(Ok(100_000), |number| number.parse())?;
+    let documents: u64 = std::env::args().nth(1).map_or(Ok(50_000), |number| number.parse())?;
     let server = MongoServer::start(MongoOptions { cache_mib: 2048, ..MongoOptions::default() }).await?;
     let database = server.client().await?.database(DATABASE);
     let source = MongoSource::connect(&server.uri()).await?;

@@ -7,6 +7,7 @@ mod failover;
 mod id_types;
 mod interruption;
 mod large_documents;
+mod polling;
 mod preflight;
 mod proxy;
 mod servers;

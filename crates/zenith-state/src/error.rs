@@ -15,7 +15,6 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why something could not be remembered or recalled.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StateError {
     /// Another process writes this state.
     #[error(

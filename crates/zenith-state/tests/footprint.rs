@@ -40,7 +40,7 @@ async fn works_and_reports() {
     for number in 0..RUNS {
         let (pipeline, mode, version) = ("p".into(), "full".into(), "0.1.0".into());
         let id = store.start_run(&RunStart { pipeline, mode, version, started: UNIX_EPOCH }).await.unwrap();
-        let (ended, outcome, error) = (UNIX_EPOCH, Outcome::Failed, Some("no host ".repeat(12)));
+        let (ended, outcome, error) = (UNIX_EPOCH, Outcome::Failed, Some("no host ".repeat(128)));
         let end = RunEnd { ended, outcome, rows: number, bytes: number, error };
         store.finish_run(id, &end).await.unwrap();
     }

@@ -11,6 +11,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::{Deserialize, Serialize};
 use zenith_testkit::services::cache;
+use zenith_testkit::services::test_servers::with_causes;
 use zenith_testkit::{Error, Result, Shape};
 
 use super::floor::{self, DrainRun, InsertRun};
@@ -62,7 +63,7 @@ pub(super) struct Report {
     shapes: Vec<ShapeReport>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct ShapeReport {
     shape: String,
     rows: u64,
@@ -70,6 +71,8 @@ struct ShapeReport {
     bson_bytes: u64,
     medians: Medians,
     rounds: Vec<Round>,
+    /// Why there are not as many rounds as asked for.
+    failed: Option<String>,
 }
 
 /// What was measured in one round.
@@ -108,7 +111,15 @@ pub async fn run(arguments: Arguments) -> Outcome {
     let mut shapes = Vec::new();
     for shape in chosen(&arguments.shape) {
         let rows = arguments.rows.unwrap_or_else(|| rows_by_default(shape));
-        shapes.push(measure(&servers, &zenith, shape, rows, arguments.runs, machine.cores).await?);
+        let mut report = ShapeReport::of(shape, rows);
+        // One shape that fails does not take the minutes of the others with it.
+        if let Err(error) = measure(&servers, &zenith, shape, arguments.runs, &mut report).await {
+            let reason = with_causes(&error);
+            eprintln!("{} failed: {reason}", shape.name());
+            report.failed = Some(reason);
+        }
+        report.medians = medians(&report.rounds, report.bson_bytes, machine.cores);
+        shapes.push(report);
     }
     let report = Report {
         machine,
@@ -117,11 +128,18 @@ pub async fn run(arguments: Arguments) -> Outcome {
         memory: zenith.memory,
         shapes,
     };
-    println!("{}\n\n{}\n{}", report.sentence(), report.copies().text(), report.floor().text());
+    println!(
+        "{}\n\n{}\n{}{}",
+        report.sentence(),
+        report.copies().text(),
+        report.floor().text(),
+        report.failures()
+    );
     if let Some(file) = arguments.json {
         super::keep(&file, &report)?;
     }
-    Ok(ExitCode::SUCCESS)
+    let failed = report.shapes.iter().any(|shape| shape.failed.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn chosen(names: &[String]) -> Vec<Shape> {
@@ -141,32 +159,33 @@ fn rows_by_default(shape: Shape) -> u64 {
     }
 }
 
+impl ShapeReport {
+    fn of(shape: Shape, rows: u64) -> Self {
+        Self { shape: shape.name().to_owned(), rows, ..Self::default() }
+    }
+}
+
+/// Adds the rounds to the report, in which rows and shape stand.
 async fn measure(
     servers: &Servers,
     zenith: &Zenith,
     shape: Shape,
-    rows: u64,
     rounds: u32,
-    cores: usize,
-) -> Result<ShapeReport> {
+    report: &mut ShapeReport,
+) -> Result<()> {
     let name = shape.name();
-    let loaded = servers.load(name, shape, 0..rows).await?;
+    let rows = report.rows;
+    let bytes = servers.load(name, shape, 0..rows).await?.bytes;
+    report.bson_bytes = bytes;
     let stream = Stream::of(name)?;
     eprintln!("Warming up …");
-    floor::drain(servers, name, rows, loaded.bytes).await?;
+    floor::drain(servers, name, rows, bytes).await?;
     servers.drop_table(name).await?;
     zenith.copy(servers, name).await?;
     floor::fetch(servers, name, &stream.file).await?;
-    let mut report = ShapeReport {
-        shape: name.to_owned(),
-        rows,
-        bson_bytes: loaded.bytes,
-        medians: Medians::default(),
-        rounds: Vec::new(),
-    };
     for number in 1..=rounds {
         servers.settle().await?;
-        let drain = floor::drain(servers, name, rows, loaded.bytes).await?;
+        let drain = floor::drain(servers, name, rows, bytes).await?;
         servers.drop_table(name).await?;
         servers.settle().await?;
         let copy = zenith.copy(servers, name).await?;
@@ -181,9 +200,7 @@ async fn measure(
         report.rounds.push(Round { drain, copy, insert });
     }
     servers.drop_table(name).await?;
-    servers.drop_collection(name).await?;
-    report.medians = medians(&report.rounds, loaded.bytes, cores);
-    Ok(report)
+    servers.drop_collection(name).await
 }
 
 /// The file with a table as an Arrow stream; gone when this is dropped.
@@ -206,9 +223,8 @@ impl Drop for Stream {
 
 fn medians(rounds: &[Round], bson_bytes: u64, cores: usize) -> Medians {
     let of = |number: fn(&Round) -> f64| median_of(rounds, number);
-    let floor = |round: &Round| {
-        round.drain.cost.mongodb_cpu_seconds + round.insert.cost.clickhouse_cpu_seconds
-    };
+    let floor =
+        |round: &Round| round.drain.cost.mongodb_cpu_seconds + round.insert.cost.clickhouse_cpu_seconds;
     let wall = |round: &Round| round.copy.cost.seconds;
     Medians {
         seconds: median_of(rounds, wall),
@@ -244,12 +260,30 @@ impl Report {
         )
     }
 
+    /// Why shapes are missing, or have fewer rounds.
+    pub(super) fn failures(&self) -> String {
+        let failed = self.shapes.iter().filter_map(|shape| Some((&shape.shape, shape.failed.as_ref()?)));
+        failed.map(|(shape, reason)| format!("\n- {shape} failed: {reason}")).collect()
+    }
+
     /// What people notice.
     pub(super) fn copies(&self) -> Table {
         let mut table = Table::new(&[
-            "shape", "rows", "bytes/row", "seconds", "rows/s", "BSON MB/s", "peak MB", "overhead", "distance",
+            "shape",
+            "rows",
+            "bytes/row",
+            "seconds",
+            "rows/s",
+            "BSON MB/s",
+            "peak MB",
+            "overhead",
+            "distance",
         ]);
         for shape in &self.shapes {
+            if shape.rounds.is_empty() {
+                table.row([shape.shape.clone(), counted(shape.rows as f64), "failed".to_owned()]);
+                continue;
+            }
             let medians = &shape.medians;
             table.row([
                 shape.shape.clone(),
@@ -279,7 +313,7 @@ impl Report {
             "drain wall s",
             "insert wall s",
         ]);
-        for shape in &self.shapes {
+        for shape in self.shapes.iter().filter(|shape| !shape.rounds.is_empty()) {
             let medians = &shape.medians;
             let numbers = [
                 medians.zenith_cpu_seconds,
@@ -324,7 +358,10 @@ mod tests {
     fn drift_of_the_machine_does_not_change_ratios() {
         let medians = medians(&[round(1.0), round(2.0), round(3.0)], 1_000, 2);
         assert_eq!((medians.overhead, medians.distance), (0.25, 2.0));
-        assert_eq!((medians.seconds, medians.rows_per_second, medians.bson_bytes_per_second), (4.0, 25.0, 250.0));
+        assert_eq!(
+            (medians.seconds, medians.rows_per_second, medians.bson_bytes_per_second),
+            (4.0, 25.0, 250.0)
+        );
     }
 
     #[test]
@@ -336,21 +373,22 @@ mod tests {
     #[test]
     fn a_report_is_read_as_it_was_written() {
         let shape = ShapeReport {
-            shape: "events".to_owned(),
-            rows: 100,
             bson_bytes: 1_000,
             medians: medians(&[round(1.0)], 1_000, 2),
             rounds: vec![round(1.0)],
+            ..ShapeReport::of(Shape::Events, 100)
         };
+        let failed = ShapeReport { failed: Some("why".to_owned()), ..ShapeReport::of(Shape::Deep, 100) };
         let report = Report {
             machine: Machine::default(),
             mongodb_cache_mib: 512,
             to: Protocol::Http,
             memory: None,
-            shapes: vec![shape],
+            shapes: vec![shape, failed],
         };
         let read: Report = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
         assert_eq!(read.copies().markdown(), report.copies().markdown());
+        assert!(read.copies().text().contains("failed"), "{}", read.copies().text());
         assert!(read.floor().text().contains("0.50"), "{}", read.floor().text());
     }
 }

@@ -90,6 +90,9 @@ mod tests {
     #[test]
     fn this_machine_has_everything() {
         let machine = Machine::here();
-        assert!(machine.cores > 0 && machine.memory_bytes > 0 && machine.taken_at.ends_with('Z'), "{machine:?}");
+        assert!(
+            machine.cores > 0 && machine.memory_bytes > 0 && machine.taken_at.ends_with('Z'),
+            "{machine:?}"
+        );
     }
 }

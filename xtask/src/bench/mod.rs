@@ -3,6 +3,7 @@
 //! | part | what it measures or does |
 //! | --- | --- |
 //! | [`e2e`] | whole copies of each shape of document, and the floor |
+//! | [`cdc`] | how soon and how fast changes become rows |
 //! | [`flat`] | that memory and the price of a row stay as they are when a collection grows |
 //! | [`peers`] | the same copy by other tools |
 //! | [`report`] | the tables of `docs/benchmarks/README.md`, from what the others kept as JSON |
@@ -13,6 +14,7 @@
 //! Progress goes to standard error, results to standard output and to files. Criterion's benches of single steps are in
 //! the crate `zenith-benches`.
 
+mod cdc;
 mod e2e;
 mod flat;
 mod floor;
@@ -41,6 +43,8 @@ use crate::Outcome;
 pub enum Verb {
     /// Copy each shape of document and compare with the least the databases need
     E2e(e2e::Arguments),
+    /// Follow changes: latency, and a backlog beside a reader that only reads
+    Cdc(cdc::Arguments),
     /// Copy a small and a large collection: memory and the price of a row
     Flat(flat::Arguments),
     /// Copy the same events with other tools
@@ -53,6 +57,7 @@ pub enum Verb {
 pub async fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::E2e(arguments) => e2e::run(arguments).await,
+        Verb::Cdc(arguments) => cdc::run(arguments).await,
         Verb::Flat(arguments) => flat::run(arguments).await,
         Verb::Peers(arguments) => peers::run(arguments).await,
         Verb::Report(arguments) => report::run(&arguments),
@@ -75,6 +80,7 @@ fn keep(file: &Path, results: &impl Serialize) -> Result<()> {
 /// Reads results that were kept.
 fn kept<T: DeserializeOwned>(file: &Path) -> Result<T> {
     let text = fs::read(file).map_err(Error::path("read", file))?;
-    let malformed = |error| Error::Malformed(format!("{} is not what it was written as: {error}", file.display()));
+    let malformed =
+        |error| Error::Malformed(format!("{} is not what it was written as: {error}", file.display()));
     serde_json::from_slice(&text).map_err(malformed)
 }

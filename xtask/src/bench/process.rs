@@ -129,7 +129,10 @@ mod tests {
     #[tokio::test]
     async fn a_program_is_measured() {
         let mut command = Command::new("sh");
-        command.args(["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; echo why >&2; exit 3"]);
+        command.args([
+            "-c",
+            "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; echo why >&2; exit 3",
+        ]);
         let finished = run(command, Duration::from_secs(60)).await.unwrap();
         assert_eq!((finished.status.code(), finished.stdout.as_str()), (Some(3), "done\n"));
         assert_eq!(finished.last_words(), "why");

@@ -58,7 +58,13 @@ fn sections(folder: &Path) -> Result<Vec<(String, String)>> {
         sections.push((
             name.clone(),
             section(folder, &name, &how, |report: &e2e::Report| {
-                format!("{}\n\n{}\n{}", report.sentence(), report.copies().markdown(), report.floor().markdown())
+                format!(
+                    "{}\n\n{}\n{}{}",
+                    report.sentence(),
+                    report.copies().markdown(),
+                    report.floor().markdown(),
+                    report.failures()
+                )
             })?,
         ));
     }

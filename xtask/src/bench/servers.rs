@@ -81,6 +81,14 @@ impl Servers {
         self.mongodb.uri_for(DATABASE)
     }
 
+    pub(super) fn source_database(&self) -> &mongodb::Database {
+        &self.source
+    }
+
+    pub(super) fn collection(&self, name: &str) -> mongodb::Collection<bson::Document> {
+        self.source.collection(name)
+    }
+
     pub(super) fn clickhouse_native_address(&self) -> String {
         self.clickhouse.native_address()
     }

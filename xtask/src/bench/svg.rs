@@ -13,8 +13,8 @@ pub(super) struct Bar {
     pub(super) ours: bool,
 }
 
-const WIDTH: f64 = 760.0;
-const NAMES_WIDTH: f64 = 230.0;
+const WIDTH: f64 = 780.0;
+const NAMES_WIDTH: f64 = 250.0;
 /// Room for the label of the longest bar.
 const LABELS_WIDTH: f64 = 150.0;
 const TOP: f64 = 62.0;
@@ -52,7 +52,10 @@ pub(super) fn bars(title: &str, subtitle: &str, bars: &[Bar]) -> String {
         escaped(title)
     );
     let text = |class: &str, x: f64, y: f64, anchor: &str, words: &str| {
-        format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>\n", escaped(words))
+        format!(
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>\n",
+            escaped(words)
+        )
     };
     svg += &text("title", 0.0, 20.0, "start", title);
     svg += &text("small", 0.0, 40.0, "start", subtitle);
@@ -86,7 +89,13 @@ mod tests {
     use super::*;
 
     fn bar(name: &str, value: f64) -> Bar {
-        Bar { name: name.to_owned(), about: String::new(), value, label: format!("{value}"), ours: name == "us" }
+        Bar {
+            name: name.to_owned(),
+            about: String::new(),
+            value,
+            label: format!("{value}"),
+            ours: name == "us",
+        }
     }
 
     #[test]

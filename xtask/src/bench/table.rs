@@ -103,10 +103,7 @@ mod tests {
         let mut table = Table::new(&["shape", "rows/s"]);
         table.row(["events".to_owned(), counted(1_234_567.4)]);
         table.row(["日本".to_owned()]);
-        assert_eq!(
-            table.text(),
-            "shape      rows/s\n─────────────────\nevents  1,234,567\n日本\n"
-        );
+        assert_eq!(table.text(), "shape      rows/s\n─────────────────\nevents  1,234,567\n日本\n");
         assert_eq!(
             table.markdown(),
             "| shape  |    rows/s |\n| ------ | --------: |\n| events | 1,234,567 |\n| 日本     |           |\n"

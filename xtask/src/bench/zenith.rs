@@ -77,17 +77,21 @@ struct Summary {
 impl Zenith {
     /// Takes the binary that is given, or builds the release binary.
     pub(super) async fn get(measured: Measured) -> Result<Self> {
-        let program = match measured.binary {
-            Some(binary) => binary,
+        let (program, remark) = match measured.binary {
+            // The commit in the results is then not that of the binary.
+            Some(binary) => {
+                let remark = format!(" (not built here: {})", binary.display());
+                (binary, remark)
+            }
             None => {
                 eprintln!("Building zenith …");
                 let built = crate::demo::build().await;
-                built.map_err(|error| Error::Server(format!("build: {error}")))?
+                (built.map_err(|error| Error::Server(format!("build: {error}")))?, String::new())
             }
         };
         let mut command = Command::new(&program);
         command.arg("--version");
-        let version = process::run(command, PATIENCE).await?.stdout.trim().to_owned();
+        let version = process::run(command, PATIENCE).await?.stdout.trim().to_owned() + &remark;
         Ok(Self { program, version, memory: None, protocol: Protocol::Http })
     }
 
@@ -121,7 +125,10 @@ impl Zenith {
             .map_err(|error| Error::Malformed(format!("zenith printed no summary: {error}")))?;
         if summary.dead_letters > 0 || !summary.extra_values.is_empty() {
             // The generated shapes are regular: this would measure another thing than is meant.
-            return Err(Error::Server(format!("zenith did not find a column for every value: {}", finished.stdout)));
+            return Err(Error::Server(format!(
+                "zenith did not find a column for every value: {}",
+                finished.stdout
+            )));
         }
         let settling = servers.meter()?;
         servers.settle().await?;
@@ -137,7 +144,11 @@ impl Zenith {
         })
     }
 
-    fn target(&self, servers: &Servers) -> String {
+    pub(super) fn program(&self) -> &std::path::Path {
+        &self.program
+    }
+
+    pub(super) fn target(&self, servers: &Servers) -> String {
         match self.protocol {
             Protocol::Http => servers.target.url(),
             Protocol::Native => {

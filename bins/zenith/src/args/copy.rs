@@ -31,7 +31,8 @@ pub struct Copy {
     /// The collection to copy
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub collection: String,
-    /// ClickHouse, as http://USER:PASS@HOST:8123/DB or https://…; file:PATH reads it from a file
+    /// ClickHouse, as http://USER:PASS@HOST:8123/DB, https://…, clickhouse://HOST:9000/DB (the native protocol) or
+    /// clickhouses://…; file:PATH reads it from a file
     #[arg(long, value_name = "URL", env = "ZENITH_TARGET", hide_env_values = true)]
     pub to: String,
     /// The table to fill [default: the name of the collection]
@@ -85,10 +86,10 @@ pub struct Copy {
     #[arg(long, help_heading = "Tuning")]
     pub fsync: bool,
 
-    /// Trust the certificate authorities of this PEM file, for https targets
+    /// Trust the certificate authorities of this PEM file, for targets with TLS
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub ca_file: Option<std::path::PathBuf>,
-    /// Accept any certificate of an https target: encrypted, but by whomever
+    /// Accept any certificate of a target with TLS: encrypted, but by whomever
     #[arg(long, help_heading = "Connection")]
     pub insecure: bool,
 

@@ -117,8 +117,12 @@ async fn test_source(name: &str, connector: &crate::config::Connector) -> Result
     let Some(database) = source.default_database() else {
         return Ok(format!("{} can be used; it names no database", source.address()));
     };
-    let collections = collections::list(&source, database).await?;
-    Ok(format!("{}: {} collections", source.address(), collections.len()))
+    let collections = collections::names(&source, database).await?.len();
+    Ok(format!(
+        "{}: {collections} {}",
+        source.address(),
+        if collections == 1 { "collection" } else { "collections" }
+    ))
 }
 
 async fn test_target(

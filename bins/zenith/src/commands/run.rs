@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use zenith_engine::Until;
-use zenith_engine::state::DynStateStore;
+use zenith_engine::state::{DynStateStore, StateStore as _};
 
 use crate::args::Run;
 use crate::config::applied::Applied;
@@ -32,7 +32,10 @@ pub async fn run(arguments: &Run) -> Ending {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let (mut supervisor, shared) = prepared;
+    let (mut supervisor, shared, greeting) = prepared;
+    if !arguments.quiet {
+        say(&format!("zenith: {greeting}"));
+    }
     let display = (!arguments.quiet).then(|| {
         let views = supervisor.views();
         Display::start(shared.pool.clone(), move || views.progress())
@@ -67,7 +70,7 @@ pub async fn run(arguments: &Run) -> Ending {
 }
 
 /// Opens the state and finds out what there is to run. Nothing is created where nothing was applied.
-async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared), Failure> {
+async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared, String), Failure> {
     let places = Places::find(&arguments.place)?;
     let applied = match places.look().await {
         Ok(store) => Applied::read(&store).await?,
@@ -95,8 +98,16 @@ async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared), Failure> {
         None
     };
     let until = if arguments.once { Until::CaughtUp } else { Until::Stopped };
+    let is_meant = |name: &String| arguments.names.is_empty() || arguments.names.contains(name);
+    let pipelines = store.pipelines().await?.iter().filter(|record| is_meant(&record.name)).count();
+    let greeting = format!(
+        "running {pipelines} {}; the state is {}",
+        if pipelines == 1 { "pipeline" } else { "pipelines" },
+        places.state.display()
+    );
     let shared = Shared { store, pool, until };
-    Ok((Supervisor::new(shared.clone(), arguments.names.clone(), environment), shared))
+    let supervisor = Supervisor::new(shared.clone(), arguments.names.clone(), environment);
+    Ok((supervisor, shared, greeting))
 }
 
 fn nothing_to_run(places: &Places) -> String {

@@ -14,11 +14,11 @@ pub const TEMPLATE: &str = r#"# Zenith: which MongoDB collections become which C
 [sources.shop]
 uri = "mongodb://app:${MONGO_PASSWORD}@localhost:27017/shop?replicaSet=rs0"
 
-# Databases that are written.
+# Databases that are written: http://, https://, or clickhouse://HOST:9000 and clickhouses:// for the native protocol.
 [targets.warehouse]
 uri = "http://default:${CLICKHOUSE_PASSWORD}@localhost:8123/shop"
-# ca_file = "/etc/ssl/our-authority.pem"   # for https: certificate authorities to trust
-# insecure = false                         # for https: accept any certificate
+# ca_file = "/etc/ssl/our-authority.pem"   # with TLS: certificate authorities to trust
+# insecure = false                         # with TLS: accept any certificate
 
 # One collection and its table. The name is yours; commands use it.
 [pipelines.orders]

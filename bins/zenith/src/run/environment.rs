@@ -25,6 +25,8 @@ pub struct Environment {
     database: String,
     /// Collections that have a pipeline.
     known: BTreeSet<String>,
+    /// Views and time series.
+    left_out: BTreeSet<String>,
 }
 
 /// Whether both variables are set, and nothing else was applied.
@@ -70,14 +72,23 @@ impl Environment {
         }
         store.put_connector(&connector_record(SOURCE.0, Role::Source, &connector(SOURCE.1))).await?;
         store.put_connector(&connector_record(TARGET.0, Role::Target, &connector(TARGET.1))).await?;
-        Ok(Environment { source, database, known })
+        Ok(Environment { source, database, known, left_out: BTreeSet::new() })
     }
 
     /// Adds a pipeline for each collection that has none.
     pub async fn look(&mut self, store: &impl StateStore) -> Result<(), Failure> {
-        for collection in collections::list(&self.source, &self.database).await? {
-            if self.known.contains(&collection) {
+        for collection in collections::names(&self.source, &self.database).await? {
+            if self.known.contains(&collection) || self.left_out.contains(&collection) {
                 continue;
+            }
+            match collections::tells_changes(&self.source, &self.database, &collection).await? {
+                Some(true) => {}
+                Some(false) => {
+                    tracing::warn!(collection, "is a view or a time series, and is left out");
+                    self.left_out.insert(collection);
+                    continue;
+                }
+                None => continue,
             }
             let settings = PipelineSettings {
                 collection: format!("{}.{collection}", self.database),

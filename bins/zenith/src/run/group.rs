@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use zenith_engine::state::DynStateStore;
-use zenith_engine::{EngineError, HttpSink, PipelineProgress, Pool, SyncPipeline, Until};
+use zenith_engine::transport::ClickHouseSink;
+use zenith_engine::{EngineError, PipelineProgress, Pool, SyncPipeline, Until};
 
 use super::desired::Group;
 use crate::config::applied;
@@ -144,7 +145,7 @@ async fn build(
     let connector = applied::connector(record).map_err(Failure::Input)?;
     let source = connect::source(&record.name, &connector).await?;
     let mut keeper = Keeper::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone());
-    let mut sinks: BTreeMap<String, Arc<HttpSink>> = BTreeMap::new();
+    let mut sinks: BTreeMap<String, Arc<ClickHouseSink>> = BTreeMap::new();
     let mut failed = Vec::new();
     for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
         let name = &member.pipeline.name;

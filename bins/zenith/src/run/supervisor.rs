@@ -149,7 +149,11 @@ impl Supervisor {
         for running in self.groups.values() {
             running.stop.send_replace(true);
         }
-        while self.tasks.join_next().await.is_some() {}
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok((source, ended)) = ended {
+                self.ended(&source, ended);
+            }
+        }
     }
 
     async fn discover(&mut self) {

@@ -106,6 +106,10 @@ impl Pipeline {
         );
 
         let open = runs.iter().find(|run| run.outcome.is_none()).filter(|_| running);
+        // The checkpoint counts what came by changes, the parts of the snapshot what was there before.
+        let parts = snapshot.iter().flat_map(|snapshot| &snapshot.partitions);
+        let rows = parts.map(|part| part.rows).sum::<u64>()
+            + checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows);
         let snapshot = snapshot.filter(|snapshot| snapshot.consistent_after.is_none()).map(|snapshot| {
             let done = snapshot.partitions.iter().filter(|partition| partition.done).count();
             (done, snapshot.partitions.len())
@@ -115,7 +119,6 @@ impl Pipeline {
         let lag = checkpoint.as_ref().and_then(|checkpoint| checkpoint.source_time);
         let lag = lag.filter(|_| mode != Some(Mode::Full)).map(|time| time::ago(time, now));
         let rows_per_second = open.and_then(|run| rate(run.rows, time::ago(run.started, now)));
-        let rows = checkpoint.as_ref().map(|checkpoint| checkpoint.rows);
         let mut pipeline = Pipeline {
             name: name.clone(),
             from: format!("{}.{collection}", record.source),
@@ -127,7 +130,7 @@ impl Pipeline {
             lag_events: None,
             rows_per_second: None,
             run_rows: open.map(|run| run.rows),
-            rows: rows.or_else(|| runs.first().map(|run| run.rows)).unwrap_or(0),
+            rows: if rows > 0 { rows } else { runs.first().map_or(0, |run| run.rows) },
             checkpoint: checkpoint.map(|checkpoint| checkpoint.saved),
             last_error: runs.iter().find_map(|run| {
                 let message = run.error.clone()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::{Pipeline, Report, State};
+use super::{Pipeline, Report, State, rates};
 use crate::terminal::{Paint, table};
 use crate::time;
 
@@ -86,7 +86,7 @@ pub fn text(report: &Report, paint: Paint) -> String {
                 state(pipeline),
                 pipeline.lag.map_or_else(none, time::duration),
                 pipeline.lag_events.map_or_else(none, |events| format!("≈ {events}")),
-                pipeline.rows_per_second.map_or_else(none, |rate| rate.to_string()),
+                pipeline.rows_per_second.map_or_else(none, rates::shown),
                 HumanCount(pipeline.rows).to_string(),
                 pipeline.checkpoint.map_or_else(none, |saved| {
                     format!("{} ago", time::duration(time::ago(saved, report.at)))

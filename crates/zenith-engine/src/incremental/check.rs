@@ -17,7 +17,7 @@ const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What it is.
-    pub what: &'static str,
+    pub what: String,
     /// What was found, or what is wrong and what to do.
     pub found: Result<String, String>,
 }
@@ -27,7 +27,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     pub async fn check(&self, name: &str) -> Vec<Check> {
         match self.context(name) {
             Ok(context) => check(context).await,
-            Err(error) => vec![Check { what: "pipeline", found: Err(error.to_string()) }],
+            Err(error) => vec![Check { what: "pipeline".to_owned(), found: Err(error.to_string()) }],
         }
     }
 }
@@ -39,7 +39,7 @@ where
     T: StateStore,
 {
     let mut checks = Vec::new();
-    let mut note = |what, found| checks.push(Check { what, found });
+    let mut note = |what: &str, found| checks.push(Check { what: what.to_owned(), found });
     let source = context.source.preflight(&context.namespace).await;
     let readable = source.is_ok();
     note(

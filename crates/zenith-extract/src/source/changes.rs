@@ -33,7 +33,8 @@ pub trait ChangeSource: Send + Sync + 'static {
     /// the time of the opening are in [`ChangeReader::opened`].
     ///
     /// # Errors
-    /// Of the kind [`ExtractError::is_history_lost`] if the changes to begin with are not known any more.
+    /// Of the kind [`ExtractError::is_history_lost`] if the changes to begin with are not known any more; a server may
+    /// notice that only when the first reply is asked for, so [`ChangeReader::next`] may say it, too.
     fn watch(
         &self,
         options: WatchOptions,

@@ -6,7 +6,7 @@
 //! another process.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,30 @@ use tokio::time::{Instant, sleep};
 use super::fault::io_fault;
 use crate::{Result, StateError};
 
-/// How long to wait for the lock: a command that creates the state, or looks who holds the lock, has it for an
-/// instant.
+/// How long to wait for the lock. Those who look whether it is held have it for an instant, and who creates the
+/// state has it for as long as the disk takes.
 const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE_WITH_DISKS: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the lock of a database.
+/// How long somebody means to keep the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// For the life of the process, whose number the file has then.
+    Life,
+    /// To create the database or bring it up to date.
+    Moment,
+}
+
+/// Takes the lock of a database for the life of the process.
 pub(super) async fn acquire(database: &Path) -> Result<File> {
-    let deadline = Instant::now() + PATIENCE;
+    let started = Instant::now();
     loop {
-        if let Some(lock) = try_acquire(database)? {
+        if let Some(lock) = try_acquire(database, Hold::Life)? {
             return Ok(lock);
         }
-        if Instant::now() >= deadline {
+        let patience = if holder(database).is_some() { PATIENCE } else { PATIENCE_WITH_DISKS };
+        if started.elapsed() >= patience {
             return Err(locked(database));
         }
         sleep(PAUSE).await;
@@ -37,7 +48,7 @@ pub(super) async fn acquire(database: &Path) -> Result<File> {
 }
 
 /// Takes the lock of a database unless somebody has it.
-pub(super) fn try_acquire(database: &Path) -> Result<Option<File>> {
+pub(super) fn try_acquire(database: &Path, hold: Hold) -> Result<Option<File>> {
     let path = lock_path(database);
     let failed = |source| io_fault("lock", &lock_path(database), source);
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
@@ -45,7 +56,9 @@ pub(super) fn try_acquire(database: &Path) -> Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0).map_err(failed)?;
-            file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
+            if hold == Hold::Life {
+                file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
+            }
             Ok(Some(file))
         }
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -62,8 +75,12 @@ pub(super) fn is_held(database: &Path) -> bool {
 
 /// The error for a database whose lock somebody has.
 pub(super) fn locked(database: &Path) -> StateError {
-    let pid = std::fs::read_to_string(lock_path(database)).ok().and_then(|text| text.trim().parse().ok());
-    StateError::Locked { path: database.to_owned(), pid }
+    StateError::Locked { path: database.to_owned(), pid: holder(database) }
+}
+
+/// The process that has the lock for its life, or had it last.
+fn holder(database: &Path) -> Option<u32> {
+    fs::read_to_string(lock_path(database)).ok()?.trim().parse().ok()
 }
 
 fn lock_path(database: &Path) -> PathBuf {

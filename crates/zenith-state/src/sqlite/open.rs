@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::fault::{fault, io_fault};
+use super::lock::Hold;
 use super::migrate::{Format, KNOWN, format, migrate};
 use super::session::Slot;
 use super::{SqliteStore, history, lock};
@@ -20,7 +21,7 @@ use crate::{Result, StateError};
 /// How long a transaction waits for another process to end one of its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for somebody else to create the database or bring it up to date.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Pages kept in memory by each connection. Negative: in KiB.
 const CACHE_KIBIBYTES: &str = "-256";
@@ -59,7 +60,7 @@ impl SqliteStore {
         let mut writer = connect(&path, writing(&path)).await?;
         let deadline = Instant::now() + PATIENCE;
         while format(&mut writer, &path).await? != Format::Current {
-            if let Some(_lock) = lock::try_acquire(&path)? {
+            if let Some(_lock) = lock::try_acquire(&path, Hold::Moment)? {
                 migrate(&mut writer, &path).await?;
             } else if Instant::now() >= deadline {
                 return Err(lock::locked(&path));

@@ -57,7 +57,8 @@ pub struct MongoOptions {
     pub topology: Topology,
     /// Size of WiredTiger's cache in MiB, at least 256.
     pub cache_mib: u32,
-    /// Largest size of the oplog in MiB, at least 990.
+    /// Largest size of the oplog in MiB. A few are enough to have it roll over within a test; `replSetResizeOplog` would
+    /// not go below 990.
     pub oplog_mib: u32,
     /// Demands a password; the user gets the role `root`.
     pub credentials: Option<Credentials>,

@@ -62,8 +62,13 @@ impl ColumnTypes {
             return Ok(Arc::clone(types));
         }
         let columns = catalog::columns(sink, table).await?;
-        let types = Arc::new(columns.into_iter().map(|column| (column.name, column.data_type)).collect());
-        self.tables().insert(table.to_owned(), Arc::clone(&types));
+        let types: HashMap<_, _> =
+            columns.into_iter().map(|column| (column.name, column.data_type)).collect();
+        let types = Arc::new(types);
+        // A table that is not there may be created by anybody.
+        if !types.is_empty() {
+            self.tables().insert(table.to_owned(), Arc::clone(&types));
+        }
         Ok(types)
     }
 

@@ -4,7 +4,7 @@
 //! the caller allows. How the bytes are cut into pieces makes no difference to the result.
 
 use crate::http::header::Headers;
-use crate::socket::exchange::Answer;
+use crate::socket::exchange::{Answer, Failure};
 
 /// The head of a response, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -243,8 +243,8 @@ impl Decoder {
 }
 
 impl Answer for Decoder {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
-        Decoder::feed(self, bytes).map(drop).map_err(|malformed| malformed.to_string())
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Decoder::feed(self, bytes).map(drop).map_err(|malformed| Failure::Malformed(malformed.to_string()))
     }
 
     fn end(&mut self) {

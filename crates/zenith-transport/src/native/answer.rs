@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 
 use super::packet::{Dialect, Exception, Packet, packet};
 use super::wire::{Reader, Stop};
-use crate::socket::exchange::Answer;
+use crate::socket::exchange::{Answer, Failure};
 
 /// Bytes of a packet that is no part of a result.
 const PACKET_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -49,7 +49,7 @@ impl QueryAnswer {
     }
 
     /// Reads a packet, if all of it is there.
-    fn step(&mut self) -> Result<bool, String> {
+    fn step(&mut self) -> Result<bool, Failure> {
         let mut reader = Reader::new(&self.bytes[self.read..]);
         if reader.left() < self.needed {
             return Ok(false);
@@ -61,8 +61,10 @@ impl QueryAnswer {
                 self.needed = needed;
                 return Ok(false);
             }
-            Err(Stop::Short(_)) => return Err(format!("it is longer than {limit} bytes")),
-            Err(Stop::Bad(reason)) => return Err(reason),
+            Err(Stop::Short(_)) => {
+                return Err(Failure::Malformed(format!("it is longer than {limit} bytes")));
+            }
+            Err(stop) => return Err(stop.into()),
         };
         let bytes = reader.at();
         self.read += bytes;
@@ -72,7 +74,8 @@ impl QueryAnswer {
             Packet::Data(Some(batch)) => {
                 self.result_bytes += bytes;
                 if self.result_bytes > self.dialect.bytes_max {
-                    return Err(format!("its result is longer than {} bytes", self.dialect.bytes_max));
+                    let bytes_max = self.dialect.bytes_max;
+                    return Err(Failure::Unreadable(format!("it is longer than {bytes_max} bytes")));
                 }
                 self.batches.push(batch);
             }
@@ -88,7 +91,7 @@ impl QueryAnswer {
 }
 
 impl Answer for QueryAnswer {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if self.read > READ_BYTES_KEPT || self.read == self.bytes.len() {
             self.bytes.drain(..self.read);
             self.read = 0;
@@ -149,11 +152,13 @@ mod tests {
     fn a_result_has_its_bound_and_an_end() {
         let mut answer = QueryAnswer::new(DIALECT);
         answer.feed(&numbers(60)).unwrap();
-        assert!(answer.feed(&numbers(60)).unwrap_err().contains("longer than 100 bytes"));
+        let failure = answer.feed(&numbers(60)).unwrap_err();
+        assert!(matches!(failure, Failure::Unreadable(reason) if reason.contains("longer than 100 bytes")));
         let mut answer = QueryAnswer::new(DIALECT);
         answer.feed(b"\x05x").unwrap();
         assert!(answer.is_done() && !answer.is_clean());
         let endless = b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
-        assert!(QueryAnswer::new(DIALECT).feed(endless).unwrap_err().contains("longer than"));
+        let failure = QueryAnswer::new(DIALECT).feed(endless).unwrap_err();
+        assert!(matches!(failure, Failure::Malformed(reason) if reason.contains("longer than")));
     }
 }

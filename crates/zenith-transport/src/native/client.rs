@@ -192,7 +192,10 @@ impl NativeClient {
         let waited = timeout(self.options.connect_timeout, self.greet(connection, doing));
         waited.await.unwrap_or_else(|_| {
             let seconds = self.options.connect_timeout.as_secs_f32();
-            let late = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} s"));
+            let advice = self.target.protocol.advice();
+            // An HTTP server waits for the end of a line that never comes.
+            let late = format!("no greeting within {seconds} s; {advice}");
+            let late = io::Error::new(io::ErrorKind::TimedOut, late);
             Err(TransportError::Connect { address: self.target.address(), source: late })
         })
     }

@@ -23,7 +23,7 @@ use super::wire::put_len;
 use crate::ddl::EXTENSION_NAME;
 
 /// A text from this many bytes on is a piece of its own, not copied.
-const LONG_TEXT_BYTES: usize = 16 * 1024;
+pub(super) const LONG_TEXT_BYTES: usize = 16 * 1024;
 
 /// Some bytes of a block.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ pub(super) fn block(reader: &mut Reader<'_>, binary: bool) -> Result<Option<Reco
         if rows == 0 {
             continue;
         }
-        let data_type = types::parse(&type_name).map_err(Stop::Bad)?;
+        let data_type = types::parse(&type_name).map_err(Stop::Unreadable)?;
         prefix(reader, &data_type)?;
         let array = column(reader, &data_type, rows, binary)?;
         fields.push(field(&name, &data_type, &array));
@@ -63,7 +63,7 @@ fn prefix(reader: &mut Reader<'_>, data_type: &Type) -> Result<(), Stop> {
     match data_type {
         Type::Json => match u64::from_le_bytes(reader.array()?) {
             JSON_AS_TEXT => Ok(()),
-            _ => Err(Stop::Bad("a JSON column does not come as text: cast it to String".to_owned())),
+            _ => Err(Stop::Unreadable("a JSON column does not come as text: cast it to String".to_owned())),
         },
         Type::Nullable(inner) | Type::Array(inner) => prefix(reader, inner),
         Type::Tuple(elements) => elements.iter().try_for_each(|(_, element)| prefix(reader, element)),
@@ -192,5 +192,5 @@ fn texts(
 
 /// Checks what an array is made of; texts that are not UTF-8 are found here.
 fn array(data: arrow_data::ArrayDataBuilder) -> Result<ArrayRef, Stop> {
-    data.build().map(arrow_array::make_array).map_err(|error| Stop::Bad(error.to_string()))
+    data.build().map(arrow_array::make_array).map_err(|error| Stop::Unreadable(error.to_string()))
 }

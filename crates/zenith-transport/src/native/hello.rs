@@ -4,7 +4,7 @@ use super::packet::{self, Exception};
 use super::wire::{Reader, Stop, put_text, put_varint};
 use super::{CLIENT_NAME, CLIENT_VERSION, REVISION_MIN};
 use crate::Target;
-use crate::socket::exchange::Answer;
+use crate::socket::exchange::{Answer, Failure};
 
 /// Bytes of a hello; the server's configuration decides how many password rules it has.
 const HELLO_BYTES_MAX: usize = 1024 * 1024;
@@ -76,13 +76,13 @@ impl HelloAnswer {
 }
 
 impl Answer for HelloAnswer {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.bytes.extend_from_slice(bytes);
         match self.parse() {
             Ok(outcome) => self.outcome = Some(outcome),
             Err(Stop::Short(needed)) if needed <= HELLO_BYTES_MAX => {}
-            Err(Stop::Short(_)) => return Err("its hello is too long".to_owned()),
-            Err(Stop::Bad(reason)) => return Err(reason),
+            Err(Stop::Short(_)) => return Err(Failure::Malformed("its hello is too long".to_owned())),
+            Err(stop) => return Err(stop.into()),
         }
         Ok(())
     }
@@ -113,10 +113,10 @@ mod tests {
 
     fn parsed(announced: u64, bytes: &[u8]) -> Result<Option<u64>, String> {
         let mut whole = HelloAnswer::new(announced);
-        whole.feed(bytes)?;
+        whole.feed(bytes).map_err(|failure| format!("{failure:?}"))?;
         let mut cut = HelloAnswer::new(announced);
         for byte in bytes {
-            cut.feed(&[*byte])?;
+            cut.feed(&[*byte]).map_err(|failure| format!("{failure:?}"))?;
         }
         let revision = |answer: HelloAnswer| answer.outcome.map(|outcome| outcome.unwrap());
         let (whole, cut) = (revision(whole), revision(cut));

@@ -1,5 +1,7 @@
 //! Numbers and texts as the protocol has them: varints, lengths before texts, little-endian numbers.
 
+use crate::socket::exchange::Failure;
+
 /// Bytes of a varint of 64 bits.
 const VARINT_BYTES_MAX: usize = 10;
 
@@ -32,6 +34,18 @@ pub(super) enum Stop {
     Short(usize),
     /// They are nothing the protocol has.
     Bad(String),
+    /// They are a result that Arrow has no place for.
+    Unreadable(String),
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Failure {
+        match stop {
+            Stop::Short(needed) => Failure::Malformed(format!("it ends before its byte {needed}")),
+            Stop::Bad(reason) => Failure::Malformed(reason),
+            Stop::Unreadable(reason) => Failure::Unreadable(reason),
+        }
+    }
 }
 
 /// Reads bytes from the first to the last, checking that they are there.

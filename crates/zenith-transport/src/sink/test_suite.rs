@@ -100,7 +100,8 @@ pub async fn a_batch_lands_whole(sink: &impl Sink) {
     sink.create(&definition("t")).await.expect("created");
     let durable = write(sink, "t", rows(0..1000), "a").await.expect("written");
     assert_eq!(durable.rows, 1000);
-    assert!(durable.bytes > 8000);
+    // A sink may compress them.
+    assert!(durable.bytes > 1000);
     assert_eq!(sink.count("t").await.expect("counted"), 1000);
     assert_eq!(ids(sink, "t").await, (0..1000).collect::<Vec<_>>());
 }

@@ -7,6 +7,7 @@
 use std::io;
 use std::time::Duration;
 
+use arrow_schema::ArrowError;
 use tokio::time::timeout;
 use zenith_memory::Pool;
 
@@ -25,8 +26,8 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// What the server says, as it comes.
 pub(crate) trait Answer: Send + 'static {
-    /// Takes bytes; what is wrong with them if they are none of an answer.
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), String>;
+    /// Takes bytes; what is wrong with them if they are none of an answer, or none that can be read.
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Failure>;
 
     /// Takes the end of the stream, which completes some answers.
     fn end(&mut self) {}
@@ -43,7 +44,10 @@ pub(crate) trait Answer: Send + 'static {
 pub(crate) enum Failure {
     Io(io::Error),
     Silent,
+    /// These bytes are no answer of ClickHouse's.
     Malformed(String),
+    /// It is an answer, with a result that Arrow has no place for.
+    Unreadable(String),
 }
 
 impl From<io::Error> for Failure {
@@ -68,6 +72,11 @@ impl Failure {
             Failure::Malformed(reason) => {
                 TransportError::Answer { doing, address, protocol: target.protocol, reason }
             }
+            Failure::Unreadable(reason) => TransportError::Arrow {
+                action: "decode",
+                what: doing,
+                source: ArrowError::ParseError(reason),
+            },
         }
     }
 }
@@ -137,7 +146,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
                     return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
                 }
                 Ok(Sent::Answer(read)) => {
-                    answered.feed(&answer[..read]).map_err(Failure::Malformed)?;
+                    answered.feed(&answer[..read])?;
                     if answered.refuses() {
                         return Ok(false);
                     }
@@ -167,7 +176,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
                         return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
                     }
                 }
-                read => answer.feed(&buf[..read]).map_err(Failure::Malformed)?,
+                read => answer.feed(&buf[..read])?,
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Bad input over the native protocol: the same sentences as over HTTP.
 
+use std::time::Duration;
+
 use arrow_array::{Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
 use zenith_testkit::services::test_servers::with_causes;
@@ -8,7 +10,7 @@ use zenith_transport::{
     ClickHouseSink, ConnectionOptions, Insert, Preflight, Sink, TableDefinition, Target, TransportError,
 };
 
-use super::support::{PROTOCOL, address, column, database, load, server, sink, sink_for};
+use super::support::{column, database, load, server, sink, sink_for};
 
 fn sink_at(url: &str) -> ClickHouseSink {
     ClickHouseSink::new(Target::parse(url).unwrap(), None, ConnectionOptions::default()).unwrap()
@@ -18,9 +20,11 @@ async fn preflight_error(url: &str) -> TransportError {
     sink_at(url).preflight(&Preflight::default()).await.unwrap_err()
 }
 
+/// The server is one of its own: the packaged ClickHouse ends when it turns somebody away over this protocol.
 #[tokio::test]
 async fn a_wrong_password() {
-    let address = address(PROTOCOL).await;
+    let server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let address = server.native_address();
     let error = preflight_error(&format!("clickhouse://nobody:s3cret@{address}/default")).await;
     assert!(error.is_authentication() && !error.is_transient(), "{error:?}");
     let expected = format!(
@@ -74,15 +78,19 @@ async fn an_unknown_database_and_how_it_is_created() {
     server.drop_database(&name).await.unwrap();
 }
 
-/// The port of another protocol is the commonest mistake of all.
+/// The port of another protocol is the commonest mistake of all. HTTP servers wait for more; when nothing comes, the
+/// packaged one ends, so it is one of its own.
 #[tokio::test]
 async fn a_port_that_is_not_native() {
     let server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
-    let error = preflight_error(&format!("clickhouse://127.0.0.1:{}/d", server.http_port())).await;
-    assert!(matches!(error, TransportError::Answer { .. }) && !error.is_transient(), "{error:?}");
-    let text = error.to_string();
+    let url = format!("clickhouse://127.0.0.1:{}/d", server.http_port());
+    let options =
+        ConnectionOptions { connect_timeout: Duration::from_millis(500), ..ConnectionOptions::default() };
+    let sink = ClickHouseSink::new(Target::parse(&url).unwrap(), None, options).unwrap();
+    let error = sink.preflight(&Preflight::default()).await.unwrap_err();
+    let text = with_causes(&error);
     assert!(
-        text.contains("looks like HTTP") && text.ends_with("9000 by default and 9440 with TLS"),
+        text.contains("no greeting within 0.5 s") && text.ends_with("9000 by default and 9440 with TLS"),
         "{text}"
     );
 }
@@ -126,10 +134,28 @@ async fn statements_that_fail_late_fail() {
     assert_eq!(error.server().map(|error| error.code), Some(395), "{error:?}");
     let error = sink.query_rows::<serde_json::Value>(sql).await.unwrap_err();
     assert_eq!(error.server().map(|error| error.code), Some(395), "{error:?}");
+}
+
+/// The server is one of its own: the packaged ClickHouse ends when a connection with an unread answer is closed.
+#[tokio::test]
+async fn results_have_a_bound() {
+    let server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let target = Target::parse(&format!("clickhouse://{}", server.native_address())).unwrap();
     let small = ConnectionOptions { result_bytes_max: 1000, ..ConnectionOptions::default() };
-    let sink = sink_for(&database, None, small).await;
+    let sink = ClickHouseSink::new(target, None, small).unwrap();
     let error = sink.query("SELECT number FROM numbers(100000)").await.unwrap_err();
-    assert!(error.to_string().contains("longer than 1000 bytes"), "{error}");
+    assert!(with_causes(&error).contains("longer than 1000 bytes"), "{error:?}");
+}
+
+/// What Arrow has no place for is said as such, not taken for another protocol.
+#[tokio::test]
+async fn results_that_cannot_be_read_are_named() {
+    let (sink, _) = sink("unreadable").await;
+    for (sql, named) in [("SELECT 1::Dynamic", "Dynamic"), ("SELECT unhex('ff')", "UTF8")] {
+        let error = sink.query(sql).await.unwrap_err();
+        assert!(matches!(error, TransportError::Arrow { action: "decode", .. }), "{error:?}");
+        assert!(with_causes(&error).contains(named), "{error:?}");
+    }
 }
 
 /// ClickHouse converts what it is sent; what it cannot convert it refuses, whole.

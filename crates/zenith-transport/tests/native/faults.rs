@@ -2,45 +2,62 @@
 
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use zenith_memory::Pool;
-use zenith_testkit::{ClickHouse, ClickHouseServer, Direction, Fault, FaultProxy, Plan};
+use zenith_testkit::{ClickHouseServer, Direction, Fault, FaultProxy, Plan};
 use zenith_transport::{
     ClickHouseSink, ConnectionOptions, Insert, Sink, TableDefinition, Target, TransportError, WriteStrategy,
 };
 
-use super::support::{PROTOCOL, eventually, pooled_rows, proxied, target_at};
+use super::support::{PROTOCOL, eventually, pooled_rows, target_at};
 
 const MIB: usize = 1024 * 1024;
 
-/// A sink behind a proxy, with its table `t`, and a pool with a batch of 14 MB.
-async fn behind_proxy() -> (FaultProxy, ClickHouseSink, ClickHouse, Pool, arrow_array::RecordBatch) {
-    let (proxy, target, database) = proxied("faults").await;
+/// A server of its own, for a connection that is reset ends the packaged ClickHouse; before it a proxy, before that a
+/// sink with its table `t`, and a pool with a batch of 14 MB.
+struct Bench {
+    sink: ClickHouseSink,
+    proxy: FaultProxy,
+    server: ClickHouseServer,
+    pool: Pool,
+    batch: RecordBatch,
+}
+
+async fn bench(strategy: WriteStrategy) -> Bench {
+    let server = ClickHouseServer::start(Default::default()).await.unwrap();
+    let proxy = FaultProxy::start(server.native_address()).await.unwrap();
+    let database = server.client().create_database("d").await.unwrap();
+    let target = target_at(PROTOCOL, &format!("127.0.0.1:{}", proxy.port()), &database);
+    let pool = Pool::new(32 * MIB).unwrap();
+    let options = ConnectionOptions { strategy, ..ConnectionOptions::default() };
+    let sink = ClickHouseSink::new(target, Some(pool.clone()), options).unwrap();
+    let batch = pooled_rows(&pool, 200_000);
+    sink.create(&TableDefinition::new("t", batch.schema())).await.unwrap();
+    Bench { sink, proxy, server, pool, batch }
+}
+
+/// A server of its own, whose end is seen at once.
+async fn without_proxy() -> (ClickHouseSink, ClickHouseServer, RecordBatch) {
+    let server = ClickHouseServer::start(Default::default()).await.unwrap();
+    let database = server.client().create_database("d").await.unwrap();
+    let target = target_at(PROTOCOL, &server.native_address(), &database);
     let pool = Pool::new(32 * MIB).unwrap();
     let sink = ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default()).unwrap();
     let batch = pooled_rows(&pool, 200_000);
     sink.create(&TableDefinition::new("t", batch.schema())).await.unwrap();
-    (proxy, sink, database, pool, batch)
+    (sink, server, batch)
 }
 
-fn insert(batch: &arrow_array::RecordBatch) -> Insert {
+fn insert(batch: &RecordBatch) -> Insert {
     Insert { table: "t".into(), batch: batch.clone(), token: "a".into() }
 }
 
 #[tokio::test]
 async fn a_connection_cut_in_the_middle_of_an_insert_is_transient() {
-    let mut server = ClickHouseServer::start(Default::default()).await.unwrap();
-    let proxy = FaultProxy::start(server.native_address()).await.unwrap();
-    let database = server.client().create_database("d").await.unwrap();
-    let target = target_at(PROTOCOL, &format!("127.0.0.1:{}", proxy.port()), &database);
     for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
-        let pool = Pool::new(32 * MIB).unwrap();
-        let options = ConnectionOptions { strategy, ..ConnectionOptions::default() };
-        let sink = ClickHouseSink::new(target.clone(), Some(pool.clone()), options).unwrap();
-        let batch = pooled_rows(&pool, 200_000);
-        sink.drop_table("t").await.unwrap();
-        sink.create(&TableDefinition::new("t", batch.schema())).await.unwrap();
+        let Bench { sink, proxy, mut server, pool, batch } = bench(strategy).await;
         for bytes in [1, 1_000, 5_000_000] {
             let cut = Fault::CutAfter { direction: Direction::ToServer, bytes };
             proxy.plan(Plan::new(cut).when_client_sends("INSERT").times(1));
@@ -62,12 +79,13 @@ async fn a_connection_cut_in_the_middle_of_an_insert_is_transient() {
 
 #[tokio::test]
 async fn a_lost_acknowledgement_is_made_good_by_the_token() {
-    let (proxy, sink, _, _, batch) = behind_proxy().await;
-    let lost = Fault::LoseAnswer { after_request_bytes: 1_000_000, settle: Duration::from_millis(300) };
+    let Bench { sink, proxy, mut server, batch, .. } = bench(WriteStrategy::default()).await;
+    let lost = Fault::LoseAnswer { after_request_bytes: 1_000_000, settle: Duration::from_secs(3) };
     proxy.plan(Plan::new(lost).when_client_sends("INSERT").times(1));
     let error = sink.write(insert(&batch)).await.unwrap_err();
     assert!(error.is_transient() && error.is_outcome_unknown(), "{error:?}");
     proxy.heal();
+    server.restart().await.unwrap();
     assert_eq!(sink.count("t").await.unwrap(), 200_000, "it had landed");
     sink.write(insert(&batch)).await.unwrap();
     assert_eq!(sink.count("t").await.unwrap(), 200_000, "and the repeat was swallowed");
@@ -76,37 +94,38 @@ async fn a_lost_acknowledgement_is_made_good_by_the_token() {
 /// Idle connections that the server has closed are noticed before they are used.
 #[tokio::test]
 async fn idle_connections_that_broke_are_not_used() {
-    let (proxy, sink, _, _, batch) = behind_proxy().await;
-    for _ in 0..20 {
-        proxy.cut_all();
-        // The end must have crossed the loopback device; it need not have reached the runtime.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        sink.write(insert(&batch)).await.unwrap();
+    let (sink, mut server, batch) = without_proxy().await;
+    for token in ["a", "b", "c"] {
+        sink.write(Insert { token: token.into(), ..insert(&batch) }).await.unwrap();
+        server.restart().await.unwrap();
     }
+    assert_eq!(sink.count("t").await.unwrap(), 600_000);
 }
 
 /// After a long rest a connection is asked first; one that no longer answers is replaced.
 #[tokio::test]
 async fn connections_are_asked_after_a_long_rest() {
-    let (proxy, sink, ..) = behind_proxy().await;
-    sink.count("t").await.unwrap();
+    let Bench { sink, proxy, server: _server, .. } = bench(WriteStrategy::default()).await;
+    let rest = || async {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::resume();
+    };
     let before = proxy.connections();
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(60)).await;
-    tokio::time::resume();
-    sink.count("t").await.unwrap();
+    rest().await;
+    assert_eq!(sink.count("t").await.unwrap(), 0);
     assert_eq!(proxy.connections(), before, "it answered");
+    proxy.plan(
+        Plan::new(Fault::Delay { direction: Direction::ToServer, duration: Duration::from_secs(6) }).times(1),
+    );
+    rest().await;
+    assert_eq!(sink.count("t").await.unwrap(), 0);
+    assert_eq!(proxy.connections(), before + 1, "it did not");
 }
 
 #[tokio::test]
 async fn a_server_that_was_killed_is_back_after_its_restart() {
-    let mut server = ClickHouseServer::start(Default::default()).await.unwrap();
-    let database = server.client().create_database("d").await.unwrap();
-    let pool = Pool::new(32 * MIB).unwrap();
-    let target = target_at(PROTOCOL, &server.native_address(), &database);
-    let sink = ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default()).unwrap();
-    let batch = pooled_rows(&pool, 200_000);
-    sink.create(&TableDefinition::new("t", batch.schema())).await.unwrap();
+    let (sink, mut server, batch) = without_proxy().await;
     sink.write(insert(&batch)).await.unwrap();
     server.kill().unwrap();
     let error = sink.write(insert(&batch)).await.unwrap_err();
@@ -261,7 +280,7 @@ async fn an_end_before_the_rows_is_no_acknowledgement() {
 
 #[tokio::test]
 async fn a_future_dropped_half_way_does_not_leave_its_connection_behind() {
-    let (proxy, sink, _, _, batch) = behind_proxy().await;
+    let Bench { sink, proxy, batch, server: _server, .. } = bench(WriteStrategy::default()).await;
     let before = proxy.connections();
     proxy.plan(Fault::Delay { direction: Direction::ToClient, duration: Duration::from_millis(500) });
     for _ in 0..3 {

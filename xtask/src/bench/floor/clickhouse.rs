@@ -53,9 +53,9 @@ pub(super) fn insert(host: &str, port: u16, database: &str, table: &str, file: &
 }
 
 fn path(database: &str, sql: &str, settings: &[(&str, &str)]) -> String {
-    let mut pairs = form_urlencoded::Serializer::new(String::from("/?"));
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
     pairs.append_pair("database", database).append_pair("query", sql).extend_pairs(settings);
-    pairs.finish()
+    format!("/?{}", pairs.finish())
 }
 
 fn head(path: &str, length: u64) -> String {
@@ -86,9 +86,6 @@ mod tests {
 
     #[test]
     fn statements_are_encoded() {
-        assert_eq!(
-            path("b", "SELECT '+ &'", &[("a", "0")]),
-            "/?database=b&query=SELECT+%27%2B+%26%27&a=0"
-        );
+        assert_eq!(path("b", "SELECT '+ &'", &[("a", "0")]), "/?database=b&query=SELECT+%27%2B+%26%27&a=0");
     }
 }

@@ -35,7 +35,12 @@ pub(super) struct InsertRun {
 }
 
 /// Reads a collection whose documents have so many bytes in all, and does nothing with them.
-pub(super) async fn drain(servers: &Servers, collection: &str, documents: u64, bytes: u64) -> Result<DrainRun> {
+pub(super) async fn drain(
+    servers: &Servers,
+    collection: &str,
+    documents: u64,
+    bytes: u64,
+) -> Result<DrainRun> {
     let port = servers.mongodb_port();
     let name = collection.to_owned();
     let meter = servers.meter()?;
@@ -45,6 +50,20 @@ pub(super) async fn drain(servers: &Servers, collection: &str, documents: u64, b
         let read = drained.bytes;
         return Err(Error::Server(format!("the bare reader got {read} of {bytes} bytes of {collection}")));
     }
+    Ok(DrainRun { cost, reader_cpu_seconds: drained.reader_cpu_seconds, replies: drained.replies })
+}
+
+/// Reads the changes of a collection after `token` until one holds `marker`.
+pub(super) async fn drain_changes(
+    servers: &Servers,
+    collection: &str,
+    token: bson::Document,
+    marker: String,
+) -> Result<DrainRun> {
+    let (port, name) = (servers.mongodb_port(), collection.to_owned());
+    let meter = servers.meter()?;
+    let drained = blocking(move || mongodb::drain_changes(port, DATABASE, &name, &token, &marker)).await?;
+    let cost = meter.read(servers)?;
     Ok(DrainRun { cost, reader_cpu_seconds: drained.reader_cpu_seconds, replies: drained.replies })
 }
 

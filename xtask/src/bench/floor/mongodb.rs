@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-use bson::RawDocument;
+use bson::{Document, RawDocument, doc};
 use zenith_testkit::data::bson_writer::DocumentWriter;
 use zenith_testkit::{Error, Result};
 
@@ -21,6 +21,9 @@ const HEADER_BYTES: usize = 21;
 /// Size of the replies asked for. From 512 KiB to 4 MiB the server pays the same; much larger replies leave its caches,
 /// smaller ones cost it more each.
 const REPLY_BYTES: u64 = 1024 * 1024;
+
+/// The last change is looked for in so many bytes at the end of a reply.
+const MARKER_WITHIN: usize = 4096;
 
 /// What was read.
 pub(super) struct Drained {
@@ -74,11 +77,67 @@ fn drain_all(port: u16, database: &str, collection: &str, document_bytes: u64) -
     Ok(drained)
 }
 
+/// Reads the changes of a collection after `token` until one holds `marker`; nothing else of them is looked at.
+pub(super) fn drain_changes(
+    port: u16,
+    database: &str,
+    collection: &str,
+    token: &Document,
+    marker: &str,
+) -> Result<Drained> {
+    let drained = drain_stream(port, database, collection, token, marker);
+    drained.map_err(Error::io(format!("drain the changes of {collection}")))
+}
+
+fn drain_stream(
+    port: u16,
+    database: &str,
+    collection: &str,
+    token: &Document,
+    marker: &str,
+) -> io::Result<Drained> {
+    let cpu_before = thread_cpu_seconds();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::new();
+    let open = doc! {
+        "aggregate": collection, "pipeline": [{ "$changeStream": { "startAfter": token } }],
+        "cursor": { "batchSize": 0 }, "$db": database,
+    };
+    send_bytes(&mut stream, 0, &open.to_vec().map_err(io::Error::other)?)?;
+    let reply = receive(&mut stream, &mut buffer)?;
+    let cursor = cursor_of(&buffer[..reply.bytes])?;
+    let mut drained = Drained { replies: 0, bytes: 0, reader_cpu_seconds: 0.0 };
+    loop {
+        send(&mut stream, 0, |more| {
+            more.int64("getMore", cursor);
+            more.string("collection", collection);
+            more.string("$db", database);
+        })?;
+        let reply = receive(&mut stream, &mut buffer)?;
+        drained.replies += 1;
+        drained.bytes += u64::try_from(reply.bytes).unwrap_or_default();
+        // It is the last change, so that it stands at the end of its reply.
+        let body = &buffer[..reply.bytes];
+        let end = &body[body.len().saturating_sub(MARKER_WITHIN)..];
+        if end.windows(marker.len()).any(|part| part == marker.as_bytes()) {
+            drained.reader_cpu_seconds = thread_cpu_seconds() - cpu_before;
+            return Ok(drained);
+        }
+    }
+}
+
 fn send(stream: &mut TcpStream, flags: u32, write: impl FnOnce(&mut DocumentWriter<'_>)) -> io::Result<()> {
-    let mut message = vec![0; HEADER_BYTES];
-    let mut command = DocumentWriter::begin(&mut message);
+    let mut body = Vec::new();
+    let mut command = DocumentWriter::begin(&mut body);
     write(&mut command);
     command.end();
+    send_bytes(stream, flags, &body)
+}
+
+fn send_bytes(stream: &mut TcpStream, flags: u32, body: &[u8]) -> io::Result<()> {
+    let mut message = vec![0; HEADER_BYTES];
+    message.extend_from_slice(body);
     let length = u32::try_from(message.len()).map_err(io::Error::other)?;
     for (place, value) in [(0, length), (12, OP_MSG), (16, flags)] {
         message[place..place + 4].copy_from_slice(&value.to_le_bytes());
@@ -107,7 +166,8 @@ fn receive(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Reply> {
 fn cursor_of(reply: &[u8]) -> io::Result<i64> {
     let reply = RawDocument::from_bytes(reply).map_err(io::Error::other)?;
     let cursor = reply.get_document("cursor").and_then(|cursor| cursor.get_i64("id"));
-    cursor.map_err(|_| io::Error::other(format!("find was refused: {reply:?}")))
+    let reason = || reply.get_str("errmsg").unwrap_or("no reason given");
+    cursor.map_err(|_| io::Error::other(format!("find was refused: {}", reason())))
 }
 
 #[cfg(test)]

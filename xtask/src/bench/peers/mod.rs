@@ -187,7 +187,8 @@ impl ToolReport {
         }
         if self.rows < rows {
             let given = counted(self.rows as f64);
-            remarks.push(format!("{name} was given {given} documents; its seconds are scaled to all of them"));
+            remarks
+                .push(format!("{name} was given {given} documents; its seconds are scaled to all of them"));
         }
         remarks
     }
@@ -243,12 +244,16 @@ impl Report {
     /// Chart, table and remarks.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!("![Rows a second by tool](peers.svg)\n\n{}", self.table().markdown());
-        for (index, remark) in self.remarks().iter().enumerate() {
-            let _ = write!(text, "{}- {remark}.\n", if index == 0 { "\n" } else { "" });
+        let remarks = self.remarks();
+        if !remarks.is_empty() {
+            text.push('\n');
+        }
+        for remark in remarks {
+            let _ = writeln!(text, "- {remark}.");
         }
         let versions = self.tools.iter().filter(|tool| !tool.versions.is_empty());
         let versions: Vec<String> = versions.map(|tool| tool.versions.join(", ")).collect();
-        let _ = write!(text, "\nVersions: {}.\n", versions.join("; "));
+        let _ = writeln!(text, "\nVersions: {}.", versions.join("; "));
         text
     }
 
@@ -291,7 +296,8 @@ mod tests {
             }],
             ..ToolReport::default()
         };
-        let broken = ToolReport { name: "c".to_owned(), failed: Some("why".to_owned()), ..tool("c", 1_000, 0.0, 0) };
+        let broken =
+            ToolReport { name: "c".to_owned(), failed: Some("why".to_owned()), ..tool("c", 1_000, 0.0, 0) };
         let tools = vec![
             tool(OURS, 1_000, 1.0, 1_000),
             tool("a", 1_000, 8.0, 1_015),

@@ -99,8 +99,9 @@ impl Tool {
         }
     }
 
-    /// Makes the table where the tool expects one.
+    /// Fetches the tool if it is not there yet, and makes the table where it expects one.
     pub(super) async fn prepare(self, servers: &Servers) -> Result<()> {
+        self.site().await?;
         let columns = match self {
             Self::Function => format!("_id String, {COLUMNS}, device String, tags String"),
             Self::PyMongoArrow => format!(

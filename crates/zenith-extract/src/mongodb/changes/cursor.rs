@@ -23,9 +23,9 @@ use crate::{ExtractError, Landing};
 
 /// Requests under way at once: the server works on the next reply while the last one is on its way.
 const PIPELINE_DEPTH: usize = 2;
-/// What an event is taken for by the driver's cursors, which cannot change the number they ask for on the way: small, as
-/// it is small ones that there are many of.
-const DRIVER_EVENT_BYTES: usize = 512;
+/// The size an event is taken to have until some have come; by cursors of the driver, which cannot change the number they
+/// ask for on the way, always.
+const EVENT_BYTES: u32 = 512;
 
 /// How replies are asked for.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl DirectCursor {
             connection,
             database,
             collection,
-            batch_size: BatchSize::new(asking.batch_bytes, None),
+            batch_size: BatchSize::new(asking.batch_bytes, Some(EVENT_BYTES.into())),
             action: stream.action(),
         };
         let mut command = stream.aggregate(start);
@@ -182,7 +182,7 @@ impl DriverCursor {
     ) -> Result<(Cursor, Reply), Failure> {
         let action = stream.action();
         let database = deployment.client.database(stream.database());
-        let events = u32::try_from(asking.batch_bytes / DRIVER_EVENT_BYTES).unwrap_or(u32::MAX).max(1);
+        let events = (u32::try_from(asking.batch_bytes).unwrap_or(u32::MAX) / EVENT_BYTES).max(1);
         let run = database
             .run_raw_cursor_command(stream.aggregate(start))
             .cursor_type(CursorType::TailableAwait)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bson::Timestamp;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
 use super::command::{Start, Stream};
@@ -186,9 +187,17 @@ impl Reading {
         cursor.observe(whole.events.len(), whole.events.byte_len());
         let Some(token) = whole.token else { return Ok(()) };
         let batch = ChangeBatch::new(whole.events, token.clone(), operation_time, Arc::clone(&self.address));
-        self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned)?;
+        // Where nothing happens nobody has to be told of each place: the next reply tells a later one. So an idle stream
+        // moves on with the oplog, though its consumer may be busy for a long time.
+        let sent = match batch.is_empty() {
+            true => match self.sender.try_send(Ok(batch)) {
+                Err(TrySendError::Closed(_)) => Err(Stop::Abandoned),
+                Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+            },
+            false => self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned),
+        };
         self.token = token;
-        Ok(())
+        sent
     }
 
     async fn reopen(&mut self) -> Result<Cursor, Failure> {

@@ -1,0 +1,15 @@
+//! `zenith run` under fire: killed, cut off, its servers killed. Afterwards every table is as if nothing had happened.
+//!
+//! `ZENITH_TEST_KILLS` sets how often the command is killed, `ZENITH_TEST_SEED` repeats a run that failed.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../harness.rs"]
+#[allow(dead_code)]
+mod harness;
+
+mod fixture;
+mod kills;
+mod oplog;
+mod servers;
+mod writer;

@@ -1,0 +1,109 @@
+//! `cargo xtask bench cdc`: how soon a change is a row, and how many changes a second become rows.
+//!
+//! | part | what it measures |
+//! | --- | --- |
+//! | [`latency`] | from the commit in MongoDB to the row in ClickHouse, at a steady rate of changes |
+//! | [`throughput`] | a backlog of mixed changes, beside a reader that only drains the same change stream |
+//! | [`follower`] | the command that follows, its configuration and its state |
+
+mod follower;
+mod latency;
+mod throughput;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use self::follower::Follower;
+use self::latency::Latency;
+use self::throughput::Throughput;
+use super::machine::Machine;
+use super::servers::Servers;
+use super::statistics::{median_of, ratio};
+use super::table::{Table, counted, megabytes, seconds};
+use super::zenith::{Measured, Zenith};
+use crate::Outcome;
+
+/// What to measure.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench cdc                                    a minute or two
+  cargo xtask bench cdc --seconds 5 --changes 50000 --runs 1")]
+pub struct Arguments {
+    /// Changes a second while latency is measured
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    rate: u64,
+    /// How long latency is measured
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    seconds: u64,
+    /// Changes of the backlog
+    #[arg(long, value_name = "N", default_value_t = 300_000)]
+    changes: u64,
+    /// How often the backlog is measured
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Keep everything that was measured in this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    measured: Measured,
+}
+
+/// Everything that was measured; what is kept in `docs/benchmarks/cdc.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    pub(super) machine: Machine,
+    latency: Latency,
+    backlog: Vec<Throughput>,
+}
+
+/// Measures, prints and keeps the numbers if asked to.
+pub async fn run(arguments: Arguments) -> Outcome {
+    let zenith = Zenith::get(arguments.measured).await?;
+    let servers = Servers::start().await?;
+    let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
+    let follower = Follower::prepare(&servers, &zenith).await?;
+    let latency = latency::measure(&servers, &follower, arguments.rate, arguments.seconds).await?;
+    let mut backlog = Vec::new();
+    for run in 1..=arguments.runs {
+        let measured = throughput::measure(&servers, &follower, arguments.changes, u64::from(run)).await?;
+        eprintln!(
+            "backlog, run {run} of {}: {:.2} s, bare reader {:.2} s",
+            arguments.runs, measured.seconds, measured.drain_seconds
+        );
+        backlog.push(measured);
+    }
+    let report = Report { machine, latency, backlog };
+    println!("{}\n\n{}\n{}", report.machine.sentence(), report.table().text(), report.latency.histogram());
+    if let Some(file) = arguments.json {
+        super::keep(&file, &report)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Report {
+    /// One line a figure.
+    pub(super) fn table(&self) -> Table {
+        let mut table = Table::new(&["what", "figure"]);
+        let mut line = |what: &str, figure: String| table.row([what.to_owned(), figure]);
+        let latency = &self.latency;
+        line("changes/s while latency was measured", counted(latency.rate));
+        for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
+            line(&format!("commit to row, {name} ms"), format!("{:.0}", latency.percentile(share)));
+        }
+        line("first change a row after a restart, s", seconds(latency.restart_seconds));
+        let of = |number: fn(&Throughput) -> f64| median_of(&self.backlog, number);
+        line("backlog, changes/s", counted(of(Throughput::rate)));
+        line("bare reader, changes/s", counted(of(Throughput::drain_rate)));
+        line("share of the bare reader", format!("{:.2}", of(|run| ratio(run.rate(), run.drain_rate()))));
+        line("peak MB", megabytes(of(|run| run.peak_rss_bytes as f64)));
+        line(
+            "Zenith's CPU µs/change",
+            format!("{:.1}", of(|run| ratio(run.cpu_seconds * 1e6, run.changes as f64))),
+        );
+        table
+    }
+}

@@ -1,0 +1,124 @@
+//! A backlog of changes: how long the command takes for it, and how long a reader that only reads.
+
+use bson::{Document, doc};
+use serde::{Deserialize, Serialize};
+use zenith_testkit::{Error, Result, Shape};
+
+use super::follower::{DOCUMENTS, Follower, NAME};
+use crate::bench::floor;
+use crate::bench::servers::Servers;
+use crate::bench::statistics::ratio;
+
+/// Changes of one write.
+const TOGETHER: u64 = 1_000;
+
+/// One backlog.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Throughput {
+    pub(super) changes: u64,
+    /// The whole command, its start and end included.
+    pub(super) seconds: f64,
+    /// The same command when there is nothing to do.
+    pub(super) idle_seconds: f64,
+    pub(super) cpu_seconds: f64,
+    pub(super) peak_rss_bytes: u64,
+    /// The bare reader.
+    pub(super) drain_seconds: f64,
+}
+
+impl Throughput {
+    /// Changes a second, the start and end of the command left out.
+    pub(super) fn rate(&self) -> f64 {
+        ratio(self.changes as f64, self.seconds - self.idle_seconds)
+    }
+
+    pub(super) fn drain_rate(&self) -> f64 {
+        ratio(self.changes as f64, self.drain_seconds)
+    }
+}
+
+/// Makes changes while nobody follows, then measures both.
+pub(super) async fn measure(
+    servers: &Servers,
+    follower: &Follower,
+    changes: u64,
+    round: u64,
+) -> Result<Throughput> {
+    follower.finish(&["run", "--once", "--quiet"]).await?;
+    let idle = follower.finish(&["run", "--once", "--quiet"]).await?;
+    let token = token_now(servers).await?;
+    eprintln!("Making {changes} changes …");
+    let made = make(servers, changes, round).await?;
+    servers.settle().await?;
+    let drained = floor::drain_changes(servers, NAME, token, marker(round)).await?;
+    servers.settle().await?;
+    let finished = follower.finish(&["run", "--once", "--quiet"]).await?;
+    Ok(Throughput {
+        changes: made,
+        seconds: finished.wall_seconds,
+        idle_seconds: idle.wall_seconds,
+        cpu_seconds: finished.cpu_seconds,
+        peak_rss_bytes: finished.peak_rss_bytes,
+        drain_seconds: drained.cost.seconds,
+    })
+}
+
+/// Half of them inserts, then updates, and some deletions: how many there were.
+async fn make(servers: &Servers, changes: u64, round: u64) -> Result<u64> {
+    let collection = servers.collection(NAME);
+    let first = DOCUMENTS * 100 * round;
+    let mut made = 0;
+    let mut ids: Vec<bson::Bson> = Vec::new();
+    while made < changes {
+        let mut documents = Vec::new();
+        for number in 0..TOGETHER {
+            let raw = Shape::Events.document(round + 10, first + made + number);
+            let document = Document::try_from(raw).map_err(|error| Error::Malformed(error.to_string()))?;
+            ids.push(document.get("_id").cloned().unwrap_or(bson::Bson::Null));
+            documents.push(document);
+        }
+        collection.insert_many(documents).ordered(false).await.map_err(failed)?;
+        made += TOGETHER;
+        let updates: Vec<Document> = ids
+            .iter()
+            .take(700)
+            .map(|id| doc! { "q": { "_id": id.clone() }, "u": { "$set": { "kind": format!("changed {made}") } } })
+            .collect();
+        made += updates.len() as u64;
+        run(servers, doc! { "update": NAME, "updates": updates, "ordered": false }).await?;
+        let deletes: Vec<Document> =
+            ids.drain(..).take(300).map(|id| doc! { "q": { "_id": id }, "limit": 1 }).collect();
+        made += deletes.len() as u64;
+        run(servers, doc! { "delete": NAME, "deletes": deletes, "ordered": false }).await?;
+    }
+    collection.insert_one(doc! { "marker": marker(round) }).await.map_err(failed)?;
+    Ok(made + 1)
+}
+
+/// What the last change holds, and no other.
+fn marker(round: u64) -> String {
+    format!("the last change of round {round}")
+}
+
+async fn run(servers: &Servers, command: Document) -> Result<()> {
+    servers.source_database().run_command(command).await.map(drop).map_err(failed)
+}
+
+async fn token_now(servers: &Servers) -> Result<Document> {
+    let reply = open(servers, doc! { "$changeStream": {} }).await?;
+    let cursor = reply.get_document("cursor").map_err(|_| malformed())?;
+    cursor.get_document("postBatchResumeToken").cloned().map_err(|_| malformed())
+}
+
+async fn open(servers: &Servers, stage: Document) -> Result<Document> {
+    let command = doc! { "aggregate": NAME, "pipeline": [stage], "cursor": { "batchSize": 0 } };
+    servers.source_database().run_command(command).await.map_err(failed)
+}
+
+fn failed(error: mongodb::error::Error) -> Error {
+    Error::mongodb("read or make changes")(error)
+}
+
+fn malformed() -> Error {
+    Error::Malformed("MongoDB answered without a cursor".to_owned())
+}
