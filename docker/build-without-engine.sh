@@ -31,7 +31,7 @@ export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
 mmdebstrap --variant=extract --include=libc6,libgcc-s1,ca-certificates,netbase,base-files,tzdata \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$work/root.tar"
-mkdir -p "$work/root/var/lib/zenith" "$work/root/usr/local/bin" "$work/root/etc/ssl/certs"
+mkdir -p "$work/state" "$work/root/usr/local/bin" "$work/root/etc/ssl/certs"
 tar -C "$work/root" -xf "$work/root.tar" --exclude='./dev/*'
 # What the scripts of base-files and ca-certificates would have made.
 printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/var/lib/zenith:/sbin/nologin\n' \
@@ -46,7 +46,8 @@ strip --strip-debug "$work/root/usr/local/bin/zenith"
 # The format of Docker, because health checks are no part of OCI's.
 container=$(buildah from --format docker scratch)
 buildah copy --quiet "$container" "$work/root/" / >/dev/null
-buildah copy --quiet --chown 65532:65532 "$container" "$work/root/var/lib/zenith" /var/lib/zenith >/dev/null
+# A new volume takes over the owner of the folder it is mounted on.
+buildah copy --quiet --chown 65532:65532 "$container" "$work/state" /var/lib/zenith >/dev/null
 buildah config \
     --env ZENITH_STATE=/var/lib/zenith/state.sqlite \
     --user 65532:65532 --workingdir /var/lib/zenith --volume /var/lib/zenith --stop-signal SIGTERM \
@@ -54,6 +55,7 @@ buildah config \
     --healthcheck 'CMD /usr/local/bin/zenith status --health' \
     --healthcheck-interval 15s --healthcheck-timeout 5s --healthcheck-start-period 30s --healthcheck-retries 3 \
     "$container"
-buildah run "$container" -- /usr/local/bin/zenith --version
+buildah run --user 65532:65532 "$container" -- /usr/local/bin/zenith --version
+rm -f "$image"
 buildah commit --quiet --format docker "$container" "docker-archive:$image:zenith:latest" >/dev/null
 printf 'wrote %s (%s)\n' "$image" "$(du -h "$image" | cut -f1)"

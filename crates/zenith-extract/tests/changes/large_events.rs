@@ -47,17 +47,18 @@ async fn an_event_that_is_too_large_names_its_collection() {
     let writer = Writer { client: servers::client(&uri).await };
     for transport in BOTH {
         let id = || RawBson::String("k".repeat(700_000));
-        let document = large(id(), 15 * MIB);
         let (namespace, other) =
-            (servers::fill(&uri, Vec::new()).await, servers::fill(&uri, vec![document]).await);
+            (servers::fill(&uri, Vec::new()).await, servers::fill(&uri, vec![large(id(), 8 * MIB)]).await);
+        let update = |fields| MemoryChange::Update(other.clone(), fields);
         writer.keep_images(&other).await;
+        // In two steps, as an insert of all of it would be too large for the oplog already.
+        writer.write(vec![update(rawdoc! { "_id": id(), "more": "y".repeat(7 * MIB) })], false).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
         let mut options = WatchOptions { images: true, ..watching(&namespace, StartAt::Now) };
         options.namespaces.push(other.clone());
         let mut reader = source.watch(options).await.unwrap();
         let small = MemoryChange::Insert(namespace, rawdoc! { "_id": 1 });
-        let update = MemoryChange::Update(other.clone(), rawdoc! { "_id": id(), "n": 1 });
-        writer.write(vec![small, update], false).await;
+        writer.write(vec![small, update(rawdoc! { "_id": id(), "n": 1 })], false).await;
         assert_eq!(read(&mut reader, 1).await.len(), 1);
         let error = loop {
             match reader.next().await {

@@ -1,6 +1,9 @@
-//! `cargo xtask demo`: real servers, real data, the real command, from nothing to a query's answer.
+//! `cargo xtask demo`: real servers, real data, the real command, from nothing to a query's answer, and to changes that
+//! arrive while one watches.
 //!
 //! Everything happens on servers and in folders of its own, which are gone afterwards.
+
+mod live;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -67,6 +70,7 @@ pub async fn run() -> Outcome {
         println!("\n{question} ClickHouse says:\n\n{}\n", indented(sql));
         println!("{}", copy.query(&format!("{sql} FORMAT PrettyCompactMonoBlock")).await?);
     }
+    live::show(&zenith, &source, &mongodb.uri_for(DATABASE), &copy).await?;
     drop((source, mongodb, clickhouse));
     println!("\nThe servers and their data are gone again. What to do next:\n");
     println!("  cargo install --path bins/zenith    put zenith on your PATH");
