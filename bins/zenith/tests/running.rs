@@ -232,3 +232,32 @@ async fn a_run_that_is_killed_goes_on_where_it_was() {
     );
     bench.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_away_end_a_run_that_only_catches_up() {
+    let bench = Bench::new("away").await;
+    bench.fill("orders", [rawdoc! { "_id": 1 }]).await;
+    let mut home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\""), ("users", "collection = \"users\"")]);
+    home.apply().await;
+    let right = bench.to();
+    for (variable, address, part) in [
+        ("CLICKHOUSE", "http://u:s3cret@127.0.0.1:1/d", "cannot connect to ClickHouse"),
+        ("CLICKHOUSE", &right, ""),
+        (
+            "MONGO",
+            "mongodb://u:s3cret@127.0.0.1:1/d?serverSelectionTimeoutMS=300",
+            "no usable MongoDB server",
+        ),
+    ] {
+        home.set(variable, address);
+        if part.is_empty() {
+            continue;
+        }
+        let ended = home.run(&["run", "--once", "--quiet"]).await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        assert!(ended.stderr.lines().count() == 2 && ended.stderr.contains(part), "{ended:?}");
+        assert!(!ended.stderr.contains("s3cret"), "{ended:?}");
+    }
+    bench.remove().await;
+}

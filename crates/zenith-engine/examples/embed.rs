@@ -5,7 +5,7 @@
 use std::env;
 use std::error::Error;
 
-use zenith_engine::{HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, Target};
+use zenith_engine::{ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, Target};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let target = Target::parse(&env::var("ZENITH_TARGET")?)?;
     let pipeline = Pipeline::builder()
         .source(source)
-        .sink(HttpSink::new(target, Some(pool.clone()), HttpOptions::default())?)
+        .sink(ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default())?)
         .pool(pool)
         .namespace(Namespace::new(database, collection))
         .build()?;

@@ -2,13 +2,13 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use zenith_engine::{HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, Target};
+//! use zenith_engine::{ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, Target};
 //!
 //! let pool = Pool::new(64 << 20)?;
 //! let target = Target::parse("http://127.0.0.1:8123/shop")?;
 //! let summary = Pipeline::builder()
 //!     .source(MongoSource::connect("mongodb://127.0.0.1:27017").await?)
-//!     .sink(HttpSink::new(target, Some(pool.clone()), HttpOptions::default())?)
+//!     .sink(ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default())?)
 //!     .pool(pool)
 //!     .namespace(Namespace::new("shop", "orders"))
 //!     .build()?
@@ -64,7 +64,7 @@ pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
 pub use zenith_extract::{DynSource, MemorySource, MongoSource, Namespace, Source};
 pub use zenith_memory::Pool;
-pub use zenith_transport::{DynSink, HttpOptions, HttpSink, MemorySink, NullSink, Sink, Target, TlsOptions};
+pub use zenith_transport::{DynSink, ConnectionOptions, ClickHouseSink, MemorySink, NullSink, Sink, Target, TlsOptions};
 
 /// A result of this crate.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;

@@ -11,6 +11,8 @@ pub const MEMORY_DEFAULT: usize = 64 * 1024 * 1024;
 pub const MEMORY_MIN: usize = 8 * 1024 * 1024;
 /// The largest memory budget in bytes.
 const MEMORY_MAX: usize = 1 << 40;
+/// The aim for one reply: larger ones leave the processor's cache before they are decoded.
+const REPLY_BYTES_MAX: usize = 1024 * 1024;
 /// Rows of one insert: what costs ClickHouse no more than one huge insert (about 16 to 24 MB).
 const BATCH_ROWS: usize = 131_072;
 
@@ -142,6 +144,6 @@ impl ReloadOptions {
     /// The aim for one reply, in bytes.
     pub(crate) fn reply_bytes(&self) -> usize {
         let each = self.landing_bytes() / (self.readers * 2).max(2);
-        each.clamp(256 * 1024, 4 * 1024 * 1024)
+        each.clamp(256 * 1024, REPLY_BYTES_MAX)
     }
 }

@@ -2,7 +2,7 @@
 
 use bson::rawdoc;
 use zenith_engine::{
-    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, ReloadOptions, Target,
+    EngineError, ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, ReloadOptions, Target,
 };
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, ClickHouseUser, Credentials, MongoOptions, MongoServer, Topology,
@@ -32,7 +32,7 @@ async fn attempt(
 ) -> Result<(), EngineError> {
     let pipeline = Pipeline::builder()
         .source(MongoSource::connect(from).await?)
-        .sink(HttpSink::new(Target::parse(to)?, None, HttpOptions::default())?)
+        .sink(ClickHouseSink::new(Target::parse(to)?, None, ConnectionOptions::default())?)
         .namespace(namespace)
         .options(options)
         .build()?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bson::rawdoc;
-use zenith_engine::{HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target};
+use zenith_engine::{ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target};
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, Direction, Fault, FaultProxy, Plan, Shape, TestServers, load,
 };
@@ -29,7 +29,7 @@ async fn exactly_once(label: &str, fault: Fault) {
     let target = Target::parse(&format!("http://{}/{label}", proxy.address())).unwrap();
     let pipeline = Pipeline::builder()
         .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
-        .sink(HttpSink::new(target, Some(pool.clone()), HttpOptions::default()).unwrap())
+        .sink(ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default()).unwrap())
         .pool(pool)
         .namespace(Namespace::new(&bench.databases.name, "events"))
         .options(ReloadOptions { batch_rows: 1000, ..small_batches() })
@@ -72,7 +72,7 @@ async fn a_server_that_is_killed_and_comes_back() {
     let target = Target::parse(&format!("{}/killed", server.url())).unwrap();
     let pipeline = Pipeline::builder()
         .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
-        .sink(HttpSink::new(target, None, HttpOptions::default()).unwrap())
+        .sink(ClickHouseSink::new(target, None, ConnectionOptions::default()).unwrap())
         .namespace(Namespace::new(&bench.databases.name, "events"))
         .options(ReloadOptions { batch_rows: 200, ..small_batches() })
         .build()

@@ -7,7 +7,7 @@ use mongodb::Collection;
 use zenith_engine::arrow::{equal, extended_json, rebuild};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    EngineError, HttpOptions, HttpSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, ReloadPlan,
+    EngineError, ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, ReloadPlan,
     Summary, Target,
 };
 use zenith_testkit::{TestDatabases, TestServers, load};
@@ -31,16 +31,16 @@ impl Bench {
         load::insert_documents(&self.databases.mongodb, collection, documents).await.unwrap();
     }
 
-    pub fn sink(&self, pool: Option<Pool>) -> HttpSink {
+    pub fn sink(&self, pool: Option<Pool>) -> ClickHouseSink {
         let target = Target::parse(&self.databases.clickhouse.url()).unwrap();
-        HttpSink::new(target, pool, HttpOptions::default()).unwrap()
+        ClickHouseSink::new(target, pool, ConnectionOptions::default()).unwrap()
     }
 
     pub async fn pipeline(
         &self,
         collection: &str,
         options: ReloadOptions,
-    ) -> Pipeline<MongoSource, HttpSink> {
+    ) -> Pipeline<MongoSource, ClickHouseSink> {
         let pool = Pool::new(options.memory).unwrap();
         Pipeline::builder()
             .source(MongoSource::connect(&self.databases.mongodb_uri).await.unwrap())

@@ -9,7 +9,7 @@ use zenith_engine::arrow::{Schema, equal, rebuild};
 use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    EngineError, HttpSink, Mode, MongoSource, Namespace, OnDrop, Outcome, PipelineSettings, Pool, SyncPipeline,
+    EngineError, ClickHouseSink, Mode, MongoSource, Namespace, OnDrop, Outcome, PipelineSettings, Pool, SyncPipeline,
     Synchronizer, Until, VerifyOptions,
 };
 
@@ -23,7 +23,7 @@ pub struct Follow {
     name: String,
 }
 
-pub type TestSynchronizer = Synchronizer<MongoSource, HttpSink, MemoryStore>;
+pub type TestSynchronizer = Synchronizer<MongoSource, ClickHouseSink, MemoryStore>;
 
 impl Follow {
     pub async fn new(label: &str, settings: PipelineSettings) -> Follow {

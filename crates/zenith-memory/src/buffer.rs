@@ -72,6 +72,24 @@ impl PoolBuf {
         Ok(())
     }
 
+    /// Grows as [`PoolBuf::grow`] to `capacity` bytes, and by half of what there is where `reservation` has that.
+    ///
+    /// # Errors
+    /// As [`PoolBuf::grow`].
+    pub fn grow_by_half(
+        &mut self,
+        reservation: &mut Reservation,
+        capacity: usize,
+        used: usize,
+    ) -> Result<(), MemoryError> {
+        if capacity <= self.capacity {
+            return Ok(());
+        }
+        let generous = round_up(capacity.max(self.capacity + self.capacity / 2));
+        let fits = generous - self.capacity <= reservation.left();
+        self.grow(reservation, if fits { generous } else { capacity }, used)
+    }
+
     /// Turns the first `len` bytes into an Arrow buffer; the rest returns to the pool at once.
     ///
     /// The memory is recycled when the last clone or slice of the result is dropped.

@@ -5,6 +5,7 @@
 //! | [`Pool`] | owns one memfd, mapped once, and the budget in bytes |
 //! | [`Reservation`] | a share of the budget, held before memory is touched |
 //! | [`PoolBuf`] | a writable range of the memfd, with one owner |
+//! | [`ByteColumn`] | two of these as a column of strings, which checks its UTF-8 itself |
 //! | [`arrow_buffer::Buffer`] | what [`PoolBuf::freeze`] turns a buffer into: shared, read-only |
 //!
 //! ```text
@@ -24,12 +25,14 @@
 //! where unsafe code may stand.
 
 mod buffer;
+mod byte_column;
 mod error;
 mod extents;
 mod mapping;
 mod pool;
 
 pub use buffer::PoolBuf;
+pub use byte_column::{BYTE_COLUMN_SLACK, ByteColumn};
 pub use error::MemoryError;
 pub use pool::{Pool, PoolStats, Reservation};
 

@@ -169,7 +169,8 @@ impl Pool {
         self.inner.mapping.offset_of(slice.as_ptr(), slice.len())
     }
 
-    /// The memory file behind every buffer of this pool.
+    /// The memory file behind every buffer of this pool, for reading: whoever wrote to it would change arrays
+    /// that others take to be immutable and to be text.
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.inner.mapping.as_fd()

@@ -46,8 +46,3 @@ pub use sink::{
 };
 pub use socket::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};
 pub use target::{Protocol, Target};
-
-/// The sink by its name from before it spoke the native protocol.
-pub use ClickHouseSink as HttpSink;
-/// The options by their name from before there was the native protocol.
-pub use ConnectionOptions as HttpOptions;

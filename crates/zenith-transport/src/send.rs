@@ -6,7 +6,7 @@
 //! | [`WriteStrategy::Writev`] | `writev`: the kernel copies | `writev` |
 //!
 //! Pages given by `sendfile` are read when the peer reads them, not when the call returns. Who sends must
-//! keep them unchanged until the peer has answered; see `http::lent`.
+//! keep them unchanged until the peer has answered; see `socket::lent`.
 //!
 //! This module and no other of this crate makes raw system calls.
 #![allow(unsafe_code)]

@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let before = fs::read_to_string(&page).map_err(Error::path("read", &page))?;
     let mut text = before.clone();
     for (mark, section) in sections(&folder)? {
-        text = filled(&text, &mark, &section)?;
+        text = filled(&text, mark, &section)?;
     }
     if text == before {
         eprintln!("{} is up to date", page.display());
@@ -49,38 +49,24 @@ pub fn run(arguments: &Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The marks of the page and what belongs between them.
-fn sections(folder: &Path) -> Result<Vec<(String, String)>> {
-    let mut sections = Vec::new();
-    for to in ["", "-native"] {
-        let name = format!("e2e{to}");
-        let how = format!("e2e{}", if to.is_empty() { "" } else { " --to native" });
-        sections.push((
-            name.clone(),
-            section(folder, &name, &how, |report: &e2e::Report| {
-                format!(
-                    "{}\n\n{}\n{}{}",
-                    report.sentence(),
-                    report.copies().markdown(),
-                    report.floor().markdown(),
-                    report.failures()
-                )
-            })?,
-        ));
-    }
-    sections.push((
-        "flat".to_owned(),
-        section(folder, "flat", "flat", |report: &flat::Report| {
-            format!("{}.\n\n{}", report.machine.sentence(), report.table().markdown())
-        })?,
-    ));
-    sections.push((
-        "peers".to_owned(),
-        section(folder, "peers", "peers", |report: &peers::Report| {
-            format!("{}.\n\n{}", report.machine.sentence(), report.markdown())
-        })?,
-    ));
-    Ok(sections)
+/// The marks of the page and what belongs between them. A mark is the name of the JSON file, too.
+fn sections(folder: &Path) -> Result<Vec<(&'static str, String)>> {
+    let e2e = |report: &e2e::Report| {
+        let (copies, floor) = (report.copies().markdown(), report.floor().markdown());
+        format!("{}\n\n{copies}\n{floor}{}", report.sentence(), report.failures())
+    };
+    let flat =
+        |report: &flat::Report| format!("{}.\n\n{}", report.machine.sentence(), report.table().markdown());
+    let peers = |report: &peers::Report| format!("{}.\n\n{}", report.machine.sentence(), report.markdown());
+    Ok(vec![
+        ("e2e", section(folder, "e2e", "e2e --json docs/benchmarks/e2e.json", e2e)?),
+        (
+            "e2e-native",
+            section(folder, "e2e-native", "e2e --to native --json docs/benchmarks/e2e-native.json", e2e)?,
+        ),
+        ("flat", section(folder, "flat", "flat --json docs/benchmarks/flat.json", flat)?),
+        ("peers", section(folder, "peers", "peers", peers)?),
+    ])
 }
 
 /// The text for one kind of result, or how to get it.
@@ -93,7 +79,7 @@ fn section<T: DeserializeOwned>(
     let file = folder.join(format!("{name}.json"));
     if !file.exists() {
         return Ok(format!(
-            "Not measured yet: `cargo xtask bench {how} --json docs/benchmarks/{name}.json`, then `cargo xtask bench report`.\n"
+            "Not measured yet: `cargo xtask bench {how}`, then `cargo xtask bench report`.\n"
         ));
     }
     Ok(write(&kept(&file)?))
@@ -128,7 +114,7 @@ mod tests {
     fn the_page_has_all_marks() {
         let page = fs::read_to_string(results().join("README.md")).unwrap();
         for (mark, section) in sections(&results()).unwrap() {
-            filled(&page, &mark, &section).unwrap();
+            filled(&page, mark, &section).unwrap();
         }
     }
 }

@@ -19,10 +19,14 @@ pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &Clic
     let orders = source.collection::<Document>(NAME);
     let first = (1..=1000).map(|number| doc! { "_id": number, "item": "tea", "state": "new", "price": 4.5 });
     orders.insert_many(first).await.map_err(failed)?;
-    println!("\nMongoDB now has {}.{NAME}: 1000 orders. They will change, so the table is kept in step:\n", source.name());
+    println!(
+        "\nMongoDB now has {}.{NAME}: 1000 orders. They will change, so the table is kept in step:\n",
+        source.name()
+    );
     let folder = tempfile::tempdir().map_err(Error::io("make a folder"))?;
     let file = folder.path().join("zenith.toml");
-    let pipeline = format!("[pipelines.{NAME}]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"{NAME}\"\n");
+    let pipeline =
+        format!("[pipelines.{NAME}]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"{NAME}\"\n");
     let text = format!(
         "[state]\npath = {:?}\n\n[sources.shop]\nuri = \"{from}\"\n\n[targets.warehouse]\nuri = \"{}\"\n\n{pipeline}",
         folder.path().join("state.sqlite"),
@@ -45,16 +49,35 @@ pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &Clic
     orders.update_one(doc! { "_id": id }, paid).write_concern(majority()).await.map_err(failed)?;
     tell(to, "update   order 1001 is paid, by a field no column is for", &state_of(id), "paid").await?;
     let sent = doc! { "$set": { "state": "sent" } };
-    orders.update_many(doc! { "_id": { "$lte": 500 } }, sent).write_concern(majority()).await.map_err(failed)?;
-    tell(to, "update   500 orders are sent", &format!("SELECT count() FROM {NAME}_current WHERE state = 'sent'"), "500").await?;
+    orders
+        .update_many(doc! { "_id": { "$lte": 500 } }, sent)
+        .write_concern(majority())
+        .await
+        .map_err(failed)?;
+    tell(
+        to,
+        "update   500 orders are sent",
+        &format!("SELECT count() FROM {NAME}_current WHERE state = 'sent'"),
+        "500",
+    )
+    .await?;
     orders.delete_many(doc! { "_id": { "$gt": 900 } }).write_concern(majority()).await.map_err(failed)?;
     tell(to, "delete   101 orders", &counted, "900").await?;
 
-    let question = format!("SELECT state, count() AS orders, sum(price) AS worth FROM {NAME}_current GROUP BY state ORDER BY state");
-    println!("\n{}\n\n{}", super::indented(&question), to.query(&format!("{question} FORMAT PrettyCompactMonoBlock")).await?);
+    let question = format!(
+        "SELECT state, count() AS orders, sum(price) AS worth FROM {NAME}_current GROUP BY state ORDER BY state"
+    );
+    println!(
+        "\n{}\n\n{}",
+        super::indented(&question),
+        to.query(&format!("{question} FORMAT PrettyCompactMonoBlock")).await?
+    );
     following.kill().await.map_err(Error::io("stop zenith"))?;
     println!("\nzenith run was killed, not stopped, and more has changed since. It goes on where it was:\n");
-    orders.insert_one(doc! { "_id": 2000, "item": "milk", "state": "new", "price": 1.0 }).await.map_err(failed)?;
+    orders
+        .insert_one(doc! { "_id": 2000, "item": "milk", "state": "new", "price": 1.0 })
+        .await
+        .map_err(failed)?;
     run(zenith, &["run", "--once", "--quiet"], &file).await?;
     run(zenith, &["verify", NAME], &file).await
 }
@@ -91,7 +114,8 @@ fn follow(zenith: &Path, file: &Path) -> Result<Child> {
 async fn run(zenith: &Path, arguments: &[&str], file: &Path) -> Result<()> {
     println!("$ zenith {}", arguments.join(" "));
     let mut command = Command::new(zenith);
-    let status = command.args(arguments).arg("-f").arg(file).status().await.map_err(Error::path("run", zenith))?;
+    let status =
+        command.args(arguments).arg("-f").arg(file).status().await.map_err(Error::path("run", zenith))?;
     if status.success() {
         return Ok(());
     }

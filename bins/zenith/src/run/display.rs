@@ -90,6 +90,13 @@ fn as_table(pipelines: &[PipelineProgress], rates: &mut Rates, at: Instant, now:
     if pipelines.len() > PIPELINES_SHOWN {
         text.push_str(&format!("and {} more\n", pipelines.len() - PIPELINES_SHOWN));
     }
+    for (name, error) in pipelines
+        .iter()
+        .take(PIPELINES_SHOWN)
+        .filter_map(|pipeline| Some((&pipeline.name, trouble(pipeline)?)))
+    {
+        text.push_str(&format!("{name}: {error}\n"));
+    }
     text
 }
 
@@ -101,13 +108,20 @@ fn memory(pool: &Pool) -> HumanBytes {
 fn line(pipeline: &PipelineProgress, rates: &mut Rates, at: Instant, now: SystemTime) -> String {
     let rate = rates.see(&pipeline.name, pipeline.counters.rows_written, at).unwrap_or(0.0);
     let lag = lag(pipeline, now).map_or_else(String::new, |lag| format!(", {} behind", time::duration(lag)));
+    let trouble = trouble(pipeline).map_or_else(String::new, |error| format!(" ({error})"));
     format!(
-        "{} {}, {} rows, {} rows/s{lag}",
+        "{} {}{trouble}, {} rows, {} rows/s{lag}",
         pipeline.name,
         phase(pipeline),
         HumanCount(pipeline.counters.rows_written),
         rates::shown(rate)
     )
+}
+
+/// What keeps a pipeline from going on.
+fn trouble(pipeline: &PipelineProgress) -> Option<String> {
+    let error = pipeline.last_error.as_ref()?;
+    matches!(pipeline.phase, Phase::Retrying | Phase::Failed).then(|| error.replace('\n', " "))
 }
 
 /// "snapshot 12 %" where that can be told.
@@ -155,5 +169,10 @@ mod tests {
         assert!(text.contains("orders    snapshot 25 %  500   -       3        12 s"), "{text}");
         let text = line(&pipeline(2_500, Phase::Following), &mut rates, at + Duration::from_secs(2), now);
         assert_eq!(text, "orders following, 2,500 rows, 1,000 rows/s, 12 s behind");
+        let mut away = pipeline(2_500, Phase::Retrying);
+        away.last_error = Some("no server".to_owned());
+        let text = line(&away, &mut rates, at + Duration::from_secs(3), now);
+        assert_eq!(text, "orders retrying (no server), 2,500 rows, 666.7 rows/s, 12 s behind");
+        assert!(as_table(&[away], &mut rates, at, now).ends_with("\norders: no server\n"));
     }
 }

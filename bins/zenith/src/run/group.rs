@@ -1,17 +1,16 @@
 //! The pipelines of one source: connected, run, and tried again while what fails concerns all of them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use zenith_engine::state::DynStateStore;
-use zenith_engine::transport::ClickHouseSink;
-use zenith_engine::{EngineError, PipelineProgress, Pool, SyncPipeline, Until};
+use zenith_engine::{EngineError, PipelineProgress, Pool, Until};
 
+use super::build::build;
 use super::desired::Group;
-use crate::config::applied;
-use crate::connect::{self, Keeper};
+use crate::connect::Keeper;
 use crate::exit::{Failure, in_words};
 use crate::progress::say;
 
@@ -131,48 +130,4 @@ async fn attempt(
         ended.push(Ended { name: outcome.name, rows: outcome.rows, failure });
     }
     Ok(ended)
-}
-
-/// Connects. A pipeline that cannot be built fails alone.
-async fn build(
-    group: &Group,
-    done: &HashSet<String>,
-    shared: &Shared,
-) -> Result<(Keeper, Vec<Ended>), Failure> {
-    let missing =
-        |what: &str| Failure::Input(format!("{what} was not applied: apply the configuration again"));
-    let record = group.source.as_ref().ok_or_else(|| missing("the source"))?;
-    let connector = applied::connector(record).map_err(Failure::Input)?;
-    let source = connect::source(&record.name, &connector).await?;
-    let mut keeper = Keeper::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone());
-    let mut sinks: BTreeMap<String, Arc<ClickHouseSink>> = BTreeMap::new();
-    let mut failed = Vec::new();
-    for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
-        let name = &member.pipeline.name;
-        let mut add = || -> Result<(), Failure> {
-            let pipeline = applied::pipeline(&member.pipeline).map_err(Failure::Input)?;
-            let target = member.target.as_ref().ok_or_else(|| missing("its target"))?;
-            let sink = match sinks.get(&target.name) {
-                Some(sink) => Arc::clone(sink),
-                None => {
-                    let connector = applied::connector(target).map_err(Failure::Input)?;
-                    let sink = Arc::new(connect::sink(&target.name, &connector, &shared.pool)?);
-                    sinks.insert(target.name.clone(), Arc::clone(&sink));
-                    sink
-                }
-            };
-            keeper.add(SyncPipeline {
-                name: name.clone(),
-                namespace: connect::namespace(name, &pipeline, &source)?,
-                table: pipeline.table().to_owned(),
-                sink,
-                settings: pipeline.settings,
-            })?;
-            Ok(())
-        };
-        if let Err(failure) = add() {
-            failed.push(Ended { name: name.clone(), rows: 0, failure: Some(failure) });
-        }
-    }
-    Ok((keeper, failed))
 }

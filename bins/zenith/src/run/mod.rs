@@ -9,11 +9,12 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | [`desired`] | which pipelines there should be, by source |
-//! | [`group`] | one source: connects, runs, tries again |
+//! | [`group`], [`build`] | one source: connects, runs, tries again |
 //! | [`supervisor`] | holds the groups to what is desired |
 //! | [`environment`], [`collections`] | a whole database, without any configuration |
 //! | [`display`] | what they are doing, on a terminal and off it |
 
+pub mod build;
 pub mod collections;
 pub mod desired;
 pub mod display;

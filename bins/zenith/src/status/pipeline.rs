@@ -108,8 +108,9 @@ impl Pipeline {
         let open = runs.iter().find(|run| run.outcome.is_none()).filter(|_| running);
         // The checkpoint counts what came by changes, the parts of the snapshot what was there before.
         let parts = snapshot.iter().flat_map(|snapshot| &snapshot.partitions);
-        let rows = parts.map(|part| part.rows).sum::<u64>()
-            + checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows);
+        let snapshot_rows = parts.map(|part| part.rows).sum::<u64>();
+        let began = snapshot.as_ref().map(|snapshot| snapshot.started);
+        let rows = snapshot_rows + checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows);
         let snapshot = snapshot.filter(|snapshot| snapshot.consistent_after.is_none()).map(|snapshot| {
             let done = snapshot.partitions.iter().filter(|partition| partition.done).count();
             (done, snapshot.partitions.len())
@@ -118,7 +119,12 @@ impl Pipeline {
         // A table that is loaded whole now and then is not behind in between.
         let lag = checkpoint.as_ref().and_then(|checkpoint| checkpoint.source_time);
         let lag = lag.filter(|_| mode != Some(Mode::Full)).map(|time| time::ago(time, now));
-        let rows_per_second = open.and_then(|run| rate(run.rows, time::ago(run.started, now)));
+        let rows_per_second = open.and_then(|run| {
+            // Reading a collection whole is faster than anything that happens to it, and would blow up the estimate.
+            let whole =
+                if state == State::Following && began > Some(run.started) { snapshot_rows } else { 0 };
+            rate(run.rows.saturating_sub(whole), time::ago(run.started, now))
+        });
         let mut pipeline = Pipeline {
             name: name.clone(),
             from: format!("{}.{collection}", record.source),

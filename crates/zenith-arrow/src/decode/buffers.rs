@@ -1,15 +1,14 @@
 //! The growable buffers columns are made of, all of them memory of the pool in Arrow's layout.
 //!
 //! Each buffer remembers how many bytes a row of it took in earlier batches, so that a new batch starts
-//! with room for all its rows and growing stays the exception.
+//! with room for all its rows and growing stays the exception. What it will ask for is known before it
+//! asks ([`Room`]), so that a batch is planned for as many rows as its memory really holds.
 
-use arrow_buffer::Buffer;
-use zenith_memory::{MemoryError, Pool, PoolBuf, Reservation};
+use arrow_array::{BinaryArray, StringArray};
+use arrow_buffer::{Buffer, NullBuffer};
+use zenith_memory::{BYTE_COLUMN_SLACK, ByteColumn, MemoryError, Pool, PoolBuf, Reservation, round_up};
 
 use super::Stop;
-
-/// Bytes copied at once for short strings, whatever their length: one vector move instead of a call.
-const SHORT: usize = 32;
 
 /// The memory one record batch may use.
 pub(super) struct Arena {
@@ -18,20 +17,18 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Makes room for `needed` bytes in `buf`, of which `used` are kept; grows by half where possible.
+    /// Lets `grow` take memory of this batch.
     #[cold]
-    pub(super) fn grow(&mut self, buf: &mut PoolBuf, needed: usize, used: usize) -> Result<(), Stop> {
+    fn grow(&mut self, grow: impl FnOnce(&mut Reservation) -> Result<(), MemoryError>) -> Result<(), Stop> {
         let reservation = self.reservation.as_mut().ok_or(Stop::Full)?;
-        let generous = needed.max(buf.len() + buf.len() / 2);
-        let wanted = if generous - buf.len() <= reservation.left() { generous } else { needed };
-        buf.grow(reservation, wanted, used).map_err(|error| match error {
+        grow(reservation).map_err(|error| match error {
             MemoryError::AddressSpace { .. } => Stop::OutOfMemory,
             _ => Stop::Full,
         })
     }
 }
 
-/// How many bytes a buffer needs for a batch of so many rows.
+/// How many bytes a buffer needs for a batch of so many rows, learned from the batches before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Demand {
     /// Bytes a row, the most of recent batches.
@@ -42,13 +39,16 @@ impl Demand {
     fn learn(&mut self, used: usize, rows: usize) {
         if rows > 0 {
             let now = to_f64(used) / to_f64(rows);
-            // Old peaks fade, so that one odd batch does not inflate all later ones.
-            self.per_row = now.max(self.per_row * 0.9);
+            // Old peaks fade, so that one odd batch does not inflate all later ones; high ones quickly, for they
+            // leave memory unused.
+            let fade = if now < self.per_row / 2.0 { 0.25 } else { 0.9 };
+            self.per_row = now.max(self.per_row * fade);
         }
     }
 
     fn bytes(self, rows: usize) -> usize {
-        let wanted = self.per_row * to_f64(rows) * 1.0625;
+        // A buffer that is used at all is used by the first row: a part of a byte is one.
+        let wanted = (self.per_row * to_f64(rows) * 1.0625).ceil();
         // A demand beyond any pool is cut by the reservation, so saturating is right here.
         to_usize(wanted)
     }
@@ -63,187 +63,146 @@ fn to_usize(n: f64) -> usize {
     n.max(0.0) as usize
 }
 
-/// Items of `N` bytes each.
+/// Bytes of the pool that a buffer of so many bytes takes.
+fn room(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { round_up(bytes) }
+}
+
+/// Items of `N` bytes each. How many there are is for the column to know.
 pub(super) struct Fixed<const N: usize> {
     buf: PoolBuf,
-    used: usize,
     demand: Demand,
 }
 
 impl<const N: usize> Fixed<N> {
     pub(super) fn new(pool: &Pool) -> Self {
-        Fixed { buf: pool.empty_buf(), used: 0, demand: Demand::default() }
+        Fixed { buf: pool.empty_buf(), demand: Demand::default() }
     }
 
+    /// Writes item `index`; `false` if there is no room for it.
     #[inline(always)]
-    pub(super) fn push(&mut self, arena: &mut Arena, item: [u8; N]) -> Result<(), Stop> {
-        if let Some(place) = self.buf.get_mut(self.used..self.used + N) {
-            place.copy_from_slice(&item);
-            self.used += N;
-            return Ok(());
+    pub(super) fn set(&mut self, index: usize, item: [u8; N]) -> bool {
+        match self.buf.as_chunks_mut::<N>().0.get_mut(index) {
+            Some(place) => {
+                *place = item;
+                true
+            }
+            None => false,
         }
-        arena.grow(&mut self.buf, self.used + N, self.used)?;
-        self.buf[self.used..self.used + N].copy_from_slice(&item);
-        self.used += N;
+    }
+
+    /// Writes item `index`, behind `index` others, and makes room for it.
+    #[inline]
+    pub(super) fn put(&mut self, arena: &mut Arena, index: usize, item: [u8; N]) -> Result<(), Stop> {
+        if self.set(index, item) { Ok(()) } else { self.put_growing(arena, index, item) }
+    }
+
+    #[cold]
+    fn put_growing(&mut self, arena: &mut Arena, index: usize, item: [u8; N]) -> Result<(), Stop> {
+        let used = index * N;
+        arena.grow(|reservation| self.buf.grow_by_half(reservation, used + N, used))?;
+        self.set(index, item);
         Ok(())
     }
 
     pub(super) fn get(&self, index: usize) -> [u8; N] {
-        let mut item = [0; N];
-        item.copy_from_slice(&self.buf[index * N..(index + 1) * N]);
-        item
+        self.buf.as_chunks::<N>().0.get(index).copied().unwrap_or([0; N])
     }
 
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.used = self.used.min(len * N);
-    }
-
-    pub(super) fn per_row(&self) -> f64 {
-        self.demand.per_row
+    pub(super) fn room(&self, rows: usize) -> usize {
+        room(self.demand.bytes(rows))
     }
 
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
-        self.used = 0;
-        begin(&mut self.buf, arena, self.demand.bytes(rows))
+        let bytes = self.demand.bytes(rows);
+        begin(&mut self.buf, arena, bytes)
     }
 
     pub(super) fn clear(&mut self, pool: &Pool) {
-        (self.buf, self.used) = (pool.empty_buf(), 0);
+        self.buf = pool.empty_buf();
     }
 
-    pub(super) fn freeze(&mut self, pool: &Pool, rows: usize) -> Buffer {
-        self.demand.learn(self.used, rows);
-        let used = std::mem::take(&mut self.used);
-        std::mem::replace(&mut self.buf, pool.empty_buf()).freeze(used)
+    /// The first `len` items.
+    pub(super) fn freeze(&mut self, pool: &Pool, len: usize, rows: usize) -> Buffer {
+        self.demand.learn(len * N, rows);
+        std::mem::replace(&mut self.buf, pool.empty_buf()).freeze(len * N)
     }
 }
 
 fn begin(buf: &mut PoolBuf, arena: &mut Arena, bytes: usize) -> Result<(), Stop> {
-    if bytes > buf.len() { arena.grow(buf, bytes, 0) } else { Ok(()) }
+    if bytes > buf.len() { arena.grow(|reservation| buf.grow(reservation, bytes, 0)) } else { Ok(()) }
 }
 
-/// Bytes of varying length: 32-bit offsets and the bytes themselves.
+/// Items of varying length.
 pub(super) struct Bytes {
-    offsets: Fixed<4>,
-    values: PoolBuf,
-    used: usize,
-    /// Bytes known to be UTF-8 whose strings begin at character boundaries.
-    checked: usize,
-    checked_items: usize,
-    demand: Demand,
+    pub(super) items: ByteColumn,
+    offsets: Demand,
+    values: Demand,
 }
 
 impl Bytes {
     pub(super) fn new(pool: &Pool) -> Self {
-        Bytes {
-            offsets: Fixed::new(pool),
-            values: pool.empty_buf(),
-            used: 0,
-            checked: 0,
-            checked_items: 0,
-            demand: Demand::default(),
+        Bytes { items: ByteColumn::new(pool), offsets: Demand::default(), values: Demand::default() }
+    }
+
+    /// Appends the first `len` bytes of `source`, and makes room for them.
+    pub(super) fn push(&mut self, arena: &mut Arena, source: &[u8], len: usize) -> Result<(), Stop> {
+        if self.items.push(source, len) {
+            return Ok(());
         }
+        let (items, bytes) = (self.items.len() + 1, self.items.bytes() + len + BYTE_COLUMN_SLACK);
+        arena.grow(|reservation| self.items.grow(reservation, items, bytes))?;
+        // What is refused now has more bytes than an offset can count.
+        if self.items.push(source, len) { Ok(()) } else { Err(Stop::Full) }
     }
 
-    /// Appends `source[at..at + len]`.
-    ///
-    /// Short values are copied with a move of fixed width that may run past their end on both sides:
-    /// what follows in `source` is other input, what follows in the buffer is not yet used.
-    #[inline(always)]
-    pub(super) fn push(
-        &mut self,
-        arena: &mut Arena,
-        source: &[u8],
-        at: usize,
-        len: usize,
-    ) -> Result<(), Stop> {
-        let end = self.used + len;
-        if len <= SHORT
-            && let Some(from) = source.get(at..at + SHORT)
-            && let Some(to) = self.values.get_mut(self.used..self.used + SHORT)
-        {
-            to.copy_from_slice(from);
-        } else {
-            let from = source.get(at..at + len).ok_or(Stop::OutOfMemory)?;
-            if end > self.values.len() {
-                arena.grow(&mut self.values, end, self.used)?;
-            }
-            self.values[self.used..end].copy_from_slice(from);
-        }
-        let offset =
-            u32::try_from(end).ok().filter(|&end| end <= i32::MAX.unsigned_abs()).ok_or(Stop::Full)?;
-        self.offsets.push(arena, offset.to_le_bytes())?;
-        self.used = end;
-        Ok(())
+    #[inline]
+    pub(super) fn push_empty(&mut self, arena: &mut Arena) -> Result<(), Stop> {
+        if self.items.push_empty() { Ok(()) } else { self.push(arena, &[], 0) }
     }
 
-    /// Appends `len` zeroed bytes and gives them to `fill`.
-    #[inline(always)]
-    pub(super) fn push_with<const L: usize>(
-        &mut self,
-        arena: &mut Arena,
-        fill: impl FnOnce(&mut [u8; L]),
-    ) -> Result<(), Stop> {
-        let mut item = [0; L];
-        fill(&mut item);
-        self.push(arena, &item, 0, L)
+    fn wanted(&self, rows: usize) -> (usize, usize) {
+        (self.offsets.bytes(rows) / size_of::<i32>(), self.values.bytes(rows) + BYTE_COLUMN_SLACK)
     }
 
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.offsets.truncate(len + 1);
-        let end = u32::from_le_bytes(self.offsets.get(self.offsets.used / 4 - 1));
-        self.used = usize::try_from(end).unwrap_or(usize::MAX).min(self.used);
-        self.checked = self.checked.min(self.used);
-        self.checked_items = self.checked_items.min(len);
-    }
-
-    /// Whether everything appended since the last call is UTF-8, string by string.
-    ///
-    /// The bytes are checked as one run, which is several times faster than one string at a time; a
-    /// run can be valid while a character straddles two strings, so the boundaries are looked at too.
-    pub(super) fn check_utf8(&mut self) -> bool {
-        let fresh = &self.values[self.checked..self.used];
-        if !fresh.is_ascii() {
-            if simdutf8::basic::from_utf8(fresh).is_err() {
-                return false;
-            }
-            let items = self.offsets.used / 4;
-            for index in self.checked_items..items {
-                let at = usize::try_from(u32::from_le_bytes(self.offsets.get(index))).unwrap_or(usize::MAX);
-                if at < self.used && self.values[at] & 0xC0 == 0x80 {
-                    return false;
-                }
-            }
-        }
-        self.checked = self.used;
-        self.checked_items = (self.offsets.used / 4).saturating_sub(1);
-        true
-    }
-
-    pub(super) fn per_row(&self) -> f64 {
-        self.demand.per_row + self.offsets.per_row()
+    pub(super) fn room(&self, rows: usize) -> usize {
+        let (items, bytes) = self.wanted(rows);
+        room((items + 1) * size_of::<i32>()) + room(bytes)
     }
 
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
-        (self.used, self.checked, self.checked_items) = (0, 0, 0);
-        begin(&mut self.values, arena, self.demand.bytes(rows) + SHORT)?;
-        self.offsets.begin(arena, rows + 1)?;
-        self.offsets.push(arena, [0; 4])
+        self.items.clear();
+        let (items, bytes) = self.wanted(rows);
+        arena.grow(|reservation| self.items.grow(reservation, items, bytes))
     }
 
     pub(super) fn clear(&mut self, pool: &Pool) {
-        self.offsets.clear(pool);
-        self.values = pool.empty_buf();
-        (self.used, self.checked, self.checked_items) = (0, 0, 0);
+        self.items = ByteColumn::new(pool);
     }
 
-    /// The offsets and the bytes.
-    pub(super) fn freeze(&mut self, pool: &Pool, rows: usize) -> (Buffer, Buffer) {
-        self.demand.learn(self.used, rows);
-        (self.checked, self.checked_items) = (0, 0);
-        let used = std::mem::take(&mut self.used);
-        let values = std::mem::replace(&mut self.values, pool.empty_buf()).freeze(used);
-        (self.offsets.freeze(pool, rows), values)
+    /// The items as text, or `None` if some are not.
+    pub(super) fn freeze_text(
+        &mut self,
+        pool: &Pool,
+        nulls: Option<NullBuffer>,
+        rows: usize,
+    ) -> Option<StringArray> {
+        self.take(pool, rows).into_text(nulls)
+    }
+
+    pub(super) fn freeze_binary(
+        &mut self,
+        pool: &Pool,
+        nulls: Option<NullBuffer>,
+        rows: usize,
+    ) -> BinaryArray {
+        self.take(pool, rows).into_binary(nulls)
+    }
+
+    fn take(&mut self, pool: &Pool, rows: usize) -> ByteColumn {
+        self.offsets.learn((self.items.len() + 1) * size_of::<i32>(), rows);
+        self.values.learn(self.items.bytes(), rows);
+        std::mem::replace(&mut self.items, ByteColumn::new(pool))
     }
 }
 
@@ -282,8 +241,7 @@ impl<const FILL: bool> Bits<FILL> {
 
     fn fill_to(&mut self, arena: &mut Arena, bytes: usize) -> Result<(), Stop> {
         if bytes > self.buf.len() {
-            // Bits are cheap: room for many more items at once spares later moves.
-            arena.grow(&mut self.buf, bytes + 512, self.filled)?;
+            arena.grow(|reservation| self.buf.grow_by_half(reservation, bytes, self.filled))?;
         }
         let end = self.buf.len();
         self.buf[self.filled..end].fill(Self::BYTE);
@@ -300,13 +258,14 @@ impl<const FILL: bool> Bits<FILL> {
         }
     }
 
-    pub(super) fn per_row(&self) -> f64 {
-        self.demand.per_row
+    pub(super) fn room(&self, rows: usize) -> usize {
+        room(self.demand.bytes(rows))
     }
 
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
         self.filled = 0;
-        begin(&mut self.buf, arena, self.demand.bytes(rows))
+        let bytes = self.demand.bytes(rows);
+        begin(&mut self.buf, arena, bytes)
     }
 
     pub(super) fn clear(&mut self, pool: &Pool) {
@@ -329,5 +288,19 @@ impl<const FILL: bool> Bits<FILL> {
         let mut bits = buf[..filled].to_vec();
         bits.resize(bytes, Self::BYTE);
         Some(Buffer::from_vec(bits))
+    }
+}
+
+impl Bits<false> {
+    /// Appends bit `index`, of which nothing has been said yet; `false` if there is no room for it.
+    #[inline(always)]
+    pub(super) fn set(&mut self, index: usize, bit: bool) -> bool {
+        match self.buf.get_mut(..self.filled).and_then(|bits| bits.get_mut(index / 8)) {
+            Some(byte) => {
+                *byte |= u8::from(bit) << (index % 8);
+                true
+            }
+            None => !bit,
+        }
     }
 }

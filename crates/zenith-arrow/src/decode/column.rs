@@ -1,31 +1,23 @@
-//! One column: where its values lie, and how a BSON value gets there.
+//! One column: where its values lie, and the life of its buffers from batch to batch.
+//!
+//! How values get there stands elsewhere: [`expected`](super::expected) for those the column was made for,
+//! [`append`](super::append) for any.
 
 use zenith_memory::Pool;
 
 use super::buffers::{Arena, Bits, Bytes, Fixed};
-use super::context::{Context, Stop};
-use super::convert;
+use super::context::Stop;
 use super::document::DocumentNode;
 use super::list::ListNode;
-use super::text;
-use crate::raw::{Decimal, RawError, tag};
+use crate::raw::tag;
 use crate::{Kind, UuidOrder};
-
-/// What became of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It is in the column.
-    Value,
-    /// The column holds nothing: the value was null, or the extra column has it.
-    Nothing,
-}
 
 /// A column being filled.
 pub(super) struct Column {
-    pub(super) storage: Storage,
-    pub(super) validity: Bits<true>,
     /// Items so far.
     pub(super) len: usize,
+    pub(super) storage: Storage,
+    pub(super) validity: Bits<true>,
     /// Cannot be NULL, so that a missing value has to be noted.
     pub(super) required: bool,
 }
@@ -46,9 +38,9 @@ pub(super) enum Storage {
     Timestamp(Fixed<8>),
     Uuid(Fixed<16>, UuidOrder),
     Binary(Bytes, u8),
-    Json(Bytes),
     Document(Box<DocumentNode>),
     List(Box<ListNode>),
+    Json(Bytes),
 }
 
 /// Does the same with the buffers of a column, whatever its kind.
@@ -101,261 +93,30 @@ impl Column {
         Column { storage, validity: Bits::new(pool), len: 0, required: false }
     }
 
-    /// Appends the value of type `tag` at `at` and returns the position after it.
-    ///
-    /// A value that does not fit is skipped: the column gets a null and the row is marked dirty, or,
-    /// inside an array, [`Stop::Misfit`] is returned.
-    #[inline(always)]
-    pub(super) fn append(
-        &mut self,
-        cx: &mut Context<'_>,
-        type_tag: u8,
-        at: usize,
-        limit: usize,
-    ) -> Result<(usize, Outcome), Stop> {
-        let next = match (&mut self.storage, type_tag) {
-            (Storage::String(buf), tag::STRING) => {
-                let (start, len) = cx.string(at, limit)?;
-                if cx.strict && simdutf8::basic::from_utf8(&cx.bytes[start..start + len]).is_err() {
-                    return Err(Stop::Malformed(RawError::InvalidUtf8));
-                }
-                buf.push(cx.arena, cx.bytes, start, len)?;
-                start + len + 1
-            }
-            (Storage::Int32(buf), tag::INT32) => {
-                let value = cx.read(at, limit)?;
-                buf.push(cx.arena, value)?;
-                at + 4
-            }
-            (Storage::Int64(buf), tag::INT64)
-            | (Storage::Double(buf), tag::DOUBLE)
-            | (Storage::Timestamp(buf), tag::TIMESTAMP) => {
-                let value = cx.read(at, limit)?;
-                buf.push(cx.arena, value)?;
-                at + 8
-            }
-            (Storage::ObjectId(buf), tag::OBJECT_ID) => {
-                let value = cx.read(at, limit)?;
-                buf.push_with(cx.arena, |out| text::object_id_hex(value, out))?;
-                at + 12
-            }
-            (Storage::Date(buf), tag::DATE) => {
-                let value = cx.read(at, limit)?;
-                if !convert::date_fits(i64::from_le_bytes(value)) {
-                    return self.append_misfit(cx, at + 8);
-                }
-                buf.push(cx.arena, value)?;
-                at + 8
-            }
-            (Storage::Bool(buf), tag::BOOLEAN) => {
-                match cx.read::<1>(at, limit)? {
-                    [0] => {}
-                    [1] => buf.flip(cx.arena, self.len)?,
-                    [other] => return Err(Stop::Malformed(RawError::Boolean(other))),
-                }
-                at + 1
-            }
-            (Storage::Document(node), tag::DOCUMENT) => {
-                let (next, any) = node.append(cx, at, limit)?;
-                self.len += 1;
-                if !any {
-                    // Nothing in the columns tells an empty document from a missing one.
-                    cx.misfit()?;
-                }
-                return Ok((next, Outcome::Value));
-            }
-            (Storage::List(node), tag::ARRAY) => {
-                let next = node.append(cx, at, limit)?;
-                self.len += 1;
-                return Ok((next, Outcome::Value));
-            }
-            _ => return self.append_rare(cx, type_tag, at, limit),
-        };
-        self.len += 1;
-        Ok((next, Outcome::Value))
-    }
-
-    /// Everything but the expected type: nulls, conversions, misfits, and the kinds that are rare.
-    #[inline(never)]
-    fn append_rare(
-        &mut self,
-        cx: &mut Context<'_>,
-        type_tag: u8,
-        at: usize,
-        limit: usize,
-    ) -> Result<(usize, Outcome), Stop> {
-        if type_tag == tag::NULL && !matches!(self.storage, Storage::MixedId(_)) {
-            if cx.keep_nulls {
-                cx.misfit()?;
-            }
-            self.append_missing(cx)?;
-            return Ok((at, Outcome::Nothing));
+    /// The BSON type most values of this column are expected to have.
+    pub(super) fn expected_tag(&self) -> u8 {
+        match &self.storage {
+            Storage::ObjectId(_) | Storage::ObjectIdFixed(_) | Storage::MixedId(_) => tag::OBJECT_ID,
+            Storage::Bool(_) => tag::BOOLEAN,
+            Storage::Int32(_) => tag::INT32,
+            Storage::Int64(_) => tag::INT64,
+            Storage::Double(_) => tag::DOUBLE,
+            Storage::Decimal(..) | Storage::DecimalText(_) => tag::DECIMAL128,
+            Storage::String(_) => tag::STRING,
+            Storage::Date(_) => tag::DATE,
+            Storage::Timestamp(_) => tag::TIMESTAMP,
+            Storage::Uuid(..) | Storage::Binary(..) => tag::BINARY,
+            Storage::Document(_) | Storage::Json(_) => tag::DOCUMENT,
+            Storage::List(_) => tag::ARRAY,
         }
-        let next = cx.skip_value(type_tag, at, limit)?;
-        let fits = match (&mut self.storage, type_tag) {
-            (Storage::Int32(buf), tag::INT64) => push_if(
-                cx.arena,
-                buf,
-                i32::try_from(i64::from_le_bytes(cx.read(at, limit)?)).ok().map(i32::to_le_bytes),
-            )?,
-            (Storage::Int32(buf), tag::DOUBLE) => {
-                let value = convert::integral(f64::from_le_bytes(cx.read(at, limit)?));
-                push_if(cx.arena, buf, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))?
-            }
-            (Storage::Int64(buf), tag::INT32) => {
-                let value = i64::from(i32::from_le_bytes(cx.read(at, limit)?));
-                push_if(cx.arena, buf, Some(value.to_le_bytes()))?
-            }
-            (Storage::Int64(buf), tag::DOUBLE) => {
-                let value = convert::integral(f64::from_le_bytes(cx.read(at, limit)?));
-                push_if(cx.arena, buf, value.map(i64::to_le_bytes))?
-            }
-            (Storage::Double(buf), tag::INT32) => {
-                let value = f64::from(i32::from_le_bytes(cx.read(at, limit)?));
-                push_if(cx.arena, buf, Some(value.to_le_bytes()))?
-            }
-            (Storage::Double(buf), tag::INT64) => {
-                let value = convert::exact_double(i64::from_le_bytes(cx.read(at, limit)?));
-                push_if(cx.arena, buf, value.map(f64::to_le_bytes))?
-            }
-            (Storage::Decimal(buf, scale), tag::DECIMAL128) => {
-                let value = Decimal::from_bytes(cx.read(at, limit)?).to_scaled(*scale);
-                push_if(cx.arena, buf, value.map(i128::to_le_bytes))?
-            }
-            (Storage::Decimal(buf, scale), tag::INT32) => {
-                let value = i64::from(i32::from_le_bytes(cx.read(at, limit)?));
-                push_if(cx.arena, buf, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))?
-            }
-            (Storage::Decimal(buf, scale), tag::INT64) => {
-                let value = i64::from_le_bytes(cx.read(at, limit)?);
-                push_if(cx.arena, buf, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))?
-            }
-            (Storage::String(buf), tag::SYMBOL) => {
-                let (start, len) = cx.string(at, limit)?;
-                if cx.strict && simdutf8::basic::from_utf8(&cx.bytes[start..start + len]).is_err() {
-                    return Err(Stop::Malformed(RawError::InvalidUtf8));
-                }
-                buf.push(cx.arena, cx.bytes, start, len)?;
-                true
-            }
-            (Storage::ObjectIdFixed(buf), tag::OBJECT_ID) => {
-                let value = cx.read(at, limit)?;
-                push_if(cx.arena, buf, Some(value))?
-            }
-            (Storage::Uuid(buf, order), tag::BINARY) => {
-                let value = if next - at == 21 && cx.bytes[at + 4] == order.subtype() {
-                    Some(order.reorder(cx.read(at + 5, limit)?))
-                } else {
-                    None
-                };
-                push_if(cx.arena, buf, value)?
-            }
-            (Storage::Binary(buf, subtype), tag::BINARY) if cx.bytes[at + 4] == *subtype => {
-                let data = cx.binary_data(at, next)?;
-                buf.push(cx.arena, cx.bytes, data, next - data)?;
-                true
-            }
-            (Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_), _) => {
-                return self.append_text(cx, type_tag, at, next);
-            }
-            _ => false,
-        };
-        if !fits {
-            return self.append_misfit(cx, next);
-        }
-        self.len += 1;
-        Ok((next, Outcome::Value))
     }
 
-    /// Kinds that are stored as text made from the value.
-    fn append_text(
-        &mut self,
-        cx: &mut Context<'_>,
-        type_tag: u8,
-        at: usize,
-        next: usize,
-    ) -> Result<(usize, Outcome), Stop> {
-        let value = &cx.bytes[at..next];
-        let scratch = &mut *cx.scratch;
-        scratch.clear();
-        let (buf, made) = match &mut self.storage {
-            Storage::DecimalText(buf) => (buf, text::decimal(type_tag, value, scratch)?),
-            Storage::MixedId(buf) => (buf, text::mixed_id(type_tag, value, scratch)?),
-            Storage::Json(buf) => (buf, text::json(type_tag, value, scratch, cx.keep_nulls)?),
-            _ => return self.append_misfit(cx, next),
-        };
-        match made {
-            text::Made::Whole => {}
-            // What the text cannot say is for the extra column.
-            text::Made::Partly if cx.arrays > 0 => return Err(Stop::Misfit),
-            text::Made::Partly => cx.dirty = true,
-            text::Made::Not => return self.append_misfit(cx, next),
-        }
-        buf.push(cx.arena, cx.scratch, 0, cx.scratch.len())?;
-        self.len += 1;
-        Ok((next, Outcome::Value))
-    }
-
-    #[cold]
-    fn append_misfit(&mut self, cx: &mut Context<'_>, next: usize) -> Result<(usize, Outcome), Stop> {
-        cx.misfit()?;
-        self.append_blank(cx)?;
-        Ok((next, Outcome::Nothing))
-    }
-
-    /// Appends a row for a missing or null field.
-    #[inline]
-    pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        if self.required || self.holds_array() {
-            // An array or key cannot be NULL in the target, so "missing" has to be noted.
-            cx.misfit()?;
-        }
-        self.append_blank(cx)
-    }
-
-    fn holds_array(&self) -> bool {
+    pub(super) fn holds_array(&self) -> bool {
         match &self.storage {
             Storage::List(_) => true,
             Storage::Document(node) => node.holds_array,
             _ => false,
         }
-    }
-
-    /// Appends an item that holds nothing.
-    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        let arena = &mut *cx.arena;
-        match &mut self.storage {
-            Storage::ObjectId(buf)
-            | Storage::MixedId(buf)
-            | Storage::DecimalText(buf)
-            | Storage::String(buf)
-            | Storage::Binary(buf, _) => buf.push(arena, &[], 0, 0)?,
-            Storage::ObjectIdFixed(buf) => buf.push(arena, [0; 12])?,
-            Storage::Bool(_) => {}
-            Storage::Int32(buf) => buf.push(arena, [0; 4])?,
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
-                buf.push(arena, [0; 8])?;
-            }
-            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => buf.push(arena, [0; 16])?,
-            Storage::Json(buf) => {
-                buf.push(arena, b"{}", 0, 2)?;
-                self.len += 1;
-                return Ok(());
-            }
-            Storage::Document(node) => {
-                node.append_blank(cx)?;
-                self.len += 1;
-                return Ok(());
-            }
-            Storage::List(node) => {
-                node.append_empty(cx)?;
-                self.len += 1;
-                return Ok(());
-            }
-        }
-        self.validity.flip(cx.arena, self.len)?;
-        self.len += 1;
-        Ok(())
     }
 
     /// Whether an element of an array of this kind may be null.
@@ -372,31 +133,47 @@ impl Column {
 
     /// Drops all items from `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        each!(&mut self.storage, buffers => buffers.truncate(len));
+        match &mut self.storage {
+            Storage::ObjectId(bytes)
+            | Storage::MixedId(bytes)
+            | Storage::DecimalText(bytes)
+            | Storage::String(bytes)
+            | Storage::Binary(bytes, _)
+            | Storage::Json(bytes) => bytes.items.truncate(len),
+            Storage::Bool(bits) => bits.truncate(len),
+            Storage::Document(node) => node.truncate(len),
+            Storage::List(node) => node.truncate(len),
+            // Items of fixed size lie where their number says; what is behind the last one is not looked at.
+            Storage::ObjectIdFixed(_)
+            | Storage::Int32(_)
+            | Storage::Int64(_)
+            | Storage::Double(_)
+            | Storage::Decimal(..)
+            | Storage::Date(_)
+            | Storage::Timestamp(_)
+            | Storage::Uuid(..) => {}
+        }
         self.validity.truncate(len);
         self.len = self.len.min(len);
     }
 
-    /// Whether all strings appended since the last check are UTF-8.
+    /// Whether all text appended since the last check is UTF-8.
     pub(super) fn check_utf8(&mut self) -> bool {
         match &mut self.storage {
-            Storage::String(buf) => buf.check_utf8(),
+            Storage::ObjectId(bytes)
+            | Storage::MixedId(bytes)
+            | Storage::DecimalText(bytes)
+            | Storage::String(bytes)
+            | Storage::Json(bytes) => bytes.items.check_utf8(),
             Storage::Document(node) => node.check_utf8(),
             Storage::List(node) => node.element.check_utf8(),
             _ => true,
         }
     }
 
-    /// Bytes a row of the batch took lately, in all buffers of this column.
-    pub(super) fn per_row(&self) -> f64 {
-        each!(&self.storage, buffers => buffers.per_row()) + self.validity.per_row()
-    }
-
-    /// Gives all buffers back to the pool.
-    pub(super) fn clear(&mut self, pool: &Pool) {
-        self.len = 0;
-        self.validity.clear(pool);
-        each!(&mut self.storage, buffers => buffers.clear(pool));
+    /// Bytes of the pool that [`Column::begin`] takes for a batch of `rows` rows.
+    pub(super) fn room(&self, rows: usize) -> usize {
+        each!(&self.storage, buffers => buffers.room(rows)) + self.validity.room(rows)
     }
 
     /// Makes room for a batch of `rows` rows.
@@ -405,16 +182,11 @@ impl Column {
         self.validity.begin(arena, rows)?;
         each!(&mut self.storage, buffers => buffers.begin(arena, rows))
     }
-}
 
-#[inline]
-fn push_if<const N: usize>(
-    arena: &mut Arena,
-    buf: &mut Fixed<N>,
-    item: Option<[u8; N]>,
-) -> Result<bool, Stop> {
-    match item {
-        Some(item) => buf.push(arena, item).map(|()| true),
-        None => Ok(false),
+    /// Gives all buffers back to the pool.
+    pub(super) fn clear(&mut self, pool: &Pool) {
+        self.len = 0;
+        self.validity.clear(pool);
+        each!(&mut self.storage, buffers => buffers.clear(pool));
     }
 }

@@ -21,6 +21,12 @@ pub(super) enum Stop {
 /// The binary subtype whose data begins with its own length.
 const BINARY_OLD: u8 = 0x02;
 
+/// Bytes behind the end of a document or array that the short cut may read past it, whatever they are.
+///
+/// With them a key or a short string is read with one load of fixed width, without a look at how much is
+/// left. Only what lies this close to the end of a reply goes the long way.
+pub(super) const SLACK: usize = 32;
+
 /// The input and the state of one row.
 pub(super) struct Context<'a> {
     /// All bytes at hand. Documents lie in it one after another, so reading a little past the end of

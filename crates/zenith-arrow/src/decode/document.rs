@@ -3,17 +3,22 @@
 use std::collections::HashMap;
 
 use arrow_array::ArrayRef;
-use arrow_schema::Fields;
+use arrow_schema::{ArrowError, Fields};
 use zenith_memory::Pool;
 
+use super::append::Outcome;
 use super::buffers::Arena;
-use super::column::{Column, Outcome};
-use super::context::{Context, Stop};
+use super::column::Column;
+use super::context::{Context, SLACK, Stop};
 use crate::raw::RawError;
 use crate::{Field, Kind};
 
-/// Bytes of a key (its NUL included) that are compared with one load.
-const KEY_WORD: usize = 16;
+/// Bytes of a type tag and key that are compared at once.
+const HEAD_WORD: usize = 16;
+/// How many keys may be missing where the document before had them, until the next one is looked up.
+const SKIPPED_MAX: usize = 3;
+/// No slot has this number.
+const NO_SLOT: usize = usize::MAX;
 
 /// The columns of one level of a document.
 pub(super) struct DocumentNode {
@@ -25,42 +30,64 @@ pub(super) struct DocumentNode {
     pub(super) len: usize,
 }
 
+/// One key and its column.
 struct Slot {
-    key: Key,
+    head: Head,
     /// The slot of the key that followed this one last time.
     next: usize,
     column: Column,
 }
 
-/// A key with its NUL, made for comparing.
-struct Key {
-    with_nul: Box<[u8]>,
+/// What stands before a value: its type tag, its key and a NUL, made for comparing with one load.
+struct Head {
     word: u128,
     mask: u128,
+    len: usize,
+    key: Box<[u8]>,
 }
 
-impl Key {
-    fn new(name: &str) -> Key {
-        let mut with_nul = name.as_bytes().to_vec();
-        with_nul.push(0);
-        let len = with_nul.len().min(KEY_WORD);
-        let mut word = [0; KEY_WORD];
-        word[..len].copy_from_slice(&with_nul[..len]);
-        let mask = if len == KEY_WORD { u128::MAX } else { (1 << (8 * len)) - 1 };
-        Key { with_nul: with_nul.into(), word: u128::from_le_bytes(word), mask }
+impl Head {
+    fn new(tag: u8, name: &str) -> Head {
+        let mut head = vec![tag];
+        head.extend_from_slice(name.as_bytes());
+        head.push(0);
+        let len = head.len();
+        head.resize(len.max(HEAD_WORD), 0);
+        let word = head.first_chunk().copied().unwrap_or_default();
+        let mask = if len < HEAD_WORD { (1 << (8 * len)) - 1 } else { u128::MAX };
+        Head { word: u128::from_le_bytes(word), mask, len, key: name.as_bytes().into() }
     }
 
-    /// Whether the bytes at `at` begin with this key and its NUL.
+    /// What follows this tag and key in `bytes`, if they begin with it.
     #[inline(always)]
-    fn matches(&self, bytes: &[u8], at: usize) -> bool {
-        if self.with_nul.len() <= KEY_WORD
-            && let Some(word) = bytes.get(at..at + KEY_WORD)
-            && let Ok(word) = <[u8; KEY_WORD]>::try_from(word)
-        {
-            return (u128::from_le_bytes(word) ^ self.word) & self.mask == 0;
+    fn split<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let word = u128::from_le_bytes(*bytes.first_chunk()?);
+        if (word ^ self.word) & self.mask != 0 || (self.len > HEAD_WORD && !self.ends_as(bytes)) {
+            return None;
         }
-        bytes.get(at..at + self.with_nul.len()) == Some(&*self.with_nul)
+        bytes.get(self.len..)
     }
+
+    #[inline(never)]
+    fn ends_as(&self, bytes: &[u8]) -> bool {
+        let key = bytes.get(1..self.len);
+        key.and_then(<[u8]>::split_last) == Some((&0, &self.key))
+    }
+}
+
+/// How far a document has been read.
+struct Walk {
+    at: usize,
+    /// Position of the document's last byte.
+    last: usize,
+    /// Keys that have a column.
+    matched: usize,
+    /// Those of them that put nothing into it.
+    nothings: usize,
+    /// The slot the next key is expected to have.
+    guess: usize,
+    /// The slot of the last key that had one, or [`NO_SLOT`].
+    previous: usize,
 }
 
 impl DocumentNode {
@@ -68,10 +95,10 @@ impl DocumentNode {
         let slots: Vec<Slot> = fields
             .iter()
             .enumerate()
-            .map(|(index, field)| Slot {
-                key: Key::new(&field.name),
-                next: (index + 1) % fields.len(),
-                column: Column::new(&field.kind, pool),
+            .map(|(index, field)| {
+                let column = Column::new(&field.kind, pool);
+                let head = Head::new(column.expected_tag(), &field.name);
+                Slot { head, next: (index + 1) % fields.len(), column }
             })
             .collect();
         let by_key =
@@ -95,52 +122,22 @@ impl DocumentNode {
         limit: usize,
     ) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;
-        let row = self.len;
-        let mut at = at + 4;
-        let mut matched = 0;
-        let mut any = false;
-        let mut guess = self.first;
-        let mut previous = None;
-        while at < last {
-            let tag = cx.bytes[at];
-            at += 1;
-            let index = match self.slots.get(guess) {
-                Some(slot) if slot.key.matches(cx.bytes, at) => guess,
-                _ => match self.find(cx, at, last)? {
-                    Some(index) => {
-                        match previous {
-                            Some(previous) => self.slot(previous).next = index,
-                            None => self.first = index,
-                        }
-                        index
-                    }
-                    None => {
-                        at = cx.skip_key(at, last)?;
-                        at = cx.skip_value(tag, at, last)?;
-                        cx.misfit()?;
-                        continue;
-                    }
-                },
-            };
-            let slot = self.slot(index);
-            if slot.column.len != row {
-                return Err(Stop::Duplicate);
+        let mut walk =
+            Walk { at: at + 4, last, matched: 0, nothings: 0, guess: self.first, previous: NO_SLOT };
+        loop {
+            if !cx.strict {
+                self.follow(cx, &mut walk)?;
             }
-            let value = at + slot.key.with_nul.len();
-            if value > last {
-                return Err(Stop::Malformed(RawError::Truncated));
+            if walk.at >= last {
+                break;
             }
-            let (next, outcome) = slot.column.append(cx, tag, value, last)?;
-            at = next;
-            any |= outcome == Outcome::Value;
-            matched += 1;
-            guess = slot.next;
-            previous = Some(index);
+            self.search(cx, &mut walk)?;
         }
-        if at != last {
-            return Err(Stop::Malformed(RawError::Terminator));
+        if walk.at > last {
+            return Err(Stop::Malformed(RawError::Truncated));
         }
-        if matched != self.slots.len() {
+        if walk.matched != self.slots.len() {
+            let row = self.len;
             for slot in &mut self.slots {
                 if slot.column.len == row {
                     slot.column.append_missing(cx)?;
@@ -148,18 +145,73 @@ impl DocumentNode {
             }
         }
         self.len += 1;
-        Ok((last + 1, any))
+        Ok((last + 1, walk.matched > walk.nothings))
     }
 
-    #[inline(always)]
-    fn slot(&mut self, index: usize) -> &mut Slot {
-        &mut self.slots[index]
+    /// Appends fields as long as they come as in the document before and are of the types expected.
+    #[inline(never)]
+    fn follow(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), Stop> {
+        let (slots, row) = (&mut *self.slots, self.len);
+        let end = walk.last + SLACK;
+        let Some(mut rest) = cx.bytes.get(walk.at..end) else { return Ok(()) };
+        let (mut guess, mut previous, mut matched) = (walk.guess, walk.previous, walk.matched);
+        while rest.len() > SLACK {
+            let Some(slot) = slots.get_mut(guess) else { break };
+            let Some(value) = slot.head.split(rest) else { break };
+            if slot.column.len != row {
+                break;
+            }
+            let Some(after) = slot.column.append_expected(cx, value, end)? else { break };
+            rest = after;
+            matched += 1;
+            previous = guess;
+            guess = slot.next;
+        }
+        (walk.guess, walk.previous, walk.matched) = (guess, previous, matched);
+        walk.at = end - rest.len();
+        Ok(())
     }
 
-    #[cold]
-    fn find(&self, cx: &Context<'_>, at: usize, last: usize) -> Result<Option<usize>, Stop> {
-        let end = cx.skip_key(at, last)?;
-        Ok(self.by_key.get(&cx.bytes[at..end - 1]).copied())
+    /// Appends one field, whatever it is.
+    #[inline(never)]
+    fn search(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), Stop> {
+        let tag = cx.bytes[walk.at];
+        let key = walk.at + 1;
+        let value = cx.skip_key(key, walk.last)?;
+        let Some(index) = self.find(&cx.bytes[key..value - 1], walk) else {
+            walk.at = cx.skip_value(tag, value, walk.last)?;
+            return cx.misfit();
+        };
+        let row = self.len;
+        let slot = &mut self.slots[index];
+        if slot.column.len != row {
+            return Err(Stop::Duplicate);
+        }
+        let (next, outcome) = slot.column.append(cx, tag, value, walk.last)?;
+        walk.at = next;
+        walk.matched += 1;
+        walk.nothings += usize::from(outcome == Outcome::Nothing);
+        walk.previous = index;
+        walk.guess = slot.next;
+        Ok(())
+    }
+
+    /// The slot of `key`: the one guessed, one of the next few, or any.
+    fn find(&mut self, key: &[u8], walk: &Walk) -> Option<usize> {
+        let mut guess = walk.guess;
+        for _ in 0..=SKIPPED_MAX {
+            let slot = self.slots.get(guess)?;
+            if *slot.head.key == *key {
+                return Some(guess);
+            }
+            guess = slot.next;
+        }
+        let index = *self.by_key.get(key)?;
+        match self.slots.get_mut(walk.previous) {
+            Some(previous) => previous.next = index,
+            None => self.first = index,
+        }
+        Some(index)
     }
 
     /// Appends a row of nothing to every column.
@@ -182,8 +234,8 @@ impl DocumentNode {
         self.slots.iter_mut().all(|slot| slot.column.check_utf8())
     }
 
-    pub(super) fn per_row(&self) -> f64 {
-        self.slots.iter().map(|slot| slot.column.per_row()).sum()
+    pub(super) fn room(&self, rows: usize) -> usize {
+        self.slots.iter().map(|slot| slot.column.room(rows)).sum()
     }
 
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
@@ -197,7 +249,12 @@ impl DocumentNode {
     }
 
     /// The columns in the order of `fields`, which is the order they were made in.
-    pub(super) fn freeze(&mut self, pool: &Pool, fields: &Fields, rows: usize) -> Vec<ArrayRef> {
+    pub(super) fn freeze(
+        &mut self,
+        pool: &Pool,
+        fields: &Fields,
+        rows: usize,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
         self.len = 0;
         self.slots
             .iter_mut()

@@ -17,35 +17,40 @@
 //!
 //! Decoding blocks: give it a thread of its own.
 
+mod append;
 mod buffers;
 mod column;
 mod context;
 pub(crate) mod convert;
 mod counts;
 mod document;
+mod expected;
 mod list;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
-use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, SchemaRef};
-use zenith_memory::{GRANULE, MemoryError, Pool};
+use zenith_memory::{GRANULE, MemoryError, Pool, Reservation};
 
-use crate::Schema;
 use crate::extra::{Explainer, without_duplicates};
 use crate::raw::RawError;
 use crate::schema::ID_KEY;
+use crate::{Kind, Schema};
 use buffers::{Arena, Bytes};
 use context::{Context, Stop};
 pub use counts::ExtraCounts;
 use document::DocumentNode;
 
-/// Validity, offsets and values.
-const BUFFERS_PER_LEAF: usize = 3;
+/// Rows of a batch that is learned from as from any other.
+const LEARN_ROWS: usize = 100;
+/// Batches of fewer rows that are learned from.
+const LEARN_BATCHES_MAX: usize = 10;
 
 /// How large the batches of a decoder are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,10 +106,12 @@ pub struct Decoder {
     keep_nulls: bool,
     options: DecoderOptions,
     arena: Arena,
-    /// About how many buffers a batch has; each is rounded up to whole granules of the pool.
+    /// How many buffers a batch has at most; each takes whole granules of the pool.
     buffers: usize,
     /// Rows the batch at hand may have; 0 while no batch is open.
     rows_planned: usize,
+    /// The batch at hand is of one document that is much larger than others.
+    odd: bool,
     counts: ExtraCounts,
     scratch: Vec<u8>,
     extra_text: Vec<u8>,
@@ -132,9 +139,10 @@ impl Decoder {
             keep_nulls: schema.keep_nulls,
             options,
             arena: Arena { pool: pool.clone(), reservation: None },
-            buffers: schema.fields.iter().map(|field| field.kind.leaves()).sum::<usize>() * BUFFERS_PER_LEAF
-                + 2,
+            // The extra column has two.
+            buffers: schema.fields.iter().map(|field| buffers(&field.kind)).sum::<usize>() + 2,
             rows_planned: 0,
+            odd: false,
             counts: ExtraCounts::default(),
             scratch: Vec::new(),
             extra_text: Vec::new(),
@@ -164,8 +172,13 @@ impl Decoder {
         documents: impl Iterator<Item = Range<usize>> + Clone,
     ) -> Result<(), DecodeError> {
         let mut documents = documents;
-        // A second batch would only say the same.
-        self.append(bytes, &mut documents, &mut |_| {})?;
+        // A batch of a few rows does not say much; another one of many would only say the same.
+        for _ in 0..LEARN_BATCHES_MAX {
+            let batch = self.append(bytes, &mut documents, &mut |_| {})?;
+            if batch.is_none_or(|batch| batch.num_rows() >= LEARN_ROWS) {
+                break;
+            }
+        }
         self.finish()?;
         self.counts = ExtraCounts::default();
         Ok(())
@@ -222,15 +235,17 @@ impl Decoder {
             return Ok(None);
         }
         let rows = std::mem::take(&mut self.root.len);
+        // One odd document says nothing of the others.
+        let learned = if std::mem::take(&mut self.odd) { 0 } else { rows };
         let pool = self.arena.pool.clone();
-        let mut arrays: Vec<ArrayRef> = self.root.freeze(&pool, &self.columns, rows);
-        let (offsets, values) = self.extra.freeze(&pool, rows);
+        let arrays = self.root.freeze(&pool, &self.columns, learned);
+        let extra = seal::text(&mut self.extra, &pool, None, learned);
         self.arena.reservation = None;
         if rows == 0 {
             return Ok(None);
         }
-        let offsets = OffsetBuffer::new(ScalarBuffer::new(offsets, 0, rows + 1));
-        arrays.push(Arc::new(StringArray::new(offsets, values, None)));
+        let mut arrays: Vec<ArrayRef> = arrays?;
+        arrays.push(Arc::new(extra?));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?))
     }
@@ -254,7 +269,7 @@ impl Decoder {
             let before = documents.clone();
             let Some(range) = documents.next() else { return Ok(Pause::InputDone) };
             if self.rows_planned == 0 {
-                self.begin(None)?;
+                self.begin()?;
             }
             let row = self.root.len;
             match self.row(bytes, range.clone(), strict) {
@@ -292,8 +307,12 @@ impl Decoder {
         // Extended JSON of a BSON document is at most 7 times its size, and a growing buffer briefly
         // exists twice.
         let room = range.len().saturating_mul(16).saturating_add(self.options.bytes_max);
+        let room = room.saturating_add(self.buffers * GRANULE * 2);
         self.finish()?;
-        self.begin(Some(room))?;
+        let reservation = self.arena.pool.overdraft_blocking(room);
+        self.begin_with(reservation, 0)?;
+        self.rows_planned = 1;
+        self.odd = range.len() > self.options.bytes_max / 4;
         match self.row(bytes, range.clone(), strict) {
             Ok(()) => Ok(()),
             Err(Stop::Malformed(reason)) => {
@@ -322,7 +341,7 @@ impl Decoder {
         let dirty = cx.dirty;
         match appended {
             Ok((end, _)) if end != range.end => return Err(Stop::Malformed(RawError::Terminator)),
-            Ok(_) if !dirty => return self.extra.push(&mut self.arena, &[], 0, 0),
+            Ok(_) if !dirty => return self.extra.push_empty(&mut self.arena),
             Ok(_) => {}
             Err(Stop::Duplicate) => self.row_without_duplicates(&bytes[range.clone()], row, strict)?,
             Err(stop) => return Err(stop),
@@ -332,7 +351,7 @@ impl Decoder {
         self.explainer
             .explain(&bytes[range], &mut self.extra_text, &mut |path, misfit| counts.note(path, misfit))
             .map_err(Stop::Malformed)?;
-        self.extra.push(&mut self.arena, &self.extra_text, 0, self.extra_text.len())?;
+        self.extra.push(&mut self.arena, &self.extra_text, self.extra_text.len())?;
         self.counts.row_done();
         Ok(())
     }
@@ -356,48 +375,54 @@ impl Decoder {
 
     fn truncate(&mut self, rows: usize) {
         self.root.truncate(rows);
-        self.extra.truncate(rows);
+        self.extra.items.truncate(rows);
         self.counts.row_undone();
     }
 
     /// Opens a batch: memory first, then room in every column for the rows that memory holds.
-    ///
-    /// Where what rows took lately does not fit, fewer rows are planned, down to columns that start empty.
-    ///
-    /// `overdraft` is for one document too large for any batch.
-    fn begin(&mut self, overdraft: Option<usize>) -> Result<(), DecodeError> {
+    fn begin(&mut self) -> Result<(), DecodeError> {
         let share = self.options.bytes_max.min(self.arena.pool.budget());
-        let rows = if overdraft.is_some() { 1 } else { self.rows_for(share) };
-        self.begin_with(overdraft, rows)
+        let granules = self.buffers * GRANULE;
+        match self.rows_for(share) {
+            Some(rows) => {
+                let reservation = self.arena.pool.reserve_blocking(share)?;
+                self.begin_with(reservation, rows)?;
+                self.rows_planned = rows;
+            }
+            None if granules > share / 2 => {
+                // So many columns that a single row of them takes more than the share, most of it by rounding: they
+                // get more, for as many rows as that holds.
+                let bytes = share.saturating_add(granules).saturating_mul(2);
+                let rows = self.rows_for(bytes);
+                let reservation = self.arena.pool.overdraft_blocking(bytes);
+                self.begin_with(reservation, rows.unwrap_or(0))?;
+                self.rows_planned = rows.unwrap_or(self.options.rows_max.max(1));
+            }
+            None => {
+                // The rows before were very large. Those to come need not be: this batch grows as they come.
+                let reservation = self.arena.pool.reserve_blocking(share)?;
+                self.begin_with(reservation, 0)?;
+                self.rows_planned = self.options.rows_max.max(1);
+            }
+        }
+        Ok(())
     }
 
-    fn begin_with(&mut self, overdraft: Option<usize>, mut rows: usize) -> Result<(), DecodeError> {
-        let share = self.options.bytes_max.min(self.arena.pool.budget());
-        loop {
-            let reservation = match overdraft {
-                Some(bytes) => self.arena.pool.overdraft_blocking(bytes),
-                None => self.arena.pool.reserve_blocking(share)?,
-            };
-            self.arena.reservation = Some(reservation);
-            if self.open_columns(rows).is_ok() {
-                self.rows_planned = rows.max(1);
-                return Ok(());
-            }
+    /// Opens a batch in the memory given, with room for so many rows.
+    fn begin_with(&mut self, reservation: Reservation, rows: usize) -> Result<(), DecodeError> {
+        let bytes = reservation.left();
+        self.arena.reservation = Some(reservation);
+        if let Err(stop) = self.open_columns(rows) {
             let pool = self.arena.pool.clone();
             self.root.clear(&pool);
             self.extra.clear(&pool);
             self.arena.reservation = None;
-            match (rows, overdraft) {
-                (0, None) => {
-                    // So many columns that not even empty ones fit: they get more than their share, for as many
-                    // rows as that holds.
-                    let bytes = share.saturating_add(self.buffers * GRANULE).saturating_mul(2);
-                    return self.begin_with(Some(bytes), self.rows_for(bytes));
-                }
-                (0, Some(bytes)) => return Err(DecodeError::TooManyColumns { bytes }),
-                _ => rows /= 4,
-            }
+            return Err(match stop {
+                Stop::OutOfMemory => MemoryError::AddressSpace { wanted: bytes }.into(),
+                _ => DecodeError::TooManyColumns { bytes },
+            });
         }
+        Ok(())
     }
 
     fn open_columns(&mut self, rows: usize) -> Result<(), Stop> {
@@ -405,15 +430,36 @@ impl Decoder {
         self.extra.begin(&mut self.arena, rows)
     }
 
-    /// Rows for which `bytes` suffice with some room to spare, by what rows took lately.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    fn rows_for(&self, bytes: usize) -> usize {
-        let per_row = (self.root.per_row() + self.extra.per_row()) * 1.0625;
-        if per_row <= 0.0 {
-            return self.options.rows_max.max(1);
+    /// Most rows for which `bytes` suffice with some room to spare, by what rows took lately; `None` if not even
+    /// one does.
+    ///
+    /// Buffers take whole granules. With thousands of columns those are what fills the memory, and a second row
+    /// takes no more of them than the first: so this asks the buffers instead of dividing by the size of a row.
+    fn rows_for(&self, bytes: usize) -> Option<usize> {
+        let bytes = bytes - bytes / 16;
+        let fits = |rows| self.root.room(rows) + self.extra.room(rows) <= bytes;
+        if !fits(1) {
+            return None;
         }
-        let bytes = bytes.saturating_sub(self.buffers * GRANULE);
-        let room = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) * 0.95;
-        ((room / per_row) as usize).clamp(1, self.options.rows_max.max(1))
+        let (mut most, mut too_many) = (1, self.options.rows_max.max(1).saturating_add(1));
+        while too_many - most > 1 {
+            let rows = most + (too_many - most) / 2;
+            if fits(rows) {
+                most = rows;
+            } else {
+                too_many = rows;
+            }
+        }
+        Some(most)
+    }
+}
+
+/// How many buffers the columns of `kind` have at most.
+fn buffers(kind: &Kind) -> usize {
+    match kind {
+        Kind::Document(fields) => fields.iter().map(|field| buffers(&field.kind)).sum(),
+        Kind::Array(element) => 1 + buffers(element),
+        // Validity, offsets and values.
+        _ => 3,
     }
 }

@@ -6,11 +6,10 @@ use arrow_array::types::{
     Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt64Type,
 };
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringArray,
-    StructArray,
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, FieldRef, Fields};
+use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 use zenith_memory::Pool;
 
 use super::buffers::Bytes;
@@ -18,37 +17,34 @@ use super::column::{Column, Storage};
 
 impl Column {
     /// Takes the items as an Arrow array of type `data_type`, leaving the column empty.
+    ///
+    /// What a row took is remembered as that of `rows` rows; of none, it is not.
     pub(super) fn freeze(
         &mut self,
         pool: &Pool,
         data_type: &DataType,
         nullable: bool,
         rows: usize,
-    ) -> ArrayRef {
+    ) -> Result<ArrayRef, ArrowError> {
         let len = std::mem::take(&mut self.len);
         let nulls = self
             .validity
             .freeze(pool, len, rows)
             .filter(|_| nullable)
             .map(|bits| NullBuffer::new(BooleanBuffer::new(bits, 0, len)));
-        let strings = |buf: &mut Bytes, nulls| {
-            let (offsets, values) = buf.freeze(pool, rows);
-            Arc::new(StringArray::new(offset_buffer(offsets, len), values, nulls)) as ArrayRef
-        };
-        match &mut self.storage {
+        Ok(match &mut self.storage {
             Storage::ObjectId(buf)
             | Storage::MixedId(buf)
             | Storage::DecimalText(buf)
             | Storage::String(buf)
-            | Storage::Json(buf) => strings(buf, nulls),
-            Storage::Binary(buf, _) => {
-                let (offsets, values) = buf.freeze(pool, rows);
-                Arc::new(BinaryArray::new(offset_buffer(offsets, len), values, nulls))
-            }
+            | Storage::Json(buf) => Arc::new(text(buf, pool, nulls, rows)?),
+            Storage::Binary(buf, _) => Arc::new(buf.freeze_binary(pool, nulls, rows)),
             Storage::ObjectIdFixed(buf) => {
-                Arc::new(FixedSizeBinaryArray::new(12, buf.freeze(pool, rows), nulls))
+                Arc::new(FixedSizeBinaryArray::new(12, buf.freeze(pool, len, rows), nulls))
             }
-            Storage::Uuid(buf, _) => Arc::new(FixedSizeBinaryArray::new(16, buf.freeze(pool, rows), nulls)),
+            Storage::Uuid(buf, _) => {
+                Arc::new(FixedSizeBinaryArray::new(16, buf.freeze(pool, len, rows), nulls))
+            }
             Storage::Bool(buf) => {
                 let bits = buf
                     .freeze(pool, len, rows)
@@ -56,39 +52,53 @@ impl Column {
                 Arc::new(BooleanArray::new(BooleanBuffer::new(bits, 0, len), nulls))
             }
             Storage::Int32(buf) => {
-                Arc::new(PrimitiveArray::<Int32Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
+                Arc::new(PrimitiveArray::<Int32Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
             Storage::Int64(buf) => {
-                Arc::new(PrimitiveArray::<Int64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
+                Arc::new(PrimitiveArray::<Int64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
             Storage::Double(buf) => {
-                Arc::new(PrimitiveArray::<Float64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
+                Arc::new(PrimitiveArray::<Float64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
             Storage::Timestamp(buf) => {
-                Arc::new(PrimitiveArray::<UInt64Type>::new(scalars(buf.freeze(pool, rows), len), nulls))
+                Arc::new(PrimitiveArray::<UInt64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
             Storage::Date(buf) => Arc::new(
-                PrimitiveArray::<TimestampMillisecondType>::new(scalars(buf.freeze(pool, rows), len), nulls)
-                    .with_data_type(data_type.clone()),
+                PrimitiveArray::<TimestampMillisecondType>::new(
+                    scalars(buf.freeze(pool, len, rows), len),
+                    nulls,
+                )
+                .with_data_type(data_type.clone()),
             ),
             Storage::Decimal(buf, _) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::new(scalars(buf.freeze(pool, rows), len), nulls)
+                PrimitiveArray::<Decimal128Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls)
                     .with_data_type(data_type.clone()),
             ),
             Storage::Document(node) => {
                 let DataType::Struct(fields) = data_type else {
                     unreachable!("a document column is a struct")
                 };
-                let arrays = node.freeze(pool, fields, rows);
+                let arrays = node.freeze(pool, fields, rows)?;
                 Arc::new(struct_array(fields, arrays, len))
             }
             Storage::List(node) => {
                 let DataType::List(item) = data_type else { unreachable!("an array column is a list") };
-                let (offsets, values) = node.freeze(pool, item, rows);
+                let (offsets, values) = node.freeze(pool, item, rows)?;
                 Arc::new(ListArray::new(FieldRef::clone(item), offset_buffer(offsets, len), values, None))
             }
-        }
+        })
     }
+}
+
+/// The items of `buf` as text.
+pub(super) fn text(
+    buf: &mut Bytes,
+    pool: &Pool,
+    nulls: Option<NullBuffer>,
+    rows: usize,
+) -> Result<StringArray, ArrowError> {
+    buf.freeze_text(pool, nulls, rows)
+        .ok_or_else(|| ArrowError::InvalidArgumentError("text of a column is not UTF-8".to_owned()))
 }
 
 fn scalars<T: arrow_buffer::ArrowNativeType>(buffer: Buffer, len: usize) -> ScalarBuffer<T> {

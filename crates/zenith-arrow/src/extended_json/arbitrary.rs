@@ -120,3 +120,46 @@ pub(crate) fn raw_document(pairs: &[(&str, Bson)]) -> Vec<u8> {
     bytes.push(0);
     bytes
 }
+
+/// `document` with some of its values, at any depth, taken out, set to null or replaced, as the dice say.
+pub(crate) fn varied(
+    document: &Document,
+    dice: &mut impl Iterator<Item = u8>,
+    replacement: &Document,
+) -> Document {
+    let mut out = Document::new();
+    for (key, value) in document {
+        match dice.next().unwrap_or_default() {
+            0..20 => {}
+            20..30 => {
+                out.insert(key, Bson::Null);
+            }
+            30..60 => {
+                out.insert(key, replacement.values().next().cloned().unwrap_or(Bson::Null));
+            }
+            _ => {
+                out.insert(key, varied_value(value, dice, replacement));
+            }
+        }
+    }
+    if dice.next().unwrap_or_default() > 240 {
+        out.extend(replacement.clone());
+    }
+    out
+}
+
+fn varied_value(value: &Bson, dice: &mut impl Iterator<Item = u8>, replacement: &Document) -> Bson {
+    match value {
+        Bson::Document(document) => Bson::Document(varied(document, dice, replacement)),
+        Bson::Array(items) => Bson::Array(
+            items
+                .iter()
+                .filter_map(|item| match dice.next().unwrap_or_default() {
+                    0..20 => None,
+                    _ => Some(varied_value(item, dice, replacement)),
+                })
+                .collect(),
+        ),
+        scalar => scalar.clone(),
+    }
+}

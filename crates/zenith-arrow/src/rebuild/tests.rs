@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use zenith_memory::Pool;
 
 use super::*;
-use crate::extended_json::arbitrary::{document, raw_document};
+use crate::extended_json::arbitrary::{document, raw_document, varied};
 use crate::infer::{DecimalAs, IdTypes, InferOptions, ObjectIdAs, infer};
 use crate::schema::{Field, Kind, UuidOrder};
 use crate::{Decoder, DecoderOptions};
@@ -288,45 +288,6 @@ fn options() -> impl Strategy<Value = InferOptions> {
             leaves_max,
         },
     )
-}
-
-/// `document` with some of its values, at any depth, taken out, set to null or replaced, as the dice say.
-fn varied(document: &Document, dice: &mut impl Iterator<Item = u8>, replacement: &Document) -> Document {
-    let mut out = Document::new();
-    for (key, value) in document {
-        match dice.next().unwrap_or_default() {
-            0..20 => {}
-            20..30 => {
-                out.insert(key, Bson::Null);
-            }
-            30..60 => {
-                out.insert(key, replacement.values().next().cloned().unwrap_or(Bson::Null));
-            }
-            _ => {
-                out.insert(key, varied_value(value, dice, replacement));
-            }
-        }
-    }
-    if dice.next().unwrap_or_default() > 240 {
-        out.extend(replacement.clone());
-    }
-    out
-}
-
-fn varied_value(value: &Bson, dice: &mut impl Iterator<Item = u8>, replacement: &Document) -> Bson {
-    match value {
-        Bson::Document(document) => Bson::Document(varied(document, dice, replacement)),
-        Bson::Array(items) => Bson::Array(
-            items
-                .iter()
-                .filter_map(|item| match dice.next().unwrap_or_default() {
-                    0..20 => None,
-                    _ => Some(varied_value(item, dice, replacement)),
-                })
-                .collect(),
-        ),
-        scalar => scalar.clone(),
-    }
 }
 
 proptest! {

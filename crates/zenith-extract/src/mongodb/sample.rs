@@ -8,10 +8,12 @@ use mongodb::action::Action;
 
 use super::Deployment;
 use crate::batch::document_id;
-use crate::{ExtractError, Namespace};
+use crate::{CollectionInfo, CollectionSize, ExtractError, Namespace};
 
 /// The most a sample may hold, in bytes; documents of 16 MB make it a short one.
 const SAMPLE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The largest collection that may be read and sorted for a sample, in bytes.
+const SORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Documents a reply while sampling: few enough that a reply of large ones is not read in vain.
 const REPLY_DOCUMENTS: u32 = 100;
 
@@ -20,35 +22,63 @@ pub(super) async fn sample(
     namespace: &Namespace,
     documents: usize,
 ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
-    let kind = deployment.collection(namespace).await?.kind;
-    let part = i64::try_from(documents.div_ceil(3).max(1)).unwrap_or(i64::MAX);
+    let CollectionInfo { kind, size, .. } = deployment.collection(namespace).await?;
+    let most = i64::try_from(documents.div_ceil(3).max(1)).unwrap_or(i64::MAX);
     let find = |sort: Option<i32>| {
-        let mut command = doc! { "find": &namespace.collection, "limit": part };
+        let mut command = doc! { "find": &namespace.collection, "limit": most };
         if let Some(direction) = sort {
             command.insert("sort", doc! { "_id": direction });
         }
         command
     };
-    // Sorting a view would run its pipeline over everything, only to throw most of it away.
-    let ends = if kind.has_id_index() { vec![find(Some(1)), find(Some(-1))] } else { vec![find(None)] };
-    let random = doc! {
-        "aggregate": &namespace.collection,
-        "pipeline": [{ "$sample": { "size": part } }],
-        "cursor": {},
-        "allowDiskUse": true,
-    };
     let mut sample: Vec<RawDocumentBuf> = Vec::new();
     let mut seen = HashSet::new();
-    for command in ends.into_iter().chain([random]) {
+    let mut bytes = 0;
+    for part in [Part::First, Part::Last, Part::Random] {
+        let command = match part {
+            Part::First => find(kind.has_id_index().then_some(1)),
+            // Sorting a view would run its pipeline over everything, only to throw most of it away.
+            Part::Last if !kind.has_id_index() => continue,
+            Part::Last => find(Some(-1)),
+            Part::Random => match random(size, most, bytes / sample.len().max(1)) {
+                Some(documents) => doc! {
+                    "aggregate": &namespace.collection,
+                    "pipeline": [{ "$sample": { "size": documents } }],
+                    "cursor": {},
+                    "allowDiskUse": true,
+                },
+                None => continue,
+            },
+        };
         for document in read(deployment, namespace, command, SAMPLE_BYTES_MAX / 3).await? {
             // Without an `_id` (a view) there is nothing to tell documents apart by, so all of them stay.
             let id = document_id(document.as_bytes()).map(|id| bson::rawdoc! { "": id }.into_bytes());
             if sample.len() < documents && id.is_none_or(|id| seen.insert(id)) {
+                bytes += document.as_bytes().len();
                 sample.push(document);
             }
         }
     }
     Ok(sample)
+}
+
+/// Where a part of the sample comes from.
+#[derive(Clone, Copy)]
+enum Part {
+    First,
+    Last,
+    Random,
+}
+
+/// How many documents are taken at random: no more than the sample may hold in bytes, if the others are like those seen
+/// so far. `None` where the server would read and sort the whole collection for them, as it does for more than one in
+/// twenty documents and for collections of fewer than a hundred, and that is much.
+fn random(size: Option<CollectionSize>, most: i64, document_bytes: usize) -> Option<i64> {
+    let room = i64::try_from(SAMPLE_BYTES_MAX / 3 / document_bytes.max(1)).unwrap_or(i64::MAX);
+    let wanted = most.min(room).max(1);
+    let Some(CollectionSize { documents, bytes }) = size else { return Some(wanted) };
+    let sorts_all = documents < 100 || u64::try_from(wanted).unwrap_or(0).saturating_mul(20) > documents;
+    (!sorts_all || bytes <= SORT_BYTES_MAX).then_some(wanted)
 }
 
 /// Runs a command that returns a cursor, and reads documents until `bytes_max` is passed.
@@ -90,4 +120,20 @@ pub(super) async fn read(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_part_is_no_larger_than_the_sample_and_never_sorts_much() {
+        let size = |documents, bytes| Some(CollectionSize { documents, bytes });
+        assert_eq!(random(size(1_000_000, 288_000_000), 334, 288), Some(334));
+        assert_eq!(random(size(300, 300 << 20), 334, 1 << 20), Some(5));
+        assert_eq!(random(size(50, 50 << 20), 334, 1 << 20), Some(5));
+        assert_eq!(random(size(50, 500 << 20), 334, 10 << 20), None);
+        assert_eq!(random(size(100_000, 300 << 20), 50_000, 3000), Some(1864));
+        assert_eq!(random(None, 334, 0), Some(334));
+    }
 }

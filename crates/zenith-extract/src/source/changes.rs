@@ -66,8 +66,10 @@ pub trait ChangeSource: Send + Sync + 'static {
 
 /// The changes of one stream, reply by reply. Dropping it closes the stream.
 pub trait ChangeReader: Send + 'static {
-    /// The place in the stream right after the opening, and the time of the opening: everything up to that time was
-    /// before the stream, for one that starts now.
+    /// The place in the stream right after the opening, and the time of the opening.
+    ///
+    /// Of a stream that starts now, the time is the newest before the stream: whatever it brings is later, and whatever
+    /// is not later has to be found in the collections themselves, by reads at or after this time.
     fn opened(&self) -> (ResumeToken, Timestamp);
 
     /// The next reply, at the latest after [`WatchOptions::idle`]. It may hold no change; then only its token has moved.

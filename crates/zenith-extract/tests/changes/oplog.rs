@@ -17,7 +17,12 @@ use crate::servers;
 const OPLOG_MIB: u32 = 4;
 
 async fn small_oplog() -> (MongoServer, Client) {
-    let options = MongoOptions { cache_mib: 256, oplog_mib: OPLOG_MIB, ..Default::default() };
+    let options = MongoOptions {
+        cache_mib: 256,
+        oplog_mib: OPLOG_MIB,
+        checkpoint_seconds: Some(1),
+        ..Default::default()
+    };
     let server = MongoServer::start(options).await.unwrap();
     let client = servers::client(&server.uri()).await;
     (server, client)

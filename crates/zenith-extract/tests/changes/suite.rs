@@ -40,7 +40,7 @@ async fn mongodb(transport: Transport) -> (MongoSource, Writer, Namespace) {
     let uri = servers::uri().await;
     let client = servers::client(&uri).await;
     // Databases are dropped here, so each test has its own.
-    let database = format!("changes_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let database = format!("watched_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let namespace = Namespace::new(database, "watched");
     servers::create(&client, &namespace, doc! {}).await;
     let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);

@@ -60,6 +60,9 @@ pub struct MongoOptions {
     /// Largest size of the oplog in MiB. A few are enough to have it roll over within a test; `replSetResizeOplog` would
     /// not go below 990.
     pub oplog_mib: u32,
+    /// Seconds between checkpoints; mongod's 60 if not given. What came after the last one stays in the oplog whatever
+    /// its size.
+    pub checkpoint_seconds: Option<u32>,
     /// Demands a password; the user gets the role `root`.
     pub credentials: Option<Credentials>,
     /// Demands TLS and shows this certificate.
@@ -76,6 +79,7 @@ impl Default for MongoOptions {
             topology: Topology::default(),
             cache_mib: 1024,
             oplog_mib: 2048,
+            checkpoint_seconds: None,
             credentials: None,
             certificate: None,
             lifetime: Lifetime::default(),
@@ -317,6 +321,9 @@ fn launch(program: &Path, data: &Path, port: u16, options: &MongoOptions) -> Res
     if options.topology != Topology::Standalone {
         option("--replSet", &REPLICA_SET);
         option("--oplogSize", &options.oplog_mib.to_string());
+    }
+    if let Some(seconds) = options.checkpoint_seconds {
+        option("--syncdelay", &seconds.to_string());
     }
     if let Some(certificate) = &options.certificate {
         option("--tlsMode", &"requireTLS");

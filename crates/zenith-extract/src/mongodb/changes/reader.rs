@@ -63,7 +63,7 @@ pub(super) async fn open(
     let (cursor, reply) = open_cursor(deployment, settings.as_deref(), &mut stream, &start, &asking)
         .await
         .map_err(|failure| failure.explained(&deployment.address, &stream, &start))?;
-    let time = reply.operation_time.ok_or_else(|| ExtractError::Protocol {
+    let time = opening_time(&reply).ok_or_else(|| ExtractError::Protocol {
         address: deployment.address.clone(),
         reason: "an opened change stream has no operationTime".to_owned(),
     })?;
@@ -80,6 +80,19 @@ pub(super) async fn open(
     };
     let task = tokio::spawn(reading.run(cursor));
     Ok(MongoChanges { opened: (reply.token, time), batches, task })
+}
+
+/// The newest time that was before the stream.
+///
+/// The reply's `operationTime` may be too early: it is that of what a majority has, while a stream begins right after
+/// what its server has. A copy made at `operationTime` could be without the changes in between, and the stream would not
+/// bring them. Where the stream begins is the time of its first place, so what is before is before that.
+fn opening_time(reply: &Reply) -> Option<Timestamp> {
+    let before = reply.token.cluster_time().map(|time| match time.increment.checked_sub(1) {
+        Some(increment) => Timestamp { time: time.time, increment },
+        None => Timestamp { time: time.time.saturating_sub(1), increment: u32::MAX },
+    });
+    reply.operation_time.map(|time| before.map_or(time, |before| before.max(time)))
 }
 
 /// Opens the stream, without the stage that splits events if the server turns out not to know it: a member of an older

@@ -1,0 +1,242 @@
+//! Any value into any column: nulls, conversions, misfits, kinds that are rare, and all that the short cut
+//! ([`expected`](super::expected)) has declined. This is where input is judged.
+
+use super::buffers::{Arena, Fixed};
+use super::column::{Column, Storage};
+use super::context::{Context, Stop};
+use super::{convert, text};
+use crate::raw::{Decimal, RawError, tag};
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the column.
+    Value,
+    /// The column holds nothing: the value was null, or the extra column has it.
+    Nothing,
+}
+
+impl Column {
+    /// Appends the value of type `type_tag` at `at` and returns the position after it.
+    ///
+    /// A value that does not fit is skipped: the column gets a null and the row is marked dirty, or,
+    /// inside an array, [`Stop::Misfit`] is returned.
+    #[inline(never)]
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        type_tag: u8,
+        at: usize,
+        limit: usize,
+    ) -> Result<(usize, Outcome), Stop> {
+        if type_tag == tag::NULL && !matches!(self.storage, Storage::MixedId(_)) {
+            if cx.keep_nulls {
+                cx.misfit()?;
+            }
+            self.append_missing(cx)?;
+            return Ok((at, Outcome::Nothing));
+        }
+        let (next, fits) = match (&mut self.storage, type_tag) {
+            (Storage::Document(node), tag::DOCUMENT) => {
+                let (next, any) = node.append(cx, at, limit)?;
+                if !any {
+                    // Nothing in the columns tells an empty document from a missing one.
+                    cx.misfit()?;
+                }
+                (next, true)
+            }
+            (Storage::List(node), tag::ARRAY) => (node.append(cx, at, limit)?, true),
+            (storage, _) => {
+                let next = cx.skip_value(type_tag, at, limit)?;
+                let value = Value { tag: type_tag, at, next };
+                let fits = match storage {
+                    Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_) => {
+                        append_text(storage, cx, value)?
+                    }
+                    _ => append_scalar(storage, cx, self.len, value)?,
+                };
+                (next, fits)
+            }
+        };
+        if !fits {
+            cx.misfit()?;
+            self.append_blank(cx)?;
+            return Ok((next, Outcome::Nothing));
+        }
+        self.len += 1;
+        Ok((next, Outcome::Value))
+    }
+
+    /// Appends a row for a missing or null field.
+    #[inline]
+    pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if self.required || self.holds_array() {
+            // An array or key cannot be NULL in the target, so "missing" has to be noted.
+            cx.misfit()?;
+        }
+        self.append_blank(cx)
+    }
+
+    /// Appends an item that holds nothing.
+    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let (arena, index) = (&mut *cx.arena, self.len);
+        let nullable = match &mut self.storage {
+            Storage::ObjectId(buf)
+            | Storage::MixedId(buf)
+            | Storage::DecimalText(buf)
+            | Storage::String(buf)
+            | Storage::Binary(buf, _) => buf.push_empty(arena).map(|()| true)?,
+            Storage::ObjectIdFixed(buf) => buf.put(arena, index, [0; 12]).map(|()| true)?,
+            Storage::Bool(_) => true,
+            Storage::Int32(buf) => buf.put(arena, index, [0; 4]).map(|()| true)?,
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
+                buf.put(arena, index, [0; 8]).map(|()| true)?
+            }
+            Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => {
+                buf.put(arena, index, [0; 16]).map(|()| true)?
+            }
+            Storage::Json(buf) => buf.push(arena, b"{}", 2).map(|()| false)?,
+            Storage::Document(node) => node.append_blank(cx).map(|()| false)?,
+            Storage::List(node) => node.append_empty(cx).map(|()| false)?,
+        };
+        if nullable {
+            self.validity.flip(cx.arena, index)?;
+        }
+        self.len += 1;
+        Ok(())
+    }
+}
+
+/// A value whose frame has been checked.
+#[derive(Clone, Copy)]
+struct Value {
+    tag: u8,
+    at: usize,
+    next: usize,
+}
+
+/// Appends item `index` of a column of scalars; `false`, and nothing done, if the value does not fit it.
+fn append_scalar(
+    storage: &mut Storage,
+    cx: &mut Context<'_>,
+    index: usize,
+    value: Value,
+) -> Result<bool, Stop> {
+    let Value { tag, at, next } = value;
+    match (storage, tag) {
+        (Storage::String(buf), tag::STRING | tag::SYMBOL) => {
+            let (start, len) = cx.string(at, next)?;
+            if cx.strict && simdutf8::basic::from_utf8(&cx.bytes[start..start + len]).is_err() {
+                return Err(Stop::Malformed(RawError::InvalidUtf8));
+            }
+            buf.push(cx.arena, &cx.bytes[start..], len)?;
+            Ok(true)
+        }
+        (Storage::Int32(buf), tag::INT32) => put(cx, buf, index, Some(cx.read(at, next)?)),
+        (Storage::Int32(buf), tag::INT64) => {
+            let value = i64::from_le_bytes(cx.read(at, next)?);
+            put(cx, buf, index, i32::try_from(value).ok().map(i32::to_le_bytes))
+        }
+        (Storage::Int32(buf), tag::DOUBLE) => {
+            let value = convert::integral(f64::from_le_bytes(cx.read(at, next)?));
+            put(cx, buf, index, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))
+        }
+        (Storage::Int64(buf), tag::INT64)
+        | (Storage::Double(buf), tag::DOUBLE)
+        | (Storage::Timestamp(buf), tag::TIMESTAMP) => put(cx, buf, index, Some(cx.read(at, next)?)),
+        (Storage::Int64(buf), tag::INT32) => {
+            let value = i64::from(i32::from_le_bytes(cx.read(at, next)?));
+            put(cx, buf, index, Some(value.to_le_bytes()))
+        }
+        (Storage::Int64(buf), tag::DOUBLE) => {
+            let value = convert::integral(f64::from_le_bytes(cx.read(at, next)?));
+            put(cx, buf, index, value.map(i64::to_le_bytes))
+        }
+        (Storage::Double(buf), tag::INT32) => {
+            let value = f64::from(i32::from_le_bytes(cx.read(at, next)?));
+            put(cx, buf, index, Some(value.to_le_bytes()))
+        }
+        (Storage::Double(buf), tag::INT64) => {
+            let value = convert::exact_double(i64::from_le_bytes(cx.read(at, next)?));
+            put(cx, buf, index, value.map(f64::to_le_bytes))
+        }
+        (Storage::Date(buf), tag::DATE) => {
+            let value = cx.read(at, next)?;
+            put(cx, buf, index, Some(value).filter(|&ms| convert::date_fits(i64::from_le_bytes(ms))))
+        }
+        (Storage::Bool(buf), tag::BOOLEAN) => {
+            if cx.read(at, next)? == [1] {
+                buf.flip(cx.arena, index)?;
+            }
+            Ok(true)
+        }
+        (Storage::Decimal(buf, scale), tag::DECIMAL128) => {
+            let value = Decimal::from_bytes(cx.read(at, next)?).to_scaled(*scale);
+            put(cx, buf, index, value.map(i128::to_le_bytes))
+        }
+        (Storage::Decimal(buf, scale), tag::INT32) => {
+            let value = i64::from(i32::from_le_bytes(cx.read(at, next)?));
+            put(cx, buf, index, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))
+        }
+        (Storage::Decimal(buf, scale), tag::INT64) => {
+            let value = i64::from_le_bytes(cx.read(at, next)?);
+            put(cx, buf, index, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))
+        }
+        (Storage::ObjectId(buf), tag::OBJECT_ID) => {
+            let hex = text::object_id_hex(cx.read(at, next)?);
+            buf.push(cx.arena, &hex, hex.len())?;
+            Ok(true)
+        }
+        (Storage::ObjectIdFixed(buf), tag::OBJECT_ID) => put(cx, buf, index, Some(cx.read(at, next)?)),
+        (Storage::Uuid(buf, order), tag::BINARY) => {
+            let value = if next - at == 21 && cx.bytes[at + 4] == order.subtype() {
+                Some(order.reorder(cx.read(at + 5, next)?))
+            } else {
+                None
+            };
+            put(cx, buf, index, value)
+        }
+        (Storage::Binary(buf, subtype), tag::BINARY) if cx.bytes[at + 4] == *subtype => {
+            let data = cx.binary_data(at, next)?;
+            buf.push(cx.arena, &cx.bytes[data..], next - data)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Appends to a column whose kind is stored as text made from the value; `false` if there is no such text.
+fn append_text(storage: &mut Storage, cx: &mut Context<'_>, value: Value) -> Result<bool, Stop> {
+    let bytes = &cx.bytes[value.at..value.next];
+    let scratch = &mut *cx.scratch;
+    scratch.clear();
+    let (buf, made) = match storage {
+        Storage::DecimalText(buf) => (buf, text::decimal(value.tag, bytes, scratch)?),
+        Storage::MixedId(buf) => (buf, text::mixed_id(value.tag, bytes, scratch)?),
+        Storage::Json(buf) => (buf, text::json(value.tag, bytes, scratch, cx.keep_nulls)?),
+        _ => return Ok(false),
+    };
+    match made {
+        text::Made::Whole => {}
+        // What the text cannot say is for the extra column.
+        text::Made::Partly if cx.arrays > 0 => return Err(Stop::Misfit),
+        text::Made::Partly => cx.dirty = true,
+        text::Made::Not => return Ok(false),
+    }
+    buf.push(cx.arena, cx.scratch, cx.scratch.len())?;
+    Ok(true)
+}
+
+#[inline]
+fn put<const N: usize>(
+    cx: &mut Context<'_>,
+    buf: &mut Fixed<N>,
+    index: usize,
+    item: Option<[u8; N]>,
+) -> Result<bool, Stop> {
+    let arena: &mut Arena = cx.arena;
+    match item {
+        Some(item) => buf.put(arena, index, item).map(|()| true),
+        None => Ok(false),
+    }
+}

@@ -1,0 +1,78 @@
+//! The short cut: the value a column was made for, copied with as few steps as possible.
+//!
+//! What is not quite as expected is declined (`None`) with nothing done, and [`append`](super::append) finds
+//! out what it is: whether it is a value of another type, bytes that are not BSON, or a buffer that is full.
+//! So nothing here has to say why.
+
+use super::column::{Column, Storage};
+use super::context::{Context, SLACK, Stop};
+use super::{convert, text};
+
+impl Column {
+    /// Appends the value at the front of `value`, which has the type of [`Column::expected_tag`], and
+    /// returns what follows it; `None` if it is declined.
+    ///
+    /// `value` reaches to `end`, [`SLACK`] bytes behind the level at hand. A value of fixed size is not
+    /// checked to end before them: the caller sees that it did not.
+    #[inline(always)]
+    pub(super) fn append_expected<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        value: &'a [u8],
+        end: usize,
+    ) -> Result<Option<&'a [u8]>, Stop> {
+        let index = self.len;
+        let after = match &mut self.storage {
+            Storage::String(buf) => {
+                string(value).and_then(|(string, len, after)| buf.items.push(string, len).then_some(after))
+            }
+            Storage::Int32(buf) => fixed(value, |item| buf.set(index, item)),
+            Storage::Int64(buf) | Storage::Double(buf) | Storage::Timestamp(buf) => {
+                fixed(value, |item| buf.set(index, item))
+            }
+            Storage::Date(buf) => {
+                fixed(value, |item| convert::date_fits(i64::from_le_bytes(item)) && buf.set(index, item))
+            }
+            Storage::ObjectId(buf) => fixed(value, |id| buf.items.push_array(&text::object_id_hex(id))),
+            Storage::ObjectIdFixed(buf) => fixed(value, |id| buf.set(index, id)),
+            Storage::Bool(buf) => fixed(value, |[bit]| bit <= 1 && buf.set(index, bit == 1)),
+            Storage::Document(node) => {
+                let (next, any) = node.append(cx, end - value.len(), end - SLACK)?;
+                if !any {
+                    // Nothing in the columns tells an empty document from a missing one.
+                    cx.misfit()?;
+                }
+                value.get(value.len() - (end - next)..)
+            }
+            Storage::List(node) => {
+                let next = node.append(cx, end - value.len(), end - SLACK)?;
+                value.get(value.len() - (end - next)..)
+            }
+            _ => None,
+        };
+        self.len += usize::from(after.is_some());
+        Ok(after)
+    }
+}
+
+/// Gives the `N` bytes at the front of `value` to `push`; what follows, if it took them.
+#[inline(always)]
+fn fixed<const N: usize>(value: &[u8], push: impl FnOnce([u8; N]) -> bool) -> Option<&[u8]> {
+    let (item, after) = value.split_first_chunk()?;
+    push(*item).then_some(after)
+}
+
+/// The string at the front of `value`: where its bytes begin, how many there are, and what follows its NUL.
+#[inline(always)]
+fn string(value: &[u8]) -> Option<(&[u8], usize, &[u8])> {
+    let (prefix, text) = value.split_first_chunk()?;
+    let size = u32::from_le_bytes(*prefix) as usize;
+    let left = text.len().checked_sub(SLACK)?;
+    // The NUL is counted, so that a size of 0 wraps around and is too large as well.
+    let len = size.wrapping_sub(1);
+    if len >= left {
+        return None;
+    }
+    let (&nul, after) = text.get(len..)?.split_first()?;
+    (nul == 0).then_some((text, len, after))
+}
