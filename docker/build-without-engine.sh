@@ -2,7 +2,7 @@
 # Builds the image without a container engine or daemon: the binary is built on this machine, and the runtime files come
 # from Debian's packages. Needs cargo, buildah and mmdebstrap (Debian: apt-get install buildah mmdebstrap).
 #
-#   docker/build-without-engine.sh [IMAGE.tar]        for docker load -i and podman load -i
+#   docker/build-without-engine.sh [IMAGE.tar]        as root; for docker load -i and podman load -i
 #
 # ZENITH_BINARY names a binary that is built already. What the image is made of and how it runs is as in the Dockerfile;
 # the machine's glibc must not be newer than that of Debian 12 (2.36).

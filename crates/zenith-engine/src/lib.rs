@@ -41,7 +41,7 @@ mod stop;
 mod summary;
 pub mod usage;
 
-pub use error::EngineError;
+pub use error::{EngineError, sentence};
 pub use incremental::{
     Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo, SyncPipeline,
     Synchronizer, Until, Verification, VerifyOptions,

@@ -92,7 +92,6 @@ async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared, String), Failur
     let environment = if by_environment {
         let mut environment = Environment::open(&store).await?;
         environment.look(&store).await?;
-        environment.say_if_empty();
         Some(environment)
     } else {
         None
@@ -105,6 +104,10 @@ async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared, String), Failur
         if pipelines == 1 { "pipeline" } else { "pipelines" },
         places.state.display()
     );
+    let greeting = match (pipelines, by_environment) {
+        (0, true) => format!("{greeting}; waiting for the first collection"),
+        _ => greeting,
+    };
     let shared = Shared { store, pool, until };
     let supervisor = Supervisor::new(shared.clone(), arguments.names.clone(), environment);
     Ok((supervisor, shared, greeting))

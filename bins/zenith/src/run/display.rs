@@ -172,7 +172,7 @@ mod tests {
         let mut away = pipeline(2_500, Phase::Retrying);
         away.last_error = Some("no server".to_owned());
         let text = line(&away, &mut rates, at + Duration::from_secs(3), now);
-        assert_eq!(text, "orders retrying (no server), 2,500 rows, 666.7 rows/s, 12 s behind");
+        assert_eq!(text, "orders retrying (no server), 2,500 rows, 667 rows/s, 12 s behind");
         assert!(as_table(&[away], &mut rates, at, now).ends_with("\norders: no server\n"));
     }
 }

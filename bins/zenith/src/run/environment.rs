@@ -13,7 +13,6 @@ use crate::config::applied::{Applied, connector_record, pipeline_record};
 use crate::config::{Connector, Pipeline, expand};
 use crate::connect;
 use crate::exit::Failure;
-use crate::progress::say;
 
 /// The connectors and the variables they refer to.
 const SOURCE: (&str, &str) = ("source", "ZENITH_SOURCE");
@@ -23,8 +22,6 @@ const TARGET: (&str, &str) = ("target", "ZENITH_TARGET");
 pub struct Environment {
     source: MongoSource,
     database: String,
-    /// Collections that have a pipeline.
-    known: BTreeSet<String>,
     /// Views and time series.
     left_out: BTreeSet<String>,
 }
@@ -56,12 +53,11 @@ impl Environment {
             )));
         };
         let applied = Applied::read(store).await?;
-        let mut known = BTreeSet::new();
         for record in &applied.pipelines {
             let pipeline = crate::config::applied::pipeline(record).map_err(Failure::Input)?;
             let collection = pipeline.settings.collection;
             match collection.split_once('.') {
-                Some((of, name)) if of == database => known.insert(name.to_owned()),
+                Some((of, _)) if of == database => {}
                 _ => {
                     return Err(Failure::Input(format!(
                         "the state belongs to another database ({collection}), and ZENITH_SOURCE names {database}: \
@@ -72,13 +68,16 @@ impl Environment {
         }
         store.put_connector(&connector_record(SOURCE.0, Role::Source, &connector(SOURCE.1))).await?;
         store.put_connector(&connector_record(TARGET.0, Role::Target, &connector(TARGET.1))).await?;
-        Ok(Environment { source, database, known, left_out: BTreeSet::new() })
+        Ok(Environment { source, database, left_out: BTreeSet::new() })
     }
 
     /// Adds a pipeline for each collection that has none.
     pub async fn look(&mut self, store: &impl StateStore) -> Result<(), Failure> {
+        // Each time, as pipelines are removed as well: the next collection of the name is a new one.
+        let known: BTreeSet<String> =
+            store.pipelines().await?.into_iter().map(|record| record.name).collect();
         for collection in collections::names(&self.source, &self.database).await? {
-            if self.known.contains(&collection) || self.left_out.contains(&collection) {
+            if known.contains(&collection) || self.left_out.contains(&collection) {
                 continue;
             }
             match collections::tells_changes(&self.source, &self.database, &collection).await? {
@@ -98,18 +97,7 @@ impl Environment {
             let record = pipeline_record(&collection, &Pipeline { source, target, settings }, false);
             store.put_pipeline(&record).await?;
             tracing::info!(collection, "a pipeline was added");
-            self.known.insert(collection);
         }
         Ok(())
-    }
-
-    /// Says that there is nothing yet.
-    pub fn say_if_empty(&self) {
-        if self.known.is_empty() {
-            say(&format!(
-                "zenith: the database {} has no collections yet; waiting for the first",
-                self.database
-            ));
-        }
     }
 }

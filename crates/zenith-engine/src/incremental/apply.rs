@@ -48,7 +48,8 @@ pub(super) struct Apply<S, K, T> {
     until: Arc<OnceLock<Timestamp>>,
 }
 
-type Writing<S, K, T> = JoinHandle<(Flusher<S, K, T>, Work, Result<()>)>;
+type Written<S, K, T> = (Flusher<S, K, T>, Work, Result<()>);
+type Writing<S, K, T> = JoinHandle<Written<S, K, T>>;
 
 struct Repetition {
     token: String,
@@ -227,7 +228,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
 
     async fn written(
         &mut self,
-        ended: std::result::Result<(Flusher<S, K, T>, Work, Result<()>), tokio::task::JoinError>,
+        ended: std::result::Result<Written<S, K, T>, tokio::task::JoinError>,
     ) -> Result<()> {
         self.writing = None;
         let (flusher, work, result) = ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })?;

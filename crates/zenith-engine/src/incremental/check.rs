@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use zenith_extract::{ChangeSource, Source};
+use zenith_extract::{ChangeSource, Scope, Source, Topology};
 use zenith_state::StateStore;
 use zenith_transport::{Preflight, Sink};
 
 use super::context::Context;
 use super::{Mode, Synchronizer};
+use crate::error::sentence;
 use crate::EngineError;
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
@@ -27,7 +28,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     pub async fn check(&self, name: &str) -> Vec<Check> {
         match self.context(name) {
             Ok(context) => check(context).await,
-            Err(error) => vec![Check { what: "pipeline".to_owned(), found: Err(error.to_string()) }],
+            Err(error) => vec![Check { what: "pipeline".to_owned(), found: Err(sentence(&error)) }],
         }
     }
 }
@@ -44,7 +45,7 @@ where
     let readable = source.is_ok();
     note(
         "source",
-        source.map_err(|error| error.to_string()).map(|found| {
+        source.map_err(|error| sentence(&error)).map(|found| {
             let documents = found.collection.size.map_or_else(String::new, |size| format!(", about {} documents", size.documents));
             format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
         }),
@@ -52,7 +53,7 @@ where
     if context.settings.mode.follows_changes() {
         match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
             Ok(found) => {
-                note("change stream", Ok(format!("{:?} scope on {:?}", found.scope, found.topology)));
+                note("change stream", Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))));
                 note(
                     "oplog window",
                     Ok(match found.oplog_window {
@@ -65,7 +66,7 @@ where
                     }),
                 );
             }
-            Err(error) => note("change stream", Err(error.to_string())),
+            Err(error) => note("change stream", Err(sentence(&error))),
         }
     }
     let wanted = Preflight { create_database: false, missing_database: context.settings.create_database };
@@ -73,13 +74,13 @@ where
     let reachable = target.is_ok();
     note(
         "target",
-        target.map_err(|error| error.to_string()).map(|found| {
+        target.map_err(|error| sentence(&error)).map(|found| {
             let missing = if found.database_exists { "" } else { " (will be created)" };
             format!("ClickHouse {}, database {}{missing} as {}", found.version, found.database, found.user)
         }),
     );
     if readable && reachable {
-        note("target table", table(context).await.map_err(|error| error.to_string()));
+        note("target table", table(context).await.map_err(|error| sentence(&error)));
     }
     checks
 }
@@ -108,7 +109,28 @@ where
     }
 }
 
+fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Cluster => "of the whole deployment".to_owned(),
+        Scope::Database(name) => format!("of the database {name}"),
+        Scope::Collection(namespace) => format!("of {namespace} alone: this user may watch no more"),
+    }
+}
+
+fn topology(topology: &Topology) -> String {
+    match topology {
+        Topology::ReplicaSet(name) => format!("the replica set {name}"),
+        Topology::Sharded => "a sharded cluster".to_owned(),
+        Topology::Standalone => "a server on its own".to_owned(),
+        Topology::InMemory => "documents in memory".to_owned(),
+    }
+}
+
 fn hours(window: Duration) -> String {
     let hours = window.as_secs() / 3600;
-    if hours >= 1 { format!("{hours} hours") } else { format!("{} minutes", window.as_secs() / 60) }
+    match (hours, window.as_secs() / 60) {
+        (0, 0) => "less than a minute so far".to_owned(),
+        (0, minutes) => format!("{minutes} minutes so far"),
+        _ => format!("{hours} hours"),
+    }
 }

@@ -1,7 +1,7 @@
 //! What every part of one pipeline knows.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Landing, Namespace, Source};
@@ -9,13 +9,12 @@ use zenith_memory::Pool;
 use zenith_state::{SchemaVersion, StateStore};
 use zenith_transport::Sink;
 
+use super::patience::Patience;
 use super::progress::Live;
 use super::{Mode, PipelineSettings};
 use crate::layout::Layout;
+use crate::error::sentence;
 use crate::{EngineError, Pipeline, Result, StopHandle};
-
-/// The pause before something that failed for the moment is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -32,6 +31,8 @@ pub(super) struct Context<S, K, T> {
     pub(super) lookups: Landing,
     pub(super) live: Arc<Live>,
     pub(super) stop: StopHandle,
+    /// Whether the run ends when it has caught up.
+    pub(super) once: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(super) abandon: StopHandle,
 }
@@ -90,16 +91,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     where
         F: Future<Output = std::result::Result<V, zenith_transport::TransportError>>,
     {
+        let mut patience = self.patience();
         loop {
-            match self.unless_stopped(action()).await? {
+            let error = match self.unless_stopped(action()).await? {
                 Ok(value) => return Ok(value),
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(pipeline = self.name, %error, "trying again");
-                    self.live.failed(&error);
-                    self.unless_stopped(tokio::time::sleep(PAUSE)).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
+                Err(error) => error,
+            };
+            let pause = if error.is_transient() { patience.next() } else { None };
+            let Some(pause) = pause else { return Err(error.into()) };
+            self.failing(&error, pause);
+            self.unless_stopped(tokio::time::sleep(pause)).await?;
         }
     }
 
@@ -114,6 +115,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 }
 
 impl<S, K, T> Context<S, K, T> {
+    /// How long to try something again in this run.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::new(self.once.load(Ordering::Relaxed))
+    }
+
+    /// Says that something failed and will be tried again.
+    pub(super) fn failing(&self, error: &dyn std::error::Error, pause: std::time::Duration) {
+        tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
+        self.live.failed(error);
+    }
+
     /// The outcome of `future`, unless it takes too long after the pipeline was stopped.
     pub(super) async fn unless_abandoned<V>(&self, future: impl Future<Output = V>) -> Result<V> {
         tokio::select! {

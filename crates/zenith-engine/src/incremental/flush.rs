@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument, Timestamp};
@@ -29,8 +29,6 @@ use crate::{EngineError, Result};
 
 /// Documents asked for at once.
 const LOOKUP_IDS: usize = 1000;
-/// The pause before documents are looked up again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// A batch of changes on its way.
 pub(super) struct Work {
@@ -134,6 +132,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T
         let ids: Vec<RawBson> = ids.into_values().collect();
         let mut found = Vec::new();
         for part in ids.chunks(LOOKUP_IDS) {
+            let mut patience = context.patience();
             loop {
                 let lookup = context.source.lookup(&context.namespace, part, Some(after), &context.lookups);
                 match context.unless_abandoned(lookup).await? {
@@ -141,12 +140,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T
                         found.extend(batches);
                         break;
                     }
-                    Err(error) if error.is_transient() => {
-                        tracing::warn!(pipeline = context.name, %error, "looking documents up again");
-                        context.live.failed(&error);
-                        context.unless_abandoned(tokio::time::sleep(PAUSE)).await?;
+                    Err(error) => {
+                        let pause = if error.is_transient() { patience.next() } else { None };
+                        let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
+                        context.failing(&error, pause);
+                        context.unless_abandoned(tokio::time::sleep(pause)).await?;
                     }
-                    Err(error) => return Err(EngineError::Reading(error)),
                 }
             }
         }

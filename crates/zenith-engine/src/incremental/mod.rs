@@ -26,6 +26,7 @@ mod cursor;
 mod event;
 mod flush;
 mod pace;
+mod patience;
 mod position;
 mod prepare;
 mod progress;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::error::sentence;
 use crate::{Progress, ProgressSnapshot};
 
 /// What a pipeline is doing.
@@ -92,7 +93,7 @@ impl Live {
     }
 
     pub(crate) fn failed(&self, error: &dyn std::error::Error) {
-        self.with(|state| state.last_error = Some(error.to_string()));
+        self.with(|state| state.last_error = Some(sentence(error)));
     }
 
     pub(crate) fn snapshot(&self, name: &str) -> PipelineProgress {

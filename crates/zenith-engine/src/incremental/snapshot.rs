@@ -66,7 +66,7 @@ where
     T: StateStore,
 {
     let pipeline = context.reload(context.snapshot_memory(), false);
-    let mut failures = 0;
+    let (mut failures, mut patience) = (0, context.patience());
     loop {
         let shared = Arc::new(Load {
             run: format!("{}-{}", context.name, run_name()),
@@ -104,23 +104,12 @@ where
             Err(error) => {
                 failures += 1;
                 let error = error.while_loading();
-                let Some(pause) = after_load(&error, failures).or_else(|| away(&error)) else {
+                let Some(pause) = after_load(&error, failures).or_else(|| if error.is_passing() { patience.next() } else { None }) else {
                     return Err(error);
                 };
-                tracing::warn!(pipeline = context.name, %error, "reading a part of the collection again");
-                context.live.failed(&error);
+                context.failing(&error, pause);
                 context.unless_stopped(tokio::time::sleep(pause)).await?;
             }
         }
     }
-}
-
-/// A target or source that is away comes back; a pipeline that follows waits for it.
-fn away(error: &EngineError) -> Option<std::time::Duration> {
-    let transient = match error {
-        EngineError::Reading(error) => error.is_transient(),
-        EngineError::Writing(error) => error.is_transient(),
-        _ => false,
-    };
-    transient.then_some(std::time::Duration::from_secs(2))
 }

@@ -1,8 +1,10 @@
 //! All pipelines of one source deployment, run side by side.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use zenith_extract::{ChangeSource, Landing, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
@@ -17,6 +19,7 @@ use super::position::Position;
 use super::progress::{Live, Phase, PipelineProgress};
 use super::stream::{Ended, Route, hand_out};
 use super::{Mode, OnHistoryLost, PipelineSettings, snapshot};
+use crate::error::sentence;
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// How long what is under way when a stop is asked for may take to end.
@@ -109,6 +112,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             lookups: self.lookups.clone(),
             live: Arc::new(Live::default()),
             stop: self.stop.clone(),
+            once: AtomicBool::new(false),
             abandon: self.abandon.clone(),
         }));
         Ok(())
@@ -150,6 +154,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         let mut running = JoinSet::new();
         let mut followers = Vec::new();
         for context in &self.pipelines {
+            context.once.store(until == Until::CaughtUp, Ordering::Relaxed);
             let run = start(context).await?;
             if context.settings.mode.follows_changes() {
                 followers.push((Arc::clone(context), run));
@@ -173,11 +178,41 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         Ok(outcomes)
     }
 
-    /// Runs the pipelines that follow changes, with one stream for all of them, until each has ended.
-    async fn follow(&self, mut left: Vec<(Arc<Context<S, K, T>>, i64)>, until: Until) -> Vec<Outcome> {
+    /// Runs the pipelines that follow changes until each has ended: with one stream for all that can begin at once. One
+    /// whose servers are away keeps nobody waiting; it has a stream of its own, when it can begin.
+    async fn follow(&self, all: Vec<Waiting<S, K, T>>, until: Until) -> Vec<Outcome> {
+        let tried = join_all(all.into_iter().map(|(context, run)| async move {
+            let follower = self.try_set_up(&context).await;
+            (context, run, follower)
+        }));
+        let (mut ready, mut late, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        for (context, run, follower) in tried.await {
+            match follower {
+                Ok(follower) => ready.push((context, run, follower)),
+                Err(error) if error.is_passing() => {
+                    context.live.phase(Phase::Retrying);
+                    context.live.failed(&error);
+                    late.push((context, run));
+                }
+                Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
+            }
+        }
+        let late = join_all(late.into_iter().map(|waiting| self.follow_group(Vec::new(), vec![waiting], until)));
+        let (first, later) = tokio::join!(self.follow_group(ready, Vec::new(), until), late);
+        outcomes.extend(first);
+        outcomes.extend(later.into_iter().flatten());
+        outcomes
+    }
+
+    /// Follows with one stream, and sets pipelines up again when it has failed.
+    async fn follow_group(
+        &self,
+        mut ready: Vec<Ready<S, K, T>>,
+        mut left: Vec<Waiting<S, K, T>>,
+        until: Until,
+    ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        while !left.is_empty() {
-            let mut ready = Vec::new();
+        loop {
             for (context, run) in std::mem::take(&mut left) {
                 match self.set_up(&context).await {
                     Ok(follower) => ready.push((context, run, follower)),
@@ -185,39 +220,40 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 }
             }
             if ready.is_empty() {
-                break;
+                return outcomes;
             }
-            let (ended, again) = self.follow_once(ready, until).await;
+            let (ended, again) = self.follow_once(std::mem::take(&mut ready), until).await;
             outcomes.extend(ended);
             left = again;
         }
-        outcomes
+    }
+
+    async fn try_set_up(&self, context: &Arc<Context<S, K, T>>) -> Result<Follower> {
+        let (schema, position) = context.set_up().await?;
+        let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
+        let intents = context.state.open_intents(&context.name).await?;
+        let epoch = context.state.epoch(&context.name).await?;
+        Ok(Follower { schema, position, rows, intents, epoch })
     }
 
     /// Sets a pipeline up, again and again while the source or the target is away.
     async fn set_up(&self, context: &Arc<Context<S, K, T>>) -> Result<Follower> {
+        let mut patience = context.patience();
         loop {
-            let result = async {
-                let (schema, position) = context.set_up().await?;
-                let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
-                let intents = context.state.open_intents(&context.name).await?;
-                let epoch = context.state.epoch(&context.name).await?;
-                Ok::<_, EngineError>(Follower { schema, position, rows, intents, epoch })
+            let error = match context.unless_stopped(self.try_set_up(context)).await? {
+                Ok(follower) => return Ok(follower),
+                Err(error) => error,
             };
-            match result.await {
-                Err(error) if error.is_passing() => {
-                    tracing::warn!(pipeline = context.name, %error, "trying again");
-                    context.live.failed(&error);
-                    context.live.phase(Phase::Retrying);
-                    context.unless_stopped(tokio::time::sleep(PAUSE)).await?;
-                }
-                result => return result,
-            }
+            let pause = if error.is_passing() { patience.next() } else { None };
+            let Some(pause) = pause else { return Err(error) };
+            context.failing(&error, pause);
+            context.live.phase(Phase::Retrying);
+            context.unless_stopped(tokio::time::sleep(pause)).await?;
         }
     }
 
     /// Opens the stream and follows it. Gives back what has ended, and what has to be set up again.
-    async fn follow_once(&self, ready: Vec<Ready<S, K, T>>, until: Until) -> (Vec<Outcome>, Vec<Waiting<S, K, T>>) {
+    async fn follow_once(&self, ready: Vec<Ready<S, K, T>>, until: Until) -> Halted<S, K, T> {
         let mut outcomes = Vec::new();
         let from = ready
             .iter()
@@ -291,7 +327,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         &self,
         error: zenith_extract::ExtractError,
         left: Vec<Waiting<S, K, T>>,
-    ) -> (Vec<Outcome>, Vec<Waiting<S, K, T>>) {
+    ) -> Halted<S, K, T> {
         let (mut outcomes, mut again) = (Vec::new(), Vec::new());
         if error.is_history_lost() {
             for (context, run) in left {
@@ -383,6 +419,8 @@ struct Follower {
 
 type Ready<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
 type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
+/// Pipelines that have ended, and those to be set up again.
+type Halted<S, K, T> = (Vec<Outcome>, Vec<Waiting<S, K, T>>);
 
 /// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
 async fn follow_pipeline<S, K, T>(
@@ -472,14 +510,14 @@ async fn finish<S, K, T: StateStore>(context: &Context<S, K, T>, run: i64, resul
     context.live.phase(if error.is_some() { Phase::Failed } else { Phase::Ended });
     if let Some(error) = &error {
         context.live.failed(error);
-        tracing::error!(pipeline = context.name, error = error as &dyn std::error::Error, "the pipeline has failed");
+        tracing::debug!(pipeline = context.name, "the pipeline has failed: {}", sentence(error));
     }
     let end = RunEnd {
         ended: SystemTime::now(),
         outcome,
         rows: done.rows_written,
         bytes: done.arrow_bytes,
-        error: error.as_ref().map(ToString::to_string),
+        error: error.as_ref().map(|error| sentence(error)),
     };
     let noted = context.state.finish_run(run, &end).await;
     Outcome {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
@@ -20,8 +19,6 @@ use crate::{EngineError, OnBadDocument, Result, StopHandle};
 
 /// Dead letters of one batch: more than any batch has rows.
 const LETTERS_MAX: usize = 1 << 20;
-/// The pause before a batch is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Inserts `batches` and writes `letters`, each once however often this is repeated with the same `token`.
 pub(super) async fn write<S, K, T>(
@@ -76,6 +73,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
+    let mut patience = context.patience();
     loop {
         let (sender, refused) = async_channel::bounded(LETTERS_MAX);
         let sequence = AtomicU64::new(0);
@@ -95,13 +93,17 @@ where
                 }
                 return Ok(letters);
             }
-            Err(EngineError::Sink(error)) if error.is_transient() => {
-                tracing::warn!(pipeline = context.name, %error, "the target takes nothing now; trying again");
-                context.live.failed(&error);
+            Err(error) => {
+                let pause = if error.is_passing() { patience.next() } else { None };
+                let Some(pause) = pause else { return Err(error.while_loading()) };
+                context.failing(&error, pause);
                 context.live.phase(Phase::Retrying);
-                context.unless_abandoned(tokio::time::sleep(PAUSE)).await?;
+                // Whoever stops the pipeline need not wait for a target that is away: the intent stays open.
+                tokio::select! {
+                    () = context.stop.stopped() => return Err(EngineError::Stopped),
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
-            Err(error) => return Err(error.while_loading()),
         }
     }
 }

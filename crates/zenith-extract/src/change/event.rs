@@ -63,7 +63,7 @@ pub struct Change<'a> {
     pub renamed_to: Option<(&'a str, &'a str)>,
     /// When, by the server's clock (MongoDB 6.0 and later).
     pub wall_time: Option<DateTime>,
-    /// Where the whole event lies.
+    /// Where the whole event lies. It is as the server sent it, but for `updateDescription`, which is not asked for.
     pub event: Range<usize>,
     /// The document's key.
     key_bytes: Option<&'a [u8]>,

@@ -34,6 +34,16 @@ async fn a_stream_goes_on_at_the_next_primary() {
         *seen = read(reader, 300).await;
     }
     source.lookup(&namespace, &ids, None, &landing).await.unwrap();
+    // Where the connection string sends reads to secondaries, changes are read there as well.
+    let secondaries = MongoSource::connect(&format!("{}&readPreference=secondary", set.uri())).await.unwrap();
+    for transport in BOTH {
+        let source = secondaries.clone().with_transport(transport);
+        let from = StartAt::Time(readers[0].1[0].time);
+        let seen = read(&mut source.watch(watching(&namespace, from)).await.unwrap(), 300).await;
+        assert_numbered(&seen, 0..300);
+        let after = Some(source.now().await.unwrap());
+        assert_eq!(source.lookup(&namespace, &ids, after, &landing).await.unwrap()[0].len(), 1);
+    }
     set.kill_primary().await.unwrap();
     // Asked of a server that has gone: it is looked for anew.
     let found = source.lookup(&namespace, &ids, Some(readers[0].1[299].time), &landing).await.unwrap();

@@ -15,9 +15,9 @@ fn large(id: RawBson, bytes: usize) -> RawDocumentBuf {
     rawdoc! { "_id": id, "text": "x".repeat(bytes) }
 }
 
-/// An update of 10 MB comes with its image of 10 MB: what is in it twice is left out.
+/// An update of 10 MB has an image of 10 MB: what would be in the event twice is left out of it.
 #[tokio::test]
-async fn an_event_is_made_small_enough_where_it_can_be() {
+async fn an_update_of_half_the_size_comes_with_its_image() {
     let uri = servers::uri().await;
     let writer = Writer { client: servers::client(&uri).await };
     for transport in BOTH {

@@ -104,7 +104,6 @@ mod tests {
             namespaces: vec![Namespace::new("shop", "orders")],
             images: false,
             split: false,
-            slim: false,
         };
         for code in [286, 280, 260] {
             let error = failure(code, false).explained("here", &stream, &Start::Now);

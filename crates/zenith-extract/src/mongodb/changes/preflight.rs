@@ -103,13 +103,8 @@ async fn trial(
     scope: &Scope,
     namespaces: &[Namespace],
 ) -> Result<(), ExtractError> {
-    let stream = Stream {
-        scope: scope.clone(),
-        namespaces: namespaces.to_vec(),
-        images: false,
-        split: false,
-        slim: false,
-    };
+    let stream =
+        Stream { scope: scope.clone(), namespaces: namespaces.to_vec(), images: false, split: false };
     let landing = Landing::new(zenith_memory::Pool::new(TRIAL_BYTES)?);
     let asking = Asking { landing, batch_bytes: TRIAL_BYTES, idle: Duration::ZERO };
     let settings = usable_settings(deployment, transport);

@@ -231,12 +231,6 @@ impl Reading {
     ) -> Result<Duration, ExtractError> {
         let start = Start::After(self.token.clone());
         if failure.is_too_large() {
-            // Without what nobody reads it may be small enough.
-            if !self.stream.slim && !self.stream.split {
-                tracing::debug!(token = ?self.token, "leaving updateDescription out of events, as one is too large");
-                self.stream.slim = true;
-                return Ok(Duration::ZERO);
-            }
             return Err(too_large::explained(&self.deployment, failure.error, &self.stream).await);
         }
         let pause = if failure.is_resumable() { backoff.next() } else { None };
