@@ -10,7 +10,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 use zenith_testkit::{Error, Result};
 
-use super::{e2e, flat, kept, peers, results};
+use super::{cdc, e2e, flat, kept, peers, results};
 use crate::Outcome;
 
 /// Where the page is.
@@ -57,6 +57,10 @@ fn sections(folder: &Path) -> Result<Vec<(&'static str, String)>> {
     };
     let flat =
         |report: &flat::Report| format!("{}.\n\n{}", report.machine.sentence(), report.table().markdown());
+    let cdc = |report: &cdc::Report| {
+        let (table, bars) = (report.table().markdown(), report.histogram());
+        format!("{}.\n\n{table}\n```text\n{bars}```\n", report.machine.sentence())
+    };
     let peers = |report: &peers::Report| format!("{}.\n\n{}", report.machine.sentence(), report.markdown());
     Ok(vec![
         ("e2e", section(folder, "e2e", "e2e --json docs/benchmarks/e2e.json", e2e)?),
@@ -65,6 +69,7 @@ fn sections(folder: &Path) -> Result<Vec<(&'static str, String)>> {
             section(folder, "e2e-native", "e2e --to native --json docs/benchmarks/e2e-native.json", e2e)?,
         ),
         ("flat", section(folder, "flat", "flat --json docs/benchmarks/flat.json", flat)?),
+        ("cdc", section(folder, "cdc", "cdc --json docs/benchmarks/cdc.json", cdc)?),
         ("peers", section(folder, "peers", "peers", peers)?),
     ])
 }

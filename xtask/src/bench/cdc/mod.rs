@@ -77,7 +77,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
         backlog.push(measured);
     }
     let report = Report { machine, latency, backlog };
-    println!("{}\n\n{}\n{}", report.machine.sentence(), report.table().text(), report.latency.histogram());
+    println!("{}\n\n{}\n{}", report.machine.sentence(), report.table().text(), report.histogram());
     if let Some(file) = arguments.json {
         super::keep(&file, &report)?;
     }
@@ -85,6 +85,11 @@ pub async fn run(arguments: Arguments) -> Outcome {
 }
 
 impl Report {
+    /// Changes by latency, as bars of text.
+    pub(super) fn histogram(&self) -> String {
+        self.latency.histogram()
+    }
+
     /// One line a figure.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new(&["what", "figure"]);
