@@ -5,7 +5,7 @@
 use std::env;
 use std::error::Error;
 
-use zenith_engine::{ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, Target};
+use zenith_engine::{ClickHouseSink, ConnectionOptions, MongoSource, Namespace, Pipeline, Pool, Target};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

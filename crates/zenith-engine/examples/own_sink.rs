@@ -21,7 +21,8 @@ use zenith_engine::transport::{
     TransportError,
 };
 use zenith_engine::{
-    DynSink, ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, RecordBatch, Sink, Target,
+    ClickHouseSink, ConnectionOptions, DynSink, MongoSource, Namespace, Pipeline, Pool, RecordBatch, Sink,
+    Target,
 };
 
 /// Tables as folders of files.
@@ -169,7 +170,11 @@ async fn main() -> std::result::Result<(), Box<dyn Error>> {
     let pool = Pool::new(64 << 20)?;
     let target = env::var("ZENITH_TARGET")?;
     let sink: Box<dyn DynSink> = if target.starts_with("http") {
-        Box::new(ClickHouseSink::new(Target::parse(&target)?, Some(pool.clone()), ConnectionOptions::default())?)
+        Box::new(ClickHouseSink::new(
+            Target::parse(&target)?,
+            Some(pool.clone()),
+            ConnectionOptions::default(),
+        )?)
     } else {
         Box::new(Folder(target.into()))
     };

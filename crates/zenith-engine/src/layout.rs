@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{StringBuilder, UInt8Builder, UInt32Builder, UInt64Builder};
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt8Array, UInt64Array};
+use arrow_array::{
+    ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt8Array, UInt64Array,
+};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use zenith_arrow::schema::CATEGORY_METADATA_KEY;
 use zenith_transport::ddl::Engine;
@@ -101,10 +103,8 @@ impl Stamp {
     pub(crate) fn apply(self, batch: RecordBatch) -> Result<RecordBatch> {
         let Stamp::Version(version) = self else { return Ok(batch) };
         let rows = batch.num_rows();
-        let columns: [ArrayRef; 2] = [
-            Arc::new(UInt64Array::from_value(version, rows)),
-            Arc::new(UInt8Array::from_value(0, rows)),
-        ];
+        let columns: [ArrayRef; 2] =
+            [Arc::new(UInt64Array::from_value(version, rows)), Arc::new(UInt8Array::from_value(0, rows))];
         append(&batch, Layout::Current, columns)
     }
 }

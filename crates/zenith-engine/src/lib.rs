@@ -43,8 +43,8 @@ pub mod usage;
 
 pub use error::{EngineError, sentence};
 pub use incremental::{
-    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo, SyncPipeline,
-    Synchronizer, Until, Verification, VerifyOptions,
+    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo,
+    SyncPipeline, Synchronizer, Until, Verification, VerifyOptions,
 };
 pub use layout::Layout;
 pub use options::{OnBadDocument, ReloadOptions, Strategy};
@@ -64,7 +64,9 @@ pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
 pub use zenith_extract::{DynSource, MemorySource, MongoSource, Namespace, Source};
 pub use zenith_memory::Pool;
-pub use zenith_transport::{DynSink, ConnectionOptions, ClickHouseSink, MemorySink, NullSink, Sink, Target, TlsOptions};
+pub use zenith_transport::{
+    ClickHouseSink, ConnectionOptions, DynSink, MemorySink, NullSink, Sink, Target, TlsOptions,
+};
 
 /// A result of this crate.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;

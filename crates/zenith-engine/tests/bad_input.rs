@@ -2,7 +2,7 @@
 
 use bson::rawdoc;
 use zenith_engine::{
-    EngineError, ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, ReloadOptions, Target,
+    ClickHouseSink, ConnectionOptions, EngineError, MongoSource, Namespace, Pipeline, ReloadOptions, Target,
 };
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, ClickHouseUser, Credentials, MongoOptions, MongoServer, Topology,

@@ -148,7 +148,9 @@ async fn broken_vectors_that_mongodb_takes_become_rows_or_dead_letters() {
         for case in cases(&file, "decodeErrors") {
             offered += 1;
             // Most are refused here or by the server: their very framing is broken.
-            let Ok(document) = RawDocumentBuf::from_bytes(bytes(case["bson"].as_str().unwrap())) else { continue };
+            let Ok(document) = RawDocumentBuf::from_bytes(bytes(case["bson"].as_str().unwrap())) else {
+                continue;
+            };
             if collection.insert_one(document).await.is_ok() {
                 taken += 1;
             }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bson::rawdoc;
-use zenith_engine::{ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target};
+use zenith_engine::{
+    ClickHouseSink, ConnectionOptions, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target,
+};
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, Direction, Fault, FaultProxy, Plan, Shape, TestServers, load,
 };

@@ -7,8 +7,8 @@ use mongodb::Collection;
 use zenith_engine::arrow::{equal, extended_json, rebuild};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    EngineError, ConnectionOptions, ClickHouseSink, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, ReloadPlan,
-    Summary, Target,
+    ClickHouseSink, ConnectionOptions, EngineError, MongoSource, Namespace, Pipeline, Pool, ReloadOptions,
+    ReloadPlan, Summary, Target,
 };
 use zenith_testkit::{TestDatabases, TestServers, load};
 

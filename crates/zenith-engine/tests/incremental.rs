@@ -9,8 +9,8 @@ use zenith_engine::arrow::{Schema, equal, rebuild};
 use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    EngineError, ClickHouseSink, Mode, MongoSource, Namespace, OnDrop, Outcome, PipelineSettings, Pool, SyncPipeline,
-    Synchronizer, Until, VerifyOptions,
+    ClickHouseSink, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome, PipelineSettings, Pool,
+    SyncPipeline, Synchronizer, Until, VerifyOptions,
 };
 
 use crate::harness::{Bench, key};
@@ -66,7 +66,8 @@ impl Follow {
 
     pub async fn catch_up(&self) -> Outcome {
         let run = async { self.synchronizer().await.run(Until::CaughtUp).await };
-        let outcomes = tokio::time::timeout(Duration::from_secs(60), run).await.expect("never caught up").unwrap();
+        let outcomes =
+            tokio::time::timeout(Duration::from_secs(60), run).await.expect("never caught up").unwrap();
         outcomes.into_iter().next().unwrap()
     }
 
@@ -125,8 +126,17 @@ async fn a_snapshot_and_all_kinds_of_changes() {
     follow.assert_equal("items_current").await;
 
     collection.insert_many(items(1000..1500)).await.unwrap();
-    collection.update_many(doc! { "_id": { "$lt": 300 } }, doc! { "$set": { "n": -1, "new": "field" } }).await.unwrap();
-    collection.update_many(doc! { "_id": { "$lt": 100 } }, doc! { "$set": { "n": "a string" }, "$unset": { "tags": 1 } }).await.unwrap();
+    collection
+        .update_many(doc! { "_id": { "$lt": 300 } }, doc! { "$set": { "n": -1, "new": "field" } })
+        .await
+        .unwrap();
+    collection
+        .update_many(
+            doc! { "_id": { "$lt": 100 } },
+            doc! { "$set": { "n": "a string" }, "$unset": { "tags": 1 } },
+        )
+        .await
+        .unwrap();
     collection.replace_one(doc! { "_id": 400 }, doc! { "other": true }).await.unwrap();
     collection.delete_many(doc! { "_id": { "$gte": 500, "$lt": 600 } }).await.unwrap();
     collection.insert_many(items(500..510)).await.unwrap();
@@ -154,8 +164,16 @@ async fn changes_that_come_while_it_runs_are_seen_at_once() {
     let mut session = follow.bench.databases.mongodb.client().start_session().await.unwrap();
     session.start_transaction().await.unwrap();
     for n in 0..20 {
-        collection.update_one(doc! { "_id": n }, doc! { "$inc": { "n": 1000 } }).session(&mut session).await.unwrap();
-        collection.update_one(doc! { "_id": n }, doc! { "$set": { "twice": true } }).session(&mut session).await.unwrap();
+        collection
+            .update_one(doc! { "_id": n }, doc! { "$inc": { "n": 1000 } })
+            .session(&mut session)
+            .await
+            .unwrap();
+        collection
+            .update_one(doc! { "_id": n }, doc! { "$set": { "twice": true } })
+            .session(&mut session)
+            .await
+            .unwrap();
     }
     session.commit_transaction().await.unwrap();
     for _ in 0..100 {
@@ -183,7 +201,8 @@ async fn a_change_log_has_every_change_once_and_in_order() {
     collection.update_many(doc! {}, doc! { "$set": { "n": -7 } }).await.unwrap();
     collection.delete_many(doc! { "_id": { "$lt": 10 } }).await.unwrap();
     follow.catch_up_well().await;
-    let counts = follow.query("SELECT _zenith_operation, count() FROM items GROUP BY 1 ORDER BY 1 FORMAT CSV").await;
+    let counts =
+        follow.query("SELECT _zenith_operation, count() FROM items GROUP BY 1 ORDER BY 1 FORMAT CSV").await;
     assert_eq!(counts, "\"delete\",10\n\"insert\",49\n\"update\",50");
     let order = follow
         .query("SELECT groupArray(op) FROM (SELECT _zenith_operation AS op FROM items WHERE _id = 5 ORDER BY _zenith_version, _zenith_index) FORMAT TSV")
@@ -265,11 +284,15 @@ async fn verification_finds_what_was_changed_behind_its_back() {
     follow.query("ALTER TABLE items UPDATE n = 99 WHERE _id = 88 SETTINGS mutations_sync = 2").await;
     follow.query("INSERT INTO items (_id, _zenith_version, _zenith_deleted) VALUES (9999, 1, 0)").await;
     let found = synchronizer.verify("items", VerifyOptions::default()).await.unwrap();
-    assert_eq!((found.missing, found.surplus, found.differing), (vec!["77".to_owned()], vec!["9999".to_owned()], vec!["88".to_owned()]));
+    assert_eq!(
+        (found.missing, found.surplus, found.differing),
+        (vec!["77".to_owned()], vec!["9999".to_owned()], vec!["88".to_owned()])
+    );
     let sampled = VerifyOptions { sample: Some(10_000), ..VerifyOptions::default() };
     let found = synchronizer.verify("items", sampled).await.unwrap();
     assert_eq!((found.missing_count, found.surplus_count, found.differing_count), (1, 0, 1));
-    let left: Vec<_> = follow.bench.tables().await.into_iter().filter(|name| name.contains("verify")).collect();
+    let left: Vec<_> =
+        follow.bench.tables().await.into_iter().filter(|name| name.contains("verify")).collect();
     assert!(left.is_empty(), "{left:?}");
     follow.bench.remove().await;
 }

@@ -26,7 +26,9 @@ pub async fn build(
     let record = group.source.as_ref().ok_or_else(|| missing("the source"))?;
     let connector = applied::connector(record).map_err(Failure::Input)?;
     let source = connect::source(&record.name, &connector).await?;
-    let mut keeper = Keeper::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone());
+    let share = shared.pool.budget() / group.sharing.max(1);
+    let mut keeper =
+        Keeper::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone()).with_memory(share);
     let mut sinks = Sinks::default();
     let mut failed = Vec::new();
     let mut source_answers = shared.until != Until::CaughtUp;

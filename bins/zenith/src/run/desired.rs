@@ -19,6 +19,8 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     pub source: Option<state::Connector>,
+    /// How many groups share the memory: when that changes, all of them begin again with another share.
+    pub sharing: usize,
     pub members: Vec<Member>,
 }
 
@@ -46,10 +48,13 @@ pub async fn read(store: &impl StateStore, names: &[String]) -> state::Result<De
         let target = applied.connector(&pipeline.target, Role::Target).cloned();
         let group = desired.groups.entry(pipeline.source.clone()).or_insert_with(|| Group {
             source: applied.connector(&pipeline.source, Role::Source).cloned(),
+            sharing: 1,
             members: Vec::new(),
         });
         group.members.push(Member { pipeline: pipeline.clone(), target, epoch });
     }
+    let sharing = desired.groups.len();
+    desired.groups.values_mut().for_each(|group| group.sharing = sharing);
     Ok(desired)
 }
 

@@ -92,7 +92,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         };
         let pace = Pace::new(context.settings.flush_interval);
         let limits =
-            Limits { rows: context.settings.flush_rows.max(1), bytes: context.pool.budget() / 8 };
+            Limits { rows: context.settings.flush_rows.max(1), bytes: context.shares.waiting_bytes() };
         Ok(Apply {
             rows: flusher.rows,
             flusher: Some(flusher),
@@ -150,7 +150,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
     fn take(&mut self, portion: Portion) {
         let bytes = portion.events.iter().map(|event| event.bytes).sum();
         self.context.live.counters.read(portion.events.len(), bytes);
-        self.context.live.counters.memory(self.context.pool.stats().in_use);
+        self.context.live.counters.memory(self.context.shares.pool().stats().in_use);
         self.waiting.push(portion.events);
         self.seen = Some((portion.after, portion.source_time));
     }
@@ -231,7 +231,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         ended: std::result::Result<Written<S, K, T>, tokio::task::JoinError>,
     ) -> Result<()> {
         self.writing = None;
-        let (flusher, work, result) = ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })?;
+        let (flusher, work, result) =
+            ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })?;
         self.rows = flusher.rows;
         self.flusher = Some(flusher);
         result?;
@@ -271,7 +272,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
             OnDrop::Ignore => {}
             OnDrop::Truncate if gone != Gone::Replaced => {
                 if context.layout() == Layout::Current {
-                    tracing::warn!(pipeline = context.name, "{} {}: its table is emptied", context.namespace, gone.words());
+                    tracing::warn!(
+                        pipeline = context.name,
+                        "{} {}: its table is emptied",
+                        context.namespace,
+                        gone.words()
+                    );
                     context.retrying(|| context.sink.truncate(&context.table)).await?;
                 }
             }

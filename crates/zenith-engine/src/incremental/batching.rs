@@ -91,7 +91,9 @@ impl Waiting {
             return Ready::Rows(self.boundary(limits.rows, complete));
         }
         let held = match self.events.back() {
-            Some(last) if whole.is_none() && last.in_transaction && now < self.arrived + TRANSACTION_PATIENCE => {
+            Some(last)
+                if whole.is_none() && last.in_transaction && now < self.arrived + TRANSACTION_PATIENCE =>
+            {
                 self.before_version(complete, last.version)
             }
             _ => complete,

@@ -8,8 +8,8 @@ use zenith_transport::{Preflight, Sink};
 
 use super::context::Context;
 use super::{Mode, Synchronizer};
-use crate::error::sentence;
 use crate::EngineError;
+use crate::error::sentence;
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
@@ -46,14 +46,20 @@ where
     note(
         "source",
         source.map_err(|error| sentence(&error)).map(|found| {
-            let documents = found.collection.size.map_or_else(String::new, |size| format!(", about {} documents", size.documents));
+            let documents = found
+                .collection
+                .size
+                .map_or_else(String::new, |size| format!(", about {} documents", size.documents));
             format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
         }),
     );
     if context.settings.mode.follows_changes() {
         match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
             Ok(found) => {
-                note("change stream", Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))));
+                note(
+                    "change stream",
+                    Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))),
+                );
                 note(
                     "oplog window",
                     Ok(match found.oplog_window {
@@ -98,13 +104,15 @@ where
         return Ok(format!("{} is there and has the columns of the pipeline", context.table));
     }
     let replace = context.settings.mode == Mode::Full;
-    match context.reload(context.pool.budget(), replace).plan().await {
+    match context.reload(replace).plan().await {
         Ok(plan) => Ok(match plan.existing {
             Some(existing) => format!("{} is there with {} rows", context.table, existing.rows),
             None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
         }),
         // Of a database that will be created nothing can be said.
-        Err(EngineError::Sink(error)) if error.is_unknown_database() => Ok(format!("{} will be created", context.table)),
+        Err(EngineError::Sink(error)) if error.is_unknown_database() => {
+            Ok(format!("{} will be created", context.table))
+        }
         Err(error) => Err(error),
     }
 }

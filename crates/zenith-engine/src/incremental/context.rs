@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use zenith_arrow::Schema;
-use zenith_extract::{ChangeSource, Landing, Namespace, Source};
-use zenith_memory::Pool;
+use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_state::{SchemaVersion, StateStore};
 use zenith_transport::Sink;
 
 use super::patience::Patience;
 use super::progress::Live;
+use super::shares::Shares;
 use super::{Mode, PipelineSettings};
-use crate::layout::Layout;
 use crate::error::sentence;
+use crate::layout::Layout;
 use crate::{EngineError, Pipeline, Result, StopHandle};
 
 /// One pipeline of a synchroniser.
@@ -25,10 +25,7 @@ pub(super) struct Context<S, K, T> {
     pub(super) source: Arc<S>,
     pub(super) sink: Arc<K>,
     pub(super) state: Arc<T>,
-    pub(super) pool: Pool,
-    /// Where documents that are looked up land. The stream has a share of its own: its replies are held until the
-    /// documents have come.
-    pub(super) lookups: Landing,
+    pub(super) shares: Shares,
     pub(super) live: Arc<Live>,
     pub(super) stop: StopHandle,
     /// Whether the run ends when it has caught up.
@@ -47,15 +44,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 
     /// A reload of this pipeline's collection into its table.
-    pub(super) fn reload(&self, memory: usize, replace: bool) -> Pipeline<S, K> {
-        let mut options = self.settings.reload_options(memory);
+    pub(super) fn reload(&self, replace: bool) -> Pipeline<S, K> {
+        let mut options = self.settings.reload_options(self.shares.snapshot_bytes());
         options.replace = replace;
         Pipeline {
             source: Arc::clone(&self.source),
             sink: Arc::clone(&self.sink),
             namespace: self.namespace.clone(),
             table: self.table.clone(),
-            pool: self.pool.clone(),
+            pool: self.shares.pool().clone(),
             options,
             layout: self.layout(),
             read_concern: zenith_extract::ReadConcern::Configured,
@@ -79,7 +76,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         for version in versions.iter().rev() {
             let schema = decode_schema(version)?;
             let columns = self.layout().schema(&schema.to_arrow());
-            if columns.fields().iter().all(|field| table.columns.iter().any(|there| there.name == *field.name())) {
+            if columns
+                .fields()
+                .iter()
+                .all(|field| table.columns.iter().any(|there| there.name == *field.name()))
+            {
                 return Ok(Some(schema));
             }
         }

@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use bson::raw::cstr;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
-use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Landing, Partition, ReadOptions, Source};
+use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
 use zenith_state::{Checkpoint, Intent, StateStore};
 use zenith_transport::{Preflight, Sink};
 
@@ -30,7 +30,6 @@ pub(super) struct Cursor<S, K, T> {
     schema: Arc<Schema>,
     /// Absent while it decodes.
     decoder: Option<Decoder>,
-    landing: Landing,
     place: Place,
     tokens: Tokens,
     /// The newest `_id` at some moments, oldest first.
@@ -88,12 +87,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             None => Place::default(),
         };
         let epoch = context.state.epoch(&context.name).await?;
-        let budget = context.pool.budget();
-        let options = DecoderOptions { rows_max: context.settings.batch_rows.max(1), bytes_max: budget / 4 };
+        let shares = &context.shares;
+        let options =
+            DecoderOptions { rows_max: context.settings.batch_rows.max(1), bytes_max: shares.batch_bytes() };
         Ok(Cursor {
-            decoder: Some(Decoder::new(&schema, &context.pool, options)),
+            decoder: Some(Decoder::new(&schema, shares.pool(), options)),
             schema: Arc::new(schema),
-            landing: Landing::with_share(context.pool.clone(), budget / 4),
             place,
             tokens: Tokens::new(&context.name, epoch, run),
             newest: VecDeque::new(),
@@ -125,7 +124,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 self.context.live.applied_to(Some(looked));
                 self.context.state.advance(&self.context.name, &checkpoint).await?;
             }
-            if goal.as_ref().is_some_and(|goal| goal.is_none() || *goal == self.place.id) || self.newest.is_empty() && goal.is_some() {
+            if goal.as_ref().is_some_and(|goal| goal.is_none() || *goal == self.place.id)
+                || self.newest.is_empty() && goal.is_some()
+            {
                 return Ok(());
             }
             let pause = tokio::time::sleep(self.context.settings.poll_interval);
@@ -140,7 +141,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             return Ok(None);
         }
         let context = Arc::clone(&self.context);
-        let newest = context.unless_stopped(context.source.max_id(&context.namespace)).await?.map_err(EngineError::Reading)?;
+        let newest = context
+            .unless_stopped(context.source.max_id(&context.namespace))
+            .await?
+            .map_err(EngineError::Reading)?;
         if let Some(newest) = newest
             && self.newest.back().is_none_or(|(_, last)| *last != newest)
         {
@@ -159,8 +163,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     async fn is_anything_new(&self) -> Result<bool> {
         let context = &self.context;
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), None);
-        let options = ReadOptions::new(self.landing.clone()).with_batch_bytes(1);
+        let options = ReadOptions::new(context.shares.lookups().clone()).with_batch_bytes(1);
         let look = async {
+            let _turn = context.shares.lookup().await;
             let mut reader = context.source.open(&partition, options).await?;
             reader.next().await
         };
@@ -179,7 +184,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     async fn read(&mut self, upper: Option<RawBson>, repetition: Option<(String, Place)>) -> Result<()> {
         let context = Arc::clone(&self.context);
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), upper);
-        let options = ReadOptions::new(self.landing.clone());
+        let _batch = context.unless_stopped(context.shares.batch()).await?;
+        let _lookup = context.unless_stopped(context.shares.lookup()).await?;
+        let mut options = ReadOptions::new(context.shares.lookups().clone());
+        // Its share is small, and a reply has to be decoded before the next but one lands.
+        options.batch_bytes = options.batch_bytes.min(context.shares.waiting_bytes() / 4);
+        options.round_trip_bytes = options.round_trip_bytes.min(context.shares.waiting_bytes() / 4);
         let mut reader = match context.unless_stopped(context.source.open(&partition, options)).await? {
             Ok(reader) => reader,
             Err(error) if error.is_transient() => {
@@ -240,9 +250,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
 
     async fn finish(&mut self) -> Result<Option<RecordBatch>> {
         match &mut self.decoder {
-            Some(decoder) => decoder
-                .finish()
-                .map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source }),
+            Some(decoder) => decoder.finish().map_err(|source| EngineError::Decode {
+                namespace: self.context.namespace.to_string(),
+                source,
+            }),
             None => Ok(None),
         }
     }
@@ -256,7 +267,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         let (token, to) = match repetition {
             Some((token, place)) => (token, place),
             None => {
-                let to = Place { id: gathered.last, rows: self.place.rows + rows + to_u64(gathered.letters.len()) };
+                let to = Place {
+                    id: gathered.last,
+                    rows: self.place.rows + rows + to_u64(gathered.letters.len()),
+                };
                 let token = self.tokens.next();
                 let intent = Intent {
                     pipeline: context.name.clone(),
@@ -307,7 +321,8 @@ fn decode(
             letters.push(letter);
         })?;
         let consumed = ranges.len() - left.len();
-        let last = consumed.checked_sub(1).and_then(|at| ranges.get(at)).and_then(|range| bytes.get(range.clone()));
+        let last =
+            consumed.checked_sub(1).and_then(|at| ranges.get(at)).and_then(|range| bytes.get(range.clone()));
         if let Some(id) = last.and_then(|document| RawDocument::from_bytes(document).ok()?.get("_id").ok()?) {
             current.last = Some(id.into());
         }
@@ -328,7 +343,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let pipeline = context.reload(context.pool.budget(), false);
+    let pipeline = context.reload(false);
     let plan = context.unless_stopped(pipeline.plan()).await??;
     if let Some(table) = plan.existing.as_ref().filter(|table| table.rows > 0) {
         return Err(EngineError::Setting {

@@ -9,13 +9,15 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | `synchronizer` | runs the pipelines of one deployment, and restarts their stream |
+//! | `run` | one pipeline from its beginning to its end |
 //! | `prepare` | table, schema and place in the stream, before a pipeline follows |
 //! | `snapshot` | reads the collection whole, beside its changes |
 //! | `stream`, `event` | one stream for all pipelines, and what of it concerns each |
 //! | `batching`, `apply`, `pace` | where changes are cut into batches, and when these are written |
-//! | `flush`, `write` | one batch from places in replies to durable rows |
+//! | `flush`, `rows`, `write` | one batch from places in replies to durable rows |
 //! | `cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `verify`, `reset` | looks at both ends, compares them, moves a pipeline |
+//! | `shares`, `patience` | who may have how much memory; how long something is tried again |
 //! | `position` | a place in the stream, and how it is written down |
 
 mod apply;
@@ -31,7 +33,10 @@ mod position;
 mod prepare;
 mod progress;
 mod reset;
+mod rows;
+mod run;
 mod settings;
+mod shares;
 mod snapshot;
 mod stream;
 mod synchronizer;

@@ -46,7 +46,9 @@ impl Pace {
         let pause = self.after(parts);
         if pause != self.pause {
             tracing::info!(
-                table, parts, ?pause,
+                table,
+                parts,
+                ?pause,
                 "the table has {parts} parts: changes are now inserted every {pause:?}"
             );
             self.pause = pause;

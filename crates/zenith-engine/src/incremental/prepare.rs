@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use bson::Timestamp;
 use zenith_arrow::Schema;
 use zenith_extract::{
-    ChangeReader, ChangeSource, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source, StartAt, WatchOptions,
+    ChangeReader, ChangeSource, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source, StartAt,
+    WatchOptions,
 };
 use zenith_state::{Snapshot, SnapshotPartition, StateStore};
 use zenith_transport::{Preflight, Sink};
@@ -27,7 +28,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) async fn stream_now(&self) -> Result<(ResumeToken, Timestamp)> {
         let found = self.source.change_preflight(std::slice::from_ref(&self.namespace)).await?;
         let mut options =
-            WatchOptions::new(found.scope, vec![self.namespace.clone()], self.lookups.clone());
+            WatchOptions::new(found.scope, vec![self.namespace.clone()], self.shares.lookups().clone());
         options.from = StartAt::Now;
         Ok(self.source.watch(options).await?.opened())
     }
@@ -42,7 +43,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }
         let (token, time) = self.stream_now().await?;
-        let pipeline = self.reload(self.snapshot_memory(), false);
+        let pipeline = self.reload(false);
         let plan = self.unless_stopped(pipeline.plan()).await??;
         let has_rows = plan.existing.as_ref().is_some_and(|table| table.rows > 0);
         if has_rows && self.layout() == Layout::Current {
@@ -51,20 +52,20 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             let schema = self.schema().await?.unwrap_or(plan.schema);
             return Ok((schema, Position::new(token)));
         }
-            if !plan.target.database_exists {
-                let create = Preflight { create_database: true, missing_database: false };
-                self.retrying(|| self.sink.preflight(&create)).await?;
-            }
-            let definition = plan.definition.clone().if_not_exists();
-            self.retrying(|| self.sink.create(&definition)).await?;
-            if self.layout() == Layout::Current {
-                create_view(self).await?;
-            }
-            self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
-            if self.layout() == Layout::Current {
-                self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
-            }
-            self.state.advance(&self.name, &Position::new(token.clone()).checkpoint(0, None)?).await?;
+        if !plan.target.database_exists {
+            let create = Preflight { create_database: true, missing_database: false };
+            self.retrying(|| self.sink.preflight(&create)).await?;
+        }
+        let definition = plan.definition.clone().if_not_exists();
+        self.retrying(|| self.sink.create(&definition)).await?;
+        if self.layout() == Layout::Current {
+            create_view(self).await?;
+        }
+        self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+        if self.layout() == Layout::Current {
+            self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
+        }
+        self.state.advance(&self.name, &Position::new(token.clone()).checkpoint(0, None)?).await?;
         Ok((plan.schema, Position::new(token)))
     }
 
@@ -96,7 +97,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         time: Timestamp,
         replace: bool,
     ) -> Result<Summary> {
-        let mut pipeline = self.reload(self.snapshot_memory(), replace);
+        let _turn = self.unless_stopped(self.shares.snapshot()).await?;
+        let mut pipeline = self.reload(replace);
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
         pipeline.options.strategy = Strategy::Swap;
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
@@ -127,18 +129,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 let (token, time) = self.stream_now().await?;
                 self.reload_from(token, time, true).await
             }
-            Layout::Rows => self.reload(self.pool.budget(), true).run().await,
+            Layout::Rows => {
+                let _turn = self.unless_stopped(self.shares.snapshot()).await?;
+                self.reload(true).run().await
+            }
             Layout::Log => Err(EngineError::Setting {
                 setting: "the pipeline",
                 value: self.name.clone(),
-                reason: "a change log is not made from the collection; zenith reset --from now lets it go on".to_owned(),
+                reason: "a change log is not made from the collection; zenith reset --from now lets it go on"
+                    .to_owned(),
             }),
         }
-    }
-
-    /// The share of the memory for reading a collection whole while its changes are followed.
-    pub(super) fn snapshot_memory(&self) -> usize {
-        (self.pool.budget() / 2).max(crate::options::MEMORY_MIN)
     }
 }
 

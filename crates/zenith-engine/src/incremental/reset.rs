@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bson::{RawDocumentBuf, Timestamp, rawdoc};
-use zenith_extract::{ChangeReader, ChangeSource, Landing, ResumeToken, Source, StartAt, WatchOptions};
+use zenith_extract::{ChangeReader, ChangeSource, ResumeToken, Source, StartAt, WatchOptions};
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
@@ -40,7 +40,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         if !context.settings.mode.follows_changes() {
             return match to {
                 ResetTo::Beginning => Ok(context.state.reset(name, None).await?),
-                _ => Err(wrong("this one", "a pipeline without a change stream can only begin from the beginning")),
+                _ => Err(wrong(
+                    "this one",
+                    "a pipeline without a change stream can only begin from the beginning",
+                )),
             };
         }
         let from = match to {
@@ -51,16 +54,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 return Err(wrong("the beginning", "a change log begins with a time, a token, or now"));
             }
             ResetTo::Now => StartAt::Now,
-            ResetTo::Time(time) => StartAt::Time(cluster_time(time).ok_or_else(|| wrong("that time", "no server knows it"))?),
-            ResetTo::Token(text) => StartAt::Token(token(&text).ok_or_else(|| wrong(&text, "it is no resume token"))?),
+            ResetTo::Time(time) => {
+                StartAt::Time(cluster_time(time).ok_or_else(|| wrong("that time", "no server knows it"))?)
+            }
+            ResetTo::Token(text) => {
+                StartAt::Token(token(&text).ok_or_else(|| wrong(&text, "it is no resume token"))?)
+            }
         };
         if context.state.schemas(name).await?.is_empty() {
             return Err(wrong("this one", "the pipeline has not begun yet: run it first"));
         }
         let namespaces = vec![context.namespace.clone()];
         let found = context.source.change_preflight(&namespaces).await?;
-        let landing = Landing::with_share(context.pool.clone(), context.pool.budget() / 8);
-        let mut options = WatchOptions::new(found.scope, namespaces, landing);
+        let mut options = WatchOptions::new(found.scope, namespaces, context.shares.lookups().clone());
         options.from = from.clone();
         // Opening it shows whether the server still knows the place.
         let opened = context.source.watch(options).await?.opened().0;

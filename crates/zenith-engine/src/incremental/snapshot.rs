@@ -29,7 +29,8 @@ where
     if snapshot.consistent_after.is_some() {
         return Ok(());
     }
-    let pipeline = context.reload(context.snapshot_memory(), false);
+    let _turn = context.unless_stopped(context.shares.snapshot()).await?;
+    let pipeline = context.reload(false);
     let size = context.unless_stopped(context.source.preflight(&context.namespace)).await?;
     if let Ok(found) = size {
         context.live.counters.expect(found.collection.size.map_or(0, |size| size.documents));
@@ -65,13 +66,13 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let pipeline = context.reload(context.snapshot_memory(), false);
+    let pipeline = context.reload(false);
     let (mut failures, mut patience) = (0, context.patience());
     loop {
         let shared = Arc::new(Load {
             run: format!("{}-{}", context.name, run_name()),
             namespace: context.namespace.clone(),
-            pool: context.pool.clone(),
+            pool: context.shares.pool().clone(),
             progress: Arc::clone(&context.live.counters),
             on_bad_document: context.settings.on_bad_document,
             stop: context.stop.clone(),
@@ -104,7 +105,9 @@ where
             Err(error) => {
                 failures += 1;
                 let error = error.while_loading();
-                let Some(pause) = after_load(&error, failures).or_else(|| if error.is_passing() { patience.next() } else { None }) else {
+                let Some(pause) = after_load(&error, failures)
+                    .or_else(|| if error.is_passing() { patience.next() } else { None })
+                else {
                     return Err(error);
                 };
                 context.failing(&error, pause);

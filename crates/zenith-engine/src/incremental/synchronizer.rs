@@ -1,31 +1,27 @@
 //! All pipelines of one source deployment, run side by side.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use zenith_extract::{ChangeSource, Landing, Namespace, Source, StartAt, WatchOptions};
+use zenith_extract::{ChangeSource, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
-use zenith_state::{RunEnd, RunStart, StateStore};
+use zenith_state::StateStore;
 use zenith_transport::Sink;
 
-use super::apply::{Apply, Tokens};
 use super::context::Context;
-use super::cursor::Cursor;
-use super::flush::Flusher;
 use super::position::Position;
 use super::progress::{Live, Phase, PipelineProgress};
+use super::run::{Follower, alone, finish, follow_pipeline, start};
+use super::shares::Shares;
 use super::stream::{Ended, Route, hand_out};
-use super::{Mode, OnHistoryLost, PipelineSettings, snapshot};
-use crate::error::sentence;
+use super::{Mode, OnHistoryLost, PipelineSettings};
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// How long what is under way when a stop is asked for may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// Between two notes of the figures of a run.
-const TOUCH_EVERY: Duration = Duration::from_secs(2);
 /// The pause before a stream that failed for the moment is opened again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a reply without changes is waited for: what an idle stream's checkpoint may be late by.
@@ -72,8 +68,7 @@ pub struct Outcome {
 pub struct Synchronizer<S, K, T> {
     source: Arc<S>,
     state: Arc<T>,
-    pool: Pool,
-    lookups: Landing,
+    shares: Shares,
     pub(super) pipelines: Vec<Arc<Context<S, K, T>>>,
     stop: StopHandle,
     abandon: StopHandle,
@@ -86,12 +81,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         Synchronizer {
             source: Arc::new(source),
             state,
-            lookups: Landing::with_share(pool.clone(), pool.budget() / 8),
-            pool,
+            shares: Shares::new(pool.clone(), pool.budget()),
             pipelines: Vec::new(),
             stop: StopHandle::new(),
             abandon: StopHandle::new(),
         }
+    }
+
+    /// Uses no more than these bytes of the pool, so that others can use the rest. To be said before pipelines are
+    /// added.
+    #[must_use]
+    pub fn with_memory(self, bytes: usize) -> Synchronizer<S, K, T> {
+        let shares = Shares::new(self.shares.pool().clone(), bytes);
+        Synchronizer { shares, ..self }
     }
 
     /// Adds a pipeline. It has to be in the state already.
@@ -99,7 +101,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     /// # Errors
     /// [`EngineError::Setting`] for settings that cannot work.
     pub fn add(&mut self, pipeline: SyncPipeline<K>) -> Result<()> {
-        pipeline.settings.reload_options(self.pool.budget()).check()?;
+        pipeline.settings.reload_options(self.shares.snapshot_bytes()).check()?;
         self.pipelines.push(Arc::new(Context {
             name: pipeline.name,
             namespace: pipeline.namespace,
@@ -108,8 +110,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             source: Arc::clone(&self.source),
             sink: pipeline.sink,
             state: Arc::clone(&self.state),
-            pool: self.pool.clone(),
-            lookups: self.lookups.clone(),
+            shares: self.shares.clone(),
             live: Arc::new(Live::default()),
             stop: self.stop.clone(),
             once: AtomicBool::new(false),
@@ -197,7 +198,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
             }
         }
-        let late = join_all(late.into_iter().map(|waiting| self.follow_group(Vec::new(), vec![waiting], until)));
+        let late =
+            join_all(late.into_iter().map(|waiting| self.follow_group(Vec::new(), vec![waiting], until)));
         let (first, later) = tokio::join!(self.follow_group(ready, Vec::new(), until), late);
         outcomes.extend(first);
         outcomes.extend(later.into_iter().flatten());
@@ -264,8 +266,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             ready.iter().map(|(context, _, _)| context.namespace.clone()).collect();
         let opened = async {
             let found = self.source.change_preflight(&namespaces).await?;
-            let mut options =
-                WatchOptions::new(found.scope, namespaces, Landing::with_share(self.pool.clone(), self.pool.budget() / 4));
+            let mut options = WatchOptions::new(found.scope, namespaces, self.shares.stream().clone());
             options.from = from.map_or(StartAt::Now, StartAt::Token);
             options.idle = IDLE;
             options.images = ready.iter().any(|(context, _, _)| context.settings.post_images);
@@ -365,15 +366,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         let position = Position::decode(&checkpoint.position)?;
         let namespaces = vec![context.namespace.clone()];
         let found = self.source.change_preflight(&namespaces).await?;
-        let mut options = WatchOptions::new(found.scope, namespaces, self.lookups.clone());
+        let mut options = WatchOptions::new(found.scope, namespaces, self.shares.lookups().clone());
         options.from = StartAt::Token(position.token);
         match self.source.watch(options).await {
             Ok(_) => return Ok(()),
             Err(error) if error.is_history_lost() => {}
             Err(error) => return Err(error.into()),
         }
-        if context.settings.on_history_lost == OnHistoryLost::Reload && context.settings.mode == Mode::Changes {
-            tracing::warn!(pipeline = context.name, "the changes since the checkpoint are lost: loading the table anew");
+        if context.settings.on_history_lost == OnHistoryLost::Reload && context.settings.mode == Mode::Changes
+        {
+            tracing::warn!(
+                pipeline = context.name,
+                "the changes since the checkpoint are lost: loading the table anew"
+            );
             context.live.phase(Phase::Snapshot);
             context.reload_now().await?;
             return Ok(());
@@ -408,121 +413,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     }
 }
 
-/// What a pipeline needs to follow.
-struct Follower {
-    schema: zenith_arrow::Schema,
-    position: Position,
-    rows: u64,
-    intents: Vec<zenith_state::Intent>,
-    epoch: u64,
-}
-
 type Ready<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
 type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
 /// Pipelines that have ended, and those to be set up again.
 type Halted<S, K, T> = (Vec<Outcome>, Vec<Waiting<S, K, T>>);
-
-/// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
-async fn follow_pipeline<S, K, T>(
-    context: &Arc<Context<S, K, T>>,
-    run: i64,
-    follower: Follower,
-    portions: async_channel::Receiver<super::event::Portion>,
-    until: Until,
-) -> Result<()>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    context.live.phase(Phase::Following);
-    let goal = Arc::new(OnceLock::new());
-    let tokens = Tokens::new(&context.name, follower.epoch, run);
-    let flusher = Flusher::new(Arc::clone(context), follower.schema.clone(), follower.rows);
-    let apply = Apply::new(
-        Arc::clone(context),
-        flusher,
-        follower.position,
-        &follower.intents,
-        tokens,
-        Arc::clone(&goal),
-    )?;
-    let snapshot = async {
-        if context.settings.mode == Mode::Changes {
-            context.live.phase(Phase::Snapshot);
-            snapshot::snapshot(context, &follower.schema).await?;
-            context.live.phase(Phase::Following);
-        }
-        if until == Until::CaughtUp {
-            let now = context.unless_stopped(context.source.now()).await?.map_err(EngineError::Reading)?;
-            let _ = goal.set(now);
-        }
-        Ok(())
-    };
-    let touch = async {
-        loop {
-            tokio::time::sleep(TOUCH_EVERY).await;
-            let done = context.live.counters.snapshot();
-            // Only figures for the history.
-            let _ = context.state.touch_run(run, done.rows_written, done.arrow_bytes).await;
-        }
-    };
-    tokio::select! {
-        result = async { tokio::try_join!(apply.run(portions), snapshot).map(|_| ()) } => result,
-        () = touch => Ok(()),
-    }
-}
-
-/// Runs a pipeline that needs no stream.
-async fn alone<S, K, T>(context: &Arc<Context<S, K, T>>, run: i64, until: Until) -> Result<()>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    if context.settings.mode == Mode::Full {
-        context.live.phase(Phase::Snapshot);
-        return context.reload(context.pool.budget(), true).run().await.map(|_| ());
-    }
-    Cursor::set_up(Arc::clone(context), run).await?.run(until).await
-}
-
-async fn start<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<i64> {
-    Ok(context
-        .state
-        .start_run(&RunStart {
-            pipeline: context.name.clone(),
-            mode: context.settings.mode.name().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: SystemTime::now(),
-        })
-        .await?)
-}
-
-/// Notes how a run ended.
-async fn finish<S, K, T: StateStore>(context: &Context<S, K, T>, run: i64, result: Result<()>) -> Outcome {
-    let done = context.live.counters.snapshot();
-    let (outcome, error) = match result {
-        Ok(()) => (zenith_state::Outcome::Done, None),
-        Err(EngineError::Stopped) => (zenith_state::Outcome::Stopped, None),
-        Err(error) => (zenith_state::Outcome::Failed, Some(error)),
-    };
-    context.live.phase(if error.is_some() { Phase::Failed } else { Phase::Ended });
-    if let Some(error) = &error {
-        context.live.failed(error);
-        tracing::debug!(pipeline = context.name, "the pipeline has failed: {}", sentence(error));
-    }
-    let end = RunEnd {
-        ended: SystemTime::now(),
-        outcome,
-        rows: done.rows_written,
-        bytes: done.arrow_bytes,
-        error: error.as_ref().map(|error| sentence(error)),
-    };
-    let noted = context.state.finish_run(run, &end).await;
-    Outcome {
-        name: context.name.clone(),
-        rows: done.rows_written,
-        error: error.or(noted.err().map(EngineError::from)),
-    }
-}

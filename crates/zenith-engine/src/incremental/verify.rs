@@ -91,7 +91,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             return Err(EngineError::Setting {
                 setting: "the pipeline",
                 value: name.to_owned(),
-                reason: "a change log holds changes, and the collection does not: there is nothing to compare".to_owned(),
+                reason:
+                    "a change log holds changes, and the collection does not: there is nothing to compare"
+                        .to_owned(),
             });
         }
         let mut tries = 1;
@@ -114,7 +116,7 @@ where
 {
     let schema = match context.schema().await? {
         Some(schema) => schema,
-        None => context.reload(context.pool.budget(), true).plan().await?.schema,
+        None => context.reload(true).plan().await?.schema,
     };
     let look = Preflight::default();
     let target = context.retrying(|| context.sink.preflight(&look)).await?;
@@ -123,6 +125,7 @@ where
     let definition = TableDefinition::new(&copy, Arc::clone(&arrow)).order_by(["_id"]);
     context.retrying(|| context.sink.create(&definition)).await?;
     let compared = async {
+        let _turn = context.unless_stopped(context.shares.snapshot()).await?;
         match options.sample {
             None => load_all(context, &schema, &copy).await?,
             Some(documents) => load_sample(context, &schema, &copy, documents).await?,
@@ -149,18 +152,19 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let pipeline = context.reload(context.pool.budget(), true);
+    let pipeline = context.reload(true);
     let partitions = context.source.partitions(&context.namespace, 1, PartitionStrategy::Natural).await?;
     let shared = Arc::new(Load {
         run: run_name(),
         namespace: context.namespace.clone(),
-        pool: context.pool.clone(),
+        pool: context.shares.pool().clone(),
         progress: Arc::default(),
         on_bad_document: context.settings.on_bad_document,
         stop: context.stop.clone(),
         abort: StopHandle::new(),
     });
-    let read_concern = if context.settings.mode == Mode::Changes { ReadConcern::Majority } else { ReadConcern::Configured };
+    let read_concern =
+        if context.settings.mode == Mode::Changes { ReadConcern::Majority } else { ReadConcern::Configured };
     let parts = Parts {
         source: &context.source,
         sink: &context.sink,
@@ -190,8 +194,8 @@ where
     let wanted = usize::try_from(documents).unwrap_or(usize::MAX);
     let sample = context.source.sample(&context.namespace, wanted).await?;
     let failed = |source| EngineError::Decode { namespace: context.namespace.to_string(), source };
-    let options = DecoderOptions { rows_max: 65_536, bytes_max: context.pool.budget() / 4 };
-    let mut decoder = Decoder::new(schema, &context.pool, options);
+    let options = DecoderOptions { rows_max: 65_536, bytes_max: context.shares.batch_bytes() };
+    let mut decoder = Decoder::new(schema, context.shares.pool(), options);
     for (number, document) in sample.iter().enumerate() {
         let bytes = document.as_bytes();
         let mut ranges = std::iter::once(0..bytes.len());
@@ -205,7 +209,12 @@ where
     Ok(())
 }
 
-async fn insert<S, K, T>(context: &Arc<Context<S, K, T>>, copy: &str, batch: RecordBatch, number: usize) -> Result<()>
+async fn insert<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    copy: &str,
+    batch: RecordBatch,
+    number: usize,
+) -> Result<()>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -269,7 +278,9 @@ where
         if found.ranges_differing == 0 {
             return Ok(found);
         }
-        for (kind, condition) in [(0, "left > right"), (1, "right > left"), (2, "left = right AND left_sum != right_sum")] {
+        for (kind, condition) in
+            [(0, "left > right"), (1, "right > left"), (2, "left = right AND left_sum != right_sum")]
+        {
             let (count, ids) = self.differing(ranges, condition).await?;
             match kind {
                 0 => (found.missing_count, found.missing) = (count, ids),
@@ -295,7 +306,12 @@ where
         let batches = self.context.retrying(|| self.context.sink.query(&statement)).await?;
         let (mut total, mut ids) = (0, Vec::new());
         for batch in &batches {
-            total = batch.column(1).as_primitive_opt::<UInt64Type>().and_then(|column| column.values().first()).copied().unwrap_or(total);
+            total = batch
+                .column(1)
+                .as_primitive_opt::<UInt64Type>()
+                .and_then(|column| column.values().first())
+                .copied()
+                .unwrap_or(total);
             ids.extend((0..batch.num_rows()).map(|row| text(batch.column(0).as_ref(), row)));
         }
         Ok((total, ids))
@@ -308,7 +324,8 @@ where
             Layout::Current => format!("{table} FINAL WHERE {} = 0", identifier(DELETED_COLUMN)),
             Layout::Rows | Layout::Log => format!("{table} WHERE 1"),
         };
-        let among = if self.sampled { format!(" AND _id IN (SELECT _id FROM {copy})") } else { String::new() };
+        let among =
+            if self.sampled { format!(" AND _id IN (SELECT _id FROM {copy})") } else { String::new() };
         let hash = &self.hash;
         format!(
             "(SELECT 0 AS side, _id, {hash} AS hash FROM {copy} UNION ALL SELECT 1 AS side, _id, {hash} AS hash FROM {visible}{among})"

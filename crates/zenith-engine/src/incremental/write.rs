@@ -43,7 +43,7 @@ where
     let load = Load {
         run: token.to_owned(),
         namespace: context.namespace.clone(),
-        pool: context.pool.clone(),
+        pool: context.shares.pool().clone(),
         progress: Arc::clone(&context.live.counters),
         on_bad_document: context.settings.on_bad_document,
         stop: context.abandon.clone(),

@@ -158,15 +158,14 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
         let (sink, batches, letters) = (Arc::clone(parts.sink), batches.clone(), letter_sender.clone());
         let (schema, table) = (Arc::clone(&schema), parts.table.to_owned());
         tasks.spawn(async move {
-            let inserting =
-                Inserting {
-                    load: &load,
-                    table: &table,
-                    schema: &schema,
-                    stamp,
-                    sequence: &sequence,
-                    letters,
-                };
+            let inserting = Inserting {
+                load: &load,
+                table: &table,
+                schema: &schema,
+                stamp,
+                sequence: &sequence,
+                letters,
+            };
             let result = inserting.run(&*sink, batches).await;
             first.note(&load, result);
         });

@@ -60,8 +60,7 @@ mod tests {
     use super::*;
 
     fn steered(kind: Kind, there: &str) -> Kind {
-        let mut schema =
-            Schema { fields: vec![Field { name: "n".to_owned(), kind }], keep_nulls: false };
+        let mut schema = Schema { fields: vec![Field { name: "n".to_owned(), kind }], keep_nulls: false };
         let table = TableInfo {
             columns: vec![ColumnInfo {
                 name: "n".to_owned(),

@@ -1,0 +1,255 @@
+//! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use arrow_array::RecordBatch;
+use bson::{RawBson, RawDocument};
+use zenith_arrow::{DecodeError, Decoder};
+use zenith_extract::DocumentBatch;
+
+use super::event::{Event, EventKind};
+use super::flush::Work;
+use crate::layout::{Layout, Side, SideColumns};
+use crate::reload::dead_letters::{Letter, id_text};
+
+/// A row to be decoded: a document in one of several buffers, and what stands beside it.
+#[derive(Clone)]
+pub(super) struct Row {
+    /// The event whose reply, or the look-up whose batch, holds the document.
+    buffer: usize,
+    range: Range<usize>,
+    side: Side,
+}
+
+/// The rows of a batch of changes.
+pub(super) struct Rows {
+    /// Those whose document came with the change, and those of documents that are gone.
+    pub(super) ready: Vec<Row>,
+    /// Those whose document is to be looked up, by `_id` as an element: the `_id`, and the rows with the key of the
+    /// document as long as it has not been found.
+    pub(super) wanted: HashMap<Vec<u8>, (Option<RawBson>, Vec<Row>)>,
+    /// The version of the newest of these.
+    pub(super) newest: u64,
+}
+
+impl Rows {
+    pub(super) fn of(layout: Layout, work: &Work) -> Rows {
+        let numbers = numbers(work);
+        let mut rows = Rows { ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
+        for at in kept(layout, &work.events) {
+            let (Some(event), Some(&index)) = (work.events.get(at), numbers.get(at)) else { continue };
+            let side = Side {
+                operation: event.kind.operation(),
+                version: event.version,
+                index,
+                deleted: event.kind == EventKind::Delete,
+            };
+            let row = |range: &Range<usize>| Row { buffer: at, range: range.clone(), side };
+            match &event.document {
+                Some(document) => rows.ready.push(row(document)),
+                None if event.kind == EventKind::Update => {
+                    rows.newest = rows.newest.max(event.version);
+                    let of_id =
+                        rows.wanted.entry(event.id().to_vec()).or_insert_with(|| (key_id(event), Vec::new()));
+                    of_id.1.push(row(&event.key));
+                }
+                None => rows.ready.push(row(&event.key)),
+            }
+        }
+        rows
+    }
+
+    /// The rows of these documents. Of those that are gone by now a deletion is on its way.
+    pub(super) fn found_in(&self, found: &[DocumentBatch]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (buffer, batch) in found.iter().enumerate() {
+            for range in batch.ranges() {
+                let document = batch.documents_bytes().get(range.clone()).unwrap_or_default();
+                let wanted = id_element(document).and_then(|id| self.wanted.get(id));
+                for row in wanted.iter().flat_map(|(_, rows)| rows) {
+                    rows.push(Row { buffer, range: range.clone(), side: row.side });
+                }
+            }
+        }
+        rows
+    }
+
+    /// The rows of documents that were not found, with nothing but their key.
+    pub(super) fn wanted_but_not(&self, found: &HashSet<Vec<u8>>) -> Vec<Row> {
+        let gone = self.wanted.iter().filter(|(id, _)| !found.contains(*id));
+        gone.flat_map(|(_, (_, rows))| rows.iter().cloned()).collect()
+    }
+}
+
+/// The indexes of the changes that make rows, in order.
+fn kept(layout: Layout, events: &[Event]) -> Vec<usize> {
+    if layout != Layout::Current {
+        return (0..events.len()).collect();
+    }
+    let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(events.len());
+    for (index, event) in events.iter().enumerate() {
+        last.insert(event.id(), index);
+    }
+    let mut kept: Vec<usize> = last.into_values().collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// The number of each change within its version.
+fn numbers(work: &Work) -> Vec<u32> {
+    let (mut version, mut index) = (work.from.version, work.from.index);
+    let number = |event: &Event| {
+        if event.version != version {
+            (version, index) = (event.version, 0);
+        }
+        index += 1;
+        index - 1
+    };
+    work.events.iter().map(number).collect()
+}
+
+/// What is decoded in one go.
+pub(super) enum Step {
+    Events(Vec<Event>, Vec<Row>),
+    LookedUp(Vec<DocumentBatch>, Vec<Row>),
+}
+
+/// What came of a batch of changes.
+pub(super) struct Decoded {
+    pub(super) batches: Vec<RecordBatch>,
+    pub(super) letters: Vec<Letter>,
+    /// Whether some `_id` did not fit the key column.
+    pub(super) misfit_ids: bool,
+}
+
+/// A batch of changes that is being decoded.
+pub(super) struct Decoding {
+    decoder: Decoder,
+    layout: Layout,
+    sides: SideColumns,
+    rows: usize,
+    out: Decoded,
+    /// `_id`s of documents that were looked up and found.
+    pub(super) found: HashSet<Vec<u8>>,
+}
+
+impl Decoding {
+    pub(super) fn new(decoder: Decoder, layout: Layout, rows: usize) -> Decoding {
+        Decoding {
+            decoder,
+            layout,
+            sides: SideColumns::new(layout, rows),
+            rows,
+            out: Decoded { batches: Vec::new(), letters: Vec::new(), misfit_ids: false },
+            found: HashSet::new(),
+        }
+    }
+
+    /// Decodes rows, those of one buffer in one go. Blocks while there is no memory.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), DecodeError> {
+        match step {
+            Step::Events(events, rows) => {
+                let bytes = |buffer: usize| events.get(buffer).map_or(&[][..], |event| event.batch.bytes());
+                self.rows(rows, bytes)
+            }
+            Step::LookedUp(batches, rows) => {
+                let bytes =
+                    |buffer: usize| batches.get(buffer).map_or(&[][..], DocumentBatch::documents_bytes);
+                let documents = rows.iter().filter_map(|row| bytes(row.buffer).get(row.range.clone()));
+                self.found.extend(documents.filter_map(|document| id_element(document).map(<[u8]>::to_vec)));
+                self.rows(rows, bytes)
+            }
+        }
+    }
+
+    fn rows<'a>(&mut self, rows: &[Row], bytes_of: impl Fn(usize) -> &'a [u8]) -> Result<(), DecodeError> {
+        let same = |a: &Row, b: &Row| std::ptr::eq(bytes_of(a.buffer).as_ptr(), bytes_of(b.buffer).as_ptr());
+        for run in rows.chunk_by(same) {
+            if let Some(first) = run.first() {
+                self.run(run, bytes_of(first.buffer))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, run: &[Row], bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut done = 0;
+        let mut ranges = run.iter().map(|row| row.range.clone());
+        loop {
+            let mut bad = HashMap::new();
+            let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
+                bad.insert(document.range.start, document.reason);
+            })?;
+            let consumed = run.len() - ranges.len();
+            for row in run.get(done..consumed).unwrap_or_default() {
+                match bad.get(&row.range.start) {
+                    None => self.sides.push(row.side),
+                    Some(reason) => {
+                        let document = bytes.get(row.range.clone()).unwrap_or_default();
+                        self.out.letters.push(Letter {
+                            id: id_text(document),
+                            reason: reason.to_string(),
+                            document: document.to_vec(),
+                        });
+                    }
+                }
+            }
+            done = consumed;
+            match full {
+                Some(batch) => self.seal(&batch)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn seal(&mut self, batch: &RecordBatch) -> Result<(), DecodeError> {
+        let sides = std::mem::replace(&mut self.sides, SideColumns::new(self.layout, self.rows));
+        let whole = sides.beside(batch).map_err(|_| {
+            arrow_schema::ArrowError::SchemaError("the columns beside the documents do not fit".to_owned())
+        })?;
+        self.out.batches.push(whole);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> (Decoder, Result<Decoded, DecodeError>) {
+        let sealed = match self.decoder.finish() {
+            Ok(Some(batch)) => self.seal(&batch),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let counts = self.decoder.take_counts();
+        self.out.misfit_ids = counts.total() > 0 && counts.by_field().contains_key("_id");
+        (self.decoder, sealed.map(|()| self.out))
+    }
+}
+
+fn key_id(event: &Event) -> Option<RawBson> {
+    let key = event.batch.bytes().get(event.key.clone())?;
+    RawDocument::from_bytes(key).ok()?.get("_id").ok()?.map(Into::into)
+}
+
+/// `_id` of a document as an element: its type, its name and its value.
+fn id_element(document: &[u8]) -> Option<&[u8]> {
+    let mut elements = zenith_arrow::raw::Elements::new(document).ok()?;
+    let element = elements.find_map(|element| element.ok().filter(|element| element.key == b"_id"))?;
+    // The type byte and the name stand right before the value.
+    let start = element.value.bytes.as_ptr().addr() - document.as_ptr().addr();
+    document.get(start.checked_sub(b"\x00_id\x00".len())?..start + element.value.bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_same_in_a_key_and_in_its_document() {
+        let key = rawdoc! { "_id": 5 };
+        let document = rawdoc! { "a": "b", "_id": 5, "c": 1 };
+        assert_eq!(id_element(document.as_bytes()), Some(&b"\x10_id\0\x05\0\0\0"[..]));
+        assert_eq!(id_element(document.as_bytes()), id_element(key.as_bytes()));
+        assert_eq!(id_element(b"\x05\0\0\0\0"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! The run of one pipeline: its beginning and end in the history, and what it does in between.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::{RunEnd, RunStart, StateStore};
+use zenith_transport::Sink;
+
+use super::apply::{Apply, Tokens};
+use super::context::Context;
+use super::cursor::Cursor;
+use super::flush::Flusher;
+use super::position::Position;
+use super::progress::Phase;
+use super::synchronizer::{Outcome, Until};
+use super::{Mode, snapshot};
+use crate::error::sentence;
+use crate::{EngineError, Result};
+
+/// Between two notes of the figures of a run.
+const TOUCH_EVERY: Duration = Duration::from_secs(2);
+
+/// What a pipeline needs to follow.
+pub(super) struct Follower {
+    pub(super) schema: zenith_arrow::Schema,
+    pub(super) position: Position,
+    pub(super) rows: u64,
+    pub(super) intents: Vec<zenith_state::Intent>,
+    pub(super) epoch: u64,
+}
+
+/// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
+pub(super) async fn follow_pipeline<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    run: i64,
+    follower: Follower,
+    portions: async_channel::Receiver<super::event::Portion>,
+    until: Until,
+) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    context.live.phase(Phase::Following);
+    let goal = Arc::new(OnceLock::new());
+    let tokens = Tokens::new(&context.name, follower.epoch, run);
+    let flusher = Flusher::new(Arc::clone(context), follower.schema.clone(), follower.rows);
+    let apply = Apply::new(
+        Arc::clone(context),
+        flusher,
+        follower.position,
+        &follower.intents,
+        tokens,
+        Arc::clone(&goal),
+    )?;
+    let snapshot = async {
+        if context.settings.mode == Mode::Changes {
+            context.live.phase(Phase::Snapshot);
+            snapshot::snapshot(context, &follower.schema).await?;
+            context.live.phase(Phase::Following);
+        }
+        if until == Until::CaughtUp {
+            let now = context.unless_stopped(context.source.now()).await?.map_err(EngineError::Reading)?;
+            let _ = goal.set(now);
+        }
+        Ok(())
+    };
+    let touch = async {
+        loop {
+            tokio::time::sleep(TOUCH_EVERY).await;
+            let done = context.live.counters.snapshot();
+            // Only figures for the history.
+            let _ = context.state.touch_run(run, done.rows_written, done.arrow_bytes).await;
+        }
+    };
+    tokio::select! {
+        result = async { tokio::try_join!(apply.run(portions), snapshot).map(|_| ()) } => result,
+        () = touch => Ok(()),
+    }
+}
+
+/// Runs a pipeline that needs no stream.
+pub(super) async fn alone<S, K, T>(context: &Arc<Context<S, K, T>>, run: i64, until: Until) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    if context.settings.mode == Mode::Full {
+        context.live.phase(Phase::Snapshot);
+        let _turn = context.unless_stopped(context.shares.snapshot()).await?;
+        return context.reload(true).run().await.map(|_| ());
+    }
+    Cursor::set_up(Arc::clone(context), run).await?.run(until).await
+}
+
+pub(super) async fn start<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<i64> {
+    Ok(context
+        .state
+        .start_run(&RunStart {
+            pipeline: context.name.clone(),
+            mode: context.settings.mode.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: SystemTime::now(),
+        })
+        .await?)
+}
+
+/// Notes how a run ended.
+pub(super) async fn finish<S, K, T: StateStore>(
+    context: &Context<S, K, T>,
+    run: i64,
+    result: Result<()>,
+) -> Outcome {
+    let done = context.live.counters.snapshot();
+    let (outcome, error) = match result {
+        Ok(()) => (zenith_state::Outcome::Done, None),
+        Err(EngineError::Stopped) => (zenith_state::Outcome::Stopped, None),
+        Err(error) => (zenith_state::Outcome::Failed, Some(error)),
+    };
+    context.live.phase(if error.is_some() { Phase::Failed } else { Phase::Ended });
+    if let Some(error) = &error {
+        context.live.failed(error);
+        tracing::debug!(pipeline = context.name, "the pipeline has failed: {}", sentence(error));
+    }
+    let end = RunEnd {
+        ended: SystemTime::now(),
+        outcome,
+        rows: done.rows_written,
+        bytes: done.arrow_bytes,
+        error: error.as_ref().map(|error| sentence(error)),
+    };
+    let noted = context.state.finish_run(run, &end).await;
+    Outcome {
+        name: context.name.clone(),
+        rows: done.rows_written,
+        error: error.or(noted.err().map(EngineError::from)),
+    }
+}

@@ -1,0 +1,101 @@
+//! Who may have how much of the memory, so that whoever waits for some waits for somebody who will be done.
+//!
+//! | share | for | at the same time |
+//! | --- | --- | --- |
+//! | 1/2 | a collection that is read whole | one |
+//! | 1/4 | replies of change streams, until they are written | all |
+//! | 1/8 | documents that are looked up, and replies of cursors | one holder |
+//! | 1/8 | columns of changes on their way | two batches |
+//!
+//! The shares are no more than the memory, and nobody asks for one of a kind while holding another of that kind.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zenith_extract::Landing;
+use zenith_memory::Pool;
+
+/// Batches of changes decoded and inserted at the same time.
+const BATCHES: usize = 2;
+
+/// The memory of one synchroniser and who may use it. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Shares {
+    pool: Pool,
+    memory: usize,
+    stream: Landing,
+    lookups: Landing,
+    snapshot: Arc<Semaphore>,
+    lookup: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
+}
+
+/// A turn, until dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Shares {
+    /// `memory` bytes of the pool.
+    pub(super) fn new(pool: Pool, memory: usize) -> Shares {
+        Shares {
+            stream: Landing::with_share(pool.clone(), memory / 4),
+            lookups: Landing::with_share(pool.clone(), memory / 8),
+            snapshot: Arc::new(Semaphore::new(1)),
+            lookup: Arc::new(Semaphore::new(1)),
+            batches: Arc::new(Semaphore::new(BATCHES)),
+            pool,
+            memory,
+        }
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Bytes for reading a collection whole.
+    pub(super) fn snapshot_bytes(&self) -> usize {
+        (self.memory / 2).max(crate::options::MEMORY_MIN)
+    }
+
+    /// Bytes of changes that may wait before they are written: so many that as many more can come meanwhile.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.memory / 8
+    }
+
+    /// Bytes of the columns of one batch of changes.
+    pub(super) fn batch_bytes(&self) -> usize {
+        self.memory / 8 / BATCHES
+    }
+
+    /// Where replies of the change stream land.
+    pub(super) fn stream(&self) -> &Landing {
+        &self.stream
+    }
+
+    /// Where documents that are looked up land, and replies of cursors. Only for the holder of a [`Shares::lookup`].
+    pub(super) fn lookups(&self) -> &Landing {
+        &self.lookups
+    }
+
+    /// Waits until no other collection is read whole.
+    pub(super) async fn snapshot(&self) -> Turn {
+        turn(&self.snapshot).await
+    }
+
+    /// Waits until nobody else looks documents up.
+    pub(super) async fn lookup(&self) -> Turn {
+        turn(&self.lookup).await
+    }
+
+    /// Waits until a batch may be made.
+    pub(super) async fn batch(&self) -> Turn {
+        turn(&self.batches).await
+    }
+}
+
+async fn turn(semaphore: &Arc<Semaphore>) -> Turn {
+    // The semaphores are never closed, so acquiring cannot fail.
+    Turn { _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
+}
