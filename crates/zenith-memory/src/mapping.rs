@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 use crate::MemoryError;
 
@@ -74,6 +74,19 @@ impl Mapping {
             return None;
         }
         u64::try_from(offset).ok()
+    }
+
+    /// Has the system provide the pages that `start..start + len` touches.
+    pub(crate) fn populate(&self, start: usize, len: usize) {
+        let first = start / PAGE * PAGE;
+        let end = (start + len).min(self.len);
+        if end <= first {
+            return;
+        }
+        // SAFETY: the range lies in the mapping and begins at a page. Providing pages changes no byte of them.
+        let provided = unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_POPULATE_WRITE) };
+        // Kernels before 5.14 do not know it; then pages come as they are touched.
+        let _ = provided;
     }
 
     /// Gives whole pages inside `start..start + len` back to the system; they read as zero afterwards.

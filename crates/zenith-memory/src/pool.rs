@@ -16,6 +16,11 @@ const BUDGET_MIN: usize = 1024 * 1024;
 ///
 /// With a single permit, decoding an overdrawn reply would wait for the permit the reply itself holds.
 const OVERDRAFTS: usize = 2;
+/// The share of the budget by which fragmentation may exceed it before pages are given back: an eighth. Giving back what
+/// is taken again at once costs more than it saves.
+const KEPT_BEYOND: usize = 8;
+/// Pages are provided in steps of this many bytes.
+const POPULATE_BYTES: usize = 256 * 1024;
 /// Address range beyond the budget, for fragmentation and for a document in overdraft, in bytes.
 const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
 
@@ -31,6 +36,8 @@ pub struct Pool {
 pub(crate) struct Inner {
     pub(crate) mapping: Mapping,
     budget: usize,
+    /// Pages below this have been provided.
+    populated: AtomicUsize,
     /// One permit is one granule of the budget.
     granules: Semaphore,
     /// The permits to exceed the budget.
@@ -80,6 +87,7 @@ impl Pool {
             inner: Arc::new(Inner {
                 mapping: Mapping::new(size)?,
                 budget,
+                populated: AtomicUsize::new(0),
                 granules: Semaphore::new(granules),
                 overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
                 extents: Mutex::new(Extents::new(size)),
@@ -199,20 +207,40 @@ impl Inner {
     }
 
     pub(crate) fn take_range(&self, len: usize) -> Option<usize> {
-        self.extents().take(len)
+        let start = self.extents().take(len)?;
+        self.populate(start + len);
+        Some(start)
+    }
+
+    /// Has the system provide pages up to `end`, many at a time: one by one, as they are touched, they cost several times
+    /// as much. Pages that are given back are not provided ahead.
+    fn populate(&self, end: usize) {
+        if end <= self.populated.load(Ordering::Relaxed) {
+            return;
+        }
+        let end = end.next_multiple_of(POPULATE_BYTES).min(self.kept());
+        let before = self.populated.fetch_max(end, Ordering::Relaxed);
+        if before < end {
+            self.mapping.populate(before, end - before);
+        }
+    }
+
+    /// The part of the address range whose pages stay once touched.
+    fn kept(&self) -> usize {
+        self.budget + self.budget / KEPT_BEYOND
     }
 
     pub(crate) fn extend_range(&self, start: usize, len: usize) -> bool {
         self.extents().take_at(start, len)
     }
 
-    /// Returns a range. Pages above the budget line go back to the system, so that fragmentation and
-    /// overdrafts do not raise resident memory for good.
+    /// Returns a range. Pages well above the budget line go back to the system, so that fragmentation and overdrafts do
+    /// not raise resident memory for good.
     pub(crate) fn give_range(&self, start: usize, len: usize) {
         if len == 0 {
             return;
         }
-        let above = start.max(self.budget);
+        let above = start.max(self.kept());
         if start + len > above {
             self.mapping.release(above, start + len - above);
         }

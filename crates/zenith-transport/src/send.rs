@@ -25,9 +25,9 @@ use crate::frame::Piece;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteStrategy {
     /// `sendfile` for large buffers of the pool, `writev` for the rest.
-    #[default]
     Sendfile,
     /// `writev` for everything.
+    #[default]
     Writev,
 }
 
