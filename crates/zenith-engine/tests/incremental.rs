@@ -20,6 +20,7 @@ pub struct Follow {
     pub bench: Bench,
     pub state: Arc<MemoryStore>,
     pub settings: PipelineSettings,
+    pub memory: usize,
     name: String,
 }
 
@@ -45,11 +46,11 @@ impl Follow {
             paused: false,
         };
         state.put_pipeline(&record).await.unwrap();
-        Follow { bench: Bench::new(label).await, state, settings, name: "items".to_owned() }
+        Follow { bench: Bench::new(label).await, state, settings, memory: 32 << 20, name: "items".to_owned() }
     }
 
     pub async fn synchronizer(&self) -> TestSynchronizer {
-        let pool = Pool::new(32 << 20).unwrap();
+        let pool = Pool::new(self.memory).unwrap();
         let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
         let mut synchronizer = Synchronizer::new(source, Arc::clone(&self.state), pool.clone());
         synchronizer
@@ -295,4 +296,31 @@ async fn verification_finds_what_was_changed_behind_its_back() {
         follow.bench.tables().await.into_iter().filter(|name| name.contains("verify")).collect();
     assert!(left.is_empty(), "{left:?}");
     follow.bench.remove().await;
+}
+
+/// Columns of one backlog are many times the memory, and some documents alone are more than a batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_larger_than_the_memory_is_written_in_parts() {
+    for mode in [Mode::Changes, Mode::ChangeLog] {
+        let settings = PipelineSettings { mode, ..PipelineSettings::default() };
+        let mut follow = Follow::new("large_backlog", settings).await;
+        follow.memory = 16 << 20;
+        let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+        collection.insert_many(items(0..3000)).await.unwrap();
+        follow.catch_up_well().await;
+        let text = "x".repeat(6000);
+        collection.update_many(doc! {}, doc! { "$set": { "name": &text } }).await.unwrap();
+        for n in 0..6 {
+            collection.insert_one(doc! { "_id": 9000 + n, "name": "y".repeat(3 << 20) }).await.unwrap();
+        }
+        collection.update_many(doc! { "_id": { "$gte": 9000 } }, doc! { "$set": { "n": 1 } }).await.unwrap();
+        follow.catch_up_well().await;
+        if mode == Mode::Changes {
+            follow.assert_equal("items_current").await;
+        } else {
+            assert_eq!(follow.query("SELECT count() FROM items").await, "3012");
+            assert_eq!(follow.query("SELECT countIf(length(name) = 6000) FROM items").await, "3000");
+        }
+        follow.bench.remove().await;
+    }
 }

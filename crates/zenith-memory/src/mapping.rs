@@ -84,7 +84,8 @@ impl Mapping {
             return;
         }
         // SAFETY: the range lies in the mapping and begins at a page. Providing pages changes no byte of them.
-        let provided = unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_POPULATE_WRITE) };
+        let provided =
+            unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_POPULATE_WRITE) };
         // Kernels before 5.14 do not know it; then pages come as they are touched.
         let _ = provided;
     }

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use mongodb::Database;
 use mongodb::change_stream::event::{OperationType, ResumeToken};
 use tokio::process::Child;
+use zenith_engine::state::{SqliteStore, StateStore as _};
 use zenith_testkit::ClickHouse;
 use zenith_testkit::data::random::Random;
 
@@ -114,6 +115,16 @@ poll_interval = "50ms"
         let stream = self.mongodb.collection::<Document>("items").watch().await.unwrap();
         self.began = stream.resume_token();
         self.command(&["run", "log", "--once"]).await.succeeded();
+    }
+
+    /// Inserts that were begun and not acknowledged, of all pipelines.
+    pub async fn open_intents(&self) -> usize {
+        let store = SqliteStore::open_read_only(&self.folder.path().join("state.sqlite")).await.unwrap();
+        let mut open = 0;
+        for pipeline in ["current", "log", "cursor"] {
+            open += store.open_intents(pipeline).await.unwrap().len();
+        }
+        open
     }
 
     /// Catches up, and compares everything.

@@ -28,10 +28,11 @@ async fn killed_at_random_moments_it_neither_loses_nor_repeats_a_change() {
     fixture.begin().await;
     let writer = Writer::start(databases.mongodb.clone(), seed, Duration::from_millis(2));
     let mut random = Random::of_document(seed, 1);
+    let mut interrupted = 0;
     for kill in 0..kills {
         let mut child = fixture.spawn(&["run", "--quiet"]);
         let moment =
-            Duration::from_millis(50 + u64::from(random.below(if kill % 10 == 0 { 3000 } else { 700 })));
+            Duration::from_millis(100 + u64::from(random.below(if kill % 10 == 0 { 3000 } else { 900 })));
         tokio::time::sleep(moment).await;
         assert!(
             child.try_wait().unwrap().is_none(),
@@ -39,9 +40,11 @@ async fn killed_at_random_moments_it_neither_loses_nor_repeats_a_change() {
             crate::harness::ended(child).await
         );
         child.kill().await.unwrap();
+        interrupted += fixture.open_intents().await;
     }
     let written = writer.stop().await;
-    println!("{kills} kills, {written} writes");
+    println!("{kills} kills, {written} writes, {interrupted} inserts interrupted");
+    assert!(kills < 100 || interrupted > 0, "no kill came between an intent and its acknowledgement");
     fixture.assert_nothing_lost().await;
     databases.remove().await.unwrap();
 }

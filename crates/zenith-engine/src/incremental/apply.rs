@@ -124,6 +124,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
                     break;
                 }
             }
+            if !open && self.writing.is_none() && self.repetition.is_some() {
+                // The rest of what is to be repeated comes with the next stream.
+                return Ok(());
+            }
             // A stream that has ended says nothing more; what has come is still written.
             let wake = wake.unwrap_or_else(|| Instant::now() + IDLE_SAVE);
             tokio::select! {
@@ -195,6 +199,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
             self.context.state.abandon_intent(&self.context.name, &repetition.token).await?;
             return Ok(Some(Instant::now()));
         }
+        if self.waiting.is_full(self.limits) {
+            return Err(super::flush::too_little_memory(&self.context.name));
+        }
         self.repetition = Some(repetition);
         Ok(None)
     }
@@ -204,7 +211,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
             return Err(EngineError::Worker { worker: "writer of changes" });
         };
         let events = self.waiting.take(count);
-        let (version, index) = number_after(&self.position, &events);
+        let (version, index) = self.position.number_after(&events);
         let (token_after, source_time) = match (&self.seen, events.last()) {
             (Some((seen, time)), _) if self.waiting.is_empty() => (seen.clone(), *time),
             (_, Some(last)) => (last.token()?, Some(super::position::time_of_version(last.version))),
@@ -270,7 +277,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let context = &self.context;
         match context.settings.on_drop {
             OnDrop::Ignore => {}
-            OnDrop::Truncate if gone != Gone::Replaced => {
+            OnDrop::Truncate if gone != Gone::Replaced && !self.is_being_read().await? => {
                 if context.layout() == Layout::Current {
                     tracing::warn!(
                         pipeline = context.name,
@@ -297,21 +304,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         Ok(())
     }
 
+    /// Whether the first load is under way: rows of it might still arrive after the table was emptied.
+    async fn is_being_read(&self) -> Result<bool> {
+        let snapshot = self.context.state.snapshot(&self.context.name).await?;
+        Ok(snapshot.is_some_and(|snapshot| snapshot.consistent_after.is_none()))
+    }
+
     /// Whether a run that only catches up has come where it was to come.
     fn is_done(&self) -> bool {
         let Some(until) = self.until.get() else { return false };
         let passed = |token: &ResumeToken| token.cluster_time().is_some_and(|time| time >= *until);
         self.repetition.is_none() && self.seen.as_ref().is_some_and(|(seen, _)| passed(seen))
     }
-}
-
-/// How far rows are numbered within the last version.
-fn number_after(from: &Position, events: &[super::event::Event]) -> (u64, u32) {
-    let Some(last) = events.last() else { return (from.version, from.index) };
-    let same = events.iter().rev().take_while(|event| event.version == last.version).count();
-    let same = u32::try_from(same).unwrap_or(u32::MAX);
-    let before = if from.version == last.version { from.index } else { 0 };
-    (last.version, before.saturating_add(same))
 }
 
 /// The end of the write under way; never, if there is none.

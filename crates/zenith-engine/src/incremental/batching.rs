@@ -1,7 +1,8 @@
 //! Changes that wait to be written, and where they may be cut into batches.
 //!
 //! A batch never ends inside one cluster time: the changes of a transaction become visible together, and no two rows of
-//! one document have the same version. Only a transaction that does not fit the memory is written in parts.
+//! one document have the same version. Only a transaction that is more than a batch holds, or whose parts come more than
+//! 100 ms apart, is written in parts.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -88,7 +89,12 @@ impl Waiting {
         }
         let complete = whole.unwrap_or(self.events.len());
         if complete > limits.rows {
-            return Ready::Rows(self.boundary(limits.rows, complete));
+            let rows = self.boundary(limits.rows, complete);
+            let may_go_on = rows == complete && whole.is_none() && !self.is_full(limits);
+            if may_go_on && now < self.arrived + TRANSACTION_PATIENCE {
+                return Ready::At(self.arrived + TRANSACTION_PATIENCE);
+            }
+            return Ready::Rows(rows);
         }
         let held = match self.events.back() {
             Some(last)

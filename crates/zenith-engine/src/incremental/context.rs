@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_state::{SchemaVersion, StateStore};
-use zenith_transport::Sink;
+use zenith_transport::ddl::{Dialect, column_type};
+use zenith_transport::{Preflight, Sink};
 
 use super::patience::Patience;
 use super::progress::Live;
@@ -14,6 +15,7 @@ use super::shares::Shares;
 use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
+use crate::reload::same_values;
 use crate::{EngineError, Pipeline, Result, StopHandle};
 
 /// One pipeline of a synchroniser.
@@ -73,14 +75,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
+        let look = Preflight::default();
+        let server = self.retrying(|| self.sink.preflight(&look)).await?;
+        let dialect = Dialect::of_version(server.version_number);
+        let fits = |field: &arrow_schema::FieldRef| {
+            let there = table.columns.iter().find(|there| there.name == *field.name());
+            there.is_some_and(|there| {
+                column_type(field, dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+            })
+        };
         for version in versions.iter().rev() {
             let schema = decode_schema(version)?;
             let columns = self.layout().schema(&schema.to_arrow());
-            if columns
-                .fields()
-                .iter()
-                .all(|field| table.columns.iter().any(|there| there.name == *field.name()))
-            {
+            if columns.fields().iter().all(fits) {
                 return Ok(Some(schema));
             }
         }
@@ -100,6 +107,24 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             };
             let pause = if error.is_transient() { patience.next() } else { None };
             let Some(pause) = pause else { return Err(error.into()) };
+            self.failing(&error, pause);
+            self.unless_stopped(tokio::time::sleep(pause)).await?;
+        }
+    }
+
+    /// Asks the source until it answers, fails for good, or the pipeline is stopped.
+    pub(super) async fn asking<V, F>(&self, mut question: impl FnMut() -> F) -> Result<V>
+    where
+        F: Future<Output = zenith_extract::Result<V>>,
+    {
+        let mut patience = self.patience();
+        loop {
+            let error = match self.unless_stopped(question()).await? {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let pause = if error.is_transient() { patience.next() } else { None };
+            let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
             self.failing(&error, pause);
             self.unless_stopped(tokio::time::sleep(pause)).await?;
         }

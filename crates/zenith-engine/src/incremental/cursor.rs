@@ -17,12 +17,16 @@ use zenith_transport::{Preflight, Sink};
 
 use super::apply::Tokens;
 use super::context::{Context, encode_schema};
+use super::flush::too_little_memory;
 use super::progress::Phase;
 use super::synchronizer::Until;
 use super::write::write;
 use crate::progress::to_u64;
 use crate::reload::dead_letters::{Letter, id_text};
 use crate::{EngineError, Result, Summary};
+
+/// The most rows that any settings ask for in one batch.
+const REPEATED_ROWS: usize = 1 << 20;
 
 /// Follows one collection.
 pub(super) struct Cursor<S, K, T> {
@@ -89,7 +93,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         let epoch = context.state.epoch(&context.name).await?;
         let shares = &context.shares;
         let options =
-            DecoderOptions { rows_max: context.settings.batch_rows.max(1), bytes_max: shares.batch_bytes() };
+            DecoderOptions { rows_max: context.settings.batch_rows.max(1), bytes_max: shares.cursor_bytes() };
         Ok(Cursor {
             decoder: Some(Decoder::new(&schema, shares.pool(), options)),
             schema: Arc::new(schema),
@@ -103,12 +107,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     /// Follows until stopped, or until everything there was at the beginning is in the table.
     pub(super) async fn run(mut self, until: Until) -> Result<()> {
         let intents = self.context.state.open_intents(&self.context.name).await?;
+        let ordinary = self.decoder.take();
         for intent in intents {
             let to = Place::decode(&intent.to)?;
+            // It has to be one batch again, and settings may have changed in between.
+            let bytes_max = self.context.shares.cursor_bytes() * 2;
+            let options = DecoderOptions { rows_max: REPEATED_ROWS, bytes_max };
+            self.decoder = Some(Decoder::new(&self.schema, self.context.shares.pool(), options));
             while self.place != to {
                 self.read(to.id.clone(), Some((intent.token.clone(), to.clone()))).await?;
             }
         }
+        self.decoder = ordinary;
         self.context.live.phase(Phase::Following);
         let mut goal = None;
         loop {
@@ -141,10 +151,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             return Ok(None);
         }
         let context = Arc::clone(&self.context);
-        let newest = context
-            .unless_stopped(context.source.max_id(&context.namespace))
-            .await?
-            .map_err(EngineError::Reading)?;
+        let newest = context.asking(|| context.source.max_id(&context.namespace)).await?;
         if let Some(newest) = newest
             && self.newest.back().is_none_or(|(_, last)| *last != newest)
         {
@@ -164,19 +171,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         let context = &self.context;
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), None);
         let options = ReadOptions::new(context.shares.lookups().clone()).with_batch_bytes(1);
-        let look = async {
+        let look = || async {
             let _turn = context.shares.lookup().await;
-            let mut reader = context.source.open(&partition, options).await?;
-            reader.next().await
+            let mut reader = context.source.open(&partition, options.clone()).await?;
+            Ok(reader.next().await?.is_some())
         };
-        match context.unless_stopped(look).await? {
-            Ok(first) => Ok(first.is_some()),
-            Err(error) if error.is_transient() => {
-                context.live.failed(&error);
-                Ok(false)
-            }
-            Err(error) => Err(EngineError::Reading(error)),
-        }
+        context.asking(look).await
     }
 
     /// Reads from the place up to `upper`, and writes batch by batch; or all in one, under the name it had in an earlier
@@ -184,12 +184,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     async fn read(&mut self, upper: Option<RawBson>, repetition: Option<(String, Place)>) -> Result<()> {
         let context = Arc::clone(&self.context);
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), upper);
-        let _batch = context.unless_stopped(context.shares.batch()).await?;
-        let _lookup = context.unless_stopped(context.shares.lookup()).await?;
-        let mut options = ReadOptions::new(context.shares.lookups().clone());
-        // Its share is small, and a reply has to be decoded before the next but one lands.
-        options.batch_bytes = options.batch_bytes.min(context.shares.waiting_bytes() / 4);
-        options.round_trip_bytes = options.round_trip_bytes.min(context.shares.waiting_bytes() / 4);
+        let _turn = context.unless_stopped(context.shares.snapshot()).await?;
+        let options = ReadOptions::new(context.shares.cursor());
         let mut reader = match context.unless_stopped(context.source.open(&partition, options)).await? {
             Ok(reader) => reader,
             Err(error) if error.is_transient() => {
@@ -198,7 +194,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             }
             Err(error) => return Err(EngineError::Reading(error)),
         };
-        let mut gathered = Gathered::default();
+        let (mut gathered, mut whole) = (Gathered::default(), None);
         loop {
             let batch = match context.unless_stopped(reader.next()).await? {
                 Ok(Some(batch)) => batch,
@@ -212,39 +208,50 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 Err(error) => return Err(EngineError::Reading(error)),
             };
             context.live.counters.read(batch.len(), batch.byte_len());
-            for full in self.decode(batch, &mut gathered).await? {
-                // A repetition is written as a whole, so that it has the bounds it had.
-                match &repetition {
-                    None => self.write(full, None).await?,
-                    Some(_) => gathered.whole.push(full),
+            let (reply, mut done) = (Arc::new(batch), 0);
+            while done < reply.len() {
+                let full = self.decode(&reply, &mut done, &mut gathered).await?;
+                match (full, &repetition) {
+                    (None, _) => {}
+                    (Some(full), None) => self.write(full, None).await?,
+                    (Some(full), Some(_)) if whole.is_none() => whole = Some(full),
+                    (Some(_), Some(_)) => return Err(too_little_memory(&context.name)),
                 }
             }
         }
         let mut rest = std::mem::take(&mut gathered);
-        if let Some(batch) = self.finish().await? {
-            rest.batch = Some(batch);
-        }
-        match repetition {
-            None if rest.last.is_some() => self.write(rest, None).await,
-            None => Ok(()),
-            Some(repetition) => self.write(rest, Some(repetition)).await,
+        rest.batch = self.finish().await?;
+        match (repetition, whole) {
+            (None, _) if rest.last.is_some() => self.write(rest, None).await,
+            (None, _) => Ok(()),
+            (Some(_), Some(_)) if rest.batch.is_some() => Err(too_little_memory(&context.name)),
+            (Some(repetition), Some(mut whole)) => {
+                whole.letters.append(&mut rest.letters);
+                self.write(whole, Some(repetition)).await
+            }
+            (Some(repetition), None) => self.write(rest, Some(repetition)).await,
         }
     }
 
-    /// Decodes a reply, on a thread where it may block; gives back the batches it has filled.
-    async fn decode(&mut self, reply: DocumentBatch, gathered: &mut Gathered) -> Result<Vec<Gathered>> {
+    /// Decodes a reply from the document `done` on, on a thread where it may block, until it or a batch is full.
+    async fn decode(
+        &mut self,
+        reply: &Arc<DocumentBatch>,
+        done: &mut usize,
+        gathered: &mut Gathered,
+    ) -> Result<Option<Gathered>> {
         let Some(mut decoder) = self.decoder.take() else {
             return Err(EngineError::Worker { worker: "decoder" });
         };
-        let mut current = std::mem::take(gathered);
+        let (mut current, reply, mut at) = (std::mem::take(gathered), Arc::clone(reply), *done);
         let work = move || {
-            let result = decode(&mut decoder, &reply, &mut current);
-            (decoder, current, result)
+            let result = decode(&mut decoder, &reply, &mut at, &mut current);
+            (decoder, current, at, result)
         };
-        let (decoder, current, result) =
+        let (decoder, current, at, result) =
             tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Worker { worker: "decoder" })?;
         self.decoder = Some(decoder);
-        *gathered = current;
+        (*gathered, *done) = (current, at);
         result.map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source })
     }
 
@@ -261,9 +268,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     /// Makes rows durable, and moves the checkpoint behind them.
     async fn write(&mut self, gathered: Gathered, repetition: Option<(String, Place)>) -> Result<()> {
         let context = &self.context;
-        let batches: Vec<RecordBatch> =
-            gathered.whole.into_iter().filter_map(|part| part.batch).chain(gathered.batch).collect();
-        let rows = to_u64(batches.iter().map(RecordBatch::num_rows).sum());
+        let rows = to_u64(gathered.batch.as_ref().map_or(0, RecordBatch::num_rows));
         let (token, to) = match repetition {
             Some((token, place)) => (token, place),
             None => {
@@ -284,7 +289,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 (token, to)
             }
         };
-        write(context, &self.schema, &token, batches, gathered.letters).await?;
+        write(context, &self.schema, &token, gathered.batch, gathered.letters).await?;
         let now = SystemTime::now();
         context.state.commit_intent(&context.name, &token, &to.checkpoint(now)).await?;
         context.live.applied_to(Some(now));
@@ -297,8 +302,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
 #[derive(Default)]
 struct Gathered {
     batch: Option<RecordBatch>,
-    /// Batches of a repetition, which is written at its end.
-    whole: Vec<Gathered>,
     letters: Vec<Letter>,
     last: Option<RawBson>,
 }
@@ -306,35 +309,27 @@ struct Gathered {
 fn decode(
     decoder: &mut Decoder,
     reply: &DocumentBatch,
+    done: &mut usize,
     current: &mut Gathered,
-) -> std::result::Result<Vec<Gathered>, zenith_arrow::DecodeError> {
+) -> std::result::Result<Option<Gathered>, zenith_arrow::DecodeError> {
     let bytes = reply.documents_bytes();
-    let ranges: Vec<_> = reply.ranges().collect();
+    let ranges: Vec<_> = reply.ranges().skip(*done).collect();
     let mut left = ranges.iter().cloned();
-    let mut full = Vec::new();
-    loop {
-        let letters = &mut current.letters;
-        let batch = decoder.append(bytes, &mut left, &mut |bad| {
-            let document = bytes.get(bad.range.clone()).unwrap_or_default();
-            let letter =
-                Letter { id: id_text(document), reason: bad.reason.to_string(), document: document.to_vec() };
-            letters.push(letter);
-        })?;
-        let consumed = ranges.len() - left.len();
-        let last =
-            consumed.checked_sub(1).and_then(|at| ranges.get(at)).and_then(|range| bytes.get(range.clone()));
-        if let Some(id) = last.and_then(|document| RawDocument::from_bytes(document).ok()?.get("_id").ok()?) {
-            current.last = Some(id.into());
-        }
-        match batch {
-            Some(batch) => {
-                let mut done = std::mem::take(current);
-                done.batch = Some(batch);
-                full.push(done);
-            }
-            None => return Ok(full),
-        }
+    let letters = &mut current.letters;
+    let batch = decoder.append(bytes, &mut left, &mut |bad| {
+        let document = bytes.get(bad.range.clone()).unwrap_or_default();
+        let letter =
+            Letter { id: id_text(document), reason: bad.reason.to_string(), document: document.to_vec() };
+        letters.push(letter);
+    })?;
+    let consumed = ranges.len() - left.len();
+    *done += consumed;
+    let last =
+        consumed.checked_sub(1).and_then(|at| ranges.get(at)).and_then(|range| bytes.get(range.clone()));
+    if let Some(id) = last.and_then(|document| RawDocument::from_bytes(document).ok()?.get("_id").ok()?) {
+        current.last = Some(id.into());
     }
+    Ok(batch.map(|batch| Gathered { batch: Some(batch), ..std::mem::take(current) }))
 }
 
 async fn create<S, K, T>(context: &Arc<Context<S, K, T>>) -> Result<Schema>

@@ -19,17 +19,20 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::event::Event;
-use super::position::Position;
+use super::position::{Position, time_of_version};
 use super::rows::{Decoded, Decoding, Rows, Step};
 use super::write::write;
 use crate::layout::Layout;
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
+/// The most rows that any settings ask for.
+const REPEATED_ROWS: usize = 1 << 20;
 /// Documents asked for at once.
 const LOOKUP_IDS: usize = 1000;
 
 /// A batch of changes on its way.
+#[derive(Clone)]
 pub(super) struct Work {
     pub(super) events: Vec<Event>,
     pub(super) from: Position,
@@ -47,25 +50,74 @@ pub(super) struct Flusher<S, K, T> {
     schema: Arc<Schema>,
     /// Absent while it decodes.
     decoder: Option<Decoder>,
+    /// Changes that one batch held lately.
+    together: usize,
     /// Changes written since the pipeline was set up.
     pub(super) rows: u64,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T> {
     pub(super) fn new(context: Arc<Context<S, K, T>>, schema: Schema, rows: u64) -> Flusher<S, K, T> {
+        let together = context.settings.flush_rows.max(1);
         let options = DecoderOptions {
-            rows_max: context.settings.flush_rows.max(1),
+            // A repetition has to be one batch again, and settings may have changed in between.
+            rows_max: together.max(REPEATED_ROWS),
             bytes_max: context.shares.batch_bytes(),
         };
         let decoder = Decoder::new(&schema, context.shares.pool(), options);
-        Flusher { context, schema: Arc::new(schema), decoder: Some(decoder), rows }
+        Flusher { context, schema: Arc::new(schema), decoder: Some(decoder), together, rows }
     }
 
-    /// Makes the changes durable, and moves the checkpoint behind them.
+    /// Makes the changes durable, and moves the checkpoint behind them: in one insert, or in several with a name and a
+    /// checkpoint each where they are more than one batch holds.
     pub(super) async fn flush(&mut self, work: &Work) -> Result<()> {
         let context = Arc::clone(&self.context);
-        let _turn = context.unless_abandoned(context.shares.batch()).await?;
-        let decoded = self.decode(work).await?;
+        let (mut from, mut start, mut part) = (work.from.clone(), 0, 0_u32);
+        while start < work.events.len() {
+            let _turn = context.unless_abandoned(context.shares.batch()).await?;
+            let left = work.events.get(start..).unwrap_or_default();
+            let events = if work.is_repetition { left } else { first_part(left, self.together) };
+            let decoded = self.decode(&from, events).await?;
+            if decoded.is_too_much && events.len() > 1 {
+                if work.is_repetition && context.layout() == Layout::Log {
+                    return Err(too_little_memory(&context.name));
+                }
+                if work.is_repetition {
+                    // Rows of equal versions replace each other, so that other bounds do no harm here.
+                    context.state.abandon_intent(&context.name, &work.token).await?;
+                    let again =
+                        Work { is_repetition: false, token: format!("{}.again", work.token), ..work.clone() };
+                    return Box::pin(self.flush(&again)).await;
+                }
+                self.together = (events.len() / 2).max(1);
+                continue;
+            }
+            self.together = self.together.saturating_mul(2).min(context.settings.flush_rows.max(1));
+            let is_last = events.len() == left.len();
+            let (to, source_time) = match events.last() {
+                Some(last) if !is_last => (from.after(events)?, Some(time_of_version(last.version))),
+                _ => (work.to.clone(), work.source_time),
+            };
+            let token = if part == 0 { work.token.clone() } else { format!("{}.{part}", work.token) };
+            self.write(&token, &from, &to, source_time, events.len(), decoded, work.is_repetition).await?;
+            (from, start, part) = (to, start + events.len(), part + 1);
+        }
+        Ok(())
+    }
+
+    /// Intent, insert, checkpoint.
+    #[expect(clippy::too_many_arguments)]
+    async fn write(
+        &mut self,
+        token: &str,
+        from: &Position,
+        to: &Position,
+        source_time: Option<SystemTime>,
+        changes: usize,
+        decoded: Decoded,
+        is_repetition: bool,
+    ) -> Result<()> {
+        let context = Arc::clone(&self.context);
         if decoded.misfit_ids && context.layout() == Layout::Current {
             return Err(EngineError::KeyMisfit {
                 pipeline: context.name.clone(),
@@ -73,40 +125,39 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T
                 table: context.table.clone(),
             });
         }
-        let rows = to_u64(decoded.batches.iter().map(RecordBatch::num_rows).sum());
-        if !work.is_repetition {
+        if !is_repetition {
             let intent = Intent {
                 pipeline: context.name.clone(),
-                token: work.token.clone(),
-                from: work.from.encode()?,
-                to: work.to.encode()?,
-                rows,
+                token: token.to_owned(),
+                from: from.encode()?,
+                to: to.encode()?,
+                rows: to_u64(decoded.batch.as_ref().map_or(0, RecordBatch::num_rows)),
                 created: SystemTime::now(),
             };
             context.state.begin_intent(&intent).await?;
         }
-        write(&context, &self.schema, &work.token, decoded.batches, decoded.letters).await?;
-        self.rows += to_u64(work.events.len());
-        let checkpoint = work.to.checkpoint(self.rows, work.source_time)?;
-        context.state.commit_intent(&context.name, &work.token, &checkpoint).await?;
-        context.live.applied_to(work.source_time);
+        write(&context, &self.schema, token, decoded.batch, decoded.letters).await?;
+        self.rows += to_u64(changes);
+        let checkpoint = to.checkpoint(self.rows, source_time)?;
+        context.state.commit_intent(&context.name, token, &checkpoint).await?;
+        context.live.applied_to(source_time);
         Ok(())
     }
 
     /// Decodes what came with the changes, then looks up what updates left out, part by part: a part is decoded and gone
-    /// before the next one comes, so that no more memory is needed however many there are.
-    async fn decode(&mut self, work: &Work) -> Result<Decoded> {
+    /// before the next one comes. Ends early when there is more than one batch.
+    async fn decode(&mut self, from: &Position, events: &[Event]) -> Result<Decoded> {
         let context = Arc::clone(&self.context);
-        let mut rows = Rows::of(context.layout(), work);
+        let mut rows = Rows::of(context.layout(), from, events);
         let ready = std::mem::take(&mut rows.ready);
         let Some(decoder) = self.decoder.take() else {
             return Err(EngineError::Worker { worker: "decoder" });
         };
-        let mut decoding = Decoding::new(decoder, context.layout(), work.events.len());
-        decoding = self.step(decoding, Step::Events(work.events.clone(), ready)).await?;
+        let mut decoding = Decoding::new(decoder, context.layout(), events.len());
+        decoding = self.step(decoding, Step::Events(events.to_vec(), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted.values().filter_map(|(id, _)| id.clone()).collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
-        while !ids.is_empty() {
+        while !ids.is_empty() && !decoding.is_too_much() {
             let _turn = context.unless_abandoned(context.shares.lookup()).await?;
             let part: Vec<RawBson> = ids.iter().take(most).cloned().collect();
             let Some(found) = self.look_up(&part, newest).await? else {
@@ -117,10 +168,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T
             let rows = rows.found_in(&found);
             decoding = self.step(decoding, Step::LookedUp(found, rows)).await?;
         }
-        if context.layout() == Layout::Log {
+        if context.layout() == Layout::Log && !decoding.is_too_much() {
             // What is gone by now still has changed.
             let gone = rows.wanted_but_not(&decoding.found);
-            decoding = self.step(decoding, Step::Events(work.events.clone(), gone)).await?;
+            decoding = self.step(decoding, Step::Events(events.to_vec(), gone)).await?;
         }
         let (decoder, decoded) = decoding.finish();
         self.decoder = Some(decoder);
@@ -161,6 +212,27 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T
                 }
             }
         }
+    }
+}
+
+/// As many of the first changes as `most`, and more rather than fewer than all of a cluster time.
+fn first_part(events: &[Event], most: usize) -> &[Event] {
+    let Some(next) = events.get(most) else { return events };
+    let before = events.iter().take(most).rposition(|event| event.version != next.version);
+    let end = match before {
+        Some(last) => last + 1,
+        // One transaction is more than a batch holds: it is written in parts.
+        None => most,
+    };
+    events.get(..end.max(1)).unwrap_or(events)
+}
+
+pub(super) fn too_little_memory(pipeline: &str) -> EngineError {
+    EngineError::Checkpoint {
+        reason: format!(
+            "an insert of {pipeline} that a crash interrupted has to be repeated as it was, and the memory is too \
+             little for it: run once with more (--memory)"
+        ),
     }
 }
 

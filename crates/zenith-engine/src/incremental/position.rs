@@ -7,6 +7,7 @@ use bson::{RawDocument, RawDocumentBuf, Timestamp};
 use zenith_extract::ResumeToken;
 use zenith_state::Checkpoint;
 
+use super::event::Event;
 use crate::{EngineError, Result};
 
 /// A place in the stream up to which everything is in the table.
@@ -22,6 +23,21 @@ pub(crate) struct Position {
 impl Position {
     pub(crate) fn new(token: ResumeToken) -> Position {
         Position { token, version: 0, index: 0 }
+    }
+
+    /// The place after `events`, which come right after this one.
+    pub(super) fn after(&self, events: &[Event]) -> Result<Position> {
+        let Some(last) = events.last() else { return Ok(self.clone()) };
+        let (version, index) = self.number_after(events);
+        Ok(Position { token: last.token()?, version, index })
+    }
+
+    /// How far rows are numbered within the last version.
+    pub(super) fn number_after(&self, events: &[Event]) -> (u64, u32) {
+        let Some(last) = events.last() else { return (self.version, self.index) };
+        let same = events.iter().rev().take_while(|event| event.version == last.version).count();
+        let same_before = if self.version == last.version { self.index } else { 0 };
+        (last.version, same_before.saturating_add(u32::try_from(same).unwrap_or(u32::MAX)))
     }
 
     /// Bytes for [`Position::decode`].

@@ -38,8 +38,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             reason: reason.to_owned(),
         };
         if !context.settings.mode.follows_changes() {
+            let rows = context
+                .retrying(|| context.sink.describe(&context.table))
+                .await?
+                .map_or(0, |table| table.rows);
             return match to {
-                ResetTo::Beginning => Ok(context.state.reset(name, None).await?),
+                ResetTo::Beginning if rows == 0 => Ok(context.state.reset(name, None).await?),
+                ResetTo::Beginning => Err(wrong(
+                    "the beginning",
+                    "the table has rows, and all documents would be appended to them: zenith reload empties it first",
+                )),
                 _ => Err(wrong(
                     "this one",
                     "a pipeline without a change stream can only begin from the beginning",
@@ -61,6 +69,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 StartAt::Token(token(&text).ok_or_else(|| wrong(&text, "it is no resume token"))?)
             }
         };
+        let snapshot = context.state.snapshot(name).await?;
+        if snapshot.is_some_and(|snapshot| snapshot.consistent_after.is_none()) {
+            return Err(wrong(
+                "that one",
+                "the collection has not been read whole yet, and the rest of it would be left out: let it finish, or reset \
+                 --from beginning",
+            ));
+        }
         if context.state.schemas(name).await?.is_empty() {
             return Err(wrong("this one", "the pipeline has not begun yet: run it first"));
         }

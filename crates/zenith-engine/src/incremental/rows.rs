@@ -9,7 +9,7 @@ use zenith_arrow::{DecodeError, Decoder};
 use zenith_extract::DocumentBatch;
 
 use super::event::{Event, EventKind};
-use super::flush::Work;
+use super::position::Position;
 use crate::layout::{Layout, Side, SideColumns};
 use crate::reload::dead_letters::{Letter, id_text};
 
@@ -34,11 +34,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn of(layout: Layout, work: &Work) -> Rows {
-        let numbers = numbers(work);
+    /// The rows of changes that come after `from`.
+    pub(super) fn of(layout: Layout, from: &Position, events: &[Event]) -> Rows {
+        let numbers = numbers(from, events);
         let mut rows = Rows { ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
-        for at in kept(layout, &work.events) {
-            let (Some(event), Some(&index)) = (work.events.get(at), numbers.get(at)) else { continue };
+        for at in kept(layout, events) {
+            let (Some(event), Some(&index)) = (events.get(at), numbers.get(at)) else { continue };
             let side = Side {
                 operation: event.kind.operation(),
                 version: event.version,
@@ -97,8 +98,8 @@ fn kept(layout: Layout, events: &[Event]) -> Vec<usize> {
 }
 
 /// The number of each change within its version.
-fn numbers(work: &Work) -> Vec<u32> {
-    let (mut version, mut index) = (work.from.version, work.from.index);
+fn numbers(from: &Position, events: &[Event]) -> Vec<u32> {
+    let (mut version, mut index) = (from.version, from.index);
     let number = |event: &Event| {
         if event.version != version {
             (version, index) = (event.version, 0);
@@ -106,7 +107,7 @@ fn numbers(work: &Work) -> Vec<u32> {
         index += 1;
         index - 1
     };
-    work.events.iter().map(number).collect()
+    events.iter().map(number).collect()
 }
 
 /// What is decoded in one go.
@@ -117,7 +118,10 @@ pub(super) enum Step {
 
 /// What came of a batch of changes.
 pub(super) struct Decoded {
-    pub(super) batches: Vec<RecordBatch>,
+    /// The rows, if there are any.
+    pub(super) batch: Option<RecordBatch>,
+    /// Whether they are more than one batch holds. What there is of them is then of no use.
+    pub(super) is_too_much: bool,
     pub(super) letters: Vec<Letter>,
     /// Whether some `_id` did not fit the key column.
     pub(super) misfit_ids: bool,
@@ -141,7 +145,7 @@ impl Decoding {
             layout,
             sides: SideColumns::new(layout, rows),
             rows,
-            out: Decoded { batches: Vec::new(), letters: Vec::new(), misfit_ids: false },
+            out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), misfit_ids: false },
             found: HashSet::new(),
         }
     }
@@ -174,33 +178,33 @@ impl Decoding {
     }
 
     fn run(&mut self, run: &[Row], bytes: &[u8]) -> Result<(), DecodeError> {
-        let mut done = 0;
+        if self.out.batch.is_some() {
+            self.out.is_too_much = true;
+            return Ok(());
+        }
         let mut ranges = run.iter().map(|row| row.range.clone());
-        loop {
-            let mut bad = HashMap::new();
-            let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
-                bad.insert(document.range.start, document.reason);
-            })?;
-            let consumed = run.len() - ranges.len();
-            for row in run.get(done..consumed).unwrap_or_default() {
-                match bad.get(&row.range.start) {
-                    None => self.sides.push(row.side),
-                    Some(reason) => {
-                        let document = bytes.get(row.range.clone()).unwrap_or_default();
-                        self.out.letters.push(Letter {
-                            id: id_text(document),
-                            reason: reason.to_string(),
-                            document: document.to_vec(),
-                        });
-                    }
+        let mut bad = HashMap::new();
+        let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
+            bad.insert(document.range.start, document.reason);
+        })?;
+        for row in run.iter().take(run.len() - ranges.len()) {
+            match bad.get(&row.range.start) {
+                None => self.sides.push(row.side),
+                Some(reason) => {
+                    let document = bytes.get(row.range.clone()).unwrap_or_default();
+                    self.out.letters.push(Letter {
+                        id: id_text(document),
+                        reason: reason.to_string(),
+                        document: document.to_vec(),
+                    });
                 }
             }
-            done = consumed;
-            match full {
-                Some(batch) => self.seal(&batch)?,
-                None => return Ok(()),
-            }
         }
+        if let Some(batch) = full {
+            self.seal(&batch)?;
+            self.out.is_too_much = ranges.len() > 0;
+        }
+        Ok(())
     }
 
     fn seal(&mut self, batch: &RecordBatch) -> Result<(), DecodeError> {
@@ -208,12 +212,18 @@ impl Decoding {
         let whole = sides.beside(batch).map_err(|_| {
             arrow_schema::ArrowError::SchemaError("the columns beside the documents do not fit".to_owned())
         })?;
-        self.out.batches.push(whole);
+        self.out.batch = Some(whole);
         Ok(())
+    }
+
+    pub(super) fn is_too_much(&self) -> bool {
+        self.out.is_too_much
     }
 
     pub(super) fn finish(mut self) -> (Decoder, Result<Decoded, DecodeError>) {
         let sealed = match self.decoder.finish() {
+            // Rows beyond a batch that is full already.
+            Ok(Some(_)) if self.out.batch.is_some() => Ok(self.out.is_too_much = true),
             Ok(Some(batch)) => self.seal(&batch),
             Ok(None) => Ok(()),
             Err(error) => Err(error),

@@ -55,6 +55,7 @@ where
         tokens,
         Arc::clone(&goal),
     )?;
+    let ending = portions.clone();
     let snapshot = async {
         if context.settings.mode == Mode::Changes {
             context.live.phase(Phase::Snapshot);
@@ -65,7 +66,7 @@ where
             let now = context.unless_stopped(context.source.now()).await?.map_err(EngineError::Reading)?;
             let _ = goal.set(now);
         }
-        Ok(())
+        Ok::<(), EngineError>(())
     };
     let touch = async {
         loop {
@@ -75,9 +76,26 @@ where
             let _ = context.state.touch_run(run, done.rows_written, done.arrow_bytes).await;
         }
     };
-    tokio::select! {
-        result = async { tokio::try_join!(apply.run(portions), snapshot).map(|_| ()) } => result,
-        () = touch => Ok(()),
+    let mut apply = std::pin::pin!(apply.run(portions));
+    let mut snapshot = std::pin::pin!(snapshot);
+    let mut touch = std::pin::pin!(touch);
+    let mut is_read = false;
+    loop {
+        tokio::select! {
+            // Without a stream nothing is read either: the parts that are done are noted, and the oplog must not run out
+            // while the rest is read.
+            applied = &mut apply => return applied,
+            read = &mut snapshot, if !is_read => match read {
+                Ok(()) => is_read = true,
+                Err(error) => {
+                    // What is being written comes to its end first.
+                    ending.close();
+                    let _ = apply.await;
+                    return Err(error);
+                }
+            },
+            () = &mut touch => {}
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! | share | for | at the same time |
 //! | --- | --- | --- |
-//! | 1/2 | a collection that is read whole | one |
+//! | 1/2 | a collection that is read whole, or by a cursor | one |
 //! | 1/4 | replies of change streams, until they are written | all |
-//! | 1/8 | documents that are looked up, and replies of cursors | one holder |
+//! | 1/8 | documents that are looked up | one holder |
 //! | 1/8 | columns of changes on their way | two batches |
 //!
 //! The shares are no more than the memory, and nobody asks for one of a kind while holding another of that kind.
@@ -14,6 +14,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zenith_extract::Landing;
 use zenith_memory::Pool;
+
+use crate::options::MEMORY_MIN;
+use crate::{EngineError, Result};
 
 /// Batches of changes decoded and inserted at the same time.
 const BATCHES: usize = 2;
@@ -54,9 +57,32 @@ impl Shares {
         &self.pool
     }
 
+    /// # Errors
+    /// [`EngineError::Setting`] if it is too little to be shared.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.memory / 2 >= MEMORY_MIN {
+            return Ok(());
+        }
+        Err(EngineError::Setting {
+            setting: "the memory for each source",
+            value: format!("{} bytes", self.memory),
+            reason: "keeping tables in step needs 16 MiB for each source".to_owned(),
+        })
+    }
+
     /// Bytes for reading a collection whole.
     pub(super) fn snapshot_bytes(&self) -> usize {
-        (self.memory / 2).max(crate::options::MEMORY_MIN)
+        self.memory / 2
+    }
+
+    /// Bytes of a cursor's columns, and of its replies: it reads like a snapshot, in its turn.
+    pub(super) fn cursor_bytes(&self) -> usize {
+        self.snapshot_bytes() / 4
+    }
+
+    /// Where a cursor's replies land.
+    pub(super) fn cursor(&self) -> Landing {
+        Landing::with_share(self.pool.clone(), self.cursor_bytes())
     }
 
     /// Bytes of changes that may wait before they are written: so many that as many more can come meanwhile.
@@ -74,7 +100,7 @@ impl Shares {
         &self.stream
     }
 
-    /// Where documents that are looked up land, and replies of cursors. Only for the holder of a [`Shares::lookup`].
+    /// Where documents that are looked up land. Only for the holder of a [`Shares::lookup`].
     pub(super) fn lookups(&self) -> &Landing {
         &self.lookups
     }

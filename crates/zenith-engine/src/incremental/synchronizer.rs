@@ -1,5 +1,6 @@
 //! All pipelines of one source deployment, run side by side.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -101,6 +102,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     /// # Errors
     /// [`EngineError::Setting`] for settings that cannot work.
     pub fn add(&mut self, pipeline: SyncPipeline<K>) -> Result<()> {
+        self.shares.check()?;
         pipeline.settings.reload_options(self.shares.snapshot_bytes()).check()?;
         self.pipelines.push(Arc::new(Context {
             name: pipeline.name,
@@ -291,6 +293,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         };
         let mut routes = Vec::new();
         let mut tasks = JoinSet::new();
+        let mut running = HashMap::new();
         let mut left = Vec::new();
         for (context, run, follower) in ready {
             let (sender, portions) = async_channel::bounded(PORTIONS);
@@ -299,14 +302,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 order: follower.position.token.order().to_vec(),
                 portions: sender,
             });
-            tasks.spawn(async move {
-                let result = follow_pipeline(&context, run, follower, portions, until).await;
-                (context, run, result)
-            });
+            let known = (Arc::clone(&context), run);
+            let task =
+                tasks.spawn(async move { follow_pipeline(&context, run, follower, portions, until).await });
+            running.insert(task.id(), known);
         }
         let halted = hand_out(reader, routes, &self.stop).await;
-        while let Some(task) = tasks.join_next().await {
-            let Ok((context, run, result)) = task else { continue };
+        while let Some(task) = tasks.join_next_with_id().await {
+            let (id, result) = match task {
+                Ok((id, result)) => (id, result),
+                Err(error) => (error.id(), Err(EngineError::Worker { worker: "pipeline" })),
+            };
+            let Some((context, run)) = running.remove(&id) else { continue };
             match (&halted, result) {
                 // It has written what came before the stream failed.
                 (Ended::Failed(_), Ok(())) => left.push((context, run)),
@@ -334,6 +341,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             for (context, run) in left {
                 match self.recover_history(&context).await {
                     Ok(()) => again.push((context, run)),
+                    Err(error) if error.is_passing() => {
+                        context.live.failed(&error);
+                        again.push((context, run));
+                    }
                     Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
                 }
             }

@@ -17,15 +17,14 @@ use crate::reload::insert::Inserting;
 use crate::reload::load::Load;
 use crate::{EngineError, OnBadDocument, Result, StopHandle};
 
-/// Dead letters of one batch: more than any batch has rows.
-const LETTERS_MAX: usize = 1 << 20;
-
-/// Inserts `batches` and writes `letters`, each once however often this is repeated with the same `token`.
+/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`.
+///
+/// One name, one insert: were there several, a repetition would have to cut the rows in the same places.
 pub(super) async fn write<S, K, T>(
     context: &Context<S, K, T>,
     schema: &Schema,
     token: &str,
-    batches: Vec<RecordBatch>,
+    batch: Option<RecordBatch>,
     mut letters: Vec<Letter>,
 ) -> Result<()>
 where
@@ -49,9 +48,8 @@ where
         stop: context.abandon.clone(),
         abort: StopHandle::new(),
     };
-    for (number, batch) in batches.into_iter().enumerate() {
-        let name = if number == 0 { token.to_owned() } else { format!("{token}.{number}") };
-        letters.extend(insert(context, schema, &load, batch, name).await?);
+    if let Some(batch) = batch {
+        letters.extend(insert(context, schema, &load, batch, token.to_owned()).await?);
     }
     dead_letters::write(&load, &*context.sink, letters).await?;
     if context.live.current() == Phase::Retrying {
@@ -75,7 +73,7 @@ where
 {
     let mut patience = context.patience();
     loop {
-        let (sender, refused) = async_channel::bounded(LETTERS_MAX);
+        let (sender, refused) = async_channel::unbounded();
         let sequence = AtomicU64::new(0);
         let inserting = Inserting {
             load,

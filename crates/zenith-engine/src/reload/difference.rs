@@ -79,7 +79,7 @@ pub(super) fn difference(
 
 /// Whether columns of the two types take the same values. A dictionary is only a way to store them, and
 /// whether it pays is guessed from a sample, which may say one thing today and another tomorrow.
-pub(super) fn same_values(there: &str, wanted: &str) -> bool {
+pub(crate) fn same_values(there: &str, wanted: &str) -> bool {
     same_type(&without_dictionaries(there), &without_dictionaries(wanted))
 }
 

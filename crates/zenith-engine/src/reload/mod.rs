@@ -20,6 +20,7 @@ mod plan;
 mod read;
 mod steer;
 
+pub(crate) use difference::same_values;
 pub(crate) use execute::{execute, run_name};
 pub(crate) use plan::plan;
 pub use plan::{ColumnPlan, ReloadPlan};

@@ -130,8 +130,10 @@ async fn insert(database: Database, command: RawDocumentBuf, documents: u64, byt
     let inserted = reply.get_i32("n").ok().and_then(|count| u64::try_from(count).ok());
     if inserted != Some(documents) {
         // One refusal says enough; the reply has one for each document.
-        let refusals = reply.get_array("writeErrors").ok().and_then(|refusals| refusals.first()?.as_document());
-        let why = refusals.and_then(|refusal| refusal.get_str("errmsg").ok()).unwrap_or("it does not say why");
+        let refusals =
+            reply.get_array("writeErrors").ok().and_then(|refusals| refusals.first()?.as_document());
+        let why =
+            refusals.and_then(|refusal| refusal.get_str("errmsg").ok()).unwrap_or("it does not say why");
         let taken = inserted.unwrap_or(0);
         return Err(Error::Server(format!("MongoDB took {taken} of {documents} documents: {why}")));
     }
