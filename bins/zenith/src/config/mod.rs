@@ -2,7 +2,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`file`] | `zenith.toml` → [`Config`], every mistake with its line |
+//! | [`mod@file`] | `zenith.toml` → [`Config`], every mistake with its line |
 //! | [`applied`] | records of the state ↔ [`Config`] |
 //! | [`difference`] | what applying one over the other changes |
 //! | [`expand`] | addresses with references → addresses with secrets |

@@ -43,7 +43,7 @@ async fn killed_at_random_moments_it_neither_loses_nor_repeats_a_change() {
         interrupted += fixture.open_intents().await;
     }
     let written = writer.stop().await;
-    println!("{kills} kills, {written} writes, {interrupted} inserts interrupted");
+    eprintln!("{kills} kills, {written} writes, {interrupted} inserts interrupted");
     assert!(kills < 100 || interrupted > 0, "no kill came between an intent and its acknowledgement");
     fixture.assert_nothing_lost().await;
     databases.remove().await.unwrap();

@@ -64,7 +64,7 @@ async fn servers_killed_and_connections_cut_while_it_runs() {
         clickhouse.restart().await.unwrap();
     }
     let written = writer.stop().await;
-    println!("{ROUNDS} rounds, {written} writes, {} faults", proxy.faults());
+    eprintln!("{ROUNDS} rounds, {written} writes, {} faults", proxy.faults());
     if let Some(status) = child.try_wait().unwrap() {
         panic!("it ended by itself with {status}: {:?}", ended(child).await);
     }
@@ -98,7 +98,7 @@ async fn the_primary_is_killed_during_the_snapshot_and_afterwards() {
     set.members()[killed].restart().await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let written = writer.stop().await;
-    println!("{written} writes");
+    eprintln!("{written} writes");
     if let Some(status) = child.try_wait().unwrap() {
         panic!("it ended by itself with {status}: {:?}", ended(child).await);
     }

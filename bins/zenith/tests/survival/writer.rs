@@ -15,7 +15,7 @@ pub fn seed() -> u64 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(|| u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()));
-    println!("ZENITH_TEST_SEED={seed}");
+    eprintln!("ZENITH_TEST_SEED={seed}");
     seed
 }
 

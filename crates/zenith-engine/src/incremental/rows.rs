@@ -223,7 +223,10 @@ impl Decoding {
     pub(super) fn finish(mut self) -> (Decoder, Result<Decoded, DecodeError>) {
         let sealed = match self.decoder.finish() {
             // Rows beyond a batch that is full already.
-            Ok(Some(_)) if self.out.batch.is_some() => Ok(self.out.is_too_much = true),
+            Ok(Some(_)) if self.out.batch.is_some() => {
+                self.out.is_too_much = true;
+                Ok(())
+            }
             Ok(Some(batch)) => self.seal(&batch),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
