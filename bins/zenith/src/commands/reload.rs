@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use indicatif::HumanCount;
-use zenith_engine::{EngineError, Sink as _, Source as _, Strategy};
+use zenith_engine::{EngineError, Mode, Sink as _, Source as _, Strategy};
 
 use super::something_applied;
 use crate::args::Reload;
@@ -78,7 +78,13 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
     let documents =
         documents.map_or_else(|| "all".to_owned(), |documents| format!("about {}", HumanCount(documents)));
     let table = &single.table;
-    let then = match (&existing, single.pipeline.settings.strategy) {
+    let settings = &single.pipeline.settings;
+    // A table of versions is always replaced in one step: its changes go on meanwhile.
+    let strategy = if settings.mode == Mode::Changes { Strategy::Swap } else { settings.strategy };
+    let then = match (&existing, strategy) {
+        (Some(existing), _) if settings.mode == Mode::IdCursor => {
+            format!("drop the table {table} with its {} rows and create it anew; the next run fills it", HumanCount(existing.rows))
+        }
         (None, _) => format!("create the table {table}"),
         (Some(existing), Strategy::Swap) => {
             format!("replace the table {table} in one step, and drop its {} rows", HumanCount(existing.rows))
