@@ -83,7 +83,10 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
     let strategy = if settings.mode == Mode::Changes { Strategy::Swap } else { settings.strategy };
     let then = match (&existing, strategy) {
         (Some(existing), _) if settings.mode == Mode::IdCursor => {
-            format!("drop the table {table} with its {} rows and create it anew; the next run fills it", HumanCount(existing.rows))
+            format!(
+                "drop the table {table} with its {} rows and create it anew; the next run fills it",
+                HumanCount(existing.rows)
+            )
         }
         (None, _) => format!("create the table {table}"),
         (Some(existing), Strategy::Swap) => {

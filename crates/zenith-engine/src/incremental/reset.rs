@@ -84,8 +84,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         let found = context.source.change_preflight(&namespaces).await?;
         let mut options = WatchOptions::new(found.scope, namespaces, context.shares.lookups().clone());
         options.from = from.clone();
-        // Opening it shows whether the server still knows the place.
-        let opened = context.source.watch(options).await?.opened().0;
+        // Reading from it shows whether the server still knows the place.
+        let mut reader = context.source.watch(options).await?;
+        let opened = reader.opened().0;
+        reader.next().await?;
         let place = match from {
             StartAt::Token(token) => token,
             _ => opened,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use zenith_extract::{ChangeSource, Namespace, Source, StartAt, WatchOptions};
+use zenith_extract::{ChangeReader as _, ChangeSource, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
 use zenith_transport::Sink;
@@ -379,7 +379,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         let found = self.source.change_preflight(&namespaces).await?;
         let mut options = WatchOptions::new(found.scope, namespaces, self.shares.lookups().clone());
         options.from = StartAt::Token(position.token);
-        match self.source.watch(options).await {
+        // The server may look only when it is asked for the first changes.
+        let known = async { self.source.watch(options).await?.next().await };
+        match context.unless_stopped(known).await? {
             Ok(_) => return Ok(()),
             Err(error) if error.is_history_lost() => {}
             Err(error) => return Err(error.into()),
