@@ -67,7 +67,12 @@ async fn wrong_addresses_and_names() {
             "cannot connect to ClickHouse",
         ),
         (mongodb.clone(), "ftp://u:secret@127.0.0.1/d".to_owned(), there(), "http"),
-        (mongodb.clone(), "clickhouse://u:secret@127.0.0.1:9000/d".to_owned(), there(), "8123"),
+        (
+            mongodb.clone(),
+            format!("clickhouse://u:secret@127.0.0.1:{closed}/d"),
+            there(),
+            "cannot connect to ClickHouse",
+        ),
         (
             mongodb.clone(),
             clickhouse.replace(&database, "no_such_database"),
