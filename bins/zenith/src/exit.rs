@@ -1,10 +1,9 @@
 //! How the command ends: exit codes, and errors as one line.
 
-use std::error::Error;
 use std::process::ExitCode;
 
-use zenith_engine::EngineError;
 use zenith_engine::state::StateError;
+use zenith_engine::{EngineError, sentence};
 
 use crate::config::file::Mistakes;
 use crate::progress::say;
@@ -101,19 +100,4 @@ fn remedy(error: &EngineError) -> Option<&'static str> {
         EngineError::TableDiffers { .. } => Some(" (--table NAME, or --replace)"),
         _ => None,
     }
-}
-
-/// The error and its causes, each said once.
-pub fn sentence(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !inner_text.is_empty() && !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }
