@@ -1,11 +1,10 @@
 //! The suite every sink runs: over either protocol, in its variants.
 
-use zenith_testkit::{Certificate, TlsProxy};
 use zenith_transport::{
-    ClickHouseSink, Compression, ConnectionOptions, MemorySink, Protocol, Target, TlsOptions, sink_test_suite,
+    ClickHouseSink, Compression, ConnectionOptions, MemorySink, Protocol, TlsOptions, sink_test_suite,
 };
 
-use crate::support::{address, database, sink_over, target_at};
+use crate::support::{behind_tls, sink_over};
 
 async fn over(protocol: Protocol) -> ClickHouseSink {
     sink_over(protocol, "suite", ConnectionOptions::default()).await.0
@@ -24,17 +23,11 @@ async fn at_revision(revision_max: u64) -> ClickHouseSink {
 
 /// Over TLS, by a proxy that serves until the test's runtime ends.
 async fn over_tls() -> ClickHouseSink {
-    let name = zenith_testkit::services::test_servers::unique_name("zenith-transport-suite");
-    let directory = std::env::temp_dir().join(name);
-    let certificate = Certificate::create(&directory).unwrap();
-    let proxy = TlsProxy::start(address(Protocol::Native).await, &certificate).await.unwrap();
-    let at = format!("127.0.0.1:{}", proxy.port());
-    let plain = target_at(Protocol::Native, &at, &database("suite").await);
-    let target = Target::parse(&format!("{plain}?secure=true")).unwrap();
+    let (proxy, certificate, target) = behind_tls(Protocol::Native, "suite").await;
     let tls = TlsOptions { ca_file: Some(certificate.authority_file()), insecure: false };
     let options = ConnectionOptions { tls, ..ConnectionOptions::default() };
     let sink = ClickHouseSink::new(target, None, options).unwrap();
-    std::fs::remove_dir_all(directory).unwrap();
+    std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
     std::mem::forget(proxy);
     sink
 }

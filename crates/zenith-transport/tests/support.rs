@@ -1,7 +1,6 @@
 //! What the tests share: one server, a database for each test, batches in a pool.
 //!
-//! Tests that are the same for both protocols are in files of both `http` and `native`, each of which has a
-//! `support` that knows which one is meant.
+//! Whoever has to know which protocol is meant is told; the tests of both have a `support` that tells it.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use zenith_memory::Pool;
 use zenith_testkit::services::test_servers::{
     CLICKHOUSE_NATIVE_VARIABLE, CLICKHOUSE_URL_VARIABLE, unique_name,
 };
-use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, FaultProxy};
+use zenith_testkit::{Certificate, ClickHouse, ClickHouseOptions, ClickHouseServer, TlsProxy};
 use zenith_transport::{
     ClickHouseSink, ConnectionOptions, Durable, Insert, Protocol, Result, Sink, TableDefinition, Target,
 };
@@ -61,8 +60,15 @@ pub fn target_at(protocol: Protocol, address: &str, database: &ClickHouse) -> Ta
     // What stands between the scheme and the address are user and password.
     let at = format!("{}:{}", database.host(), database.port());
     let url = url.replacen(&at, address, 1);
-    let scheme = if protocol == Protocol::Http { "http" } else { "clickhouse" };
-    Target::parse(&url.replacen("http", scheme, 1)).unwrap()
+    Target::parse(&url.replacen("http", scheme(protocol), 1)).unwrap()
+}
+
+/// What addresses without TLS begin with.
+pub fn scheme(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => "http",
+        Protocol::Native => "clickhouse",
+    }
 }
 
 /// A sink with a database of its own.
@@ -76,12 +82,14 @@ pub async fn sink_over(
     (ClickHouseSink::new(target, None, options).unwrap(), database)
 }
 
-/// A proxy before the shared server, and a database behind it.
-pub async fn proxied_over(protocol: Protocol, label: &str) -> (FaultProxy, Target, ClickHouse) {
-    let database = database(label).await;
-    let proxy = FaultProxy::start(address(protocol).await).await.unwrap();
-    let target = target_at(protocol, &format!("127.0.0.1:{}", proxy.port()), &database);
-    (proxy, target, database)
+/// A proxy that speaks TLS before the shared server, its certificate, and a database behind it.
+pub async fn behind_tls(protocol: Protocol, label: &str) -> (TlsProxy, Certificate, Target) {
+    let directory = std::env::temp_dir().join(unique_name("zenith-transport-tls"));
+    let certificate = Certificate::create(&directory).unwrap();
+    let proxy = TlsProxy::start(address(protocol).await, &certificate).await.unwrap();
+    let plain = target_at(protocol, &format!("127.0.0.1:{}", proxy.port()), &database(label).await);
+    let target = Target::parse(&format!("{plain}?secure=true")).unwrap();
+    (proxy, certificate, target)
 }
 
 /// A batch of one column.

@@ -1,8 +1,8 @@
 //! Rows of a result as JSON values, in the form that `FORMAT JSONEachRow` has.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::*;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, RecordBatch, downcast_integer_array};
 use arrow_schema::DataType;
 use serde_json::{Map, Value};
 
@@ -28,14 +28,6 @@ fn value(array: &dyn Array, row: usize) -> Result<Value, String> {
     Ok(match array.data_type() {
         DataType::Null => Value::Null,
         DataType::Boolean => array.as_boolean().value(row).into(),
-        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).into(),
-        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).into(),
-        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
-        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
-        DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).into(),
-        DataType::UInt16 => array.as_primitive::<UInt16Type>().value(row).into(),
-        DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).into(),
-        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).into(),
         DataType::Float32 => float(array.as_primitive::<Float32Type>().value(row).into()),
         DataType::Float64 => float(array.as_primitive::<Float64Type>().value(row)),
         DataType::Utf8 => array.as_string::<i32>().value(row).into(),
@@ -48,8 +40,13 @@ fn value(array: &dyn Array, row: usize) -> Result<Value, String> {
             let elements = columns.map(|(field, column)| Ok((field.name().clone(), value(column, row)?)));
             elements.collect::<Result<Map<_, _>, String>>().map(Value::Object)?
         }
-        other => return Err(format!("{other} cannot be read as a row's value: cast it to String")),
+        other => integer(array, row)
+            .ok_or_else(|| format!("{other} cannot be read as a row's value: cast it to String"))?,
     })
+}
+
+fn integer(array: &dyn Array, row: usize) -> Option<Value> {
+    downcast_integer_array!(array => Some(array.value(row).into()), _ => None)
 }
 
 /// Numbers that JSON lacks are text.

@@ -1,24 +1,12 @@
 //! TLS, through a proxy that speaks TLS for ClickHouse.
 
 use zenith_memory::Pool;
-use zenith_testkit::{Certificate, TlsProxy};
 use zenith_transport::{
     ClickHouseSink, ConnectionOptions, Insert, Preflight, Sink, TableDefinition, Target, TlsOptions,
     TransportError,
 };
 
-use super::support::{PROTOCOL, address, database, pooled_rows, target_at};
-
-async fn behind_tls() -> (TlsProxy, Certificate, Target) {
-    let database = database("tls").await;
-    let directory = std::env::temp_dir()
-        .join(zenith_testkit::services::test_servers::unique_name("zenith-transport-tls"));
-    let certificate = Certificate::create(&directory).unwrap();
-    let proxy = TlsProxy::start(address(PROTOCOL).await, &certificate).await.unwrap();
-    let plain = target_at(PROTOCOL, &format!("127.0.0.1:{}", proxy.port()), &database);
-    let target = Target::parse(&format!("{plain}?secure=true")).unwrap();
-    (proxy, certificate, target)
-}
+use super::support::{PROTOCOL, behind_tls, pooled_rows};
 
 fn sink(target: &Target, pool: Option<Pool>, tls: TlsOptions) -> zenith_transport::Result<ClickHouseSink> {
     ClickHouseSink::new(target.clone(), pool, ConnectionOptions { tls, ..ConnectionOptions::default() })
@@ -26,7 +14,7 @@ fn sink(target: &Target, pool: Option<Pool>, tls: TlsOptions) -> zenith_transpor
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_and_statements_go_through_tls() {
-    let (_proxy, certificate, target) = behind_tls().await;
+    let (_proxy, certificate, target) = behind_tls(PROTOCOL, "tls").await;
     let pool = Pool::new(32 * 1024 * 1024).unwrap();
     let tls = TlsOptions { ca_file: Some(certificate.authority_file()), insecure: false };
     let sink = sink(&target, Some(pool.clone()), tls).unwrap();
@@ -50,7 +38,7 @@ async fn batches_and_statements_go_through_tls() {
 
 #[tokio::test]
 async fn strangers_are_not_trusted_unless_that_is_asked_for() {
-    let (_proxy, certificate, target) = behind_tls().await;
+    let (_proxy, certificate, target) = behind_tls(PROTOCOL, "tls").await;
     let error = sink(&target, None, TlsOptions::default()).unwrap().execute("SELECT 1").await.unwrap_err();
     assert!(matches!(error, TransportError::Tls { .. }) && !error.is_transient(), "{error:?}");
     let insecure = TlsOptions { insecure: true, ca_file: None };

@@ -22,7 +22,8 @@ async fn checksum(database: &ClickHouse, table: &str) -> String {
 #[tokio::test]
 async fn every_way_of_sending_sends_the_same_rows_and_gives_the_buffers_back() {
     let database = database("strategies").await;
-    let sum = "SELECT count(), sum(cityHash64(toInt64(number), leftPad(toString(number), 56, '0'))) FROM numbers(300000)";
+    let sum = "SELECT count(), sum(cityHash64(toInt64(number), leftPad(toString(number), 56, '0'))) \
+               FROM numbers(300000)";
     let expected = database.query(sum).await.unwrap();
     for (strategy, compression, bytes) in [
         (WriteStrategy::Sendfile, Compression::None, 19_000_000..22_000_000),
@@ -66,7 +67,8 @@ async fn reused_buffers_never_reach_an_earlier_insert() {
     for writer in writers {
         writer.await.unwrap();
     }
-    let sum = "SELECT 36 * count(), 36 * sum(cityHash64(toInt64(number), leftPad(toString(number), 56, '0'))) FROM numbers(30000)";
+    let sum = "SELECT 36 * count(), \
+               36 * sum(cityHash64(toInt64(number), leftPad(toString(number), 56, '0'))) FROM numbers(30000)";
     assert_eq!(checksum(&database, "t").await, database.query(sum).await.unwrap());
     assert_eq!(pool.stats().in_use, 0);
 }
@@ -74,7 +76,8 @@ async fn reused_buffers_never_reach_an_earlier_insert() {
 #[tokio::test]
 async fn one_insert_is_one_part() {
     let (sink, database) = sink("part").await;
-    let parts = "SELECT count(), sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = 't'";
+    let parts = "SELECT count(), sum(rows) FROM system.parts \
+                 WHERE active AND database = currentDatabase() AND table = 't'";
     let ids = Int64Array::from_iter_values(0..2_500_000);
     load(&sink, "t", &column(Field::new("id", DataType::Int64, false), ids)).await.unwrap();
     assert_eq!(database.query(parts).await.unwrap(), "1\t2500000");

@@ -126,6 +126,7 @@ async fn a_large_batch_with_json_is_one_block() {
     let (sink, database) = sink("json").await;
     let texts: StringArray = (0..300_000).map(|n| Some(format!("{{\"n\":{n}}}"))).collect();
     load(&sink, "t", &column(json_field("c"), texts)).await.unwrap();
-    let parts = "SELECT count(), sum(rows) FROM system.parts WHERE active AND table = 't' AND database = currentDatabase()";
+    let parts = "SELECT count(), sum(rows) FROM system.parts \
+                 WHERE active AND table = 't' AND database = currentDatabase()";
     assert_eq!(database.query(parts).await.unwrap(), "1\t300000");
 }

@@ -1,0 +1,17 @@
+//! The tests that hold for both protocols.
+//!
+//! The folder of each protocol includes them, and says with its `PROTOCOL` and its module `silent` what is
+//! spoken.
+
+pub mod bench;
+pub mod support;
+
+mod abandoned;
+mod errors;
+mod faults;
+mod inserts;
+mod json;
+mod names;
+mod publish;
+mod tls;
+mod types;
