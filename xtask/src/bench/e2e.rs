@@ -36,18 +36,12 @@ pub struct Arguments {
     /// A shape of document, several times for several [default: all]
     #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(Shape::ALL.map(Shape::name)))]
     shape: Vec<String>,
-    /// Rounds of each shape
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
     /// Memory for data on its way [default: that of zenith]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
     /// Protocol towards ClickHouse
     #[arg(long, value_enum, default_value_t)]
     to: Protocol,
-    /// Keep everything that was measured in this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
     #[command(flatten)]
     measured: Measured,
 }
@@ -105,7 +99,7 @@ struct Medians {
 
 /// Measures, prints a table and keeps the numbers if asked to.
 pub async fn run(arguments: Arguments) -> Outcome {
-    let zenith = Zenith::get(arguments.measured).await?.with_memory(arguments.memory).over(arguments.to);
+    let zenith = Zenith::get(&arguments.measured).await?.with_memory(arguments.memory).over(arguments.to);
     let servers = Servers::start().await?;
     let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
     let mut shapes = Vec::new();
@@ -113,7 +107,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
         let rows = arguments.rows.unwrap_or_else(|| rows_by_default(shape));
         let mut report = ShapeReport::of(shape, rows);
         // One shape that fails does not take the minutes of the others with it.
-        if let Err(error) = measure(&servers, &zenith, shape, arguments.runs, &mut report).await {
+        if let Err(error) = measure(&servers, &zenith, shape, arguments.measured.runs, &mut report).await {
             let reason = with_causes(&error);
             eprintln!("{} failed: {reason}", shape.name());
             report.failed = Some(reason);
@@ -135,9 +129,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
         report.floor().text(),
         report.failures()
     );
-    if let Some(file) = arguments.json {
-        super::keep(&file, &report)?;
-    }
+    arguments.measured.keep(&report)?;
     let failed = report.shapes.iter().any(|shape| shape.failed.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -151,11 +143,11 @@ fn chosen(names: &[String]) -> Vec<Shape> {
 fn rows_by_default(shape: Shape) -> u64 {
     match shape {
         Shape::Events => 1_000_000,
-        Shape::Wide => 50_000,
-        Shape::Tiny => 2_000_000,
-        Shape::Deep => 300_000,
+        Shape::Wide => 200_000,
+        Shape::Tiny => 5_000_000,
+        Shape::Deep => 1_000_000,
         Shape::Strings => 200_000,
-        Shape::Large => 300,
+        Shape::Large => 1_000,
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! One collection, copied when it is small and again when it has grown, then with little memory.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -31,15 +30,9 @@ pub struct Arguments {
     /// Documents of the large collection
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     large_rows: u64,
-    /// Copies of each
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
     /// Memory of the last line
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     little_memory: String,
-    /// Keep everything that was measured in this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
     #[command(flatten)]
     measured: Measured,
 }
@@ -61,11 +54,11 @@ struct Line {
 
 /// Measures, prints a table and keeps the numbers if asked to.
 pub async fn run(arguments: Arguments) -> Outcome {
-    let zenith = Zenith::get(arguments.measured).await?;
+    let zenith = Zenith::get(&arguments.measured).await?;
     let servers = Servers::start().await?;
     let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
     let with = |memory: &str| zenith.clone().with_memory(Some(memory.to_owned()));
-    let Arguments { rows, large_rows, runs, .. } = arguments;
+    let (rows, large_rows, runs) = (arguments.rows, arguments.large_rows, arguments.measured.runs);
     let large_rows = large_rows.max(rows + 1);
     let mut lines = Vec::new();
     servers.load(COLLECTION, Shape::Events, 0..rows).await?;
@@ -76,9 +69,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     }
     let report = Report { machine, lines };
     println!("{}\n\n{}", report.machine.sentence(), report.table().text());
-    if let Some(file) = arguments.json {
-        super::keep(&file, &report)?;
-    }
+    arguments.measured.keep(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 

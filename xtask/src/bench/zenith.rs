@@ -26,12 +26,25 @@ pub(super) enum Protocol {
     Native,
 }
 
-/// Which command is measured.
+/// Which command is measured, how often, and where the results go.
 #[derive(Args)]
 pub(super) struct Measured {
+    /// Rounds: medians are of so many
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) runs: u32,
+    /// Keep everything that was measured in this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Measure this zenith, instead of building one: to compare with an older one
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+}
+
+impl Measured {
+    /// Writes results to the file they are to be kept in.
+    pub(super) fn keep(&self, results: &impl Serialize) -> Result<()> {
+        self.json.as_deref().map_or(Ok(()), |file| super::keep(file, results))
+    }
 }
 
 /// The built command and how it is called.
@@ -76,8 +89,8 @@ struct Summary {
 
 impl Zenith {
     /// Takes the binary that is given, or builds the release binary.
-    pub(super) async fn get(measured: Measured) -> Result<Self> {
-        let (program, remark) = match measured.binary {
+    pub(super) async fn get(measured: &Measured) -> Result<Self> {
+        let (program, remark) = match measured.binary.clone() {
             // The commit in the results is then not that of the binary.
             Some(binary) => {
                 let remark = format!(" (not built here: {})", binary.display());

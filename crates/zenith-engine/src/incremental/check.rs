@@ -121,7 +121,7 @@ fn scope(scope: &Scope) -> String {
     match scope {
         Scope::Cluster => "of the whole deployment".to_owned(),
         Scope::Database(name) => format!("of the database {name}"),
-        Scope::Collection(namespace) => format!("of {namespace} alone: this user may watch no more"),
+        Scope::Collection(namespace) => format!("of {namespace}"),
     }
 }
 

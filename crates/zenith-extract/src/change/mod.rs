@@ -76,7 +76,8 @@ impl ChangeBatch {
     }
 
     /// The place after all events of this batch, and after everything before it that does not concern the stream: save
-    /// it of empty batches too, else the stream of an idle collection falls behind the oplog.
+    /// it of empty batches too, else the stream of an idle collection falls behind the oplog. A stream of any scope can
+    /// be opened after it; so it is not behind a [`ChangeKind::Invalidate`] that ends the batch, which comes again then.
     #[must_use]
     pub fn token_after(&self) -> &ResumeToken {
         &self.token_after

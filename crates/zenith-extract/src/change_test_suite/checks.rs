@@ -20,7 +20,7 @@ pub async fn changes_of_every_kind_come_in_order<S: ChangeSource, W: ChangeWrite
     let (source, writer, namespace) = make().await;
     let other = sibling(&namespace, "other");
     let found = source.change_preflight(std::slice::from_ref(&namespace)).await.expect("preflight");
-    assert_eq!(found.scope, Scope::Cluster);
+    assert_eq!(found.scope, Scope::Collection(namespace.clone()));
     assert!(found.oplog_window.is_some());
     let mut readers = Vec::new();
     for scope in
@@ -246,6 +246,55 @@ pub async fn an_invalidated_stream_goes_on<S: ChangeSource, W: ChangeWriter>(
     let mut reader =
         source.watch(WatchOptions { from, ..options(database, watched) }).await.expect("watching");
     assert_eq!(read(&mut reader, 1).await[0].id, Some(RawBson::Int32(2)));
+}
+
+/// The places of replies of one scope are places of the others, also where the collection was dropped: who follows one
+/// collection may follow more later, or fewer.
+pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
+    make: impl AsyncFn() -> (S, W, Namespace),
+) {
+    let (source, writer, namespace) = make().await;
+    let watched = [namespace.clone(), sibling(&namespace, "other")];
+    let watch = async |scope: &Scope, from| {
+        let watched = if matches!(scope, Scope::Collection(_)) { &watched[..1] } else { &watched };
+        let options = WatchOptions { from, batch_bytes: 1, ..options(scope.clone(), watched) };
+        source.watch(options).await.expect("watching")
+    };
+    let database = Scope::Database(namespace.database.clone());
+    let scopes = [Scope::Collection(namespace.clone()), database, Scope::Cluster];
+    let mut readers = Vec::new();
+    for scope in &scopes {
+        readers.push(watch(scope, StartAt::Now).await);
+    }
+    let mut changes = inserts(&namespace, 0..2);
+    changes.push(Change::Drop(namespace.clone()));
+    changes.extend(inserts(&namespace, 2..4));
+    writer.write(changes, false).await;
+    let inserted = |found: &[Seen]| -> Vec<Option<RawBson>> {
+        found.iter().filter(|seen| seen.kind == ChangeKind::Insert).map(|seen| seen.id.clone()).collect()
+    };
+    let mut places = Vec::new();
+    for mut reader in readers {
+        let mut count = 0;
+        places.push((reader.opened().0, count));
+        while count < 4 {
+            let batch = reader.next().await.expect("the next changes");
+            count += inserted(&seen(&batch)).len();
+            places.push((batch.token_after().clone(), count));
+        }
+    }
+    writer.write(inserts(&namespace, 4..5), false).await;
+    let all: Vec<_> = (0..5).map(|id| Some(RawBson::Int32(id))).collect();
+    for (place, count) in places {
+        for scope in &scopes {
+            let mut reader = watch(scope, StartAt::Token(place.clone())).await;
+            let mut found = Vec::new();
+            while found.last() != all.last() {
+                found.extend(inserted(&seen(&reader.next().await.expect("the next changes"))));
+            }
+            assert_eq!(found, all[count..], "{scope:?} after {place:?}");
+        }
+    }
 }
 
 /// Each update comes with the document of its own time, where images are kept; elsewhere without.

@@ -27,11 +27,11 @@ pub struct MemoryChanges {
 impl ChangeSource for MemorySource {
     type Changes = MemoryChanges;
 
-    async fn change_preflight(&self, _namespaces: &[Namespace]) -> Result<ChangePreflight, ExtractError> {
+    async fn change_preflight(&self, namespaces: &[Namespace]) -> Result<ChangePreflight, ExtractError> {
         Ok(ChangePreflight {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             topology: Topology::InMemory,
-            scope: Scope::Cluster,
+            scope: Scope::of(namespaces).unwrap_or(Scope::Cluster),
             oplog_window: Some(Duration::MAX),
             split_large_events: true,
         })

@@ -19,7 +19,7 @@ async fn server() -> (MongoServer, String) {
 }
 
 #[tokio::test]
-async fn the_scope_is_as_wide_as_privileges_allow() {
+async fn the_scope_is_as_narrow_as_the_collections_allow() {
     let (server, host) = server().await;
     let client = server.client().await.unwrap();
     let admin = client.database("admin");
@@ -50,9 +50,10 @@ async fn the_scope_is_as_wide_as_privileges_allow() {
     let apart = [orders.clone(), elsewhere];
     for transport in BOTH {
         for (user, namespaces, expected) in [
-            ("everywhere", &one[..], Some(Scope::Cluster)),
+            ("everywhere", &one[..], Some(collection.clone())),
+            ("everywhere", &two, Some(database.clone())),
             ("everywhere", &apart, Some(Scope::Cluster)),
-            ("shop", &one, Some(database.clone())),
+            ("shop", &one, Some(collection.clone())),
             ("shop", &two, Some(database.clone())),
             ("shop", &apart, None),
             ("orders", &one, Some(collection.clone())),

@@ -10,7 +10,6 @@ mod follower;
 mod latency;
 mod throughput;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -42,12 +41,6 @@ pub struct Arguments {
     /// Changes of the backlog
     #[arg(long, value_name = "N", default_value_t = 300_000)]
     changes: u64,
-    /// How often the backlog is measured
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
-    /// Keep everything that was measured in this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
     #[command(flatten)]
     measured: Measured,
 }
@@ -62,25 +55,23 @@ pub(super) struct Report {
 
 /// Measures, prints and keeps the numbers if asked to.
 pub async fn run(arguments: Arguments) -> Outcome {
-    let zenith = Zenith::get(arguments.measured).await?;
+    let zenith = Zenith::get(&arguments.measured).await?;
     let servers = Servers::start().await?;
     let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
     let follower = Follower::prepare(&servers, &zenith).await?;
     let latency = latency::measure(&servers, &follower, arguments.rate, arguments.seconds).await?;
     let mut backlog = Vec::new();
-    for run in 1..=arguments.runs {
+    for run in 1..=arguments.measured.runs {
         let measured = throughput::measure(&servers, &follower, arguments.changes, u64::from(run)).await?;
         eprintln!(
             "backlog, run {run} of {}: {:.2} s, bare reader {:.2} s",
-            arguments.runs, measured.seconds, measured.drain_seconds
+            arguments.measured.runs, measured.seconds, measured.drain_seconds
         );
         backlog.push(measured);
     }
     let report = Report { machine, latency, backlog };
     println!("{}\n\n{}\n{}", report.machine.sentence(), report.table().text(), report.histogram());
-    if let Some(file) = arguments.json {
-        super::keep(&file, &report)?;
-    }
+    arguments.measured.keep(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -35,9 +35,6 @@ pub struct Arguments {
     /// Documents to copy; dlt is given 100,000 of them at most
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     rows: u64,
-    /// Rounds
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
     /// Folder for peers.json and peers.svg [default: docs/benchmarks]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -78,14 +75,14 @@ struct PeerRun {
 
 /// Measures, prints a table and keeps numbers and chart.
 pub async fn run(arguments: Arguments) -> Outcome {
-    let zenith = Zenith::get(arguments.measured).await?;
+    let zenith = Zenith::get(&arguments.measured).await?;
     let servers = Servers::start().await?;
     let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
     servers.load(COLLECTION, Shape::Events, 0..arguments.rows).await?;
     let mut report = Report { machine, rows: arguments.rows, tools: begin(&zenith, arguments.rows) };
     eprintln!("Warming up …");
     copy_by_zenith(&zenith, &servers).await?;
-    for round in 1..=arguments.runs {
+    for round in 1..=arguments.measured.runs {
         for (index, tool) in std::iter::once(None).chain(Tool::ALL.map(Some)).enumerate() {
             let entry = &mut report.tools[index];
             if entry.failed.is_some() {
@@ -97,7 +94,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
             };
             match run {
                 Ok(run) => {
-                    let (name, runs, took) = (&entry.name, arguments.runs, run.cost.seconds);
+                    let (name, runs, took) = (&entry.name, arguments.measured.runs, run.cost.seconds);
                     eprintln!("{name}, round {round} of {runs}: {took:.2} s for {} rows", entry.rows);
                     entry.runs.push(run);
                 }
@@ -115,6 +112,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     let chart = folder.join("peers.svg");
     std::fs::write(&chart, report.chart()).map_err(Error::path("write", &chart))?;
     eprintln!("Drawn in {}", chart.display());
+    arguments.measured.keep(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 

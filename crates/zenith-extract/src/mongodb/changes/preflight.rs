@@ -31,7 +31,7 @@ pub(super) async fn preflight(
     Ok(ChangePreflight {
         server_version: build.get_str("version").unwrap_or("unknown").to_owned(),
         topology,
-        scope: widest(deployment, transport, namespaces).await?,
+        scope: scope(deployment, transport, namespaces).await?,
         oplog_window: oplog_window(deployment).await,
         split_large_events: can_split(&build),
     })
@@ -57,43 +57,21 @@ fn can_split(build: &Document) -> bool {
     }
 }
 
-/// The widest scope that can be opened.
-async fn widest(
+/// [`Scope::of`] the collections, if this user may watch it.
+async fn scope(
     deployment: &Arc<Deployment>,
     transport: Transport,
     namespaces: &[Namespace],
 ) -> Result<Scope, ExtractError> {
-    let mut refused = None;
-    for scope in scopes(namespaces) {
-        match trial(deployment, transport, &scope, namespaces).await {
-            Ok(()) => return Ok(scope),
-            Err(error @ ExtractError::Unauthorized { .. }) => refused = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(match refused {
-        Some(ExtractError::Unauthorized { action, reason }) if one_database(namespaces).is_none() => {
+    let scope = Scope::of(namespaces).ok_or(ExtractError::InvalidNamespace { text: String::new() })?;
+    match trial(deployment, transport, &scope, namespaces).await {
+        Ok(()) => Ok(scope),
+        Err(ExtractError::Unauthorized { action, reason }) if scope == Scope::Cluster => {
             let reason = format!("{reason}; collections of several databases need the role readAnyDatabase");
-            ExtractError::Unauthorized { action, reason }
+            Err(ExtractError::Unauthorized { action, reason })
         }
-        Some(error) => error,
-        None => ExtractError::InvalidNamespace { text: String::new() },
-    })
-}
-
-/// Scopes that include the collections, widest first.
-fn scopes(namespaces: &[Namespace]) -> Vec<Scope> {
-    let mut scopes = vec![Scope::Cluster];
-    scopes.extend(one_database(namespaces).map(|database| Scope::Database(database.to_owned())));
-    if let [only] = namespaces {
-        scopes.push(Scope::Collection(only.clone()));
+        Err(error) => Err(error),
     }
-    scopes
-}
-
-fn one_database(namespaces: &[Namespace]) -> Option<&str> {
-    let (first, rest) = namespaces.split_first()?;
-    rest.iter().all(|other| other.database == first.database).then_some(&first.database)
 }
 
 /// Opens a stream and closes it.
@@ -140,20 +118,6 @@ async fn end_of_oplog(deployment: &Deployment, direction: i32) -> Option<Timesta
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn scopes_include_all_collections() {
-        let (orders, users, other) = (
-            Namespace::new("shop", "orders"),
-            Namespace::new("shop", "users"),
-            Namespace::new("crm", "users"),
-        );
-        let shop = Scope::Database("shop".to_owned());
-        let one = [Scope::Cluster, shop.clone(), Scope::Collection(orders.clone())];
-        assert_eq!(scopes(std::slice::from_ref(&orders)), one);
-        assert_eq!(scopes(&[orders.clone(), users]), [Scope::Cluster, shop]);
-        assert_eq!(scopes(&[orders, other]), [Scope::Cluster]);
-    }
 
     #[test]
     fn versions_that_split_large_events() {

@@ -21,7 +21,9 @@ use crate::mongodb::backoff::Backoff;
 use crate::mongodb::direct::usable_settings;
 use crate::mongodb::{Deployment, Transport};
 use crate::wire::Settings;
-use crate::{ChangeBatch, ChangeReader, ExtractError, ResumeToken, WatchOptions};
+use crate::{
+    Change, ChangeBatch, ChangeKind, ChangeReader, DocumentBatch, ExtractError, ResumeToken, WatchOptions,
+};
 
 /// Replies that are read before they are asked for; two more may be under way.
 const READ_AHEAD: usize = 2;
@@ -75,6 +77,8 @@ pub(super) async fn open(
         stream,
         asking,
         token: reply.token.clone(),
+        told: reply.token.clone(),
+        invalidation: None,
         pieces: Pieces::default(),
         sender,
     };
@@ -93,6 +97,18 @@ fn opening_time(reply: &Reply) -> Option<Timestamp> {
         None => Timestamp { time: time.time.saturating_sub(1), increment: u32::MAX },
     });
     reply.operation_time.map(|time| before.map_or(time, |before| before.max(time)))
+}
+
+/// The place before the invalidation these events end with, if they do: of the event before it, if there is one.
+fn before_invalidation(events: &DocumentBatch) -> Option<Option<ResumeToken>> {
+    let (bytes, count) = (events.documents_bytes(), events.len());
+    let mut last = events.ranges().skip(count.saturating_sub(2)).map(|event| Change::parse(bytes, event));
+    let (before, last) = if count < 2 { (None, last.next()) } else { (last.next(), last.next()) };
+    if !matches!(last, Some(Ok(last)) if last.kind == ChangeKind::Invalidate) {
+        return None;
+    }
+    let before = before.and_then(Result::ok);
+    Some(before.and_then(|before| ResumeToken::decode(before.token).ok()))
 }
 
 /// Opens the stream, without the stage that splits events if the server turns out not to know it: a member of an older
@@ -122,6 +138,11 @@ struct Reading {
     asking: Asking,
     /// The place after everything handed over.
     token: ResumeToken,
+    /// The place last told to whoever consumes it.
+    told: ResumeToken,
+    /// The place of the last invalidation. It is not told: only a stream of the same scope knows it, and who goes on later
+    /// may follow more collections, or fewer.
+    invalidation: Option<ResumeToken>,
     pieces: Pieces,
     sender: mpsc::Sender<Result<ChangeBatch, ExtractError>>,
 }
@@ -199,7 +220,17 @@ impl Reading {
         let whole = whole.map_err(|error| Failure::new(error, false))?;
         cursor.observe(whole.events.len(), whole.events.byte_len());
         let Some(token) = whole.token else { return Ok(()) };
-        let batch = ChangeBatch::new(whole.events, token.clone(), operation_time, Arc::clone(&self.address));
+        if let Some(before) = before_invalidation(&whole.events) {
+            self.invalidation = Some(token.clone());
+            if let Some(before) = before {
+                self.told = before;
+            }
+        }
+        if self.invalidation.as_ref() != Some(&token) {
+            self.told = token.clone();
+        }
+        let place = self.told.clone();
+        let batch = ChangeBatch::new(whole.events, place, operation_time, Arc::clone(&self.address));
         // Where nothing happens nobody has to be told of each place: the next reply tells a later one. So an idle stream
         // moves on with the oplog, though its consumer may be busy for a long time.
         let sent = match batch.is_empty() {
