@@ -2,7 +2,7 @@
 //!
 //! 1. `EXCHANGE TABLES` where the name is taken, `RENAME TABLE` where it is free.
 //! 2. `DROP TABLE` of what then has the shadow's name: the replaced table.
-//! 3. The loading mark goes from the comment, and the setting that held merges back is reset.
+//! 3. The loading mark goes from the comment, and the settings of loading are reset, in one statement.
 //!
 //! The process may die between any two steps, and the whole is then run again. Which of the two tables is
 //! the new one is told by the mark in its comment ([`LOADING_MARK`]), never by its name: exchanging twice
@@ -10,7 +10,7 @@
 
 use super::ClickHouseSink;
 use super::catalog::comment;
-use crate::ddl::{LOADING_MARK, MERGE_LIMIT, literal};
+use crate::ddl::{LOADING_MARK, LOADING_SETTINGS, literal};
 use crate::sink::{Merging, Published, Sink};
 use crate::{Result, TransportError};
 
@@ -41,19 +41,27 @@ pub(super) async fn publish(sink: &ClickHouseSink, shadow: &str, table: &str) ->
     };
 
     sink.drop_table(shadow).await?;
-    set_merging(sink, table, Merging::Running).await?;
-    if let Some(rest) = marked.as_deref().and_then(|comment| comment.strip_suffix(LOADING_MARK)) {
-        let sql = format!("ALTER TABLE {table_name} MODIFY COMMENT {}", literal(rest.trim_end()));
-        sink.run(&*doing, &sql).await?;
-    }
+    let unmarked = marked.as_deref().and_then(|comment| comment.strip_suffix(LOADING_MARK));
+    let change = match unmarked {
+        Some(rest) => format!("MODIFY COMMENT {}, {}", literal(rest.trim_end()), reset()),
+        None => reset(),
+    };
+    sink.run(&*doing, &format!("ALTER TABLE {table_name} {change}")).await?;
     Ok(published)
 }
 
 pub(super) async fn set_merging(sink: &ClickHouseSink, table: &str, merging: Merging) -> Result<()> {
     let name = sink.full_name(table);
     let change = match merging {
-        Merging::Held => format!("MODIFY SETTING {MERGE_LIMIT} = 1"),
-        Merging::Running => format!("RESET SETTING {MERGE_LIMIT}"),
+        Merging::Held => {
+            let settings = LOADING_SETTINGS.map(|(name, value)| format!("{name} = {value}"));
+            format!("MODIFY SETTING {}", settings.join(", "))
+        }
+        Merging::Running => reset(),
     };
-    sink.run(format!("changing a setting of {name}"), &format!("ALTER TABLE {name} {change}")).await
+    sink.run(format!("changing settings of {name}"), &format!("ALTER TABLE {name} {change}")).await
+}
+
+fn reset() -> String {
+    format!("RESET SETTING {}", LOADING_SETTINGS.map(|(name, _)| name).join(", "))
 }

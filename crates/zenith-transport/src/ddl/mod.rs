@@ -19,6 +19,6 @@ pub use quote::{identifier, literal};
 pub(crate) use same::same_but_for_dictionaries;
 pub use same::same_type;
 pub use table::{Engine, LOADING_MARK, TableDefinition};
-pub(crate) use table::{MERGE_LIMIT, column_sql};
+pub(crate) use table::{LOADING_SETTINGS, column_sql};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
 pub(crate) use types::{EXTENSION_NAME, wire_type};

@@ -195,7 +195,7 @@ pub struct Durable {
 /// Whether background merges of a table run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merging {
-    /// Merges wait: loading takes less CPU, and parts pile up.
+    /// Merges wait, and inserts are written the way that is cheapest: loading takes less CPU, and parts pile up.
     Held,
     /// Merges run as the server sees fit.
     Running,

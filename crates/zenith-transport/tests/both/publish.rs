@@ -23,18 +23,23 @@ async fn filled(sink: &ClickHouseSink, definition: TableDefinition, id: i64) {
     sink.write(Insert { table, batch, token: "a".into() }).await.unwrap();
 }
 
-async fn merge_setting(database: &ClickHouse, table: &str) -> bool {
+/// Whether the table has the settings of loading: both of them, or none.
+async fn is_loading(database: &ClickHouse, table: &str) -> bool {
     let sql = format!(
         "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = '{table}'"
     );
-    database.query(&sql).await.unwrap().contains("max_bytes_to_merge_at_max_space_in_pool = 1")
+    let engine = database.query(&sql).await.unwrap();
+    let has = ["max_bytes_to_merge_at_max_space_in_pool = 1", "min_rows_for_wide_part = 1000000000000"]
+        .map(|setting| engine.contains(setting));
+    assert_eq!(has[0], has[1], "{engine}");
+    has[0]
 }
 
 #[tokio::test]
 async fn merges_wait_until_publication() {
     let (sink, database) = sink("merges").await;
     filled(&sink, definition("s").loading(), 0).await;
-    assert!(merge_setting(&database, "s").await);
+    assert!(is_loading(&database, "s").await);
     for token in 0..30 {
         let batch = column(Field::new("id", DataType::Int64, false), Int64Array::from(vec![token]));
         sink.write(Insert { table: "s".into(), batch, token: token.to_string() }).await.unwrap();
@@ -42,12 +47,31 @@ async fn merges_wait_until_publication() {
     let parts = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase()";
     assert_eq!(database.query(parts).await.unwrap(), "31");
     sink.set_merging("s", Merging::Running).await.unwrap();
-    assert!(!merge_setting(&database, "s").await);
+    assert!(!is_loading(&database, "s").await);
     sink.set_merging("s", Merging::Held).await.unwrap();
     sink.publish("s", "t").await.unwrap();
-    assert!(!merge_setting(&database, "t").await);
+    assert!(!is_loading(&database, "t").await);
     database.query("OPTIMIZE TABLE t FINAL").await.unwrap();
     assert_eq!(database.query(parts).await.unwrap(), "1");
+}
+
+/// A part of a file for each column costs more than its rows, and is rewritten by the next merge.
+#[tokio::test]
+async fn inserts_are_one_file_until_publication() {
+    let (sink, database) = sink("files").await;
+    // More than 10 MiB, from where on ClickHouse makes parts of a file for each column by itself.
+    let batch = |token: &str| {
+        let batch =
+            column(Field::new("id", DataType::Int64, false), Int64Array::from_iter_values(0..2_000_000));
+        Insert { table: "s".into(), batch, token: token.into() }
+    };
+    sink.create(&definition("s").loading()).await.unwrap();
+    sink.write(batch("a")).await.unwrap();
+    let kinds = "SELECT DISTINCT part_type FROM system.parts WHERE active AND database = currentDatabase()";
+    assert_eq!(database.query(kinds).await.unwrap(), "Compact");
+    sink.publish("s", "t").await.unwrap();
+    database.query("OPTIMIZE TABLE t FINAL").await.unwrap();
+    assert_eq!(database.query(kinds).await.unwrap(), "Wide");
 }
 
 /// The process dies after each of the steps, and the publication is run again.
@@ -55,8 +79,9 @@ async fn merges_wait_until_publication() {
 async fn an_interrupted_publication_is_completed() {
     let exchange = "EXCHANGE TABLES s AND t";
     let drop = "DROP TABLE s";
-    let reset = "ALTER TABLE t RESET SETTING max_bytes_to_merge_at_max_space_in_pool";
-    for done in [&[][..], &[exchange], &[exchange, drop], &[exchange, drop, reset]] {
+    let running =
+        "ALTER TABLE t RESET SETTING max_bytes_to_merge_at_max_space_in_pool, min_rows_for_wide_part";
+    for done in [&[][..], &[exchange], &[exchange, drop], &[exchange, drop, running]] {
         let (sink, database) = sink("interrupted").await;
         filled(&sink, definition("t"), 1).await;
         filled(&sink, definition("s").loading(), 2).await;
@@ -67,7 +92,7 @@ async fn an_interrupted_publication_is_completed() {
         assert_eq!(sink.publish("s", "t").await.unwrap(), expected, "{done:?}");
         assert_eq!(database.query("SELECT id FROM t").await.unwrap(), "2", "{done:?}");
         assert_eq!(sink.tables("").await.unwrap(), ["t"]);
-        assert!(!merge_setting(&database, "t").await);
+        assert!(!is_loading(&database, "t").await);
         assert_eq!(sink.describe("t").await.unwrap().unwrap().comment, "orders");
         assert_eq!(sink.publish("s", "t").await.unwrap(), Published::Already);
     }
