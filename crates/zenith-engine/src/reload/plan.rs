@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bson::RawDocumentBuf;
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_arrow::{Kind, Schema};
@@ -74,13 +75,9 @@ impl ReloadPlan {
 pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
     let options = &pipeline.options;
     let namespace = &pipeline.namespace;
-    let source = pipeline.source.preflight(namespace).await?;
-    // The database is created last, so that nothing is created for a run that cannot succeed.
-    let look = Preflight { create_database: false, missing_database: options.create_database };
-    let target = pipeline.sink.preflight(&look).await?;
-
-    let documents = pipeline.source.sample(namespace, options.sample).await?;
-    let ids = pipeline.source.id_types(namespace).await?;
+    // Both ends are looked at side by side: answers are quick, but there are many.
+    let ((source, documents, ids), (target, existing, leftovers)) =
+        tokio::try_join!(look_at_source(pipeline), look_at_target(pipeline))?;
     let dialect = Dialect::of_version(target.version_number);
     let infer_options = InferOptions {
         object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
@@ -102,7 +99,6 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         schema.fields.insert(0, zenith_arrow::Field { name: "_id".to_owned(), kind: Kind::MixedId });
     }
 
-    let existing = if target.database_exists { pipeline.sink.describe(&pipeline.table).await? } else { None };
     if let Some(table) = existing.as_ref().filter(|_| !options.replace) {
         steer(&mut schema, table, dialect);
     }
@@ -145,12 +141,6 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             difference,
         });
     }
-    let leftovers = if target.database_exists {
-        pipeline.sink.tables(&shadow_prefix(&pipeline.table)).await?
-    } else {
-        Vec::new()
-    };
-
     let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
     let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
     let mut definition = TableDefinition::new(&pipeline.table, arrow)
@@ -182,6 +172,30 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         sample,
         sample_ranges,
     })
+}
+
+type AtSource = (SourceInfo, Vec<RawDocumentBuf>, Option<zenith_extract::IdTypes>);
+type AtTarget = (ServerInfo, Option<TableInfo>, Vec<String>);
+
+async fn look_at_source<S: Source, K>(pipeline: &Pipeline<S, K>) -> Result<AtSource> {
+    let (source, namespace) = (&pipeline.source, &pipeline.namespace);
+    let found = source.preflight(namespace).await?;
+    let sample = source.sample(namespace, pipeline.options.sample);
+    let (documents, ids) = tokio::try_join!(sample, source.id_types(namespace))?;
+    Ok((found, documents, ids))
+}
+
+async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarget> {
+    // The database is created last, so that nothing is created for a run that cannot succeed.
+    let look = Preflight { create_database: false, missing_database: pipeline.options.create_database };
+    let target = pipeline.sink.preflight(&look).await?;
+    if !target.database_exists {
+        return Ok((target, None, Vec::new()));
+    }
+    let prefix = shadow_prefix(&pipeline.table);
+    let (existing, leftovers) =
+        tokio::try_join!(pipeline.sink.describe(&pipeline.table), pipeline.sink.tables(&prefix))?;
+    Ok((target, existing, leftovers))
 }
 
 /// What a column is for that no field of the documents goes to.

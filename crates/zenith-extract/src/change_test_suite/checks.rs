@@ -69,10 +69,12 @@ pub async fn what_was_before_the_opening_does_not_come<S: ChangeSource, W: Chang
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {
     let (source, writer, namespace) = make().await;
+    let watch = || source.watch(options(Scope::Cluster, std::slice::from_ref(&namespace)));
+    let mut earlier = watch().await.expect("watching");
     writer.write(inserts(&namespace, 0..10), false).await;
-    let before = source.now().await.expect("the time");
-    let mut reader =
-        source.watch(options(Scope::Cluster, std::slice::from_ref(&namespace))).await.expect("watching");
+    // Not what `now` says here: that may be the time of what somebody else has just begun.
+    let before = read(&mut earlier, 10).await[9].time;
+    let mut reader = watch().await.expect("watching");
     writer.write(inserts(&namespace, 10..20), false).await;
     let after = source.now().await.expect("the time");
     let (token, time) = reader.opened();

@@ -3,7 +3,7 @@
 use bson::{RawBson, doc};
 
 use super::Deployment;
-use super::sample::read;
+use super::sample::{REPLY_DOCUMENTS, read};
 use crate::batch::document_id;
 use crate::{ExtractError, IdTypes, Namespace};
 
@@ -45,6 +45,6 @@ async fn end(
         "limit": 1,
         "singleBatch": true,
     };
-    let found = read(deployment, namespace, command, usize::MAX).await?;
+    let found = read(deployment, namespace, command, REPLY_DOCUMENTS, usize::MAX).await?;
     Ok(found.first().and_then(|document| document_id(document.as_bytes())).map(RawBson::from))
 }

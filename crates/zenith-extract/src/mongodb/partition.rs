@@ -6,7 +6,7 @@
 use bson::{RawBson, doc};
 
 use super::Deployment;
-use super::sample::read;
+use super::sample::{REPLY_DOCUMENTS, read};
 use crate::batch::document_id;
 use crate::{ExtractError, IdRange, Namespace, Partition, PartitionBounds, PartitionStrategy};
 
@@ -60,7 +60,7 @@ async fn draw(
         "cursor": {},
         "allowDiskUse": true,
     };
-    let documents = read(deployment, namespace, command, usize::MAX).await?;
+    let documents = read(deployment, namespace, command, REPLY_DOCUMENTS, usize::MAX).await?;
     let mut ids: Vec<RawBson> =
         documents.iter().filter_map(|document| document_id(document.as_bytes())).map(RawBson::from).collect();
     // `$sample` may draw a document twice.

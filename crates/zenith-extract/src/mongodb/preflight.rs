@@ -6,7 +6,7 @@
 use bson::{Bson, Document, Timestamp, Uuid, doc};
 
 use super::Deployment;
-use super::sample::read;
+use super::sample::{REPLY_DOCUMENTS, read};
 use crate::{CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, Preflight, Topology};
 
 pub(super) async fn preflight(
@@ -45,7 +45,7 @@ async fn can_read(deployment: &Deployment, namespace: &Namespace) -> Result<(), 
     let command = doc! {
         "find": &namespace.collection, "projection": { "_id": 1 }, "limit": 1, "singleBatch": true,
     };
-    read(deployment, namespace, command, usize::MAX).await.map(drop)
+    read(deployment, namespace, command, REPLY_DOCUMENTS, usize::MAX).await.map(drop)
 }
 
 /// What the collection is.

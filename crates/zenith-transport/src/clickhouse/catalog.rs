@@ -59,18 +59,27 @@ pub(super) async fn columns(sink: &ClickHouseSink, table: &str) -> Result<Vec<Co
     Ok(columns.into_iter().map(info).collect())
 }
 
-/// The comment of a table, or `None` if there is no such table.
-pub(super) async fn comment(sink: &ClickHouseSink, table: &str) -> Result<Option<String>> {
+/// The comments of two tables, each `None` if there is no such table.
+pub(super) async fn comments(
+    sink: &ClickHouseSink,
+    tables: [&str; 2],
+) -> Result<(Option<String>, Option<String>)> {
     #[derive(Deserialize)]
     struct Row {
+        name: String,
         comment: String,
     }
-    let sql =
-        "SELECT comment FROM system.tables WHERE database = {database:String} AND name = {table:String}";
-    let statement = Statement::new(format!("looking for {}", sink.full_name(table)), sql)
+    let sql = "SELECT name, comment FROM system.tables \
+               WHERE database = {database:String} AND name IN ({first:String}, {second:String})";
+    let [first, second] = tables;
+    let doing = format!("looking for {} and {}", sink.full_name(first), sink.full_name(second));
+    let statement = Statement::new(doing, sql)
         .parameter("database", sink.database())
-        .parameter("table", table);
-    Ok(sink.session.rows::<Row>(statement).await?.into_iter().next().map(|row| row.comment))
+        .parameter("first", first)
+        .parameter("second", second);
+    let rows = sink.session.rows::<Row>(statement).await?;
+    let of = |table: &str| rows.iter().find(|row| row.name == table).map(|row| row.comment.clone());
+    Ok((of(first), of(second)))
 }
 
 pub(super) async fn tables(sink: &ClickHouseSink, prefix: &str) -> Result<Vec<String>> {

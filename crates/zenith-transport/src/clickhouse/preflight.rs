@@ -64,9 +64,13 @@ async fn database_engine(session: &Session, database: &str) -> Result<Option<Str
     Ok(session.rows::<Row>(statement).await?.into_iter().next().map(|row| row.engine))
 }
 
-/// Asks for each privilege, so that the error can name those that are missing.
+/// Asks for all privileges, and if that is not so for each, so that the error can name those that are missing.
 async fn check_privileges(session: &Session, user: &str, database: &str) -> Result<()> {
     let everything = format!("{}.*", identifier(database));
+    let all = format!("{} ON {everything}, {ENGINE_PRIVILEGE}", PRIVILEGES.join(", "));
+    if is_granted(session, &all, ENGINE).await? == Some(true) {
+        return Ok(());
+    }
     let mut missing = Vec::new();
     for privilege in PRIVILEGES {
         match is_granted(session, privilege, &everything).await? {

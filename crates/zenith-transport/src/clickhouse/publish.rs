@@ -9,7 +9,7 @@
 //! would bring the old rows back.
 
 use super::ClickHouseSink;
-use super::catalog::comment;
+use super::catalog::comments;
 use crate::ddl::{LOADING_MARK, LOADING_SETTINGS, literal};
 use crate::sink::{Merging, Published, Sink};
 use crate::{Result, TransportError};
@@ -17,7 +17,7 @@ use crate::{Result, TransportError};
 pub(super) async fn publish(sink: &ClickHouseSink, shadow: &str, table: &str) -> Result<Published> {
     let is_new =
         |comment: &Option<String>| comment.as_ref().is_some_and(|comment| comment.ends_with(LOADING_MARK));
-    let (shadow_comment, table_comment) = (comment(sink, shadow).await?, comment(sink, table).await?);
+    let (shadow_comment, table_comment) = comments(sink, [shadow, table]).await?;
     let (shadow_name, table_name) = (sink.full_name(shadow), sink.full_name(table));
     let doing = format!("publishing {shadow_name} as {table_name}");
 
