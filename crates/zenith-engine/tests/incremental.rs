@@ -9,9 +9,10 @@ use zenith_engine::arrow::{Schema, equal, rebuild};
 use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    ClickHouseSink, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome, PipelineSettings, Pool,
-    SyncPipeline, Synchronizer, Until, VerifyOptions,
+    ClickHouseSink, ConnectionOptions, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome,
+    PipelineSettings, Pool, SyncPipeline, Synchronizer, Target, Until, VerifyOptions,
 };
+use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer};
 
 use crate::harness::{Bench, key};
 
@@ -38,31 +39,42 @@ impl Follow {
             };
             state.put_connector(&connector).await.unwrap();
         }
-        let record = PipelineRecord {
-            name: "items".to_owned(),
-            source: "from".to_owned(),
-            target: "to".to_owned(),
-            settings: String::new(),
-            paused: false,
-        };
-        state.put_pipeline(&record).await.unwrap();
-        Follow { bench: Bench::new(label).await, state, settings, memory: 32 << 20, name: "items".to_owned() }
+        let bench = Bench::new(label).await;
+        let follow = Follow { bench, state, settings, memory: 32 << 20, name: "items".to_owned() };
+        follow.put("items").await;
+        follow
     }
 
     pub async fn synchronizer(&self) -> TestSynchronizer {
         let pool = Pool::new(self.memory).unwrap();
         let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
         let mut synchronizer = Synchronizer::new(source, Arc::clone(&self.state), pool.clone());
+        let sink = self.bench.sink(Some(pool));
+        synchronizer.add(self.pipeline(&self.name, sink)).unwrap();
         synchronizer
-            .add(SyncPipeline {
-                name: self.name.clone(),
-                namespace: Namespace::new(&self.bench.databases.name, "items"),
-                table: "items".to_owned(),
-                sink: Arc::new(self.bench.sink(Some(pool))),
-                settings: self.settings.clone(),
-            })
-            .unwrap();
-        synchronizer
+    }
+
+    /// A pipeline whose collection and table have its name.
+    fn pipeline(&self, name: &str, sink: ClickHouseSink) -> SyncPipeline<ClickHouseSink> {
+        SyncPipeline {
+            name: name.to_owned(),
+            namespace: Namespace::new(&self.bench.databases.name, name),
+            table: name.to_owned(),
+            sink: Arc::new(sink),
+            settings: self.settings.clone(),
+        }
+    }
+
+    /// Notes a pipeline in the state.
+    async fn put(&self, name: &str) {
+        let record = PipelineRecord {
+            name: name.to_owned(),
+            source: "from".to_owned(),
+            target: "to".to_owned(),
+            settings: String::new(),
+            paused: false,
+        };
+        self.state.put_pipeline(&record).await.unwrap();
     }
 
     pub async fn catch_up(&self) -> Outcome {
@@ -323,4 +335,57 @@ async fn a_backlog_larger_than_the_memory_is_written_in_parts() {
         }
         follow.bench.remove().await;
     }
+}
+
+/// One of two targets is away for so long that the changes of its pipeline fill the memory of the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_away_does_not_hold_up_the_others() {
+    let follow = Follow::new("apart", PipelineSettings::default()).await;
+    follow.put("far").await;
+    let mut server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let database = server.client().create_database("away").await.unwrap();
+    let (near, far) = (follow.bench.collection("items"), follow.bench.collection("far"));
+    let document = |n: i32, text: &str| bson::rawdoc! { "_id": n, "text": text };
+    near.insert_one(document(0, "")).await.unwrap();
+    far.insert_one(document(0, "")).await.unwrap();
+
+    let pool = Pool::new(follow.memory).unwrap();
+    let source = MongoSource::connect(&follow.bench.databases.mongodb_uri).await.unwrap();
+    let mut synchronizer = Synchronizer::new(source, Arc::clone(&follow.state), pool.clone());
+    synchronizer.add(follow.pipeline("items", follow.bench.sink(Some(pool.clone())))).unwrap();
+    let target = Target::parse(&database.url()).unwrap();
+    let sink = ClickHouseSink::new(target, Some(pool), ConnectionOptions::default()).unwrap();
+    synchronizer.add(follow.pipeline("far", sink)).unwrap();
+    let stop = synchronizer.stop_handle();
+    let running = tokio::spawn(async move { synchronizer.run(Until::Stopped).await.unwrap() });
+
+    let count = async |database: &ClickHouse, table: &str, expected: usize| {
+        for _ in 0..600 {
+            let sql = format!("SELECT count() FROM {table}");
+            if database.query(&sql).await.is_ok_and(|count| count.trim() == expected.to_string()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{table} never has {expected} rows");
+    };
+    let here = &follow.bench.databases.clickhouse;
+    count(here, "items_current", 1).await;
+    count(&database, "far_current", 1).await;
+    server.kill().unwrap();
+    let text = "x".repeat(10_000);
+    for batch in 0..20 {
+        let documents = (1..=200).map(|n| document(batch * 200 + n, &text));
+        far.insert_many(documents).await.unwrap();
+    }
+    near.insert_one(document(1, "")).await.unwrap();
+    count(here, "items_current", 2).await;
+    server.restart().await.unwrap();
+    count(&database, "far_current", 4001).await;
+    near.insert_one(document(2, "")).await.unwrap();
+    count(here, "items_current", 3).await;
+    stop.stop();
+    let outcomes = running.await.unwrap();
+    assert!(outcomes.len() == 2 && outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
+    follow.bench.remove().await;
 }

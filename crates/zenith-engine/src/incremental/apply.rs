@@ -1,4 +1,4 @@
-//! Applies the changes of one pipeline as they come: one batch is written while the next one gathers.
+//! Applies the changes of one pipeline as they come: one batch is written while the next one is made and a third gathers.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -6,37 +6,54 @@ use std::time::{Duration, Instant, SystemTime};
 use async_channel::Receiver;
 use bson::Timestamp;
 use tokio::task::JoinHandle;
+use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, ResumeToken, Source};
-use zenith_state::{Intent, StateStore};
+use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::batching::{Limits, Ready, Waiting};
 use super::context::Context;
 use super::event::{EventKind, Gone, Portion};
-use super::flush::{Flusher, Work};
+use super::flush::{Assembler, Batch, Work};
 use super::pace::Pace;
 use super::position::Position;
 use super::progress::Phase;
+use super::run::Follower;
 use super::settings::OnDrop;
+use super::write::commit;
 use crate::layout::Layout;
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
+/// How far behind the source a change is no longer in time, so that few large inserts serve better than many small ones.
+/// Cluster times are whole seconds.
+const BEHIND: Duration = Duration::from_secs(3);
+/// How long changes are gathered then, unless there are enough before.
+const BEHIND_PAUSE: Duration = Duration::from_secs(1);
 /// Between two checkpoints of a stream in which nothing happens to the collection.
 const IDLE_SAVE: Duration = Duration::from_secs(1);
 
 /// Gathers changes and has them written.
 pub(super) struct Apply<S, K, T> {
     context: Arc<Context<S, K, T>>,
-    /// Absent while it writes.
-    flusher: Option<Flusher<S, K, T>>,
-    writing: Option<Writing<S, K, T>>,
+    schema: Arc<Schema>,
+    /// Absent while it assembles.
+    assembler: Option<Assembler<S, K, T>>,
+    assembling: Option<JoinHandle<Assembled<S, K, T>>>,
+    /// What did not fit into the batch before.
+    rest: Option<Work>,
+    /// Waits until the one before is written.
+    assembled: Option<Batch>,
+    writing: Option<Writing>,
     waiting: Waiting,
     limits: Limits,
     pace: Pace,
-    written_at: Instant,
+    taken_at: Instant,
+    /// Up to where changes are on their way.
+    taken: Position,
     /// Up to where everything is in the table.
     position: Position,
+    /// Changes written since the pipeline was set up.
     rows: u64,
     /// The place after everything that has come, and the time of it.
     seen: Option<(ResumeToken, Option<SystemTime>)>,
@@ -48,8 +65,9 @@ pub(super) struct Apply<S, K, T> {
     until: Arc<OnceLock<Timestamp>>,
 }
 
-type Written<S, K, T> = (Flusher<S, K, T>, Work, Result<()>);
-type Writing<S, K, T> = JoinHandle<Written<S, K, T>>;
+type Assembled<S, K, T> = (Assembler<S, K, T>, Result<(Batch, Option<Work>)>);
+type Writing = JoinHandle<Result<Position>>;
+type Joined<V> = std::result::Result<V, tokio::task::JoinError>;
 
 struct Repetition {
     token: String,
@@ -78,13 +96,11 @@ impl Tokens {
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> {
     pub(super) fn new(
         context: Arc<Context<S, K, T>>,
-        flusher: Flusher<S, K, T>,
-        position: Position,
-        intents: &[Intent],
+        follower: &Follower,
         tokens: Tokens,
         until: Arc<OnceLock<Timestamp>>,
     ) -> Result<Apply<S, K, T>> {
-        let repetition = match intents.first() {
+        let repetition = match follower.intents.first() {
             Some(intent) => {
                 Some(Repetition { token: intent.token.clone(), to: Position::decode(&intent.to)? })
             }
@@ -94,14 +110,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let limits =
             Limits { rows: context.settings.flush_rows.max(1), bytes: context.shares.waiting_bytes() };
         Ok(Apply {
-            rows: flusher.rows,
-            flusher: Some(flusher),
+            schema: Arc::new(follower.schema.clone()),
+            assembler: Some(Assembler::new(Arc::clone(&context), &follower.schema)),
+            assembling: None,
+            rest: None,
+            assembled: None,
             writing: None,
             waiting: Waiting::new(),
             limits,
-            written_at: Instant::now().checked_sub(pace.pause()).unwrap_or_else(Instant::now),
+            taken_at: Instant::now().checked_sub(pace.pause()).unwrap_or_else(Instant::now),
             pace,
-            position,
+            taken: follower.position.clone(),
+            position: follower.position.clone(),
+            rows: follower.rows,
             seen: None,
             saved: Instant::now(),
             repetition,
@@ -117,14 +138,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let mut open = true;
         loop {
             self.context.live.pending(to_u64(self.waiting.len()));
-            let wake = if self.writing.is_none() { self.begin_writing().await? } else { None };
-            if self.writing.is_none() && self.waiting.is_empty() {
+            self.write_assembled();
+            let wake = self.begin_assembling().await?;
+            if !self.is_busy() && self.waiting.is_empty() {
                 self.save_idle(false).await?;
                 if !open || self.is_done() {
                     break;
                 }
             }
-            if !open && self.writing.is_none() && self.repetition.is_some() {
+            if !open && !self.is_busy() && self.repetition.is_some() {
                 // The rest of what is to be repeated comes with the next stream.
                 return Ok(());
             }
@@ -133,6 +155,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
             tokio::select! {
                 biased;
                 ended = ended(&mut self.writing) => self.written(ended).await?,
+                ended = ended(&mut self.assembling) => self.assembled(ended).await?,
                 () = stop.stopped() => break,
                 portion = portions.recv(), if open => match portion {
                     Ok(portion) => self.take(portion),
@@ -141,14 +164,23 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
+        // What is only being made has not begun to be written, and comes again.
+        if let Some(assembling) = self.assembling.take() {
+            assembling.abort();
+        }
         if let Some(writing) = self.writing.take() {
             let ended = writing.await;
             self.written(ended).await?;
         }
-        if self.waiting.is_empty() && self.repetition.is_none() {
+        if self.waiting.is_empty() && self.taken == self.position && self.repetition.is_none() {
             self.save_idle(true).await?;
         }
         if stop.is_stopped() { Err(EngineError::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether changes are on their way to the table.
+    fn is_busy(&self) -> bool {
+        self.assembling.is_some() || self.rest.is_some() || self.assembled.is_some() || self.writing.is_some()
     }
 
     fn take(&mut self, portion: Portion) {
@@ -159,26 +191,47 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         self.seen = Some((portion.after, portion.source_time));
     }
 
-    /// Has the next batch written if there is one, or says when to look again.
-    async fn begin_writing(&mut self) -> Result<Option<Instant>> {
+    /// Has the next batch made if there are changes for one, or says when to look again.
+    ///
+    /// While another is being written only a full one is made: changes that come one by one are better written together.
+    async fn begin_assembling(&mut self) -> Result<Option<Instant>> {
+        if self.assembling.is_some() || self.assembled.is_some() {
+            return Ok(None);
+        }
+        if let Some(rest) = self.rest.take() {
+            self.assemble(rest)?;
+            return Ok(None);
+        }
         if let Some(repetition) = self.repetition.take() {
             return self.begin_repeating(repetition).await;
         }
         if self.waiting.is_empty() {
             return Ok(None);
         }
-        match self.waiting.ready(self.limits, self.written_at + self.pace.pause()) {
+        let pause = self.pace.pause();
+        let pause = if self.is_behind() { pause.max(BEHIND_PAUSE) } else { pause };
+        let is_writing = self.writing.is_some();
+        let due = if is_writing { Instant::now() + IDLE_SAVE } else { self.taken_at + pause };
+        match self.waiting.ready(self.limits, due) {
             Ready::At(when) => Ok(Some(when)),
+            // First what came before it is written.
+            Ready::Gone if is_writing => Ok(None),
             Ready::Gone => {
                 self.gone().await?;
                 Ok(Some(Instant::now()))
             }
             Ready::Rows(count) => {
                 let token = self.tokens.next();
-                self.write(count, token, false)?;
+                self.take_changes(count, token, false)?;
                 Ok(None)
             }
         }
+    }
+
+    /// Whether there are more changes to come than can be in time.
+    fn is_behind(&self) -> bool {
+        let seen = self.seen.as_ref().and_then(|(_, time)| *time);
+        seen.and_then(|time| time.elapsed().ok()).is_some_and(|lag| lag >= BEHIND)
     }
 
     /// Writes exactly the changes of an insert that an earlier run began, under its name.
@@ -190,7 +243,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
                 self.context.state.abandon_intent(&self.context.name, &repetition.token).await?;
                 return Ok(Some(Instant::now()));
             }
-            self.write(count, repetition.token, true)?;
+            self.take_changes(count, repetition.token, true)?;
             return Ok(None);
         }
         if self.waiting.is_full(self.limits) && self.context.layout() == Layout::Current {
@@ -206,44 +259,63 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         Ok(None)
     }
 
-    fn write(&mut self, count: usize, token: String, is_repetition: bool) -> Result<()> {
-        let Some(mut flusher) = self.flusher.take() else {
-            return Err(EngineError::Worker { worker: "writer of changes" });
-        };
+    /// Takes the first changes, to be written under this name.
+    fn take_changes(&mut self, count: usize, token: String, is_repetition: bool) -> Result<()> {
         let events = self.waiting.take(count);
-        let (version, index) = self.position.number_after(&events);
+        let (version, index) = self.taken.number_after(&events);
         let (token_after, source_time) = match (&self.seen, events.last()) {
             (Some((seen, time)), _) if self.waiting.is_empty() => (seen.clone(), *time),
             (_, Some(last)) => (last.token()?, Some(super::position::time_of_version(last.version))),
             (_, None) => return Ok(()),
         };
-        let work = Work {
-            events,
-            from: self.position.clone(),
-            to: Position { token: token_after, version, index },
-            source_time,
-            token,
-            is_repetition,
+        let to = Position { token: token_after, version, index };
+        let from = std::mem::replace(&mut self.taken, to.clone());
+        self.taken_at = Instant::now();
+        self.assemble(Work { events, from, to, source_time, token, part: 0, is_repetition })
+    }
+
+    fn assemble(&mut self, work: Work) -> Result<()> {
+        let Some(mut assembler) = self.assembler.take() else {
+            return Err(EngineError::Worker { worker: "assembler of changes" });
         };
-        self.written_at = Instant::now();
-        self.writing = Some(tokio::spawn(async move {
-            let result = flusher.flush(&work).await;
-            (flusher, work, result)
+        self.assembling = Some(tokio::spawn(async move {
+            let result = assembler.assemble(work).await;
+            (assembler, result)
         }));
         Ok(())
     }
 
-    async fn written(
-        &mut self,
-        ended: std::result::Result<Written<S, K, T>, tokio::task::JoinError>,
-    ) -> Result<()> {
+    async fn assembled(&mut self, ended: Joined<Assembled<S, K, T>>) -> Result<()> {
+        self.assembling = None;
+        let (assembler, result) =
+            ended.map_err(|_| EngineError::Worker { worker: "assembler of changes" })?;
+        self.assembler = Some(assembler);
+        if result.is_err()
+            && let Some(writing) = self.writing.take()
+        {
+            let ended = writing.await;
+            self.written(ended).await?;
+        }
+        let (batch, rest) = result?;
+        (self.assembled, self.rest) = (Some(batch), rest);
+        Ok(())
+    }
+
+    /// Has the batch that is ready written, unless another one is.
+    fn write_assembled(&mut self) {
+        if self.writing.is_some() {
+            return;
+        }
+        let Some(batch) = self.assembled.take() else { return };
+        let (context, schema) = (Arc::clone(&self.context), Arc::clone(&self.schema));
+        self.rows += to_u64(batch.changes);
+        let rows = self.rows;
+        self.writing = Some(tokio::spawn(async move { commit(&context, &schema, batch, rows).await }));
+    }
+
+    async fn written(&mut self, ended: Joined<Result<Position>>) -> Result<()> {
         self.writing = None;
-        let (flusher, work, result) =
-            ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })?;
-        self.rows = flusher.rows;
-        self.flusher = Some(flusher);
-        result?;
-        self.position = work.to;
+        self.position = ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })??;
         self.saved = Instant::now();
         if self.context.live.current() == Phase::Retrying {
             self.context.live.phase(Phase::Following);
@@ -263,7 +335,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
             let position = Position { token: seen.clone(), ..self.position.clone() };
             let checkpoint = position.checkpoint(self.rows, *time)?;
             self.context.state.advance(&self.context.name, &checkpoint).await?;
-            self.position = position;
+            self.move_to(position);
             self.saved = Instant::now();
         }
         Ok(())
@@ -300,8 +372,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let position = Position { token: event.token()?, ..self.position.clone() };
         let time = Some(super::position::time_of_version(event.version));
         context.state.advance(&context.name, &position.checkpoint(self.rows, time)?).await?;
-        self.position = position;
+        self.move_to(position);
         Ok(())
+    }
+
+    fn move_to(&mut self, position: Position) {
+        self.taken = position.clone();
+        self.position = position;
     }
 
     /// Whether the first load is under way: rows of it might still arrive after the table was emptied.
@@ -318,9 +395,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
     }
 }
 
-/// The end of the write under way; never, if there is none.
-async fn ended<V>(writing: &mut Option<JoinHandle<V>>) -> std::result::Result<V, tokio::task::JoinError> {
-    match writing {
+/// The end of what is under way; never, if nothing is.
+async fn ended<V>(task: &mut Option<JoinHandle<V>>) -> Joined<V> {
+    match task {
         Some(handle) => handle.await,
         None => std::future::pending().await,
     }

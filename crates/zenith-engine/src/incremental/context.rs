@@ -32,6 +32,8 @@ pub(super) struct Context<S, K, T> {
     pub(super) stop: StopHandle,
     /// Whether the run ends when it has caught up.
     pub(super) once: AtomicBool,
+    /// Whether other pipelines hang on the same stream.
+    pub(super) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(super) abandon: StopHandle,
 }
@@ -94,12 +96,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
     }
 
-    /// Does something with the sink until it succeeds, fails for good, or the pipeline is stopped.
+    /// Does something with the sink until it succeeds, fails for good or for too long, or the pipeline is stopped.
     pub(super) async fn retrying<V, F>(&self, mut action: impl FnMut() -> F) -> Result<V>
     where
         F: Future<Output = std::result::Result<V, zenith_transport::TransportError>>,
     {
-        let mut patience = self.patience();
+        let mut patience = self.patience_with_target();
         loop {
             let error = match self.unless_stopped(action()).await? {
                 Ok(value) => return Ok(value),
@@ -144,6 +146,11 @@ impl<S, K, T> Context<S, K, T> {
     /// How long to try something again in this run.
     pub(super) fn patience(&self) -> Patience {
         Patience::new(self.once.load(Ordering::Relaxed))
+    }
+
+    /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
+    pub(super) fn patience_with_target(&self) -> Patience {
+        self.patience().together(self.shares_stream.load(Ordering::Relaxed))
     }
 
     /// Says that something failed and will be tried again.

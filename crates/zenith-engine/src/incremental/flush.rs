@@ -1,7 +1,7 @@
-//! One batch of changes: from places in replies to rows that are durable.
+//! One batch of changes: from places in replies to rows.
 //!
 //! ```text
-//! changes ─▶ the last of each document ─▶ look up what updates left ─▶ decode ─▶ intent ─▶ insert ─▶ checkpoint
+//! changes ─▶ the last of each document ─▶ look up what updates left ─▶ decode
 //! ```
 //!
 //! A change log keeps every change; a table of documents as they are keeps the last change of each.
@@ -10,20 +10,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arrow_array::RecordBatch;
 use bson::{RawBson, Timestamp};
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, Source};
-use zenith_state::{Intent, StateStore};
+use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
 use super::event::Event;
 use super::position::{Position, time_of_version};
 use super::rows::{Decoded, Decoding, Rows, Step};
-use super::write::write;
+use super::shares::Turn;
 use crate::layout::Layout;
-use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
 /// The most rows that any settings ask for.
@@ -31,117 +29,105 @@ const REPEATED_ROWS: usize = 1 << 20;
 /// Documents asked for at once.
 const LOOKUP_IDS: usize = 1000;
 
-/// A batch of changes on its way.
-#[derive(Clone)]
+/// Changes to be written together.
 pub(super) struct Work {
     pub(super) events: Vec<Event>,
     pub(super) from: Position,
     /// The place after the last of them.
     pub(super) to: Position,
     pub(super) source_time: Option<SystemTime>,
-    /// The token of the insert; that of an earlier run if the batch is its repetition.
+    /// The name of the insert; that of an earlier run if this is its repetition.
     pub(super) token: String,
+    /// How many inserts this has become already, being more than one batch holds.
+    pub(super) part: u32,
     pub(super) is_repetition: bool,
 }
 
-/// Writes batches of changes.
-pub(super) struct Flusher<S, K, T> {
+impl Work {
+    fn name(&self) -> String {
+        if self.part == 0 { self.token.clone() } else { format!("{}.{}", self.token, self.part) }
+    }
+}
+
+/// The rows of some changes, to be written under one name.
+pub(super) struct Batch {
+    pub(super) token: String,
+    pub(super) from: Position,
+    pub(super) to: Position,
+    pub(super) source_time: Option<SystemTime>,
+    pub(super) changes: usize,
+    pub(super) decoded: Decoded,
+    pub(super) is_repetition: bool,
+    /// The right to the memory it occupies.
+    _turn: Turn,
+}
+
+/// Makes batches of changes.
+pub(super) struct Assembler<S, K, T> {
     context: Arc<Context<S, K, T>>,
-    schema: Arc<Schema>,
     /// Absent while it decodes.
     decoder: Option<Decoder>,
     /// Changes that one batch held lately.
     together: usize,
-    /// Changes written since the pipeline was set up.
-    pub(super) rows: u64,
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Flusher<S, K, T> {
-    pub(super) fn new(context: Arc<Context<S, K, T>>, schema: Schema, rows: u64) -> Flusher<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K, T> {
+    pub(super) fn new(context: Arc<Context<S, K, T>>, schema: &Schema) -> Assembler<S, K, T> {
         let together = context.settings.flush_rows.max(1);
         let options = DecoderOptions {
             // A repetition has to be one batch again, and settings may have changed in between.
             rows_max: together.max(REPEATED_ROWS),
             bytes_max: context.shares.batch_bytes(),
         };
-        let decoder = Decoder::new(&schema, context.shares.pool(), options);
-        Flusher { context, schema: Arc::new(schema), decoder: Some(decoder), together, rows }
+        let decoder = Decoder::new(schema, context.shares.pool(), options);
+        Assembler { context, decoder: Some(decoder), together }
     }
 
-    /// Makes the changes durable, and moves the checkpoint behind them: in one insert, or in several with a name and a
-    /// checkpoint each where they are more than one batch holds.
-    pub(super) async fn flush(&mut self, work: &Work) -> Result<()> {
+    /// Makes a batch of the changes, or of the first of them where they are more than one batch holds; then gives back the
+    /// others.
+    pub(super) async fn assemble(&mut self, mut work: Work) -> Result<(Batch, Option<Work>)> {
         let context = Arc::clone(&self.context);
-        let (mut from, mut start, mut part) = (work.from.clone(), 0, 0_u32);
-        while start < work.events.len() {
-            let _turn = context.unless_abandoned(context.shares.batch()).await?;
-            let left = work.events.get(start..).unwrap_or_default();
-            let events = if work.is_repetition { left } else { first_part(left, self.together) };
-            let decoded = self.decode(&from, events).await?;
-            if decoded.is_too_much && events.len() > 1 {
-                if work.is_repetition && context.layout() == Layout::Log {
-                    return Err(too_little_memory(&context.name));
-                }
-                if work.is_repetition {
-                    // Rows of equal versions replace each other, so that other bounds do no harm here.
-                    context.state.abandon_intent(&context.name, &work.token).await?;
-                    let again =
-                        Work { is_repetition: false, token: format!("{}.again", work.token), ..work.clone() };
-                    return Box::pin(self.flush(&again)).await;
-                }
-                self.together = (events.len() / 2).max(1);
-                continue;
+        let turn = context.unless_abandoned(context.shares.batch()).await?;
+        let (decoded, count) = loop {
+            let events =
+                if work.is_repetition { &work.events } else { first_part(&work.events, self.together) };
+            let decoded = self.decode(&work.from, events).await?;
+            if !decoded.is_too_much || events.len() == 1 {
+                break (decoded, events.len());
             }
-            self.together = self.together.saturating_mul(2).min(context.settings.flush_rows.max(1));
-            let is_last = events.len() == left.len();
-            let (to, source_time) = match events.last() {
-                Some(last) if !is_last => (from.after(events)?, Some(time_of_version(last.version))),
-                _ => (work.to.clone(), work.source_time),
-            };
-            let token = if part == 0 { work.token.clone() } else { format!("{}.{part}", work.token) };
-            self.write(&token, &from, &to, source_time, events.len(), decoded, work.is_repetition).await?;
-            (from, start, part) = (to, start + events.len(), part + 1);
-        }
-        Ok(())
-    }
-
-    /// Intent, insert, checkpoint.
-    #[expect(clippy::too_many_arguments)]
-    async fn write(
-        &mut self,
-        token: &str,
-        from: &Position,
-        to: &Position,
-        source_time: Option<SystemTime>,
-        changes: usize,
-        decoded: Decoded,
-        is_repetition: bool,
-    ) -> Result<()> {
-        let context = Arc::clone(&self.context);
-        if decoded.misfit_ids && context.layout() == Layout::Current {
-            return Err(EngineError::KeyMisfit {
-                pipeline: context.name.clone(),
-                namespace: context.namespace.to_string(),
-                table: context.table.clone(),
-            });
-        }
-        if !is_repetition {
-            let intent = Intent {
-                pipeline: context.name.clone(),
-                token: token.to_owned(),
-                from: from.encode()?,
-                to: to.encode()?,
-                rows: to_u64(decoded.batch.as_ref().map_or(0, RecordBatch::num_rows)),
-                created: SystemTime::now(),
-            };
-            context.state.begin_intent(&intent).await?;
-        }
-        write(&context, &self.schema, token, decoded.batch, decoded.letters).await?;
-        self.rows += to_u64(changes);
-        let checkpoint = to.checkpoint(self.rows, source_time)?;
-        context.state.commit_intent(&context.name, token, &checkpoint).await?;
-        context.live.applied_to(source_time);
-        Ok(())
+            if work.is_repetition && context.layout() == Layout::Log {
+                return Err(too_little_memory(&context.name));
+            }
+            if work.is_repetition {
+                // Rows of equal versions replace each other, so that other bounds do no harm here.
+                context.state.abandon_intent(&context.name, &work.token).await?;
+                work.is_repetition = false;
+                work.token.push_str(".again");
+            } else {
+                self.together = (events.len() / 2).max(1);
+            }
+        };
+        self.together = self.together.saturating_mul(2).min(context.settings.flush_rows.max(1));
+        let token = work.name();
+        let events = work.events.split_off(count);
+        let (to, source_time) = match work.events.last() {
+            Some(last) if !events.is_empty() => {
+                (work.from.after(&work.events)?, Some(time_of_version(last.version)))
+            }
+            _ => (work.to.clone(), work.source_time),
+        };
+        let batch = Batch {
+            token,
+            from: work.from,
+            to: to.clone(),
+            source_time,
+            changes: count,
+            decoded,
+            is_repetition: work.is_repetition,
+            _turn: turn,
+        };
+        let rest = Work { events, from: to, part: work.part + 1, is_repetition: false, ..work };
+        Ok((batch, Some(rest).filter(|rest| !rest.events.is_empty())))
     }
 
     /// Decodes what came with the changes, then looks up what updates left out, part by part: a part is decoded and gone

@@ -8,24 +8,32 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a run that is to end by itself waits for a server.
 const ONCE: Duration = Duration::from_secs(60);
+/// How long a pipeline that shares a stream waits for its target: meanwhile the stream fills up for all of them.
+const TOGETHER: Duration = Duration::from_secs(5);
 
 /// Tries of one thing.
 #[derive(Debug)]
 pub(super) struct Patience {
     began: Instant,
     tries: u32,
-    once: bool,
+    /// After which there is none any more.
+    limit: Option<Duration>,
 }
 
 impl Patience {
     /// A run that follows waits for ever; one that only catches up does not.
     pub(super) fn new(once: bool) -> Patience {
-        Patience { began: Instant::now(), tries: 0, once }
+        Patience { began: Instant::now(), tries: 0, limit: once.then_some(ONCE) }
+    }
+
+    /// Less of it where others wait as well.
+    pub(super) fn together(self, shared: bool) -> Patience {
+        Patience { limit: self.limit.or(shared.then_some(TOGETHER)), ..self }
     }
 
     /// The pause before the next try; `None` if there is to be none.
     pub(super) fn next(&mut self) -> Option<Duration> {
-        if self.once && self.began.elapsed() >= ONCE {
+        if self.limit.is_some_and(|limit| self.began.elapsed() >= limit) {
             return None;
         }
         let pause = PAUSE.saturating_mul(1 << self.tries.min(10)).min(PAUSE_MAX);
@@ -45,7 +53,14 @@ mod tests {
         assert_eq!(pauses.first(), Some(&PAUSE));
         assert_eq!(pauses.last(), Some(&PAUSE_MAX));
         let long_ago = Instant::now().checked_sub(ONCE).unwrap();
-        assert!(Patience { began: long_ago, tries: 9, once: false }.next().is_some());
-        assert!(Patience { began: long_ago, tries: 9, once: true }.next().is_none());
+        let since_long = |patience| Patience { began: long_ago, tries: 9, ..patience };
+        assert!(since_long(Patience::new(false)).next().is_some());
+        assert!(since_long(Patience::new(true)).next().is_none());
+        assert!(since_long(Patience::new(false).together(false)).next().is_some());
+        assert!(since_long(Patience::new(false).together(true)).next().is_none());
+        // A run that catches up gives up, and does not come back for the pipeline later.
+        let a_while_ago = Instant::now().checked_sub(TOGETHER).unwrap();
+        let once = Patience::new(true).together(true);
+        assert!(Patience { began: a_while_ago, ..once }.next().is_some());
     }
 }

@@ -10,7 +10,6 @@ use zenith_transport::Sink;
 use super::apply::{Apply, Tokens};
 use super::context::Context;
 use super::cursor::Cursor;
-use super::flush::Flusher;
 use super::position::Position;
 use super::progress::Phase;
 use super::synchronizer::{Outcome, Until};
@@ -46,15 +45,7 @@ where
     context.live.phase(Phase::Following);
     let goal = Arc::new(OnceLock::new());
     let tokens = Tokens::new(&context.name, follower.epoch, run);
-    let flusher = Flusher::new(Arc::clone(context), follower.schema.clone(), follower.rows);
-    let apply = Apply::new(
-        Arc::clone(context),
-        flusher,
-        follower.position,
-        &follower.intents,
-        tokens,
-        Arc::clone(&goal),
-    )?;
+    let apply = Apply::new(Arc::clone(context), &follower, tokens, Arc::clone(&goal))?;
     let ending = portions.clone();
     let snapshot = async {
         if context.settings.mode == Mode::Changes {

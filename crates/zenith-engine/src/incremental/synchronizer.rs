@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use zenith_extract::{ChangeReader as _, ChangeSource, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
@@ -116,6 +118,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             live: Arc::new(Live::default()),
             stop: self.stop.clone(),
             once: AtomicBool::new(false),
+            shares_stream: AtomicBool::new(false),
             abandon: self.abandon.clone(),
         }));
         Ok(())
@@ -200,11 +203,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
             }
         }
-        let late =
-            join_all(late.into_iter().map(|waiting| self.follow_group(Vec::new(), vec![waiting], until)));
-        let (first, later) = tokio::join!(self.follow_group(ready, Vec::new(), until), late);
-        outcomes.extend(first);
-        outcomes.extend(later.into_iter().flatten());
+        let (apart, left_alone) = async_channel::unbounded();
+        let alone = |one| self.follow_group(Vec::new(), vec![one], until, &apart);
+        let mut groups: FuturesUnordered<_> = late.into_iter().map(alone).collect();
+        groups.push(self.follow_group(ready, Vec::new(), until, &apart));
+        while !groups.is_empty() || !left_alone.is_empty() {
+            tokio::select! {
+                biased;
+                Ok(one) = left_alone.recv() => groups.push(alone(one)),
+                Some(ended) = groups.next() => outcomes.extend(ended),
+            }
+        }
         outcomes
     }
 
@@ -214,6 +223,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         mut ready: Vec<Ready<S, K, T>>,
         mut left: Vec<Waiting<S, K, T>>,
         until: Until,
+        apart: &Apart<S, K, T>,
     ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         loop {
@@ -226,7 +236,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             if ready.is_empty() {
                 return outcomes;
             }
-            let (ended, again) = self.follow_once(std::mem::take(&mut ready), until).await;
+            let (ended, again) = self.follow_once(std::mem::take(&mut ready), until, apart).await;
             outcomes.extend(ended);
             left = again;
         }
@@ -256,9 +266,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         }
     }
 
-    /// Opens the stream and follows it. Gives back what has ended, and what has to be set up again.
-    async fn follow_once(&self, ready: Vec<Ready<S, K, T>>, until: Until) -> Halted<S, K, T> {
+    /// Opens the stream and follows it. Gives back what has ended, and what has to be set up again. A pipeline whose
+    /// target is away for longer goes on `apart`.
+    async fn follow_once(
+        &self,
+        ready: Vec<Ready<S, K, T>>,
+        until: Until,
+        apart: &Apart<S, K, T>,
+    ) -> Halted<S, K, T> {
         let mut outcomes = Vec::new();
+        let shared = ready.len() > 1 && until == Until::Stopped;
         let from = ready
             .iter()
             .map(|(_, _, follower)| &follower.position.token)
@@ -296,6 +313,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         let mut running = HashMap::new();
         let mut left = Vec::new();
         for (context, run, follower) in ready {
+            context.shares_stream.store(shared, Ordering::Relaxed);
             let (sender, portions) = async_channel::bounded(PORTIONS);
             routes.push(Route {
                 namespace: context.namespace.clone(),
@@ -307,8 +325,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 tasks.spawn(async move { follow_pipeline(&context, run, follower, portions, until).await });
             running.insert(task.id(), known);
         }
-        let halted = hand_out(reader, routes, &self.stop).await;
-        while let Some(task) = tasks.join_next_with_id().await {
+        let mut handing_out = std::pin::pin!(hand_out(reader, routes, &self.stop));
+        let mut halted = None;
+        while halted.is_none() || !running.is_empty() {
+            let task = tokio::select! {
+                ended = &mut handing_out, if halted.is_none() => {
+                    halted = Some(ended);
+                    continue;
+                }
+                Some(task) = tasks.join_next_with_id() => task,
+            };
             let (id, result) = match task {
                 Ok((id, result)) => (id, result),
                 Err(error) => (error.id(), Err(EngineError::Worker { worker: "pipeline" })),
@@ -316,10 +342,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             let Some((context, run)) = running.remove(&id) else { continue };
             match (&halted, result) {
                 // It has written what came before the stream failed.
-                (Ended::Failed(_), Ok(())) => left.push((context, run)),
+                (Some(Ended::Failed(_)), Ok(())) => left.push((context, run)),
+                (_, Err(error)) if shared && error.is_passing() => {
+                    tracing::warn!(pipeline = context.name, "{error}: the others go on without it");
+                    context.live.failed(&error);
+                    context.live.phase(Phase::Retrying);
+                    // The receiver outlives all groups.
+                    let _ = apart.try_send((context, run));
+                }
                 (_, result) => outcomes.push(finish(&context, run, result).await),
             }
         }
+        let halted = halted.unwrap_or(Ended::Quietly);
         match halted {
             Ended::Quietly => (outcomes, left),
             Ended::Failed(error) => {
@@ -428,5 +462,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
 
 type Ready<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
 type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
+/// Where pipelines go that are to go on by themselves.
+type Apart<S, K, T> = async_channel::Sender<Waiting<S, K, T>>;
 /// Pipelines that have ended, and those to be set up again.
 type Halted<S, K, T> = (Vec<Outcome>, Vec<Waiting<S, K, T>>);

@@ -2,20 +2,63 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::StateStore;
+use zenith_state::{Intent, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
+use super::flush::Batch;
+use super::position::Position;
 use super::progress::Phase;
-use crate::layout::Stamp;
+use crate::layout::{Layout, Stamp};
+use crate::progress::to_u64;
 use crate::reload::dead_letters::{self, Letter};
 use crate::reload::insert::Inserting;
 use crate::reload::load::Load;
 use crate::{EngineError, OnBadDocument, Result, StopHandle};
+
+/// Intent, insert, checkpoint: the batch is durable afterwards, and the place behind it saved. `rows` is what the checkpoint
+/// says of the changes written so far, these included.
+pub(super) async fn commit<S, K, T>(
+    context: &Context<S, K, T>,
+    schema: &Schema,
+    batch: Batch,
+    rows: u64,
+) -> Result<Position>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let Batch { token, from, to, source_time, decoded, is_repetition, .. } = batch;
+    if decoded.misfit_ids && context.layout() == Layout::Current {
+        return Err(EngineError::KeyMisfit {
+            pipeline: context.name.clone(),
+            namespace: context.namespace.to_string(),
+            table: context.table.clone(),
+        });
+    }
+    if !is_repetition {
+        let intent = Intent {
+            pipeline: context.name.clone(),
+            token: token.clone(),
+            from: from.encode()?,
+            to: to.encode()?,
+            rows: to_u64(decoded.batch.as_ref().map_or(0, RecordBatch::num_rows)),
+            created: SystemTime::now(),
+        };
+        context.state.begin_intent(&intent).await?;
+    }
+    write(context, schema, &token, decoded.batch, decoded.letters).await?;
+    let checkpoint = to.checkpoint(rows, source_time)?;
+    context.state.commit_intent(&context.name, &token, &checkpoint).await?;
+    context.live.applied_to(source_time);
+    Ok(to)
+}
 
 /// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`.
 ///
@@ -71,7 +114,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let mut patience = context.patience();
+    let mut patience = context.patience_with_target();
     loop {
         let (sender, refused) = async_channel::unbounded();
         let sequence = AtomicU64::new(0);
