@@ -99,7 +99,8 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn peak_rss(pid: u32) -> Option<u64> {
+/// The most memory a running process has had resident so far, in bytes.
+pub(super) fn peak_rss(pid: u32) -> Option<u64> {
     peak_rss_in(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 

@@ -271,6 +271,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let to = Position { token: token_after, version, index };
         let from = std::mem::replace(&mut self.taken, to.clone());
         self.taken_at = Instant::now();
+        let (changes, waiting) = (events.len(), self.waiting.len());
+        tracing::debug!(pipeline = self.context.name, token, changes, waiting, "making a batch");
         self.assemble(Work { events, from, to, source_time, token, part: 0, is_repetition })
     }
 
@@ -308,6 +310,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         }
         let Some(batch) = self.assembled.take() else { return };
         let (context, schema) = (Arc::clone(&self.context), Arc::clone(&self.schema));
+        tracing::debug!(pipeline = self.context.name, token = batch.token, changes = batch.changes, "writing");
         self.rows += to_u64(batch.changes);
         let rows = self.rows;
         self.writing = Some(tokio::spawn(async move { commit(&context, &schema, batch, rows).await }));
@@ -317,6 +320,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         self.writing = None;
         self.position = ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })??;
         self.saved = Instant::now();
+        tracing::debug!(pipeline = self.context.name, waiting = self.waiting.len(), "written");
         if self.context.live.current() == Phase::Retrying {
             self.context.live.phase(Phase::Following);
         }

@@ -71,14 +71,19 @@ impl Follower {
     }
 }
 
-/// Waits until a question has this answer, and says how long that took.
-pub(super) async fn wait_for(servers: &Servers, question: &str, answer: &str) -> Result<Duration> {
+/// Waits until a question, asked again and again after a pause, has this answer, and says how long that took.
+pub(super) async fn wait_for(
+    servers: &Servers,
+    question: &str,
+    answer: &str,
+    pause: Duration,
+) -> Result<Duration> {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
         if servers.target.query(question).await? == answer {
             return Ok(started.elapsed());
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(pause).await;
     }
     Err(Error::Server(format!("{question} did not become {answer}")))
 }

@@ -51,7 +51,7 @@ pub(super) async fn measure(
     follower.finish(&["run", "--once", "--quiet"]).await?;
     collection.update_one(doc! {}, doc! { "$set": { NUMBER: 1_i64 } }).await.map_err(failed)?;
     let mut child = follower.start()?;
-    let restart = wait_for(servers, &highest, "1").await?;
+    let restart = wait_for(servers, &highest, "1", POLL).await?;
 
     eprintln!("Changing {rate} documents a second for {seconds} s …");
     let (seen, visible) = watch::channel((0_i64, Instant::now()));

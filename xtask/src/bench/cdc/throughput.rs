@@ -1,14 +1,19 @@
 //! A backlog of changes: how long the command takes for it, and how long a reader that only reads.
 
+use std::time::Duration;
+
+use bson::oid::ObjectId;
 use bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use zenith_testkit::{Error, Result, Shape};
 
-use super::follower::{DOCUMENTS, Follower, NAME};
-use crate::bench::floor;
-use crate::bench::servers::Servers;
+use super::follower::{DOCUMENTS, Follower, NAME, wait_for};
+use crate::bench::servers::{Cost, Servers};
 use crate::bench::statistics::ratio;
+use crate::bench::{floor, process};
 
+/// How often it is looked whether the last change is there: seldom enough to cost ClickHouse nothing to speak of.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Changes of one write.
 const TOGETHER: u64 = 1_000;
 
@@ -16,24 +21,21 @@ const TOGETHER: u64 = 1_000;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Throughput {
     pub(super) changes: u64,
-    /// The whole command, its start and end included.
-    pub(super) seconds: f64,
-    /// The same command when there is nothing to do.
-    pub(super) idle_seconds: f64,
+    /// From the start of the command until the last change is a row.
+    pub(super) followed: Cost,
     pub(super) cpu_seconds: f64,
     pub(super) peak_rss_bytes: u64,
-    /// The bare reader.
-    pub(super) drain_seconds: f64,
+    /// The bare reader, from the opening of the stream until the last change has come.
+    pub(super) drained: Cost,
 }
 
 impl Throughput {
-    /// Changes a second, the start and end of the command left out.
     pub(super) fn rate(&self) -> f64 {
-        ratio(self.changes as f64, self.seconds - self.idle_seconds)
+        ratio(self.changes as f64, self.followed.seconds)
     }
 
     pub(super) fn drain_rate(&self) -> f64 {
-        ratio(self.changes as f64, self.drain_seconds)
+        ratio(self.changes as f64, self.drained.seconds)
     }
 }
 
@@ -45,26 +47,26 @@ pub(super) async fn measure(
     round: u64,
 ) -> Result<Throughput> {
     follower.finish(&["run", "--once", "--quiet"]).await?;
-    let idle = follower.finish(&["run", "--once", "--quiet"]).await?;
     let token = token_now(servers).await?;
     eprintln!("Making {changes} changes …");
-    let made = make(servers, changes, round).await?;
+    let (made, last) = make(servers, changes, round).await?;
     servers.settle().await?;
     let drained = floor::drain_changes(servers, NAME, token, marker(round)).await?;
     servers.settle().await?;
-    let finished = follower.finish(&["run", "--once", "--quiet"]).await?;
-    Ok(Throughput {
-        changes: made,
-        seconds: finished.wall_seconds,
-        idle_seconds: idle.wall_seconds,
-        cpu_seconds: finished.cpu_seconds,
-        peak_rss_bytes: finished.peak_rss_bytes,
-        drain_seconds: drained.cost.seconds,
-    })
+    let meter = servers.meter()?;
+    let mut child = follower.start()?;
+    let question = format!("SELECT count() FROM {NAME} WHERE _id = '{last}'");
+    wait_for(servers, &question, "1", LOOK_EVERY).await?;
+    let followed = meter.read(servers)?;
+    let pid = child.id().unwrap_or_default();
+    let (cpu_seconds, peak_rss_bytes) =
+        (process::cpu_seconds(pid)?, process::peak_rss(pid).unwrap_or_default());
+    child.kill().await.map_err(Error::io("stop zenith"))?;
+    Ok(Throughput { changes: made, followed, cpu_seconds, peak_rss_bytes, drained: drained.cost })
 }
 
-/// Half of them inserts, then updates, and some deletions: how many there were.
-async fn make(servers: &Servers, changes: u64, round: u64) -> Result<u64> {
+/// Half of them inserts, then updates, and some deletions: how many there were, and the `_id` of the last one.
+async fn make(servers: &Servers, changes: u64, round: u64) -> Result<(u64, String)> {
     let collection = servers.collection(NAME);
     let first = DOCUMENTS * 100 * round;
     let mut made = 0;
@@ -91,8 +93,9 @@ async fn make(servers: &Servers, changes: u64, round: u64) -> Result<u64> {
         made += deletes.len() as u64;
         run(servers, doc! { "delete": NAME, "deletes": deletes, "ordered": false }).await?;
     }
-    collection.insert_one(doc! { "marker": marker(round) }).await.map_err(failed)?;
-    Ok(made + 1)
+    let last = ObjectId::new();
+    collection.insert_one(doc! { "_id": last, "marker": marker(round) }).await.map_err(failed)?;
+    Ok((made + 1, last.to_hex()))
 }
 
 /// What the last change holds, and no other.
