@@ -245,7 +245,11 @@ impl Bench {
         let options = WatchOptions {
             from: StartAt::Time(self.begin),
             batch_bytes,
-            ..WatchOptions::new(Scope::Collection(self.namespace.clone()), vec![self.namespace.clone()], landing)
+            ..WatchOptions::new(
+                Scope::Collection(self.namespace.clone()),
+                vec![self.namespace.clone()],
+                landing,
+            )
         };
         let mut reader = self.source.clone().with_transport(transport).watch(options).await?;
         let (mut found, mut documents) = (0, 0);

@@ -310,7 +310,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         }
         let Some(batch) = self.assembled.take() else { return };
         let (context, schema) = (Arc::clone(&self.context), Arc::clone(&self.schema));
-        tracing::debug!(pipeline = self.context.name, token = batch.token, changes = batch.changes, "writing");
+        tracing::debug!(
+            pipeline = self.context.name,
+            token = batch.token,
+            changes = batch.changes,
+            "writing"
+        );
         self.rows += to_u64(batch.changes);
         let rows = self.rows;
         self.writing = Some(tokio::spawn(async move { commit(&context, &schema, batch, rows).await }));
