@@ -164,10 +164,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
-        // What is only being made has not begun to be written, and comes again.
-        if let Some(assembling) = self.assembling.take() {
-            assembling.abort();
-        }
         if let Some(writing) = self.writing.take() {
             let ended = writing.await;
             self.written(ended).await?;
@@ -401,6 +397,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let Some(until) = self.until.get() else { return false };
         let passed = |token: &ResumeToken| token.cluster_time().is_some_and(|time| time >= *until);
         self.repetition.is_none() && self.seen.as_ref().is_some_and(|(seen, _)| passed(seen))
+    }
+}
+
+impl<S, K, T> Drop for Apply<S, K, T> {
+    /// What is only being made has not begun to be written, and comes again.
+    fn drop(&mut self) {
+        if let Some(assembling) = &self.assembling {
+            assembling.abort();
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Context<S, K, T> {
     pub(super) stop: StopHandle,
     /// Whether the run ends when it has caught up.
     pub(super) once: AtomicBool,
-    /// Whether other pipelines hang on the same stream.
+    /// Whether other pipelines hang on the same stream, or its memory.
     pub(super) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(super) abandon: StopHandle,

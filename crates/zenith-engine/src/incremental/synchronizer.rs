@@ -275,7 +275,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         apart: &Apart<S, K, T>,
     ) -> Halted<S, K, T> {
         let mut outcomes = Vec::new();
-        let shared = ready.len() > 1 && until == Until::Stopped;
+        // Also those with a stream of their own share the memory.
+        let following = self.pipelines.iter().filter(|context| context.settings.mode.follows_changes());
+        let shared = following.count() > 1 && until == Until::Stopped;
         let from = ready
             .iter()
             .map(|(_, _, follower)| &follower.position.token)
@@ -321,8 +323,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 portions: sender,
             });
             let known = (Arc::clone(&context), run);
-            let task =
-                tasks.spawn(async move { follow_pipeline(&context, run, follower, portions, until).await });
+            let task = tasks.spawn(async move {
+                let ending = portions.clone();
+                let result = follow_pipeline(&context, run, follower, portions, until).await;
+                // What is left in the channel would hold memory that the stream needs for the others.
+                ending.close();
+                while ending.try_recv().is_ok() {}
+                result
+            });
             running.insert(task.id(), known);
         }
         let mut handing_out = std::pin::pin!(hand_out(reader, routes, &self.stop));

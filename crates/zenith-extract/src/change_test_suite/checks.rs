@@ -250,8 +250,8 @@ pub async fn an_invalidated_stream_goes_on<S: ChangeSource, W: ChangeWriter>(
     assert_eq!(read(&mut reader, 1).await[0].id, Some(RawBson::Int32(2)));
 }
 
-/// The places of replies of one scope are places of the others, also where the collection was dropped: who follows one
-/// collection may follow more later, or fewer.
+/// The places of replies of one scope are places of the others, also where the collection was dropped and where the last
+/// event was of another one: who follows one collection may follow more later, or fewer.
 pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {
@@ -268,12 +268,18 @@ pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
     for scope in &scopes {
         readers.push(watch(scope, StartAt::Now).await);
     }
-    let mut changes = inserts(&namespace, 0..2);
+    let mut changes = inserts(&namespace, 0..1);
+    // The wider streams have places that the stream of one collection has not.
+    changes.extend(inserts(&watched[1], 0..1));
+    changes.extend(inserts(&namespace, 1..2));
     changes.push(Change::Drop(namespace.clone()));
-    changes.extend(inserts(&namespace, 2..4));
+    changes.extend(inserts(&namespace, 2..3));
+    changes.extend(inserts(&watched[1], 1..2));
+    changes.extend(inserts(&namespace, 3..4));
     writer.write(changes, false).await;
     let inserted = |found: &[Seen]| -> Vec<Option<RawBson>> {
-        found.iter().filter(|seen| seen.kind == ChangeKind::Insert).map(|seen| seen.id.clone()).collect()
+        let ours = |seen: &&Seen| seen.kind == ChangeKind::Insert && seen.namespace == namespace;
+        found.iter().filter(ours).map(|seen| seen.id.clone()).collect()
     };
     let mut places = Vec::new();
     for mut reader in readers {

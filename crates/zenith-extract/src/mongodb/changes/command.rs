@@ -16,6 +16,7 @@ const NO_COLLECTION: &str = "$cmd.aggregate";
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) scope: Scope,
+    /// None: all of the scope.
     pub(super) namespaces: Vec<Namespace>,
     pub(super) images: bool,
     /// Whether the server is asked to send large events in pieces.
@@ -133,7 +134,7 @@ impl Stream {
     /// `examples/change_cost.rs`) `ns` as one document took it 13.2 s of processor time a million events, `ns.db` and
     /// `ns.coll` 14.2 s, no filter 10.7 s; and a million events of other collections 2.2 s and 3.4 s.
     fn concerns(&self) -> Option<RawDocumentBuf> {
-        if let Scope::Collection(_) = &self.scope {
+        if matches!(self.scope, Scope::Collection(_)) || self.namespaces.is_empty() {
             return None;
         }
         let names = || {

@@ -6,7 +6,7 @@ use crate::ExtractError;
 /// The changes to go on with are gone from the oplog.
 const HISTORY_LOST: i32 = 286;
 /// The place to go on after was not found.
-const FATAL: i32 = 280;
+pub(super) const FATAL: i32 = 280;
 /// The token is not one of this deployment's, or of this stream's.
 const INVALID_TOKEN: i32 = 260;
 /// An event is larger than a document may be.

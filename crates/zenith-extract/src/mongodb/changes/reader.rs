@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::command::{Start, Stream};
 use super::cursor::{Asking, Cursor};
-use super::failure::{Failure, UNKNOWN_STAGE};
+use super::failure::{FATAL, Failure, UNKNOWN_STAGE};
 use super::reply::Reply;
 use super::split::Pieces;
 use super::{preflight, too_large};
@@ -22,7 +22,8 @@ use crate::mongodb::direct::usable_settings;
 use crate::mongodb::{Deployment, Transport};
 use crate::wire::Settings;
 use crate::{
-    Change, ChangeBatch, ChangeKind, ChangeReader, DocumentBatch, ExtractError, ResumeToken, WatchOptions,
+    Change, ChangeBatch, ChangeKind, ChangeReader, DocumentBatch, ExtractError, ResumeToken, Scope,
+    WatchOptions,
 };
 
 /// Replies that are read before they are asked for; two more may be under way.
@@ -79,6 +80,7 @@ pub(super) async fn open(
         token: reply.token.clone(),
         told: reply.token.clone(),
         invalidation: None,
+        beyond: None,
         pieces: Pieces::default(),
         sender,
     };
@@ -109,6 +111,20 @@ fn before_invalidation(events: &DocumentBatch) -> Option<Option<ResumeToken>> {
     }
     let before = before.and_then(Result::ok);
     Some(before.and_then(|before| ResumeToken::decode(before.token).ok()))
+}
+
+/// Leaves out the first events, up to this place.
+fn leave_out(events: &mut DocumentBatch, place: &ResumeToken) {
+    loop {
+        let bytes = events.documents_bytes();
+        let first = events.ranges().next().map(|event| Change::parse(bytes, event));
+        // What is damaged is found by whoever reads it.
+        let Some(Ok(first)) = first else { return };
+        if first.token_data > place.order() {
+            return;
+        }
+        events.skip_first();
+    }
 }
 
 /// Opens the stream, without the stage that splits events if the server turns out not to know it: a member of an older
@@ -143,6 +159,9 @@ struct Reading {
     /// The place of the last invalidation. It is not told: only a stream of the same scope knows it, and who goes on later
     /// may follow more collections, or fewer.
     invalidation: Option<ResumeToken>,
+    /// A place that the server does not find, as that of an event of a collection that is not followed any more: the stream
+    /// begins at its time instead, and what is not beyond it is left out.
+    beyond: Option<ResumeToken>,
     pieces: Pieces,
     sender: mpsc::Sender<Result<ChangeBatch, ExtractError>>,
 }
@@ -219,7 +238,15 @@ impl Reading {
         let whole = self.pieces.assemble(reply, splits, &self.asking.landing, &self.address).await;
         let whole = whole.map_err(|error| Failure::new(error, false))?;
         cursor.observe(whole.events.len(), whole.events.byte_len());
-        let Some(token) = whole.token else { return Ok(()) };
+        let mut whole = whole;
+        let Some(token) = whole.token.take() else { return Ok(()) };
+        if let Some(place) = &self.beyond {
+            leave_out(&mut whole.events, place);
+            if token.order() <= place.order() {
+                return Ok(());
+            }
+            self.beyond = None;
+        }
         if let Some(before) = before_invalidation(&whole.events) {
             self.invalidation = Some(token.clone());
             if let Some(before) = before {
@@ -246,12 +273,35 @@ impl Reading {
 
     async fn reopen(&mut self) -> Result<Cursor, Failure> {
         self.pieces.clear();
-        let start = Start::After(self.token.clone());
+        let start = match self.beyond.as_ref().and_then(ResumeToken::cluster_time) {
+            Some(time) => Start::Time(time),
+            None => Start::After(self.token.clone()),
+        };
         let settings = self.settings.clone();
         let stream = &mut self.stream;
         let opening = open_cursor(&self.deployment, settings.as_deref(), stream, &start, &self.asking);
         let (cursor, _) = opening.await?;
         Ok(cursor)
+    }
+
+    /// Whether the place is one in a wider stream, hence that of an event of a collection that is not followed any more. One
+    /// that is nowhere may be of another deployment, or long gone.
+    async fn is_elsewhere(&self) -> bool {
+        let databases = self.stream.namespaces.iter().map(|namespace| namespace.database.clone());
+        let scopes = databases.map(Scope::Database).chain([Scope::Cluster]);
+        let asking = Asking { batch_bytes: 1, idle: Duration::from_millis(1), ..self.asking.clone() };
+        for scope in scopes {
+            let stream = Stream { scope, namespaces: Vec::new(), images: false, split: false };
+            let start = Start::After(self.token.clone());
+            let opened =
+                Cursor::open(&self.deployment, self.settings.as_deref(), &stream, &start, &asking).await;
+            if let Ok((mut cursor, _)) = opened
+                && cursor.next(&asking).await.is_ok()
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// How long to wait before the stream is opened anew; the error, if that would not help.
@@ -260,6 +310,11 @@ impl Reading {
         failure: Failure,
         backoff: &mut Backoff,
     ) -> Result<Duration, ExtractError> {
+        if failure.has_code(FATAL) && self.beyond.is_none() && self.is_elsewhere().await {
+            tracing::debug!(token = ?self.token, "the place is not in this stream: going on from its time");
+            self.beyond = Some(self.token.clone());
+            return Ok(Duration::ZERO);
+        }
         let start = Start::After(self.token.clone());
         if failure.is_too_large() {
             return Err(too_large::explained(&self.deployment, failure.error, &self.stream).await);
