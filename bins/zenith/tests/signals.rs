@@ -88,10 +88,11 @@ async fn a_table_filled_in_place_is_said_to_be_half_full() {
 async fn a_server_that_does_not_answer_keeps_nobody_waiting() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let from = format!("mongodb://{}/d", silent.local_addr().unwrap());
+    // Both ends are looked at side by side, and one that refuses would end the command at once.
+    let silent_too = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = format!("http://{}/d", silent_too.local_addr().unwrap());
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let child = zenith(&["copy", "--from", &from, "--collection", "c", "--to", "http://127.0.0.1:1/d"])
-            .spawn()
-            .unwrap();
+        let child = zenith(&["copy", "--from", &from, "--collection", "c", "--to", &to]).spawn().unwrap();
         let connection = silent.accept().await.unwrap();
         let ended = signalled(child, signal).await;
         assert_eq!(ended.stderr, "zenith: stopped; nothing was written\n");
