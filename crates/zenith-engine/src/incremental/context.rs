@@ -97,36 +97,37 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 
     /// Does something with the sink until it succeeds, fails for good or for too long, or the pipeline is stopped.
-    pub(super) async fn retrying<V, F>(&self, mut action: impl FnMut() -> F) -> Result<V>
+    pub(super) async fn retrying<V, F>(&self, action: impl FnMut() -> F) -> Result<V>
     where
         F: Future<Output = std::result::Result<V, zenith_transport::TransportError>>,
     {
-        let mut patience = self.patience_with_target();
-        loop {
-            let error = match self.unless_stopped(action()).await? {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            let pause = if error.is_transient() { patience.next() } else { None };
-            let Some(pause) = pause else { return Err(error.into()) };
-            self.failing(&error, pause);
-            self.unless_stopped(tokio::time::sleep(pause)).await?;
-        }
+        self.trying(self.patience_with_target(), action, EngineError::Sink).await
     }
 
     /// Asks the source until it answers, fails for good, or the pipeline is stopped.
-    pub(super) async fn asking<V, F>(&self, mut question: impl FnMut() -> F) -> Result<V>
+    pub(super) async fn asking<V, F>(&self, question: impl FnMut() -> F) -> Result<V>
     where
         F: Future<Output = zenith_extract::Result<V>>,
     {
-        let mut patience = self.patience();
+        self.trying(self.patience(), question, EngineError::Reading).await
+    }
+
+    async fn trying<V, E, F>(
+        &self,
+        mut patience: Patience,
+        mut action: impl FnMut() -> F,
+        error: fn(E) -> EngineError,
+    ) -> Result<V>
+    where
+        F: Future<Output = std::result::Result<V, E>>,
+    {
         loop {
-            let error = match self.unless_stopped(question()).await? {
+            let error = match self.unless_stopped(action()).await? {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
+                Err(failure) => error(failure),
             };
-            let pause = if error.is_transient() { patience.next() } else { None };
-            let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
+            let pause = if error.is_passing() { patience.next() } else { None };
+            let Some(pause) = pause else { return Err(error) };
             self.failing(&error, pause);
             self.unless_stopped(tokio::time::sleep(pause)).await?;
         }

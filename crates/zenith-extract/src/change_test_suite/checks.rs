@@ -283,9 +283,10 @@ pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
     };
     let mut places = Vec::new();
     for mut reader in readers {
-        let mut count = 0;
+        let (mut count, deadline) = (0, Instant::now() + PATIENCE);
         places.push((reader.opened().0, count));
         while count < 4 {
+            assert!(Instant::now() < deadline, "{count} changes of 4");
             let batch = reader.next().await.expect("the next changes");
             count += inserted(&seen(&batch)).len();
             places.push((batch.token_after().clone(), count));
@@ -296,8 +297,8 @@ pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
     for (place, count) in places {
         for scope in &scopes {
             let mut reader = watch(scope, StartAt::Token(place.clone())).await;
-            let mut found = Vec::new();
-            while found.last() != all.last() {
+            let (mut found, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+            while found.last() != all.last() && Instant::now() < deadline {
                 found.extend(inserted(&seen(&reader.next().await.expect("the next changes"))));
             }
             assert_eq!(found, all[count..], "{scope:?} after {place:?}");

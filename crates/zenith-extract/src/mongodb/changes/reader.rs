@@ -101,16 +101,15 @@ fn opening_time(reply: &Reply) -> Option<Timestamp> {
     reply.operation_time.map(|time| before.map_or(time, |before| before.max(time)))
 }
 
-/// The place before the invalidation these events end with, if they do: of the event before it, if there is one.
-fn before_invalidation(events: &DocumentBatch) -> Option<Option<ResumeToken>> {
-    let (bytes, count) = (events.documents_bytes(), events.len());
-    let mut last = events.ranges().skip(count.saturating_sub(2)).map(|event| Change::parse(bytes, event));
-    let (before, last) = if count < 2 { (None, last.next()) } else { (last.next(), last.next()) };
-    if !matches!(last, Some(Ok(last)) if last.kind == ChangeKind::Invalidate) {
-        return None;
+/// The place before the invalidation these events end with, if they do: that of the event before it, else `told`.
+fn before_invalidation(events: &DocumentBatch, told: &ResumeToken) -> Option<ResumeToken> {
+    let bytes = events.documents_bytes();
+    let (mut before, mut last) = (None, None);
+    for event in events.ranges().skip(events.len().saturating_sub(2)) {
+        (before, last) = (last, Change::parse(bytes, event).ok());
     }
-    let before = before.and_then(Result::ok);
-    Some(before.and_then(|before| ResumeToken::decode(before.token).ok()))
+    last.filter(|last| last.kind == ChangeKind::Invalidate)?;
+    Some(before.and_then(|before| ResumeToken::decode(before.token).ok()).unwrap_or_else(|| told.clone()))
 }
 
 /// Leaves out the first events, up to this place.
@@ -236,9 +235,8 @@ impl Reading {
         let operation_time = reply.operation_time;
         let splits = self.stream.split;
         let whole = self.pieces.assemble(reply, splits, &self.asking.landing, &self.address).await;
-        let whole = whole.map_err(|error| Failure::new(error, false))?;
+        let mut whole = whole.map_err(|error| Failure::new(error, false))?;
         cursor.observe(whole.events.len(), whole.events.byte_len());
-        let mut whole = whole;
         let Some(token) = whole.token.take() else { return Ok(()) };
         if let Some(place) = &self.beyond {
             leave_out(&mut whole.events, place);
@@ -247,11 +245,9 @@ impl Reading {
             }
             self.beyond = None;
         }
-        if let Some(before) = before_invalidation(&whole.events) {
+        if let Some(before) = before_invalidation(&whole.events, &self.told) {
             self.invalidation = Some(token.clone());
-            if let Some(before) = before {
-                self.told = before;
-            }
+            self.told = before;
         }
         if self.invalidation.as_ref() != Some(&token) {
             self.told = token.clone();
