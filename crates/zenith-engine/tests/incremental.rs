@@ -12,7 +12,7 @@ use zenith_engine::{
     ClickHouseSink, ConnectionOptions, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome,
     PipelineSettings, Pool, SyncPipeline, Synchronizer, Target, Until, VerifyOptions,
 };
-use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer};
+use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer};
 
 use crate::harness::{Bench, key};
 
@@ -221,6 +221,56 @@ async fn a_change_log_has_every_change_once_and_in_order() {
         .query("SELECT groupArray(op) FROM (SELECT _zenith_operation AS op FROM items WHERE _id = 5 ORDER BY _zenith_version, _zenith_index) FORMAT TSV")
         .await;
     assert_eq!(order, "['insert','update','delete']");
+    follow.bench.remove().await;
+}
+
+/// Three updates in a row, read together: with images each row is of its own time, else all are as the document is by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_log_takes_the_images_that_a_collection_keeps() {
+    for (post_images, expected) in [(None, "[1,2,3]"), (Some(false), "[3,3,3]")] {
+        let settings = PipelineSettings { mode: Mode::ChangeLog, post_images, ..PipelineSettings::default() };
+        let follow = Follow::new("images", settings).await;
+        let database = &follow.bench.databases.mongodb;
+        let collection = database.collection::<Document>("items");
+        collection.insert_one(doc! { "_id": 1, "n": 0 }).await.unwrap();
+        let keep = doc! { "collMod": "items", "changeStreamPreAndPostImages": { "enabled": true } };
+        database.run_command(keep).await.unwrap();
+        follow.catch_up_well().await;
+        for _ in 0..3 {
+            collection.update_one(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } }).await.unwrap();
+        }
+        follow.catch_up_well().await;
+        let rows = "SELECT groupArray(n) FROM (SELECT n FROM items ORDER BY _zenith_version, _zenith_index) FORMAT TSV";
+        assert_eq!(follow.query(rows).await, expected, "{post_images:?}");
+        follow.bench.remove().await;
+    }
+}
+
+/// The place and the table are there already, so that the stream is what cannot be opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_only_catches_up_does_not_wait_for_ever_for_the_source() {
+    let follow = Follow::new("source_away", PipelineSettings::default()).await;
+    let mut server = MongoServer::start(MongoOptions::default()).await.unwrap();
+    let name = &follow.bench.databases.name;
+    let collection = server.client().await.unwrap().database(name).collection::<Document>("items");
+    collection.insert_many(items(0..10)).await.unwrap();
+    let uri = format!("{}&serverSelectionTimeoutMS=500", server.uri_for(name));
+    let run = async || {
+        let source = MongoSource::connect(&uri).await.unwrap();
+        let pool = Pool::new(follow.memory).unwrap();
+        let synchronizer = Synchronizer::new(source, Arc::clone(&follow.state), pool.clone());
+        let mut synchronizer = synchronizer.with_patience(Duration::from_secs(2));
+        synchronizer.add(follow.pipeline("items", follow.bench.sink(Some(pool)))).unwrap();
+        let run = tokio::time::timeout(Duration::from_secs(40), synchronizer.run(Until::CaughtUp));
+        run.await.expect("it waits for ever").unwrap().remove(0).error
+    };
+    assert!(run().await.is_none());
+    server.kill().unwrap();
+    let error = run().await.expect("the source is away");
+    assert!(matches!(error, EngineError::Stream(_)), "{error:?}");
+    server.restart().await.unwrap();
+    assert!(run().await.is_none());
+    assert_eq!(follow.query("SELECT count() FROM items_current").await, "10");
     follow.bench.remove().await;
 }
 

@@ -42,8 +42,11 @@ struct Bench {
 
 /// What is measured.
 enum Variant {
-    /// A blocking socket, one buffer, these stages.
-    Bare(Vec<Document>),
+    /// A blocking socket, one buffer, these stages, and images asked for or not.
+    Bare {
+        stages: Vec<Document>,
+        images: bool,
+    },
     Ours {
         transport: Transport,
         kib: usize,
@@ -83,7 +86,7 @@ async fn main() -> Result<()> {
     let collection = database.collection::<Document>("events");
     collection.update_many(doc! {}, update).await?;
     let some = collection.distinct("_id", doc! { "status": 201 }).await?;
-    let bench = Bench {
+    let mut bench = Bench {
         namespace: Namespace::new(DATABASE, "events"),
         ids: some.into_iter().map(|id: Bson| RawBson::try_from(id)).collect::<Result<_, _>>()?,
         only: std::env::args().nth(2).unwrap_or_default(),
@@ -95,9 +98,17 @@ async fn main() -> Result<()> {
     bench.measure(pipelines("")).await?;
     bench.measure(ours()).await?;
     bench.measure(lookups()).await?;
+    bench.measure(images("that nobody keeps")).await?;
     // Now half of the oplog concerns somebody else.
     load::generate(&database, "others", Shape::Events, 2, 0..2 * documents).await?;
-    bench.measure(pipelines("half of others, ")).await
+    bench.measure(pipelines("half of others, ")).await?;
+    // Updates only, of a collection that keeps images.
+    let keep = doc! { "collMod": "events", "changeStreamPreAndPostImages": { "enabled": true } };
+    database.run_command(keep).await?;
+    bench.begin = bench.source.now().await?;
+    collection.update_many(doc! {}, doc! { "$inc": { "status": 1 } }).await?;
+    bench.events = documents;
+    bench.measure(images("that are kept")).await
 }
 
 /// Ways to leave out what concerns other collections, and what nobody reads.
@@ -125,24 +136,34 @@ fn pipelines(label: &str) -> Vec<Line> {
     let project = doc! { "$project": {
         "operationType": 1, "clusterTime": 1, "fullDocument": 1, "ns": 1, "documentKey": 1,
     } };
-    let bare = |name: &str, stages| Line::new(format!("{label}{name}"), Variant::Bare(stages));
+    let line = |name: &str, stages| bare(format!("{label}{name}"), stages, false);
     let mut lines = vec![
-        bare("ns", vec![whole]),
-        bare("ns.db, ns.coll", vec![parts]),
-        bare("ns or", vec![whole_any.clone()]),
-        bare("ns in", vec![whole_in]),
-        bare("ns.db, ns.coll or", vec![parts_any]),
-        bare("ns or, $unset", vec![whole_any.clone(), unset]),
-        bare("ns or, $project", vec![whole_any, project]),
+        line("ns", vec![whole]),
+        line("ns.db, ns.coll", vec![parts]),
+        line("ns or", vec![whole_any.clone()]),
+        line("ns in", vec![whole_in]),
+        line("ns.db, ns.coll or", vec![parts_any]),
+        line("ns or, $unset", vec![whole_any.clone(), unset]),
+        line("ns or, $project", vec![whole_any, project]),
     ];
     if label.is_empty() {
-        lines.insert(0, bare("no stages", vec![]));
+        lines.insert(0, line("no stages", vec![]));
     }
     lines
 }
 
+fn bare(name: impl Into<String>, stages: Vec<Document>, images: bool) -> Line {
+    Line::new(name, Variant::Bare { stages, images })
+}
+
+/// Streams that ask the server for images of documents, and those that do not.
+fn images(label: &str) -> Vec<Line> {
+    let line = |name, asked| bare(format!("images {label}, {name}"), Vec::new(), asked);
+    vec![line("not asked for", false), line("asked for", true)]
+}
+
 fn ours() -> Vec<Line> {
-    let mut lines = vec![Line::new("bare loop without stages", Variant::Bare(Vec::new()))];
+    let mut lines = vec![bare("bare loop without stages", Vec::new(), false)];
     for (transport, kib) in [
         (Transport::Direct, 128),
         (Transport::Direct, 512),
@@ -206,7 +227,7 @@ impl Bench {
 
     async fn run(&self, variant: &Variant) -> Result<u64> {
         match variant {
-            Variant::Bare(stages) => self.bare_loop(stages),
+            Variant::Bare { stages, images } => self.bare_loop(stages, *images),
             Variant::Ours { transport, kib, looked_at } => {
                 self.follow(*transport, kib * 1024, *looked_at).await
             }
@@ -214,17 +235,19 @@ impl Bench {
         }
     }
 
-    fn bare_loop(&self, stages: &[Document]) -> Result<u64> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.server.port()))?;
-        stream.set_nodelay(true)?;
-        let mut pipeline = vec![doc! { "$changeStream": {
-            "allChangesForCluster": true, "startAtOperationTime": self.begin,
-        } }];
+    fn bare_loop(&self, stages: &[Document], images: bool) -> Result<u64> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.server.port()))?;
+        socket.set_nodelay(true)?;
+        let mut stream = doc! { "allChangesForCluster": true, "startAtOperationTime": self.begin };
+        if images {
+            stream.insert("fullDocument", "whenAvailable");
+        }
+        let mut pipeline = vec![doc! { "$changeStream": stream }];
         pipeline.extend_from_slice(stages);
         let open =
             doc! { "aggregate": 1, "pipeline": pipeline, "cursor": { "batchSize": 0 }, "$db": "admin" };
         let mut buffer = Vec::new();
-        call(&mut stream, &open, &mut buffer)?;
+        call(&mut socket, &open, &mut buffer)?;
         let reply = RawDocumentBuf::from_bytes(buffer[5..].to_vec())?;
         let id = reply.get_document("cursor")?.get_i64("id")?;
         let more = doc! {
@@ -232,7 +255,7 @@ impl Bench {
         };
         let mut found = 0;
         while found < self.events {
-            call(&mut stream, &more, &mut buffer)?;
+            call(&mut socket, &more, &mut buffer)?;
             let reply = bson::RawDocument::from_bytes(&buffer[5..])?;
             let batch = reply.get_document("cursor")?.get_array("nextBatch")?;
             found += u64::try_from(batch.into_iter().count())?;

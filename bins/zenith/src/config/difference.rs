@@ -216,7 +216,7 @@ fn stated(kind: Kind, settings: &Settings) -> Vec<(&String, String)> {
 
 fn shown(value: Option<&Value>) -> String {
     match value {
-        None => "(not set)".to_owned(),
+        None | Some(Value::Null) => "(not set)".to_owned(),
         Some(Value::String(text)) if text.is_empty() => "(not set)".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Namespace, Source};
@@ -32,6 +33,8 @@ pub(super) struct Context<S, K, T> {
     pub(super) stop: StopHandle,
     /// Whether the run ends when it has caught up.
     pub(super) once: AtomicBool,
+    /// How long such a run waits for a server.
+    pub(super) patience: Duration,
     /// Whether other pipelines hang on the same stream, or its memory.
     pub(super) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
@@ -45,6 +48,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             Mode::Changes => Layout::Current,
             Mode::ChangeLog => Layout::Log,
         }
+    }
+
+    /// Whether updates are to come with the document, where the collection keeps images.
+    pub(super) fn uses_images(&self) -> bool {
+        self.settings.post_images.unwrap_or(self.settings.mode == Mode::ChangeLog)
     }
 
     /// A reload of this pipeline's collection into its table.
@@ -146,7 +154,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 impl<S, K, T> Context<S, K, T> {
     /// How long to try something again in this run.
     pub(super) fn patience(&self) -> Patience {
-        Patience::new(self.once.load(Ordering::Relaxed))
+        Patience::new(self.once.load(Ordering::Relaxed).then_some(self.patience))
     }
 
     /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
@@ -155,7 +163,7 @@ impl<S, K, T> Context<S, K, T> {
     }
 
     /// Says that something failed and will be tried again.
-    pub(super) fn failing(&self, error: &dyn std::error::Error, pause: std::time::Duration) {
+    pub(super) fn failing(&self, error: &dyn std::error::Error, pause: Duration) {
         tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
         self.live.failed(error);
     }

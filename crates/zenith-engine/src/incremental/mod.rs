@@ -8,7 +8,8 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `synchronizer` | runs the pipelines of one deployment, and restarts their stream |
+//! | `synchronizer` | runs the pipelines of one deployment with one stream |
+//! | `recovery` | what is done when that stream has failed |
 //! | `run` | one pipeline from its beginning to its end |
 //! | `prepare` | table, schema and place in the stream, before a pipeline follows |
 //! | `snapshot` | reads the collection whole, beside its changes |
@@ -32,6 +33,7 @@ mod patience;
 mod position;
 mod prepare;
 mod progress;
+mod recovery;
 mod reset;
 mod rows;
 mod run;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause: how late a server's return may be noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a run that is to end by itself waits for a server.
-const ONCE: Duration = Duration::from_secs(60);
+/// How long a run that is to end by itself waits for a server, unless it was told.
+pub(super) const ONCE: Duration = Duration::from_secs(60);
 /// How long a pipeline that shares a stream waits for its target: meanwhile the stream fills up for all of them.
 const TOGETHER: Duration = Duration::from_secs(5);
 
@@ -22,8 +22,13 @@ pub(super) struct Patience {
 
 impl Patience {
     /// A run that follows waits for ever; one that only catches up does not.
-    pub(super) fn new(once: bool) -> Patience {
-        Patience { began: Instant::now(), tries: 0, limit: once.then_some(ONCE) }
+    pub(super) fn new(limit: Option<Duration>) -> Patience {
+        Patience { began: Instant::now(), tries: 0, limit }
+    }
+
+    /// All of it again: what was tried has succeeded.
+    pub(super) fn renew(&mut self) {
+        *self = Patience::new(self.limit);
     }
 
     /// Less of it where others wait as well.
@@ -48,19 +53,22 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_have_an_end_only_where_a_run_has_one() {
-        let mut patience = Patience::new(false);
+        let mut patience = Patience::new(None);
         let pauses: Vec<_> = (0..6).filter_map(|_| patience.next()).collect();
         assert_eq!(pauses.first(), Some(&PAUSE));
         assert_eq!(pauses.last(), Some(&PAUSE_MAX));
         let long_ago = Instant::now().checked_sub(ONCE).unwrap();
         let since_long = |patience| Patience { began: long_ago, tries: 9, ..patience };
-        assert!(since_long(Patience::new(false)).next().is_some());
-        assert!(since_long(Patience::new(true)).next().is_none());
-        assert!(since_long(Patience::new(false).together(false)).next().is_some());
-        assert!(since_long(Patience::new(false).together(true)).next().is_none());
+        assert!(since_long(Patience::new(None)).next().is_some());
+        assert!(since_long(Patience::new(Some(ONCE))).next().is_none());
+        assert!(since_long(Patience::new(None).together(false)).next().is_some());
+        assert!(since_long(Patience::new(None).together(true)).next().is_none());
         // A run that catches up gives up, and does not come back for the pipeline later.
         let a_while_ago = Instant::now().checked_sub(TOGETHER).unwrap();
-        let once = Patience::new(true).together(true);
+        let once = Patience::new(Some(ONCE)).together(true);
         assert!(Patience { began: a_while_ago, ..once }.next().is_some());
+        let mut renewed = since_long(Patience::new(Some(ONCE)));
+        renewed.renew();
+        assert_eq!(renewed.next(), Some(PAUSE));
     }
 }

@@ -93,8 +93,10 @@ pub struct PipelineSettings {
     pub on_history_lost: OnHistoryLost,
     /// When a document cannot be decoded.
     pub on_bad_document: OnBadDocument,
-    /// Use images of documents after a change, where the collection keeps them, instead of looking documents up.
-    pub post_images: bool,
+    /// Use images of documents after a change, where the collection keeps them, instead of looking documents up. Not
+    /// set, a change log uses them: its rows are then of exactly their time. Other tables become the same either way, and
+    /// looking up costs the server a fraction (see `examples/change_cost.rs` of zenith-extract).
+    pub post_images: Option<bool>,
     /// Most rows of one insert of a snapshot.
     pub batch_rows: usize,
     /// Documents looked at to infer the columns.
@@ -126,7 +128,7 @@ impl Default for PipelineSettings {
             on_drop: OnDrop::default(),
             on_history_lost: OnHistoryLost::default(),
             on_bad_document: reload.on_bad_document,
-            post_images: true,
+            post_images: None,
             batch_rows: reload.batch_rows,
             sample: reload.sample,
             fsync: reload.fsync,

@@ -9,24 +9,22 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
-use zenith_extract::{ChangeReader as _, ChangeSource, Namespace, Source, StartAt, WatchOptions};
+use zenith_extract::{ChangeSource, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
-use super::position::Position;
+use super::patience::{ONCE, Patience};
 use super::progress::{Live, Phase, PipelineProgress};
 use super::run::{Follower, alone, finish, follow_pipeline, start};
 use super::shares::Shares;
 use super::stream::{Ended, Route, hand_out};
-use super::{Mode, OnHistoryLost, PipelineSettings};
+use super::{Mode, PipelineSettings};
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// How long what is under way when a stop is asked for may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// The pause before a stream that failed for the moment is opened again.
-const PAUSE: Duration = Duration::from_secs(1);
 /// How long a reply without changes is waited for: what an idle stream's checkpoint may be late by.
 const IDLE: Duration = Duration::from_millis(500);
 /// Replies a pipeline may have waiting before the stream waits for it.
@@ -69,11 +67,13 @@ pub struct Outcome {
 
 /// Keeps tables in step with collections of one deployment.
 pub struct Synchronizer<S, K, T> {
-    source: Arc<S>,
+    pub(super) source: Arc<S>,
     state: Arc<T>,
-    shares: Shares,
+    pub(super) shares: Shares,
     pub(super) pipelines: Vec<Arc<Context<S, K, T>>>,
-    stop: StopHandle,
+    /// Of a run that only catches up.
+    patience: Duration,
+    pub(super) stop: StopHandle,
     abandon: StopHandle,
 }
 
@@ -86,6 +86,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             state,
             shares: Shares::new(pool.clone(), pool.budget()),
             pipelines: Vec::new(),
+            patience: ONCE,
             stop: StopHandle::new(),
             abandon: StopHandle::new(),
         }
@@ -97,6 +98,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     pub fn with_memory(self, bytes: usize) -> Synchronizer<S, K, T> {
         let shares = Shares::new(self.shares.pool().clone(), bytes);
         Synchronizer { shares, ..self }
+    }
+
+    /// How long a run that only catches up waits for a server that is away, instead of a minute. To be said before
+    /// pipelines are added.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Synchronizer<S, K, T> {
+        Synchronizer { patience, ..self }
     }
 
     /// Adds a pipeline. It has to be in the state already.
@@ -118,6 +126,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             live: Arc::new(Live::default()),
             stop: self.stop.clone(),
             once: AtomicBool::new(false),
+            patience: self.patience,
             shares_stream: AtomicBool::new(false),
             abandon: self.abandon.clone(),
         }));
@@ -226,6 +235,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         apart: &Apart<S, K, T>,
     ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
+        let mut patience = Patience::new((until == Until::CaughtUp).then_some(self.patience));
         loop {
             for (context, run) in std::mem::take(&mut left) {
                 match self.set_up(&context).await {
@@ -236,7 +246,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             if ready.is_empty() {
                 return outcomes;
             }
-            let (ended, again) = self.follow_once(std::mem::take(&mut ready), until, apart).await;
+            let (ended, again) =
+                self.follow_once(std::mem::take(&mut ready), until, apart, &mut patience).await;
             outcomes.extend(ended);
             left = again;
         }
@@ -273,6 +284,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         ready: Vec<Ready<S, K, T>>,
         until: Until,
         apart: &Apart<S, K, T>,
+        patience: &mut Patience,
     ) -> Halted<S, K, T> {
         let mut outcomes = Vec::new();
         // Also those with a stream of their own share the memory.
@@ -290,7 +302,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             let mut options = WatchOptions::new(found.scope, namespaces, self.shares.stream().clone());
             options.from = from.map_or(StartAt::Now, StartAt::Token);
             options.idle = IDLE;
-            options.images = ready.iter().any(|(context, _, _)| context.settings.post_images);
+            options.images = ready.iter().any(|(context, _, _)| context.uses_images());
             self.source.watch(options).await
         };
         let reader = tokio::select! {
@@ -304,10 +316,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             reader = opened => reader,
         };
         let reader = match reader {
-            Ok(reader) => reader,
+            Ok(reader) => {
+                patience.renew();
+                reader
+            }
             Err(error) => {
                 let left = ready.into_iter().map(|(context, run, _)| (context, run)).collect();
-                return self.after_failure(error, left).await;
+                return self.after_failure(error, left, patience).await;
             }
         };
         let mut routes = Vec::new();
@@ -365,83 +380,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         match halted {
             Ended::Quietly => (outcomes, left),
             Ended::Failed(error) => {
-                let (failed, again) = self.after_failure(error, left).await;
+                let (failed, again) = self.after_failure(error, left, patience).await;
                 outcomes.extend(failed);
                 (outcomes, again)
             }
         }
-    }
-
-    /// What becomes of pipelines whose stream failed.
-    async fn after_failure(
-        &self,
-        error: zenith_extract::ExtractError,
-        left: Vec<Waiting<S, K, T>>,
-    ) -> Halted<S, K, T> {
-        let (mut outcomes, mut again) = (Vec::new(), Vec::new());
-        if error.is_history_lost() {
-            for (context, run) in left {
-                match self.recover_history(&context).await {
-                    Ok(()) => again.push((context, run)),
-                    Err(error) if error.is_passing() => {
-                        context.live.failed(&error);
-                        again.push((context, run));
-                    }
-                    Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
-                }
-            }
-            return (outcomes, again);
-        }
-        if error.is_transient() {
-            tracing::warn!(%error, "the change stream is opened again");
-            for (context, _) in &left {
-                context.live.failed(&error);
-                context.live.phase(Phase::Retrying);
-            }
-            tokio::select! {
-                () = self.stop.stopped() => {}
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-            return (outcomes, left);
-        }
-        // One error, told for each.
-        let message = Arc::new(error);
-        for (context, run) in left {
-            let error = EngineError::Stream(Arc::clone(&message));
-            outcomes.push(finish(&context, run, Err(error)).await);
-        }
-        (outcomes, again)
-    }
-
-    /// Loads a pipeline anew whose changes are lost, if that is wished; leaves alone one whose changes are not.
-    async fn recover_history(&self, context: &Arc<Context<S, K, T>>) -> Result<()> {
-        let Some(checkpoint) = context.state.checkpoint(&context.name).await? else { return Ok(()) };
-        let position = Position::decode(&checkpoint.position)?;
-        let namespaces = vec![context.namespace.clone()];
-        let found = self.source.change_preflight(&namespaces).await?;
-        let mut options = WatchOptions::new(found.scope, namespaces, self.shares.lookups().clone());
-        options.from = StartAt::Token(position.token);
-        // The server may look only when it is asked for the first changes.
-        let known = async { self.source.watch(options).await?.next().await };
-        match context.unless_stopped(known).await? {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_history_lost() => {}
-            Err(error) => return Err(error.into()),
-        }
-        if context.settings.on_history_lost == OnHistoryLost::Reload && context.settings.mode == Mode::Changes
-        {
-            tracing::warn!(
-                pipeline = context.name,
-                "the changes since the checkpoint are lost: loading the table anew"
-            );
-            context.live.phase(Phase::Snapshot);
-            context.reload_now().await?;
-            return Ok(());
-        }
-        Err(EngineError::HistoryLost {
-            pipeline: context.name.clone(),
-            namespace: context.namespace.to_string(),
-        })
     }
 
     /// Loads one pipeline's table anew; following goes on from there without a gap.
@@ -469,8 +412,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
 }
 
 type Ready<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
-type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
+pub(super) type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
 /// Where pipelines go that are to go on by themselves.
 type Apart<S, K, T> = async_channel::Sender<Waiting<S, K, T>>;
 /// Pipelines that have ended, and those to be set up again.
-type Halted<S, K, T> = (Vec<Outcome>, Vec<Waiting<S, K, T>>);
+pub(super) type Halted<S, K, T> = (Vec<Outcome>, Vec<Waiting<S, K, T>>);

@@ -143,7 +143,8 @@ pub struct WatchOptions {
     pub batch_bytes: usize,
     /// How long a reply without changes is waited for.
     pub idle: Duration,
-    /// Whether updates carry the document as it was right after them, in collections that keep such images.
+    /// Whether updates carry the document as it was right after them, in collections that keep such images when the
+    /// stream is opened.
     pub images: bool,
 }
 

@@ -65,7 +65,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
         let measured = throughput::measure(&servers, &follower, arguments.changes, u64::from(run)).await?;
         eprintln!(
             "backlog, run {run} of {}: {:.2} s, bare reader {:.2} s",
-            arguments.measured.runs, measured.followed.seconds, measured.drained.seconds
+            arguments.measured.runs, measured.followed.cost.seconds, measured.drained.seconds
         );
         backlog.push(measured);
     }
@@ -95,15 +95,15 @@ impl Report {
         line("backlog, changes/s", counted(of(Throughput::rate)));
         line("bare reader, changes/s", counted(of(Throughput::drain_rate)));
         line("share of the bare reader", format!("{:.2}", of(|run| ratio(run.rate(), run.drain_rate()))));
-        line("peak MB", megabytes(of(|run| run.peak_rss_bytes as f64)));
+        line("peak MB", megabytes(of(|run| run.followed.peak_rss_bytes as f64)));
         let mut each = |what: &str, seconds: fn(&Throughput) -> f64| {
             let microseconds = median_of(&self.backlog, |run| ratio(seconds(run) * 1e6, run.changes as f64));
             line(what, format!("{microseconds:.1}"));
         };
-        each("Zenith's CPU µs/change", |run| run.cpu_seconds);
-        each("MongoDB's", |run| run.followed.mongodb_cpu_seconds);
+        each("Zenith's CPU µs/change", |run| run.followed.cpu_seconds);
+        each("MongoDB's", |run| run.followed.cost.mongodb_cpu_seconds);
         each("MongoDB's for the bare reader", |run| run.drained.mongodb_cpu_seconds);
-        each("ClickHouse's", |run| run.followed.clickhouse_cpu_seconds);
+        each("ClickHouse's", |run| run.followed.cost.clickhouse_cpu_seconds);
         table
     }
 }

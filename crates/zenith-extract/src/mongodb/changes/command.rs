@@ -53,13 +53,8 @@ impl Start {
 }
 
 impl Stream {
-    pub(super) fn new(options: &WatchOptions, split: bool) -> Stream {
-        Stream {
-            scope: options.scope.clone(),
-            namespaces: options.namespaces.clone(),
-            images: options.images,
-            split,
-        }
+    pub(super) fn new(options: &WatchOptions, images: bool, split: bool) -> Stream {
+        Stream { scope: options.scope.clone(), namespaces: options.namespaces.clone(), images, split }
     }
 
     /// The database its commands are sent to.

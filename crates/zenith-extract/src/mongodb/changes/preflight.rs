@@ -1,5 +1,6 @@
 //! Whether this user can follow changes, over what scope, and how far back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,32 @@ fn can_split(build: &Document) -> bool {
         [major, ..] => major >= 7,
         [] => false,
     }
+}
+
+/// Whether the server is to be asked for images: if a collection keeps them, or nobody tells.
+///
+/// A server that is asked looks for the image of every update, also where there can be none, and that takes it half as
+/// long again as all the rest of the stream (see `examples/change_cost.rs`).
+pub(super) async fn keeps_images(deployment: &Deployment, namespaces: &[Namespace]) -> bool {
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for namespace in namespaces {
+        names.entry(&namespace.database).or_default().push(&namespace.collection);
+    }
+    for (database, collections) in &names {
+        let filter = doc! {
+            "name": { "$in": collections.as_slice() }, "options.changeStreamPreAndPostImages.enabled": true,
+        };
+        let command = doc! { "listCollections": 1, "filter": filter };
+        match deployment.command(database, command, "ask for collections that keep images").await {
+            Ok(reply) if preflight::first_batch(&reply).is_empty() => {}
+            Ok(_) => return true,
+            Err(error) => {
+                tracing::debug!(%error, "which collections keep images is not known");
+                return true;
+            }
+        }
+    }
+    names.is_empty()
 }
 
 /// [`Scope::of`] the collections, if this user may watch it.

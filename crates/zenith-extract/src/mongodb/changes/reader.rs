@@ -60,7 +60,8 @@ pub(super) async fn open(
     options: WatchOptions,
 ) -> Result<MongoChanges, ExtractError> {
     let start = Start::from(&options.from);
-    let mut stream = Stream::new(&options, preflight::splits_large_events(deployment).await?);
+    let images = options.images && preflight::keeps_images(deployment, &options.namespaces).await;
+    let mut stream = Stream::new(&options, images, preflight::splits_large_events(deployment).await?);
     let asking = Asking { landing: options.landing, batch_bytes: options.batch_bytes, idle: options.idle };
     let settings = usable_settings(deployment, transport);
     let (cursor, reply) = open_cursor(deployment, settings.as_deref(), &mut stream, &start, &asking)
