@@ -55,7 +55,7 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
         clickhouse = %plan.target.version,
         sampled = plan.sampled,
         columns = plan.columns.len(),
-        partitioning = ?plan.partitioning,
+        readers = plan.readers,
         "planned"
     );
     signals.stop(pipeline.stop_handle());
@@ -157,7 +157,7 @@ fn options(arguments: &Copy) -> ReloadOptions {
         },
         memory: usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX),
         batch_rows: arguments.batch_rows.unwrap_or(default.batch_rows),
-        readers: arguments.readers.unwrap_or(default.readers),
+        readers: arguments.readers,
         decoders: arguments.readers.map_or(default.decoders, |readers| readers.clamp(1, default.decoders)),
         inserters: arguments.inserters.unwrap_or(default.inserters),
         sample: arguments.sample.unwrap_or(default.sample),

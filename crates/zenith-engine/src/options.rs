@@ -27,6 +27,10 @@ pub enum Strategy {
     Truncate,
 }
 
+/// Documents of which MongoDB hands out so many that what each costs it in a single scan is most of the time a copy takes,
+/// on average bytes. It shares the work of two scans between two of its threads.
+const SMALL_DOCUMENT_BYTES: u64 = 128;
+
 /// What happens to documents that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -47,8 +51,8 @@ pub struct ReloadOptions {
     pub memory: usize,
     /// Most rows of one insert.
     pub batch_rows: usize,
-    /// Parts read side by side; 1 reads in storage order, which is the cheapest for the server.
-    pub readers: usize,
+    /// Scans side by side; `None` for as many as suit the machine and the documents.
+    pub readers: Option<usize>,
     /// Threads that decode.
     pub decoders: usize,
     /// Inserts under way at the same time.
@@ -73,16 +77,20 @@ pub struct ReloadOptions {
     pub keep_nulls: bool,
 }
 
+/// A quarter of the processor's cores: the servers may be on the same machine.
+fn share_of_cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 4).clamp(1, 8)
+}
+
 impl Default for ReloadOptions {
     fn default() -> ReloadOptions {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         ReloadOptions {
             strategy: Strategy::default(),
             memory: MEMORY_DEFAULT,
             batch_rows: BATCH_ROWS,
-            // With few cores the two servers leave none to spare, and one scan in storage order costs least.
-            readers: (cores / 4).clamp(1, 8),
-            decoders: (cores / 4).clamp(1, 8),
+            readers: None,
+            decoders: share_of_cores(),
             inserters: 2,
             sample: 1000,
             create_database: false,
@@ -110,7 +118,7 @@ impl ReloadOptions {
         }
         for (setting, value) in [
             ("batch rows", self.batch_rows),
-            ("readers", self.readers),
+            ("readers", self.readers()),
             ("decoders", self.decoders),
             ("inserters", self.inserters),
             ("sample", self.sample),
@@ -120,7 +128,7 @@ impl ReloadOptions {
             }
         }
         for (setting, value) in
-            [("readers", self.readers), ("decoders", self.decoders), ("inserters", self.inserters)]
+            [("readers", self.readers()), ("decoders", self.decoders), ("inserters", self.inserters)]
         {
             if value > 64 {
                 return wrong(setting, value, "more than 64 at once only get in each other's way");
@@ -141,9 +149,24 @@ impl ReloadOptions {
         (self.memory - self.landing_bytes()) / shares.max(2)
     }
 
-    /// The aim for one reply, in bytes.
-    pub(crate) fn reply_bytes(&self) -> usize {
-        let each = self.landing_bytes() / (self.readers * 2).max(2);
+    /// Scans side by side, whatever the documents.
+    ///
+    /// With few cores the two servers leave none to spare, and a single scan costs least.
+    pub(crate) fn readers(&self) -> usize {
+        self.readers.unwrap_or_else(share_of_cores)
+    }
+
+    /// Scans side by side of documents of this average size.
+    pub(crate) fn readers_of(&self, document_bytes: Option<u64>) -> usize {
+        match (self.readers, document_bytes) {
+            (None, Some(..=SMALL_DOCUMENT_BYTES)) => self.readers().max(2),
+            _ => self.readers(),
+        }
+    }
+
+    /// The aim for one reply of so many scans side by side, in bytes.
+    pub(crate) fn reply_bytes(&self, readers: usize) -> usize {
+        let each = self.landing_bytes() / (readers * 2).max(2);
         each.clamp(256 * 1024, REPLY_BYTES_MAX)
     }
 }

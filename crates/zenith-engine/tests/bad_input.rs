@@ -98,7 +98,7 @@ async fn settings_that_cannot_work() {
     let there = Namespace::new(&bench.databases.name, "there");
     for options in [
         ReloadOptions { memory: 1024, ..ReloadOptions::default() },
-        ReloadOptions { readers: 0, ..ReloadOptions::default() },
+        ReloadOptions { readers: Some(0), ..ReloadOptions::default() },
         ReloadOptions { batch_rows: 0, ..ReloadOptions::default() },
     ] {
         refused(&bench.databases.mongodb_uri, &bench.databases.clickhouse.url(), there.clone(), options)

@@ -106,7 +106,7 @@ async fn a_scan_that_is_cut_off_is_completed() {
             .source(MongoSource::connect(&through).await.unwrap())
             .sink(bench.sink(None))
             .namespace(Namespace::new(&bench.databases.name, "events"))
-            .options(ReloadOptions { readers, ..small_batches() })
+            .options(ReloadOptions { readers: Some(readers), ..small_batches() })
             .build()
             .unwrap();
         let plan = pipeline.plan().await.unwrap();

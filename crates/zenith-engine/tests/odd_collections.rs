@@ -68,8 +68,9 @@ async fn mixed_ids() {
         ids.into_iter().enumerate().map(|(n, id)| raw(&doc! { "_id": id, "n": i32::try_from(n).unwrap() }));
     bench.fill("ids", documents).await;
     for readers in [1, 4] {
-        let (_, summary) =
-            bench.round_trip("ids", ReloadOptions { readers, ..ReloadOptions::default() }).await;
+        let (_, summary) = bench
+            .round_trip("ids", ReloadOptions { readers: Some(readers), ..ReloadOptions::default() })
+            .await;
         assert_eq!(summary.rows, 17);
     }
     let distinct = bench.databases.clickhouse.query("SELECT uniqExact(_id) FROM ids").await.unwrap();
@@ -413,7 +414,7 @@ async fn views_and_capped_collections() {
         .unwrap();
     bench.fill("capped", (0..100).map(|n| rawdoc! { "_id": n })).await;
     for readers in [1, 3] {
-        let options = ReloadOptions { readers, ..ReloadOptions::default() };
+        let options = ReloadOptions { readers: Some(readers), ..ReloadOptions::default() };
         assert_eq!(bench.round_trip("view", options.clone()).await.1.rows, 500);
         assert_eq!(bench.round_trip("capped", options).await.1.rows, 100);
     }
@@ -459,7 +460,8 @@ async fn large_bad_documents_hold_no_memory() {
         bench.fill("bad", [document(&[&int("_id", n), &string("s", &text)])]).await;
     }
     bench.fill("bad", [rawdoc! { "_id": 9, "s": "good" }]).await;
-    let options = ReloadOptions { memory: 8 << 20, readers: 2, decoders: 2, ..ReloadOptions::default() };
+    let options =
+        ReloadOptions { memory: 8 << 20, readers: Some(2), decoders: 2, ..ReloadOptions::default() };
     let copy = tokio::time::timeout(std::time::Duration::from_secs(60), bench.copy("bad", options));
     let (_, summary) = copy.await.expect("the copy does not hang");
     assert_eq!((summary.rows, summary.dead_letters), (1, 4));

@@ -22,7 +22,7 @@ async fn so_it_does_in_little_batches_read_side_by_side() {
     for data in [Published::Movies, Published::Earthquakes, Published::Countries] {
         data.load(&bench.databases.mongodb).await.unwrap();
         let options =
-            zenith_engine::ReloadOptions { readers: 3, decoders: 2, inserters: 3, ..small_batches() };
+            zenith_engine::ReloadOptions { readers: Some(3), decoders: 2, inserters: 3, ..small_batches() };
         let (_, summary) = bench.round_trip(data.name(), options).await;
         assert!(summary.inserts > 1, "{summary:?}");
     }

@@ -44,7 +44,7 @@ pub use landing::{Landing, LandingShare};
 pub use memory_source::{MemoryChange, MemoryChanges, MemoryReader, MemorySource};
 pub use mongodb::{MongoChanges, MongoReader, MongoSource, Transport};
 pub use namespace::Namespace;
-pub use partition::{IdBound, IdRange, Partition, PartitionBounds, PartitionStrategy};
+pub use partition::{IdBound, IdRange, Partition, PartitionBounds, PartitionStrategy, RecordRange};
 pub use source::{
     ChangePreflight, ChangeReader, ChangeSource, CollectionInfo, CollectionKind, CollectionSize,
     DocumentReader, DynChanges, DynReader, DynSource, Preflight, ReadConcern, ReadOptions, Scope, Source,

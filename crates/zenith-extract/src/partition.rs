@@ -11,9 +11,10 @@ use crate::{ExtractError, Namespace};
 /// How a collection is to be divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PartitionStrategy {
-    /// One scan of the whole collection in the order of storage: the cheapest, but it cannot be resumed.
+    /// The order of storage, which is the cheapest for the server: one scan of everything, or several side by side where
+    /// it can be asked for a part. Such partitions are for a reading that begins now.
     Natural,
-    /// Ranges of `_id`: they can be read side by side and resumed after any document.
+    /// Ranges of `_id`: they can be read side by side, resumed after any document, and written down.
     #[default]
     IdRanges,
 }
@@ -32,10 +33,25 @@ pub struct Partition {
 pub enum PartitionBounds {
     /// All, in the order of storage.
     Natural,
+    /// Those between two records of one server, in its order of storage.
+    Records(RecordRange),
     /// All, in whatever order the server likes: for views and time series, which have no order of storage and no index.
     Unordered,
     /// Those whose `_id` lies between two bounds, by `_id`.
     IdRange(IdRange),
+}
+
+/// A part of the order of storage of one server.
+///
+/// Members of a replica set number their records each for itself, so the numbers of one mean nothing to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRange {
+    /// The server, by the name its deployment has for it.
+    pub server: String,
+    /// The record it begins after; `None` begins with the first.
+    pub after: Option<i64>,
+    /// The record it ends with; `None` goes on to the last.
+    pub until: Option<i64>,
 }
 
 /// A range of `_id` in BSON order.
@@ -71,6 +87,19 @@ impl IdRange {
         }
         ranges.push(IdRange { lower, upper: IdBound::Unbounded });
         ranges
+    }
+}
+
+impl RecordRange {
+    /// The ranges between the given records, which ascend and end the range before: all records, each in exactly one.
+    #[must_use]
+    pub fn split_at(server: &str, ends: Vec<i64>) -> Vec<RecordRange> {
+        let afters = std::iter::once(None).chain(ends.iter().copied().map(Some));
+        let untils = ends.iter().copied().map(Some).chain([None]);
+        afters
+            .zip(untils)
+            .map(|(after, until)| RecordRange { server: server.to_owned(), after, until })
+            .collect()
     }
 }
 
@@ -121,12 +150,18 @@ impl Partition {
         let kind = match &self.bounds {
             PartitionBounds::Natural => NATURAL,
             PartitionBounds::Unordered => UNORDERED,
+            PartitionBounds::Records(_) => RECORDS,
             PartitionBounds::IdRange(_) => ID_RANGE,
         };
         document.append(cstr!("bounds"), kind);
         if let PartitionBounds::IdRange(range) = &self.bounds {
             append_bound(&mut document, LOWER, &range.lower);
             append_bound(&mut document, UPPER, &range.upper);
+        }
+        if let PartitionBounds::Records(range) = &self.bounds {
+            document.append(SERVER, range.server.as_str());
+            document.append(AFTER, range.after.map_or(RawBson::Null, RawBson::Int64));
+            document.append(UNTIL, range.until.map_or(RawBson::Null, RawBson::Int64));
         }
         document.into_bytes()
     }
@@ -143,6 +178,11 @@ impl Partition {
         let bounds = match text("bounds")? {
             NATURAL => PartitionBounds::Natural,
             UNORDERED => PartitionBounds::Unordered,
+            RECORDS => PartitionBounds::Records(RecordRange {
+                server: text(SERVER.as_str())?.to_owned(),
+                after: read_record(document, AFTER)?,
+                until: read_record(document, UNTIL)?,
+            }),
             ID_RANGE => PartitionBounds::IdRange(IdRange {
                 lower: read_bound(document, LOWER)?,
                 upper: read_bound(document, UPPER)?,
@@ -155,7 +195,11 @@ impl Partition {
 
 const NATURAL: &str = "natural";
 const UNORDERED: &str = "unordered";
+const RECORDS: &str = "records";
 const ID_RANGE: &str = "idRange";
+const SERVER: &CStr = cstr!("server");
+const AFTER: &CStr = cstr!("after");
+const UNTIL: &CStr = cstr!("until");
 const LOWER: &CStr = cstr!("lower");
 const UPPER: &CStr = cstr!("upper");
 const INCLUDED: &CStr = cstr!("included");
@@ -185,6 +229,15 @@ fn read_bound(document: &RawDocument, key: &CStr) -> Result<IdBound, ExtractErro
     })
 }
 
+fn read_record(document: &RawDocument, key: &CStr) -> Result<Option<i64>, ExtractError> {
+    let invalid = |reason: String| ExtractError::InvalidPartition { reason };
+    match document.get(key.as_str()).map_err(|error| invalid(error.to_string()))? {
+        Some(RawBsonRef::Null) => Ok(None),
+        Some(RawBsonRef::Int64(record)) => Ok(Some(record)),
+        _ => Err(invalid(format!("{} is no record", key.as_str()))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bson::{RawBson, rawdoc};
@@ -210,7 +263,14 @@ mod tests {
             let rest = partition.after(RawBson::Int32(7)).unwrap();
             assert_eq!(Partition::decode(&rest.encode()).unwrap(), rest);
         }
-        for bounds in [PartitionBounds::Natural, PartitionBounds::Unordered] {
+        let records =
+            |after, until| PartitionBounds::Records(RecordRange { server: "a:1".to_owned(), after, until });
+        for bounds in [
+            PartitionBounds::Natural,
+            PartitionBounds::Unordered,
+            records(None, Some(7)),
+            records(Some(7), None),
+        ] {
             let partition = Partition { namespace: namespace.clone(), bounds };
             assert_eq!(Partition::decode(&partition.encode()).unwrap(), partition);
             assert_eq!(partition.after(RawBson::Null), None);

@@ -124,16 +124,21 @@ pub async fn an_empty_collection_has_no_documents<S: Source>(
     assert_eq!(found.collection.size.map_or(0, |size| size.documents), 0);
 }
 
-/// One partition, every document, whatever the size of batches.
+/// Every document, in however many scans, whatever the size of batches.
 pub async fn a_natural_scan_gives_every_document_once<S: Source>(
     make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
 ) {
     let expected = documents(3_000);
     let (source, namespace) = make(expected.clone()).await;
-    let partitions = source.partitions(&namespace, 8, PartitionStrategy::Natural).await.expect("partitions");
-    assert_eq!(partitions.len(), 1);
-    for batch_bytes in [1, 10_000, 4 * MIB] {
-        assert_same(&read_all(&source, &partitions[0], batch_bytes).await, &expected);
+    for (desired, batch_bytes) in [(1, 1), (1, 10_000), (1, 4 * MIB), (2, 1), (3, 10_000), (2, 4 * MIB)] {
+        let parts =
+            source.partitions(&namespace, desired, PartitionStrategy::Natural).await.expect("partitions");
+        assert!((1..=desired).contains(&parts.len()), "{} of {desired}", parts.len());
+        let mut found = Vec::new();
+        for partition in parts {
+            found.extend(read_all(&source, &partition, batch_bytes).await);
+        }
+        assert_same(&found, &expected);
     }
 }
 

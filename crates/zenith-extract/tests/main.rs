@@ -10,6 +10,7 @@ mod large_documents;
 mod polling;
 mod preflight;
 mod proxy;
+mod records;
 mod servers;
 mod sources;
 mod transports;

@@ -57,7 +57,7 @@ pub struct Copy {
     /// Most rows of one insert [default: 131072]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
     pub batch_rows: Option<usize>,
-    /// Parts of the collection read side by side [default: by the number of cores]
+    /// Scans of the collection side by side [default: by the number of cores and the size of documents]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
     pub readers: Option<usize>,
     /// Inserts under way at the same time [default: 2]

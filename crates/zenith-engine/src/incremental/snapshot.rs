@@ -36,7 +36,7 @@ where
         context.live.counters.expect(found.collection.size.map_or(0, |size| size.documents));
     }
     let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
-    for together in left.chunks(pipeline.options.readers) {
+    for together in left.chunks(pipeline.options.readers()) {
         let mut partitions = Vec::with_capacity(together.len());
         for part in together {
             partitions.push(Partition::decode(&part.partition)?);
@@ -85,6 +85,7 @@ where
             sample: &[],
             sample_ranges: &[],
             partitions: partitions.clone(),
+            readers: pipeline.options.readers(),
             options: &pipeline.options,
             table: &context.table,
             stamp: Stamp::Version(snapshot.version),

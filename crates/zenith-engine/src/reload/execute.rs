@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use zenith_arrow::ExtraCounts;
-use zenith_extract::{PartitionStrategy, Source};
+use zenith_extract::{Partition, PartitionStrategy, Source};
 use zenith_transport::{Preflight, Sink};
 
 use super::insert::repeat;
@@ -127,18 +127,15 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     table: &str,
     stamp: Stamp,
 ) -> Result<ExtraCounts> {
-    let desired = match plan.partitioning {
-        PartitionStrategy::Natural => 1,
-        PartitionStrategy::IdRanges => pipeline.options.readers * PARTITIONS_PER_READER,
-    };
-    let partitions = pipeline.source.partitions(&pipeline.namespace, desired, plan.partitioning);
+    let partitions = shared.unless_stopped(partitions(pipeline, plan)).await??;
     let parts = Parts {
         source: &pipeline.source,
         sink: &pipeline.sink,
         schema: &plan.schema,
         sample: &plan.sample,
         sample_ranges: &plan.sample_ranges,
-        partitions: shared.unless_stopped(partitions).await??,
+        partitions,
+        readers: plan.readers,
         options: &pipeline.options,
         table,
         stamp,
@@ -158,6 +155,19 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
         });
     }
     Ok(counts)
+}
+
+/// What is read side by side: parts of the order of storage, where the server can be asked for them; else ranges of `_id`,
+/// if several scans are wanted in any case. These cost the server twice as much.
+async fn partitions<S: Source, K>(pipeline: &Pipeline<S, K>, plan: &ReloadPlan) -> Result<Vec<Partition>> {
+    let (source, namespace) = (&pipeline.source, &pipeline.namespace);
+    let stored = source.partitions(namespace, plan.readers, PartitionStrategy::Natural).await?;
+    let readers = pipeline.options.readers();
+    if stored.len() > 1 || readers == 1 || !plan.source.collection.kind.has_id_index() {
+        return Ok(stored);
+    }
+    let desired = readers * PARTITIONS_PER_READER;
+    Ok(source.partitions(namespace, desired, PartitionStrategy::IdRanges).await?)
 }
 
 /// A name no other run has: the time, and the process for runs begun in the same millisecond.

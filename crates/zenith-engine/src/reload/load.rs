@@ -66,6 +66,8 @@ pub(crate) struct Parts<'a, S, K> {
     pub(crate) sample: &'a [u8],
     pub(crate) sample_ranges: &'a [std::ops::Range<usize>],
     pub(crate) partitions: Vec<Partition>,
+    /// Partitions read side by side.
+    pub(crate) readers: usize,
     pub(crate) options: &'a ReloadOptions,
     /// The table rows go to.
     pub(crate) table: &'a str,
@@ -113,11 +115,11 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     let first = Arc::new(FirstError::default());
 
     let mut read_options = ReadOptions::new(Landing::with_share(load.pool.clone(), options.landing_bytes()));
-    read_options.batch_bytes = options.reply_bytes();
+    read_options.batch_bytes = options.reply_bytes(parts.readers);
     read_options.read_concern = parts.read_concern;
     let queue = Arc::new(Queue::new(parts.partitions));
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..options.readers {
+    for _ in 0..parts.readers {
         let (load, first, queue) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&queue));
         let (source, sender, read_options) =
             (Arc::clone(parts.source), reply_sender.clone(), read_options.clone());

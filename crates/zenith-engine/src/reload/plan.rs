@@ -6,8 +6,8 @@ use bson::RawDocumentBuf;
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_arrow::{Kind, Schema};
+use zenith_extract::Source;
 use zenith_extract::source::Preflight as SourceInfo;
-use zenith_extract::{PartitionStrategy, Source};
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
 
@@ -41,8 +41,8 @@ pub struct ReloadPlan {
     pub strategy: Strategy,
     /// Documents looked at.
     pub sampled: usize,
-    /// How the collection is divided among the readers.
-    pub partitioning: PartitionStrategy,
+    /// Scans side by side.
+    pub readers: usize,
     /// Which columns the fields go to.
     pub schema: Schema,
     pub(crate) sample: Vec<u8>,
@@ -153,11 +153,8 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
         definition.settings.insert("min_bytes_for_wide_part".to_owned(), COMPACT_PART_BYTES.to_owned());
     }
-    let partitioning = if options.readers > 1 && source.collection.kind.has_id_index() {
-        PartitionStrategy::IdRanges
-    } else {
-        PartitionStrategy::Natural
-    };
+    let size = source.collection.size;
+    let readers = options.readers_of(size.and_then(|size| size.document_bytes_average()));
     Ok(ReloadPlan {
         source,
         target,
@@ -167,7 +164,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         leftovers,
         strategy: options.strategy,
         sampled: documents.len(),
-        partitioning,
+        readers,
         schema,
         sample,
         sample_ranges,

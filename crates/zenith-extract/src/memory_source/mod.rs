@@ -23,7 +23,7 @@ use crate::batch::{FramingError, Memory, array_of, document_id};
 use crate::{
     CollectionInfo, CollectionKind, CollectionSize, DocumentBatch, DocumentReader, ExtractError, IdBound,
     IdRange, IdTypes, Landing, Namespace, Partition, PartitionBounds, PartitionStrategy, Preflight,
-    ReadOptions, Source, Topology,
+    ReadOptions, RecordRange, Source, Topology,
 };
 
 /// The address that errors name.
@@ -89,7 +89,13 @@ impl Source for MemorySource {
         let documents = self.collection(namespace)?;
         let partition = |bounds| Partition { namespace: namespace.clone(), bounds };
         if strategy == PartitionStrategy::Natural {
-            return Ok(vec![partition(PartitionBounds::Natural)]);
+            if desired <= 1 || documents.is_empty() {
+                return Ok(vec![partition(PartitionBounds::Natural)]);
+            }
+            // The first record is 1.
+            let ends = (1..desired).filter_map(|part| i64::try_from(documents.len() * part / desired).ok());
+            let ranges = RecordRange::split_at(ADDRESS, ends.collect());
+            return Ok(ranges.into_iter().map(PartitionBounds::Records).map(partition).collect());
         }
         let step = documents.len().div_ceil(desired.max(1)).max(1);
         let starts = documents.iter().step_by(step).skip(1);
@@ -102,6 +108,11 @@ impl Source for MemorySource {
         let documents = self.collection(&partition.namespace)?;
         let rest = match &partition.bounds {
             PartitionBounds::Natural | PartitionBounds::Unordered => 0..documents.len(),
+            PartitionBounds::Records(range) => {
+                let place = |record: Option<i64>| record.and_then(|record| usize::try_from(record).ok());
+                let until = place(range.until).map_or(documents.len(), |until| until.min(documents.len()));
+                place(range.after).unwrap_or(0).min(until)..until
+            }
             PartitionBounds::IdRange(range) => positions(&documents, range)?,
         };
         Ok(MemoryReader { documents, rest, options })

@@ -119,6 +119,11 @@ async fn select_server(deployment: &Deployment) -> Result<ServerAddress, Extract
     })
 }
 
+/// Whether all reads go to the same server, for as long as the deployment stays as it is.
+pub(super) fn reads_one_server(options: &ClientOptions) -> bool {
+    options.direct_connection == Some(true) || reads_from_primary(options)
+}
+
 fn reads_from_primary(options: &ClientOptions) -> bool {
     matches!(
         options.selection_criteria,

@@ -17,6 +17,8 @@ use crate::{IdBound, IdRange, Namespace, PartitionBounds, ReadConcern};
 pub(super) enum Step {
     /// All documents in the order of storage.
     Natural,
+    /// The documents stored after a record, in the order of storage; each reply says which record it ends with.
+    Records { after: Option<i64> },
     /// All documents in whatever order.
     Unordered,
     /// `min` ≤ `_id` < `max`, leaving out a first document whose `_id` is `min` if `skip_min`.
@@ -29,6 +31,7 @@ pub(super) enum Step {
 pub(super) fn steps(bounds: &PartitionBounds) -> Vec<Step> {
     let range = match bounds {
         PartitionBounds::Natural => return vec![Step::Natural],
+        PartitionBounds::Records(range) => return vec![Step::Records { after: range.after }],
         PartitionBounds::Unordered => return vec![Step::Unordered],
         PartitionBounds::IdRange(range) => range,
     };
@@ -68,6 +71,13 @@ pub(super) fn command(
     let mut command = rawdoc! { "find": namespace.collection.as_str() };
     match step {
         Step::Natural => command.append(cstr!("hint"), rawdoc! { "$natural": 1 }),
+        Step::Records { after } => {
+            command.append(cstr!("hint"), rawdoc! { "$natural": 1 });
+            command.append(cstr!("$_requestResumeToken"), true);
+            if let Some(after) = after {
+                command.append(cstr!("$_resumeAfter"), rawdoc! { "$recordId": *after });
+            }
+        }
         Step::Unordered => {}
         Step::Range { min, max, .. } => {
             command.append(cstr!("hint"), rawdoc! { "_id": 1 });

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`connect`] | connection string → driver client; URIs without passwords |
 //! | [`preflight`] | what the collection is, whether it can be read |
-//! | [`sample`], [`id_types`], [`partition`] | looks at a part of it |
+//! | [`sample`], [`id_types`] | looks at a part of it |
+//! | [`partition`], [`records`] | divides it by `_id`, or by the order of storage |
 //! | [`find`] | the command both transports send |
 //! | [`scan`] | reads a partition, resumes it |
 //! | [`changes`] | follows changes, looks documents up |
@@ -26,6 +27,7 @@ mod id_types;
 mod open_cursor;
 mod partition;
 mod preflight;
+mod records;
 mod sample;
 mod scan;
 mod session;
@@ -191,7 +193,7 @@ impl Source for MongoSource {
         desired: usize,
         strategy: PartitionStrategy,
     ) -> Result<Vec<Partition>, ExtractError> {
-        partition::partitions(&self.deployment, namespace, desired, strategy).await
+        partition::partitions(&self.deployment, self.transport, namespace, desired, strategy).await
     }
 
     async fn open(&self, partition: &Partition, options: ReadOptions) -> Result<MongoReader, ExtractError> {

@@ -1,12 +1,12 @@
-//! Divides a collection into ranges of `_id` of about equal numbers of documents.
+//! Divides a collection into parts: ranges of `_id` of about equal numbers of documents, unless it is read as it is stored.
 //!
 //! Boundaries are the `_id`s of documents drawn at random, put in order by the server: nobody else knows BSON order with
 //! the collection's collation. Many are drawn for each one kept, which evens the ranges out.
 
 use bson::{RawBson, doc};
 
-use super::Deployment;
 use super::sample::{REPLY_DOCUMENTS, read};
+use super::{Deployment, Transport, records};
 use crate::batch::document_id;
 use crate::{ExtractError, IdRange, Namespace, Partition, PartitionBounds, PartitionStrategy};
 
@@ -18,6 +18,7 @@ const DRAWN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 pub(super) async fn partitions(
     deployment: &Deployment,
+    transport: Transport,
     namespace: &Namespace,
     desired: usize,
     strategy: PartitionStrategy,
@@ -29,7 +30,16 @@ pub(super) async fn partitions(
         return Ok(vec![partition(PartitionBounds::Unordered)]);
     }
     if strategy == PartitionStrategy::Natural {
-        return Ok(vec![partition(PartitionBounds::Natural)]);
+        let ranges = match desired {
+            0 | 1 => None,
+            _ => records::ranges(deployment, transport, namespace, kind, desired).await?,
+        };
+        return Ok(match ranges {
+            Some(ranges) if ranges.len() > 1 => {
+                ranges.into_iter().map(PartitionBounds::Records).map(partition).collect()
+            }
+            _ => vec![partition(PartitionBounds::Natural)],
+        });
     }
     let document_bytes = collection.size.and_then(|size| size.document_bytes_average()).unwrap_or_default();
     let drawn = match desired {

@@ -86,8 +86,8 @@ impl Connection {
         self.write(op_code, &payload).await
     }
 
-    /// Sends a command uncompressed, as handshakes must be, and takes the reply onto the heap.
-    pub(super) async fn call(&mut self, command: &RawDocument) -> Result<RawDocumentBuf, WireError> {
+    /// Sends a command uncompressed, as handshakes must be, and takes the reply, which has to be small, onto the heap.
+    pub(crate) async fn call(&mut self, command: &RawDocument) -> Result<RawDocumentBuf, WireError> {
         self.write(OP_MSG, &OpMsg::request(command.as_bytes())).await?;
         let header = self.receive_header().await?;
         if header.op_code != OP_MSG {

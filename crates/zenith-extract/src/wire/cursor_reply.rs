@@ -11,6 +11,8 @@ pub(crate) struct CursorReply {
     pub(crate) documents: Range<usize>,
     /// The cursor to ask for more; 0 after the last reply.
     pub(crate) cursor_id: i64,
+    /// The record the documents end with, of a scan that was to tell.
+    pub(crate) record: Option<i64>,
 }
 
 /// Why a reply has no documents.
@@ -31,7 +33,7 @@ impl CursorReply {
         let reply = RawDocument::from_bytes(body).map_err(malformed)?;
         check_ok(reply)?;
         let missing = |what: &str| ReplyError::Malformed(format!("it has no {what}"));
-        let (mut documents, mut cursor_id) = (None, None);
+        let (mut documents, mut cursor_id, mut record) = (None, None, None);
         let cursor =
             reply.get_document("cursor").map_err(|error| ReplyError::Malformed(error.to_string()))?;
         for element in cursor.iter_elements() {
@@ -45,12 +47,17 @@ impl CursorReply {
                     }
                 },
                 "id" => cursor_id = element.value().map_err(malformed)?.as_i64(),
+                "postBatchResumeToken" => {
+                    let token = element.value().map_err(malformed)?.as_document();
+                    record = token.and_then(|token| token.get_i64("$recordId").ok());
+                }
                 _ => {}
             }
         }
         Ok(CursorReply {
             documents: documents.ok_or_else(|| missing("documents"))?,
             cursor_id: cursor_id.ok_or_else(|| missing("cursor id"))?,
+            record,
         })
     }
 }

@@ -7,7 +7,7 @@
 //! begins with large documents would be read one small document at a time for the rest of it.
 
 use bson::raw::cstr;
-use bson::{RawDocumentBuf, rawdoc};
+use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use mongodb::ClientSession;
 
 use super::{Scan, Stop};
@@ -18,11 +18,11 @@ use crate::mongodb::error;
 use crate::mongodb::find::{self, Step};
 use crate::mongodb::open_cursor::OpenCursor;
 use crate::mongodb::session::KeepAlive;
-use crate::wire::{CursorReply, ReplyError, Settings, WireError};
-use crate::{DocumentBatch, ExtractError, Namespace};
+use crate::wire::{Connection, CursorReply, ReplyError, Settings, WireError};
+use crate::{DocumentBatch, ExtractError, Landing, Namespace, PartitionBounds};
 
 /// Requests under way at once.
-const PIPELINE_DEPTH: usize = 4;
+pub(super) const PIPELINE_DEPTH: usize = 4;
 
 /// How reading by a connection of our own ended early.
 pub(super) enum DirectStop {
@@ -73,73 +73,117 @@ impl Scan {
         direct: &mut DirectConnection,
         session: &ClientSession,
     ) -> Result<(), Stop> {
-        let DirectConnection { connection, server } = direct;
-        let namespace = self.partition.namespace.clone();
-        let address = connection.address().clone();
-        let action = self.action();
-        let failed = |error: WireError| Stop::Failed(error::from_wire(&address, action.clone(), error));
+        if let PartitionBounds::Records(range) = self.partition.bounds.clone() {
+            return self.read_records(range, direct, session).await;
+        }
         let mut batch_size = BatchSize::new(self.options.batch_bytes, self.document_bytes);
+        let mut cursor = DirectCursor::new(self, direct, session)?;
+        let find = self.find(step, batch_size.documents(), &cursor);
+        cursor.send(&find).await?;
+        let mut first = true;
+        loop {
+            let (batch, _) = cursor.receive(&self.options.landing).await?;
+            batch_size.observe(batch.len(), batch.byte_len());
+            while cursor.has_more() && cursor.awaited() < PIPELINE_DEPTH {
+                cursor.get_more(batch_size.documents()).await?;
+            }
+            first &= !self.hand_over(step, first, batch).await?;
+            if !cursor.has_more() {
+                break;
+            }
+        }
+        cursor.drain(&self.options.landing).await
+    }
+
+    pub(super) fn find(&self, step: &Step, documents: i32, cursor: &DirectCursor<'_>) -> RawDocumentBuf {
+        let namespace = &self.partition.namespace;
+        let mut command = find::command(namespace, step, Some(documents), self.read_concern());
+        if let Some(preference) = direct::read_preference(&self.deployment.options) {
+            command.append(cstr!("$readPreference"), preference);
+        }
+        command.append(cstr!("lsid"), cursor.session_id.clone());
+        command.append(cstr!("$db"), namespace.database.as_str());
+        command
+    }
+}
+
+/// A cursor of a scan, on a connection of our own.
+pub(super) struct DirectCursor<'a> {
+    connection: &'a mut Connection,
+    open: OpenCursor,
+    namespace: Namespace,
+    action: String,
+    session_id: RawDocumentBuf,
+}
+
+impl<'a> DirectCursor<'a> {
+    /// Not open yet: its first command opens it.
+    pub(super) fn new(
+        scan: &Scan,
+        direct: &'a mut DirectConnection,
+        session: &ClientSession,
+    ) -> Result<DirectCursor<'a>, Stop> {
+        let DirectConnection { connection, server } = direct;
+        let namespace = scan.partition.namespace.clone();
         let session_id = bson::serialize_to_raw_document_buf(session.id()).map_err(|error| {
             Stop::Failed(ExtractError::Driver {
                 action: "make a session".to_owned(),
                 source: Box::new(error),
             })
         })?;
-        let (client, server) = (self.deployment.client.clone(), server.clone());
-        let mut cursor = OpenCursor::new(client, &namespace.database, &namespace.collection, server);
+        let client = scan.deployment.client.clone();
+        let open = OpenCursor::new(client, &namespace.database, &namespace.collection, server.clone());
+        Ok(DirectCursor { connection, open, namespace, action: scan.action(), session_id })
+    }
 
-        let find = self.find(step, batch_size.documents(), &session_id);
-        connection.send(&find).await.map_err(failed)?;
-        let mut first = true;
-        loop {
-            let landed = connection.receive(&self.options.landing).await.map_err(failed)?;
-            let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
-            let reply = CursorReply::parse(body).map_err(|error| failed(error.into()))?;
-            cursor.id = reply.cursor_id;
-            let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
-            let batch =
-                DocumentBatch::new(Memory::Landed { bytes: landed.bytes, _share: landed.share }, array)
-                    .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
-            batch_size.observe(batch.len(), batch.byte_len());
-            while cursor.id != 0 && connection.awaited() < PIPELINE_DEPTH {
-                let get_more = get_more(&namespace, cursor.id, batch_size.documents(), &session_id);
-                connection.send(&get_more).await.map_err(failed)?;
-            }
-            first &= !self.hand_over(step, first, batch).await?;
-            if cursor.id == 0 {
-                break;
-            }
-        }
-        // Requests that overtook the end are answered with an error, which is of no interest.
-        while connection.awaited() > 0 {
-            connection.receive(&self.options.landing).await.map_err(failed)?;
+    fn failed(&self, error: WireError) -> Stop {
+        Stop::Failed(error::from_wire(self.connection.address(), self.action.clone(), error))
+    }
+
+    pub(super) async fn send(&mut self, command: &RawDocument) -> Result<(), Stop> {
+        let sent = self.connection.send(command).await;
+        sent.map_err(|error| self.failed(error))
+    }
+
+    pub(super) async fn get_more(&mut self, documents: i32) -> Result<(), Stop> {
+        let command = rawdoc! {
+            "getMore": self.open.id,
+            "collection": self.namespace.collection.as_str(),
+            "batchSize": documents,
+            "lsid": self.session_id.clone(),
+            "$db": self.namespace.database.as_str(),
+        };
+        self.send(&command).await
+    }
+
+    /// The documents of the next reply, and the record they end with if it was to tell.
+    pub(super) async fn receive(&mut self, landing: &Landing) -> Result<(DocumentBatch, Option<i64>), Stop> {
+        let landed = self.connection.receive(landing).await.map_err(|error| self.failed(error))?;
+        let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
+        let reply = CursorReply::parse(body).map_err(|error| self.failed(error.into()))?;
+        self.open.id = reply.cursor_id;
+        let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
+        let memory = Memory::Landed { bytes: landed.bytes, _share: landed.share };
+        let batch = DocumentBatch::new(memory, array)
+            .map_err(|error| self.failed(ReplyError::Malformed(error.to_string()).into()))?;
+        Ok((batch, reply.record))
+    }
+
+    /// Whether the server has more.
+    pub(super) fn has_more(&self) -> bool {
+        self.open.id != 0
+    }
+
+    /// Replies that have been asked for and not come.
+    pub(super) fn awaited(&self) -> usize {
+        self.connection.awaited()
+    }
+
+    /// Takes what is still to come, which is of no interest: requests that overtook the end are answered with an error.
+    pub(super) async fn drain(&mut self, landing: &Landing) -> Result<(), Stop> {
+        while self.awaited() > 0 {
+            self.connection.receive(landing).await.map_err(|error| self.failed(error))?;
         }
         Ok(())
-    }
-
-    fn find(&self, step: &Step, batch_documents: i32, session_id: &RawDocumentBuf) -> RawDocumentBuf {
-        let namespace = &self.partition.namespace;
-        let mut command = find::command(namespace, step, Some(batch_documents), self.read_concern());
-        if let Some(preference) = direct::read_preference(&self.deployment.options) {
-            command.append(cstr!("$readPreference"), preference);
-        }
-        command.append(cstr!("lsid"), session_id.clone());
-        command.append(cstr!("$db"), namespace.database.as_str());
-        command
-    }
-}
-
-fn get_more(
-    namespace: &Namespace,
-    cursor_id: i64,
-    batch_documents: i32,
-    session_id: &RawDocumentBuf,
-) -> RawDocumentBuf {
-    rawdoc! {
-        "getMore": cursor_id,
-        "collection": namespace.collection.as_str(),
-        "batchSize": batch_documents,
-        "lsid": session_id.clone(),
-        "$db": namespace.database.as_str(),
     }
 }

@@ -13,6 +13,11 @@ use crate::{DocumentBatch, ExtractError};
 impl Scan {
     /// Reads one step to its end. The size of replies is set once: the driver's cursor cannot change it on the way.
     pub(super) async fn read_by_driver(&mut self, step: &Step) -> Result<(), Stop> {
+        if let Step::Records { .. } = step {
+            let reason =
+                "records are only numbered alike on one server, and the driver chooses it".to_owned();
+            return Err(ExtractError::InvalidPartition { reason }.into());
+        }
         let deployment = self.deployment.clone();
         let client = &deployment.client;
         let namespace = self.partition.namespace.clone();

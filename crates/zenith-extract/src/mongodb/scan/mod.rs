@@ -1,10 +1,12 @@
 //! Reads one partition in a task of its own, ahead of whoever consumes it, and takes it up again where it was cut off.
 //!
-//! A range of `_id` goes on after the last document handed over. A scan in natural order has no such place: the
+//! A range of `_id` goes on after the last document handed over, one of records after the last record, on the same
+//! server. A scan of everything in natural order has no such place: the
 //! consumer gets [`ExtractError::Interrupted`] and starts it again.
 
 mod direct;
 mod driver;
+mod records;
 
 use std::sync::Arc;
 
@@ -18,7 +20,9 @@ use super::find::{self, Step};
 use super::{Deployment, Transport, preflight};
 use crate::id::same;
 use crate::wire::Settings;
-use crate::{DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, ReadOptions};
+use crate::{
+    DocumentBatch, DocumentReader, ExtractError, Namespace, Partition, PartitionBounds, ReadOptions,
+};
 use direct::DirectStop;
 
 /// The reader of one partition of a [`crate::MongoSource`].
@@ -152,26 +156,27 @@ impl Scan {
         error: ExtractError,
         backoff: &mut Backoff,
     ) -> Result<std::time::Duration, ExtractError> {
-        if !error.is_transient() {
+        if !error.is_transient() || matches!(error, ExtractError::Interrupted { .. }) {
             return Err(error);
         }
-        let rest = match (&self.last_id, self.documents) {
-            (_, 0) => Some(self.partition.clone()),
-            (Some(last_id), _) => self.partition.after(last_id.clone()),
-            (None, _) => None,
+        let rest = match (&self.partition.bounds, &self.last_id) {
+            // A range of records moves on with what is handed over.
+            (PartitionBounds::Records(_), _) => Some(self.partition.clone()),
+            _ if self.documents == 0 => Some(self.partition.clone()),
+            (_, Some(last_id)) => self.partition.after(last_id.clone()),
+            (_, None) => None,
         };
-        let Some(rest) = rest else {
-            let namespace = self.partition.namespace.clone();
-            return Err(ExtractError::Interrupted {
-                namespace,
-                documents: self.documents,
-                source: Box::new(error),
-            });
-        };
+        let Some(rest) = rest else { return Err(self.interrupted(error)) };
         let Some(pause) = backoff.next() else { return Err(error) };
         tracing::debug!(namespace = %self.partition.namespace, documents = self.documents, %error, ?pause, "resuming");
         self.partition = rest;
         Ok(pause)
+    }
+
+    /// What was read cannot be gone on with.
+    fn interrupted(&self, error: ExtractError) -> ExtractError {
+        let namespace = self.partition.namespace.clone();
+        ExtractError::Interrupted { namespace, documents: self.documents, source: Box::new(error) }
     }
 
     /// Reads what is left, unless the collection has gone: to the server one that is not there is one without documents,

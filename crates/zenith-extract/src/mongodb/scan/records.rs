@@ -1,0 +1,160 @@
+//! A part of the order of storage, on a connection of our own.
+//!
+//! A scan with `$_requestResumeToken` tells with each reply the record it ends with, and `$_resumeAfter` begins right after
+//! a record: so members of a replica set copy collections from each other. Two scans of a half each cost the server little
+//! more than one of everything, where two ranges of `_id` cost it twice as much; and a scan that was cut off goes on.
+//!
+//! How far a reply goes cannot be asked for, only of how many documents it is. Records that were deleted leave gaps in the
+//! numbers, so a reply may go beyond the end of the range: it is thrown away and its place read again in smaller ones, until
+//! a single document lies beyond the end.
+
+use std::collections::VecDeque;
+
+use mongodb::ClientSession;
+
+use super::direct::{DirectCursor, PIPELINE_DEPTH};
+use super::{Scan, Stop};
+use crate::mongodb::batch_size::BatchSize;
+use crate::mongodb::direct::DirectConnection;
+use crate::mongodb::find::Step;
+use crate::mongodb::records::KEY_NOT_FOUND;
+use crate::{DocumentBatch, ExtractError, PartitionBounds, RecordRange};
+
+/// How many numbers below a record that is gone are tried.
+const GONE_MAX: i64 = 1_000;
+
+/// What has been asked for.
+struct Asked {
+    size: BatchSize,
+    /// No reply may have more documents; known once one went beyond the end.
+    most: Option<i32>,
+    /// Documents asked for by each request under way.
+    under_way: VecDeque<i32>,
+}
+
+impl Asked {
+    /// How many documents to ask for next; `None` if what is under way may reach the end.
+    ///
+    /// Where no record is missing this ends exactly with the range.
+    fn next(&self, range: &RecordRange) -> Option<i32> {
+        let documents = self.most.map_or(self.size.documents(), |most| most.min(self.size.documents()));
+        let Some(until) = range.until else { return Some(documents) };
+        let under_way: i64 = self.under_way.iter().copied().map(i64::from).sum();
+        let room = until.saturating_sub(range.after.unwrap_or_default()).saturating_sub(under_way);
+        (room > 0).then(|| documents.min(i32::try_from(room).unwrap_or(i32::MAX)))
+    }
+
+    /// Requests that may be under way at once: where the end is near each waits for what the one before has shown.
+    fn depth(&self) -> usize {
+        if self.most.is_some() { 1 } else { PIPELINE_DEPTH }
+    }
+}
+
+impl Scan {
+    /// Reads a range of records to its end.
+    pub(super) async fn read_records(
+        &mut self,
+        range: RecordRange,
+        direct: &mut DirectConnection,
+        session: &ClientSession,
+    ) -> Result<(), Stop> {
+        let server = direct.server.to_string();
+        if server != range.server {
+            let reason = format!("it is not {}, whose order of storage was to be read", range.server);
+            return Err(self.interrupted(ExtractError::Protocol { address: server, reason }).into());
+        }
+        let size = BatchSize::new(self.options.batch_bytes, self.document_bytes);
+        let mut asked = Asked { size, most: None, under_way: VecDeque::new() };
+        while let Some(beyond) = self.read_until_beyond(&mut asked, direct, session).await? {
+            asked.most = Some(beyond / 2);
+        }
+        Ok(())
+    }
+
+    /// What is left of the range.
+    fn record_range(&self) -> Option<RecordRange> {
+        match &self.partition.bounds {
+            PartitionBounds::Records(range) => Some(range.clone()),
+            _ => None,
+        }
+    }
+
+    /// Reads with one cursor: to the end of the range, or until a reply goes beyond it, and says of how many documents
+    /// that reply was.
+    async fn read_until_beyond(
+        &mut self,
+        asked: &mut Asked,
+        direct: &mut DirectConnection,
+        session: &ClientSession,
+    ) -> Result<Option<i32>, Stop> {
+        asked.under_way.clear();
+        let mut cursor = DirectCursor::new(self, direct, session)?;
+        let mut reply = self.open_records(asked, &mut cursor).await?;
+        loop {
+            let (batch, record) = reply;
+            asked.size.observe(batch.len(), batch.byte_len());
+            let Some(mut range) = self.record_range() else { return Ok(None) };
+            if !batch.is_empty() {
+                let Some(record) = record else { return Err(self.no_record()) };
+                if range.until.is_some_and(|until| record > until) {
+                    cursor.drain(&self.options.landing).await?;
+                    let documents = i32::try_from(batch.len()).unwrap_or(i32::MAX);
+                    return Ok(Some(documents).filter(|&documents| documents > 1));
+                }
+                range.after = Some(record);
+            }
+            while cursor.has_more()
+                && cursor.awaited() < asked.depth()
+                && let Some(documents) = asked.next(&range)
+            {
+                cursor.get_more(documents).await?;
+                asked.under_way.push_back(documents);
+            }
+            if !batch.is_empty() {
+                self.hand_over(&Step::Natural, false, batch).await?;
+                // Not before: what was not handed over is read again.
+                self.partition.bounds = PartitionBounds::Records(range);
+            }
+            if !cursor.has_more() || cursor.awaited() == 0 {
+                cursor.drain(&self.options.landing).await?;
+                return Ok(None);
+            }
+            reply = cursor.receive(&self.options.landing).await?;
+            asked.under_way.pop_front();
+        }
+    }
+
+    /// The first reply of a cursor that begins after a record. If that is gone, it begins after the one before, which is
+    /// the same, as there was none between them.
+    async fn open_records(
+        &mut self,
+        asked: &Asked,
+        cursor: &mut DirectCursor<'_>,
+    ) -> Result<(DocumentBatch, Option<i64>), Stop> {
+        let landing = self.options.landing.clone();
+        let Some(range) = self.record_range() else { return Err(self.no_record()) };
+        let documents = asked.next(&range).unwrap_or(1);
+        let mut after = range.after;
+        loop {
+            let find = self.find(&Step::Records { after }, documents, cursor);
+            cursor.send(&find).await?;
+            let gone = match cursor.receive(&landing).await {
+                Err(Stop::Failed(error @ ExtractError::Server { code: KEY_NOT_FOUND, .. })) => error,
+                reply => return reply,
+            };
+            after = match (after, range.after) {
+                (Some(at), Some(began)) if began - at >= GONE_MAX => {
+                    return Err(self.interrupted(gone).into());
+                }
+                // Records are numbered from 1.
+                (Some(at), _) if at > 1 => Some(at - 1),
+                _ => None,
+            };
+        }
+    }
+
+    fn no_record(&self) -> Stop {
+        let reason = "a scan that was to tell the records it reads does not".to_owned();
+        ExtractError::Protocol { address: self.deployment.address.clone(), reason }.into()
+    }
+}
