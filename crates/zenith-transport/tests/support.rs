@@ -84,12 +84,31 @@ pub async fn sink_over(
 
 /// A proxy that speaks TLS before the shared server, its certificate, and a database behind it.
 pub async fn behind_tls(protocol: Protocol, label: &str) -> (TlsProxy, Certificate, Target) {
-    let directory = std::env::temp_dir().join(unique_name("zenith-transport-tls"));
-    let certificate = Certificate::create(&directory).unwrap();
+    let certificate = certificate();
     let proxy = TlsProxy::start(address(protocol).await, &certificate).await.unwrap();
-    let plain = target_at(protocol, &format!("127.0.0.1:{}", proxy.port()), &database(label).await);
-    let target = Target::parse(&format!("{plain}?secure=true")).unwrap();
+    let target = target_behind(&proxy, protocol, label).await;
     (proxy, certificate, target)
+}
+
+/// The same, of a proxy that serves only clients with a certificate of the same authority.
+pub async fn behind_tls_for_known_clients(
+    protocol: Protocol,
+    label: &str,
+) -> (TlsProxy, Certificate, Target) {
+    let certificate = certificate();
+    let upstream = address(protocol).await;
+    let proxy = TlsProxy::start_for_known_clients(upstream, &certificate).await.unwrap();
+    let target = target_behind(&proxy, protocol, label).await;
+    (proxy, certificate, target)
+}
+
+fn certificate() -> Certificate {
+    Certificate::create(&std::env::temp_dir().join(unique_name("zenith-transport-tls"))).unwrap()
+}
+
+async fn target_behind(proxy: &TlsProxy, protocol: Protocol, label: &str) -> Target {
+    let plain = target_at(protocol, &format!("127.0.0.1:{}", proxy.port()), &database(label).await);
+    Target::parse(&format!("{plain}?secure=true")).unwrap()
 }
 
 /// A batch of one column.

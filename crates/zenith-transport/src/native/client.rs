@@ -24,7 +24,7 @@ use crate::socket::connect::Connector;
 use crate::socket::connection::Connection;
 use crate::socket::exchange::{Exchange, Failure};
 use crate::socket::idle::{Idle, Reuse};
-use crate::socket::{ConnectionOptions, REVISION_NEWEST};
+use crate::socket::{ConnectionOptions, REVISION_NEWEST, tls};
 use crate::statement::Statement;
 use crate::{Compression, Result, ServerError, Target, TransportError, WriteStrategy};
 
@@ -215,7 +215,9 @@ impl NativeClient {
     async fn greet(&self, connection: Connection, doing: &str) -> Result<Greeted> {
         // Nothing has been asked for yet, so that nothing can have been lost.
         let failed = |failure: Failure| match failure {
-            Failure::Io(source) => TransportError::Connect { address: self.target.address(), source },
+            Failure::Io(source) if !tls::is_refusal(&source) => {
+                TransportError::Connect { address: self.target.address(), source }
+            }
             other => self.failed(doing.to_owned(), other),
         };
         let revision_max = self.options.revision_max.clamp(REVISION_MIN, REVISION_NEWEST);

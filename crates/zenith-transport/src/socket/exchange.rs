@@ -13,7 +13,7 @@ use zenith_memory::Pool;
 
 use super::body::Body;
 use super::connection::{Connection, Sent};
-use super::lent;
+use super::{lent, tls};
 use crate::frame::Piece;
 use crate::send::Cursor;
 use crate::target::Target;
@@ -65,6 +65,9 @@ impl Failure {
     ) -> TransportError {
         let address = target.address();
         match self {
+            Failure::Io(source) if tls::is_refusal(&source) => {
+                TransportError::Tls { address, source: source.into() }
+            }
             Failure::Io(source) => TransportError::Lost { doing, address, source },
             Failure::Silent => {
                 TransportError::Silent { doing, address, seconds: options.idle_timeout.as_secs() }

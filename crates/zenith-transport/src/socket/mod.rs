@@ -20,6 +20,6 @@ pub(crate) mod exchange;
 pub(crate) mod idle;
 mod lent;
 mod options;
-mod tls;
+pub(crate) mod tls;
 
 pub use options::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};

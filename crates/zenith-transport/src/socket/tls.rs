@@ -1,5 +1,6 @@
 //! TLS: whom to trust, and who we are.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use crate::target::TlsFiles;
@@ -55,6 +56,28 @@ fn certificates(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>,
         return Err(format!("the {what} {} has no certificates", path.display()).into());
     }
     Ok(certificates)
+}
+
+/// Whether the server has refused us for the certificate we showed, or did not show. It says so only after the handshake
+/// is complete for our side.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    let alert = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::AlertReceived(alert)) => alert,
+        _ => return false,
+    };
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
+            | AlertDescription::HandshakeFailure
+    )
 }
 
 /// Accepts whatever certificate the server shows, as the `insecure` option asks.

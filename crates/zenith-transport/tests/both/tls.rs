@@ -1,12 +1,13 @@
 //! TLS, through a proxy that speaks TLS for ClickHouse.
 
 use zenith_memory::Pool;
+use zenith_testkit::Certificate;
 use zenith_transport::{
     ClickHouseSink, ConnectionOptions, Insert, Preflight, Sink, TableDefinition, Target, TlsOptions,
     TransportError,
 };
 
-use super::support::{PROTOCOL, behind_tls, pooled_rows};
+use super::support::{PROTOCOL, behind_tls, behind_tls_for_known_clients, pooled_rows};
 
 fn sink(target: &Target, pool: Option<Pool>, tls: TlsOptions) -> zenith_transport::Result<ClickHouseSink> {
     ClickHouseSink::new(target.clone(), pool, ConnectionOptions { tls, ..ConnectionOptions::default() })
@@ -51,5 +52,25 @@ async fn strangers_are_not_trusted_unless_that_is_asked_for() {
     assert!(format!("{:?}", error).contains("/no/such/file.pem"));
     let no_certificate = TlsOptions { ca_file: Some(certificate.key_file()), insecure: false };
     assert!(sink(&target, None, no_certificate).is_err());
+    std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_demands_a_certificate_is_shown_one() {
+    let (_proxy, certificate, target) = behind_tls_for_known_clients(PROTOCOL, "tls").await;
+    let tls = TlsOptions { ca_file: Some(certificate.authority_file()), insecure: false };
+    let error = sink(&target, None, tls.clone()).unwrap().execute("SELECT 1").await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }) && !error.is_transient(), "{error:?}");
+    let showing = |shown: &Certificate| {
+        let (chain, key) = (shown.chain_file(), shown.key_file());
+        let files = format!("client_cert={}&client_cert_key={}", chain.display(), key.display());
+        let address = format!("{target}?secure=true&{files}").replacen("s://", "://", 1);
+        sink(&Target::parse(&address).unwrap(), None, tls.clone()).unwrap()
+    };
+    showing(&certificate).execute("SELECT 1").await.unwrap();
+    let elsewhere = certificate.authority_file().with_file_name("stranger");
+    let stranger = Certificate::create(&elsewhere).unwrap();
+    let error = showing(&stranger).execute("SELECT 1").await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }) && !error.is_transient(), "{error:?}");
     std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
 }
