@@ -135,8 +135,8 @@ pub enum ExtractError {
         #[source]
         source: Box<ExtractError>,
     },
-    /// Bytes that should be a written-down partition are not.
-    #[error("the stored position of a scan cannot be read: {reason}")]
+    /// A partition that cannot be read this way, or bytes that should be one and are not.
+    #[error("the partition of a scan cannot be read: {reason}")]
     InvalidPartition {
         /// What is wrong with them.
         reason: String,

@@ -46,7 +46,7 @@ pub enum PartitionBounds {
 /// Members of a replica set number their records each for itself, so the numbers of one mean nothing to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordRange {
-    /// The server, by the name its deployment has for it.
+    /// The server, by the name it has for itself.
     pub server: String,
     /// The record it begins after; `None` begins with the first.
     pub after: Option<i64>,

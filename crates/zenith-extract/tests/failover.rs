@@ -2,7 +2,8 @@
 
 use bson::{RawDocumentBuf, doc};
 use zenith_extract::{
-    DocumentReader, Landing, MongoSource, Namespace, ReadOptions, Source, Transport, test_suite,
+    DocumentReader, ExtractError, Landing, MongoSource, Namespace, PartitionStrategy, ReadOptions, Source,
+    Transport, test_suite,
 };
 use zenith_memory::Pool;
 use zenith_testkit::ReplicaSet;
@@ -35,6 +36,11 @@ async fn a_range_goes_on_at_the_next_primary() {
         let first = reader.next().await.unwrap().unwrap();
         readers.push((transport, reader, owned(&first)));
     }
+    let parts = source.partitions(&namespace, 2, PartitionStrategy::Natural).await.unwrap();
+    assert_eq!(parts.len(), 2);
+    let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+    let mut records = source.open(&parts[0], options).await.unwrap();
+    records.next().await.unwrap().unwrap();
     set.kill_primary().await.unwrap();
     for (transport, mut reader, mut found) in readers {
         while let Some(batch) = reader.next().await.unwrap() {
@@ -42,6 +48,15 @@ async fn a_range_goes_on_at_the_next_primary() {
         }
         assert!(found == expected, "{transport:?}: {} documents", found.len());
     }
+    // The next primary numbers its records for itself.
+    let error = loop {
+        match records.next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("records of another member were read"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, ExtractError::Interrupted { .. }) && error.is_transient(), "{error:?}");
 }
 
 fn owned(batch: &zenith_extract::DocumentBatch) -> Vec<RawDocumentBuf> {

@@ -1,10 +1,14 @@
 //! Parts of the order of storage: together they hold every document once, whatever has been deleted, and whenever.
 
+use std::time::Duration;
+
 use bson::{RawDocumentBuf, doc, rawdoc};
+use tokio::time::timeout;
 use zenith_extract::{
-    ExtractError, MongoSource, Namespace, Partition, PartitionBounds, PartitionStrategy, RecordRange, Source,
-    Transport, test_suite,
+    DocumentReader, ExtractError, Landing, MongoSource, Namespace, Partition, PartitionBounds,
+    PartitionStrategy, ReadOptions, RecordRange, Source, Transport, test_suite,
 };
+use zenith_memory::Pool;
 
 use crate::proxy::Proxy;
 use crate::servers;
@@ -91,6 +95,43 @@ async fn an_end_may_be_deleted_before_it_is_read() {
             );
         }
     }
+}
+
+/// A reply that goes beyond the end, and those that were asked for behind it, are as large as the memory for replies.
+#[tokio::test]
+async fn what_is_thrown_away_makes_room_for_what_is_under_way() {
+    let uri = servers::uri().await;
+    let source = MongoSource::connect(&uri).await.unwrap();
+    let (namespace, expected) = without(&uri, |n| n % 10 != 0 && n < 9_000).await;
+    let parts = parts(&source, &namespace, 2).await;
+    let mut found = 0;
+    for part in &parts {
+        let landing = Landing::with_share(Pool::new(servers::MIB).unwrap(), 64 * 1024);
+        let options = ReadOptions::new(landing).with_batch_bytes(60_000);
+        let mut reader = source.open(part, options).await.unwrap();
+        loop {
+            let next = timeout(Duration::from_secs(20), reader.next()).await.expect("it hangs");
+            let Some(batch) = next.unwrap() else { break };
+            found += batch.len();
+        }
+    }
+    assert_eq!(found, expected.len());
+}
+
+/// So many are gone before a part that it cannot be told any more where it begins.
+#[tokio::test]
+async fn a_part_whose_beginning_is_gone_says_so() {
+    let uri = servers::uri().await;
+    let source = MongoSource::connect(&uri).await.unwrap();
+    let (namespace, _) = without(&uri, |_| false).await;
+    let parts = parts(&source, &namespace, 2).await;
+    let end = range(&parts[1]).after.unwrap();
+    let collection = servers::collection(&servers::client(&uri).await, &namespace);
+    collection.delete_many(doc! { "_id": { "$gt": end - 1_002, "$lte": end } }).await.unwrap();
+    let (_, error) = servers::read(&source, &parts[1], 100_000).await.unwrap_err();
+    assert!(matches!(error, ExtractError::Interrupted { documents: 0, .. }), "{error:?}");
+    let before = usize::try_from(end - 1_002).unwrap();
+    assert_eq!(servers::read(&source, &parts[0], 100_000).await.unwrap().documents.len(), before);
 }
 
 #[tokio::test]

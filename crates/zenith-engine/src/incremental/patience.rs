@@ -14,7 +14,8 @@ const TOGETHER: Duration = Duration::from_secs(5);
 /// Tries of one thing.
 #[derive(Debug)]
 pub(super) struct Patience {
-    began: Instant,
+    /// The first failure.
+    began: Option<Instant>,
     tries: u32,
     /// After which there is none any more.
     limit: Option<Duration>,
@@ -23,10 +24,10 @@ pub(super) struct Patience {
 impl Patience {
     /// A run that follows waits for ever; one that only catches up does not.
     pub(super) fn new(limit: Option<Duration>) -> Patience {
-        Patience { began: Instant::now(), tries: 0, limit }
+        Patience { began: None, tries: 0, limit }
     }
 
-    /// All of it again: what was tried has succeeded.
+    /// All of it again: something has succeeded.
     pub(super) fn renew(&mut self) {
         *self = Patience::new(self.limit);
     }
@@ -38,7 +39,8 @@ impl Patience {
 
     /// The pause before the next try; `None` if there is to be none.
     pub(super) fn next(&mut self) -> Option<Duration> {
-        if self.limit.is_some_and(|limit| self.began.elapsed() >= limit) {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        if self.limit.is_some_and(|limit| began.elapsed() >= limit) {
             return None;
         }
         let pause = PAUSE.saturating_mul(1 << self.tries.min(10)).min(PAUSE_MAX);
@@ -57,14 +59,14 @@ mod tests {
         let pauses: Vec<_> = (0..6).filter_map(|_| patience.next()).collect();
         assert_eq!(pauses.first(), Some(&PAUSE));
         assert_eq!(pauses.last(), Some(&PAUSE_MAX));
-        let long_ago = Instant::now().checked_sub(ONCE).unwrap();
+        let long_ago = Instant::now().checked_sub(ONCE);
         let since_long = |patience| Patience { began: long_ago, tries: 9, ..patience };
         assert!(since_long(Patience::new(None)).next().is_some());
         assert!(since_long(Patience::new(Some(ONCE))).next().is_none());
         assert!(since_long(Patience::new(None).together(false)).next().is_some());
         assert!(since_long(Patience::new(None).together(true)).next().is_none());
         // A run that catches up gives up, and does not come back for the pipeline later.
-        let a_while_ago = Instant::now().checked_sub(TOGETHER).unwrap();
+        let a_while_ago = Instant::now().checked_sub(TOGETHER);
         let once = Patience::new(Some(ONCE)).together(true);
         assert!(Patience { began: a_while_ago, ..once }.next().is_some());
         let mut renewed = since_long(Patience::new(Some(ONCE)));

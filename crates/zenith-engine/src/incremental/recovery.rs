@@ -29,7 +29,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         if error.is_history_lost() {
             for (context, run) in left {
                 match self.recover_history(&context).await {
-                    Ok(()) => again.push((context, run)),
+                    Ok(()) => {
+                        patience.renew();
+                        again.push((context, run));
+                    }
                     Err(error) => match patience.next() {
                         Some(pause) if error.is_passing() => {
                             context.failing(&error, pause);

@@ -7,6 +7,7 @@ use async_channel::Sender;
 use zenith_extract::{ChangeBatch, ChangeReader, ExtractError, Namespace};
 
 use super::event::{Portion, events_of};
+use super::patience::Patience;
 use super::position::system_time;
 use crate::StopHandle;
 
@@ -29,11 +30,14 @@ pub(super) enum Ended {
 
 /// Reads the stream until it is stopped, fails, or nobody listens.
 ///
+/// Each reply that is handed out gives `patience` with failures anew.
+///
 /// A pipeline that is slow keeps the others waiting once the memory of the stream is used up.
 pub(super) async fn hand_out<R: ChangeReader>(
     mut reader: R,
     mut routes: Vec<Route>,
     stop: &StopHandle,
+    patience: &mut Patience,
 ) -> Ended {
     loop {
         if routes.is_empty() {
@@ -66,6 +70,7 @@ pub(super) async fn hand_out<R: ChangeReader>(
                 Err(_) => drop(routes.swap_remove(index)),
             }
         }
+        patience.renew();
     }
 }
 

@@ -316,10 +316,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             reader = opened => reader,
         };
         let reader = match reader {
-            Ok(reader) => {
-                patience.renew();
-                reader
-            }
+            Ok(reader) => reader,
             Err(error) => {
                 let left = ready.into_iter().map(|(context, run, _)| (context, run)).collect();
                 return self.after_failure(error, left, patience).await;
@@ -348,7 +345,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             });
             running.insert(task.id(), known);
         }
-        let mut handing_out = std::pin::pin!(hand_out(reader, routes, &self.stop));
+        let mut handing_out = Box::pin(hand_out(reader, routes, &self.stop, patience));
         let mut halted = None;
         while halted.is_none() || !running.is_empty() {
             let task = tokio::select! {
@@ -376,6 +373,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 (_, result) => outcomes.push(finish(&context, run, result).await),
             }
         }
+        drop(handing_out);
         let halted = halted.unwrap_or(Ended::Quietly);
         match halted {
             Ended::Quietly => (outcomes, left),

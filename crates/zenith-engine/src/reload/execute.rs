@@ -30,7 +30,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
     let counts = loop {
-        match attempt(pipeline, plan, stamp).await {
+        match attempt(pipeline, plan, stamp, failures > 0).await {
             Ok(counts) => break counts,
             Err(error) => {
                 failures += 1;
@@ -66,6 +66,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
     stamp: Stamp,
+    anew: bool,
 ) -> Result<ExtraCounts> {
     let sink = &*pipeline.sink;
     let shared = Arc::new(Load {
@@ -88,7 +89,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             definition = definition.loading();
             definition.name.clone_from(&shadow);
             repeat(&shared, || sink.create(&definition)).await?;
-            let outcome = match load_and_reconcile(pipeline, plan, &shared, &shadow, stamp).await {
+            let outcome = match load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew).await {
                 Ok(counts) => {
                     repeat(&shared, || sink.publish(&shadow, &pipeline.table)).await.map(|_| counts)
                 }
@@ -113,7 +114,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             }
             // Also where the table has just been created: an earlier try may have put rows into it.
             repeat(&shared, || sink.truncate(&pipeline.table)).await?;
-            load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp)
+            load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp, anew)
                 .await
                 .map_err(EngineError::while_loading)
         }
@@ -126,8 +127,9 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     shared: &Arc<Load>,
     table: &str,
     stamp: Stamp,
+    anew: bool,
 ) -> Result<ExtraCounts> {
-    let partitions = shared.unless_stopped(partitions(pipeline, plan)).await??;
+    let partitions = shared.unless_stopped(partitions(pipeline, plan, anew)).await??;
     let parts = Parts {
         source: &pipeline.source,
         sink: &pipeline.sink,
@@ -158,13 +160,20 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
 }
 
 /// What is read side by side: parts of the order of storage, where the server can be asked for them; else ranges of `_id`,
-/// if several scans are wanted in any case. These cost the server twice as much.
-async fn partitions<S: Source, K>(pipeline: &Pipeline<S, K>, plan: &ReloadPlan) -> Result<Vec<Partition>> {
+/// if several scans are wanted in any case. These cost the server twice as much, but wherever they are cut off, also by an
+/// election, they go on: so a load that begins anew reads them, too.
+async fn partitions<S: Source, K>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+    anew: bool,
+) -> Result<Vec<Partition>> {
     let (source, namespace) = (&pipeline.source, &pipeline.namespace);
-    let stored = source.partitions(namespace, plan.readers, PartitionStrategy::Natural).await?;
-    let readers = pipeline.options.readers();
-    if stored.len() > 1 || readers == 1 || !plan.source.collection.kind.has_id_index() {
-        return Ok(stored);
+    let (readers, has_id_index) = (pipeline.options.readers(), plan.source.collection.kind.has_id_index());
+    if !anew || !has_id_index {
+        let stored = source.partitions(namespace, plan.readers, PartitionStrategy::Natural).await?;
+        if stored.len() == plan.readers || readers == 1 || !has_id_index {
+            return Ok(stored);
+        }
     }
     let desired = readers * PARTITIONS_PER_READER;
     Ok(source.partitions(namespace, desired, PartitionStrategy::IdRanges).await?)

@@ -150,6 +150,13 @@ pub(super) struct DirectConnection {
     pub(super) server: ServerAddress,
 }
 
+impl DirectConnection {
+    /// Who answers: the member of the replica set by its own name, else the server as it is addressed.
+    pub(super) fn member(&self) -> String {
+        self.connection.member().map_or_else(|| self.server.to_string(), str::to_owned)
+    }
+}
+
 /// Why there is no connection of our own.
 pub(super) enum DialError {
     /// There cannot be one to this server.

@@ -34,8 +34,8 @@ pub(super) async fn ranges(
     }
     match ranges {
         Ok(found) => Ok(found.ok()),
-        // A server that does not know how.
-        Err(ExtractError::Server { .. }) => Ok(None),
+        // A server that does not know how, or documents whose `_id` alone is a megabyte.
+        Err(ExtractError::Server { .. } | ExtractError::Protocol { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -67,13 +67,13 @@ async fn find(
         Err(DialError::Unsupported(reason)) => return Ok(Err(reason)),
         Err(DialError::Failed(error)) => return Err(error),
     };
-    let server = direct.server.to_string();
+    let member = direct.member();
     let mut asking = Asking { connection: &mut direct.connection, deployment, namespace, action };
     let ends = match (asking.record(1).await?, asking.record(-1).await?) {
         (Some(first), Some(last)) => asking.ends(first, last, desired).await?,
         _ => return Ok(Err("it has no documents, or its records are not numbered".to_owned())),
     };
-    Ok(Ok(RecordRange::split_at(&server, ends)))
+    Ok(Ok(RecordRange::split_at(&member, ends)))
 }
 
 /// Looks at single records.

@@ -13,6 +13,7 @@ use zenith_memory::PoolBuf;
 
 use super::compression::{COMPRESSED_HEADER_BYTES, CompressedHeader, Compressor};
 use super::cursor_reply::check_ok;
+use super::handshake::Greeting;
 use super::header::{HEADER_BYTES, Header, MessageError, OP_COMPRESSED, OP_MSG};
 use super::op_msg::OpMsg;
 use super::stream::{Address, Stream};
@@ -31,6 +32,7 @@ pub(crate) struct Connection {
     address: Address,
     message_bytes_max: usize,
     compressor: Option<Compressor>,
+    member: Option<String>,
     last_request_id: i32,
     /// Numbers of the messages that replies will answer, in order.
     awaited: VecDeque<i32>,
@@ -54,6 +56,7 @@ impl Connection {
             address,
             message_bytes_max: MESSAGE_BYTES_MAX,
             compressor: None,
+            member: None,
             last_request_id: 0,
             awaited: VecDeque::new(),
             compressed: Vec::new(),
@@ -61,14 +64,20 @@ impl Connection {
     }
 
     /// Uses what the handshake agreed on.
-    pub(super) fn agree(&mut self, message_bytes_max: usize, compressor: Option<Compressor>) {
-        self.message_bytes_max = message_bytes_max;
-        self.compressor = compressor;
+    pub(super) fn agree(&mut self, greeting: Greeting) {
+        self.message_bytes_max = greeting.message_bytes_max;
+        self.compressor = greeting.compressor;
+        self.member = greeting.member;
     }
 
     /// Where the server is.
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The member of a replica set that answers: an address may lead to several.
+    pub(crate) fn member(&self) -> Option<&str> {
+        self.member.as_deref()
     }
 
     /// Replies that have been asked for and not come.

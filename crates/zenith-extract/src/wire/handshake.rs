@@ -37,6 +37,8 @@ pub(crate) struct Settings {
 pub(super) struct Greeting {
     pub(super) message_bytes_max: usize,
     pub(super) compressor: Option<Compressor>,
+    /// The member of a replica set it is.
+    pub(super) member: Option<String>,
     /// Mechanisms the user has a password for, if it was asked for and the server knows the user.
     pub(super) mechanisms: Vec<String>,
 }
@@ -66,7 +68,7 @@ async fn connect_untimed(address: &Address, settings: &Settings) -> Result<Conne
     if let Some(credential) = &settings.credential {
         authenticate(&mut connection, credential, &greeting.mechanisms, &settings.salted_passwords).await?;
     }
-    connection.agree(greeting.message_bytes_max, greeting.compressor);
+    connection.agree(greeting);
     Ok(connection)
 }
 
@@ -109,6 +111,7 @@ impl Greeting {
                 .iter()
                 .copied()
                 .find(|one| accepted.iter().any(|name| name == one.name())),
+            member: get("me")?.and_then(|me| me.as_str()).map(str::to_owned),
             mechanisms: names("saslSupportedMechs")?,
         })
     }

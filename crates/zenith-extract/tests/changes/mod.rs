@@ -1,6 +1,7 @@
 //! Change streams of real servers: the suite, and what only a real server can do.
 
 mod failover;
+mod images;
 mod interruption;
 mod large_events;
 mod oplog;

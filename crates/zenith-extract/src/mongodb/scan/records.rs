@@ -58,10 +58,10 @@ impl Scan {
         direct: &mut DirectConnection,
         session: &ClientSession,
     ) -> Result<(), Stop> {
-        let server = direct.server.to_string();
-        if server != range.server {
-            let reason = format!("it is not {}, whose order of storage was to be read", range.server);
-            return Err(self.interrupted(ExtractError::Protocol { address: server, reason }).into());
+        let member = direct.member();
+        if member != range.server {
+            let reason = format!("reads go to {member} now, which numbers its records for itself");
+            return Err(self.interrupted(ExtractError::Unreachable { address: range.server, reason }).into());
         }
         let size = BatchSize::new(self.options.batch_bytes, self.document_bytes);
         let mut asked = Asked { size, most: None, under_way: VecDeque::new() };
@@ -97,8 +97,10 @@ impl Scan {
             if !batch.is_empty() {
                 let Some(record) = record else { return Err(self.no_record()) };
                 if range.until.is_some_and(|until| record > until) {
-                    cursor.drain(&self.options.landing).await?;
                     let documents = i32::try_from(batch.len()).unwrap_or(i32::MAX);
+                    // What is to come may need its memory.
+                    drop(batch);
+                    cursor.drain(&self.options.landing).await?;
                     return Ok(Some(documents).filter(|&documents| documents > 1));
                 }
                 range.after = Some(record);

@@ -1,0 +1,50 @@
+//! Images of documents are asked for where they are kept, and only there: looking for each costs the server.
+
+use bson::{Document, doc};
+use zenith_extract::change_test_suite::ChangeWriter;
+use zenith_extract::{ChangeReader, ChangeSource, MongoSource, Namespace, StartAt, WatchOptions};
+
+use super::writer::Writer;
+use super::{BOTH, numbered, watching};
+use crate::servers;
+
+/// The `$changeStream` stage of the only stream that concerns the collection.
+async fn stage(writer: &Writer, namespace: &Namespace) -> Document {
+    let pipeline = vec![
+        doc! { "$currentOp": { "idleCursors": true, "allUsers": true } },
+        doc! { "$match": { "cursor.originatingCommand.pipeline.0.$changeStream": { "$exists": true } } },
+    ];
+    let command = doc! { "aggregate": 1, "pipeline": pipeline, "cursor": {} };
+    let reply = writer.client.database("admin").run_command(command).await.unwrap();
+    let cursors = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+    let commands = cursors.iter().map(|cursor| {
+        let cursor = cursor.as_document().unwrap().get_document("cursor").unwrap();
+        cursor.get_document("originatingCommand").unwrap().get_array("pipeline").unwrap().clone()
+    });
+    let mut stages: Vec<Document> = commands
+        .filter(|stages| format!("{stages:?}").contains(&format!("{:?}", namespace.collection)))
+        .map(|stages| stages[0].as_document().unwrap().get_document("$changeStream").unwrap().clone())
+        .collect();
+    assert_eq!(stages.len(), 1, "{stages:?}");
+    stages.remove(0)
+}
+
+#[tokio::test]
+async fn they_are_asked_for_only_where_they_are_kept() {
+    let uri = servers::uri().await;
+    for transport in BOTH {
+        let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
+        for (kept, wanted) in [(false, false), (false, true), (true, false), (true, true)] {
+            let namespace = servers::fill(&uri, numbered(0..1)).await;
+            let writer = Writer { client: servers::client(&uri).await };
+            if kept {
+                writer.keep_images(&namespace).await;
+            }
+            let options = WatchOptions { images: wanted, ..watching(&namespace, StartAt::Now) };
+            let mut reader = source.watch(options).await.unwrap();
+            reader.next().await.unwrap();
+            let asked = stage(&writer, &namespace).await.contains_key("fullDocument");
+            assert_eq!(asked, kept && wanted, "kept {kept}, wanted {wanted}, {transport:?}");
+        }
+    }
+}
