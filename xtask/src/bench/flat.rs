@@ -1,6 +1,6 @@
 //! `cargo xtask bench flat`: that memory and the price of a row do not grow with the collection.
 //!
-//! One collection, copied when it is small and again when it has grown, then with little memory.
+//! A small collection and a large one, the large one also with little memory, copied in turn: the machine drifts.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,8 @@ use super::table::{Table, counted, megabytes, seconds};
 use super::zenith::{CopyRun, Measured, Zenith};
 use crate::Outcome;
 
-const COLLECTION: &str = "events";
+const SMALL: &str = "events";
+const LARGE: &str = "more_events";
 
 /// What to measure.
 #[derive(Args)]
@@ -57,38 +58,39 @@ pub async fn run(arguments: Arguments) -> Outcome {
     let zenith = Zenith::get(&arguments.measured).await?;
     let servers = Servers::start().await?;
     let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
-    let with = |memory: &str| zenith.clone().with_memory(Some(memory.to_owned()));
-    let (rows, large_rows, runs) = (arguments.rows, arguments.large_rows, arguments.measured.runs);
-    let large_rows = large_rows.max(rows + 1);
-    let mut lines = Vec::new();
-    servers.load(COLLECTION, Shape::Events, 0..rows).await?;
-    lines.push(measure(&servers, &with("64MiB"), rows, runs).await?);
-    servers.load(COLLECTION, Shape::Events, rows..large_rows).await?;
-    for memory in ["64MiB", &arguments.little_memory] {
-        lines.push(measure(&servers, &with(memory), large_rows, runs).await?);
+    let large_rows = arguments.large_rows.max(arguments.rows + 1);
+    servers.load(SMALL, Shape::Events, 0..arguments.rows).await?;
+    servers.load(LARGE, Shape::Events, 0..large_rows).await?;
+    let little = arguments.little_memory.as_str();
+    let line = |collection, rows, memory: &str| {
+        (collection, Line { rows, memory: memory.to_owned(), runs: Vec::new() })
+    };
+    let mut lines = [
+        line(SMALL, arguments.rows, "64MiB"),
+        line(LARGE, large_rows, "64MiB"),
+        line(LARGE, large_rows, little),
+    ];
+    let runs = arguments.measured.runs;
+    // The first round warms the cache of MongoDB.
+    for round in 0..=runs {
+        let name = if round == 0 { "warming up".to_owned() } else { format!("round {round} of {runs}") };
+        for (collection, line) in &mut lines {
+            let run = copy(&servers, &zenith, collection, &line.memory).await?;
+            eprintln!("{name}, {} rows with {}: {:.2} s", line.rows, line.memory, run.cost.seconds);
+            line.runs.extend((round > 0).then_some(run));
+        }
     }
-    let report = Report { machine, lines };
+    let report = Report { machine, lines: lines.map(|(_, line)| line).into() };
     println!("{}\n\n{}", report.machine.sentence(), report.table().text());
     arguments.measured.keep(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure(servers: &Servers, zenith: &Zenith, rows: u64, runs: u32) -> Result<Line> {
-    let memory = zenith.memory.clone().unwrap_or_default();
-    let mut line = Line { rows, memory, runs: Vec::new() };
-    // The first one warms the cache of MongoDB.
-    for number in 0..=runs {
-        servers.drop_table(COLLECTION).await?;
-        servers.settle().await?;
-        let run = zenith.copy(servers, COLLECTION).await?;
-        let name = if number == 0 { "warming up".to_owned() } else { format!("run {number} of {runs}") };
-        eprintln!("{rows} rows with {}, {name}: {:.2} s", line.memory, run.cost.seconds);
-        if number > 0 {
-            line.runs.push(run);
-        }
-    }
-    servers.drop_table(COLLECTION).await?;
-    Ok(line)
+async fn copy(servers: &Servers, zenith: &Zenith, collection: &str, memory: &str) -> Result<CopyRun> {
+    servers.settle().await?;
+    let run = zenith.clone().with_memory(Some(memory.to_owned())).copy(servers, collection).await?;
+    servers.drop_table(collection).await?;
+    Ok(run)
 }
 
 impl Report {
