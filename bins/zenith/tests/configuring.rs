@@ -199,6 +199,11 @@ async fn pipelines_are_listed_shown_paused_and_removed() {
     let before = SHOP.split("[pipelines.users]").next().unwrap();
     home.write("zenith.toml", &format!("{before}{shown}"));
     assert_eq!(home.run(&["apply"]).await.succeeded().stdout, "nothing changes\n");
+    home.write("zenith.toml", &format!("{SHOP}post_images = false\n"));
+    let applied = home.run(&["apply", "--yes"]).await.succeeded().stdout;
+    assert!(applied.contains("post_images: (not set) -> false"), "{applied}");
+    let shown = home.run(&["pipeline", "show", "users"]).await.succeeded().stdout;
+    assert!(shown.contains("post_images = false\n"), "{shown}");
 
     for (verb, paused) in [("pause", true), ("pause", true), ("resume", false)] {
         home.run(&["pipeline", verb, "orders"]).await.succeeded();

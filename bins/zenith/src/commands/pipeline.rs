@@ -106,7 +106,8 @@ async fn show(arguments: &Named) -> Ending {
         record.source,
         record.target
     );
-    for (name, value) in settings.iter().filter(|(_, value)| value.as_str() != Some("")) {
+    let is_set = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    for (name, value) in settings.iter().filter(|(_, value)| is_set(value)) {
         text.push_str(&format!("{name} = {value}\n"));
     }
     print(&text);
