@@ -1,5 +1,7 @@
 //! Images of documents are asked for where they are kept, and only there: looking for each costs the server.
 
+use std::time::Duration;
+
 use bson::{Document, doc};
 use zenith_extract::change_test_suite::ChangeWriter;
 use zenith_extract::{ChangeReader, ChangeSource, MongoSource, Namespace, StartAt, WatchOptions};
@@ -9,24 +11,28 @@ use super::{BOTH, numbered, watching};
 use crate::servers;
 
 /// The `$changeStream` stage of the only stream that concerns the collection.
+///
+/// Asked again until the server names it: between two requests a cursor is neither idle nor part of an operation.
 async fn stage(writer: &Writer, namespace: &Namespace) -> Document {
     let pipeline = vec![
         doc! { "$currentOp": { "idleCursors": true, "allUsers": true } },
         doc! { "$match": { "cursor.originatingCommand.pipeline.0.$changeStream": { "$exists": true } } },
     ];
     let command = doc! { "aggregate": 1, "pipeline": pipeline, "cursor": {} };
-    let reply = writer.client.database("admin").run_command(command).await.unwrap();
-    let cursors = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
-    let commands = cursors.iter().map(|cursor| {
-        let cursor = cursor.as_document().unwrap().get_document("cursor").unwrap();
-        cursor.get_document("originatingCommand").unwrap().get_array("pipeline").unwrap().clone()
-    });
-    let mut stages: Vec<Document> = commands
-        .filter(|stages| format!("{stages:?}").contains(&format!("{:?}", namespace.collection)))
-        .map(|stages| stages[0].as_document().unwrap().get_document("$changeStream").unwrap().clone())
-        .collect();
-    assert_eq!(stages.len(), 1, "{stages:?}");
-    stages.remove(0)
+    let wanted = format!("{:?}", namespace.collection);
+    for _ in 0..1_000 {
+        let reply = writer.client.database("admin").run_command(command.clone()).await.unwrap();
+        let cursors = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+        let stages = cursors.iter().map(|cursor| {
+            let cursor = cursor.as_document().unwrap().get_document("cursor").unwrap();
+            cursor.get_document("originatingCommand").unwrap().get_array("pipeline").unwrap()
+        });
+        if let Some(stages) = stages.into_iter().find(|stages| format!("{stages:?}").contains(&wanted)) {
+            return stages[0].as_document().unwrap().get_document("$changeStream").unwrap().clone();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the server names no change stream of {namespace}");
 }
 
 #[tokio::test]
