@@ -1,11 +1,11 @@
 //! Decoders: replies in, record batches out, each on a thread of its own.
 
-use arrow_array::RecordBatch;
 use async_channel::{Receiver, Sender};
 use zenith_arrow::{BadDocument, Decoder, ExtraCounts};
 use zenith_extract::DocumentBatch;
 
 use super::dead_letters::{Letter, id_text};
+use super::handover::Giver;
 use super::load::Load;
 use crate::{EngineError, OnBadDocument, Result};
 
@@ -14,7 +14,7 @@ pub(super) fn decode(
     load: &Load,
     mut decoder: Decoder,
     replies: &Receiver<DocumentBatch>,
-    batches: &Sender<RecordBatch>,
+    batches: &Giver,
     letters: &Sender<Letter>,
 ) -> Result<ExtraCounts> {
     let failed = |source| EngineError::Decode { namespace: load.namespace.to_string(), source };
@@ -32,13 +32,13 @@ pub(super) fn decode(
                 reject(load, bytes, &document, letters)?;
             }
             match full {
-                Some(batch) => batches.send_blocking(batch).map_err(|_| EngineError::Stopped)?,
+                Some(batch) => batches.give(batch)?,
                 None => break,
             }
         }
     }
     if let Some(batch) = decoder.finish().map_err(failed)? {
-        batches.send_blocking(batch).map_err(|_| EngineError::Stopped)?;
+        batches.give(batch)?;
     }
     Ok(decoder.take_counts())
 }

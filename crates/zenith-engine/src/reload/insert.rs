@@ -7,11 +7,12 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
-use async_channel::{Receiver, Sender};
+use async_channel::Sender;
 use zenith_arrow::Schema;
 use zenith_transport::{Insert, Merging, Sink, TransportError};
 
 use super::dead_letters::{Letter, id_text};
+use super::handover::Taker;
 use super::load::Load;
 use crate::layout::Stamp;
 use crate::retry::{AfterInsert, after_insert};
@@ -32,8 +33,8 @@ pub(crate) struct Inserting<'a> {
 
 impl Inserting<'_> {
     /// Inserts batches until there are no more.
-    pub(crate) async fn run<K: Sink>(self, sink: &K, batches: Receiver<RecordBatch>) -> Result<()> {
-        while let Ok(batch) = batches.recv().await {
+    pub(super) async fn run<K: Sink>(self, sink: &K, batches: Taker) -> Result<()> {
+        while let Some(batch) = batches.take().await {
             let number = self.sequence.fetch_add(1, Ordering::Relaxed);
             if number == PARTS_BEFORE_MERGES {
                 // A failure here would show again as "too many parts", which is repeated.

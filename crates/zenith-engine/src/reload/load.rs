@@ -12,7 +12,7 @@ use zenith_transport::Sink;
 
 use super::insert::Inserting;
 use super::read::Queue;
-use super::{dead_letters, decode, read};
+use super::{dead_letters, decode, handover, read};
 use crate::layout::Stamp;
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
 
@@ -110,7 +110,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
 ) -> Result<ExtraCounts> {
     let options = parts.options;
     let (reply_sender, replies) = async_channel::bounded(options.decoders);
-    let (batch_sender, batches) = async_channel::bounded(1);
+    let (batch_sender, batches) = handover::handover(options.inserters);
     let (letter_sender, letters) = async_channel::bounded(64);
     let first = Arc::new(FirstError::default());
 

@@ -6,14 +6,15 @@
 //!   readers (tasks) ──replies──▶ decoders (threads) ──batches──▶ inserters (tasks) ──acknowledged──▶ counted
 //! ```
 //!
-//! The channels between the stages are short: what bounds memory is the pool, from which replies and
-//! batches are made, and a full pool stops the readers. A worker that fails stops the others; the shadow
+//! What bounds memory is the pool, from which replies and batches are made: a full pool stops the readers. The channel of
+//! replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others; the shadow
 //! table is dropped whatever happens.
 
 pub(crate) mod dead_letters;
 mod decode;
 mod difference;
 mod execute;
+mod handover;
 pub(crate) mod insert;
 pub(crate) mod load;
 mod plan;
