@@ -269,6 +269,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         self.taken_at = Instant::now();
         let (changes, waiting) = (events.len(), self.waiting.len());
         tracing::debug!(pipeline = self.context.name, token, changes, waiting, "making a batch");
+        let events = Arc::new(events);
         self.assemble(Work { events, from, to, source_time, token, part: 0, is_repetition })
     }
 

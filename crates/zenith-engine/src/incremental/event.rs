@@ -53,37 +53,58 @@ impl EventKind {
     }
 }
 
-/// One change. Ranges are of the bytes of its batch.
+/// A range of the bytes of a reply. Tens of thousands of changes wait at a time, and no reply has more than 4 GiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    pub(super) fn range(self) -> Range<usize> {
+        let wide = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        wide(self.start)..wide(self.end)
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.range()).unwrap_or_default()
+    }
+}
+
+impl From<Range<usize>> for Place {
+    fn from(range: Range<usize>) -> Place {
+        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Place { start: narrow(range.start), end: narrow(range.end) }
+    }
+}
+
+/// One change: places in the bytes of its batch.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     pub(super) batch: Arc<ChangeBatch>,
     pub(super) kind: EventKind,
     /// `_id` as an element: equal bytes mean the same document.
-    pub(super) id: Range<usize>,
-    pub(super) key: Range<usize>,
-    pub(super) document: Option<Range<usize>>,
+    id: Place,
+    pub(super) key: Place,
+    pub(super) document: Option<Place>,
     pub(super) version: u64,
-    token: Range<usize>,
-    order: Range<usize>,
+    token: Place,
+    order: Place,
     pub(super) in_transaction: bool,
     pub(super) bytes: usize,
 }
 
 impl Event {
-    fn part(&self, range: &Range<usize>) -> &[u8] {
-        self.batch.bytes().get(range.clone()).unwrap_or_default()
-    }
-
     pub(super) fn id(&self) -> &[u8] {
-        self.part(&self.id)
+        self.id.of(self.batch.bytes())
     }
 
     pub(super) fn order(&self) -> &[u8] {
-        self.part(&self.order)
+        self.order.of(self.batch.bytes())
     }
 
     pub(super) fn token(&self) -> zenith_extract::Result<ResumeToken> {
-        ResumeToken::decode(self.part(&self.token))
+        ResumeToken::decode(self.token.of(self.batch.bytes()))
     }
 }
 
@@ -143,9 +164,9 @@ fn event(batch: &Arc<ChangeBatch>, change: &Change<'_>, kind: EventKind) -> Even
     Event {
         batch: Arc::clone(batch),
         kind,
-        id: change.id.map_or(0..0, |id| place(bytes, id)),
-        key: change.key.clone().unwrap_or(0..0),
-        document: change.document.clone(),
+        id: change.id.map(|id| place(bytes, id)).unwrap_or_default(),
+        key: change.key.clone().map(Place::from).unwrap_or_default(),
+        document: change.document.clone().map(Place::from),
         version: version_of(change.cluster_time),
         token: place(bytes, change.token),
         order: place(bytes, change.token_data),
@@ -155,7 +176,7 @@ fn event(batch: &Arc<ChangeBatch>, change: &Change<'_>, kind: EventKind) -> Even
 }
 
 /// Where `part`, borrowed from `bytes`, lies in them.
-fn place(bytes: &[u8], part: &[u8]) -> Range<usize> {
+fn place(bytes: &[u8], part: &[u8]) -> Place {
     let start = part.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
-    start..start + part.len()
+    Place::from(start..start + part.len())
 }

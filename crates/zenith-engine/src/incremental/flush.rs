@@ -31,7 +31,7 @@ const LOOKUP_IDS: usize = 1000;
 
 /// Changes to be written together.
 pub(super) struct Work {
-    pub(super) events: Vec<Event>,
+    pub(super) events: Arc<Vec<Event>>,
     pub(super) from: Position,
     /// The place after the last of them.
     pub(super) to: Position,
@@ -89,11 +89,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let context = Arc::clone(&self.context);
         let turn = context.unless_abandoned(context.shares.batch()).await?;
         let (decoded, count) = loop {
-            let events =
-                if work.is_repetition { &work.events } else { first_part(&work.events, self.together) };
-            let decoded = self.decode(&work.from, events).await?;
-            if !decoded.is_too_much || events.len() == 1 {
-                break (decoded, events.len());
+            let all = work.events.len();
+            let count = if work.is_repetition { all } else { first_part(&work.events, self.together) };
+            let decoded = self.decode(&work.from, &work.events, count).await?;
+            if !decoded.is_too_much || count == 1 {
+                break (decoded, count);
             }
             if work.is_repetition && context.layout() == Layout::Log {
                 return Err(too_little_memory(&context.name));
@@ -104,15 +104,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
                 work.is_repetition = false;
                 work.token.push_str(".again");
             } else {
-                self.together = (events.len() / 2).max(1);
+                self.together = (count / 2).max(1);
             }
         };
         self.together = self.together.saturating_mul(2).min(context.settings.flush_rows.max(1));
         let token = work.name();
-        let events = work.events.split_off(count);
-        let (to, source_time) = match work.events.last() {
-            Some(last) if !events.is_empty() => {
-                (work.from.after(&work.events)?, Some(time_of_version(last.version)))
+        let mut events = Arc::unwrap_or_clone(work.events);
+        let left = events.split_off(count);
+        let (to, source_time) = match events.last() {
+            Some(last) if !left.is_empty() => {
+                (work.from.after(&events)?, Some(time_of_version(last.version)))
             }
             _ => (work.to.clone(), work.source_time),
         };
@@ -126,22 +127,24 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             is_repetition: work.is_repetition,
             _turn: turn,
         };
-        let rest = Work { events, from: to, part: work.part + 1, is_repetition: false, ..work };
-        Ok((batch, Some(rest).filter(|rest| !rest.events.is_empty())))
+        let is_all = left.is_empty();
+        let rest =
+            Work { events: Arc::new(left), from: to, part: work.part + 1, is_repetition: false, ..work };
+        Ok((batch, Some(rest).filter(|_| !is_all)))
     }
 
-    /// Decodes what came with the changes, then looks up what updates left out, part by part: a part is decoded and gone
+    /// Decodes what came with the first `count` changes, then looks up what updates left out, part by part: a part is decoded and gone
     /// before the next one comes. Ends early when there is more than one batch.
-    async fn decode(&mut self, from: &Position, events: &[Event]) -> Result<Decoded> {
+    async fn decode(&mut self, from: &Position, events: &Arc<Vec<Event>>, count: usize) -> Result<Decoded> {
         let context = Arc::clone(&self.context);
-        let mut rows = Rows::of(context.layout(), from, events);
+        let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
         let ready = std::mem::take(&mut rows.ready);
         let Some(decoder) = self.decoder.take() else {
             return Err(EngineError::Worker { worker: "decoder" });
         };
-        let mut decoding = Decoding::new(decoder, context.layout(), events.len());
-        decoding = self.step(decoding, Step::Events(events.to_vec(), ready)).await?;
-        let mut ids: VecDeque<RawBson> = rows.wanted.values().filter_map(|(id, _)| id.clone()).collect();
+        let mut decoding = Decoding::new(decoder, context.layout(), count);
+        decoding = self.step(decoding, Step::Events(Arc::clone(events), ready)).await?;
+        let mut ids: VecDeque<RawBson> = rows.wanted().collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
         while !ids.is_empty() && !decoding.is_too_much() {
             let _turn = context.unless_abandoned(context.shares.lookup()).await?;
@@ -157,7 +160,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         if context.layout() == Layout::Log && !decoding.is_too_much() {
             // What is gone by now still has changed.
             let gone = rows.wanted_but_not(&decoding.found);
-            decoding = self.step(decoding, Step::Events(events.to_vec(), gone)).await?;
+            decoding = self.step(decoding, Step::Events(Arc::clone(events), gone)).await?;
         }
         let (decoder, decoded) = decoding.finish();
         self.decoder = Some(decoder);
@@ -201,16 +204,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 }
 
-/// As many of the first changes as `most`, and more rather than fewer than all of a cluster time.
-fn first_part(events: &[Event], most: usize) -> &[Event] {
-    let Some(next) = events.get(most) else { return events };
+/// How many changes are as many of the first as `most`, and more rather than fewer than all of a cluster time.
+fn first_part(events: &[Event], most: usize) -> usize {
+    let Some(next) = events.get(most) else { return events.len() };
     let before = events.iter().take(most).rposition(|event| event.version != next.version);
     let end = match before {
         Some(last) => last + 1,
         // One transaction is more than a batch holds: it is written in parts.
         None => most,
     };
-    events.get(..end.max(1)).unwrap_or(events)
+    end.max(1)
 }
 
 pub(super) fn too_little_memory(pipeline: &str) -> EngineError {

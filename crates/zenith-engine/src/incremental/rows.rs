@@ -1,14 +1,14 @@
 //! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument};
 use zenith_arrow::{DecodeError, Decoder};
 use zenith_extract::DocumentBatch;
 
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Place};
 use super::position::Position;
 use crate::layout::{Layout, Side, SideColumns};
 use crate::reload::dead_letters::{Letter, id_text};
@@ -18,26 +18,27 @@ use crate::reload::dead_letters::{Letter, id_text};
 pub(super) struct Row {
     /// The event whose reply, or the look-up whose batch, holds the document.
     buffer: usize,
-    range: Range<usize>,
+    place: Place,
     side: Side,
 }
 
 /// The rows of a batch of changes.
-pub(super) struct Rows {
+pub(super) struct Rows<'a> {
+    events: &'a [Event],
     /// Those whose document came with the change, and those of documents that are gone.
     pub(super) ready: Vec<Row>,
-    /// Those whose document is to be looked up, by `_id` as an element: the `_id`, and the rows with the key of the
-    /// document as long as it has not been found.
-    pub(super) wanted: HashMap<Vec<u8>, (Option<RawBson>, Vec<Row>)>,
+    /// Those whose document is to be looked up, by `_id` as an element. As long as it has not been found, there is the key
+    /// of the document.
+    wanted: HashMap<&'a [u8], Vec<Row>>,
     /// The version of the newest of these.
     pub(super) newest: u64,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     /// The rows of changes that come after `from`.
-    pub(super) fn of(layout: Layout, from: &Position, events: &[Event]) -> Rows {
+    pub(super) fn of(layout: Layout, from: &Position, events: &'a [Event]) -> Rows<'a> {
         let numbers = numbers(from, events);
-        let mut rows = Rows { ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
+        let mut rows = Rows { events, ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
         for at in kept(layout, events) {
             let (Some(event), Some(&index)) = (events.get(at), numbers.get(at)) else { continue };
             let side = Side {
@@ -46,19 +47,28 @@ impl Rows {
                 index,
                 deleted: event.kind == EventKind::Delete,
             };
-            let row = |range: &Range<usize>| Row { buffer: at, range: range.clone(), side };
-            match &event.document {
+            let row = |place| Row { buffer: at, place, side };
+            match event.document {
                 Some(document) => rows.ready.push(row(document)),
                 None if event.kind == EventKind::Update => {
                     rows.newest = rows.newest.max(event.version);
-                    let of_id =
-                        rows.wanted.entry(event.id().to_vec()).or_insert_with(|| (key_id(event), Vec::new()));
-                    of_id.1.push(row(&event.key));
+                    // Most documents change once in a batch, and of most batches only the last change counts.
+                    let of_id = rows.wanted.entry(event.id()).or_insert_with(|| Vec::with_capacity(1));
+                    of_id.push(row(event.key));
                 }
-                None => rows.ready.push(row(&event.key)),
+                None => rows.ready.push(row(event.key)),
             }
         }
         rows
+    }
+
+    /// The `_id`s of the documents to be looked up.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = RawBson> {
+        let events = self.wanted.values().filter_map(|rows| self.events.get(rows.first()?.buffer));
+        events.filter_map(|event| {
+            let key = RawDocument::from_bytes(event.key.of(event.batch.bytes())).ok()?;
+            key.get("_id").ok()?.map(Into::into)
+        })
     }
 
     /// The rows of these documents. Of those that are gone by now a deletion is on its way.
@@ -68,9 +78,8 @@ impl Rows {
             for range in batch.ranges() {
                 let document = batch.documents_bytes().get(range.clone()).unwrap_or_default();
                 let wanted = id_element(document).and_then(|id| self.wanted.get(id));
-                for row in wanted.iter().flat_map(|(_, rows)| rows) {
-                    rows.push(Row { buffer, range: range.clone(), side: row.side });
-                }
+                let place = Place::from(range);
+                rows.extend(wanted.into_iter().flatten().map(|row| Row { buffer, place, side: row.side }));
             }
         }
         rows
@@ -78,8 +87,8 @@ impl Rows {
 
     /// The rows of documents that were not found, with nothing but their key.
     pub(super) fn wanted_but_not(&self, found: &HashSet<Vec<u8>>) -> Vec<Row> {
-        let gone = self.wanted.iter().filter(|(id, _)| !found.contains(*id));
-        gone.flat_map(|(_, (_, rows))| rows.iter().cloned()).collect()
+        let gone = self.wanted.iter().filter(|(id, _)| !found.contains(**id));
+        gone.flat_map(|(_, rows)| rows.iter().cloned()).collect()
     }
 }
 
@@ -112,7 +121,7 @@ fn numbers(from: &Position, events: &[Event]) -> Vec<u32> {
 
 /// What is decoded in one go.
 pub(super) enum Step {
-    Events(Vec<Event>, Vec<Row>),
+    Events(Arc<Vec<Event>>, Vec<Row>),
     LookedUp(Vec<DocumentBatch>, Vec<Row>),
 }
 
@@ -134,7 +143,7 @@ pub(super) struct Decoding {
     sides: SideColumns,
     rows: usize,
     out: Decoded,
-    /// `_id`s of documents that were looked up and found.
+    /// `_id`s of documents that were looked up and found, of a change log.
     pub(super) found: HashSet<Vec<u8>>,
 }
 
@@ -160,8 +169,11 @@ impl Decoding {
             Step::LookedUp(batches, rows) => {
                 let bytes =
                     |buffer: usize| batches.get(buffer).map_or(&[][..], DocumentBatch::documents_bytes);
-                let documents = rows.iter().filter_map(|row| bytes(row.buffer).get(row.range.clone()));
-                self.found.extend(documents.filter_map(|document| id_element(document).map(<[u8]>::to_vec)));
+                if self.layout == Layout::Log {
+                    let documents = rows.iter().map(|row| row.place.of(bytes(row.buffer)));
+                    self.found
+                        .extend(documents.filter_map(|document| id_element(document).map(<[u8]>::to_vec)));
+                }
                 self.rows(rows, bytes)
             }
         }
@@ -182,16 +194,16 @@ impl Decoding {
             self.out.is_too_much = true;
             return Ok(());
         }
-        let mut ranges = run.iter().map(|row| row.range.clone());
+        let mut ranges = run.iter().map(|row| row.place.range());
         let mut bad = HashMap::new();
         let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
             bad.insert(document.range.start, document.reason);
         })?;
         for row in run.iter().take(run.len() - ranges.len()) {
-            match bad.get(&row.range.start) {
+            match bad.get(&row.place.range().start) {
                 None => self.sides.push(row.side),
                 Some(reason) => {
-                    let document = bytes.get(row.range.clone()).unwrap_or_default();
+                    let document = row.place.of(bytes);
                     self.out.letters.push(Letter {
                         id: id_text(document),
                         reason: reason.to_string(),
@@ -235,11 +247,6 @@ impl Decoding {
         self.out.misfit_ids = counts.total() > 0 && counts.by_field().contains_key("_id");
         (self.decoder, sealed.map(|()| self.out))
     }
-}
-
-fn key_id(event: &Event) -> Option<RawBson> {
-    let key = event.batch.bytes().get(event.key.clone())?;
-    RawDocument::from_bytes(key).ok()?.get("_id").ok()?.map(Into::into)
 }
 
 /// `_id` of a document as an element: its type, its name and its value.
