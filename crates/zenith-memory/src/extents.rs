@@ -13,9 +13,9 @@ pub(crate) struct Extents {
 }
 
 impl Extents {
-    /// One free range `0..size`.
-    pub(crate) fn new(size: usize) -> Extents {
-        Extents { free: BTreeMap::from([(0, size)]) }
+    /// One free range of `len` bytes from `start` on.
+    pub(crate) fn new(start: usize, len: usize) -> Extents {
+        Extents { free: BTreeMap::from([(start, len)]) }
     }
 
     /// Takes the lowest free range of at least `len` bytes and returns its start.
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn neighbours_merge_in_any_order_of_return() {
-        let mut extents = Extents::new(1000);
+        let mut extents = Extents::new(0, 1000);
         let (a, b, c) = (extents.take(100).unwrap(), extents.take(100).unwrap(), extents.take(100).unwrap());
         extents.give(a, 100);
         extents.give(c, 100);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn growing_in_place_needs_the_very_next_bytes() {
-        let mut extents = Extents::new(300);
+        let mut extents = Extents::new(0, 300);
         let a = extents.take(100).unwrap();
         let b = extents.take(100).unwrap();
         assert!(!extents.take_at(a + 100, 50));
@@ -90,7 +90,7 @@ mod tests {
         #[test]
         fn live_ranges_never_overlap(steps in prop::collection::vec((any::<bool>(), 1usize..5000), 1..200)) {
             const SIZE: usize = 65_536;
-            let mut extents = Extents::new(SIZE);
+            let mut extents = Extents::new(0, SIZE);
             let mut live: Vec<(usize, usize)> = Vec::new();
             for (take, n) in steps {
                 if take {

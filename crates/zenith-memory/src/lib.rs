@@ -24,6 +24,7 @@
 //! This crate knows nothing of BSON, Arrow schemas or sockets. It is one of the two places in Zenith
 //! where unsafe code may stand.
 
+mod arena;
 mod buffer;
 mod byte_column;
 mod error;

@@ -1,12 +1,12 @@
 //! The pool itself: the budget, who waits for it, and where its ranges are.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::extents::Extents;
+use crate::arena::Arena;
 use crate::mapping::Mapping;
 use crate::{GRANULE, MemoryError, PoolBuf, round_up};
 
@@ -16,12 +16,11 @@ const BUDGET_MIN: usize = 1024 * 1024;
 ///
 /// With a single permit, decoding an overdrawn reply would wait for the permit the reply itself holds.
 const OVERDRAFTS: usize = 2;
-/// The share of the budget by which fragmentation may exceed it before pages are given back: an eighth. Giving back what
-/// is taken again at once costs more than it saves.
-const KEPT_BEYOND: usize = 8;
-/// Pages are provided in steps of this many bytes.
-const POPULATE_BYTES: usize = 256 * 1024;
-/// Address range beyond the budget, for fragmentation and for a document in overdraft, in bytes.
+/// Eighths of the budget whose pages stay, of buffers that grow and of others: a little more than whoever keeps to their
+/// shares uses of either, for fragmentation.
+const KEPT_GROWING: usize = 7;
+const KEPT_WHOLE: usize = 3;
+/// Address range of each arena beyond the budget, for fragmentation and for a document in overdraft, in bytes.
 const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
 
 /// An off-heap memory pool with one budget; clones share it.
@@ -36,13 +35,14 @@ pub struct Pool {
 pub(crate) struct Inner {
     pub(crate) mapping: Mapping,
     budget: usize,
-    /// Pages below this have been provided.
-    populated: AtomicUsize,
     /// One permit is one granule of the budget.
     granules: Semaphore,
     /// The permits to exceed the budget.
     overdraft: Arc<Semaphore>,
-    extents: Mutex<Extents>,
+    /// Buffers that grow, below.
+    growing: Arena,
+    /// Buffers that are as large as they will be from the beginning, above. See [`Reservation::allocate`].
+    whole: Arena,
     in_use: AtomicUsize,
     in_use_max: AtomicUsize,
     waits: AtomicU64,
@@ -85,12 +85,12 @@ impl Pool {
         let size = budget.saturating_mul(4).saturating_add(ADDRESS_SLACK);
         Ok(Pool {
             inner: Arc::new(Inner {
-                mapping: Mapping::new(size)?,
+                mapping: Mapping::new(size.saturating_mul(2))?,
                 budget,
-                populated: AtomicUsize::new(0),
                 granules: Semaphore::new(granules),
                 overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
-                extents: Mutex::new(Extents::new(size)),
+                growing: Arena::new(0, size, budget / 8 * KEPT_GROWING),
+                whole: Arena::new(size, size, budget / 8 * KEPT_WHOLE),
                 in_use: AtomicUsize::new(0),
                 in_use_max: AtomicUsize::new(0),
                 waits: AtomicU64::new(0),
@@ -201,50 +201,21 @@ impl Pool {
 }
 
 impl Inner {
-    fn extents(&self) -> MutexGuard<'_, Extents> {
-        // The list is consistent after every call, so a panic elsewhere does not spoil it.
-        self.extents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    /// A range for a buffer that grows.
     pub(crate) fn take_range(&self, len: usize) -> Option<usize> {
-        let start = self.extents().take(len)?;
-        self.populate(start + len);
-        Some(start)
+        self.growing.take(&self.mapping, len)
     }
 
-    /// Has the system provide pages up to `end`, many at a time: one by one, as they are touched, they cost several times
-    /// as much. Pages that are given back are not provided ahead.
-    fn populate(&self, end: usize) {
-        if end <= self.populated.load(Ordering::Relaxed) {
-            return;
-        }
-        let end = end.next_multiple_of(POPULATE_BYTES).min(self.kept());
-        let before = self.populated.fetch_max(end, Ordering::Relaxed);
-        if before < end {
-            self.mapping.populate(before, end - before);
-        }
+    pub(crate) fn extend_range(&self, end: usize, len: usize) -> bool {
+        self.arena_of(end).extend(&self.mapping, end, len)
     }
 
-    /// The part of the address range whose pages stay once touched.
-    fn kept(&self) -> usize {
-        self.budget + self.budget / KEPT_BEYOND
-    }
-
-    pub(crate) fn extend_range(&self, start: usize, len: usize) -> bool {
-        self.extents().take_at(start, len)
-    }
-
-    /// Returns a range. Pages well above the budget line go back to the system, so that fragmentation and overdrafts do
-    /// not raise resident memory for good.
     pub(crate) fn give_range(&self, start: usize, len: usize) {
-        if len == 0 {
-            return;
-        }
-        let above = start.max(self.kept());
-        if start + len > above {
-            self.mapping.release(above, start + len - above);
-        }
-        self.extents().give(start, len);
+        self.arena_of(start).give(&self.mapping, start, len);
+    }
+
+    fn arena_of(&self, start: usize) -> &Arena {
+        if self.whole.has(start) { &self.whole } else { &self.growing }
     }
 
     pub(crate) fn count_move(&self) {
@@ -320,6 +291,10 @@ impl Reservation {
 
     /// Makes a buffer of at least `capacity` bytes, all of them readable, with contents unspecified.
     ///
+    /// It lies apart from buffers that grow out of [`Pool::empty_buf`]. What is allocated whole is input, which comes and
+    /// goes while columns grow and stay: among them it would leave holes, and have no memory of its own that is used
+    /// again before it has left the processor's cache.
+    ///
     /// # Errors
     /// [`MemoryError::ReservationUsedUp`] if less is left, [`MemoryError::AddressSpace`] if the
     /// address range is fragmented beyond use.
@@ -328,7 +303,8 @@ impl Reservation {
         if wanted > self.share.bytes {
             return Err(MemoryError::ReservationUsedUp { wanted, left: self.share.bytes });
         }
-        let start = self.share.pool.take_range(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
+        let pool = &self.share.pool;
+        let start = pool.whole.take(&pool.mapping, wanted).ok_or(MemoryError::AddressSpace { wanted })?;
         Ok(PoolBuf::new(self.share.split(wanted), start, wanted))
     }
 }

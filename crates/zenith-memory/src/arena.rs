@@ -1,0 +1,84 @@
+//! A part of a pool's address range: which of it is free, and which of its pages are there.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::extents::Extents;
+use crate::mapping::Mapping;
+
+/// Pages are provided in steps of this many bytes.
+const POPULATE_BYTES: usize = 256 * 1024;
+
+/// An arena for buffers that live about as long as one another.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    /// Where it begins in the mapping.
+    start: usize,
+    /// Pages below this stay once touched. Giving back what is taken again at once costs more than it saves.
+    kept: usize,
+    /// Pages below this have been provided.
+    populated: AtomicUsize,
+    extents: Mutex<Extents>,
+}
+
+impl Arena {
+    /// `len` bytes of the mapping, of which the pages of the first `kept` stay.
+    pub(crate) fn new(start: usize, len: usize, kept: usize) -> Arena {
+        Arena {
+            start,
+            kept: start + kept,
+            populated: AtomicUsize::new(start),
+            extents: Mutex::new(Extents::new(start, len)),
+        }
+    }
+
+    /// Whether this is the arena of what begins at `start`, if it is one of two and the other is below.
+    pub(crate) fn has(&self, start: usize) -> bool {
+        start >= self.start
+    }
+
+    pub(crate) fn take(&self, mapping: &Mapping, len: usize) -> Option<usize> {
+        let start = self.extents().take(len)?;
+        self.populate(mapping, start + len);
+        Some(start)
+    }
+
+    pub(crate) fn extend(&self, mapping: &Mapping, end: usize, len: usize) -> bool {
+        let extended = self.extents().take_at(end, len);
+        if extended {
+            self.populate(mapping, end + len);
+        }
+        extended
+    }
+
+    /// Returns a range. Pages well above what is used at a time go back to the system, so that fragmentation and
+    /// overdrafts do not raise resident memory for good.
+    pub(crate) fn give(&self, mapping: &Mapping, start: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        let above = start.max(self.kept);
+        if start + len > above {
+            mapping.release(above, start + len - above);
+        }
+        self.extents().give(start, len);
+    }
+
+    /// Has the system provide pages up to `end`, many at a time: one by one, as they are touched, they cost several times
+    /// as much. Pages that are given back are not provided ahead.
+    fn populate(&self, mapping: &Mapping, end: usize) {
+        if end <= self.populated.load(Ordering::Relaxed) {
+            return;
+        }
+        let end = end.next_multiple_of(POPULATE_BYTES).min(self.kept);
+        let before = self.populated.fetch_max(end, Ordering::Relaxed);
+        if before < end {
+            mapping.populate(before, end - before);
+        }
+    }
+
+    fn extents(&self) -> MutexGuard<'_, Extents> {
+        // The list is consistent after every call, so a panic elsewhere does not spoil it.
+        self.extents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
