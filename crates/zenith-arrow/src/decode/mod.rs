@@ -110,6 +110,8 @@ pub struct Decoder {
     buffers: usize,
     /// Rows the batch at hand may have; 0 while no batch is open.
     rows_planned: usize,
+    /// Rows a batch may have that is begun now.
+    rows_limit: usize,
     /// The batch at hand is of one document that is much larger than others.
     odd: bool,
     counts: ExtraCounts,
@@ -142,6 +144,7 @@ impl Decoder {
             // The extra column has two.
             buffers: schema.fields.iter().map(|field| buffers(&field.kind)).sum::<usize>() + 2,
             rows_planned: 0,
+            rows_limit: usize::MAX,
             odd: false,
             counts: ExtraCounts::default(),
             scratch: Vec::new(),
@@ -159,6 +162,17 @@ impl Decoder {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.root.len
+    }
+
+    /// Rows of a batch that is as large as it may be, by what rows took lately.
+    #[must_use]
+    pub fn rows_of_a_batch(&self) -> usize {
+        self.rows_for(self.share()).unwrap_or(1)
+    }
+
+    /// Seals batches that are begun from now on at `rows` rows at the latest.
+    pub fn limit(&mut self, rows: usize) {
+        self.rows_limit = rows.max(1);
     }
 
     /// Decodes sample documents and forgets them again, to learn how much room a row takes and in which
@@ -381,9 +395,9 @@ impl Decoder {
 
     /// Opens a batch: memory first, then room in every column for the rows that memory holds.
     fn begin(&mut self) -> Result<(), DecodeError> {
-        let share = self.options.bytes_max.min(self.arena.pool.budget());
+        let share = self.share();
         let granules = self.buffers * GRANULE;
-        match self.rows_for(share) {
+        match self.rows_for(share).map(|rows| rows.min(self.rows_limit)) {
             Some(rows) => {
                 let reservation = self.arena.pool.reserve_blocking(share)?;
                 self.begin_with(reservation, rows)?;
@@ -396,16 +410,21 @@ impl Decoder {
                 let rows = self.rows_for(bytes);
                 let reservation = self.arena.pool.overdraft_blocking(bytes);
                 self.begin_with(reservation, rows.unwrap_or(0))?;
-                self.rows_planned = rows.unwrap_or(self.options.rows_max.max(1));
+                self.rows_planned = rows.unwrap_or(self.options.rows_max.clamp(1, self.rows_limit));
             }
             None => {
                 // The rows before were very large. Those to come need not be: this batch grows as they come.
                 let reservation = self.arena.pool.reserve_blocking(share)?;
                 self.begin_with(reservation, 0)?;
-                self.rows_planned = self.options.rows_max.max(1);
+                self.rows_planned = self.options.rows_max.clamp(1, self.rows_limit);
             }
         }
         Ok(())
+    }
+
+    /// Bytes of a batch.
+    fn share(&self) -> usize {
+        self.options.bytes_max.min(self.arena.pool.budget())
     }
 
     /// Opens a batch in the memory given, with room for so many rows.

@@ -7,6 +7,7 @@ use zenith_extract::DocumentBatch;
 use super::dead_letters::{Letter, id_text};
 use super::handover::Giver;
 use super::load::Load;
+use super::sizes::Sizes;
 use crate::{EngineError, OnBadDocument, Result};
 
 /// Decodes replies until there are no more, then hands over what is left.
@@ -15,6 +16,7 @@ pub(super) fn decode(
     mut decoder: Decoder,
     replies: &Receiver<DocumentBatch>,
     batches: &Giver,
+    sizes: &Sizes,
     letters: &Sender<Letter>,
 ) -> Result<ExtraCounts> {
     let failed = |source| EngineError::Decode { namespace: load.namespace.to_string(), source };
@@ -25,6 +27,9 @@ pub(super) fn decode(
         let bytes = reply.documents_bytes();
         let mut documents = reply.ranges();
         loop {
+            if decoder.rows() == 0 {
+                decoder.limit(sizes.next(decoder.rows_of_a_batch()));
+            }
             let mut bad = Vec::new();
             let full =
                 decoder.append(bytes, &mut documents, &mut |document| bad.push(document)).map_err(failed)?;
@@ -32,7 +37,10 @@ pub(super) fn decode(
                 reject(load, bytes, &document, letters)?;
             }
             match full {
-                Some(batch) => batches.give(batch)?,
+                Some(batch) => {
+                    sizes.sealed(batch.num_rows());
+                    batches.give(batch)?;
+                }
                 None => break,
             }
         }

@@ -12,6 +12,7 @@ use zenith_transport::Sink;
 
 use super::insert::Inserting;
 use super::read::Queue;
+use super::sizes::Sizes;
 use super::{dead_letters, decode, handover, read};
 use crate::layout::Stamp;
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
@@ -130,6 +131,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     }
     drop(reply_sender);
 
+    let sizes = Arc::new(Sizes::new(options.inserters, load.progress.snapshot().documents_expected));
     let mut threads = Vec::new();
     for index in 0..options.decoders {
         let decoder_options =
@@ -143,8 +145,9 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
         }
         let (load, first) = (Arc::clone(&load), Arc::clone(&first));
         let (replies, batches, letters) = (replies.clone(), batch_sender.clone(), letter_sender.clone());
+        let sizes = Arc::clone(&sizes);
         let work = move || {
-            let result = decode::decode(&load, decoder, &replies, &batches, &letters);
+            let result = decode::decode(&load, decoder, &replies, &batches, &sizes, &letters);
             first.note(&load, result)
         };
         let thread = std::thread::Builder::new().name(format!("zenith-decode-{index}")).spawn(work);

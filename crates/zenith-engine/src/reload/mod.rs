@@ -19,6 +19,7 @@ pub(crate) mod insert;
 pub(crate) mod load;
 mod plan;
 mod read;
+mod sizes;
 mod steer;
 
 pub(crate) use difference::same_values;
