@@ -32,9 +32,12 @@ fn columns(criterion: &mut Criterion) {
     group.bench_function(format!("{COLUMNS} columns of 64 KiB"), |bencher| {
         bencher.iter(|| {
             let mut reservation = pool.try_reserve(COLUMNS * bytes).expect("free memory");
-            let columns: Vec<_> =
-                (0..COLUMNS).map(|_| reservation.allocate(bytes).expect("a buffer").freeze(bytes)).collect();
-            black_box(columns);
+            let column = |_| {
+                let mut column = pool.empty_buf();
+                column.grow(&mut reservation, bytes, 0).expect("a buffer");
+                column.freeze(bytes)
+            };
+            black_box((0..COLUMNS).map(column).collect::<Vec<_>>());
         });
     });
     group.finish();

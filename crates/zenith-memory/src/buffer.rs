@@ -53,7 +53,7 @@ impl PoolBuf {
             return Err(MemoryError::ReservationUsedUp { wanted: more, left: reservation.left() });
         }
         let pool = Arc::clone(&self.share.pool);
-        if self.capacity == 0 || !pool.extend_range(self.start + self.capacity, more) {
+        if self.capacity == 0 || !pool.extend_range(self.start, self.capacity, more) {
             let start = pool.take_range(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
             let base = pool.mapping.at(start);
             let used = used.min(self.capacity);
@@ -144,7 +144,7 @@ impl Drop for PoolBuf {
 mod tests {
     use std::time::Duration;
 
-    use crate::{GRANULE, MemoryError, Pool};
+    use crate::{GRANULE, MemoryError, Pool, PoolBuf};
 
     const MIB: usize = 1024 * 1024;
 
@@ -189,6 +189,42 @@ mod tests {
         assert_eq!(pool.stats().moves, 1, "the following range was free");
         drop((first, blocker, reservation));
         assert_eq!(pool.stats().in_use, 0);
+    }
+
+    #[test]
+    fn what_is_allocated_whole_lies_apart_from_what_grows() {
+        let pool = Pool::new(MIB).unwrap();
+        let mut reservation = pool.try_reserve(MIB).unwrap();
+        let place = |buf: &PoolBuf| pool.locate(&buf[..1]).unwrap();
+        let mut first = reservation.allocate(10_000).unwrap();
+        let mut grown = pool.empty_buf();
+        grown.grow(&mut reservation, 10_000, 0).unwrap();
+        let second = reservation.allocate(10_000).unwrap();
+        assert_eq!(place(&grown), 0, "nothing is below what grows");
+        assert_eq!(place(&second) - place(&first), 10_240, "nothing is between what is allocated whole");
+        // What is allocated and grows all the same moves to the others, and its place is free again.
+        let place_of_first = place(&first);
+        first.grow(&mut reservation, 20_000, 10_000).unwrap();
+        assert_eq!((place(&first), pool.stats().moves), (10_240, 1));
+        assert_eq!(place(&reservation.allocate(10_000).unwrap()), place_of_first);
+    }
+
+    /// Pages that nobody is expected to need again soon are given back, and read as zero when they come anew.
+    #[test]
+    fn pages_stay_up_to_a_bound_in_either_region() {
+        const KEPT: usize = MIB / 8 * 5;
+        let pool = Pool::new(MIB).unwrap();
+        let write = |mut buf: PoolBuf| buf.fill(7);
+        let mut reservation = pool.overdraft_blocking(8 * MIB);
+        write(reservation.allocate(MIB).unwrap());
+        let whole = reservation.allocate(MIB).unwrap();
+        assert!(whole[..KEPT].iter().all(|&byte| byte == 7) && whole[KEPT..].iter().all(|&byte| byte == 0));
+        for _ in 0..2 {
+            let mut grown = pool.empty_buf();
+            grown.grow(&mut reservation, 2 * MIB, 0).unwrap();
+            assert!(grown[MIB..].iter().all(|&byte| byte == 0));
+            write(grown);
+        }
     }
 
     #[test]

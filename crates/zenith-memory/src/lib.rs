@@ -24,13 +24,13 @@
 //! This crate knows nothing of BSON, Arrow schemas or sockets. It is one of the two places in Zenith
 //! where unsafe code may stand.
 
-mod arena;
 mod buffer;
 mod byte_column;
 mod error;
 mod extents;
 mod mapping;
 mod pool;
+mod region;
 
 pub use buffer::PoolBuf;
 pub use byte_column::{BYTE_COLUMN_SLACK, ByteColumn};

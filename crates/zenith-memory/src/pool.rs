@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::arena::Arena;
 use crate::mapping::Mapping;
+use crate::region::Region;
 use crate::{GRANULE, MemoryError, PoolBuf, round_up};
 
 /// The smallest budget a pool accepts, in bytes.
@@ -16,11 +16,11 @@ const BUDGET_MIN: usize = 1024 * 1024;
 ///
 /// With a single permit, decoding an overdrawn reply would wait for the permit the reply itself holds.
 const OVERDRAFTS: usize = 2;
-/// Eighths of the budget whose pages stay, of buffers that grow and of others: a little more than whoever keeps to their
-/// shares uses of either, for fragmentation.
-const KEPT_GROWING: usize = 7;
-const KEPT_WHOLE: usize = 3;
-/// Address range of each arena beyond the budget, for fragmentation and for a document in overdraft, in bytes.
+/// Eighths of the budget whose pages stay: of buffers that grow, and of those allocated whole. A load uses six for columns
+/// and at most two for replies, whoever follows changes up to four for each; the rest is for fragmentation.
+const KEPT_GROWING: usize = 8;
+const KEPT_WHOLE: usize = 5;
+/// Address range of each region beyond the budget, for fragmentation and for a document in overdraft, in bytes.
 const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
 
 /// An off-heap memory pool with one budget; clones share it.
@@ -39,10 +39,12 @@ pub(crate) struct Inner {
     granules: Semaphore,
     /// The permits to exceed the budget.
     overdraft: Arc<Semaphore>,
-    /// Buffers that grow, below.
-    growing: Arena,
-    /// Buffers that are as large as they will be from the beginning, above. See [`Reservation::allocate`].
-    whole: Arena,
+    /// Buffers that grow.
+    growing: Region,
+    /// Buffers that are as large as they will be from the beginning. See [`Reservation::allocate`].
+    whole: Region,
+    /// Where in the mapping the one region ends and the other begins.
+    boundary: usize,
     in_use: AtomicUsize,
     in_use_max: AtomicUsize,
     waits: AtomicU64,
@@ -89,8 +91,9 @@ impl Pool {
                 budget,
                 granules: Semaphore::new(granules),
                 overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
-                growing: Arena::new(0, size, budget / 8 * KEPT_GROWING),
-                whole: Arena::new(size, size, budget / 8 * KEPT_WHOLE),
+                growing: Region::new(0, size, budget / 8 * KEPT_GROWING),
+                whole: Region::new(size, size, budget / 8 * KEPT_WHOLE),
+                boundary: size,
                 in_use: AtomicUsize::new(0),
                 in_use_max: AtomicUsize::new(0),
                 waits: AtomicU64::new(0),
@@ -206,16 +209,17 @@ impl Inner {
         self.growing.take(&self.mapping, len)
     }
 
-    pub(crate) fn extend_range(&self, end: usize, len: usize) -> bool {
-        self.arena_of(end).extend(&self.mapping, end, len)
+    /// Adds `more` bytes to a range of `len`, if those behind it are free.
+    pub(crate) fn extend_range(&self, start: usize, len: usize, more: usize) -> bool {
+        self.region_of(start).extend(&self.mapping, start + len, more)
     }
 
     pub(crate) fn give_range(&self, start: usize, len: usize) {
-        self.arena_of(start).give(&self.mapping, start, len);
+        self.region_of(start).give(&self.mapping, start, len);
     }
 
-    fn arena_of(&self, start: usize) -> &Arena {
-        if self.whole.has(start) { &self.whole } else { &self.growing }
+    fn region_of(&self, start: usize) -> &Region {
+        if start < self.boundary { &self.growing } else { &self.whole }
     }
 
     pub(crate) fn count_move(&self) {

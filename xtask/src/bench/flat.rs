@@ -24,11 +24,11 @@ const LARGE: &str = "more_events";
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench flat                                        1 and 10 million events, some minutes
+  cargo xtask bench flat                                        1 and 10 million events, ten minutes
   cargo xtask bench flat --rows 50000 --large-rows 500000 --runs 1")]
 pub struct Arguments {
     /// Documents of the small collection
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     rows: u64,
     /// Documents of the large collection
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
@@ -142,9 +142,11 @@ mod tests {
     fn the_price_of_a_row() {
         let cost = Cost { seconds: 2.0, mongodb_cpu_seconds: 1.0, clickhouse_cpu_seconds: 1.0 };
         let run = CopyRun { cost, cpu_seconds: 0.5, rows: 1_000_000, ..CopyRun::default() };
-        let line = Line { rows: 1_000_000, memory: "16MiB".to_owned(), runs: vec![run] };
+        let costly = CopyRun { cpu_seconds: 2.0, ..run.clone() };
+        let runs = vec![run.clone(), run, costly];
+        let line = Line { rows: 1_000_000, memory: "16MiB".to_owned(), runs };
         let report = Report { machine: Machine::default(), lines: vec![line] };
         let text = report.table().text();
-        assert!(text.contains("500,000") && text.contains(" 500 ") && text.ends_with("2,500\n"), "{text}");
+        assert!(text.contains("500,000") && text.contains(" 1,000 ") && text.ends_with("3,000\n"), "{text}");
     }
 }

@@ -164,10 +164,11 @@ impl Decoder {
         self.root.len
     }
 
-    /// Rows of a batch that is as large as it may be, by what rows took lately.
+    /// Rows of a batch that is as large as it may be, by what rows took lately; the most there may be where that says
+    /// nothing.
     #[must_use]
     pub fn rows_of_a_batch(&self) -> usize {
-        self.rows_for(self.share()).unwrap_or(1)
+        self.rows_for(self.share()).unwrap_or(self.options.rows_max)
     }
 
     /// Seals batches that are begun from now on at `rows` rows at the latest.
@@ -407,7 +408,7 @@ impl Decoder {
                 // So many columns that a single row of them takes more than the share, most of it by rounding: they
                 // get more, for as many rows as that holds.
                 let bytes = share.saturating_add(granules).saturating_mul(2);
-                let rows = self.rows_for(bytes);
+                let rows = self.rows_for(bytes).map(|rows| rows.min(self.rows_limit));
                 let reservation = self.arena.pool.overdraft_blocking(bytes);
                 self.begin_with(reservation, rows.unwrap_or(0))?;
                 self.rows_planned = rows.unwrap_or(self.options.rows_max.clamp(1, self.rows_limit));

@@ -127,14 +127,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             is_repetition: work.is_repetition,
             _turn: turn,
         };
-        let is_all = left.is_empty();
-        let rest =
-            Work { events: Arc::new(left), from: to, part: work.part + 1, is_repetition: false, ..work };
-        Ok((batch, Some(rest).filter(|_| !is_all)))
+        let left = Arc::new(left);
+        let rest = Work { events: left, from: to, part: work.part + 1, is_repetition: false, ..work };
+        Ok((batch, Some(rest).filter(|rest| !rest.events.is_empty())))
     }
 
-    /// Decodes what came with the first `count` changes, then looks up what updates left out, part by part: a part is decoded and gone
-    /// before the next one comes. Ends early when there is more than one batch.
+    /// Decodes what came with the first `count` changes, then looks up what updates left out, part by part: a part is
+    /// decoded and gone before the next one comes. Ends early when there is more than one batch.
     async fn decode(&mut self, from: &Position, events: &Arc<Vec<Event>>, count: usize) -> Result<Decoded> {
         let context = Arc::clone(&self.context);
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
@@ -144,7 +143,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         };
         let mut decoding = Decoding::new(decoder, context.layout(), count);
         decoding = self.step(decoding, Step::Events(Arc::clone(events), ready)).await?;
-        let mut ids: VecDeque<RawBson> = rows.wanted().collect();
+        let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
         while !ids.is_empty() && !decoding.is_too_much() {
             let _turn = context.unless_abandoned(context.shares.lookup()).await?;

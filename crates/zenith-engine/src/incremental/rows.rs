@@ -27,8 +27,7 @@ pub(super) struct Rows<'a> {
     events: &'a [Event],
     /// Those whose document came with the change, and those of documents that are gone.
     pub(super) ready: Vec<Row>,
-    /// Those whose document is to be looked up, by `_id` as an element. As long as it has not been found, there is the key
-    /// of the document.
+    /// Those whose document is to be looked up, by `_id` as an element. Until it is found, they stand for its key.
     wanted: HashMap<&'a [u8], Vec<Row>>,
     /// The version of the newest of these.
     pub(super) newest: u64,
@@ -63,7 +62,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The `_id`s of the documents to be looked up.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = RawBson> {
+    pub(super) fn wanted_ids(&self) -> impl Iterator<Item = RawBson> {
         let events = self.wanted.values().filter_map(|rows| self.events.get(rows.first()?.buffer));
         events.filter_map(|event| {
             let key = RawDocument::from_bytes(event.key.of(event.batch.bytes())).ok()?;

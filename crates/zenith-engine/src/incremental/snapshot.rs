@@ -85,6 +85,7 @@ where
             sample: &[],
             sample_ranges: &[],
             partitions: partitions.clone(),
+            documents: None,
             readers: pipeline.options.readers(),
             options: &pipeline.options,
             table: &context.table,

@@ -172,6 +172,7 @@ where
         sample: &[],
         sample_ranges: &[],
         partitions,
+        documents: None,
         readers: pipeline.options.readers(),
         options: &pipeline.options,
         table: copy,

@@ -20,6 +20,8 @@ pub(super) fn decode(
     letters: &Sender<Letter>,
 ) -> Result<ExtraCounts> {
     let failed = |source| EngineError::Decode { namespace: load.namespace.to_string(), source };
+    // Rows the batch at hand is to have.
+    let mut planned = None;
     while let Ok(reply) = replies.recv_blocking() {
         if load.is_stopped() {
             return Err(EngineError::Stopped);
@@ -27,9 +29,8 @@ pub(super) fn decode(
         let bytes = reply.documents_bytes();
         let mut documents = reply.ranges();
         loop {
-            if decoder.rows() == 0 {
-                decoder.limit(sizes.next(decoder.rows_of_a_batch()));
-            }
+            let rows = *planned.get_or_insert_with(|| sizes.begin(decoder.rows_of_a_batch()));
+            decoder.limit(rows);
             let mut bad = Vec::new();
             let full =
                 decoder.append(bytes, &mut documents, &mut |document| bad.push(document)).map_err(failed)?;
@@ -38,7 +39,8 @@ pub(super) fn decode(
             }
             match full {
                 Some(batch) => {
-                    sizes.sealed(batch.num_rows());
+                    planned = None;
+                    sizes.sealed(rows, batch.num_rows());
                     batches.give(batch)?;
                 }
                 None => break,

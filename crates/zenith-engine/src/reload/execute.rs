@@ -137,6 +137,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
         sample: &plan.sample,
         sample_ranges: &plan.sample_ranges,
         partitions,
+        documents: plan.source.collection.size.map(|size| size.documents),
         readers: plan.readers,
         options: &pipeline.options,
         table,

@@ -1,4 +1,4 @@
-//! From decoders to inserters: a batch goes only to an inserter that waits for one.
+//! From decoders to inserters, a rendezvous channel: a batch goes only to an inserter that waits for one.
 //!
 //! So there are never more batches under way than decoders and inserters. One more, that lies between them, would not
 //! make a load faster, but take the memory of a batch: sometimes, and always in a long one.

@@ -67,6 +67,8 @@ pub(crate) struct Parts<'a, S, K> {
     pub(crate) sample: &'a [u8],
     pub(crate) sample_ranges: &'a [std::ops::Range<usize>],
     pub(crate) partitions: Vec<Partition>,
+    /// Documents there are thought to be in them.
+    pub(crate) documents: Option<u64>,
     /// Partitions read side by side.
     pub(crate) readers: usize,
     pub(crate) options: &'a ReloadOptions,
@@ -131,7 +133,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     }
     drop(reply_sender);
 
-    let sizes = Arc::new(Sizes::new(options.inserters, load.progress.snapshot().documents_expected));
+    let sizes = Arc::new(Sizes::new(options.inserters, parts.documents));
     let mut threads = Vec::new();
     for index in 0..options.decoders {
         let decoder_options =

@@ -6,9 +6,9 @@
 //!   readers (tasks) ──replies──▶ decoders (threads) ──batches──▶ inserters (tasks) ──acknowledged──▶ counted
 //! ```
 //!
-//! What bounds memory is the pool, from which replies and batches are made: a full pool stops the readers. The channel of
-//! replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others; the shadow
-//! table is dropped whatever happens.
+//! What bounds memory is the pool, from which replies and batches are made: a full pool stops the readers. The channel
+//! of replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others;
+//! the shadow table is dropped whatever happens.
 
 pub(crate) mod dead_letters;
 mod decode;

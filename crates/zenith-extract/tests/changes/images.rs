@@ -10,7 +10,7 @@ use super::writer::Writer;
 use super::{BOTH, numbered, watching};
 use crate::servers;
 
-/// The `$changeStream` stage of the only stream that concerns the collection.
+/// The `$changeStream` stage of a stream that concerns the collection.
 ///
 /// Asked again until the server names it: between two requests a cursor is neither idle nor part of an operation.
 async fn stage(writer: &Writer, namespace: &Namespace) -> Document {

@@ -9,11 +9,9 @@ use crate::mapping::Mapping;
 /// Pages are provided in steps of this many bytes.
 const POPULATE_BYTES: usize = 256 * 1024;
 
-/// An arena for buffers that live about as long as one another.
+/// For buffers that live about as long as one another.
 #[derive(Debug)]
-pub(crate) struct Arena {
-    /// Where it begins in the mapping.
-    start: usize,
+pub(crate) struct Region {
     /// Pages below this stay once touched. Giving back what is taken again at once costs more than it saves.
     kept: usize,
     /// Pages below this have been provided.
@@ -21,20 +19,14 @@ pub(crate) struct Arena {
     extents: Mutex<Extents>,
 }
 
-impl Arena {
+impl Region {
     /// `len` bytes of the mapping, of which the pages of the first `kept` stay.
-    pub(crate) fn new(start: usize, len: usize, kept: usize) -> Arena {
-        Arena {
-            start,
+    pub(crate) fn new(start: usize, len: usize, kept: usize) -> Region {
+        Region {
             kept: start + kept,
             populated: AtomicUsize::new(start),
             extents: Mutex::new(Extents::new(start, len)),
         }
-    }
-
-    /// Whether this is the arena of what begins at `start`, if it is one of two and the other is below.
-    pub(crate) fn has(&self, start: usize) -> bool {
-        start >= self.start
     }
 
     pub(crate) fn take(&self, mapping: &Mapping, len: usize) -> Option<usize> {
@@ -43,6 +35,7 @@ impl Arena {
         Some(start)
     }
 
+    /// Takes `len` more bytes behind a range that ends at `end`, if they are free.
     pub(crate) fn extend(&self, mapping: &Mapping, end: usize, len: usize) -> bool {
         let extended = self.extents().take_at(end, len);
         if extended {
