@@ -54,7 +54,7 @@ impl PoolBuf {
         }
         let pool = Arc::clone(&self.share.pool);
         if self.capacity == 0 || !pool.extend_range(self.start, self.capacity, more) {
-            let start = pool.take_range(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
+            let start = pool.take_growing(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
             let base = pool.mapping.at(start);
             let used = used.min(self.capacity);
             // SAFETY: both ranges are live, owned by this buffer alone and disjoint, and `used` is

@@ -205,8 +205,13 @@ impl Pool {
 
 impl Inner {
     /// A range for a buffer that grows.
-    pub(crate) fn take_range(&self, len: usize) -> Option<usize> {
+    pub(crate) fn take_growing(&self, len: usize) -> Option<usize> {
         self.growing.take(&self.mapping, len)
+    }
+
+    /// A range for a buffer that does not.
+    fn take_whole(&self, len: usize) -> Option<usize> {
+        self.whole.take(&self.mapping, len)
     }
 
     /// Adds `more` bytes to a range of `len`, if those behind it are free.
@@ -307,8 +312,7 @@ impl Reservation {
         if wanted > self.share.bytes {
             return Err(MemoryError::ReservationUsedUp { wanted, left: self.share.bytes });
         }
-        let pool = &self.share.pool;
-        let start = pool.whole.take(&pool.mapping, wanted).ok_or(MemoryError::AddressSpace { wanted })?;
+        let start = self.share.pool.take_whole(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
         Ok(PoolBuf::new(self.share.split(wanted), start, wanted))
     }
 }

@@ -168,7 +168,7 @@ impl Decoder {
     /// nothing.
     #[must_use]
     pub fn rows_of_a_batch(&self) -> usize {
-        self.rows_for(self.share()).unwrap_or(self.options.rows_max)
+        self.rows_for(self.share(), self.options.rows_max).unwrap_or(self.options.rows_max)
     }
 
     /// Seals batches that are begun from now on at `rows` rows at the latest.
@@ -398,7 +398,8 @@ impl Decoder {
     fn begin(&mut self) -> Result<(), DecodeError> {
         let share = self.share();
         let granules = self.buffers * GRANULE;
-        match self.rows_for(share).map(|rows| rows.min(self.rows_limit)) {
+        let rows_max = self.options.rows_max.clamp(1, self.rows_limit);
+        match self.rows_for(share, rows_max) {
             Some(rows) => {
                 let reservation = self.arena.pool.reserve_blocking(share)?;
                 self.begin_with(reservation, rows)?;
@@ -408,16 +409,16 @@ impl Decoder {
                 // So many columns that a single row of them takes more than the share, most of it by rounding: they
                 // get more, for as many rows as that holds.
                 let bytes = share.saturating_add(granules).saturating_mul(2);
-                let rows = self.rows_for(bytes).map(|rows| rows.min(self.rows_limit));
+                let rows = self.rows_for(bytes, rows_max);
                 let reservation = self.arena.pool.overdraft_blocking(bytes);
                 self.begin_with(reservation, rows.unwrap_or(0))?;
-                self.rows_planned = rows.unwrap_or(self.options.rows_max.clamp(1, self.rows_limit));
+                self.rows_planned = rows.unwrap_or(rows_max);
             }
             None => {
                 // The rows before were very large. Those to come need not be: this batch grows as they come.
                 let reservation = self.arena.pool.reserve_blocking(share)?;
                 self.begin_with(reservation, 0)?;
-                self.rows_planned = self.options.rows_max.clamp(1, self.rows_limit);
+                self.rows_planned = rows_max;
             }
         }
         Ok(())
@@ -450,18 +451,18 @@ impl Decoder {
         self.extra.begin(&mut self.arena, rows)
     }
 
-    /// Most rows for which `bytes` suffice with some room to spare, by what rows took lately; `None` if not even
-    /// one does.
+    /// Most rows, up to `rows_max`, for which `bytes` suffice with some room to spare, by what rows took lately;
+    /// `None` if not even one does.
     ///
     /// Buffers take whole granules. With thousands of columns those are what fills the memory, and a second row
     /// takes no more of them than the first: so this asks the buffers instead of dividing by the size of a row.
-    fn rows_for(&self, bytes: usize) -> Option<usize> {
+    fn rows_for(&self, bytes: usize, rows_max: usize) -> Option<usize> {
         let bytes = bytes - bytes / 16;
         let fits = |rows| self.root.room(rows) + self.extra.room(rows) <= bytes;
         if !fits(1) {
             return None;
         }
-        let (mut most, mut too_many) = (1, self.options.rows_max.max(1).saturating_add(1));
+        let (mut most, mut too_many) = (1, rows_max.max(1).saturating_add(1));
         while too_many - most > 1 {
             let rows = most + (too_many - most) / 2;
             if fits(rows) {

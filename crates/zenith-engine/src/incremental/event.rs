@@ -55,12 +55,12 @@ impl EventKind {
 
 /// A range of the bytes of a reply. Tens of thousands of changes wait at a time, and no reply has more than 4 GiB.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct Span {
     start: u32,
     end: u32,
 }
 
-impl Place {
+impl Span {
     pub(super) fn range(self) -> Range<usize> {
         let wide = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
         wide(self.start)..wide(self.end)
@@ -71,25 +71,25 @@ impl Place {
     }
 }
 
-impl From<Range<usize>> for Place {
-    fn from(range: Range<usize>) -> Place {
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Span {
         let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Place { start: narrow(range.start), end: narrow(range.end) }
+        Span { start: narrow(range.start), end: narrow(range.end) }
     }
 }
 
-/// One change: places in the bytes of its batch.
+/// One change: spans of the bytes of its batch.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     pub(super) batch: Arc<ChangeBatch>,
     pub(super) kind: EventKind,
     /// `_id` as an element: equal bytes mean the same document.
-    id: Place,
-    pub(super) key: Place,
-    pub(super) document: Option<Place>,
+    id: Span,
+    pub(super) key: Span,
+    pub(super) document: Option<Span>,
     pub(super) version: u64,
-    token: Place,
-    order: Place,
+    token: Span,
+    order: Span,
     pub(super) in_transaction: bool,
     pub(super) bytes: usize,
 }
@@ -164,19 +164,19 @@ fn event(batch: &Arc<ChangeBatch>, change: &Change<'_>, kind: EventKind) -> Even
     Event {
         batch: Arc::clone(batch),
         kind,
-        id: change.id.map(|id| place(bytes, id)).unwrap_or_default(),
-        key: change.key.clone().map(Place::from).unwrap_or_default(),
-        document: change.document.clone().map(Place::from),
+        id: change.id.map(|id| span(bytes, id)).unwrap_or_default(),
+        key: change.key.clone().map(Span::from).unwrap_or_default(),
+        document: change.document.clone().map(Span::from),
         version: version_of(change.cluster_time),
-        token: place(bytes, change.token),
-        order: place(bytes, change.token_data),
+        token: span(bytes, change.token),
+        order: span(bytes, change.token_data),
         in_transaction: change.transaction.is_some(),
         bytes: change.event.len(),
     }
 }
 
 /// Where `part`, borrowed from `bytes`, lies in them.
-fn place(bytes: &[u8], part: &[u8]) -> Place {
+fn span(bytes: &[u8], part: &[u8]) -> Span {
     let start = part.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
-    Place::from(start..start + part.len())
+    Span::from(start..start + part.len())
 }

@@ -153,13 +153,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
                 continue;
             };
             ids.drain(..part.len());
-            let rows = rows.found_in(&found);
-            decoding = self.step(decoding, Step::LookedUp(found, rows)).await?;
+            let found_rows = rows.take_found(&found);
+            decoding = self.step(decoding, Step::LookedUp(found, found_rows)).await?;
         }
         if context.layout() == Layout::Log && !decoding.is_too_much() {
             // What is gone by now still has changed.
-            let gone = rows.wanted_but_not(&decoding.found);
-            decoding = self.step(decoding, Step::Events(Arc::clone(events), gone)).await?;
+            decoding = self.step(decoding, Step::Events(Arc::clone(events), rows.into_gone())).await?;
         }
         let (decoder, decoded) = decoding.finish();
         self.decoder = Some(decoder);

@@ -1,6 +1,6 @@
 //! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -8,7 +8,7 @@ use bson::{RawBson, RawDocument};
 use zenith_arrow::{DecodeError, Decoder};
 use zenith_extract::DocumentBatch;
 
-use super::event::{Event, EventKind, Place};
+use super::event::{Event, EventKind, Span};
 use super::position::Position;
 use crate::layout::{Layout, Side, SideColumns};
 use crate::reload::dead_letters::{Letter, id_text};
@@ -18,7 +18,7 @@ use crate::reload::dead_letters::{Letter, id_text};
 pub(super) struct Row {
     /// The event whose reply, or the look-up whose batch, holds the document.
     buffer: usize,
-    place: Place,
+    span: Span,
     side: Side,
 }
 
@@ -46,12 +46,12 @@ impl<'a> Rows<'a> {
                 index,
                 deleted: event.kind == EventKind::Delete,
             };
-            let row = |place| Row { buffer: at, place, side };
+            let row = |span| Row { buffer: at, span, side };
             match event.document {
                 Some(document) => rows.ready.push(row(document)),
                 None if event.kind == EventKind::Update => {
                     rows.newest = rows.newest.max(event.version);
-                    // Most documents change once in a batch, and of most batches only the last change counts.
+                    // Most documents change once in a batch, and in most tables only the last change counts.
                     let of_id = rows.wanted.entry(event.id()).or_insert_with(|| Vec::with_capacity(1));
                     of_id.push(row(event.key));
                 }
@@ -70,24 +70,23 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The rows of these documents. Of those that are gone by now a deletion is on its way.
-    pub(super) fn found_in(&self, found: &[DocumentBatch]) -> Vec<Row> {
+    /// Takes the rows of these documents. Of those that are gone by now a deletion is on its way.
+    pub(super) fn take_found(&mut self, found: &[DocumentBatch]) -> Vec<Row> {
         let mut rows = Vec::new();
         for (buffer, batch) in found.iter().enumerate() {
             for range in batch.ranges() {
                 let document = batch.documents_bytes().get(range.clone()).unwrap_or_default();
-                let wanted = id_element(document).and_then(|id| self.wanted.get(id));
-                let place = Place::from(range);
-                rows.extend(wanted.into_iter().flatten().map(|row| Row { buffer, place, side: row.side }));
+                let wanted = id_element(document).and_then(|id| self.wanted.remove(id));
+                let span = Span::from(range);
+                rows.extend(wanted.into_iter().flatten().map(|row| Row { buffer, span, side: row.side }));
             }
         }
         rows
     }
 
     /// The rows of documents that were not found, with nothing but their key.
-    pub(super) fn wanted_but_not(&self, found: &HashSet<Vec<u8>>) -> Vec<Row> {
-        let gone = self.wanted.iter().filter(|(id, _)| !found.contains(**id));
-        gone.flat_map(|(_, rows)| rows.iter().cloned()).collect()
+    pub(super) fn into_gone(self) -> Vec<Row> {
+        self.wanted.into_values().flatten().collect()
     }
 }
 
@@ -142,8 +141,6 @@ pub(super) struct Decoding {
     sides: SideColumns,
     rows: usize,
     out: Decoded,
-    /// `_id`s of documents that were looked up and found, of a change log.
-    pub(super) found: HashSet<Vec<u8>>,
 }
 
 impl Decoding {
@@ -154,7 +151,6 @@ impl Decoding {
             sides: SideColumns::new(layout, rows),
             rows,
             out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), misfit_ids: false },
-            found: HashSet::new(),
         }
     }
 
@@ -168,11 +164,6 @@ impl Decoding {
             Step::LookedUp(batches, rows) => {
                 let bytes =
                     |buffer: usize| batches.get(buffer).map_or(&[][..], DocumentBatch::documents_bytes);
-                if self.layout == Layout::Log {
-                    let documents = rows.iter().map(|row| row.place.of(bytes(row.buffer)));
-                    self.found
-                        .extend(documents.filter_map(|document| id_element(document).map(<[u8]>::to_vec)));
-                }
                 self.rows(rows, bytes)
             }
         }
@@ -193,16 +184,16 @@ impl Decoding {
             self.out.is_too_much = true;
             return Ok(());
         }
-        let mut ranges = run.iter().map(|row| row.place.range());
+        let mut ranges = run.iter().map(|row| row.span.range());
         let mut bad = HashMap::new();
         let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
             bad.insert(document.range.start, document.reason);
         })?;
         for row in run.iter().take(run.len() - ranges.len()) {
-            match bad.get(&row.place.range().start) {
+            match bad.get(&row.span.range().start) {
                 None => self.sides.push(row.side),
                 Some(reason) => {
-                    let document = row.place.of(bytes);
+                    let document = row.span.of(bytes);
                     self.out.letters.push(Letter {
                         id: id_text(document),
                         reason: reason.to_string(),

@@ -23,11 +23,11 @@ async fn stage(writer: &Writer, namespace: &Namespace) -> Document {
     for _ in 0..1_000 {
         let reply = writer.client.database("admin").run_command(command.clone()).await.unwrap();
         let cursors = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
-        let stages = cursors.iter().map(|cursor| {
+        let mut pipelines = cursors.iter().map(|cursor| {
             let cursor = cursor.as_document().unwrap().get_document("cursor").unwrap();
             cursor.get_document("originatingCommand").unwrap().get_array("pipeline").unwrap()
         });
-        if let Some(stages) = stages.into_iter().find(|stages| format!("{stages:?}").contains(&wanted)) {
+        if let Some(stages) = pipelines.find(|stages| format!("{stages:?}").contains(&wanted)) {
             return stages[0].as_document().unwrap().get_document("$changeStream").unwrap().clone();
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

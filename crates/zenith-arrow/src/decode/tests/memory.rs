@@ -92,3 +92,25 @@ fn documents_too_large_for_a_batch_get_one_of_their_own() {
     let (rows, _) = rows(&reply, 1 << 20, DecoderOptions { rows_max: 10, bytes_max: 64 << 10 });
     assert_eq!(rows, [1, 1, 1]);
 }
+
+/// A batch has no more rows than it may, also where its memory is beyond its share, or nothing is known of its rows.
+#[test]
+fn the_limit_of_a_batch_holds_until_the_next_one() {
+    let few = documents(60, 20, |_| false);
+    let many = documents(60, 2_000, |_| false);
+    let texts = [240_000, 1, 1, 1, 1, 1, 1, 1].map(|size| bson::doc! { "_id": 1, "t": "x".repeat(size) });
+    let large_before = Reply::of_documents(&texts);
+    for (reply, share) in [(&few, 64 << 10), (&many, 1 << 20), (&large_before, 256 << 10)] {
+        let pool = Pool::new(8 << 20).unwrap();
+        let options = DecoderOptions { rows_max: 1_000, bytes_max: share };
+        let mut decoder = Decoder::new(&reply.schema(), &pool, options);
+        decoder.learn(&reply.bytes, reply.ranges.iter().take(1).cloned()).unwrap();
+        assert!((4..=1_000).contains(&decoder.rows_of_a_batch()), "{share} bytes");
+        let mut ranges = reply.ranges.iter().skip(1).cloned();
+        for limit in [3, 1, 2] {
+            decoder.limit(limit);
+            let batch = decoder.append(&reply.bytes, &mut ranges, &mut |bad| panic!("{bad:?}")).unwrap();
+            assert_eq!(batch.map(|batch| batch.num_rows()), Some(limit), "{share} bytes");
+        }
+    }
+}
