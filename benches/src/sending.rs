@@ -5,7 +5,7 @@
 
 use std::io::{IoSlice, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ impl Connection {
         let (peer, _) = listener.accept().expect("a peer");
         stream.set_nodelay(true).expect("no delay");
         setsockopt(&stream, ZeroCopyOption, &true).expect("SO_ZEROCOPY, since Linux 4.14");
-        let pool = Pool::new(MEMORY_BYTES.max(buffer_bytes)).expect("a pool");
+        let pool = Pool::in_file(MEMORY_BYTES.max(buffer_bytes)).expect("a pool");
         let mut reservation = pool.try_reserve(pool.budget()).expect("the whole pool");
         let mut buffers = Vec::new();
         while reservation.left() >= buffer_bytes {
@@ -150,7 +150,7 @@ impl Connection {
                 }
                 Path::Sendfile => {
                     let mut offset = self.offset(&buffer[sent..]);
-                    sendfile64(&self.stream, self.pool.fd(), Some(&mut offset), buffer.len() - sent)?
+                    sendfile64(&self.stream, self.file(), Some(&mut offset), buffer.len() - sent)?
                 }
                 Path::Splice => self.splice(&buffer[sent..])?,
                 Path::ZeroCopy => self.send_zero_copy(&buffer[sent..])?,
@@ -164,7 +164,7 @@ impl Connection {
         let mut offset = self.offset(bytes);
         let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_MORE;
         let (out, into) = &self.pipe;
-        let taken = splice(self.pool.fd(), Some(&mut offset), into, None, bytes.len(), flags)?;
+        let taken = splice(self.file(), Some(&mut offset), into, None, bytes.len(), flags)?;
         let mut passed = 0;
         while passed < taken {
             passed += splice(out, None, &self.stream, None, taken - passed, flags)?;
@@ -196,6 +196,10 @@ impl Connection {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+
+    fn file(&self) -> BorrowedFd<'_> {
+        self.pool.file().expect("a pool in a file")
     }
 
     fn offset(&self, bytes: &[u8]) -> i64 {

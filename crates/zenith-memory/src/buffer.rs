@@ -213,17 +213,19 @@ mod tests {
     #[test]
     fn pages_stay_up_to_a_bound_in_either_region() {
         const KEPT: usize = MIB / 8 * 5;
-        let pool = Pool::new(MIB).unwrap();
-        let write = |mut buf: PoolBuf| buf.fill(7);
-        let mut reservation = pool.overdraft_blocking(8 * MIB);
-        write(reservation.allocate(MIB).unwrap());
-        let whole = reservation.allocate(MIB).unwrap();
-        assert!(whole[..KEPT].iter().all(|&byte| byte == 7) && whole[KEPT..].iter().all(|&byte| byte == 0));
-        for _ in 0..2 {
-            let mut grown = pool.empty_buf();
-            grown.grow(&mut reservation, 2 * MIB, 0).unwrap();
-            assert!(grown[MIB..].iter().all(|&byte| byte == 0));
-            write(grown);
+        for pool in [Pool::new(MIB).unwrap(), Pool::in_file(MIB).unwrap()] {
+            let write = |mut buf: PoolBuf| buf.fill(7);
+            let mut reservation = pool.overdraft_blocking(8 * MIB);
+            write(reservation.allocate(MIB).unwrap());
+            let whole = reservation.allocate(MIB).unwrap();
+            let stayed = whole.iter().position(|&byte| byte != 7);
+            assert_eq!((stayed, whole[KEPT..].iter().max()), (Some(KEPT), Some(&0)));
+            for _ in 0..2 {
+                let mut grown = pool.empty_buf();
+                grown.grow(&mut reservation, 2 * MIB, 0).unwrap();
+                assert!(grown[MIB..].iter().all(|&byte| byte == 0));
+                write(grown);
+            }
         }
     }
 
@@ -278,18 +280,19 @@ mod tests {
         assert_eq!(second.await.unwrap(), GRANULE);
     }
 
-    /// What is sent from the memfd is what was written through the mapping.
+    /// What is sent from the file is what was written through the mapping.
     #[test]
     fn the_file_shows_what_the_buffers_hold() {
         use std::io::{Read, Seek, SeekFrom};
-        let pool = Pool::new(MIB).unwrap();
+        assert!(Pool::new(MIB).unwrap().file().is_none());
+        let pool = Pool::in_file(MIB).unwrap();
         let mut reservation = pool.try_reserve(MIB).unwrap();
         let mut buf = reservation.allocate(10_000).unwrap();
         for (i, byte) in buf.iter_mut().enumerate() {
             *byte = u8::try_from(i % 251).unwrap();
         }
         let frozen = buf.freeze(10_000);
-        let mut file = std::fs::File::from(pool.fd().try_clone_to_owned().unwrap());
+        let mut file = std::fs::File::from(pool.file().unwrap().try_clone_to_owned().unwrap());
         file.seek(SeekFrom::Start(pool.locate(&frozen).unwrap())).unwrap();
         let mut read = vec![0; 10_000];
         file.read_exact(&mut read).unwrap();

@@ -1,10 +1,10 @@
-//! The off-heap buffer pool of Zenith: one budget, memfd pages, buffers that come back.
+//! The off-heap buffer pool of Zenith: one budget, pages that stay, buffers that come back.
 //!
 //! | type | role |
 //! | --- | --- |
-//! | [`Pool`] | owns one memfd, mapped once, and the budget in bytes |
+//! | [`Pool`] | owns one address range, mapped once, and the budget in bytes |
 //! | [`Reservation`] | a share of the budget, held before memory is touched |
-//! | [`PoolBuf`] | a writable range of the memfd, with one owner |
+//! | [`PoolBuf`] | a writable part of the range, with one owner |
 //! | [`ByteColumn`] | two of these as a column of strings, which checks its UTF-8 itself |
 //! | [`arrow_buffer::Buffer`] | what [`PoolBuf::freeze`] turns a buffer into: shared, read-only |
 //!
@@ -18,8 +18,9 @@
 //! exceed every share: [`Pool::overdraft`] lets one such reply and one such set of columns through at a
 //! time, so that a 16 MB document always passes and memory stays bounded by the budget plus that.
 //!
-//! Because all buffers lie in one mapping, [`Pool::locate`] turns any slice of any frozen buffer into
-//! an offset of the memfd, which is what `sendfile` and `splice` want.
+//! A pool that is to be sent from by `sendfile` or `splice` is made by [`Pool::in_file`]: all buffers lie in one mapping of
+//! a memfd, and [`Pool::locate`] turns any slice of any frozen buffer into an offset of it. Any other has anonymous pages,
+//! which may be large ones and then cost much less to come by.
 //!
 //! This crate knows nothing of BSON, Arrow schemas or sockets. It is one of the two places in Zenith
 //! where unsafe code may stand.

@@ -1,6 +1,6 @@
 //! The pool itself: the budget, who waits for it, and where its ranges are.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -69,9 +69,23 @@ pub struct PoolStats {
 impl Pool {
     /// Maps a pool of `budget` bytes. No memory is touched yet.
     ///
+    /// Its pages are large ones where the system has them.
+    ///
     /// # Errors
     /// [`MemoryError::BudgetTooSmall`] below 1 MiB, [`MemoryError::Create`] if the system refuses.
     pub fn new(budget: usize) -> Result<Pool, MemoryError> {
+        Pool::of(budget, Mapping::anonymous)
+    }
+
+    /// As [`Pool::new`], in a memory file (memfd), from which `sendfile` and `splice` can send without copying.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn in_file(budget: usize) -> Result<Pool, MemoryError> {
+        Pool::of(budget, Mapping::in_file)
+    }
+
+    fn of(budget: usize, map: fn(usize) -> Result<Mapping, MemoryError>) -> Result<Pool, MemoryError> {
         if budget < BUDGET_MIN {
             return Err(MemoryError::BudgetTooSmall { budget, minimum: BUDGET_MIN });
         }
@@ -85,14 +99,18 @@ impl Pool {
             });
         }
         let size = budget.saturating_mul(4).saturating_add(ADDRESS_SLACK);
+        let mapping = map(size.saturating_mul(2))?;
+        let (kept_growing, kept_whole) = (budget / 8 * KEPT_GROWING, budget / 8 * KEPT_WHOLE);
+        mapping.prefer_large_pages(0, kept_growing);
+        mapping.prefer_large_pages(size, kept_whole);
         Ok(Pool {
             inner: Arc::new(Inner {
-                mapping: Mapping::new(size.saturating_mul(2))?,
+                mapping,
                 budget,
                 granules: Semaphore::new(granules),
                 overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
-                growing: Region::new(0, size, budget / 8 * KEPT_GROWING),
-                whole: Region::new(size, size, budget / 8 * KEPT_WHOLE),
+                growing: Region::new(0, size, kept_growing),
+                whole: Region::new(size, size, kept_whole),
                 boundary: size,
                 in_use: AtomicUsize::new(0),
                 in_use_max: AtomicUsize::new(0),
@@ -174,17 +192,17 @@ impl Pool {
         PoolBuf::new(Share { pool: Arc::clone(&self.inner), bytes: 0, overdraft: None }, 0, 0)
     }
 
-    /// Where in [`Pool::fd`] the bytes of `slice` lie, or `None` if they are not of this pool.
+    /// Where in the pool, and in its file, the bytes of `slice` lie, or `None` if they are not of this pool.
     #[must_use]
     pub fn locate(&self, slice: &[u8]) -> Option<u64> {
         self.inner.mapping.offset_of(slice.as_ptr(), slice.len())
     }
 
-    /// The memory file behind every buffer of this pool, for reading: whoever wrote to it would change arrays
-    /// that others take to be immutable and to be text.
+    /// The memory file behind every buffer of a pool made by [`Pool::in_file`], for reading: whoever wrote to it would
+    /// change arrays that others take to be immutable and to be text.
     #[must_use]
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.inner.mapping.as_fd()
+    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.mapping.file()
     }
 
     fn granules_for(&self, bytes: usize) -> Result<u32, MemoryError> {

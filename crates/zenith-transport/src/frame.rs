@@ -5,8 +5,8 @@
 //! at zero or whose bits do not begin at a byte, which whole batches never are.
 //!
 //! Bytes too few to be worth a system call or an entry of an I/O vector (metadata, padding, small columns)
-//! are put together; that is the only copying here. Large buffers of the pool become ranges of its
-//! memfd, each with the buffer that keeps them alive.
+//! are put together; that is the only copying here. Large buffers of a pool in a file become ranges
+//! of that, if they are to go by `sendfile`, each with the buffer that keeps them alive.
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -26,14 +26,14 @@ const SENDFILE_BYTES_MIN: usize = 16 * 1024;
 pub(crate) enum Piece {
     /// Bytes in memory.
     Memory(Buffer),
-    /// Bytes of the pool's memfd, from `offset` on; `buffer` is the same bytes in memory.
+    /// Bytes of the pool's file, from `offset` on; `buffer` is the same bytes in memory.
     File { offset: u64, buffer: Buffer },
 }
 
 impl Piece {
-    /// A buffer as a range of the pool's memfd, if it lies there and is large enough, or as memory.
+    /// A buffer as a range of the pool's file, if it lies there and is large enough, or as memory.
     pub(crate) fn of(buffer: Buffer, pool: Option<&Pool>) -> Piece {
-        let pool = pool.filter(|_| buffer.len() >= SENDFILE_BYTES_MIN);
+        let pool = pool.filter(|pool| pool.file().is_some() && buffer.len() >= SENDFILE_BYTES_MIN);
         match pool.and_then(|pool| pool.locate(&buffer)) {
             Some(offset) => Piece::File { offset, buffer },
             None => Piece::Memory(buffer),
@@ -172,7 +172,7 @@ mod tests {
     /// Whichever way they go, column buffers are sent from where the decoder has put them.
     #[test]
     fn no_body_is_copied() {
-        let pool = Pool::new(64 * 1024 * 1024).unwrap();
+        let pool = Pool::in_file(64 * 1024 * 1024).unwrap();
         let batch = batch(&pool);
         for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
             let frame = Frame::encode(&batch, Some(&pool), strategy).unwrap();
@@ -181,6 +181,8 @@ mod tests {
                 frame.pieces.iter().filter(in_pool).map(|piece| piece.buffer().len()).sum();
             let copied = frame.bytes - sent_from_pool;
             assert!(copied < 8 * 1024, "{copied} bytes of {} are on the heap: {strategy:?}", frame.bytes);
+            let files = frame.pieces.iter().filter(|piece| matches!(piece, Piece::File { .. })).count();
+            assert_eq!(files > 0, strategy == WriteStrategy::Sendfile);
             for piece in &frame.pieces {
                 match piece {
                     Piece::File { offset, buffer } => assert_eq!(pool.locate(buffer), Some(*offset)),
@@ -188,11 +190,15 @@ mod tests {
                 }
             }
         }
+        // Of a pool without a file nothing can go that way.
+        let pool = Pool::new(64 * 1024 * 1024).unwrap();
+        let frame = Frame::encode(&self::batch(&pool), Some(&pool), WriteStrategy::Sendfile).unwrap();
+        assert!(frame.pieces.iter().all(|piece| matches!(piece, Piece::Memory(_))));
     }
 
     #[test]
     fn the_pieces_are_the_stream() {
-        let pool = Pool::new(64 * 1024 * 1024).unwrap();
+        let pool = Pool::in_file(64 * 1024 * 1024).unwrap();
         let batch = batch(&pool);
         for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
             let frame = Frame::encode(&batch, Some(&pool), strategy).unwrap();
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_frame_holds_its_buffers() {
-        let pool = Pool::new(64 * 1024 * 1024).unwrap();
+        let pool = Pool::in_file(64 * 1024 * 1024).unwrap();
         let frame = Frame::encode(&batch(&pool), Some(&pool), WriteStrategy::Sendfile).unwrap();
         assert!(pool.stats().in_use > ROWS * 8);
         drop(frame);

@@ -13,7 +13,7 @@
 //! | [`TransportError`] | what went wrong, and whether trying again may help |
 //!
 //! ```text
-//!  RecordBatch ──frame──▶ pieces: heap bytes | ranges of the pool's memfd
+//!  RecordBatch ──frame──▶ pieces: bytes in memory | ranges of the pool's file
 //!                            │ writev              │ sendfile
 //!                            └────────▶ socket ◀───┘ ──▶ ClickHouse ──────▶ Durable, buffers released
 //! ```

@@ -1,8 +1,8 @@
 //! The system calls that put a request on a socket.
 //!
-//! | strategy | large buffers of the pool | everything else |
+//! | strategy | large buffers of a pool in a file | everything else |
 //! | --- | --- | --- |
-//! | [`WriteStrategy::Sendfile`] | `sendfile` from the memfd: the kernel takes the pages, no copy | `writev` |
+//! | [`WriteStrategy::Sendfile`] | `sendfile` from the file: the kernel takes the pages, no copy | `writev` |
 //! | [`WriteStrategy::Writev`] | `writev`: the kernel copies | `writev` |
 //!
 //! Pages given by `sendfile` are read when the peer reads them, not when the call returns. Who sends must
@@ -24,7 +24,9 @@ use crate::frame::Piece;
 /// How bodies are put on the socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteStrategy {
-    /// `sendfile` for large buffers of the pool, `writev` for the rest.
+    /// `sendfile` for large buffers of a pool that is a file ([`Pool::in_file`]), `writev` for the rest.
+    ///
+    /// [`Pool::in_file`]: zenith_memory::Pool::in_file
     Sendfile,
     /// `writev` for everything.
     #[default]
@@ -76,21 +78,21 @@ impl Cursor {
 
 /// Makes one system call for the next pieces and moves the cursor; `WouldBlock` if the socket is full.
 ///
-/// `memfd` is the file the pieces of kind `File` lie in.
+/// `file` is the one the pieces of kind `File` lie in.
 pub(crate) fn try_send(
     stream: &TcpStream,
-    memfd: Option<BorrowedFd<'_>>,
+    file: Option<BorrowedFd<'_>>,
     pieces: &[Piece],
     cursor: &mut Cursor,
 ) -> io::Result<usize> {
-    let sent = match (&pieces[cursor.piece], memfd) {
-        (Piece::File { offset, buffer }, Some(memfd)) => stream.try_io(Interest::WRITABLE, || {
+    let sent = match (&pieces[cursor.piece], file) {
+        (Piece::File { offset, buffer }, Some(file)) => stream.try_io(Interest::WRITABLE, || {
             let done = u64::try_from(cursor.offset).map_err(io::Error::other)?;
             let mut from = libc::off64_t::try_from(offset + done).map_err(io::Error::other)?;
             let count = (buffer.len() - cursor.offset).min(SENDFILE_BYTES_MAX);
-            Ok(sendfile64(stream.as_fd(), memfd, Some(&mut from), count)?)
+            Ok(sendfile64(stream.as_fd(), file, Some(&mut from), count)?)
         })?,
-        _ => stream.try_write_vectored(&cursor.slices(pieces, memfd.is_none()))?,
+        _ => stream.try_write_vectored(&cursor.slices(pieces, file.is_none()))?,
     };
     if sent == 0 {
         return Err(io::ErrorKind::WriteZero.into());

@@ -36,7 +36,7 @@ pub(crate) struct HttpClient {
     options: Arc<ConnectionOptions>,
     connector: Connector,
     idle: Idle<KeptAlive>,
-    /// Whose memfd large bodies are sent from.
+    /// Whose file, if it has one, large bodies are sent from.
     pool: Option<Pool>,
 }
 

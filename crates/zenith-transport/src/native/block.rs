@@ -27,7 +27,7 @@ pub(super) struct Block {
     part: Option<Part>,
     /// The row of that part to go on with.
     row: usize,
-    /// Whose memfd large buffers are sent from.
+    /// Whose file large buffers are sent from.
     pool: Option<Pool>,
     /// The memory of the last window's re-laid bytes.
     chunk: Buffer,
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn columns_of_the_pool_are_not_copied() {
-        let pool = Pool::new(8 * 1024 * 1024).unwrap();
+        let pool = Pool::in_file(8 * 1024 * 1024).unwrap();
         let bytes: Vec<u8> = (0..100_000_i64).flat_map(i64::to_le_bytes).collect();
         let mut reservation = pool.try_reserve(bytes.len()).unwrap();
         let mut buffer = reservation.allocate(bytes.len()).unwrap();

@@ -40,7 +40,7 @@ pub(crate) struct NativeClient {
     options: Arc<ConnectionOptions>,
     connector: Connector,
     idle: Idle<Greeted>,
-    /// Whose memfd large columns are sent from.
+    /// Whose file, if it has one, large columns are sent from.
     pool: Option<Pool>,
 }
 

@@ -72,7 +72,7 @@ impl Connection {
                     return Ok(Sent::All);
                 }
                 consume_budget().await;
-                match send::try_send(tcp, pool.map(Pool::fd), pieces, cursor) {
+                match send::try_send(tcp, pool.and_then(Pool::file), pieces, cursor) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Sent::Some(0)),
                     sent => return sent.map(Sent::Some),

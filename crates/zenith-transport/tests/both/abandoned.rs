@@ -36,7 +36,7 @@ async fn abandon(
 async fn buffers_of_an_abandoned_insert_are_held_until_the_server_is_done() {
     for give_up_by_timeout in [true, false] {
         let (listener, target) = silent_server().await;
-        let pool = Pool::new(32 * MIB).unwrap();
+        let pool = Pool::in_file(32 * MIB).unwrap();
         let idle_timeout = Duration::from_millis(if give_up_by_timeout { 200 } else { 60_000 });
         let strategy = WriteStrategy::Sendfile;
         let options = ConnectionOptions { idle_timeout, strategy, ..ConnectionOptions::default() };
@@ -66,7 +66,7 @@ async fn buffers_of_an_abandoned_insert_are_held_until_the_server_is_done() {
 async fn an_abandoned_insert_is_not_overwritten() {
     for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
         let (listener, target) = silent_server().await;
-        let pool = Pool::new(4 * MIB).unwrap();
+        let pool = Pool::in_file(4 * MIB).unwrap();
         let options = ConnectionOptions { strategy, ..ConnectionOptions::default() };
         let sink = ClickHouseSink::new(target, Some(pool.clone()), options).unwrap();
         let batch = pooled_rows(&pool, 15_000);

@@ -31,7 +31,7 @@ async fn every_way_of_sending_sends_the_same_rows_and_gives_the_buffers_back() {
         (WriteStrategy::Sendfile, Compression::Lz4, 1_000_000..10_000_000),
         (WriteStrategy::Sendfile, Compression::Zstd, 100_000..6_000_000),
     ] {
-        let pool = Pool::new(32 * MIB).unwrap();
+        let pool = Pool::in_file(32 * MIB).unwrap();
         let options = ConnectionOptions { strategy, compression, ..ConnectionOptions::default() };
         let sink = sink_for(&database, Some(pool.clone()), options).await;
         let batch = pooled_rows(&pool, 300_000);
