@@ -1,7 +1,7 @@
 //! The ways a process can put memory on a TCP socket, and a peer on the loopback that does nothing but receive.
 //!
-//! All of them send out of a [`Pool`], so that each has the memory it would have in a copy: the same pages are mapped
-//! (for `write`, `writev`, `MSG_ZEROCOPY`) and are a file (for `sendfile`, `splice`).
+//! All of them send the same pages out of a [`Pool`] in a file, which is also mapped. (That of a copy by `writev` has
+//! anonymous pages.)
 
 use std::io::{IoSlice, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

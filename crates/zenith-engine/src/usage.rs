@@ -16,7 +16,7 @@ pub fn cpu_time() -> Duration {
     })
 }
 
-/// The most memory resident at once so far, in bytes, shared pages (the buffer pool) included.
+/// The most memory resident at once so far, in bytes, the buffer pool included.
 #[must_use]
 pub fn peak_rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -60,7 +60,9 @@ async fn merges_run_again_after_publication() {
 async fn the_first_and_the_last_inserts_are_smaller() {
     let bench = Bench::new("sizes").await;
     bench.fill("t", (0..1000).map(|n| rawdoc! { "_id": n })).await;
-    let (_, summary) = bench.copy("t", ReloadOptions { batch_rows: 400, ..small_batches() }).await;
+    let (_, summary) = bench
+        .copy("t", ReloadOptions { batch_rows: 400, decoders: 1, inserters: 2, ..small_batches() })
+        .await;
     assert_eq!((summary.rows, summary.inserts), (1000, 6), "100, 400, 250, 125, 100 and 25 rows");
     bench.remove().await;
 }

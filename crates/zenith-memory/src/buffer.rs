@@ -144,6 +144,7 @@ impl Drop for PoolBuf {
 mod tests {
     use std::time::Duration;
 
+    use crate::mapping::LARGE_PAGE;
     use crate::{GRANULE, MemoryError, Pool, PoolBuf};
 
     const MIB: usize = 1024 * 1024;
@@ -227,6 +228,35 @@ mod tests {
                 write(grown);
             }
         }
+    }
+
+    /// Each of the two regions begins with large pages, if the system has any.
+    #[test]
+    fn large_pages_are_asked_for() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            return;
+        }
+        let pool = Pool::new(16 * MIB).unwrap();
+        let mut reservation = pool.try_reserve(2 * GRANULE).unwrap();
+        let mut grown = pool.empty_buf();
+        grown.grow(&mut reservation, GRANULE, 0).unwrap();
+        for buffer in [grown, reservation.allocate(GRANULE).unwrap()] {
+            assert_eq!(buffer.as_ptr().addr() % LARGE_PAGE, 0);
+            assert!(flags_of(buffer.as_ptr().addr()).split(' ').any(|flag| flag == "hg"));
+        }
+    }
+
+    /// `VmFlags` of the mapping that holds `address`.
+    fn flags_of(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = maps.lines();
+        let hex = |digits: &str| usize::from_str_radix(digits, 16).ok();
+        lines.by_ref().find(|line| {
+            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+            let range = range.and_then(|(start, end)| Some(hex(start)?..hex(end)?));
+            range.is_some_and(|range| range.contains(&address))
+        });
+        lines.find_map(|line| line.strip_prefix("VmFlags: ")).unwrap().to_owned()
     }
 
     #[test]

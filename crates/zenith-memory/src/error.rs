@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
-    /// The operating system refused the memory file or its mapping.
+    /// The operating system refused the mapping, or the memory file.
     #[error("cannot create the off-heap buffer pool of {bytes} bytes: {action} failed")]
     Create {
         /// The system call that failed.

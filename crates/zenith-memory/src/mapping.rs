@@ -14,16 +14,24 @@ use std::ptr::NonNull;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use nix::unistd::{SysconfVar, sysconf};
 
 use crate::MemoryError;
 
-const PAGE: usize = 4096;
+/// The size of a large page on most machines. Where it is another one, it is only not made use of.
+pub(crate) const LARGE_PAGE: usize = 2 * 1024 * 1024;
 const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
 #[derive(Debug)]
 pub(crate) struct Mapping {
+    /// At the beginning of a large page, if the pages are anonymous.
     base: NonNull<u8>,
     len: usize,
+    /// What was mapped: the range and what lies before and behind it.
+    whole: NonNull<c_void>,
+    whole_len: usize,
+    /// Bytes of a page of the system, a power of two.
+    page: usize,
     /// The memfd, unless the pages are anonymous.
     file: Option<OwnedFd>,
 }
@@ -35,17 +43,28 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Anonymous pages.
+    /// Anonymous pages, small ones but for where [`Mapping::prefer_large_pages`] asks for others.
     pub(crate) fn anonymous(len: usize) -> Result<Mapping, MemoryError> {
-        let length = NonZeroUsize::new(len).ok_or_else(|| refused("mmap", len)(nix::Error::EINVAL))?;
+        let page = page_size(len)?;
+        let whole_len = len.saturating_add(LARGE_PAGE);
+        let length = NonZeroUsize::new(whole_len).ok_or_else(|| refused("mmap", len)(nix::Error::EINVAL))?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: a fresh private mapping at an address the kernel chooses aliases no Rust object.
-        let base = unsafe { mmap_anonymous(None, length, WRITABLE, flags) };
-        Ok(Mapping { base: base.map_err(refused("mmap", len))?.cast(), len, file: None })
+        let whole = unsafe { mmap_anonymous(None, length, WRITABLE, flags) };
+        let whole = whole.map_err(refused("mmap", len))?;
+        let before = whole.addr().get().next_multiple_of(LARGE_PAGE) - whole.addr().get();
+        // SAFETY: `before` is less than a large page, by which the mapping is longer than `len`.
+        let base = unsafe { whole.cast::<u8>().add(before) };
+        // SAFETY: the range is the mapping. The size of pages changes no byte of them.
+        let advised = unsafe { madvise(whole, whole_len, MmapAdvise::MADV_NOHUGEPAGE) };
+        // A system without large pages need not be told.
+        let _ = advised;
+        Ok(Mapping { base, len, whole, whole_len, page, file: None })
     }
 
     /// The pages of a memfd.
     pub(crate) fn in_file(len: usize) -> Result<Mapping, MemoryError> {
+        let page = page_size(len)?;
         let file = memfd_create(c"zenith-pool", MFdFlags::MFD_CLOEXEC);
         let file = file.map_err(refused("memfd_create", len))?;
         let size =
@@ -55,8 +74,9 @@ impl Mapping {
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
         // SAFETY: a fresh shared mapping of a file this process alone holds, at an address the kernel
         // chooses, aliases no Rust object.
-        let base = unsafe { mmap(None, length, WRITABLE, flags, &file, 0) };
-        Ok(Mapping { base: base.map_err(refused("mmap", len))?.cast(), len, file: Some(file) })
+        let whole = unsafe { mmap(None, length, WRITABLE, flags, &file, 0) };
+        let whole = whole.map_err(refused("mmap", len))?;
+        Ok(Mapping { base: whole.cast(), len, whole, whole_len: len, page, file: Some(file) })
     }
 
     /// The memfd, unless the pages are anonymous.
@@ -64,7 +84,7 @@ impl Mapping {
         self.file.as_ref().map(AsFd::as_fd)
     }
 
-    /// Address of byte `offset`; the caller keeps within [`Mapping::len`].
+    /// Address of byte `offset`, which is not beyond the range.
     pub(crate) fn at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset <= self.len, "offset {offset} lies outside the pool");
         // SAFETY: `offset` is at most the length of the mapping, so the result is in it or one past it.
@@ -82,18 +102,18 @@ impl Mapping {
 
     /// Asks for large pages in `start..start + len`, which cost much less to provide and to give back.
     pub(crate) fn prefer_large_pages(&self, start: usize, len: usize) {
-        let (first, end) = (start.next_multiple_of(PAGE), (start + len).min(self.len));
-        if end > first {
+        let (first, end) = (start.next_multiple_of(self.page), (start + len).min(self.len));
+        if self.file.is_none() && first < end {
             // SAFETY: the range lies in the mapping and begins at a page. The size of pages changes no byte of them.
             let advised = unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_HUGEPAGE) };
-            // Where the system has none, small ones will do. It has none for a memfd unless it is told to.
+            // Where the system has none, small ones will do.
             let _ = advised;
         }
     }
 
     /// Has the system provide the pages that `start..start + len` touches.
     pub(crate) fn populate(&self, start: usize, len: usize) {
-        let first = start / PAGE * PAGE;
+        let first = start / self.page * self.page;
         let end = (start + len).min(self.len);
         if end <= first {
             return;
@@ -107,9 +127,11 @@ impl Mapping {
 
     /// Gives whole pages inside `start..start + len` back to the system; they read as zero afterwards.
     ///
-    /// Nothing may refer to any byte of the range.
-    pub(crate) fn release(&self, start: usize, len: usize) {
-        let (first, end) = (start.next_multiple_of(PAGE), (start + len).min(self.len) / PAGE * PAGE);
+    /// # Safety
+    /// Nobody refers to any byte of the range, or will before it is taken anew.
+    pub(crate) unsafe fn release(&self, start: usize, len: usize) {
+        let (first, end) = (start.next_multiple_of(self.page), (start + len).min(self.len));
+        let end = end / self.page * self.page;
         if end <= first {
             return;
         }
@@ -121,11 +143,18 @@ impl Mapping {
             }
             (Some(_), ..) => {}
             (None, ..) => {
-                // SAFETY: the range lies in the mapping, begins at a page, and is in nobody's hands.
+                // SAFETY: the range lies in the mapping and consists of whole pages, of which nobody needs a byte.
                 let _ = unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_DONTNEED) };
             }
         }
     }
+}
+
+/// Bytes of a page of the system, for a pool of `bytes`.
+fn page_size(bytes: usize) -> Result<usize, MemoryError> {
+    let size = sysconf(SysconfVar::PAGE_SIZE).map_err(refused("sysconf", bytes))?;
+    let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| size.is_power_of_two());
+    size.ok_or_else(|| refused("sysconf", bytes)(nix::Error::EINVAL))
 }
 
 /// What the system refused, for a pool of `bytes`.
@@ -135,8 +164,8 @@ fn refused(action: &'static str, bytes: usize) -> impl Fn(nix::Error) -> MemoryE
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: base and length are those `mmap` gave; every buffer holds the pool alive through an
+        // SAFETY: address and length are those `mmap` gave; every buffer holds the pool alive through an
         // `Arc`, so nothing refers to the range any more.
-        let _ = unsafe { munmap(self.base.cast::<c_void>(), self.len) };
+        let _ = unsafe { munmap(self.whole, self.whole_len) };
     }
 }

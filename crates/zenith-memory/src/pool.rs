@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::mapping::Mapping;
+use crate::mapping::{LARGE_PAGE, Mapping};
 use crate::region::Region;
 use crate::{GRANULE, MemoryError, PoolBuf, round_up};
 
@@ -20,6 +20,10 @@ const OVERDRAFTS: usize = 2;
 /// and at most two for replies, whoever follows changes up to four for each; the rest is for fragmentation.
 const KEPT_GROWING: usize = 8;
 const KEPT_WHOLE: usize = 5;
+/// Eighths of the budget that are large pages: what a load uses in any case. Beyond that a page that is touched by chance
+/// would be two megabytes for nothing.
+const LARGE_GROWING: usize = 5;
+const LARGE_WHOLE: usize = 1;
 /// Address range of each region beyond the budget, for fragmentation and for a document in overdraft, in bytes.
 const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
 
@@ -69,12 +73,14 @@ pub struct PoolStats {
 impl Pool {
     /// Maps a pool of `budget` bytes. No memory is touched yet.
     ///
-    /// Its pages are large ones where the system has them.
+    /// Its pages are large ones where the system has them. Where it allows for no range of addresses so much larger than
+    /// the budget (`ulimit -d`, `vm.overcommit_memory=2`), it is as [`Pool::in_file`].
     ///
     /// # Errors
     /// [`MemoryError::BudgetTooSmall`] below 1 MiB, [`MemoryError::Create`] if the system refuses.
     pub fn new(budget: usize) -> Result<Pool, MemoryError> {
-        Pool::of(budget, Mapping::anonymous)
+        // Where ranges of addresses count as memory, only those of a file may be as large as this.
+        Pool::of(budget, |len| Mapping::anonymous(len).or_else(|_| Mapping::in_file(len)))
     }
 
     /// As [`Pool::new`], in a memory file (memfd), from which `sendfile` and `splice` can send without copying.
@@ -98,19 +104,18 @@ impl Pool {
                 source: std::io::Error::from(std::io::ErrorKind::InvalidInput),
             });
         }
-        let size = budget.saturating_mul(4).saturating_add(ADDRESS_SLACK);
+        let size = budget.saturating_mul(4).saturating_add(ADDRESS_SLACK).next_multiple_of(LARGE_PAGE);
         let mapping = map(size.saturating_mul(2))?;
-        let (kept_growing, kept_whole) = (budget / 8 * KEPT_GROWING, budget / 8 * KEPT_WHOLE);
-        mapping.prefer_large_pages(0, kept_growing);
-        mapping.prefer_large_pages(size, kept_whole);
+        mapping.prefer_large_pages(0, budget / 8 * LARGE_GROWING);
+        mapping.prefer_large_pages(size, budget / 8 * LARGE_WHOLE);
         Ok(Pool {
             inner: Arc::new(Inner {
                 mapping,
                 budget,
                 granules: Semaphore::new(granules),
                 overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
-                growing: Region::new(0, size, kept_growing),
-                whole: Region::new(size, size, kept_whole),
+                growing: Region::new(0, size, budget / 8 * KEPT_GROWING),
+                whole: Region::new(size, size, budget / 8 * KEPT_WHOLE),
                 boundary: size,
                 in_use: AtomicUsize::new(0),
                 in_use_max: AtomicUsize::new(0),
@@ -192,14 +197,14 @@ impl Pool {
         PoolBuf::new(Share { pool: Arc::clone(&self.inner), bytes: 0, overdraft: None }, 0, 0)
     }
 
-    /// Where in the pool, and in its file, the bytes of `slice` lie, or `None` if they are not of this pool.
+    /// Where in the pool, and in its file if it has one, the bytes of `slice` lie; `None` if they are not of this pool.
     #[must_use]
     pub fn locate(&self, slice: &[u8]) -> Option<u64> {
         self.inner.mapping.offset_of(slice.as_ptr(), slice.len())
     }
 
-    /// The memory file behind every buffer of a pool made by [`Pool::in_file`], for reading: whoever wrote to it would
-    /// change arrays that others take to be immutable and to be text.
+    /// The memory file behind every buffer, if this pool has one (see [`Pool::in_file`]), for reading: whoever wrote to it
+    /// would change arrays that others take to be immutable and to be text.
     #[must_use]
     pub fn file(&self) -> Option<BorrowedFd<'_>> {
         self.inner.mapping.file()

@@ -1,4 +1,5 @@
 //! A part of a pool's address range: which of it is free, and which of its pages are there.
+#![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::extents::Extents;
 use crate::mapping::Mapping;
 
-/// Pages are provided in steps of this many bytes.
+/// Pages are provided in steps of this many bytes, where they are small.
 const POPULATE_BYTES: usize = 256 * 1024;
 
 /// For buffers that live about as long as one another.
@@ -44,7 +45,7 @@ impl Region {
         extended
     }
 
-    /// Returns a range. Pages well above what is used at a time go back to the system, so that fragmentation and
+    /// Returns a range, to which nobody refers any more. Pages well above what is used at a time go back to the system, so that fragmentation and
     /// overdrafts do not raise resident memory for good.
     pub(crate) fn give(&self, mapping: &Mapping, start: usize, len: usize) {
         if len == 0 {
@@ -52,7 +53,8 @@ impl Region {
         }
         let above = start.max(self.kept);
         if start + len > above {
-            mapping.release(above, start + len - above);
+            // SAFETY: the range is its owner's until the next line, and the owner is done with it.
+            unsafe { mapping.release(above, start + len - above) };
         }
         self.extents().give(start, len);
     }

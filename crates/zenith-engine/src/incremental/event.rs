@@ -1,4 +1,4 @@
-//! The changes of one pipeline, as they wait to be written: places in the reply they came in.
+//! The changes of one pipeline, as they wait to be written: spans of the reply they came in.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One batch of changes: from places in replies to rows.
+//! One batch of changes: from spans of replies to rows.
 //!
 //! ```text
 //! changes ─▶ the last of each document ─▶ look up what updates left ─▶ decode

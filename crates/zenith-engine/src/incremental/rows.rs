@@ -14,7 +14,6 @@ use crate::layout::{Layout, Side, SideColumns};
 use crate::reload::dead_letters::{Letter, id_text};
 
 /// A row to be decoded: a document in one of several buffers, and what stands beside it.
-#[derive(Clone)]
 pub(super) struct Row {
     /// The event whose reply, or the look-up whose batch, holds the document.
     buffer: usize,
@@ -251,8 +250,45 @@ fn id_element(document: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use bson::rawdoc;
+    use zenith_extract::{
+        DocumentReader, Landing, MemorySource, Namespace, PartitionStrategy, ReadOptions, Source,
+    };
+    use zenith_memory::Pool;
 
     use super::*;
+
+    /// The documents as a look-up brings them.
+    async fn found(documents: Vec<bson::RawDocumentBuf>) -> DocumentBatch {
+        let namespace: Namespace = "d.c".parse().unwrap();
+        let source = MemorySource::new().with_collection(namespace.clone(), documents);
+        let partitions = source.partitions(&namespace, 1, PartitionStrategy::Natural).await.unwrap();
+        let options = ReadOptions::new(Landing::new(Pool::new(1024 * 1024).unwrap()));
+        source.open(&partitions[0], options).await.unwrap().next().await.unwrap().unwrap()
+    }
+
+    /// A document makes all rows that wait for it, once, whichever look-up finds it; the others are gone.
+    #[tokio::test]
+    async fn what_is_not_found_is_gone() {
+        let [a, b, c] = [1, 2, 3].map(|id| rawdoc! { "_id": id });
+        let row = |version| Row {
+            buffer: 0,
+            span: Span::default(),
+            side: Side { operation: "update", version, index: 0, deleted: false },
+        };
+        let wanted = [(&a, vec![row(1), row(4)]), (&b, vec![row(2)]), (&c, vec![row(3)])];
+        let wanted = wanted.map(|(key, rows)| (id_element(key.as_bytes()).unwrap(), rows));
+        let mut rows = Rows { events: &[], ready: Vec::new(), wanted: wanted.into(), newest: 4 };
+        let versions = |rows: Vec<Row>| {
+            let mut versions: Vec<_> = rows.iter().map(|row| (row.side.version, row.buffer)).collect();
+            versions.sort_unstable();
+            versions
+        };
+        let first = [found(vec![rawdoc! { "_id": 9 }]).await, found(vec![a.clone()]).await];
+        assert_eq!(versions(rows.take_found(&first)), [(1, 1), (4, 1)]);
+        let second = [found(vec![a.clone(), b.clone()]).await];
+        assert_eq!(versions(rows.take_found(&second)), [(2, 0)]);
+        assert_eq!(versions(rows.into_gone()), [(3, 0)]);
+    }
 
     #[test]
     fn an_id_is_the_same_in_a_key_and_in_its_document() {

@@ -26,7 +26,7 @@ pub struct ConnectionOptions {
     pub result_bytes_max: usize,
     /// How many idle connections are kept.
     pub idle_connections_max: usize,
-    /// How bodies are put on the socket. TLS and compression always copy.
+    /// How bodies are put on the socket. TLS and compression always copy, and so does a pool that is no file.
     pub strategy: WriteStrategy,
     /// How inserts are compressed, unless the address says it.
     pub compression: Compression,

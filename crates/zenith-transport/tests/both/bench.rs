@@ -53,7 +53,7 @@ async fn sink_with_table(
     database: &ClickHouse,
     strategy: WriteStrategy,
 ) -> (ClickHouseSink, Pool, RecordBatch) {
-    let pool = Pool::new(32 * MIB).unwrap();
+    let pool = Pool::in_file(32 * MIB).unwrap();
     let options = ConnectionOptions { strategy, ..ConnectionOptions::default() };
     let target = target_at(PROTOCOL, address, database);
     let sink = ClickHouseSink::new(target, Some(pool.clone()), options).unwrap();
