@@ -8,13 +8,14 @@
 use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::unistd::{SysconfVar, ftruncate, sysconf};
 
 use crate::MemoryError;
 
@@ -69,7 +70,7 @@ impl Mapping {
         let file = file.map_err(refused("memfd_create", len))?;
         let size =
             nix::libc::off_t::try_from(len).map_err(|_| refused("ftruncate", len)(nix::Error::EFBIG))?;
-        nix::unistd::ftruncate(&file, size).map_err(refused("ftruncate", len))?;
+        ftruncate(&file, size).map_err(refused("ftruncate", len))?;
         let length = NonZeroUsize::new(len).ok_or_else(|| refused("mmap", len)(nix::Error::EINVAL))?;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
         // SAFETY: a fresh shared mapping of a file this process alone holds, at an address the kernel
@@ -102,10 +103,11 @@ impl Mapping {
 
     /// Asks for large pages in `start..start + len`, which cost much less to provide and to give back.
     pub(crate) fn prefer_large_pages(&self, start: usize, len: usize) {
-        let (first, end) = (start.next_multiple_of(self.page), (start + len).min(self.len));
-        if self.file.is_none() && first < end {
-            // SAFETY: the range lies in the mapping and begins at a page. The size of pages changes no byte of them.
-            let advised = unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_HUGEPAGE) };
+        let pages = self.whole_pages(start, len);
+        if self.file.is_none() && !pages.is_empty() {
+            let address = self.at(pages.start).cast();
+            // SAFETY: the range consists of whole pages of the mapping. Their size changes no byte of them.
+            let advised = unsafe { madvise(address, pages.len(), MmapAdvise::MADV_HUGEPAGE) };
             // Where the system has none, small ones will do.
             let _ = advised;
         }
@@ -130,23 +132,26 @@ impl Mapping {
     /// # Safety
     /// Nobody refers to any byte of the range, or will before it is taken anew.
     pub(crate) unsafe fn release(&self, start: usize, len: usize) {
-        let (first, end) = (start.next_multiple_of(self.page), (start + len).min(self.len));
-        let end = end / self.page * self.page;
-        if end <= first {
+        let pages = self.whole_pages(start, len);
+        if pages.is_empty() {
             return;
         }
         // A refusal costs memory, not correctness, so there is nothing to report.
-        match (&self.file, i64::try_from(first), i64::try_from(end - first)) {
-            (Some(file), Ok(offset), Ok(bytes)) => {
-                let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-                let _ = fallocate(file, hole, offset, bytes);
-            }
-            (Some(_), ..) => {}
-            (None, ..) => {
-                // SAFETY: the range lies in the mapping and consists of whole pages, of which nobody needs a byte.
-                let _ = unsafe { madvise(self.at(first).cast(), end - first, MmapAdvise::MADV_DONTNEED) };
-            }
+        let Some(file) = &self.file else {
+            let address = self.at(pages.start).cast();
+            // SAFETY: the range consists of whole pages of the mapping, of which nobody needs a byte.
+            let _ = unsafe { madvise(address, pages.len(), MmapAdvise::MADV_DONTNEED) };
+            return;
+        };
+        if let (Ok(offset), Ok(bytes)) = (i64::try_from(pages.start), i64::try_from(pages.len())) {
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            let _ = fallocate(file, hole, offset, bytes);
         }
+    }
+
+    /// The whole pages inside `start..start + len`.
+    fn whole_pages(&self, start: usize, len: usize) -> Range<usize> {
+        start.next_multiple_of(self.page)..(start + len).min(self.len) / self.page * self.page
     }
 }
 
