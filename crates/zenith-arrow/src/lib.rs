@@ -16,4 +16,4 @@ pub mod schema;
 
 pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts};
 pub use rebuild::{Difference, RebuildError, equal, rebuild};
-pub use schema::{Field, Kind, Schema, UuidOrder};
+pub use schema::{Blank, DateRange, Field, Kind, Schema, TextType, Twin, UuidOrder};

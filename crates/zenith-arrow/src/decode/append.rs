@@ -5,22 +5,14 @@ use super::buffers::{Arena, Fixed};
 use super::column::{Column, Storage};
 use super::context::{Context, Stop};
 use super::{convert, text};
+use crate::extended_json::MISSING;
 use crate::raw::{Decimal, RawError, tag};
-
-/// What became of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It is in the column.
-    Value,
-    /// The column holds nothing: the value was null, or the extra column has it.
-    Nothing,
-}
 
 impl Column {
     /// Appends the value of type `type_tag` at `at` and returns the position after it.
     ///
-    /// A value that does not fit is skipped: the column gets a null and the row is marked dirty, or,
-    /// inside an array, [`Stop::Misfit`] is returned.
+    /// A value that does not fit is skipped: the column shows nothing, its twin, if it has one, the value's text, and
+    /// the row is marked dirty.
     #[inline(never)]
     pub(super) fn append(
         &mut self,
@@ -28,52 +20,102 @@ impl Column {
         type_tag: u8,
         at: usize,
         limit: usize,
-    ) -> Result<(usize, Outcome), Stop> {
+    ) -> Result<usize, Stop> {
         if type_tag == tag::NULL && !matches!(self.storage, Storage::MixedId(_)) {
-            if cx.keep_nulls {
-                cx.misfit()?;
+            if self.required {
+                return Err(Stop::Key(Some(type_tag)));
             }
-            self.append_missing(cx)?;
-            return Ok((at, Outcome::Nothing));
-        }
-        let (next, fits) = match (&mut self.storage, type_tag) {
-            (Storage::Document(node), tag::DOCUMENT) => {
-                let (next, any) = node.append(cx, at, limit)?;
-                if !any {
-                    // Nothing in the columns tells an empty document from a missing one.
-                    cx.misfit()?;
-                }
-                (next, true)
-            }
-            (Storage::List(node), tag::ARRAY) => (node.append(cx, at, limit)?, true),
-            (storage, _) => {
-                let next = cx.skip_value(type_tag, at, limit)?;
-                let value = Value { tag: type_tag, at, next };
-                let fits = match storage {
-                    Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_) => {
-                        append_text(storage, cx, value)?
-                    }
-                    _ => append_scalar(storage, cx, self.len, value)?,
-                };
-                (next, fits)
-            }
-        };
-        if !fits {
-            cx.misfit()?;
+            cx.nothings += 1;
+            cx.dirty |= self.noted.null;
             self.append_blank(cx)?;
-            return Ok((next, Outcome::Nothing));
+            return Ok(at);
+        }
+        let (next, any) = match (&mut self.storage, type_tag) {
+            (Storage::Document(node), tag::DOCUMENT) => node.append(cx, at, limit)?,
+            (Storage::List(node), tag::ARRAY) => node.append(cx, at, limit)?,
+            _ => return self.append_checked(cx, type_tag, at, limit),
+        };
+        if !any {
+            cx.nothings += 1;
+            cx.dirty |= self.noted.empty;
         }
         self.len += 1;
-        Ok((next, Outcome::Value))
+        Ok(next)
     }
 
-    /// Appends a row for a missing or null field.
+    /// Appends a value that is not null and has no columns of its own.
+    fn append_checked(
+        &mut self,
+        cx: &mut Context<'_>,
+        type_tag: u8,
+        at: usize,
+        limit: usize,
+    ) -> Result<usize, Stop> {
+        let next = cx.skip_value(type_tag, at, limit)?;
+        let value = Value { tag: type_tag, at, next };
+        let fits = match &mut self.storage {
+            Storage::List(node) if !self.is_element => {
+                let fits = node.append_lone(cx, value, limit)?;
+                cx.dirty |= fits;
+                self.len += usize::from(fits);
+                fits
+            }
+            _ => self.append_fitting(cx, value, limit)?,
+        };
+        if fits {
+            return Ok(next);
+        }
+        if self.required {
+            return Err(Stop::Key(Some(type_tag)));
+        }
+        match &mut self.twin {
+            Some(twin) => {
+                cx.scratch.clear();
+                let made = text::plain(value.tag, &cx.bytes[at..next], cx.scratch)?;
+                twin.push(cx.arena, cx.scratch)?;
+                cx.dirty |= made != twin.usual;
+            }
+            None => {
+                cx.nothings += 1;
+                cx.dirty = true;
+            }
+        }
+        self.append_blank(cx)?;
+        Ok(next)
+    }
+
+    /// Appends a value whose frame has been checked; `false`, and nothing done, if it does not fit.
+    pub(super) fn append_fitting(
+        &mut self,
+        cx: &mut Context<'_>,
+        value: Value,
+        limit: usize,
+    ) -> Result<bool, Stop> {
+        let fits = match &mut self.storage {
+            Storage::Document(node) if value.tag == tag::DOCUMENT => {
+                node.append(cx, value.at, limit).map(|_| true)?
+            }
+            Storage::Document(_) | Storage::List(_) => false,
+            Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_) | Storage::Text(..) => {
+                append_text(&mut self.storage, cx, self.noted.empty, value)?
+            }
+            Storage::Double(_) if self.required && value.tag == tag::DECIMAL128 => false,
+            storage => append_scalar(storage, cx, self.len, value)?,
+        };
+        self.len += usize::from(fits);
+        Ok(fits)
+    }
+
+    /// Appends a row for a missing field.
     #[inline]
     pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        if self.required || self.holds_array() {
-            // An array or key cannot be NULL in the target, so "missing" has to be noted.
-            cx.misfit()?;
+        if self.required {
+            let Storage::MixedId(buf) = &mut self.storage else { return Err(Stop::Key(None)) };
+            buf.push(cx.arena, MISSING.as_bytes(), MISSING.len())?;
+            self.len += 1;
+            return Ok(());
         }
+        cx.dirty |= self.noted.missing;
         self.append_blank(cx)
     }
 
@@ -85,13 +127,15 @@ impl Column {
             | Storage::MixedId(buf)
             | Storage::DecimalText(buf)
             | Storage::String(buf)
-            | Storage::Binary(buf, _) => buf.push_empty(arena).map(|()| true)?,
+            | Storage::Binary(buf, _)
+            | Storage::Text(buf, _) => buf.push_empty(arena).map(|()| true)?,
             Storage::ObjectIdFixed(buf) => buf.put(arena, index, [0; 12]).map(|()| true)?,
             Storage::Bool(_) => true,
             Storage::Int32(buf) => buf.put(arena, index, [0; 4]).map(|()| true)?,
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Date(buf) | Storage::Timestamp(buf) => {
-                buf.put(arena, index, [0; 8]).map(|()| true)?
-            }
+            Storage::Int64(buf, _)
+            | Storage::Double(buf)
+            | Storage::Date(buf, _)
+            | Storage::Timestamp(buf) => buf.put(arena, index, [0; 8]).map(|()| true)?,
             Storage::Decimal(buf, _) | Storage::Uuid(buf, _) => {
                 buf.put(arena, index, [0; 16]).map(|()| true)?
             }
@@ -109,10 +153,10 @@ impl Column {
 
 /// A value whose frame has been checked.
 #[derive(Clone, Copy)]
-struct Value {
-    tag: u8,
-    at: usize,
-    next: usize,
+pub(super) struct Value {
+    pub(super) tag: u8,
+    pub(super) at: usize,
+    pub(super) next: usize,
 }
 
 /// Appends item `index` of a column of scalars; `false`, and nothing done, if the value does not fit it.
@@ -141,14 +185,14 @@ fn append_scalar(
             let value = convert::integral(f64::from_le_bytes(cx.read(at, next)?));
             put(cx, buf, index, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))
         }
-        (Storage::Int64(buf), tag::INT64)
+        (Storage::Int64(buf, _), tag::INT64)
         | (Storage::Double(buf), tag::DOUBLE)
         | (Storage::Timestamp(buf), tag::TIMESTAMP) => put(cx, buf, index, Some(cx.read(at, next)?)),
-        (Storage::Int64(buf), tag::INT32) => {
+        (Storage::Int64(buf, _), tag::INT32) => {
             let value = i64::from(i32::from_le_bytes(cx.read(at, next)?));
             put(cx, buf, index, Some(value.to_le_bytes()))
         }
-        (Storage::Int64(buf), tag::DOUBLE) => {
+        (Storage::Int64(buf, _), tag::DOUBLE) => {
             let value = convert::integral(f64::from_le_bytes(cx.read(at, next)?));
             put(cx, buf, index, value.map(i64::to_le_bytes))
         }
@@ -160,9 +204,21 @@ fn append_scalar(
             let value = convert::exact_double(i64::from_le_bytes(cx.read(at, next)?));
             put(cx, buf, index, value.map(f64::to_le_bytes))
         }
-        (Storage::Date(buf), tag::DATE) => {
-            let value = cx.read(at, next)?;
-            put(cx, buf, index, Some(value).filter(|&ms| convert::date_fits(i64::from_le_bytes(ms))))
+        (Storage::Int32(buf), tag::DECIMAL128) => {
+            let value = convert::decimal_as_integer(Decimal::from_bytes(cx.read(at, next)?));
+            put(cx, buf, index, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))
+        }
+        (Storage::Int64(buf, _), tag::DECIMAL128) => {
+            let value = convert::decimal_as_integer(Decimal::from_bytes(cx.read(at, next)?));
+            put(cx, buf, index, value.map(i64::to_le_bytes))
+        }
+        (Storage::Double(buf), tag::DECIMAL128) => {
+            let value = convert::decimal_as_double(Decimal::from_bytes(cx.read(at, next)?));
+            put(cx, buf, index, value.map(f64::to_le_bytes))
+        }
+        (Storage::Date(buf, dates), tag::DATE) => {
+            let (value, dates) = (cx.read(at, next)?, *dates);
+            put(cx, buf, index, Some(value).filter(|&ms| dates.holds(i64::from_le_bytes(ms))))
         }
         (Storage::Bool(buf), tag::BOOLEAN) => {
             if cx.read(at, next)? == [1] {
@@ -181,6 +237,11 @@ fn append_scalar(
         (Storage::Decimal(buf, scale), tag::INT64) => {
             let value = i64::from_le_bytes(cx.read(at, next)?);
             put(cx, buf, index, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))
+        }
+        (Storage::Decimal(buf, scale), tag::DOUBLE) => {
+            let value = convert::double_as_decimal(f64::from_le_bytes(cx.read(at, next)?));
+            let value = value.and_then(|value| value.to_scaled(*scale));
+            put(cx, buf, index, value.map(i128::to_le_bytes))
         }
         (Storage::ObjectId(buf), tag::OBJECT_ID) => {
             let hex = text::object_id_hex(cx.read(at, next)?);
@@ -206,20 +267,38 @@ fn append_scalar(
 }
 
 /// Appends to a column whose kind is stored as text made from the value; `false` if there is no such text.
-fn append_text(storage: &mut Storage, cx: &mut Context<'_>, value: Value) -> Result<bool, Stop> {
+///
+/// `empty_noted` tells whether a JSON column that shows nothing of a document has to be told from others.
+fn append_text(
+    storage: &mut Storage,
+    cx: &mut Context<'_>,
+    empty_noted: bool,
+    value: Value,
+) -> Result<bool, Stop> {
     let bytes = &cx.bytes[value.at..value.next];
     let scratch = &mut *cx.scratch;
     scratch.clear();
     let (buf, made) = match storage {
         Storage::DecimalText(buf) => (buf, text::decimal(value.tag, bytes, scratch)?),
         Storage::MixedId(buf) => (buf, text::mixed_id(value.tag, bytes, scratch)?),
-        Storage::Json(buf) => (buf, text::json(value.tag, bytes, scratch, cx.keep_nulls)?),
+        Storage::Json(buf) => {
+            let made = text::json(value.tag, bytes, scratch, cx.keep_nulls)?;
+            if made != text::Made::Not && scratch == b"{}" {
+                cx.nothings += 1;
+                cx.dirty |= empty_noted;
+            }
+            (buf, made)
+        }
+        Storage::Text(buf, usual) => {
+            let made = text::plain(value.tag, bytes, scratch)?;
+            cx.dirty |= made != *usual;
+            (buf, text::Made::Whole)
+        }
         _ => return Ok(false),
     };
     match made {
         text::Made::Whole => {}
         // What the text cannot say is for the extra column.
-        text::Made::Partly if cx.arrays > 0 => return Err(Stop::Misfit),
         text::Made::Partly => cx.dirty = true,
         text::Made::Not => return Ok(false),
     }

@@ -9,8 +9,19 @@ use super::buffers::{Arena, Bits, Bytes, Fixed};
 use super::context::Stop;
 use super::document::DocumentNode;
 use super::list::ListNode;
+use super::twin::TwinColumn;
 use crate::raw::tag;
-use crate::{Kind, UuidOrder};
+use crate::schema::{Blank, DateRange, TextType};
+use crate::{Field, Kind, UuidOrder};
+
+/// What holds for all columns of a decoder.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) pool: &'a Pool,
+    /// Explicit nulls are told from missing fields.
+    pub(super) keep_nulls: bool,
+    pub(super) dates: DateRange,
+}
 
 /// A column being filled.
 pub(super) struct Column {
@@ -18,8 +29,29 @@ pub(super) struct Column {
     pub(super) len: usize,
     pub(super) storage: Storage,
     pub(super) validity: Bits<true>,
-    /// Cannot be NULL, so that a missing value has to be noted.
+    /// Holds keys, which are never NULL.
     pub(super) required: bool,
+    /// An element of an array, and not a field.
+    pub(super) is_element: bool,
+    /// Which items that show nothing are told from others that do.
+    pub(super) noted: Noted,
+    /// The text of values that the column does not hold.
+    pub(super) twin: Option<Box<TwinColumn>>,
+}
+
+/// What has to be noted of an item that shows nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Noted {
+    pub(super) missing: bool,
+    pub(super) null: bool,
+    pub(super) empty: bool,
+}
+
+impl Noted {
+    fn of(blank: Blank, keep_nulls: bool) -> Noted {
+        let noted = |state: Blank| !state.is_as(blank, keep_nulls);
+        Noted { missing: noted(Blank::Missing), null: noted(Blank::Null), empty: noted(Blank::Empty) }
+    }
 }
 
 /// The values of a column, by kind.
@@ -29,18 +61,20 @@ pub(super) enum Storage {
     MixedId(Bytes),
     Bool(Bits<false>),
     Int32(Fixed<4>),
-    Int64(Fixed<8>),
+    /// Whether the short cut expects 32-bit integers.
+    Int64(Fixed<8>, bool),
     Double(Fixed<8>),
     Decimal(Fixed<16>, u8),
     DecimalText(Bytes),
     String(Bytes),
-    Date(Fixed<8>),
+    Date(Fixed<8>, DateRange),
     Timestamp(Fixed<8>),
     Uuid(Fixed<16>, UuidOrder),
     Binary(Bytes, u8),
     Document(Box<DocumentNode>),
     List(Box<ListNode>),
     Json(Bytes),
+    Text(Bytes, TextType),
 }
 
 /// Does the same with the buffers of a column, whatever its kind.
@@ -52,13 +86,14 @@ macro_rules! each {
             | Storage::DecimalText($buffers)
             | Storage::String($buffers)
             | Storage::Binary($buffers, _)
-            | Storage::Json($buffers) => $action,
+            | Storage::Json($buffers)
+            | Storage::Text($buffers, _) => $action,
             Storage::ObjectIdFixed($buffers) => $action,
             Storage::Bool($buffers) => $action,
             Storage::Int32($buffers) => $action,
-            Storage::Int64($buffers)
+            Storage::Int64($buffers, _)
             | Storage::Double($buffers)
-            | Storage::Date($buffers)
+            | Storage::Date($buffers, _)
             | Storage::Timestamp($buffers) => $action,
             Storage::Decimal($buffers, _) => $action,
             Storage::Uuid($buffers, _) => $action,
@@ -69,7 +104,24 @@ macro_rules! each {
 }
 
 impl Column {
-    pub(super) fn new(kind: &Kind, pool: &Pool) -> Column {
+    /// The column of a key.
+    pub(super) fn field(field: &Field, rules: Rules<'_>) -> Column {
+        let mut column = Column::new(&field.kind, rules);
+        column.noted = Noted::of(field.blank, rules.keep_nulls);
+        column.twin = field.twin.as_ref().map(|twin| Box::new(TwinColumn::new(twin.usual, rules.pool)));
+        column
+    }
+
+    /// The column of an array's elements, of which those that show nothing are null or empty.
+    pub(super) fn element(kind: &Kind, rules: Rules<'_>) -> Column {
+        let mut column = Column::new(kind, rules);
+        column.is_element = true;
+        column.noted.null = matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
+        column
+    }
+
+    fn new(kind: &Kind, rules: Rules<'_>) -> Column {
+        let pool = rules.pool;
         let bytes = || Bytes::new(pool);
         let storage = match kind {
             Kind::ObjectId => Storage::ObjectId(bytes()),
@@ -77,20 +129,40 @@ impl Column {
             Kind::MixedId => Storage::MixedId(bytes()),
             Kind::Bool => Storage::Bool(Bits::new(pool)),
             Kind::Int32 => Storage::Int32(Fixed::new(pool)),
-            Kind::Int64 => Storage::Int64(Fixed::new(pool)),
+            Kind::Int64 => Storage::Int64(Fixed::new(pool), true),
             Kind::Double => Storage::Double(Fixed::new(pool)),
             Kind::Decimal { scale } => Storage::Decimal(Fixed::new(pool), *scale),
             Kind::DecimalText => Storage::DecimalText(bytes()),
             Kind::String | Kind::Category => Storage::String(bytes()),
-            Kind::Date => Storage::Date(Fixed::new(pool)),
+            Kind::Date => Storage::Date(Fixed::new(pool), rules.dates),
             Kind::Timestamp => Storage::Timestamp(Fixed::new(pool)),
             Kind::Uuid(order) => Storage::Uuid(Fixed::new(pool), *order),
             Kind::Binary { subtype } => Storage::Binary(bytes(), *subtype),
             Kind::Json => Storage::Json(bytes()),
-            Kind::Document(fields) => Storage::Document(Box::new(DocumentNode::new(fields, pool))),
-            Kind::Array(element) => Storage::List(Box::new(ListNode::new(element, pool))),
+            Kind::Text { usual } => Storage::Text(bytes(), *usual),
+            Kind::Document(fields) => Storage::Document(Box::new(DocumentNode::new(fields, rules))),
+            Kind::Array(element) => Storage::List(Box::new(ListNode::new(element, rules))),
         };
-        Column { storage, validity: Bits::new(pool), len: 0, required: false }
+        Column {
+            storage,
+            validity: Bits::new(pool),
+            len: 0,
+            required: false,
+            is_element: false,
+            noted: Noted::default(),
+            twin: None,
+        }
+    }
+
+    /// Has the short cut expect values of this type, if it can; whether it expected others before.
+    pub(super) fn expect(&mut self, type_tag: u8) -> bool {
+        match (&mut self.storage, type_tag) {
+            (Storage::Int64(_, narrow), tag::INT32 | tag::INT64) => {
+                let wanted = type_tag == tag::INT32;
+                std::mem::replace(narrow, wanted) != wanted
+            }
+            _ => false,
+        }
     }
 
     /// The BSON type most values of this column are expected to have.
@@ -99,29 +171,17 @@ impl Column {
             Storage::ObjectId(_) | Storage::ObjectIdFixed(_) | Storage::MixedId(_) => tag::OBJECT_ID,
             Storage::Bool(_) => tag::BOOLEAN,
             Storage::Int32(_) => tag::INT32,
-            Storage::Int64(_) => tag::INT64,
+            Storage::Int64(_, true) => tag::INT32,
+            Storage::Int64(_, false) => tag::INT64,
             Storage::Double(_) => tag::DOUBLE,
             Storage::Decimal(..) | Storage::DecimalText(_) => tag::DECIMAL128,
-            Storage::String(_) => tag::STRING,
-            Storage::Date(_) => tag::DATE,
+            Storage::String(_) | Storage::Text(..) => tag::STRING,
+            Storage::Date(..) => tag::DATE,
             Storage::Timestamp(_) => tag::TIMESTAMP,
             Storage::Uuid(..) | Storage::Binary(..) => tag::BINARY,
             Storage::Document(_) | Storage::Json(_) => tag::DOCUMENT,
             Storage::List(_) => tag::ARRAY,
         }
-    }
-
-    pub(super) fn holds_array(&self) -> bool {
-        match &self.storage {
-            Storage::List(_) => true,
-            Storage::Document(node) => node.holds_array,
-            _ => false,
-        }
-    }
-
-    /// Whether an element of an array of this kind may be null.
-    pub(super) fn element_nullable(&self) -> bool {
-        !matches!(self.storage, Storage::Document(_) | Storage::List(_) | Storage::Json(_))
     }
 
     pub(super) fn as_document(&mut self) -> Option<&mut DocumentNode> {
@@ -139,47 +199,57 @@ impl Column {
             | Storage::DecimalText(bytes)
             | Storage::String(bytes)
             | Storage::Binary(bytes, _)
-            | Storage::Json(bytes) => bytes.items.truncate(len),
+            | Storage::Json(bytes)
+            | Storage::Text(bytes, _) => bytes.items.truncate(len),
             Storage::Bool(bits) => bits.truncate(len),
             Storage::Document(node) => node.truncate(len),
             Storage::List(node) => node.truncate(len),
             // Items of fixed size lie where their number says; what is behind the last one is not looked at.
             Storage::ObjectIdFixed(_)
             | Storage::Int32(_)
-            | Storage::Int64(_)
+            | Storage::Int64(..)
             | Storage::Double(_)
             | Storage::Decimal(..)
-            | Storage::Date(_)
+            | Storage::Date(..)
             | Storage::Timestamp(_)
             | Storage::Uuid(..) => {}
         }
         self.validity.truncate(len);
         self.len = self.len.min(len);
+        if let Some(twin) = &mut self.twin {
+            twin.truncate(len);
+        }
     }
 
     /// Whether all text appended since the last check is UTF-8.
     pub(super) fn check_utf8(&mut self) -> bool {
-        match &mut self.storage {
+        let own = match &mut self.storage {
             Storage::ObjectId(bytes)
             | Storage::MixedId(bytes)
             | Storage::DecimalText(bytes)
             | Storage::String(bytes)
-            | Storage::Json(bytes) => bytes.items.check_utf8(),
+            | Storage::Json(bytes)
+            | Storage::Text(bytes, _) => bytes.items.check_utf8(),
             Storage::Document(node) => node.check_utf8(),
             Storage::List(node) => node.element.check_utf8(),
             _ => true,
-        }
+        };
+        own && self.twin.as_mut().is_none_or(|twin| twin.check_utf8())
     }
 
     /// Bytes of the pool that [`Column::begin`] takes for a batch of `rows` rows.
     pub(super) fn room(&self, rows: usize) -> usize {
-        each!(&self.storage, buffers => buffers.room(rows)) + self.validity.room(rows)
+        let twin = self.twin.as_ref().map_or(0, |twin| twin.room(rows));
+        each!(&self.storage, buffers => buffers.room(rows)) + self.validity.room(rows) + twin
     }
 
     /// Makes room for a batch of `rows` rows.
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
         self.len = 0;
         self.validity.begin(arena, rows)?;
+        if let Some(twin) = &mut self.twin {
+            twin.begin(arena, rows)?;
+        }
         each!(&mut self.storage, buffers => buffers.begin(arena, rows))
     }
 
@@ -187,6 +257,9 @@ impl Column {
     pub(super) fn clear(&mut self, pool: &Pool) {
         self.len = 0;
         self.validity.clear(pool);
+        if let Some(twin) = &mut self.twin {
+            twin.clear(pool);
+        }
         each!(&mut self.storage, buffers => buffers.clear(pool));
     }
 }

@@ -10,8 +10,8 @@ pub(super) enum Stop {
     Full,
     /// The pool has no address range left.
     OutOfMemory,
-    /// A value inside an array does not fit, so the whole array goes to the extra column.
-    Misfit,
+    /// The key column does not hold the key, which is of the type with this tag, or is not there.
+    Key(Option<u8>),
     /// A key occurs twice: the document is decoded again without the earlier occurrence.
     Duplicate,
     /// The bytes are not BSON.
@@ -33,10 +33,10 @@ pub(super) struct Context<'a> {
     /// one of them is harmless and saves checks.
     pub(super) bytes: &'a [u8],
     pub(super) arena: &'a mut Arena,
-    /// Something of this document must be noted in the extra column.
+    /// Something of this document must be said in the extra or the notes column.
     pub(super) dirty: bool,
-    /// How many arrays the value at hand lies in.
-    pub(super) arrays: u32,
+    /// How many keys of the level at hand show nothing in their columns.
+    pub(super) nothings: usize,
     /// Check each string by itself, to find the document a failed check of a whole run was about.
     pub(super) strict: bool,
     /// Explicit nulls are noted.
@@ -142,16 +142,5 @@ impl Context<'_> {
         }
         let inner = self.length(at + 5, next)?;
         if at + 9 + inner == next { Ok(at + 9) } else { Err(Stop::Malformed(RawError::Truncated)) }
-    }
-
-    /// Notes that something of this row belongs in the extra column; inside an array that means the
-    /// whole array.
-    #[inline]
-    pub(super) fn misfit(&mut self) -> Result<(), Stop> {
-        if self.arrays > 0 {
-            return Err(Stop::Misfit);
-        }
-        self.dirty = true;
-        Ok(())
     }
 }

@@ -5,10 +5,6 @@
 
 use crate::raw::Decimal;
 
-/// First millisecond ClickHouse's `DateTime64(3)` holds: 1900-01-01T00:00:00Z.
-pub(crate) const DATE_MIN_MS: i64 = -2_208_988_800_000;
-/// Last millisecond it holds: 2299-12-31T23:59:59.999Z.
-pub(crate) const DATE_MAX_MS: i64 = 10_413_791_999_999;
 /// Largest magnitude below which every integer is a double.
 const EXACT_INTEGER_MAX: i64 = 1 << 53;
 
@@ -33,16 +29,51 @@ pub(crate) fn exact_double(value: i64) -> Option<f64> {
     (double < 9_223_372_036_854_775_808.0 && double as i64 == value).then_some(double)
 }
 
-/// Whether a date is one the target keeps as it is.
-#[inline]
-pub(crate) fn date_fits(ms: i64) -> bool {
-    (DATE_MIN_MS..=DATE_MAX_MS).contains(&ms)
-}
-
 /// An integer as a decimal of the given scale, if 38 digits suffice.
 pub(crate) fn integer_as_decimal(value: i64, scale: u8) -> Option<i128> {
     Decimal::Finite { negative: value < 0, coefficient: u128::from(value.unsigned_abs()), exponent: 0 }
         .to_scaled(scale)
+}
+
+/// The decimal that a double is written as: its shortest digits that read back to it, or all of them where it has no
+/// fraction. `None` where that is not finite, has more than 38 digits, or is a zero with a sign.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn double_as_decimal(value: f64) -> Option<Decimal> {
+    let negative = value.is_sign_negative();
+    let magnitude = value.abs();
+    if !value.is_finite() || (value == 0.0 && negative) {
+        return None;
+    }
+    if magnitude.fract() == 0.0 {
+        // Below 10^38, which is below 2^128: the cast is exact.
+        return (magnitude < 1e38).then_some(Decimal::Finite {
+            negative,
+            coefficient: magnitude as u128,
+            exponent: 0,
+        });
+    }
+    let text = format!("{magnitude:e}");
+    let (mantissa, exponent) = text.split_once('e')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let coefficient = format!("{whole}{fraction}").parse().ok()?;
+    let exponent = exponent.parse::<i32>().ok()? - i32::try_from(fraction.len()).ok()?;
+    Some(Decimal::Finite { negative, coefficient, exponent })
+}
+
+/// The double that is written as a decimal is, if there is one. A zero's sign is not kept.
+pub(crate) fn decimal_as_double(value: Decimal) -> Option<f64> {
+    let Decimal::Finite { negative, coefficient, exponent } = value else { return None };
+    if coefficient == 0 {
+        return Some(0.0);
+    }
+    let double: f64 = format!("{}{coefficient}e{exponent}", if negative { "-" } else { "" }).parse().ok()?;
+    let written = double_as_decimal(double)?;
+    (written.lowest_terms() == value.lowest_terms()).then_some(double)
+}
+
+/// The integer that is equal to a decimal, if there is one.
+pub(crate) fn decimal_as_integer(value: Decimal) -> Option<i64> {
+    value.to_scaled(0).and_then(|value| i64::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -60,5 +91,25 @@ mod tests {
         assert_eq!(exact_double(i64::MAX), None);
         assert_eq!(exact_double((1 << 53) + 1), None);
         assert_eq!(exact_double(1 << 60), Some(1_152_921_504_606_846_976.0));
+    }
+
+    #[test]
+    fn doubles_and_decimals_cross_by_how_they_are_written() {
+        let finite = |negative, coefficient, exponent| Decimal::Finite { negative, coefficient, exponent };
+        assert_eq!(double_as_decimal(0.1), Some(finite(false, 1, -1)));
+        assert_eq!(double_as_decimal(-12.5), Some(finite(true, 125, -1)));
+        assert_eq!(double_as_decimal(1e22), Some(finite(false, 10_u128.pow(22), 0)));
+        assert_eq!(double_as_decimal(2_f64.powi(60)), Some(finite(false, 1 << 60, 0)));
+        assert_eq!(double_as_decimal(5e-324), Some(finite(false, 5, -324)));
+        for double in [-0.0, f64::NAN, f64::INFINITY, 1e38] {
+            assert_eq!(double_as_decimal(double), None, "{double}");
+        }
+        assert_eq!(decimal_as_double(finite(false, 100, -3)), Some(0.1));
+        assert_eq!(decimal_as_double(finite(true, 0, 5)), Some(0.0));
+        assert_eq!(decimal_as_double(finite(false, (1 << 53) + 1, 0)), None);
+        assert_eq!(decimal_as_double(finite(false, 10_u128.pow(17) + 1, -17)), None);
+        assert_eq!(decimal_as_double(finite(false, 1, 6000)), None);
+        assert_eq!(decimal_as_integer(finite(true, 500, -2)), Some(-5));
+        assert_eq!(decimal_as_integer(finite(true, 501, -2)), None);
     }
 }

@@ -6,12 +6,11 @@ use arrow_array::ArrayRef;
 use arrow_schema::{ArrowError, Fields};
 use zenith_memory::Pool;
 
-use super::append::Outcome;
 use super::buffers::Arena;
-use super::column::Column;
+use super::column::{Column, Rules};
 use super::context::{Context, SLACK, Stop};
+use crate::Field;
 use crate::raw::RawError;
-use crate::{Field, Kind};
 
 /// Bytes of a type tag and key that are compared at once.
 const HEAD_WORD: usize = 16;
@@ -26,7 +25,7 @@ pub(super) struct DocumentNode {
     by_key: HashMap<Box<[u8]>, usize>,
     /// The slot the first key of a document belonged to last time.
     first: usize,
-    pub(super) holds_array: bool,
+    has_twins: bool,
     pub(super) len: usize,
 }
 
@@ -68,6 +67,11 @@ impl Head {
         bytes.get(self.len..)
     }
 
+    /// Compares with this type from now on.
+    fn expect(&mut self, tag: u8) {
+        self.word = self.word & !0xFF | u128::from(tag);
+    }
+
     #[inline(never)]
     fn ends_as(&self, bytes: &[u8]) -> bool {
         let key = bytes.get(1..self.len);
@@ -82,8 +86,6 @@ struct Walk {
     last: usize,
     /// Keys that have a column.
     matched: usize,
-    /// Those of them that put nothing into it.
-    nothings: usize,
     /// The slot the next key is expected to have.
     guess: usize,
     /// The slot of the last key that had one, or [`NO_SLOT`].
@@ -91,30 +93,30 @@ struct Walk {
 }
 
 impl DocumentNode {
-    pub(super) fn new(fields: &[Field], pool: &Pool) -> DocumentNode {
+    pub(super) fn new(fields: &[Field], rules: Rules<'_>) -> DocumentNode {
         let slots: Vec<Slot> = fields
             .iter()
             .enumerate()
             .map(|(index, field)| {
-                let column = Column::new(&field.kind, pool);
+                let column = Column::field(field, rules);
                 let head = Head::new(column.expected_tag(), &field.name);
                 Slot { head, next: (index + 1) % fields.len(), column }
             })
             .collect();
         let by_key =
             fields.iter().enumerate().map(|(index, field)| (field.name.as_bytes().into(), index)).collect();
-        let holds_array = fields.iter().any(|field| Kind::holds_array(&field.kind));
-        DocumentNode { slots, by_key, first: 0, holds_array, len: 0 }
+        let has_twins = fields.iter().any(|field| field.twin.is_some());
+        DocumentNode { slots, by_key, first: 0, has_twins, len: 0 }
     }
 
-    /// Makes the column of this key one that cannot be NULL.
+    /// Makes the column of this key one that holds keys.
     pub(super) fn require(&mut self, key: &str) {
         if let Some(&index) = self.by_key.get(key.as_bytes()) {
             self.slots[index].column.required = true;
         }
     }
 
-    /// Appends the document at `at`; returns the position after it and whether any column got a value.
+    /// Appends the document at `at`; returns the position after it and whether any column shows something of it.
     pub(super) fn append(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,8 +124,8 @@ impl DocumentNode {
         limit: usize,
     ) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;
-        let mut walk =
-            Walk { at: at + 4, last, matched: 0, nothings: 0, guess: self.first, previous: NO_SLOT };
+        let outside = std::mem::take(&mut cx.nothings);
+        let mut walk = Walk { at: at + 4, last, matched: 0, guess: self.first, previous: NO_SLOT };
         loop {
             if !cx.strict {
                 self.follow(cx, &mut walk)?;
@@ -144,8 +146,21 @@ impl DocumentNode {
                 }
             }
         }
+        if self.has_twins {
+            self.fill_twins(cx)?;
+        }
         self.len += 1;
-        Ok((last + 1, walk.matched > walk.nothings))
+        Ok((last + 1, walk.matched > std::mem::replace(&mut cx.nothings, outside)))
+    }
+
+    /// Gives every twin that has no text for the row at hand a NULL.
+    fn fill_twins(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        for slot in &mut self.slots {
+            if let Some(twin) = slot.column.twin.as_mut().filter(|twin| twin.len() == self.len) {
+                twin.push_null(cx.arena)?;
+            }
+        }
+        Ok(())
     }
 
     /// Appends fields as long as they come as in the document before and are of the types expected.
@@ -180,17 +195,19 @@ impl DocumentNode {
         let value = cx.skip_key(key, walk.last)?;
         let Some(index) = self.find(&cx.bytes[key..value - 1], walk) else {
             walk.at = cx.skip_value(tag, value, walk.last)?;
-            return cx.misfit();
+            cx.dirty |= tag != crate::raw::tag::NULL || cx.keep_nulls;
+            return Ok(());
         };
         let row = self.len;
         let slot = &mut self.slots[index];
         if slot.column.len != row {
             return Err(Stop::Duplicate);
         }
-        let (next, outcome) = slot.column.append(cx, tag, value, walk.last)?;
-        walk.at = next;
+        walk.at = slot.column.append(cx, tag, value, walk.last)?;
+        if slot.column.expect(tag) {
+            slot.head.expect(tag);
+        }
         walk.matched += 1;
-        walk.nothings += usize::from(outcome == Outcome::Nothing);
         walk.previous = index;
         walk.guess = slot.next;
         Ok(())
@@ -218,6 +235,9 @@ impl DocumentNode {
     pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         for slot in &mut self.slots {
             slot.column.append_blank(cx)?;
+        }
+        if self.has_twins {
+            self.fill_twins(cx)?;
         }
         self.len += 1;
         Ok(())
@@ -248,7 +268,7 @@ impl DocumentNode {
         self.slots.iter_mut().for_each(|slot| slot.column.clear(pool));
     }
 
-    /// The columns in the order of `fields`, which is the order they were made in.
+    /// The columns in the order of `fields`, which is the order they were made in, each with its twin behind it.
     pub(super) fn freeze(
         &mut self,
         pool: &Pool,
@@ -256,10 +276,16 @@ impl DocumentNode {
         rows: usize,
     ) -> Result<Vec<ArrayRef>, ArrowError> {
         self.len = 0;
-        self.slots
-            .iter_mut()
-            .zip(fields)
-            .map(|(slot, field)| slot.column.freeze(pool, field.data_type(), field.is_nullable(), rows))
-            .collect()
+        let mut fields = fields.iter();
+        let mut arrays = Vec::with_capacity(fields.len());
+        for slot in &mut self.slots {
+            let Some(field) = fields.next() else { break };
+            arrays.push(slot.column.freeze(pool, field.data_type(), field.is_nullable(), rows)?);
+            if let Some(twin) = &mut slot.column.twin {
+                fields.next();
+                arrays.push(twin.freeze(pool, rows)?);
+            }
+        }
+        Ok(arrays)
     }
 }

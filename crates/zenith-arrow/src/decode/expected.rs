@@ -6,7 +6,8 @@
 
 use super::column::{Column, Storage};
 use super::context::{Context, SLACK, Stop};
-use super::{convert, text};
+use super::text;
+use crate::schema::TextType;
 
 impl Column {
     /// Appends the value at the front of `value`, which has the type of [`Column::expected_tag`], and
@@ -23,15 +24,19 @@ impl Column {
     ) -> Result<Option<&'a [u8]>, Stop> {
         let index = self.len;
         let after = match &mut self.storage {
-            Storage::String(buf) => {
+            Storage::String(buf) | Storage::Text(buf, TextType::String) => {
                 string(value).and_then(|(string, len, after)| buf.items.push(string, len).then_some(after))
             }
             Storage::Int32(buf) => fixed(value, |item| buf.set(index, item)),
-            Storage::Int64(buf) | Storage::Double(buf) | Storage::Timestamp(buf) => {
+            Storage::Int64(buf, true) => {
+                let wide = |item| i64::from(i32::from_le_bytes(item)).to_le_bytes();
+                fixed(value, |item| buf.set(index, wide(item)))
+            }
+            Storage::Int64(buf, false) | Storage::Double(buf) | Storage::Timestamp(buf) => {
                 fixed(value, |item| buf.set(index, item))
             }
-            Storage::Date(buf) => {
-                fixed(value, |item| convert::date_fits(i64::from_le_bytes(item)) && buf.set(index, item))
+            Storage::Date(buf, dates) => {
+                fixed(value, |item| dates.holds(i64::from_le_bytes(item)) && buf.set(index, item))
             }
             Storage::ObjectId(buf) => fixed(value, |id| buf.items.push_array(&text::object_id_hex(id))),
             Storage::ObjectIdFixed(buf) => fixed(value, |id| buf.set(index, id)),
@@ -39,13 +44,17 @@ impl Column {
             Storage::Document(node) => {
                 let (next, any) = node.append(cx, end - value.len(), end - SLACK)?;
                 if !any {
-                    // Nothing in the columns tells an empty document from a missing one.
-                    cx.misfit()?;
+                    cx.nothings += 1;
+                    cx.dirty |= self.noted.empty;
                 }
                 value.get(value.len() - (end - next)..)
             }
             Storage::List(node) => {
-                let next = node.append(cx, end - value.len(), end - SLACK)?;
+                let (next, any) = node.append(cx, end - value.len(), end - SLACK)?;
+                if !any {
+                    cx.nothings += 1;
+                    cx.dirty |= self.noted.empty;
+                }
                 value.get(value.len() - (end - next)..)
             }
             _ => None,

@@ -5,11 +5,12 @@ use arrow_buffer::Buffer;
 use arrow_schema::{ArrowError, Field};
 use zenith_memory::Pool;
 
+use super::append::Value;
 use super::buffers::{Arena, Fixed};
-use super::column::Column;
+use super::column::{Column, Rules};
 use super::context::{Context, SLACK, Stop};
 use crate::Kind;
-use crate::raw::{RawError, tag};
+use crate::raw::RawError;
 
 pub(super) struct ListNode {
     offsets: Fixed<4>,
@@ -19,31 +20,44 @@ pub(super) struct ListNode {
 }
 
 impl ListNode {
-    pub(super) fn new(element: &Kind, pool: &Pool) -> ListNode {
-        let element = Column::new(element, pool);
-        ListNode { offsets: Fixed::new(pool), len: 0, element_tag: element.expected_tag(), element }
+    pub(super) fn new(element: &Kind, rules: Rules<'_>) -> ListNode {
+        let element = Column::element(element, rules);
+        ListNode { offsets: Fixed::new(rules.pool), len: 0, element_tag: element.expected_tag(), element }
     }
 
-    /// Appends the array at `at` and returns the position after it.
+    /// Appends the array at `at`; returns the position after it and whether it has any elements.
     ///
-    /// An array with an element that does not fit becomes `[]`; inside another array the misfit is
-    /// passed on, for the outermost array goes to the extra column whole.
-    pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<usize, Stop> {
+    /// An element that does not fit keeps its place, and shows as much as fits.
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        limit: usize,
+    ) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;
         let before = self.element.len;
-        cx.arrays += 1;
-        let elements = self.append_elements(cx, at + 4, last);
-        cx.arrays -= 1;
-        match elements {
-            Ok(()) => {}
-            Err(Stop::Misfit) => {
-                self.element.truncate(before);
-                cx.misfit()?;
-            }
-            Err(stop) => return Err(stop),
-        }
+        // What elements show is not what the field at hand shows.
+        let outside = cx.nothings;
+        self.append_elements(cx, at + 4, last)?;
+        cx.nothings = outside;
         self.close(cx.arena)?;
-        Ok(last + 1)
+        Ok((last + 1, self.element.len > before))
+    }
+
+    /// Appends a value that is no array as an array of one; `false`, and nothing done, if it does not fit as an element.
+    pub(super) fn append_lone(
+        &mut self,
+        cx: &mut Context<'_>,
+        value: Value,
+        limit: usize,
+    ) -> Result<bool, Stop> {
+        let outside = cx.nothings;
+        let fits = self.element.append_fitting(cx, value, limit)?;
+        cx.nothings = outside;
+        if fits {
+            self.close(cx.arena)?;
+        }
+        Ok(fits)
     }
 
     fn append_elements(&mut self, cx: &mut Context<'_>, mut at: usize, last: usize) -> Result<(), Stop> {
@@ -97,21 +111,11 @@ impl ListNode {
         at: usize,
         last: usize,
     ) -> Result<usize, Stop> {
-        if type_tag == tag::NULL {
-            if !self.element.element_nullable() {
-                return Err(Stop::Misfit);
-            }
-            self.element.append_blank(cx)?;
-            return Ok(at);
+        let next = self.element.append(cx, type_tag, at, last)?;
+        if self.element.expect(type_tag) {
+            self.element_tag = type_tag;
         }
-        if type_tag == tag::DOCUMENT
-            && let Some(node) = self.element.as_document()
-        {
-            let (next, _) = node.append(cx, at, last)?;
-            self.element.len += 1;
-            return Ok(next);
-        }
-        self.element.append(cx, type_tag, at, last).map(|(next, _)| next)
+        Ok(next)
     }
 
     pub(super) fn append_empty(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {

@@ -30,6 +30,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod twin;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,8 +42,9 @@ use zenith_memory::{GRANULE, MemoryError, Pool, Reservation};
 use crate::extra::{Explainer, without_duplicates};
 use crate::raw::RawError;
 use crate::schema::ID_KEY;
-use crate::{Kind, Schema};
+use crate::{Field, Kind, Schema};
 use buffers::{Arena, Bytes};
+use column::Rules;
 use context::{Context, Stop};
 pub use counts::ExtraCounts;
 use document::DocumentNode;
@@ -91,6 +93,14 @@ pub enum DecodeError {
         /// Bytes of a batch.
         bytes: usize,
     },
+    /// A document's `_id` does not fit the key column. A wider one is needed: there are no rows without their key.
+    #[error("the _id {id} is {found}, which the key column does not hold")]
+    Key {
+        /// The `_id` as Extended JSON; empty if the document has none.
+        id: String,
+        /// Its type, in the words of `$type`; `missing` if the document has none.
+        found: &'static str,
+    },
     /// The columns do not make a record batch: a defect of the decoder.
     #[error("the decoded columns are inconsistent")]
     Arrow(#[from] arrow_schema::ArrowError),
@@ -102,6 +112,7 @@ pub struct Decoder {
     columns: Fields,
     root: DocumentNode,
     extra: Bytes,
+    notes: Bytes,
     explainer: Explainer,
     keep_nulls: bool,
     options: DecoderOptions,
@@ -117,6 +128,7 @@ pub struct Decoder {
     counts: ExtraCounts,
     scratch: Vec<u8>,
     extra_text: Vec<u8>,
+    notes_text: Vec<u8>,
 }
 
 /// How far [`Decoder::append`] got through its input.
@@ -130,25 +142,28 @@ impl Decoder {
     #[must_use]
     pub fn new(schema: &Schema, pool: &Pool, options: DecoderOptions) -> Decoder {
         let arrow = schema.to_arrow();
-        let mut root = DocumentNode::new(&schema.fields, pool);
+        let rules = Rules { pool, keep_nulls: schema.keep_nulls, dates: schema.dates };
+        let mut root = DocumentNode::new(&schema.fields, rules);
         root.require(ID_KEY);
         Decoder {
-            columns: arrow.fields().iter().take(schema.fields.len()).cloned().collect(),
+            columns: arrow.fields().iter().take(arrow.fields().len() - 2).cloned().collect(),
             schema: arrow,
             root,
             extra: Bytes::new(pool),
+            notes: Bytes::new(pool),
             explainer: Explainer::new(schema),
             keep_nulls: schema.keep_nulls,
             options,
             arena: Arena { pool: pool.clone(), reservation: None },
-            // The extra column has two.
-            buffers: schema.fields.iter().map(|field| buffers(&field.kind)).sum::<usize>() + 2,
+            // The extra and the notes column have two each.
+            buffers: schema.fields.iter().map(buffers_of).sum::<usize>() + 4,
             rows_planned: 0,
             rows_limit: usize::MAX,
             odd: false,
             counts: ExtraCounts::default(),
             scratch: Vec::new(),
             extra_text: Vec::new(),
+            notes_text: Vec::new(),
         }
     }
 
@@ -255,12 +270,14 @@ impl Decoder {
         let pool = self.arena.pool.clone();
         let arrays = self.root.freeze(&pool, &self.columns, learned);
         let extra = seal::text(&mut self.extra, &pool, None, learned);
+        let notes = seal::text(&mut self.notes, &pool, None, learned);
         self.arena.reservation = None;
         if rows == 0 {
             return Ok(None);
         }
         let mut arrays: Vec<ArrayRef> = arrays?;
         arrays.push(Arc::new(extra?));
+        arrays.push(Arc::new(notes?));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?))
     }
@@ -294,6 +311,7 @@ impl Decoder {
                     self.truncate(row);
                     match stop {
                         Stop::Malformed(reason) => rejected.push(BadDocument { range, reason }),
+                        Stop::Key(tag) => return Err(key_misfit(&bytes[range], tag)),
                         Stop::Full | Stop::OutOfMemory if row > 0 => {
                             *documents = before;
                             return Ok(Pause::BatchFull);
@@ -335,6 +353,7 @@ impl Decoder {
                 rejected.push(BadDocument { range, reason });
                 Ok(())
             }
+            Err(Stop::Key(tag)) => Err(key_misfit(&bytes[range], tag)),
             Err(_) => Err(DecodeError::DocumentTooLarge { bytes: range.len() }),
         }
     }
@@ -347,7 +366,7 @@ impl Decoder {
             bytes,
             arena: &mut self.arena,
             dirty: false,
-            arrays: 0,
+            nothings: 0,
             strict,
             keep_nulls: self.keep_nulls,
             scratch: &mut self.scratch,
@@ -356,17 +375,24 @@ impl Decoder {
         let dirty = cx.dirty;
         match appended {
             Ok((end, _)) if end != range.end => return Err(Stop::Malformed(RawError::Terminator)),
-            Ok(_) if !dirty => return self.extra.push_empty(&mut self.arena),
+            Ok(_) if !dirty => {
+                self.extra.push_empty(&mut self.arena)?;
+                return self.notes.push_empty(&mut self.arena);
+            }
             Ok(_) => {}
             Err(Stop::Duplicate) => self.row_without_duplicates(&bytes[range.clone()], row, strict)?,
             Err(stop) => return Err(stop),
         }
         self.extra_text.clear();
+        self.notes_text.clear();
         let counts = &mut self.counts;
         self.explainer
-            .explain(&bytes[range], &mut self.extra_text, &mut |path, misfit| counts.note(path, misfit))
+            .explain(&bytes[range], &mut self.extra_text, &mut self.notes_text, &mut |path, misfit| {
+                counts.note(path, misfit);
+            })
             .map_err(Stop::Malformed)?;
         self.extra.push(&mut self.arena, &self.extra_text, self.extra_text.len())?;
+        self.notes.push(&mut self.arena, &self.notes_text, self.notes_text.len())?;
         self.counts.row_done();
         Ok(())
     }
@@ -380,7 +406,7 @@ impl Decoder {
             bytes: &plain,
             arena: &mut self.arena,
             dirty: false,
-            arrays: 0,
+            nothings: 0,
             strict,
             keep_nulls: self.keep_nulls,
             scratch: &mut self.scratch,
@@ -391,6 +417,7 @@ impl Decoder {
     fn truncate(&mut self, rows: usize) {
         self.root.truncate(rows);
         self.extra.items.truncate(rows);
+        self.notes.items.truncate(rows);
         self.counts.row_undone();
     }
 
@@ -437,6 +464,7 @@ impl Decoder {
             let pool = self.arena.pool.clone();
             self.root.clear(&pool);
             self.extra.clear(&pool);
+            self.notes.clear(&pool);
             self.arena.reservation = None;
             return Err(match stop {
                 Stop::OutOfMemory => MemoryError::AddressSpace { wanted: bytes }.into(),
@@ -448,7 +476,8 @@ impl Decoder {
 
     fn open_columns(&mut self, rows: usize) -> Result<(), Stop> {
         self.root.begin(&mut self.arena, rows)?;
-        self.extra.begin(&mut self.arena, rows)
+        self.extra.begin(&mut self.arena, rows)?;
+        self.notes.begin(&mut self.arena, rows)
     }
 
     /// Most rows, up to `rows_max`, for which `bytes` suffice with some room to spare, by what rows took lately;
@@ -458,7 +487,7 @@ impl Decoder {
     /// takes no more of them than the first: so this asks the buffers instead of dividing by the size of a row.
     fn rows_for(&self, bytes: usize, rows_max: usize) -> Option<usize> {
         let bytes = bytes - bytes / 16;
-        let fits = |rows| self.root.room(rows) + self.extra.room(rows) <= bytes;
+        let fits = |rows| self.root.room(rows) + self.extra.room(rows) + self.notes.room(rows) <= bytes;
         if !fits(1) {
             return None;
         }
@@ -475,10 +504,21 @@ impl Decoder {
     }
 }
 
+/// The error of a document whose key does not fit.
+fn key_misfit(document: &[u8], tag: Option<u8>) -> DecodeError {
+    let found = tag.map_or("missing", crate::raw::tag::name);
+    DecodeError::Key { id: crate::extra::id_text(document), found }
+}
+
+/// How many buffers the columns of a field have at most.
+fn buffers_of(field: &Field) -> usize {
+    buffers(&field.kind) + if field.twin.is_some() { 3 } else { 0 }
+}
+
 /// How many buffers the columns of `kind` have at most.
 fn buffers(kind: &Kind) -> usize {
     match kind {
-        Kind::Document(fields) => fields.iter().map(|field| buffers(&field.kind)).sum(),
+        Kind::Document(fields) => fields.iter().map(buffers_of).sum(),
         Kind::Array(element) => 1 + buffers(element),
         // Validity, offsets and values.
         _ => 3,

@@ -37,7 +37,8 @@ impl Column {
             | Storage::MixedId(buf)
             | Storage::DecimalText(buf)
             | Storage::String(buf)
-            | Storage::Json(buf) => Arc::new(text(buf, pool, nulls, rows)?),
+            | Storage::Json(buf)
+            | Storage::Text(buf, _) => Arc::new(text(buf, pool, nulls, rows)?),
             Storage::Binary(buf, _) => Arc::new(buf.freeze_binary(pool, nulls, rows)),
             Storage::ObjectIdFixed(buf) => {
                 Arc::new(FixedSizeBinaryArray::new(12, buf.freeze(pool, len, rows), nulls))
@@ -54,7 +55,7 @@ impl Column {
             Storage::Int32(buf) => {
                 Arc::new(PrimitiveArray::<Int32Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
-            Storage::Int64(buf) => {
+            Storage::Int64(buf, _) => {
                 Arc::new(PrimitiveArray::<Int64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
             Storage::Double(buf) => {
@@ -63,7 +64,7 @@ impl Column {
             Storage::Timestamp(buf) => {
                 Arc::new(PrimitiveArray::<UInt64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
             }
-            Storage::Date(buf) => Arc::new(
+            Storage::Date(buf, _) => Arc::new(
                 PrimitiveArray::<TimestampMillisecondType>::new(
                     scalars(buf.freeze(pool, len, rows), len),
                     nulls,

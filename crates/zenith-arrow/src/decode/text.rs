@@ -3,6 +3,7 @@
 use super::context::Stop;
 use crate::extended_json;
 use crate::raw::{RawValue, tag};
+use crate::schema::TextType;
 
 /// How much of a value its text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,11 @@ pub(super) fn json(type_tag: u8, value: &[u8], out: &mut Vec<u8>, keep_nulls: bo
     let rejected =
         extended_json::split_json_column(out, &mut Vec::new(), value, keep_nulls).map_err(Stop::Malformed)?;
     Ok(if rejected { Made::Partly } else { Made::Whole })
+}
+
+/// The text of a value of any type, and that type.
+pub(super) fn plain(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<TextType, Stop> {
+    extended_json::plain_text(RawValue { tag: type_tag, bytes: value }, out).map_err(Stop::Malformed)
 }
 
 #[cfg(test)]

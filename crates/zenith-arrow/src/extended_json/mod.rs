@@ -10,7 +10,7 @@
 //!            | "{" [duplicates ","] `"$literal":` "{" pairs "}" "}"  ; keys of `pairs` are taken verbatim
 //! duplicates = `"$duplicates":` "[" { "{" key ":" value "}" } "]"    ; earlier values of repeated keys,
 //!                                                           ; in order, keys verbatim
-//! missing    = `{"$missing":true}`                          ; only in an overlay, see below
+//! elements   = `{"$elements":` "{" { position ":" value } "}" "}"    ; only in an overlay, see below
 //! ```
 //!
 //! A key is *reserved* when a parser could take a document that has it for a wrapper: [`is_reserved_key`].
@@ -18,8 +18,10 @@
 //! Of a repeated key the last value stands in its place and is what a reader sees, as with a driver.
 //!
 //! The extra column holds an *overlay*: one object shaped like the document with only some of its values.
-//! Its inner objects follow the same grammar. `{"$missing":true}` in it takes a value away that the columns
-//! show, where `null` would be read as an explicit null.
+//! Its inner objects follow the same grammar; `elements` has those of an array, by position. The notes column holds
+//! an overlay of words: `"missing"`, `"null"`, `"empty"`, or the type that a text was made from.
+//!
+//! Overlays of version 0.1 have `null` and `{"$missing":true}` for what is a note today.
 //!
 //! Invalid UTF-8 cannot be written as JSON and is an error; nothing is replaced.
 
@@ -27,6 +29,7 @@ mod json;
 mod json_column;
 mod mixed_id;
 mod parse;
+mod plain_text;
 mod text;
 mod write;
 
@@ -34,11 +37,12 @@ pub use json::{Json, JsonError};
 pub use json_column::{ARRAY_LEVEL_MAX, LEVEL_MAX, split_json_column};
 pub use mixed_id::{mixed_id_text, mixed_id_value};
 pub use parse::{Container, parse_document, parse_value, to_bson};
+pub use plain_text::{plain_text, plain_value};
 pub use text::{write_double, write_string};
 pub(crate) use write::repeated_keys;
-pub use write::{has_reserved_key, write_document, write_value};
+pub use write::{has_reserved_key, write_document, write_relaxed, write_value};
 
-/// An overlay's way to say that a value shown by a column is not there at all.
+/// The text of an `_id` that a document does not have; in overlays of version 0.1, of any value that is not there.
 pub const MISSING: &str = r#"{"$missing":true}"#;
 /// The key of [`MISSING`].
 pub const MISSING_KEY: &str = "$missing";
@@ -46,7 +50,7 @@ pub const MISSING_KEY: &str = "$missing";
 pub const LITERAL_KEY: &str = "$literal";
 
 /// Keys that make an Extended JSON parser, or ours, read a document as something else.
-const RESERVED_KEYS: [&str; 22] = [
+const RESERVED_KEYS: [&str; 23] = [
     "$oid",
     "$symbol",
     "$numberInt",
@@ -68,6 +72,7 @@ const RESERVED_KEYS: [&str; 22] = [
     "$options",
     LITERAL_KEY,
     crate::schema::DUPLICATES_KEY,
+    crate::schema::ELEMENTS_KEY,
     MISSING_KEY,
 ];
 

@@ -1,12 +1,31 @@
-//! Raw BSON to canonical Extended JSON, appended to a byte buffer as it is walked.
+//! Raw BSON to Extended JSON, appended to a byte buffer as it is walked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::plain_text::iso_date;
 use super::text::{write_display, write_double, write_string};
 use super::{LITERAL_KEY, is_reserved_key};
 use crate::raw::{DEPTH_MAX, Element, Elements, RawError, RawValue, tag};
 use crate::schema::DUPLICATES_KEY;
+
+/// Which of the two formats of Extended JSON is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// Every type is told by a wrapper.
+    Canonical,
+    /// Numbers are plain, and dates of four-digit years are ISO 8601.
+    Relaxed,
+}
+
+/// Appends one value as relaxed Extended JSON, from which [`parse_value`](super::parse_value) makes an equal value.
+///
+/// # Errors
+///
+/// As [`write_value`].
+pub fn write_relaxed(out: &mut Vec<u8>, value: RawValue<'_>) -> Result<(), RawError> {
+    value_at(out, value, Format::Relaxed, 1)
+}
 
 /// Appends one value as canonical Extended JSON; the text is valid UTF-8.
 ///
@@ -15,7 +34,7 @@ use crate::schema::DUPLICATES_KEY;
 /// [`RawError`] where the bytes are not a BSON value or hold text that is not UTF-8. What has been appended
 /// until then is incomplete: cut it off.
 pub fn write_value(out: &mut Vec<u8>, value: RawValue<'_>) -> Result<(), RawError> {
-    value_at(out, value, 1)
+    value_at(out, value, Format::Canonical, 1)
 }
 
 /// Appends a whole document as canonical Extended JSON, see the [module](super) for the grammar.
@@ -24,7 +43,7 @@ pub fn write_value(out: &mut Vec<u8>, value: RawValue<'_>) -> Result<(), RawErro
 ///
 /// As [`write_value`].
 pub fn write_document(out: &mut Vec<u8>, document: &[u8]) -> Result<(), RawError> {
-    document_at(out, document, 1)
+    document_at(out, document, Format::Canonical, 1)
 }
 
 /// Whether some key of the document itself is reserved; embedded documents do not count.
@@ -41,21 +60,39 @@ pub fn has_reserved_key(document: &[u8]) -> Result<bool, RawError> {
     Ok(false)
 }
 
-fn value_at(out: &mut Vec<u8>, value: RawValue<'_>, depth: usize) -> Result<(), RawError> {
+fn value_at(out: &mut Vec<u8>, value: RawValue<'_>, format: Format, depth: usize) -> Result<(), RawError> {
     match value.tag {
         tag::NULL => out.extend_from_slice(b"null"),
         tag::UNDEFINED => out.extend_from_slice(br#"{"$undefined":true}"#),
         tag::MIN_KEY => out.extend_from_slice(br#"{"$minKey":1}"#),
         tag::MAX_KEY => out.extend_from_slice(br#"{"$maxKey":1}"#),
-        tag::DOCUMENT => return document_at(out, value.bytes, depth),
-        tag::ARRAY => return array_at(out, value.bytes, depth),
-        _ => return scalar_at(out, value, depth),
+        tag::DOCUMENT => return document_at(out, value.bytes, format, depth),
+        tag::ARRAY => return array_at(out, value.bytes, format, depth),
+        _ if format == Format::Relaxed && plain(out, value) => {}
+        _ => return scalar_at(out, value, format, depth),
     }
     Ok(())
 }
 
+/// Writes a number or a date as the relaxed format has it; `false`, and nothing done, for anything it wraps.
+fn plain(out: &mut Vec<u8>, value: RawValue<'_>) -> bool {
+    if let Some(value) = value.as_integer() {
+        write_display(out, format_args!("{value}"));
+        return true;
+    }
+    if let Some(value) = value.as_f64().filter(|value| value.is_finite()) {
+        write_double(out, value);
+        return true;
+    }
+    if let Some(text) = value.as_date_ms().and_then(iso_date) {
+        write_display(out, format_args!(r#"{{"$date":"{text}"}}"#));
+        return true;
+    }
+    false
+}
+
 /// Every type whose value takes bytes; bytes of the wrong shape are reported, not guessed at.
-fn scalar_at(out: &mut Vec<u8>, value: RawValue<'_>, depth: usize) -> Result<(), RawError> {
+fn scalar_at(out: &mut Vec<u8>, value: RawValue<'_>, format: Format, depth: usize) -> Result<(), RawError> {
     if let Some(value) = value.as_bool() {
         out.extend_from_slice(if value { b"true" } else { b"false" });
     } else if let Some(value) = value.as_i32() {
@@ -86,13 +123,13 @@ fn scalar_at(out: &mut Vec<u8>, value: RawValue<'_>, depth: usize) -> Result<(),
             write_string(out, text)?;
         }
     } else {
-        return rare_at(out, value, depth);
+        return rare_at(out, value, format, depth);
     }
     Ok(())
 }
 
 /// Types that documents of today hardly have.
-fn rare_at(out: &mut Vec<u8>, value: RawValue<'_>, depth: usize) -> Result<(), RawError> {
+fn rare_at(out: &mut Vec<u8>, value: RawValue<'_>, format: Format, depth: usize) -> Result<(), RawError> {
     if let Some((pattern, options)) = value.as_regex() {
         wrapped(out, br#"{"$regularExpression":{"pattern":"#, pattern)?;
         wrapped(out, br#","options":"#, options)?;
@@ -103,7 +140,7 @@ fn rare_at(out: &mut Vec<u8>, value: RawValue<'_>, depth: usize) -> Result<(), R
     } else if let Some((code, scope)) = value.as_code_with_scope() {
         wrapped(out, br#"{"$code":"#, code)?;
         out.extend_from_slice(br#","$scope":"#);
-        document_at(out, scope, depth + 1)?;
+        document_at(out, scope, format, depth + 1)?;
         out.push(b'}');
     } else if let Some((namespace, id)) = value.as_db_pointer() {
         wrapped(out, br#"{"$dbPointer":{"$ref":"#, namespace)?;
@@ -135,7 +172,7 @@ fn write_binary(out: &mut Vec<u8>, subtype: u8, data: &[u8]) {
     write_display(out, format_args!(r#"","subType":"{subtype:02x}"}}}}"#));
 }
 
-fn array_at(out: &mut Vec<u8>, array: &[u8], depth: usize) -> Result<(), RawError> {
+fn array_at(out: &mut Vec<u8>, array: &[u8], format: Format, depth: usize) -> Result<(), RawError> {
     if depth > DEPTH_MAX {
         return Err(RawError::TooDeep);
     }
@@ -144,13 +181,13 @@ fn array_at(out: &mut Vec<u8>, array: &[u8], depth: usize) -> Result<(), RawErro
         if index > 0 {
             out.push(b',');
         }
-        value_at(out, element?.value, depth + 1)?;
+        value_at(out, element?.value, format, depth + 1)?;
     }
     out.push(b']');
     Ok(())
 }
 
-fn document_at(out: &mut Vec<u8>, document: &[u8], depth: usize) -> Result<(), RawError> {
+fn document_at(out: &mut Vec<u8>, document: &[u8], format: Format, depth: usize) -> Result<(), RawError> {
     if depth > DEPTH_MAX {
         return Err(RawError::TooDeep);
     }
@@ -163,7 +200,7 @@ fn document_at(out: &mut Vec<u8>, document: &[u8], depth: usize) -> Result<(), R
         }
         let mut first = true;
         for element in Elements::new(document)? {
-            pair_at(out, element?, &mut first, depth)?;
+            pair_at(out, element?, &mut first, format, depth)?;
         }
     } else {
         write_display(out, format_args!(r#""{DUPLICATES_KEY}":["#));
@@ -172,7 +209,7 @@ fn document_at(out: &mut Vec<u8>, document: &[u8], depth: usize) -> Result<(), R
             if repeated.binary_search(&index).is_ok() {
                 separate(out, &mut first);
                 out.push(b'{');
-                pair_at(out, element?, &mut true, depth)?;
+                pair_at(out, element?, &mut true, format, depth)?;
                 out.push(b'}');
             }
         }
@@ -183,7 +220,7 @@ fn document_at(out: &mut Vec<u8>, document: &[u8], depth: usize) -> Result<(), R
         let mut first = true;
         for (index, element) in Elements::new(document)?.enumerate() {
             if repeated.binary_search(&index).is_err() {
-                pair_at(out, element?, &mut first, depth)?;
+                pair_at(out, element?, &mut first, format, depth)?;
             }
         }
     }
@@ -191,11 +228,17 @@ fn document_at(out: &mut Vec<u8>, document: &[u8], depth: usize) -> Result<(), R
     Ok(())
 }
 
-fn pair_at(out: &mut Vec<u8>, element: Element<'_>, first: &mut bool, depth: usize) -> Result<(), RawError> {
+fn pair_at(
+    out: &mut Vec<u8>,
+    element: Element<'_>,
+    first: &mut bool,
+    format: Format,
+    depth: usize,
+) -> Result<(), RawError> {
     separate(out, first);
     write_string(out, element.key)?;
     out.push(b':');
-    value_at(out, element.value, depth + 1)
+    value_at(out, element.value, format, depth + 1)
 }
 
 fn separate(out: &mut Vec<u8>, first: &mut bool) {

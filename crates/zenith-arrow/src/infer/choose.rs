@@ -10,7 +10,7 @@ const DECIMAL_DIGITS: u32 = 38;
 
 /// The fields of the top level, `_id` first, then in order of first appearance.
 pub(super) fn top_fields(level: &Level, options: &InferOptions) -> Vec<Field> {
-    let id = Field { name: "_id".to_owned(), kind: id_kind(level.get(b"_id"), options) };
+    let id = Field::new("_id", id_kind(level.get(b"_id"), options));
     let mut fields = vec![id];
     fields.extend(fields_of(level, Place::Top, options).into_iter().filter(|field| field.name != "_id"));
     fields
@@ -28,7 +28,7 @@ fn fields_of(level: &Level, place: Place, options: &InferOptions) -> Vec<Field> 
             if name.contains('.') && (composed || keys::has_sibling_prefix(name, level)) {
                 return None;
             }
-            Some(Field { name: name.to_owned(), kind })
+            Some(Field::new(name, kind))
         })
         .collect()
 }

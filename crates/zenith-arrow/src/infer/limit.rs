@@ -10,7 +10,7 @@ use crate::schema::{Field, Kind};
 const BIG: usize = 8;
 
 pub(super) fn limit(fields: &mut Vec<Field>, level: &Level, leaves_max: usize) {
-    let total = |fields: &[Field]| fields.iter().map(|field| field.kind.leaves()).sum::<usize>();
+    let total = |fields: &[Field]| fields.iter().map(Field::leaves).sum::<usize>();
     let mut leaves = total(fields);
     for least in [BIG, 2] {
         while leaves > leaves_max {
@@ -36,7 +36,7 @@ pub(super) fn limit(fields: &mut Vec<Field>, level: &Level, leaves_max: usize) {
         if leaves <= leaves_max {
             break;
         }
-        leaves -= fields[index].kind.leaves();
+        leaves -= fields[index].leaves();
         dropped.push(index);
     }
     let mut index = 0;

@@ -28,8 +28,10 @@ mod statistics;
 
 pub use statistics::FieldStatistics;
 
+use std::collections::BTreeMap;
+
 use crate::raw;
-use crate::schema::{Schema, UuidOrder};
+use crate::schema::{DateRange, Kind, Schema, UuidOrder};
 use census::Level;
 
 /// Levels of documents and arrays that get columns of their own; the fields of the top level are the first.
@@ -53,6 +55,28 @@ pub enum DecimalAs {
     Decimal,
     /// As their exact text.
     Text,
+}
+
+/// How integers are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integers {
+    /// As 64-bit integers, whatever the sample has.
+    #[default]
+    Wide,
+    /// As 32-bit integers where the sample has no wider ones.
+    Narrow,
+}
+
+/// What a field of several types becomes of which no type has nearly all values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mixed {
+    /// A column of the type of more than half of the values, and a twin of text beside it; without such a type, text.
+    #[default]
+    Twin,
+    /// One column of text.
+    Text,
+    /// A column of the type that most values have.
+    Majority,
 }
 
 /// What is known of the types of `_id` beyond the sample.
@@ -80,6 +104,16 @@ pub struct InferOptions {
     pub keep_nulls: bool,
     /// Whether `_id`s have one type.
     pub id: IdTypes,
+    /// The kind of the key, whatever the sample says.
+    pub key: Option<Kind>,
+    /// How integers are stored.
+    pub integers: Integers,
+    /// What fields of several types become.
+    pub mixed: Mixed,
+    /// The same for single fields, by their dotted path without marks for arrays: `items.price`.
+    pub mixed_fields: BTreeMap<String, Mixed>,
+    /// The dates that the target holds; only handed on to the schema.
+    pub dates: DateRange,
     /// The most leaf columns, the extra column not counted.
     pub leaves_max: usize,
 }
@@ -92,6 +126,11 @@ impl Default for InferOptions {
             uuid_legacy: UuidOrder::PythonLegacy,
             keep_nulls: false,
             id: IdTypes::default(),
+            key: None,
+            integers: Integers::default(),
+            mixed: Mixed::default(),
+            mixed_fields: BTreeMap::new(),
+            dates: DateRange::default(),
             leaves_max: 4_000,
         }
     }
@@ -134,7 +173,7 @@ pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOpt
     limit::limit(&mut fields, &level, options.leaves_max.max(1));
     Inference {
         fields: statistics::statistics(&fields, &level),
-        schema: Schema { fields, keep_nulls: options.keep_nulls },
+        schema: Schema { fields, keep_nulls: options.keep_nulls, dates: options.dates },
         documents: level.documents,
         invalid_documents,
         average_document_bytes: statistics::as_f64(bytes) / statistics::as_f64(level.documents.max(1)),

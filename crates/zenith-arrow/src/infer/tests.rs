@@ -13,7 +13,7 @@ fn inferred(documents: &[Document], options: &InferOptions) -> Inference {
 
 fn kinds(documents: &[Document]) -> Vec<(String, Kind)> {
     let inference = inferred(documents, &InferOptions::default());
-    inference.schema.fields.into_iter().map(|Field { name, kind }| (name, kind)).collect()
+    inference.schema.fields.into_iter().map(|Field { name, kind, .. }| (name, kind)).collect()
 }
 
 /// The kind of a field `v` with these values.
@@ -99,13 +99,13 @@ fn names_and_order() {
         doc! { "z": 1, "_id": 1, "": 1, "_zenith_extra": 1, "a.b": 1, "c": { "x.y": 1, "x.z": [1], "null": 1 }, "c.x": 1 },
         doc! { "d.e": [1], "a": [ { "size0": 1, "k": "v" } ] },
     ]);
-    let element = Kind::Document(vec![Field { name: "k".into(), kind: Kind::String }]);
+    let element = Kind::Document(vec![Field::new("k", Kind::String)]);
     assert_eq!(
         schema,
         [
             ("_id".to_owned(), Kind::Int64),
             ("z".to_owned(), Kind::Int32),
-            ("c".to_owned(), Kind::Document(vec![Field { name: "x.y".into(), kind: Kind::Int32 }])),
+            ("c".to_owned(), Kind::Document(vec![Field::new("x.y", Kind::Int32)])),
             ("a".to_owned(), Kind::Array(Box::new(element))),
         ]
     );
@@ -217,7 +217,7 @@ fn countries() {
     assert_eq!(kind("translations").leaves(), 46);
     assert_eq!(kind("latlng"), &Kind::Array(Box::new(Kind::Double)));
     let Kind::Document(fields) = kind("name") else { panic!("a document") };
-    assert_eq!(fields[1], Field { name: "native".into(), kind: Kind::Json });
+    assert_eq!(fields[1], Field::new("native", Kind::Json));
 }
 
 proptest! {

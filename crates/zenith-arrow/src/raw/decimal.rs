@@ -76,6 +76,21 @@ impl Decimal {
         Some(if negative { -scaled } else { scaled })
     }
 
+    /// The same number without zeros at the end of its coefficient, so that equal numbers are equal values; a zero
+    /// has no sign then.
+    #[must_use]
+    pub fn lowest_terms(self) -> Self {
+        let Decimal::Finite { negative, mut coefficient, mut exponent } = self else { return self };
+        if coefficient == 0 {
+            return Decimal::Finite { negative: false, coefficient: 0, exponent: 0 };
+        }
+        while coefficient.is_multiple_of(10) {
+            coefficient /= 10;
+            exponent += 1;
+        }
+        Decimal::Finite { negative, coefficient, exponent }
+    }
+
     /// To the 16 bytes of BSON; `None` when the coefficient or the exponent is out of range.
     #[must_use]
     pub fn to_bytes(self) -> Option<[u8; 16]> {

@@ -13,9 +13,9 @@ use arrow_schema::{DataType, TimeUnit};
 use bson::{Bson, Document};
 
 use super::RebuildError;
-use crate::extended_json::{mixed_id_value, parse_document};
+use crate::extended_json::{MISSING, mixed_id_value, parse_document, plain_value};
 use crate::raw::Decimal;
-use crate::schema::{Field, Kind};
+use crate::schema::{Kind, TextType};
 
 /// An error on its way to the top, which collects the names it passes.
 pub(super) struct Fault {
@@ -24,26 +24,30 @@ pub(super) struct Fault {
     reason: Reason,
 }
 
-enum Reason {
+pub(super) enum Reason {
     Missing,
     Type(String),
     Value,
 }
 
 impl Fault {
-    fn new(expected: impl ToString, reason: Reason) -> Self {
+    pub(super) fn new(expected: impl ToString, reason: Reason) -> Self {
         Self { path: Vec::new(), expected: expected.to_string(), reason }
     }
 
-    fn within(mut self, name: &str) -> Self {
+    pub(super) fn within(mut self, name: &str) -> Self {
         self.path.push(name.to_owned());
         self
     }
 
     /// The error of the column with this name.
     pub(super) fn named(self, name: &str) -> RebuildError {
+        self.within(name).at_top()
+    }
+
+    /// The error, when all names have been passed.
+    pub(super) fn at_top(self) -> RebuildError {
         let Self { mut path, expected, reason } = self;
-        path.push(name.to_owned());
         path.reverse();
         let path = path.join(".");
         match reason {
@@ -54,27 +58,84 @@ impl Fault {
     }
 }
 
-/// The value in a row; `None` for NULL, and for a document of which every part is.
-pub(super) fn value(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
+/// Whether a row has a value, or anything in an array or document is there.
+pub(super) fn shows(kind: &Kind, array: &ArrayRef, row: usize) -> Result<bool, Fault> {
+    if array.is_null(row) || array.data_type() == &DataType::Null {
+        return Ok(false);
+    }
+    Ok(match kind {
+        Kind::Document(fields) => {
+            let columns = structure(array)?;
+            for field in fields {
+                let twin = field.twin.as_ref().and_then(|twin| columns.column_by_name(&twin.name));
+                if twin.is_some_and(|twin| !twin.is_null(row))
+                    || columns
+                        .column_by_name(&field.name)
+                        .is_some_and(|column| shows(&field.kind, column, row).unwrap_or(true))
+                {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+        Kind::Array(element) => !items(element, array, row)?.is_empty(),
+        Kind::Json => json(array, row)?.is_some_and(|document| !document.is_empty()),
+        _ => text_is_there(array, row),
+    })
+}
+
+/// Whether a dictionary's row is not NULL; other rows have been looked at.
+fn text_is_there(array: &ArrayRef, row: usize) -> bool {
+    array.as_any_dictionary_opt().is_none_or(|dictionary| !dictionary.is_null(row))
+}
+
+/// The parts of a document's column.
+pub(super) fn structure(array: &ArrayRef) -> Result<&arrow_array::StructArray, Fault> {
+    array.as_struct_opt().ok_or_else(|| Fault::new("object", Reason::Type(array.data_type().to_string())))
+}
+
+/// The elements in a row of an array's column.
+pub(super) fn items(element: &Kind, array: &ArrayRef, row: usize) -> Result<ArrayRef, Fault> {
+    if let Some(lists) = array.as_list_opt::<i32>() {
+        return Ok(lists.value(row));
+    }
+    if let Some(lists) = array.as_list_opt::<i64>() {
+        return Ok(lists.value(row));
+    }
+    Err(Fault::new(format!("array of {element}"), Reason::Type(array.data_type().to_string())))
+}
+
+/// The document in a row of a JSON column.
+pub(super) fn json(array: &ArrayRef, row: usize) -> Result<Option<Document>, Fault> {
+    let Some(text) = text(array, row)? else { return Ok(None) };
+    parse_document(text).map(Some).map_err(|_| Fault::new(Kind::Json, Reason::Value))
+}
+
+/// The value of a text of this type.
+pub(super) fn plain(text_type: TextType, array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
+    let Some(text) = text(array, row)? else { return Ok(None) };
+    plain_value(text_type, text).map(Some).ok_or_else(|| Fault::new(text_type.word(), Reason::Value))
+}
+
+/// The value in a row of a column without parts; `None` for NULL, and for a key that its document lacks.
+pub(super) fn scalar_value(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
     if let Some(dictionary) = array.as_any_dictionary_opt() {
         if dictionary.is_null(row) {
             return Ok(None);
         }
         let key = integer(dictionary.keys(), row).and_then(|key| usize::try_from(key).ok());
         return match key.filter(|&key| key < dictionary.values().len()) {
-            Some(key) => value(kind, dictionary.values(), key),
+            Some(key) => scalar_value(kind, dictionary.values(), key),
             None => Err(Fault::new(kind, Reason::Value)),
         };
     }
     if array.is_null(row) || array.data_type() == &DataType::Null {
         return Ok(None);
     }
-    match kind {
-        Kind::Document(fields) => document(fields, array, row),
-        Kind::Array(element) => elements(element, array, row),
-        Kind::Json => json(array, row),
-        _ => scalar(kind, array, row).map(Some),
+    if *kind == Kind::MixedId && text(array, row)? == Some(MISSING) {
+        return Ok(None);
     }
+    scalar(kind, array, row).map(Some)
 }
 
 /// The text in a row of a string or binary column.
@@ -92,44 +153,6 @@ pub(super) fn text(array: &ArrayRef, row: usize) -> Result<Option<&str>, Fault> 
     let found = || Fault::new("string", Reason::Type(array.data_type().to_string()));
     let bytes = bytes(array, row).ok_or_else(found)?;
     std::str::from_utf8(bytes).map(Some).map_err(|_| Fault::new("string", Reason::Value))
-}
-
-fn document(fields: &[Field], array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
-    let found = || Fault::new("object", Reason::Type(array.data_type().to_string()));
-    let columns = array.as_struct_opt().ok_or_else(found)?;
-    let mut document = Document::new();
-    for field in fields {
-        let missing = || Fault::new(&field.kind, Reason::Missing).within(&field.name);
-        let column = columns.column_by_name(&field.name).ok_or_else(missing)?;
-        if let Some(value) = value(&field.kind, column, row).map_err(|fault| fault.within(&field.name))? {
-            document.insert(field.name.clone(), value);
-        }
-    }
-    Ok((!document.is_empty()).then_some(Bson::Document(document)))
-}
-
-fn elements(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
-    let elements = if let Some(lists) = array.as_list_opt::<i32>() {
-        lists.value(row)
-    } else if let Some(lists) = array.as_list_opt::<i64>() {
-        lists.value(row)
-    } else {
-        return Err(Fault::new(format!("array of {kind}"), Reason::Type(array.data_type().to_string())));
-    };
-    let element = |index| {
-        Ok(value(kind, &elements, index).map_err(|fault| fault.within("[]"))?.unwrap_or_else(|| match kind {
-            Kind::Document(_) | Kind::Json => Bson::Document(Document::new()),
-            Kind::Array(_) => Bson::Array(Vec::new()),
-            _ => Bson::Null,
-        }))
-    };
-    (0..elements.len()).map(element).collect::<Result<_, _>>().map(Bson::Array).map(Some)
-}
-
-fn json(array: &ArrayRef, row: usize) -> Result<Option<Bson>, Fault> {
-    let Some(text) = text(array, row)? else { return Ok(None) };
-    let document = parse_document(text).map_err(|_| Fault::new(Kind::Json, Reason::Value))?;
-    Ok((!document.is_empty()).then_some(Bson::Document(document)))
 }
 
 /// A value that is not null and holds no other.
@@ -181,7 +204,7 @@ fn scalar(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Bson, Fault> {
             let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
             Bson::Timestamp(bson::Timestamp { time: half(value >> 32), increment: half(value) })
         }
-        Kind::Document(_) | Kind::Array(_) | Kind::Json => return Err(wrong_type()),
+        Kind::Document(_) | Kind::Array(_) | Kind::Json | Kind::Text { .. } => return Err(wrong_type()),
     })
 }
 

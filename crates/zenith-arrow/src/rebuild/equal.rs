@@ -1,8 +1,9 @@
 //! Equality in value between a document and what was rebuilt of it.
 //!
 //! Not kept, and so not compared: the order of fields; whether a number is an int32, an int64, a double or a
-//! decimal, as long as it is exactly the same number; symbol against string; null against missing, unless
-//! explicit nulls are kept apart. A double's `-0.0` is not `0`, and NaN is NaN.
+//! decimal, as long as it is exactly the same number (against a decimal, a double is the one it is written as);
+//! symbol against string; null against missing, unless explicit nulls are kept apart. A double's `-0.0` is not
+//! `0`, and NaN is NaN.
 
 use std::fmt;
 
@@ -146,30 +147,14 @@ impl Number {
         }
     }
 
-    /// In lowest terms, so that equal numbers are equal values; `None` for doubles that are not integers within
-    /// ±2^53, which no decimal column takes in.
+    /// In lowest terms, so that equal numbers are equal values; `None` for doubles that are not written as a decimal.
     fn exact(self) -> Option<Decimal> {
         let integer = match self {
-            Number::Decimal(decimal) => return Some(lowest_terms(decimal)),
+            Number::Decimal(decimal) => return Some(decimal.lowest_terms()),
             Number::Integer(value) => value,
-            Number::Double(value) => convert::integral(value)?,
+            Number::Double(value) => return convert::double_as_decimal(value).map(Decimal::lowest_terms),
         };
-        Some(lowest_terms(Decimal::Finite {
-            negative: integer < 0,
-            coefficient: integer.unsigned_abs().into(),
-            exponent: 0,
-        }))
+        let coefficient = integer.unsigned_abs().into();
+        Some(Decimal::Finite { negative: integer < 0, coefficient, exponent: 0 }.lowest_terms())
     }
-}
-
-fn lowest_terms(decimal: Decimal) -> Decimal {
-    let Decimal::Finite { negative, mut coefficient, mut exponent } = decimal else { return decimal };
-    if coefficient == 0 {
-        return Decimal::Finite { negative: false, coefficient: 0, exponent: 0 };
-    }
-    while coefficient.is_multiple_of(10) {
-        coefficient /= 10;
-        exponent += 1;
-    }
-    Decimal::Finite { negative, coefficient, exponent }
 }

@@ -1,18 +1,19 @@
 //! Documents out of rows: the way back, which is what "no value is lost" is measured by.
 //!
-//! A document is its columns with the overlay of the extra column laid over them
-//! ([`extended_json`](crate::extended_json) has its grammar). The overlay wins:
+//! A document is its columns, the notes on what they leave open, and the values of the extra column laid over them
+//! ([`extended_json`](crate::extended_json) has the grammar of both). For each field:
 //!
-//! | the columns show | the overlay has | the document has |
-//! | --- | --- | --- |
-//! | NULL | nothing | no such key |
-//! | a document without any value | nothing | no such key |
-//! | a document without any value | `{}` | an empty document |
-//! | `[]` | nothing | an empty array |
-//! | anything | `null` | no such key, or null where explicit nulls are kept apart |
-//! | anything | `{"$missing":true}` | no such key |
-//! | a document | an object | both, key by key |
-//! | anything else | a value | the overlay's value |
+//! | the extra column has | the notes column has | the column shows | the document has |
+//! | --- | --- | --- | --- |
+//! | a value | | anything | that value |
+//! | an object, for a column of a document | an object or nothing | anything | the column's document, key by key |
+//! | `$elements`, for a column of an array | `$elements` or nothing | anything | the column's array, element by element |
+//! | nothing | `"missing"`, `"null"`, `"empty"` | nothing | what the note says |
+//! | nothing | the name of a type | a text | the value of that type |
+//! | nothing | nothing | nothing | what the field's [`Blank`](crate::schema::Blank) says |
+//! | nothing | nothing | something | the column's value |
+//!
+//! `null` and `{"$missing":true}` in an extra column of version 0.1 are read as the notes they are.
 //!
 //! Batches may come from the decoder or back from the target, where strings may be binary, dictionaries or
 //! views, booleans may be integers, and everything may be nullable. Order of fields is not restored.
@@ -21,7 +22,7 @@
 mod column;
 mod duplicates;
 mod equal;
-mod overlay;
+mod place;
 
 pub use duplicates::{Duplicate, duplicates};
 pub use equal::{Difference, equal};
@@ -29,8 +30,9 @@ pub use equal::{Difference, equal};
 use arrow_array::RecordBatch;
 use bson::Document;
 
-use crate::extended_json::JsonError;
-use crate::schema::{EXTRA_COLUMN, Schema};
+use crate::extended_json::{Container, Json, JsonError};
+use crate::schema::{EXTRA_COLUMN, NOTES_COLUMN, Schema};
+use place::{Places, Said};
 
 /// Why a row does not give a document.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +62,8 @@ pub enum RebuildError {
         /// The kind the schema has.
         expected: String,
     },
-    /// The text of the extra column is not an overlay.
-    #[error("the text of `{EXTRA_COLUMN}` is malformed")]
+    /// The text of the extra or the notes column is not an overlay.
+    #[error("the text of `{EXTRA_COLUMN}` or `{NOTES_COLUMN}` is malformed")]
     Extra(#[from] JsonError),
     /// The batch has fewer rows than that.
     #[error("there is no row {row} in a batch of {rows}")]
@@ -74,7 +76,7 @@ pub enum RebuildError {
 }
 
 /// Rebuilds the document in one row of a batch that has the columns of `schema` and the extra column, in any
-/// order; other columns are not looked at.
+/// order; other columns are not looked at. Tables of version 0.1 have no notes column.
 ///
 /// # Errors
 ///
@@ -83,24 +85,25 @@ pub fn rebuild(schema: &Schema, batch: &RecordBatch, row: usize) -> Result<Docum
     if row >= batch.num_rows() {
         return Err(RebuildError::NoSuchRow { row, rows: batch.num_rows() });
     }
-    let missing = |name: &str| RebuildError::MissingColumn { path: name.to_owned() };
-    let extra = batch.column_by_name(EXTRA_COLUMN).ok_or_else(|| missing(EXTRA_COLUMN))?;
-    let overlay = column::text(extra, row).map_err(|fault| fault.named(EXTRA_COLUMN))?.unwrap_or_default();
-    let mut document = Document::new();
-    for field in &schema.fields {
-        let array = batch.column_by_name(&field.name).ok_or_else(|| missing(&field.name))?;
-        match column::value(&field.kind, array, row).map_err(|fault| fault.named(&field.name)) {
-            Ok(Some(value)) => drop(document.insert(field.name.clone(), value)),
-            Ok(None) => {}
-            // A key column cannot be NULL: where it has no value it is blank, and the overlay says so.
-            Err(RebuildError::Value { .. }) if field.name == "_id" && overlay.contains("\"_id\"") => {}
-            Err(error) => return Err(error),
-        }
-    }
-    if !overlay.is_empty() {
-        overlay::lay_over(&mut document, schema, overlay)?;
-    }
-    Ok(document)
+    let text = |name: &str| match batch.column_by_name(name) {
+        Some(column) => column::text(column, row).map_err(|fault| fault.named(name)),
+        None if name == NOTES_COLUMN => Ok(None),
+        None => Err(RebuildError::MissingColumn { path: name.to_owned() }),
+    };
+    let (extra, notes) = (parsed(text(EXTRA_COLUMN)?)?, parsed(text(NOTES_COLUMN)?)?);
+    let said = Said { extra: container(extra.as_ref())?, notes: container(notes.as_ref())? };
+    let places = Places { keep_nulls: schema.keep_nulls };
+    let column = |name: &str| batch.column_by_name(name);
+    places.document(&schema.fields, &column, row, said).map_err(place::Failure::at_top)
+}
+
+fn parsed(text: Option<&str>) -> Result<Option<Json<'_>>, JsonError> {
+    text.filter(|text| !text.is_empty()).map(Json::parse).transpose()
+}
+
+fn container<'j, 'a>(json: Option<&'j Json<'a>>) -> Result<Option<Container<'j, 'a>>, JsonError> {
+    let Some(json) = json else { return Ok(None) };
+    Container::of(json)?.ok_or(JsonError::NotAnObject).map(Some)
 }
 
 #[cfg(test)]

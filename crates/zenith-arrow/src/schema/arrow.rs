@@ -5,33 +5,38 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, SchemaRef, TimeUnit};
 
-use super::{BSON_METADATA_KEY, CATEGORY_METADATA_KEY, EXTRA_COLUMN, Field, ID_KEY, Kind, Schema};
+use super::{
+    BSON_METADATA_KEY, CATEGORY_METADATA_KEY, EXTRA_COLUMN, Field, ID_KEY, Kind, NOTES_COLUMN, Schema,
+};
 
 /// Arrow's metadata key for the name of an extension type.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 
 impl Schema {
-    /// The Arrow schema of the record batches, the extra column last.
+    /// The Arrow schema of the record batches: a column for each field, behind it that of its twin; the extra and the
+    /// notes column last.
     ///
     /// `_id` is never null. UUIDs carry Arrow's canonical extension `arrow.uuid`, JSON text
     /// `arrow.json`; [`BSON_METADATA_KEY`] tells the BSON type of every column.
     #[must_use]
     pub fn to_arrow(&self) -> SchemaRef {
-        let mut fields: Vec<ArrowField> = self
-            .fields
-            .iter()
-            .map(|field| {
-                let arrow = arrow_field(field);
-                if field.name == ID_KEY { arrow.with_nullable(false) } else { arrow }
-            })
-            .collect();
-        fields.push(ArrowField::new(EXTRA_COLUMN, DataType::Utf8, false));
+        let mut fields: Vec<ArrowField> = columns(&self.fields).collect();
+        for field in &mut fields {
+            if field.name() == ID_KEY {
+                field.set_nullable(false);
+            }
+        }
+        fields.extend([EXTRA_COLUMN, NOTES_COLUMN].map(|name| ArrowField::new(name, DataType::Utf8, false)));
         Arc::new(arrow_schema::Schema::new(fields))
     }
 }
 
-fn arrow_field(field: &Field) -> ArrowField {
-    named(&field.name, &field.kind)
+/// The columns of fields, each with its twin behind it.
+fn columns(fields: &[Field]) -> impl Iterator<Item = ArrowField> {
+    fields.iter().flat_map(|field| {
+        let twin = field.twin.as_ref().map(|twin| named(&twin.name, &Kind::Text { usual: twin.usual }));
+        std::iter::once(named(&field.name, &field.kind)).chain(twin)
+    })
 }
 
 fn named(name: &str, kind: &Kind) -> ArrowField {
@@ -53,9 +58,13 @@ fn named(name: &str, kind: &Kind) -> ArrowField {
 
 fn data_type(kind: &Kind) -> DataType {
     match kind {
-        Kind::ObjectId | Kind::MixedId | Kind::String | Kind::Category | Kind::DecimalText | Kind::Json => {
-            DataType::Utf8
-        }
+        Kind::ObjectId
+        | Kind::MixedId
+        | Kind::String
+        | Kind::Category
+        | Kind::DecimalText
+        | Kind::Json
+        | Kind::Text { .. } => DataType::Utf8,
         Kind::ObjectIdFixed => DataType::FixedSizeBinary(12),
         Kind::Bool => DataType::Boolean,
         Kind::Int32 => DataType::Int32,
@@ -66,7 +75,7 @@ fn data_type(kind: &Kind) -> DataType {
         Kind::Timestamp => DataType::UInt64,
         Kind::Uuid(_) => DataType::FixedSizeBinary(16),
         Kind::Binary { .. } => DataType::Binary,
-        Kind::Document(fields) => DataType::Struct(fields.iter().map(arrow_field).collect()),
+        Kind::Document(fields) => DataType::Struct(columns(fields).collect()),
         Kind::Array(element) => DataType::List(Arc::new(named("item", element))),
     }
 }

@@ -9,33 +9,208 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Name of the column that holds what no other column can.
+/// Name of the column that holds the values that no other column can.
 pub const EXTRA_COLUMN: &str = "_zenith_extra";
+/// Name of the column that tells missing, null and empty values apart, and the types of texts.
+pub const NOTES_COLUMN: &str = "_zenith_notes";
 /// Key of a document's identity, whose column is the sorting key and never null.
 pub const ID_KEY: &str = "_id";
 /// Key under which the extra column keeps earlier values of repeated keys, in order.
 pub const DUPLICATES_KEY: &str = "$duplicates";
+/// Key under which the extra and the notes column address the elements of an array, by their position.
+pub const ELEMENTS_KEY: &str = "$elements";
 /// Field metadata key of strings that repeat so much that the target should keep a dictionary of them.
 pub const CATEGORY_METADATA_KEY: &str = "zenith.category";
 /// Field metadata key that tells which BSON type a column was made for.
 pub const BSON_METADATA_KEY: &str = "zenith.bson";
 
-/// The columns of a collection, `_id` first; the extra column is implied and comes last.
+/// The columns of a collection, `_id` first; the extra and the notes column are implied and come last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
-    /// One field per column.
+    /// One field per key of the documents.
     pub fields: Vec<Field>,
-    /// Whether an explicit `null` is noted in the extra column, apart from a missing field.
+    /// Whether an explicit `null` is told from a missing field.
     pub keep_nulls: bool,
+    /// The dates that a date column holds.
+    #[serde(default)]
+    pub dates: DateRange,
+}
+
+impl Schema {
+    /// A schema in which null and missing are the same, and dates are those of every server.
+    #[must_use]
+    pub fn new(fields: Vec<Field>) -> Schema {
+        Schema { fields, keep_nulls: false, dates: DateRange::default() }
+    }
+}
+
+/// The dates that a date column holds, as milliseconds since 1970-01-01 UTC, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DateRange {
+    /// The first one.
+    pub first_ms: i64,
+    /// The last one.
+    pub last_ms: i64,
+}
+
+impl DateRange {
+    /// 0001-01-01 to 9999-12-31: what servers of today hold.
+    pub const WIDE: DateRange = DateRange { first_ms: -62_135_596_800_000, last_ms: 253_402_300_799_999 };
+
+    /// Whether a date is in the range.
+    #[inline]
+    #[must_use]
+    pub fn holds(self, ms: i64) -> bool {
+        (self.first_ms..=self.last_ms).contains(&ms)
+    }
+}
+
+impl Default for DateRange {
+    /// 1900-01-01 to 2299-12-31: what every server holds.
+    fn default() -> DateRange {
+        DateRange { first_ms: -2_208_988_800_000, last_ms: 10_413_791_999_999 }
+    }
 }
 
 /// One key of a document and the column it goes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SavedField")]
 pub struct Field {
     /// The key in the document, which is also the name of the column or tuple element.
     pub name: String,
     /// What the column holds.
     pub kind: Kind,
+    /// What a blank in the column means where the notes column says nothing of it.
+    pub blank: Blank,
+    /// The column of text beside it, for values that the column does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twin: Option<Twin>,
+}
+
+impl Field {
+    /// A field without a twin, whose blanks mean what they mean where nothing is known of them.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: Kind) -> Field {
+        Field { name: name.into(), kind, blank: Blank::Missing, twin: None }
+    }
+}
+
+/// A field as a state keeps it. Those of version 0.1 say nothing of blanks: theirs were noted in the extra column,
+/// but for arrays that are empty.
+#[derive(Deserialize)]
+struct SavedField {
+    name: String,
+    kind: Kind,
+    blank: Option<Blank>,
+    twin: Option<Twin>,
+}
+
+impl From<SavedField> for Field {
+    fn from(saved: SavedField) -> Field {
+        let before = if matches!(saved.kind, Kind::Array(_)) { Blank::Empty } else { Blank::Missing };
+        Field { blank: saved.blank.unwrap_or(before), name: saved.name, kind: saved.kind, twin: saved.twin }
+    }
+}
+
+/// What a field is that shows nothing: `NULL`, `[]`, `{}`, or a tuple of such.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blank {
+    /// The document has no such key.
+    #[default]
+    Missing,
+    /// The value is null.
+    Null,
+    /// The value is an empty array, or a document without any value that a column shows.
+    Empty,
+}
+
+impl Blank {
+    /// As the notes column has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Blank::Missing => "missing",
+            Blank::Null => "null",
+            Blank::Empty => "empty",
+        }
+    }
+
+    /// Whether a field in the state `self` shows as one of the state `usual` is taken to be.
+    #[must_use]
+    pub fn is_as(self, usual: Blank, keep_nulls: bool) -> bool {
+        self == usual || !keep_nulls && self != Blank::Empty && usual != Blank::Empty
+    }
+}
+
+/// A nullable column of text beside a typed one. It shows the values that do not fit that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Twin {
+    /// Its name.
+    pub name: String,
+    /// The type of its texts where the notes column says nothing of it.
+    pub usual: TextType,
+}
+
+/// What the text of a value was made from. Each has a text of its own, and each text of a type stands for one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TextType {
+    /// A string or symbol, as it is.
+    String,
+    /// Any number, in plain decimal.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// A date, as ISO 8601.
+    Date,
+    /// An ObjectId, as 24 hex digits.
+    ObjectId,
+    /// A UUID of subtype 4, in its usual form.
+    Uuid,
+    /// A document, as relaxed Extended JSON.
+    Object,
+    /// An array, as relaxed Extended JSON.
+    Array,
+    /// Any other value, as canonical Extended JSON.
+    Other,
+}
+
+impl TextType {
+    /// All of them.
+    pub const ALL: [TextType; 9] = [
+        TextType::String,
+        TextType::Number,
+        TextType::Bool,
+        TextType::Date,
+        TextType::ObjectId,
+        TextType::Uuid,
+        TextType::Object,
+        TextType::Array,
+        TextType::Other,
+    ];
+
+    /// As the notes column has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            TextType::String => "string",
+            TextType::Number => "number",
+            TextType::Bool => "bool",
+            TextType::Date => "date",
+            TextType::ObjectId => "objectId",
+            TextType::Uuid => "uuid",
+            TextType::Object => "object",
+            TextType::Array => "array",
+            TextType::Other => "other",
+        }
+    }
+
+    /// The type that [`TextType::word`] names.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<TextType> {
+        TextType::ALL.into_iter().find(|text_type| text_type.word() == word)
+    }
 }
 
 /// What a column holds.
@@ -68,7 +243,7 @@ pub enum Kind {
     String,
     /// String or symbol whose values repeat: stored with a dictionary where the target has that.
     Category,
-    /// Milliseconds since 1970-01-01 UTC, within 1900-01-01 … 2299-12-31.
+    /// Milliseconds since 1970-01-01 UTC, within the [`DateRange`] of the schema.
     Date,
     /// BSON timestamp, seconds in the upper and increment in the lower 32 bits.
     Timestamp,
@@ -85,6 +260,11 @@ pub enum Kind {
     Array(Box<Kind>),
     /// Embedded document with unbounded keys, as JSON text.
     Json,
+    /// Values of several types, each as its text.
+    Text {
+        /// The type of a text where the notes column says nothing of it.
+        usual: TextType,
+    },
 }
 
 /// How the 16 bytes of a UUID are ordered in BSON.
@@ -132,26 +312,22 @@ impl UuidOrder {
 }
 
 impl Kind {
-    /// Whether a column of this kind has no way to say "missing", because it contains an array.
-    ///
-    /// ClickHouse arrays cannot be NULL: such a column shows `[]`, and the extra column notes `null`.
-    #[must_use]
-    pub fn holds_array(&self) -> bool {
-        match self {
-            Kind::Array(_) => true,
-            Kind::Document(fields) => fields.iter().any(|field| field.kind.holds_array()),
-            _ => false,
-        }
-    }
-
     /// Number of leaf columns.
     #[must_use]
     pub fn leaves(&self) -> usize {
         match self {
-            Kind::Document(fields) => fields.iter().map(|field| field.kind.leaves()).sum(),
+            Kind::Document(fields) => fields.iter().map(Field::leaves).sum(),
             Kind::Array(element) => element.leaves(),
             _ => 1,
         }
+    }
+}
+
+impl Field {
+    /// Number of leaf columns, the twin among them.
+    #[must_use]
+    pub fn leaves(&self) -> usize {
+        self.kind.leaves() + usize::from(self.twin.is_some())
     }
 }
 
@@ -174,6 +350,7 @@ impl fmt::Display for Kind {
             Kind::Document(fields) => write!(f, "object({} keys)", fields.len()),
             Kind::Array(element) => write!(f, "array of {element}"),
             Kind::Json => f.write_str("object(unbounded keys)"),
+            Kind::Text { .. } => f.write_str("several types"),
         }
     }
 }

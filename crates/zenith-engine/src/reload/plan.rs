@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bson::RawDocumentBuf;
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
-use zenith_arrow::schema::EXTRA_COLUMN;
+use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{Kind, Schema};
 use zenith_extract::Source;
 use zenith_extract::source::Preflight as SourceInfo;
@@ -96,7 +96,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
     let mut schema = inference.schema.clone();
     if schema.fields.iter().all(|field| field.name != "_id") {
         // An empty collection, or documents whose `_id` fits no column of its own.
-        schema.fields.insert(0, zenith_arrow::Field { name: "_id".to_owned(), kind: Kind::MixedId });
+        schema.fields.insert(0, zenith_arrow::Field::new("_id", Kind::MixedId));
     }
 
     if let Some(table) = existing.as_ref().filter(|_| !options.replace) {
@@ -105,8 +105,8 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
 
     let arrow = pipeline.layout.schema(&schema.to_arrow());
     let mut columns = Vec::with_capacity(arrow.fields().len());
-    for (index, field) in arrow.fields().iter().enumerate() {
-        let kind = schema.fields.get(index).map(|field| field.kind.to_string());
+    for field in arrow.fields() {
+        let kind = field.metadata().get(BSON_METADATA_KEY).cloned();
         let present = presence(&inference, field.name());
         columns.push(ColumnPlan {
             name: field.name().clone(),
@@ -148,7 +148,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         .order_by(pipeline.layout.sorting_key().iter().copied())
         .fsync(options.fsync)
         .comment(comment);
-    let leaves: usize = schema.fields.iter().map(|field| field.kind.leaves()).sum();
+    let leaves: usize = schema.fields.iter().map(zenith_arrow::Field::leaves).sum();
     if leaves > LEAVES_FOR_COMPACT_PARTS {
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
         definition.settings.insert("min_bytes_for_wide_part".to_owned(), COMPACT_PART_BYTES.to_owned());
@@ -197,7 +197,11 @@ async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarge
 
 /// What a column is for that no field of the documents goes to.
 fn beside(column: &str) -> &'static str {
-    if column == EXTRA_COLUMN { "what fits no column" } else { "of the change" }
+    match column {
+        EXTRA_COLUMN => "what fits no column",
+        NOTES_COLUMN => "what is missing, null or empty",
+        _ => "of the change",
+    }
 }
 
 /// What the names of shadow tables of `table` begin with.

@@ -1,7 +1,7 @@
 //! A table that is there steers what is inferred: how wide a number is may look different in the next sample.
 
 use arrow_schema::FieldRef;
-use zenith_arrow::{Field, Kind, Schema};
+use zenith_arrow::{Kind, Schema};
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::{Dialect, column_type};
 
@@ -22,7 +22,7 @@ pub(super) fn steer(schema: &mut Schema, table: &TableInfo, dialect: Dialect) {
         for widen in [to_long, to_double] {
             let mut wider = field.clone();
             each_leaf(&mut wider.kind, widen);
-            let alone = Schema { fields: vec![wider.clone()], keep_nulls: schema.keep_nulls }.to_arrow();
+            let alone = Schema::new(vec![wider.clone()]).to_arrow();
             if alone.fields().first().is_some_and(fits) {
                 *field = wider;
                 break;
@@ -46,7 +46,7 @@ fn to_double(kind: &mut Kind) {
 fn each_leaf(kind: &mut Kind, change: fn(&mut Kind)) {
     match kind {
         Kind::Document(fields) => {
-            fields.iter_mut().for_each(|Field { kind, .. }| each_leaf(kind, change));
+            fields.iter_mut().for_each(|field| each_leaf(&mut field.kind, change));
         }
         Kind::Array(element) => each_leaf(element, change),
         leaf => change(leaf),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn steered(kind: Kind, there: &str) -> Kind {
-        let mut schema = Schema { fields: vec![Field { name: "n".to_owned(), kind }], keep_nulls: false };
+        let mut schema = Schema::new(vec![zenith_arrow::Field::new("n", kind)]);
         let table = TableInfo {
             columns: vec![ColumnInfo {
                 name: "n".to_owned(),

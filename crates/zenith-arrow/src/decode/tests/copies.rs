@@ -71,7 +71,8 @@ fn schemas(reply: &Reply) -> Vec<Schema> {
 /// Tells `look` of every buffer of an array and of those inside it, with where it belongs.
 fn buffers(path: &str, array: &ArrayRef, look: &mut dyn FnMut(String, &[u8])) {
     let data = array.to_data();
-    for (index, buffer) in data.buffers().iter().enumerate() {
+    let of_use = |(_, buffer): &(usize, &arrow_buffer::Buffer)| !buffer.is_empty();
+    for (index, buffer) in data.buffers().iter().enumerate().filter(of_use) {
         look(format!("buffer {index} of {path}"), buffer.as_slice());
     }
     if let Some(nulls) = data.nulls() {

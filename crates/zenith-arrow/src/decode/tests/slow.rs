@@ -12,9 +12,9 @@ use arrow_schema::DataType;
 use bson::spec::BinarySubtype;
 use bson::{Bson, Document};
 
-use crate::extended_json::{mixed_id_text, split_json_column};
+use crate::extended_json::{mixed_id_text, plain_text, split_json_column};
 use crate::raw::{Elements, RawValue, tag};
-use crate::schema::{ID_KEY, UuidOrder};
+use crate::schema::{Blank, ID_KEY, TextType, UuidOrder};
 use crate::{Field, Kind, Schema};
 
 /// A value of a row.
@@ -40,160 +40,175 @@ pub(super) enum Cell {
 /// What the columns hold of a value.
 struct Held {
     cell: Cell,
-    /// All there is to know of it.
+    /// Nothing more has to be said of it.
     whole: bool,
-    /// A value, not a null.
+    /// The column shows something.
     there: bool,
 }
 
 /// A row of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// All columns but the extra column.
+    /// All columns but the extra and the notes column.
     pub(super) cells: Vec<Cell>,
     pub(super) extra: String,
+    pub(super) notes: String,
 }
 
 impl Row {
     pub(super) fn of(batch: &RecordBatch, row: usize) -> Row {
-        let (extra, columns) = batch.columns().split_last().unwrap();
+        let (notes, columns) = batch.columns().split_last().unwrap();
+        let (extra, columns) = columns.split_last().unwrap();
         let cells = columns.iter().map(|column| cell(column, row)).collect();
-        Row { cells, extra: extra.as_string::<i32>().value(row).to_owned() }
+        let text = |column: &arrow_array::ArrayRef| column.as_string::<i32>().value(row).to_owned();
+        Row { cells, extra: text(extra), notes: text(notes) }
     }
 }
 
-/// The values of a document's row, and whether they are all of it.
-pub(super) fn expected(schema: &Schema, document: &Document) -> (Vec<Cell>, bool) {
-    let (mut cells, mut whole, _) = level(&schema.fields, document, schema.keep_nulls, false);
-    for (field, cell) in schema.fields.iter().zip(&mut cells) {
-        // A key is never NULL: where there is none, the column shows a default and the extra column tells.
-        if field.name == ID_KEY && (*cell == Cell::Null || !document.contains_key(ID_KEY)) {
-            *cell = zero(&field.kind);
-            whole = false;
-        }
-    }
-    (cells, whole)
+/// The values of a document's row, and whether they are all of it; `None` if the key column does not hold its key.
+pub(super) fn expected(schema: &Schema, document: &Document) -> Option<(Vec<Cell>, bool)> {
+    let key = schema.fields.iter().find(|field| field.name == ID_KEY).unwrap();
+    let id = match (&key.kind, document.get(ID_KEY)) {
+        (Kind::MixedId, None) => Cell::Text(r#"{"$missing":true}"#.to_owned()),
+        (Kind::MixedId, Some(id)) => Cell::Text(mixed_id(id)),
+        (Kind::Double, Some(Bson::Decimal128(_))) => return None,
+        (kind, id) => scalar(schema, kind, id?)?,
+    };
+    let at = schema.fields.iter().position(|field| field.name == ID_KEY).unwrap();
+    let before: usize = schema.fields[..at].iter().map(|field| 1 + usize::from(field.twin.is_some())).sum();
+    let mut others = schema.fields.clone();
+    others.remove(at);
+    let mut without = document.clone();
+    without.remove(ID_KEY);
+    let (mut cells, whole, _) = level(schema, &others, &without);
+    cells.insert(before, id);
+    Some((cells, whole))
 }
 
-fn level(fields: &[Field], document: &Document, keep_nulls: bool, in_array: bool) -> (Vec<Cell>, bool, bool) {
-    let (mut cells, mut whole, mut any) = (Vec::new(), true, false);
+fn level(schema: &Schema, fields: &[Field], document: &Document) -> (Vec<Cell>, bool, bool) {
+    let (mut cells, mut whole, mut there) = (Vec::new(), true, false);
     for field in fields {
-        let held = value(&field.kind, document.get(&field.name), keep_nulls, in_array);
+        let (held, twin) = self::field(schema, field, document.get(&field.name));
         cells.push(held.cell);
+        cells.extend(twin);
         whole &= held.whole;
-        any |= held.there;
+        there |= held.there;
     }
     for (key, value) in document {
         let has_column = fields.iter().any(|field| field.name == *key);
         // A null without a column is a missing field.
-        whole &= has_column || (*value == Bson::Null && !keep_nulls && !in_array);
+        whole &= has_column || (*value == Bson::Null && !schema.keep_nulls);
     }
-    (cells, whole, any)
+    (cells, whole, there)
 }
 
-fn value(kind: &Kind, value: Option<&Bson>, keep_nulls: bool, in_array: bool) -> Held {
-    let missing = match value {
-        None => true,
-        Some(Bson::Null) => !keep_nulls,
-        Some(_) => false,
+fn field(schema: &Schema, field: &Field, value: Option<&Bson>) -> (Held, Option<Cell>) {
+    let known = |state: Blank| match (state, field.blank) {
+        (Blank::Empty, blank) | (blank, Blank::Empty) => blank == Blank::Empty,
+        (state, blank) => state == blank || !schema.keep_nulls,
     };
-    match (kind, value) {
-        (Kind::Document(fields), Some(Bson::Document(document))) => {
-            let (cells, whole, any) = level(fields, document, keep_nulls, in_array);
-            Held { cell: Cell::Tuple(cells), whole: whole && any, there: true }
+    let null = field.twin.as_ref().map(|_| Cell::Null);
+    let nothing = |whole| Held { cell: blank(&field.kind), whole, there: false };
+    let value = match value {
+        None => return (nothing(known(Blank::Missing)), null),
+        Some(Bson::Null) => return (nothing(known(Blank::Null)), null),
+        Some(value) => value,
+    };
+    if let Some(held) = self::value(schema, &field.kind, value) {
+        let whole = held.whole && (held.there || known(Blank::Empty));
+        return (Held { whole, ..held }, null);
+    }
+    if let Kind::Array(element) = &field.kind
+        && !matches!(**element, Kind::Array(_))
+        && let Some(alone) = self::value(schema, element, value)
+    {
+        return (Held { cell: Cell::List(vec![alone.cell]), whole: false, there: true }, null);
+    }
+    match &field.twin {
+        Some(twin) => {
+            let (text_type, text) = plain(value);
+            let held = Held { cell: blank(&field.kind), whole: text_type == twin.usual, there: true };
+            (held, Some(Cell::Text(text)))
         }
-        (Kind::Document(_), _) => {
-            Held { cell: blank(kind), whole: missing && !kind.holds_array(), there: false }
-        }
-        (Kind::Array(element), Some(Bson::Array(items))) => {
-            let cells: Option<Vec<Cell>> =
-                items.iter().map(|item| self::element(element, item, keep_nulls)).collect();
-            Held { whole: cells.is_some(), cell: Cell::List(cells.unwrap_or_default()), there: true }
-        }
-        (Kind::Array(_), _) => Held { cell: blank(kind), whole: false, there: false },
-        (Kind::Json, Some(Bson::Document(document))) => {
-            let (text, whole) = json(document, keep_nulls);
-            Held { cell: Cell::Text(text), whole, there: true }
-        }
-        (Kind::Json, _) => Held { cell: blank(kind), whole: missing, there: false },
-        (Kind::MixedId, Some(value)) => Held { cell: Cell::Text(mixed_id(value)), whole: true, there: true },
-        (_, None | Some(Bson::Null)) => Held { cell: Cell::Null, whole: missing, there: false },
-        (_, Some(value)) => match scalar(kind, value) {
-            Some(cell) => Held { cell, whole: true, there: true },
-            None => Held { cell: Cell::Null, whole: false, there: false },
-        },
+        None => (nothing(false), None),
     }
 }
 
-/// An element of an array; `None` if it does not fit, for then the whole array does not.
-fn element(kind: &Kind, item: &Bson, keep_nulls: bool) -> Option<Cell> {
-    match (kind, item) {
+/// A value that is not null; `None` if it does not fit.
+fn value(schema: &Schema, kind: &Kind, value: &Bson) -> Option<Held> {
+    Some(match (kind, value) {
         (Kind::Document(fields), Bson::Document(document)) => {
-            let (cells, whole, _) = level(fields, document, keep_nulls, true);
-            whole.then_some(Cell::Tuple(cells))
+            let (cells, whole, there) = level(schema, fields, document);
+            Held { cell: Cell::Tuple(cells), whole, there }
         }
-        (Kind::Document(_), _) => None,
-        (Kind::Array(_) | Kind::Json, Bson::Array(_) | Bson::Document(_)) => {
-            let held = value(kind, Some(item), keep_nulls, true);
-            (held.whole && held.there).then_some(held.cell)
+        (Kind::Array(element), Bson::Array(items)) => {
+            let items: Vec<Held> = items.iter().map(|item| self::element(schema, element, item)).collect();
+            let (whole, there) = (items.iter().all(|item| item.whole), !items.is_empty());
+            Held { cell: Cell::List(items.into_iter().map(|item| item.cell).collect()), whole, there }
         }
-        (Kind::Array(_) | Kind::Json, _) => None,
-        (_, Bson::Null) => Some(Cell::Null),
-        _ => scalar(kind, item),
+        (Kind::Json, Bson::Document(document)) => {
+            let (text, whole) = json(document, schema.keep_nulls);
+            Held { there: text != "{}", cell: Cell::Text(text), whole }
+        }
+        (Kind::Text { usual }, value) => {
+            let (text_type, text) = plain(value);
+            Held { cell: Cell::Text(text), whole: text_type == *usual, there: true }
+        }
+        (kind, value) => Held { cell: scalar(schema, kind, value)?, whole: true, there: true },
+    })
+}
+
+/// An element of an array, which keeps its place whatever it is.
+fn element(schema: &Schema, kind: &Kind, item: &Bson) -> Held {
+    let has_parts = matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
+    let nothing = |whole| Held { cell: blank(kind), whole, there: false };
+    if *item == Bson::Null {
+        return nothing(!has_parts);
     }
+    value(schema, kind, item).unwrap_or_else(|| nothing(false))
 }
 
 /// What a column shows where there is no value.
 fn blank(kind: &Kind) -> Cell {
     match kind {
-        Kind::Document(fields) => Cell::Tuple(fields.iter().map(|field| blank(&field.kind)).collect()),
+        Kind::Document(fields) => {
+            let cells = fields.iter().flat_map(|field| {
+                std::iter::once(blank(&field.kind)).chain(field.twin.as_ref().map(|_| Cell::Null))
+            });
+            Cell::Tuple(cells.collect())
+        }
         Kind::Array(_) => Cell::List(Vec::new()),
         Kind::Json => Cell::Text("{}".to_owned()),
         _ => Cell::Null,
     }
 }
 
-/// The same where it cannot be NULL.
-fn zero(kind: &Kind) -> Cell {
-    match kind {
-        Kind::ObjectIdFixed => Cell::Bytes(vec![0; 12]),
-        Kind::Uuid(_) => Cell::Bytes(vec![0; 16]),
-        Kind::Binary { .. } => Cell::Bytes(Vec::new()),
-        Kind::Bool => Cell::Bool(false),
-        Kind::Int32 => Cell::Int32(0),
-        Kind::Int64 => Cell::Int64(0),
-        Kind::Double => Cell::Double(0),
-        Kind::Decimal { .. } => Cell::Decimal(0),
-        Kind::Date => Cell::Date(0),
-        Kind::Timestamp => Cell::UInt64(0),
-        Kind::ObjectId | Kind::MixedId | Kind::DecimalText | Kind::String | Kind::Category => {
-            Cell::Text(String::new())
-        }
-        Kind::Document(_) | Kind::Array(_) | Kind::Json => blank(kind),
-    }
-}
-
-fn scalar(kind: &Kind, value: &Bson) -> Option<Cell> {
+fn scalar(schema: &Schema, kind: &Kind, value: &Bson) -> Option<Cell> {
     Some(match (kind, value) {
         (Kind::ObjectId, Bson::ObjectId(id)) => Cell::Text(id.to_hex()),
         (Kind::ObjectIdFixed, Bson::ObjectId(id)) => Cell::Bytes(id.bytes().to_vec()),
         (Kind::Bool, Bson::Boolean(value)) => Cell::Bool(*value),
-        (Kind::Int32, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_)) => {
-            Cell::Int32(i32::try_from(integer(value)?).ok()?)
-        }
-        (Kind::Int64, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_)) => Cell::Int64(integer(value)?),
+        (Kind::Int32, _) => Cell::Int32(i32::try_from(integer(value)?).ok()?),
+        (Kind::Int64, _) => Cell::Int64(integer(value)?),
         (Kind::Double, Bson::Double(value)) => Cell::Double(value.to_bits()),
         (Kind::Double, Bson::Int32(value)) => Cell::Double(f64::from(*value).to_bits()),
         (Kind::Double, Bson::Int64(value)) => Cell::Double(double(*value)?.to_bits()),
+        (Kind::Double, Bson::Decimal128(value)) => {
+            let double: f64 = value.to_string().parse().ok().filter(|double: &f64| double.is_finite())?;
+            (digits(&value.to_string())? == digits(&written(double)?)?)
+                .then(|| Cell::Double(unsigned(double)))?
+        }
+        (Kind::Decimal { scale }, Bson::Double(value)) => {
+            Cell::Decimal(decimal(&written(*value)?, usize::from(*scale))?)
+        }
         (Kind::Decimal { scale }, Bson::Int32(_) | Bson::Int64(_) | Bson::Decimal128(_)) => {
             Cell::Decimal(decimal(&value.to_string(), usize::from(*scale))?)
         }
         (Kind::DecimalText, Bson::Decimal128(value)) => Cell::Text(value.to_string()),
         (Kind::String | Kind::Category, Bson::String(text) | Bson::Symbol(text)) => Cell::Text(text.clone()),
         (Kind::Date, Bson::DateTime(date)) => {
-            let first = bson::DateTime::parse_rfc3339_str("1900-01-01T00:00:00Z").unwrap();
-            let last = bson::DateTime::parse_rfc3339_str("2299-12-31T23:59:59.999Z").unwrap();
-            (first..=last).contains(date).then(|| Cell::Date(date.timestamp_millis()))?
+            let range = schema.dates.first_ms..=schema.dates.last_ms;
+            range.contains(&date.timestamp_millis()).then(|| Cell::Date(date.timestamp_millis()))?
         }
         (Kind::Timestamp, Bson::Timestamp(bson::Timestamp { time, increment })) => {
             Cell::UInt64(u64::from(*time) << 32 | u64::from(*increment))
@@ -215,8 +230,38 @@ fn integer(value: &Bson) -> Option<i64> {
             let text = format!("{value:.1}");
             text.strip_suffix(".0").filter(|_| value.fract() == 0.0 && text != "-0.0")?.parse().ok()
         }
+        Bson::Decimal128(value) => decimal(&value.to_string(), 0)?.try_into().ok(),
         _ => None,
     }
+}
+
+/// A double in plain decimal, as long as it is no zero with a sign.
+fn written(value: f64) -> Option<String> {
+    let text = if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value}") };
+    (value.is_finite() && text != "-0" && value.abs() < 1e38).then_some(text)
+}
+
+/// Zero without its sign, which decimals are not told by.
+fn unsigned(value: f64) -> u64 {
+    if value == 0.0 { 0 } else { value.to_bits() }
+}
+
+/// Sign, digits and exponent of a decimal text, without zeros at either end; `None` for one that is not finite.
+fn digits(text: &str) -> Option<(bool, String, i64)> {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (mantissa, exponent) = text.split_once('E').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    if !all.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let exponent = exponent.parse::<i64>().ok()? - i64::try_from(fraction.len()).unwrap();
+    let kept = all.trim_end_matches('0');
+    if kept.is_empty() {
+        return Some((false, String::new(), 0));
+    }
+    let exponent = exponent + i64::try_from(all.len() - kept.len()).unwrap();
+    Some((negative, kept.trim_start_matches('0').to_owned(), exponent))
 }
 
 /// The double that is written as the integer is.
@@ -269,6 +314,16 @@ fn json(document: &Document, keep_nulls: bool) -> (String, bool) {
     let bytes = document.to_vec().unwrap();
     let rejected = split_json_column(&mut text, &mut overlay, &bytes, keep_nulls).unwrap();
     (String::from_utf8(text).unwrap(), !rejected)
+}
+
+fn plain(value: &Bson) -> (TextType, String) {
+    let mut holder = Document::new();
+    holder.insert("", value.clone());
+    let bytes = holder.to_vec().unwrap();
+    let element = Elements::new(&bytes).unwrap().next().unwrap().unwrap();
+    let mut text = Vec::new();
+    let text_type = plain_text(element.value, &mut text).unwrap();
+    (text_type, String::from_utf8(text).unwrap())
 }
 
 fn mixed_id(value: &Bson) -> String {
