@@ -33,6 +33,16 @@ pub(crate) enum ViewState {
 /// # Errors
 /// [`EngineError::NameTaken`] with the name and the setting that changes it; whatever the sink fails with.
 pub async fn names_are_free<K: Sink>(sink: &K, table: &str, settings: &PipelineSettings) -> Result<()> {
+    if let Some(object) =
+        sink.object(table).await?.filter(|object| NOT_TABLES.contains(&object.engine.as_str()))
+    {
+        return Err(EngineError::NameTaken {
+            name: table.to_owned(),
+            what: kind(&object),
+            wanted: "the table of the pipeline".to_owned(),
+            setting: "table = \"NAME\"",
+        });
+    }
     if let Some(view) = settings.view_of(table) {
         view_state(sink.object(&view).await?.as_ref(), &view, table, None)?;
     }
@@ -125,7 +135,7 @@ fn has_text_of_view(object: &ObjectInfo, table: &str) -> bool {
 }
 
 /// What it is, in words.
-pub(crate) fn kind(object: &ObjectInfo) -> String {
+fn kind(object: &ObjectInfo) -> String {
     match object.engine.as_str() {
         "View" => "a view".to_owned(),
         "MaterializedView" => "a materialized view".to_owned(),
