@@ -67,6 +67,33 @@ pub enum EngineError {
         /// What it is.
         engine: String,
     },
+    /// A name that Zenith would use is that of something it did not make.
+    #[error(
+        "{name} is {what}, and {wanted} would take its name: it was left as it is; choose another name with {setting}"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What has it.
+        what: String,
+        /// What was to have it.
+        wanted: String,
+        /// The setting or option that names something else.
+        setting: &'static str,
+    },
+    /// The table has something that the one in its place could not have.
+    #[error(
+        "the table {table} cannot be replaced by a new one, as that could not have {what} ({reason}); nothing was changed: \
+         take it away, or load another table"
+    )]
+    CannotKeep {
+        /// The table.
+        table: String,
+        /// What cannot be kept.
+        what: String,
+        /// Why.
+        reason: String,
+    },
     /// A document could not be decoded, and the pipeline was told to fail then.
     #[error("the document {id} of {namespace} cannot be decoded: {reason}")]
     BadDocument {
@@ -220,6 +247,8 @@ impl EngineError {
             EngineError::Stream(error) => error.is_input(),
             EngineError::Setting { .. }
             | EngineError::TableDiffers { .. }
+            | EngineError::NameTaken { .. }
+            | EngineError::CannotKeep { .. }
             | EngineError::NotATable { .. } => true,
             EngineError::Memory(error) => matches!(error, MemoryError::BudgetTooSmall { .. }),
             // Something was created by then.

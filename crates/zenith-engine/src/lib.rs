@@ -32,6 +32,7 @@
 mod error;
 pub mod incremental;
 mod layout;
+mod names;
 mod options;
 mod pipeline;
 mod progress;
@@ -47,6 +48,7 @@ pub use incremental::{
     SyncPipeline, Synchronizer, Until, Verification, VerifyOptions,
 };
 pub use layout::Layout;
+pub use names::names_are_free;
 pub use options::{OnBadDocument, ReloadOptions, Strategy};
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};

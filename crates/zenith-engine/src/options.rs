@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zenith_arrow::UuidOrder;
 
-use crate::{EngineError, Result};
+use crate::{EngineError, Result, names};
 
 /// The default memory budget in bytes.
 pub const MEMORY_DEFAULT: usize = 64 * 1024 * 1024;
@@ -65,6 +65,8 @@ pub struct ReloadOptions {
     pub replace: bool,
     /// What happens to documents that cannot be decoded.
     pub on_bad_document: OnBadDocument,
+    /// The table that keeps documents that cannot be loaded.
+    pub dead_letters: String,
     /// Whether inserts are acknowledged only when on disk.
     pub fsync: bool,
     /// ObjectIds as 12 bytes (`FixedString(12)`) instead of 24 hex digits.
@@ -96,6 +98,7 @@ impl Default for ReloadOptions {
             create_database: false,
             replace: false,
             on_bad_document: OnBadDocument::default(),
+            dead_letters: names::DEAD_LETTERS.to_owned(),
             fsync: false,
             object_id_fixed: false,
             decimal_text: false,
@@ -135,6 +138,20 @@ impl ReloadOptions {
             }
         }
         Ok(())
+    }
+
+    /// Refuses names that would be one.
+    pub(crate) fn check_names(&self, table: &str) -> Result<()> {
+        let reason = match self.dead_letters.as_str() {
+            "" => "it needs a name",
+            name if name == table => "it is the table that is loaded: name another for one of the two",
+            _ => return Ok(()),
+        };
+        Err(EngineError::Setting {
+            setting: "the table of dead letters",
+            value: format!("{:?}", self.dead_letters),
+            reason: reason.to_owned(),
+        })
     }
 
     /// Bytes of the budget replies may occupy before they are decoded.

@@ -20,6 +20,8 @@ pub struct Pipeline<S, K> {
     pub(crate) options: ReloadOptions,
     pub(crate) layout: Layout,
     pub(crate) read_concern: ReadConcern,
+    /// Whether it replaces, by itself and not told to, only what Zenith made, and nothing that could not be kept.
+    pub(crate) guarded: bool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: StopHandle,
 }
@@ -117,6 +119,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
         if table.is_empty() {
             return Err(missing("the table", "say which table to write"));
         }
+        self.options.check_names(&table)?;
         Ok(Pipeline {
             source: Arc::new(self.source),
             sink: Arc::new(self.sink),
@@ -129,6 +132,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             options: self.options,
             layout: Layout::Rows,
             read_concern: ReadConcern::Configured,
+            guarded: false,
             progress: Arc::new(Progress::default()),
             stop: StopHandle::new(),
         })

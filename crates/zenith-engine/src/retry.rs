@@ -51,6 +51,8 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::Memory(_)
         | EngineError::Setting { .. }
         | EngineError::TableDiffers { .. }
+        | EngineError::NameTaken { .. }
+        | EngineError::CannotKeep { .. }
         | EngineError::BadDocument { .. }
         | EngineError::Reconcile { .. }
         | EngineError::State(_)

@@ -82,6 +82,15 @@ pub struct Copy {
     /// What to do with documents that are not valid BSON
     #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
     pub on_bad_document: OnBadDocument,
+    /// The table that keeps them
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "zenith_dead_letters",
+        value_parser = NonEmptyStringValueParser::new(),
+        help_heading = "Columns"
+    )]
+    pub dead_letters: String,
     /// Have ClickHouse sync every insert to disk before acknowledging it
     #[arg(long, help_heading = "Tuning")]
     pub fsync: bool,
@@ -134,7 +143,7 @@ pub enum UuidLegacy {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum OnBadDocument {
-    /// Into the table zenith_dead_letters, and go on
+    /// Into the table of dead letters, and go on
     #[default]
     Keep,
     /// Fail

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use zenith_engine::state::{MemoryStore, SqliteStore, StateError, StateStore};
+use zenith_engine::{EngineError, names_are_free};
 
 use super::confirmed;
 use crate::args::Apply;
 use crate::config::applied::{self, Applied};
 use crate::config::difference::{Change, Difference, Kind, between};
-use crate::config::file;
+use crate::config::{Config, file};
+use crate::connect;
 use crate::exit::{Ending, Failure};
+use crate::progress::say;
 use crate::state::Places;
 use crate::terminal::{Paint, print};
+
+/// How long a target may take to say what has which name.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn run(arguments: &Apply) -> Ending {
     let places = Places::find(&arguments.place)?;
@@ -33,6 +40,7 @@ pub async fn run(arguments: &Apply) -> Ending {
     }
     print(&difference.text(Paint::for_stdout()));
     print(&format!("{}\n", difference.counts()));
+    look_at_names(&config, &places).await?;
     if arguments.dry_run {
         print("nothing was changed (--dry-run)\n");
         return Ok(ExitCode::SUCCESS);
@@ -53,6 +61,36 @@ pub async fn run(arguments: &Apply) -> Ending {
     };
     print(&format!("{next}\n"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses names that are taken by what Zenith did not make. A ClickHouse that cannot be asked now is asked by the start of
+/// the run.
+async fn look_at_names(config: &Config, places: &Places) -> Result<(), Failure> {
+    let pool = connect::pool(None, places)?;
+    let mut taken = Vec::new();
+    for (target, connector) in &config.targets {
+        let pipelines = config.pipelines.iter().filter(|(_, pipeline)| pipeline.target == *target);
+        let looking = async {
+            let sink = connect::sink(target, connector, &pool)?;
+            for (name, pipeline) in pipelines {
+                match names_are_free(&sink, pipeline.table(), &pipeline.settings).await {
+                    Err(error @ EngineError::NameTaken { .. }) => taken.push(format!("{name}: {error}")),
+                    other => other?,
+                }
+            }
+            Ok::<(), Failure>(())
+        };
+        let unasked = match tokio::time::timeout(LOOK_PATIENCE, looking).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(Failure::Input(reason) | Failure::Failed(reason))) => reason,
+            Err(_) => "it does not answer".to_owned(),
+        };
+        say(&format!(
+            "zenith: which names are taken in the target {target} could not be asked, and the start of the run will: \
+             {unasked}"
+        ));
+    }
+    if taken.is_empty() { Ok(()) } else { Err(Failure::Input(taken.join("\nzenith: "))) }
 }
 
 /// What has to be agreed to: progress that is lost.

@@ -8,7 +8,7 @@ use zenith_engine::state::{DynStateStore, MemoryStore};
 
 use super::something_applied;
 use crate::args::Check;
-use crate::config::{Config, file};
+use crate::config::{Config, file, names};
 use crate::connect::{self, no_pipeline};
 use crate::exit::{Ending, Failure};
 use crate::signals::Signals;
@@ -111,7 +111,15 @@ async fn checks(config: &Config, name: &str, places: &Places) -> Result<Vec<Foun
         Err(_) => DynStateStore::new(MemoryStore::new()),
     };
     let single = connect::single(config, name, store, &connect::pool(None, places)?).await?;
-    Ok(single.keeper.check(name).await)
+    let mut checks = single.keeper.check(name).await;
+    let pipelines = config.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
+    let collisions = names::collisions(pipelines, |target| config.targets.get(target));
+    for collision in
+        collisions.into_iter().filter(|collision| collision.pipelines.iter().any(|it| it == name))
+    {
+        checks.push(Found { what: "names".to_owned(), found: Err(collision.sentence) });
+    }
+    Ok(checks)
 }
 
 fn text(config: &Config, report: &PipelineReport, paint: Paint) -> String {

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use zenith_engine::PipelineSettings;
 
-use super::{Config, Connector, ConnectorOptions, Pipeline, Process, suggest};
+use super::{Config, Connector, ConnectorOptions, Pipeline, Process, names, suggest};
 use crate::args::MEMORY_MIN;
 
 /// What is wrong with a file: one line each.
@@ -95,7 +95,7 @@ impl<'t> Reader<'t> {
             connectors.into_iter().map(|(name, (_, connector))| (name, connector)).collect()
         };
         let config = Config { process, sources: plain(sources), targets: plain(targets), pipelines };
-        self.tables_are_filled_once(&config);
+        self.names_are_used_once(&config);
         config
     }
 
@@ -227,6 +227,9 @@ impl<'t> Reader<'t> {
                     self.wrong(span.start, &format!("{setting} of {what} is 0, and at least 1 is needed"));
                 }
             }
+            if settings.dead_letters.is_empty() {
+                self.wrong(span.start, &format!("dead_letters of {what} is empty, and a name is needed"));
+            }
             pipelines.insert(name, Pipeline { source, target, settings });
         }
         pipelines
@@ -308,22 +311,11 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Two pipelines into one table would overwrite each other's rows.
-    fn tables_are_filled_once(&mut self, config: &Config) {
-        let mut filled: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-        for (name, pipeline) in &config.pipelines {
-            let table = (pipeline.target.as_str(), pipeline.table());
-            if table.1.is_empty() {
-                continue;
-            }
-            if let Some(other) = filled.insert(table, name) {
-                self.mistakes.push(format!(
-                    "{}: the pipelines {other} and {name} both write the table {} of {}: give one another table",
-                    self.path.display(),
-                    table.1,
-                    table.0
-                ));
-            }
+    /// Two things of one name would take each other's place.
+    fn names_are_used_once(&mut self, config: &Config) {
+        let pipelines = config.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
+        for collision in names::collisions(pipelines, |target| config.targets.get(target)) {
+            self.mistakes.push(format!("{}: {}", self.path.display(), collision.sentence));
         }
     }
 

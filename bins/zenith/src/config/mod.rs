@@ -6,6 +6,7 @@
 //! | [`applied`] | records of the state ↔ [`Config`] |
 //! | [`difference`] | what applying one over the other changes |
 //! | [`expand`] | addresses with references → addresses with secrets |
+//! | [`names`] | names in ClickHouse that would be of two things |
 //! | [`suggest`] | the name that was meant |
 //! | [`template`] | the file that `zenith init` writes |
 
@@ -13,6 +14,7 @@ pub mod applied;
 pub mod difference;
 pub mod expand;
 pub mod file;
+pub mod names;
 pub mod suggest;
 pub mod template;
 

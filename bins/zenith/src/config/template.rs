@@ -26,6 +26,7 @@ source = "shop"
 target = "warehouse"
 collection = "orders"            # or "database.collection"
 # table = "orders"               # the name of the collection if left out
+# view = "orders_current"        # changes: shows the documents as they are now; the table's name and _current if left out
 mode = "changes"                 # changes     the table holds each document as it is now (needs a replica set)
                                  # change-log  one row for each change
                                  # id-cursor   new documents by ascending _id, for collections that only grow
@@ -34,7 +35,8 @@ mode = "changes"                 # changes     the table holds each document as 
 # flush_rows = 65536             # changes that are inserted without waiting
 # on_drop = "stop"               # when the collection goes away: stop, truncate, ignore
 # on_history_lost = "stop"       # when MongoDB no longer has the changes: stop, reload
-# on_bad_document = "keep"       # documents that cannot be decoded: keep (in zenith_dead_letters), fail
+# on_bad_document = "keep"       # documents that cannot be decoded: keep (as dead letters), fail
+# dead_letters = "zenith_dead_letters"   # the table that keeps them
 
 # Memory for data on its way, of all pipelines together.
 [memory]
@@ -75,6 +77,8 @@ mod tests {
         let (mut shown, stated) = (all.pipelines["orders"].clone(), &config.pipelines["orders"]);
         assert_eq!(shown.settings.table, "orders");
         shown.settings.table.clear();
+        assert_eq!(shown.settings.view, "orders_current");
+        shown.settings.view.clear();
         assert_eq!(&shown, stated);
         assert!(all.process.state.is_some() && all.targets["warehouse"].options.ca_file.is_some());
     }

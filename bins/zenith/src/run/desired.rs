@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use zenith_engine::state::{self, PipelineRecord, Role, StateStore};
 
 use crate::config::applied::Applied;
+use crate::config::names;
 
 /// One pipeline, with all that a change of it may be a change of.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,14 +31,26 @@ pub struct Desired {
     pub groups: BTreeMap<String, Group>,
     /// Pipelines that are paused.
     pub paused: Vec<String>,
+    /// Pipelines that cannot be run beside others, with the reason.
+    pub refused: BTreeMap<String, String>,
 }
 
-/// Reads it; `names` leaves out all others, unless it is empty.
-pub async fn read(store: &impl StateStore, names: &[String]) -> state::Result<Desired> {
+/// Reads it; `only` leaves out all others, unless it is empty.
+pub async fn read(store: &impl StateStore, only: &[String]) -> state::Result<Desired> {
     let applied = Applied::read(store).await?;
     let mut desired = Desired::default();
+    for collision in names::of_applied(&applied) {
+        for name in collision.pipelines {
+            if only.is_empty() || only.contains(&name) {
+                desired.refused.entry(name).or_insert_with(|| collision.sentence.clone());
+            }
+        }
+    }
     for pipeline in &applied.pipelines {
-        if !names.is_empty() && !names.contains(&pipeline.name) {
+        if !only.is_empty() && !only.contains(&pipeline.name) {
+            continue;
+        }
+        if desired.refused.contains_key(&pipeline.name) {
             continue;
         }
         if pipeline.paused {
@@ -100,6 +113,22 @@ mod tests {
         assert_eq!(shape(&read(&store, &["b".to_owned()]).await.unwrap()), [("crm".to_owned(), 1)]);
         store.set_paused("c", false).await.unwrap();
         assert_eq!(read(&store, &[]).await.unwrap().groups["shop"].members.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn pipelines_that_would_take_each_others_names_are_refused_and_the_others_are_not() {
+        let store = store().await;
+        for (name, settings) in [("a", "{\"collection\":\"d.t\"}"), ("b", "{\"collection\":\"d.t_current\"}")]
+        {
+            let mut record = store.pipelines().await.unwrap().into_iter().find(|it| it.name == name).unwrap();
+            record.settings = settings.to_owned();
+            store.put_pipeline(&record).await.unwrap();
+        }
+        store.set_paused("c", false).await.unwrap();
+        let desired = read(&store, &[]).await.unwrap();
+        assert_eq!(desired.refused.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(desired.refused["a"].contains("view = \"NAME\" in a"), "{desired:?}");
+        assert_eq!(desired.groups["shop"].members.len(), 1);
     }
 
     #[tokio::test]

@@ -3,16 +3,17 @@
 //! The state keeps references to the two variables, and a pipeline for every collection there has ever been, so that
 //! a later run goes on where this one ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zenith_engine::state::{Role, StateStore};
 use zenith_engine::{MongoSource, PipelineSettings};
 
 use super::collections;
-use crate::config::applied::{Applied, connector_record, pipeline_record};
-use crate::config::{Connector, Pipeline, expand};
+use crate::config::applied::{self, Applied, connector_record, pipeline_record};
+use crate::config::{Connector, Pipeline, expand, names};
 use crate::connect;
 use crate::exit::Failure;
+use crate::progress::say;
 
 /// The connectors and the variables they refer to.
 const SOURCE: (&str, &str) = ("source", "ZENITH_SOURCE");
@@ -24,6 +25,8 @@ pub struct Environment {
     database: String,
     /// Views and time series.
     left_out: BTreeSet<String>,
+    /// Collections whose names would be those of others, with the reason.
+    refused: BTreeMap<String, String>,
 }
 
 /// Whether both variables are set, and nothing else was applied.
@@ -68,16 +71,19 @@ impl Environment {
         }
         store.put_connector(&connector_record(SOURCE.0, Role::Source, &connector(SOURCE.1))).await?;
         store.put_connector(&connector_record(TARGET.0, Role::Target, &connector(TARGET.1))).await?;
-        Ok(Environment { source, database, left_out: BTreeSet::new() })
+        Ok(Environment { source, database, left_out: BTreeSet::new(), refused: BTreeMap::new() })
     }
 
-    /// Adds a pipeline for each collection that has none.
+    /// Adds a pipeline for each collection that has none, unless a name it needs is that of another one's table or view.
     pub async fn look(&mut self, store: &impl StateStore) -> Result<(), Failure> {
         // Each time, as pipelines are removed as well: the next collection of the name is a new one.
-        let known: BTreeSet<String> =
-            store.pipelines().await?.into_iter().map(|record| record.name).collect();
+        let mut pipelines: BTreeMap<String, Pipeline> = BTreeMap::new();
+        for record in store.pipelines().await? {
+            pipelines.insert(record.name.clone(), applied::pipeline(&record).map_err(Failure::Input)?);
+        }
+        let mut new = BTreeSet::new();
         for collection in collections::names(&self.source, &self.database).await? {
-            if known.contains(&collection) || self.left_out.contains(&collection) {
+            if pipelines.contains_key(&collection) || self.left_out.contains(&collection) {
                 continue;
             }
             match collections::tells_changes(&self.source, &self.database, &collection).await? {
@@ -94,10 +100,40 @@ impl Environment {
                 ..PipelineSettings::default()
             };
             let (source, target) = (SOURCE.0.to_owned(), TARGET.0.to_owned());
-            let record = pipeline_record(&collection, &Pipeline { source, target, settings }, false);
-            store.put_pipeline(&record).await?;
-            tracing::info!(collection, "a pipeline was added");
+            pipelines.insert(collection.clone(), Pipeline { source, target, settings });
+            new.insert(collection);
+        }
+        let refused = refused(&pipelines, &new);
+        for (collection, sentence) in &refused {
+            new.remove(collection);
+            if self.refused.get(collection) != Some(sentence) {
+                say(&format!("zenith: {collection} is left out: {sentence} (in a zenith.toml)"));
+            }
+        }
+        self.refused = refused;
+        for collection in new {
+            if let Some(pipeline) = pipelines.get(&collection) {
+                store.put_pipeline(&pipeline_record(&collection, pipeline, false)).await?;
+                tracing::info!(collection, "a pipeline was added");
+            }
         }
         Ok(())
     }
+
+    /// Whether there are collections that are not followed because of their names.
+    pub fn leaves_collections_out(&self) -> bool {
+        !self.refused.is_empty()
+    }
+}
+
+/// Those of the new collections that cannot be followed, each with the reason. One that is followed already goes on.
+fn refused(pipelines: &BTreeMap<String, Pipeline>, new: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let all = pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
+    let mut refused = BTreeMap::new();
+    for collision in names::collisions(all, |_| None) {
+        for name in collision.pipelines.into_iter().filter(|name| new.contains(name)) {
+            refused.entry(name).or_insert_with(|| collision.sentence.clone());
+        }
+    }
+    refused
 }

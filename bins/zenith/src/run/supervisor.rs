@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use zenith_engine::state::{self, Outcome, RunEnd, RunStart, StateStore};
 use zenith_engine::{Mode, Phase, PipelineProgress, Until};
 
 use super::desired::{self, Desired, Group, Member};
@@ -103,6 +104,7 @@ impl Supervisor {
     pub async fn run(&mut self) -> Result<End, Failure> {
         let mut polls = 0;
         let mut desired = desired::read(&self.shared.store, &self.names).await?;
+        self.refuse(&desired).await;
         self.hold(&desired);
         loop {
             tokio::select! {
@@ -133,6 +135,7 @@ impl Supervisor {
                     continue;
                 }
             }
+            self.refuse(&desired).await;
             self.hold(&desired);
             if self.tasks.is_empty()
                 && desired.paused.is_empty()
@@ -165,6 +168,21 @@ impl Supervisor {
         }
     }
 
+    /// Tells of pipelines that cannot be run beside others, once, and notes it as a run that failed.
+    async fn refuse(&mut self, desired: &Desired) {
+        for (name, sentence) in &desired.refused {
+            let failure = Failure::Input(sentence.clone());
+            if self.failures.insert(name.clone(), failure.clone()) == Some(failure) {
+                continue;
+            }
+            self.tell(name, sentence);
+            let noted = note_refusal(&self.shared.store, name, sentence).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, pipeline = name, "the refusal cannot be noted in the history");
+            }
+        }
+    }
+
     /// Starts, stops and restarts.
     fn hold(&mut self, desired: &Desired) {
         let gone: Vec<String> =
@@ -180,10 +198,11 @@ impl Supervisor {
             }
         }
         self.failures.retain(|name, _| {
-            desired
-                .groups
-                .values()
-                .any(|group| group.members.iter().any(|member| member.pipeline.name == *name))
+            desired.refused.contains_key(name)
+                || desired
+                    .groups
+                    .values()
+                    .any(|group| group.members.iter().any(|member| member.pipeline.name == *name))
         });
     }
 
@@ -284,9 +303,27 @@ impl Supervisor {
     }
 
     fn end(&self) -> End {
-        if self.failures.is_empty() {
+        let left_out = self.environment.as_ref().is_some_and(Environment::leaves_collections_out);
+        if self.failures.is_empty() && !left_out {
             return End::Done;
         }
         End::Failed { input: self.failures.values().all(|failure| matches!(failure, Failure::Input(_))) }
     }
+}
+
+async fn note_refusal(store: &impl StateStore, pipeline: &str, sentence: &str) -> state::Result<()> {
+    let now = SystemTime::now();
+    let record = store.pipelines().await?.into_iter().find(|record| record.name == pipeline);
+    let mode =
+        record.and_then(|record| applied::pipeline(&record).ok()).map(|pipeline| pipeline.settings.mode);
+    let begun = RunStart {
+        pipeline: pipeline.to_owned(),
+        mode: mode.unwrap_or_default().name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: now,
+    };
+    let run = store.start_run(&begun).await?;
+    let ended =
+        RunEnd { ended: now, outcome: Outcome::Failed, rows: 0, bytes: 0, error: Some(sentence.to_owned()) };
+    store.finish_run(run, &ended).await
 }

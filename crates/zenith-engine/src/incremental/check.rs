@@ -10,6 +10,7 @@ use super::context::Context;
 use super::{Mode, Synchronizer};
 use crate::EngineError;
 use crate::error::sentence;
+use crate::names::ViewState;
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
@@ -88,6 +89,20 @@ where
     if readable && reachable {
         note("target table", table(context).await.map_err(|error| sentence(&error)));
     }
+    if reachable {
+        if let Some(view) = context.settings.view_of(&context.table) {
+            note("view", looked_at_view(context, &view).await.map_err(|error| sentence(&error)));
+        }
+        let letters = context.look_at_dead_letters().await;
+        let name = &context.settings.dead_letters;
+        note(
+            "dead letters",
+            letters.map_err(|error| sentence(&error)).map(|is_there| match is_there {
+                true => format!("{name} is there"),
+                false => format!("{name} will be created when there are any"),
+            }),
+        );
+    }
     checks
 }
 
@@ -115,6 +130,22 @@ where
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the view is there and shows the columns of the table.
+async fn looked_at_view<S, K, T>(context: &Context<S, K, T>, view: &str) -> crate::Result<String>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let begun = !context.state.schemas(&context.name).await?.is_empty();
+    Ok(match context.look_at_view(view, true).await? {
+        ViewState::Fits => format!("{view} is there"),
+        ViewState::Stale => format!("{view} will be renewed by the next run"),
+        ViewState::Missing if begun => format!("{view} is missing, and will be made anew by the next run"),
+        ViewState::Missing => format!("{view} will be created"),
+    })
 }
 
 fn scope(scope: &Scope) -> String {

@@ -68,6 +68,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             options,
             layout: self.layout(),
             read_concern: zenith_extract::ReadConcern::Configured,
+            guarded: true,
             progress: Arc::clone(&self.live.counters),
             stop: self.stop.clone(),
         }

@@ -23,6 +23,7 @@ use super::synchronizer::Until;
 use super::write::write;
 use crate::progress::to_u64;
 use crate::reload::dead_letters::{Letter, id_text};
+use crate::reload::replace_with_empty;
 use crate::{EngineError, Result, Summary};
 
 /// The most rows that any settings ask for in one batch.
@@ -88,7 +89,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         };
         let place = match context.state.checkpoint(&context.name).await? {
             Some(checkpoint) => Place::decode(&checkpoint.position)?,
-            None => Place::default(),
+            None => {
+                if context.state.open_intents(&context.name).await?.is_empty() {
+                    let table = context.retrying(|| context.sink.describe(&context.table)).await?;
+                    refuse_rows(&context, table.map_or(0, |table| table.rows))?;
+                }
+                Place::default()
+            }
         };
         let epoch = context.state.epoch(&context.name).await?;
         let shares = &context.shares;
@@ -340,17 +347,7 @@ where
 {
     let pipeline = context.reload(false);
     let plan = context.unless_stopped(pipeline.plan()).await??;
-    if let Some(table) = plan.existing.as_ref().filter(|table| table.rows > 0) {
-        return Err(EngineError::Setting {
-            setting: "the table",
-            value: context.table.clone(),
-            reason: format!(
-                "it has {} rows already, and the pipeline {} would append all documents to them: empty it, or name \
-                 another table",
-                table.rows, context.name
-            ),
-        });
-    }
+    refuse_rows(context, plan.existing.as_ref().map_or(0, |table| table.rows))?;
     if !plan.target.database_exists {
         let create = Preflight { create_database: true, missing_database: false };
         context.retrying(|| context.sink.preflight(&create)).await?;
@@ -361,6 +358,22 @@ where
     Ok(plan.schema)
 }
 
+/// Documents are appended from the first one on, so the table has to be empty before.
+fn refuse_rows<S, K, T>(context: &Context<S, K, T>, rows: u64) -> Result<()> {
+    if rows == 0 {
+        return Ok(());
+    }
+    Err(EngineError::Setting {
+        setting: "the table",
+        value: context.table.clone(),
+        reason: format!(
+            "it has {rows} rows already, and the pipeline {} would append all documents to them: empty it \
+             (zenith reload {0}), or name another table",
+            context.name
+        ),
+    })
+}
+
 /// Empties the table, so that the next run fills it from the first document on.
 pub(super) async fn empty<S, K, T>(context: &Arc<Context<S, K, T>>) -> Result<Summary>
 where
@@ -369,9 +382,17 @@ where
     T: StateStore,
 {
     let started = Instant::now();
-    context.retrying(|| context.sink.drop_table(&context.table)).await?;
+    context.guard_names().await?;
+    let pipeline = context.reload(true);
+    let plan = context.unless_stopped(pipeline.plan()).await??;
+    // In this order: what has no checkpoint begins in an empty table only.
     context.state.reset(&context.name, None).await?;
-    create(context).await?;
+    if plan.existing.is_some() {
+        replace_with_empty(&pipeline, &plan).await?;
+        context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+    } else {
+        create(context).await?;
+    }
     Ok(Summary { table: context.table.clone(), elapsed: started.elapsed(), ..Summary::default() })
 }
 

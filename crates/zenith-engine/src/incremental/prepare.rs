@@ -14,7 +14,6 @@ use zenith_transport::{Preflight, Sink};
 
 use super::context::{Context, encode_schema};
 use super::position::{Position, version_of};
-use super::view::create_view;
 use crate::layout::{Layout, Stamp};
 use crate::{EngineError, Result, Strategy, Summary};
 
@@ -38,8 +37,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// A table that has rows already is replaced by a new one in one step: some of those rows may be of documents that
     /// are gone, and no change would tell.
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(Schema, Position)> {
+        self.guard_names().await?;
         let checkpoint = self.state.checkpoint(&self.name).await?;
         if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema().await?) {
+            self.keep_view().await?;
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }
         let (token, time) = self.stream_now().await?;
@@ -58,9 +59,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         let definition = plan.definition.clone().if_not_exists();
         self.retrying(|| self.sink.create(&definition)).await?;
-        if self.layout() == Layout::Current {
-            create_view(self).await?;
-        }
+        self.keep_view().await?;
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
         if self.layout() == Layout::Current {
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
@@ -106,7 +105,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
         let stamp = Stamp::Version(version_of(time).saturating_sub(1));
         let summary = crate::reload::execute(&pipeline, &plan, stamp).await?;
-        create_view(self).await?;
+        self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, None)?;
         self.state.reset(&self.name, Some(&checkpoint)).await?;
         let now = self.source.now().await?;
@@ -124,6 +123,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Loads the table of any mode anew.
     pub(super) async fn reload_now(self: &Arc<Self>) -> Result<Summary> {
+        self.guard_names().await?;
         match self.layout() {
             Layout::Current => {
                 let (token, time) = self.stream_now().await?;

@@ -97,6 +97,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
+    context.guard_names().await?;
     if context.settings.mode == Mode::Full {
         context.live.phase(Phase::Snapshot);
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;

@@ -72,6 +72,8 @@ pub struct PipelineSettings {
     pub collection: String,
     /// The table; the name of the collection if empty.
     pub table: String,
+    /// The view of documents as they are now, in the mode `changes`; `<table>_current` if empty.
+    pub view: String,
     /// What it does.
     pub mode: Mode,
     /// How a reload puts new rows in the place of old ones.
@@ -93,6 +95,8 @@ pub struct PipelineSettings {
     pub on_history_lost: OnHistoryLost,
     /// When a document cannot be decoded.
     pub on_bad_document: OnBadDocument,
+    /// The table that keeps documents that cannot be decoded or loaded.
+    pub dead_letters: String,
     /// Use images of documents after a change, where the collection keeps them, instead of looking documents up. Not
     /// set, a change log uses them: its rows are then of exactly their time. Other tables become the same either way, and
     /// looking up costs the server a fraction (see `examples/change_cost.rs` of zenith-extract).
@@ -119,6 +123,7 @@ impl Default for PipelineSettings {
         PipelineSettings {
             collection: String::new(),
             table: String::new(),
+            view: String::new(),
             mode: Mode::default(),
             strategy: reload.strategy,
             flush_interval: Duration::from_millis(200),
@@ -128,6 +133,7 @@ impl Default for PipelineSettings {
             on_drop: OnDrop::default(),
             on_history_lost: OnHistoryLost::default(),
             on_bad_document: reload.on_bad_document,
+            dead_letters: reload.dead_letters,
             post_images: None,
             batch_rows: reload.batch_rows,
             sample: reload.sample,
@@ -141,6 +147,13 @@ impl Default for PipelineSettings {
 }
 
 impl PipelineSettings {
+    /// The name of the view over `table`, if there is to be one.
+    #[must_use]
+    pub fn view_of(&self, table: &str) -> Option<String> {
+        let name = || if self.view.is_empty() { format!("{table}_current") } else { self.view.clone() };
+        (self.mode == Mode::Changes).then(name)
+    }
+
     /// The options of a reload or snapshot with these settings and this much memory.
     #[must_use]
     pub fn reload_options(&self, memory: usize) -> ReloadOptions {
@@ -151,6 +164,7 @@ impl PipelineSettings {
             sample: self.sample,
             create_database: self.create_database,
             on_bad_document: self.on_bad_document,
+            dead_letters: self.dead_letters.clone(),
             fsync: self.fsync,
             object_id_fixed: self.object_id_fixed,
             decimal_text: self.decimal_text,

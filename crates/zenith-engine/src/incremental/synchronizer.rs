@@ -113,7 +113,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     /// [`EngineError::Setting`] for settings that cannot work.
     pub fn add(&mut self, pipeline: SyncPipeline<K>) -> Result<()> {
         self.shares.check()?;
-        pipeline.settings.reload_options(self.shares.snapshot_bytes()).check()?;
+        let options = pipeline.settings.reload_options(self.shares.snapshot_bytes());
+        options.check()?;
+        options.check_names(&pipeline.table)?;
         self.pipelines.push(Arc::new(Context {
             name: pipeline.name,
             namespace: pipeline.namespace,

@@ -160,6 +160,7 @@ where
         pool: context.shares.pool().clone(),
         progress: Arc::default(),
         on_bad_document: context.settings.on_bad_document,
+        dead_letters: context.settings.dead_letters.clone(),
         stop: context.stop.clone(),
         abort: StopHandle::new(),
     });

@@ -1,41 +1,56 @@
-//! The view that shows a table of versions as the documents they are versions of.
+//! The names a pipeline needs beside its table, and the view that shows a table of versions as the documents they are
+//! versions of.
 
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::ddl::identifier;
 use zenith_transport::{Sink, TransportError};
 
 use super::context::Context;
 use crate::Result;
-use crate::layout::{DELETED_COLUMN, VERSION_COLUMN};
+use crate::names::{ViewState, letters_fit, view_state, view_statement};
 
-/// The name of the view over `table`.
-pub(super) fn view_name(table: &str) -> String {
-    format!("{table}_current")
-}
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    /// Refuses to begin where a name is taken by what Zenith did not make. Writes nothing.
+    pub(super) async fn guard_names(&self) -> Result<()> {
+        if let Some(view) = self.settings.view_of(&self.table) {
+            self.look_at_view(&view, false).await?;
+        }
+        self.look_at_dead_letters().await.map(|_| ())
+    }
 
-/// Creates the view, or has it show the columns the table has now.
-pub(super) async fn create_view<S, K, T>(context: &Context<S, K, T>) -> Result<()>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    let statement = format!(
-        "CREATE OR REPLACE VIEW {} AS SELECT * EXCEPT ({}, {}) FROM {} FINAL WHERE {} = 0",
-        identifier(&view_name(&context.table)),
-        identifier(VERSION_COLUMN),
-        identifier(DELETED_COLUMN),
-        identifier(&context.table),
-        identifier(DELETED_COLUMN),
-    );
-    context
-        .retrying(|| async {
-            match context.sink.execute(&statement).await {
+    /// What is to be done about the view; with `columns`, also whether it shows those that the table has.
+    pub(super) async fn look_at_view(&self, view: &str, columns: bool) -> Result<ViewState> {
+        let object = self.retrying(|| self.sink.object(view)).await?;
+        let table = match columns {
+            true => self.retrying(|| self.sink.object(&self.table)).await?,
+            false => None,
+        };
+        view_state(object.as_ref(), view, &self.table, table.as_ref())
+    }
+
+    /// Whether there is a table for dead letters.
+    pub(super) async fn look_at_dead_letters(&self) -> Result<bool> {
+        let name = &self.settings.dead_letters;
+        let object = self.retrying(|| self.sink.object(name)).await?;
+        letters_fit(object.as_ref(), name, "dead_letters = \"NAME\"")?;
+        Ok(object.is_some())
+    }
+
+    /// Creates the view if it is missing, and has it show the columns the table has now.
+    pub(super) async fn keep_view(&self) -> Result<()> {
+        let Some(view) = self.settings.view_of(&self.table) else { return Ok(()) };
+        let state = self.look_at_view(&view, true).await?;
+        if state == ViewState::Fits {
+            return Ok(());
+        }
+        let statement = view_statement(&view, &self.table, state);
+        self.retrying(|| async {
+            match self.sink.execute(&statement).await {
                 // A sink without a language has no views either.
                 Err(TransportError::Unsupported { .. }) => Ok(()),
                 done => done,
             }
         })
         .await
+    }
 }

@@ -88,6 +88,7 @@ where
         pool: context.shares.pool().clone(),
         progress: Arc::clone(&context.live.counters),
         on_bad_document: context.settings.on_bad_document,
+        dead_letters: context.settings.dead_letters.clone(),
         stop: context.abandon.clone(),
         abort: StopHandle::new(),
     };

@@ -12,8 +12,6 @@ use super::load::Load;
 use crate::Result;
 use crate::progress::to_u64;
 
-/// The table that keeps documents no table could take.
-pub(crate) const TABLE: &str = "zenith_dead_letters";
 /// Letters and bytes of one insert.
 const LETTERS_MAX: usize = 1000;
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -38,7 +36,7 @@ pub(crate) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Lette
         }
         let token = format!("{}-dead-{sequence}", load.run);
         sequence += 1;
-        insert::repeat(load, || sink.write_dead_letters(TABLE, &together, &token)).await?;
+        insert::repeat(load, || sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
         load.progress.dead(to_u64(together.len()));
     }
     Ok(())
@@ -49,7 +47,7 @@ pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) 
     let together: Vec<DeadLetter> = letters.into_iter().map(|letter| dead(load, letter)).collect();
     for (number, part) in together.chunks(LETTERS_MAX).enumerate() {
         let token = format!("{}-dead-{number}", load.run);
-        insert::repeat(load, || sink.write_dead_letters(TABLE, part, &token)).await?;
+        insert::repeat(load, || sink.write_dead_letters(&load.dead_letters, part, &token)).await?;
         load.progress.dead(to_u64(part.len()));
     }
     Ok(())

@@ -6,6 +6,7 @@ use zenith_transport::TableInfo;
 use zenith_transport::ddl::same_type;
 
 use super::ColumnPlan;
+use super::keep::is_computed;
 use crate::Strategy;
 use crate::layout::Layout;
 
@@ -27,6 +28,13 @@ pub(super) fn difference(
                     column.name, column.target_type
                 );
             }
+            Some(there) if is_computed(&there.default_kind) => {
+                let _ = writeln!(
+                    lines,
+                    "  ~ {}: the table computes it ({}), the collection has a field of that name",
+                    column.name, there.default_kind
+                );
+            }
             Some(there) if strategy == Strategy::Swap && widened(&there.data_type, &column.target_type) => {}
             Some(there) if !same_values(&there.data_type, &column.target_type) => {
                 let _ = writeln!(
@@ -39,15 +47,8 @@ pub(super) fn difference(
         }
     }
     for there in &table.columns {
-        let computed = !matches!(there.default_kind.as_str(), "" | "DEFAULT");
-        if computed && strategy == Strategy::Swap {
-            let _ = writeln!(
-                lines,
-                "  - {} ({}): the new table would not have it",
-                there.name, there.default_kind
-            );
-        }
-        if !computed && columns.iter().all(|column| column.name != there.name) {
+        // What has a default or is computed is the user's: a new table gets it as well.
+        if there.default_kind.is_empty() && columns.iter().all(|column| column.name != there.name) {
             let _ = writeln!(
                 lines,
                 "  - {} {}: the table has it, the collection does not",
@@ -140,6 +141,7 @@ mod tests {
             sorting_key: "_id".into(),
             comment: String::new(),
             rows: 0,
+            additions: Some(zenith_transport::ddl::Additions::default()),
         }
     }
 
@@ -156,9 +158,12 @@ mod tests {
             ("_id", "String", ""),
             ("day", "Date", "MATERIALIZED"),
         ]);
-        assert_eq!(difference(&wanted, &there, Strategy::Truncate, Layout::Rows), None);
-        let lost = difference(&wanted, &there, Strategy::Swap, Layout::Rows).unwrap();
-        assert!(lost.contains("day (MATERIALIZED)") && lost.lines().count() == 1, "{lost}");
+        for strategy in [Strategy::Truncate, Strategy::Swap] {
+            assert_eq!(difference(&wanted, &there, strategy, Layout::Rows), None);
+        }
+        let computed = table(&[("_id", "String", ""), ("t", "Tuple(a Nullable(Int32))", "ALIAS")]);
+        let text = difference(&wanted[..2], &computed, Strategy::Swap, Layout::Rows).unwrap();
+        assert!(text.contains("~ t: the table computes it") && text.lines().count() == 1, "{text}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use zenith_transport::{Preflight, Sink};
 use super::insert::repeat;
 use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
-use super::{ReloadPlan, dead_letters};
+use super::{ReloadPlan, shadow};
 use crate::layout::Stamp;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
@@ -55,7 +55,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
         cpu_time: usage::cpu_time().saturating_sub(cpu_before),
         extra_values: counts.by_field(),
         dead_letters: done.dead_letters,
-        dead_letter_table: (done.dead_letters > 0).then(|| dead_letters::TABLE.to_owned()),
+        dead_letter_table: (done.dead_letters > 0).then(|| pipeline.options.dead_letters.clone()),
         inserts: done.inserts,
         inserts_repeated: done.inserts_repeated,
     })
@@ -69,15 +69,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
     anew: bool,
 ) -> Result<ExtraCounts> {
     let sink = &*pipeline.sink;
-    let shared = Arc::new(Load {
-        run: run_name(),
-        namespace: pipeline.namespace.clone(),
-        pool: pipeline.pool.clone(),
-        progress: Arc::clone(&pipeline.progress),
-        on_bad_document: pipeline.options.on_bad_document,
-        stop: pipeline.stop.clone(),
-        abort: StopHandle::new(),
-    });
+    let shared = load_of(pipeline);
     if !plan.target.database_exists {
         let create = Preflight { create_database: true, missing_database: false };
         repeat(&shared, || sink.preflight(&create)).await?;
@@ -88,13 +80,14 @@ async fn attempt<S: Source, K: Sink + 'static>(
             let shadow = format!("{}{}", shadow_prefix(&pipeline.table), shared.run);
             definition = definition.loading();
             definition.name.clone_from(&shadow);
-            repeat(&shared, || sink.create(&definition)).await?;
-            let outcome = match load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew).await {
-                Ok(counts) => {
-                    repeat(&shared, || sink.publish(&shadow, &pipeline.table)).await.map(|_| counts)
-                }
-                Err(error) => Err(error),
+            shadow::create(pipeline, &shared, &definition).await?;
+            let outcome = async {
+                shadow::without_ttl(pipeline, &shared, &definition).await?;
+                let counts = load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew).await?;
+                shadow::publish(pipeline, &shared, &definition).await?;
+                Ok(counts)
             };
+            let outcome = outcome.await;
             if outcome.is_err() {
                 // Should publication have taken place after all, the old table bears this name: it goes too.
                 let dropped = tokio::time::timeout(DROP_PATIENCE, sink.drop_table(&shadow)).await;
@@ -119,6 +112,35 @@ async fn attempt<S: Source, K: Sink + 'static>(
                 .map_err(EngineError::while_loading)
         }
     }
+}
+
+/// Puts an empty table of the plan's columns in the place of the one that is there.
+pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+) -> Result<()> {
+    let shared = load_of(pipeline);
+    if plan.strategy == Strategy::Truncate {
+        return repeat(&shared, || pipeline.sink.truncate(&pipeline.table)).await;
+    }
+    let mut definition = plan.definition.clone().loading();
+    definition.name = format!("{}{}", shadow_prefix(&pipeline.table), shared.run);
+    shadow::create(pipeline, &shared, &definition).await?;
+    shadow::publish(pipeline, &shared, &definition).await
+}
+
+/// A load of a pipeline, under a name of its own.
+fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
+    Arc::new(Load {
+        run: run_name(),
+        namespace: pipeline.namespace.clone(),
+        pool: pipeline.pool.clone(),
+        progress: Arc::clone(&pipeline.progress),
+        on_bad_document: pipeline.options.on_bad_document,
+        dead_letters: pipeline.options.dead_letters.clone(),
+        stop: pipeline.stop.clone(),
+        abort: StopHandle::new(),
+    })
 }
 
 async fn load_and_reconcile<S: Source, K: Sink + 'static>(

@@ -30,6 +30,8 @@ pub(crate) struct Load {
     pub(crate) pool: Pool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) on_bad_document: OnBadDocument,
+    /// The table of documents that cannot be loaded.
+    pub(crate) dead_letters: String,
     /// Asked from outside.
     pub(crate) stop: StopHandle,
     /// Asked by a worker that failed.

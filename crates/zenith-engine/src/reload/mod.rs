@@ -16,13 +16,15 @@ mod difference;
 mod execute;
 mod handover;
 pub(crate) mod insert;
+mod keep;
 pub(crate) mod load;
 mod plan;
 mod read;
+mod shadow;
 mod sizes;
 mod steer;
 
 pub(crate) use difference::same_values;
-pub(crate) use execute::{execute, run_name};
+pub(crate) use execute::{execute, replace_with_empty, run_name};
 pub(crate) use plan::plan;
 pub use plan::{ColumnPlan, ReloadPlan};

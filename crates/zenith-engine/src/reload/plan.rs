@@ -12,8 +12,9 @@ use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::difference::difference;
+use super::keep::{self, Kept, keep};
 use super::steer::steer;
-use crate::{EngineError, Pipeline, Result, Strategy};
+use crate::{EngineError, Pipeline, Result, Strategy, names};
 
 /// Leaf columns from which on parts are kept in one file each.
 const LEAVES_FOR_COMPACT_PARTS: usize = 500;
@@ -141,13 +142,20 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             difference,
         });
     }
+    let kept = match existing.as_ref().filter(|_| options.strategy == Strategy::Swap) {
+        Some(table) => keep(pipeline, table, &columns)?,
+        None => Kept::default(),
+    };
     let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
-    let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
+    let comment = kept.comment.unwrap_or_else(|| {
+        format!("{}{namespace}. {EXTRA_COLUMN} holds what fits no column.", keep::COMMENT)
+    });
     let mut definition = TableDefinition::new(&pipeline.table, arrow)
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
         .fsync(options.fsync)
         .comment(comment);
+    definition.additions = kept.additions;
     let leaves: usize = schema.fields.iter().map(zenith_arrow::Field::leaves).sum();
     if leaves > LEAVES_FOR_COMPACT_PARTS {
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
@@ -188,6 +196,10 @@ async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarge
     let target = pipeline.sink.preflight(&look).await?;
     if !target.database_exists {
         return Ok((target, None, Vec::new()));
+    }
+    if !pipeline.guarded {
+        let name = &pipeline.options.dead_letters;
+        names::letters_fit(pipeline.sink.object(name).await?.as_ref(), name, "--dead-letters NAME")?;
     }
     let prefix = shadow_prefix(&pipeline.table);
     let (existing, leftovers) =

@@ -71,6 +71,7 @@ mod tests {
             sorting_key: "_id".to_owned(),
             comment: String::new(),
             rows: 0,
+            additions: Some(zenith_transport::ddl::Additions::default()),
         };
         steer(&mut schema, &table, Dialect::of_version((26, 7)));
         schema.fields.remove(0).kind

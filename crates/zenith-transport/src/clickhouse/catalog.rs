@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::ClickHouseSink;
 use crate::Result;
-use crate::sink::{ColumnInfo, TableInfo};
+use crate::ddl::Additions;
+use crate::sink::{ColumnInfo, ObjectInfo, TableInfo};
 use crate::statement::Statement;
 
 #[derive(Deserialize)]
@@ -13,7 +14,11 @@ struct TableRow {
     sorting_key: String,
     comment: String,
     total_rows: Option<u64>,
+    create_table_query: String,
 }
+
+/// Engines of what has no rows of its own; counting those of others may take long, or fail.
+const WITHOUT_ROWS: [&str; 5] = ["View", "MaterializedView", "LiveView", "WindowView", "Dictionary"];
 
 #[derive(Deserialize)]
 struct ColumnRow {
@@ -24,7 +29,7 @@ struct ColumnRow {
 }
 
 pub(super) async fn describe(sink: &ClickHouseSink, table: &str) -> Result<Option<TableInfo>> {
-    let sql = "SELECT engine, sorting_key, comment, total_rows FROM system.tables \
+    let sql = "SELECT engine, sorting_key, comment, total_rows, create_table_query FROM system.tables \
                WHERE database = {database:String} AND name = {table:String}";
     let statement = Statement::new(format!("describing {}", sink.full_name(table)), sql)
         .parameter("database", sink.database())
@@ -35,7 +40,8 @@ pub(super) async fn describe(sink: &ClickHouseSink, table: &str) -> Result<Optio
     let columns = columns(sink, table).await?;
     let rows = match found.total_rows {
         Some(rows) => rows,
-        // Views and some engines do not know.
+        None if WITHOUT_ROWS.contains(&found.engine.as_str()) => 0,
+        // Some engines do not know.
         None => count(sink, table).await?,
     };
     Ok(Some(TableInfo {
@@ -44,7 +50,28 @@ pub(super) async fn describe(sink: &ClickHouseSink, table: &str) -> Result<Optio
         sorting_key: found.sorting_key,
         comment: found.comment,
         rows,
+        additions: Additions::parse(&found.create_table_query),
     }))
+}
+
+/// What has this name.
+pub(super) async fn object(sink: &ClickHouseSink, name: &str) -> Result<Option<ObjectInfo>> {
+    #[derive(Deserialize)]
+    struct Row {
+        engine: String,
+        comment: String,
+        as_select: String,
+    }
+    let sql = "SELECT engine, comment, as_select FROM system.tables \
+               WHERE database = {database:String} AND name = {name:String}";
+    let statement = Statement::new(format!("looking for {}", sink.full_name(name)), sql)
+        .parameter("database", sink.database())
+        .parameter("name", name);
+    let Some(found) = sink.session.rows::<Row>(statement).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let Row { engine, comment, as_select: query } = found;
+    Ok(Some(ObjectInfo { engine, comment, query, columns: columns(sink, name).await? }))
 }
 
 /// The columns of a table in order; none if there is no such table.

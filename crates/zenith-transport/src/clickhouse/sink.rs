@@ -13,7 +13,7 @@ use super::server::Server;
 use super::session::Session;
 use super::{catalog, insert, preflight, publish, read};
 use crate::ddl::{self, Dialect, identifier};
-use crate::sink::{Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
+use crate::sink::{Durable, Insert, Merging, ObjectInfo, Preflight, Published, ServerInfo, Sink, TableInfo};
 use crate::statement::Statement;
 use crate::{ConnectionOptions, Result, TableDefinition, Target};
 
@@ -98,6 +98,10 @@ impl Sink for ClickHouseSink {
 
     async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
         catalog::describe(self, table).await
+    }
+
+    async fn object(&self, name: &str) -> Result<Option<ObjectInfo>> {
+        catalog::object(self, name).await
     }
 
     async fn tables(&self, prefix: &str) -> Result<Vec<String>> {

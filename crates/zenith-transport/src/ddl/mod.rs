@@ -6,19 +6,23 @@
 //! | [`column_type`] | the ClickHouse type of an Arrow field |
 //! | [`same_type`] | whether two spellings mean one type |
 //! | [`TableDefinition`] | a table to be, and its `CREATE TABLE` |
+//! | [`Additions`] | what people have added to a table |
 //!
 //! What a column is *for* is decided where the Arrow schema is made; here it is only translated.
 
+mod additions;
+mod pieces;
 mod quote;
 mod same;
 mod table;
 mod types;
 
+pub use additions::{Additions, ColumnAdditions, Element};
 pub(crate) use quote::unquoted;
 pub use quote::{identifier, literal};
 pub(crate) use same::same_but_for_dictionaries;
 pub use same::same_type;
-pub use table::{Engine, LOADING_MARK, TableDefinition};
-pub(crate) use table::{LOADING_SETTINGS, column_sql};
+pub(crate) use table::column_sql;
+pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
 pub(crate) use types::{EXTENSION_NAME, wire_type};

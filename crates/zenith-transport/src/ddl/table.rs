@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_schema::{FieldRef, SchemaRef};
 
-use super::{Dialect, column_type, identifier, literal};
+use super::{Additions, Dialect, column_type, identifier, literal};
 use crate::{Result, TransportError};
 
 /// Stands at the end of a table's comment while it is being loaded; publication takes it away.
@@ -15,7 +15,7 @@ pub const LOADING_MARK: &str = "[zenith: being loaded]";
 
 /// The settings of a table while it is being loaded: no merges are scheduled, and each insert is one file instead of one
 /// for each column, as merges rewrite it anyway. Of 200 columns, that takes ClickHouse half the processor time.
-pub(crate) const LOADING_SETTINGS: [(&str, &str); 2] =
+pub const LOADING_SETTINGS: [(&str, &str); 2] =
     [("max_bytes_to_merge_at_max_space_in_pool", "1"), ("min_rows_for_wide_part", "1000000000000")];
 
 /// How a table stores its rows.
@@ -59,6 +59,8 @@ pub struct TableDefinition {
     pub column_comments: BTreeMap<String, String>,
     /// Further settings of the table, as name and value.
     pub settings: BTreeMap<String, String>,
+    /// What people have added to the table whose place it takes. Columns of these that are not in `schema` come last.
+    pub additions: Additions,
 }
 
 impl TableDefinition {
@@ -77,6 +79,7 @@ impl TableDefinition {
             comment: String::new(),
             column_comments: BTreeMap::new(),
             settings: BTreeMap::new(),
+            additions: Additions::default(),
         }
     }
 
@@ -131,11 +134,15 @@ impl TableDefinition {
         if fields.is_empty() {
             return Err(self.column_error("", "the table would have no columns"));
         }
-        let columns = fields
-            .iter()
-            .map(|field| self.column(field, dialect))
-            .collect::<Result<Vec<_>>>()?
-            .join(",\n    ");
+        let mut columns =
+            fields.iter().map(|field| self.column(field, dialect)).collect::<Result<Vec<_>>>()?;
+        let more =
+            self.additions.columns.iter().filter(|(name, _)| self.schema.column_with_name(name).is_none());
+        columns.extend(more.map(|(name, column)| {
+            format!("{} {}{}", identifier(name), column.data_type, column.to_sql(None))
+        }));
+        columns.extend(self.additions.elements.iter().map(|element| element.sql.clone()));
+        let columns = columns.join(",\n    ");
         for name in &self.order_by {
             if fields.iter().all(|field| field.name() != name) {
                 return Err(self.column_error(name, "the sorting key names it, but there is no such column"));
@@ -143,19 +150,26 @@ impl TableDefinition {
         }
         let order: Vec<_> = self.order_by.iter().map(|name| identifier(name)).collect();
         let mut sql = format!(
-            "CREATE TABLE {}{}.{} (\n    {columns}\n)\nENGINE = {}\nORDER BY {}",
+            "CREATE TABLE {}{}.{} (\n    {columns}\n)\nENGINE = {}{}{}\nORDER BY {}{}{}",
             if self.if_not_exists { "IF NOT EXISTS " } else { "" },
             identifier(database),
             identifier(&self.name),
             self.engine_sql(),
+            clause("PARTITION BY", &self.additions.partition_by),
+            clause("PRIMARY KEY", &self.additions.primary_key),
             match order.as_slice() {
                 // Parentheses around one column would be part of the key's text.
                 [column] => column.clone(),
                 columns => format!("({})", columns.join(", ")),
             },
+            clause("SAMPLE BY", &self.additions.sample_by),
+            clause("TTL", &self.additions.ttl),
         );
-        let settings: Vec<_> =
-            self.all_settings().iter().map(|(name, value)| setting_sql(name, value)).collect();
+        let settings: Vec<_> = self
+            .all_settings()
+            .iter()
+            .map(|(name, value)| format!("{} = {value}", identifier(name)))
+            .collect();
         if !settings.is_empty() {
             sql.push_str(&format!("\nSETTINGS {}", settings.join(", ")));
         }
@@ -177,8 +191,10 @@ impl TableDefinition {
 
     fn column(&self, field: &FieldRef, dialect: Dialect) -> Result<String> {
         let mut sql = column_sql(field, dialect)?;
-        if let Some(comment) = self.column_comments.get(field.name()) {
-            sql.push_str(&format!(" COMMENT {}", literal(comment)));
+        let comment = self.column_comments.get(field.name()).map(|text| format!("COMMENT {}", literal(text)));
+        match self.additions.column(field.name()) {
+            Some(column) => sql.push_str(&column.to_sql(comment.as_ref())),
+            None => sql.extend(comment.map(|comment| format!(" {comment}"))),
         }
         Ok(sql)
     }
@@ -195,6 +211,7 @@ impl TableDefinition {
         }
     }
 
+    /// All settings, with their values as they are written.
     fn all_settings(&self) -> BTreeMap<&str, String> {
         let mut settings = BTreeMap::new();
         settings.insert("non_replicated_deduplication_window", self.deduplication_window.to_string());
@@ -205,14 +222,15 @@ impl TableDefinition {
         if nullable_key {
             settings.insert("allow_nullable_key", "1".to_owned());
         }
-        if self.loading {
-            settings.extend(LOADING_SETTINGS.map(|(name, value)| (name, value.to_owned())));
-        }
         if self.fsync {
             settings.insert("fsync_after_insert", "1".to_owned());
             settings.insert("fsync_part_directory", "1".to_owned());
         }
-        settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), setting_value(value))));
+        settings.extend(self.additions.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        if self.loading {
+            settings.extend(LOADING_SETTINGS.map(|(name, value)| (name, value.to_owned())));
+        }
         settings
     }
 
@@ -221,12 +239,17 @@ impl TableDefinition {
     }
 }
 
-/// A setting with its value, numbers bare and anything else as a string.
-fn setting_sql(name: &str, value: &str) -> String {
+/// The value of a setting, numbers bare and anything else as a string.
+fn setting_value(value: &str) -> String {
     match value.parse::<f64>() {
-        Ok(_) => format!("{} = {value}", identifier(name)),
-        Err(_) => format!("{} = {}", identifier(name), literal(value)),
+        Ok(_) => value.to_owned(),
+        Err(_) => literal(value),
     }
+}
+
+/// A clause on a line of its own, or nothing.
+fn clause(name: &str, sql: &Option<String>) -> String {
+    sql.as_ref().map_or_else(String::new, |sql| format!("\n{name} {sql}"))
 }
 
 /// A column as `CREATE TABLE` and `ADD COLUMN` have it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
-use super::{Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
+use super::{Durable, Insert, Merging, ObjectInfo, Preflight, Published, ServerInfo, Sink, TableInfo};
 use crate::Result;
 use crate::ddl::TableDefinition;
 use crate::dead_letter::DeadLetter;
@@ -23,6 +23,8 @@ pub trait DynSink: Send + Sync {
     fn preflight_boxed<'a>(&'a self, wanted: &'a Preflight) -> Boxed<'a, ServerInfo>;
     /// [`Sink::describe`], boxed.
     fn describe_boxed<'a>(&'a self, table: &'a str) -> Boxed<'a, Option<TableInfo>>;
+    /// [`Sink::object`], boxed.
+    fn object_boxed<'a>(&'a self, name: &'a str) -> Boxed<'a, Option<ObjectInfo>>;
     /// [`Sink::tables`], boxed.
     fn tables_boxed<'a>(&'a self, prefix: &'a str) -> Boxed<'a, Vec<String>>;
     /// [`Sink::create`], boxed.
@@ -63,6 +65,10 @@ impl<S: Sink> DynSink for S {
 
     fn describe_boxed<'a>(&'a self, table: &'a str) -> Boxed<'a, Option<TableInfo>> {
         Box::pin(Sink::describe(self, table))
+    }
+
+    fn object_boxed<'a>(&'a self, name: &'a str) -> Boxed<'a, Option<ObjectInfo>> {
+        Box::pin(Sink::object(self, name))
     }
 
     fn tables_boxed<'a>(&'a self, prefix: &'a str) -> Boxed<'a, Vec<String>> {
@@ -132,6 +138,10 @@ impl Sink for dyn DynSink + '_ {
         self.describe_boxed(table).await
     }
 
+    async fn object(&self, name: &str) -> Result<Option<ObjectInfo>> {
+        self.object_boxed(name).await
+    }
+
     async fn tables(&self, prefix: &str) -> Result<Vec<String>> {
         self.tables_boxed(prefix).await
     }
@@ -195,6 +205,10 @@ macro_rules! forward {
 
             fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send {
                 (**self).describe(table)
+            }
+
+            fn object(&self, name: &str) -> impl Future<Output = Result<Option<ObjectInfo>>> + Send {
+                (**self).object(name)
             }
 
             fn tables(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send {

@@ -155,6 +155,7 @@ impl Table {
             sorting_key: self.definition.order_by.join(", "),
             comment: self.definition.full_comment(),
             rows: self.rows(),
+            additions: Some(self.definition.additions.clone()),
         })
     }
 

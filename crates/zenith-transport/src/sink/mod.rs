@@ -25,7 +25,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 pub use dynamic::DynSink;
 
-use crate::ddl::TableDefinition;
+use crate::ddl::{Additions, TableDefinition};
 use crate::dead_letter::{self, DeadLetter};
 use crate::{Result, TransportError};
 
@@ -39,6 +39,18 @@ pub trait Sink: Send + Sync {
 
     /// The columns, engine and row count of a table, or `None` if it is not there.
     fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send;
+
+    /// What has this name, be it a table or anything else; `None` if the name is free.
+    fn object(&self, name: &str) -> impl Future<Output = Result<Option<ObjectInfo>>> + Send {
+        async move {
+            Ok(self.describe(name).await?.map(|table| ObjectInfo {
+                engine: table.engine,
+                comment: table.comment,
+                query: String::new(),
+                columns: table.columns,
+            }))
+        }
+    }
 
     /// Names of the tables that begin with `prefix`, in order: how left-over shadow tables are found.
     fn tables(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send;
@@ -152,8 +164,23 @@ pub struct TableInfo {
     pub sorting_key: String,
     /// Its comment.
     pub comment: String,
-    /// Number of its rows.
+    /// Number of its rows; 0 for what only shows rows of others.
     pub rows: u64,
+    /// What people have added to it; `None` if that cannot be told.
+    pub additions: Option<Additions>,
+}
+
+/// What has a name: tables, views and dictionaries share one space of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its engine, as in `MergeTree` or `View`.
+    pub engine: String,
+    /// Its comment.
+    pub comment: String,
+    /// The query of a view as the sink writes it; empty for anything else.
+    pub query: String,
+    /// Its columns, in order.
+    pub columns: Vec<ColumnInfo>,
 }
 
 /// A column that is there.

@@ -1,0 +1,213 @@
+//! Names in ClickHouse, of which each can be one thing only: the table of a pipeline, the view over it, the table of dead
+//! letters.
+
+use std::collections::BTreeMap;
+
+use super::applied::{self, Applied};
+use super::{Connector, Pipeline};
+
+/// A name that two things would have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Collision {
+    /// The pipelines that cannot be run because of it; dead letters are of so many that they are not among them.
+    pub pipelines: Vec<String>,
+    /// What would have the name, and the setting that changes it.
+    pub sentence: String,
+}
+
+/// What a pipeline has a name for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Use {
+    Table,
+    View,
+}
+
+impl Use {
+    fn word(self) -> &'static str {
+        match self {
+            Use::Table => "table",
+            Use::View => "view",
+        }
+    }
+
+    /// What people write to have another name.
+    fn setting(self) -> &'static str {
+        match self {
+            Use::Table => "table = \"NAME\"",
+            Use::View => "view = \"NAME\"",
+        }
+    }
+}
+
+/// The names that would be of two things.
+pub fn collisions<'c>(
+    pipelines: impl IntoIterator<Item = (&'c str, &'c Pipeline)>,
+    targets: impl Fn(&str) -> Option<&'c Connector>,
+) -> Vec<Collision> {
+    let mut collisions = Vec::new();
+    let mut claims: BTreeMap<(String, String), (&str, Use)> = BTreeMap::new();
+    let mut letters: BTreeMap<(String, String), &str> = BTreeMap::new();
+    for (name, pipeline) in pipelines {
+        let table = pipeline.table();
+        if table.is_empty() {
+            continue;
+        }
+        let database = targets(&pipeline.target).map_or_else(|| pipeline.target.clone(), database_of);
+        let key = |object: &str| (database.clone(), object.to_owned());
+        let view = pipeline.settings.view_of(table);
+        for (object, is) in [(Some(table), Use::Table), (view.as_deref(), Use::View)] {
+            let Some(object) = object else { continue };
+            let Some((other, was)) = claims.get(&key(object)).copied() else {
+                claims.insert(key(object), (name, is));
+                continue;
+            };
+            let pipelines = if other == name { vec![name] } else { vec![other, name] };
+            collisions.push(Collision {
+                pipelines: pipelines.into_iter().map(str::to_owned).collect(),
+                sentence: sentence((other, was), (name, is), object, &pipeline.target),
+            });
+        }
+        letters.entry(key(&pipeline.settings.dead_letters)).or_insert(name);
+    }
+    for (key, of) in letters {
+        if let Some((name, is)) = claims.get(&key) {
+            collisions.push(Collision {
+                pipelines: vec![(*name).to_owned()],
+                sentence: format!(
+                    "the {} of the pipeline {name} and the table of dead letters of {of} would both be {}: choose \
+                     another name with {}, or with dead_letters = \"NAME\"",
+                    is.word(),
+                    key.1,
+                    is.setting()
+                ),
+            });
+        }
+    }
+    collisions
+}
+
+/// Those of what was applied.
+pub fn of_applied(applied: &Applied) -> Vec<Collision> {
+    // What this version does not understand is told where it is to be run.
+    let pipelines: Vec<(&str, Pipeline)> = applied
+        .pipelines
+        .iter()
+        .filter_map(|record| Some((record.name.as_str(), applied::pipeline(record).ok()?)))
+        .collect();
+    let targets: BTreeMap<&str, Connector> = applied
+        .connectors
+        .iter()
+        .filter(|record| record.role == zenith_engine::state::Role::Target)
+        .filter_map(|record| Some((record.name.as_str(), applied::connector(record).ok()?)))
+        .collect();
+    collisions(pipelines.iter().map(|(name, pipeline)| (*name, pipeline)), |name| targets.get(name))
+}
+
+fn sentence(first: (&str, Use), second: (&str, Use), object: &str, target: &str) -> String {
+    match (first, second) {
+        ((a, Use::Table), (b, Use::Table)) => {
+            format!(
+                "the pipelines {a} and {b} both write the table {object} of {target}: give one another table"
+            )
+        }
+        ((a, is), (b, _)) if a == b => format!(
+            "the table of the pipeline {a} and its view would both be {object}: choose another name with {}",
+            if is == Use::View { is } else { second.1 }.setting()
+        ),
+        ((a, is), (b, other)) => format!(
+            "the {} of the pipeline {a} and the {} of the pipeline {b} would both be {object} of {target}: choose \
+             another name with {} in {a}, or with {} in {b}",
+            is.word(),
+            other.word(),
+            is.setting(),
+            other.setting()
+        ),
+    }
+}
+
+/// The database of a target, as far as its address tells it: two targets may lead to one.
+fn database_of(target: &Connector) -> String {
+    let uri = target.uri.as_str();
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_lowercase();
+    // One server has both protocols, each on its port.
+    let usual = match scheme {
+        "http" => ":8123",
+        "https" => ":8443",
+        "clickhouse" => ":9000",
+        _ => ":9440",
+    };
+    let database = if database.is_empty() { "default" } else { database };
+    format!("{}/{database}", host.strip_suffix(usual).unwrap_or(&host))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::file;
+
+    /// The mistakes of a file with pipelines of these settings, all into one target.
+    fn told(pipelines: &[(&str, &str)]) -> String {
+        let mut text = "[sources.s]\nuri = \"mongodb://h/d\"\n[targets.t]\nuri = \"http://u@H:8123/d\"\n\
+                        [targets.same]\nuri = \"clickhouse://h/d\"\n[targets.other]\nuri = \"http://h:8124/d\"\n"
+            .to_owned();
+        for (name, settings) in pipelines {
+            let target = if settings.contains("target") { "" } else { "target = \"t\"\n" };
+            text += &format!("[pipelines.{name}]\nsource = \"s\"\n{target}{settings}\n");
+        }
+        file::parse(&text, Path::new("zenith.toml"))
+            .map_or_else(|mistakes| mistakes.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn names_that_would_be_of_two_things_are_told() {
+        let orders = ("orders", "collection = \"orders\"");
+        for (pipelines, part) in [
+            (
+                &[orders, ("b", "collection = \"orders_current\"")][..],
+                "view of the pipeline orders and the table of the pipeline b",
+            ),
+            (&[("b", "collection = \"orders_current\""), orders], "in orders"),
+            (&[orders, ("b", "collection = \"b\"\ntable = \"orders\"")], "both write the table orders of t"),
+            (&[orders, ("b", "collection = \"b\"\nview = \"orders_current\"")], "view = \"NAME\" in b"),
+            (
+                &[("b", "collection = \"b\"\nview = \"b\"")],
+                "table of the pipeline b and its view would both be b",
+            ),
+            (
+                &[orders, ("b", "collection = \"b\"\ntable = \"zenith_dead_letters\"")],
+                "dead letters of b would both be",
+            ),
+            (&[("b", "collection = \"b\"\ndead_letters = \"b_current\"")], "dead_letters = \"NAME\""),
+            (
+                &[orders, ("b", "target = \"same\"\ncollection = \"orders_current\"")],
+                "would both be orders_current",
+            ),
+        ] {
+            let text = told(pipelines);
+            assert!(text.contains(part) && text.lines().count() == 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_their_own_are_not() {
+        let orders = ("orders", "collection = \"orders\"");
+        for pipelines in [
+            &[orders, ("b", "collection = \"orders_current\"\ntable = \"b\"")][..],
+            &[
+                ("orders", "collection = \"orders\"\nview = \"now\""),
+                ("b", "collection = \"orders_current\""),
+            ],
+            &[
+                ("orders", "collection = \"orders\"\nmode = \"full\""),
+                ("b", "collection = \"orders_current\""),
+            ],
+            &[orders, ("b", "target = \"other\"\ncollection = \"orders_current\"")],
+        ] {
+            assert_eq!(told(pipelines), "");
+        }
+    }
+}

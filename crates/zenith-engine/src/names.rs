@@ -1,0 +1,231 @@
+//! Names in the target that follow from the name of a table: its view, and the table of dead letters.
+//!
+//! Tables, views and dictionaries share one space of names, so what follows from one name may be somebody else's. Only
+//! what carries Zenith's mark is ever replaced: the comment of a view or, for those made before there was one, its text.
+
+use zenith_transport::ddl::{Dialect, column_type, identifier, literal};
+use zenith_transport::{ObjectInfo, Sink, dead_letter};
+
+use crate::layout::{DELETED_COLUMN, VERSION_COLUMN};
+use crate::reload::same_values;
+use crate::{EngineError, PipelineSettings, Result};
+
+/// The table of dead letters, unless another one is named.
+pub(crate) const DEAD_LETTERS: &str = "zenith_dead_letters";
+/// Engines of what takes no rows, or hands them on.
+const NOT_TABLES: [&str; 5] = ["View", "MaterializedView", "LiveView", "WindowView", "Dictionary"];
+/// What the comment of a view has before the name of its table.
+const MARK: &str = "[zenith: view of ";
+
+/// What has to be done about a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ViewState {
+    /// The name is free.
+    Missing,
+    /// It is Zenith's, and shows other columns than the table has.
+    Stale,
+    /// It is as it should be.
+    Fits,
+}
+
+/// Looks whether nothing but what Zenith made has the names that a pipeline needs beside its table. Writes nothing.
+///
+/// # Errors
+/// [`EngineError::NameTaken`] with the name and the setting that changes it; whatever the sink fails with.
+pub async fn names_are_free<K: Sink>(sink: &K, table: &str, settings: &PipelineSettings) -> Result<()> {
+    if let Some(object) =
+        sink.object(table).await?.filter(|object| NOT_TABLES.contains(&object.engine.as_str()))
+    {
+        return Err(EngineError::NameTaken {
+            name: table.to_owned(),
+            what: kind(&object),
+            wanted: "the table of the pipeline".to_owned(),
+            setting: "table = \"NAME\"",
+        });
+    }
+    if let Some(view) = settings.view_of(table) {
+        view_state(sink.object(&view).await?.as_ref(), &view, table, None)?;
+    }
+    let found = sink.object(&settings.dead_letters).await?;
+    letters_fit(found.as_ref(), &settings.dead_letters, "dead_letters = \"NAME\"")
+}
+
+/// What is to be done about the view of a table; `object` is what has its name, and `shown` are the columns it has to
+/// show, if these are known.
+pub(crate) fn view_state(
+    object: Option<&ObjectInfo>,
+    view: &str,
+    table: &str,
+    shown: Option<&ObjectInfo>,
+) -> Result<ViewState> {
+    let Some(object) = object else { return Ok(ViewState::Missing) };
+    let of = marked(object);
+    if of != Some(table) && !(of.is_none() && has_text_of_view(object, table)) {
+        return Err(EngineError::NameTaken {
+            name: view.to_owned(),
+            what: match of {
+                Some(other) => format!("Zenith's view of the table {other}"),
+                None => format!("{}, which Zenith did not make", kind(object)),
+            },
+            wanted: format!("the view of {table}"),
+            setting: "view = \"NAME\"",
+        });
+    }
+    let Some(table) = shown else { return Ok(ViewState::Fits) };
+    let wanted = table.columns.iter().filter(|column| {
+        !matches!(column.default_kind.as_str(), "MATERIALIZED" | "ALIAS" | "EPHEMERAL")
+            && column.name != VERSION_COLUMN
+            && column.name != DELETED_COLUMN
+    });
+    let columns = |column: &zenith_transport::ColumnInfo| (column.name.clone(), column.data_type.clone());
+    let same = wanted.map(columns).eq(object.columns.iter().map(columns));
+    // One without a comment was made before views had the mark.
+    Ok(if same && !object.comment.is_empty() { ViewState::Fits } else { ViewState::Stale })
+}
+
+/// Whether dead letters can go to what has this name.
+pub(crate) fn letters_fit(object: Option<&ObjectInfo>, name: &str, setting: &'static str) -> Result<()> {
+    let Some(object) = object else { return Ok(()) };
+    let has = |field: &arrow_schema::FieldRef| {
+        let there = object.columns.iter().find(|there| there.name == *field.name());
+        there.is_some_and(|there| {
+            column_type(field, Dialect::default()).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+        })
+    };
+    let takes_rows = !NOT_TABLES.contains(&object.engine.as_str());
+    if takes_rows && dead_letter::schema().fields().iter().all(has) {
+        return Ok(());
+    }
+    Err(EngineError::NameTaken {
+        name: name.to_owned(),
+        what: format!("{} without the columns of dead letters", kind(object)),
+        wanted: "the table of documents that cannot be loaded".to_owned(),
+        setting,
+    })
+}
+
+/// The statement that makes a view, in the place of an older one of Zenith's or where nothing is.
+pub(crate) fn view_statement(view: &str, table: &str, state: ViewState) -> String {
+    let create =
+        if state == ViewState::Stale { "CREATE OR REPLACE VIEW" } else { "CREATE VIEW IF NOT EXISTS" };
+    let (version, deleted) = (identifier(VERSION_COLUMN), identifier(DELETED_COLUMN));
+    format!(
+        "{create} {} AS SELECT * EXCEPT ({version}, {deleted}) FROM {} FINAL WHERE {deleted} = 0 COMMENT {}",
+        identifier(view),
+        identifier(table),
+        literal(&format!("{MARK}{table}]")),
+    )
+}
+
+/// The table whose view this is, by its comment.
+fn marked(object: &ObjectInfo) -> Option<&str> {
+    let (_, rest) = object.comment.split_once(MARK).filter(|_| object.engine == "View")?;
+    rest.rsplit_once(']').map(|(table, _)| table)
+}
+
+/// Whether it shows what a view of Zenith's shows, as the server spells it.
+fn has_text_of_view(object: &ObjectInfo, table: &str) -> bool {
+    let before = format!("SELECT * EXCEPT ({VERSION_COLUMN}, {DELETED_COLUMN}) FROM ");
+    let after = format!(" FINAL WHERE {DELETED_COLUMN} = 0");
+    let from = object.query.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&after));
+    object.engine == "View"
+        && from.is_some_and(|from| {
+            from.ends_with(&format!(".{table}")) || from.ends_with(&format!(".{}", identifier(table)))
+        })
+}
+
+/// What it is, in words.
+fn kind(object: &ObjectInfo) -> String {
+    match object.engine.as_str() {
+        "View" => "a view".to_owned(),
+        "MaterializedView" => "a materialized view".to_owned(),
+        "Dictionary" => "a dictionary".to_owned(),
+        engine => format!("a table ({engine})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zenith_transport::ColumnInfo;
+
+    use super::*;
+
+    fn object(engine: &str, comment: &str, query: &str) -> ObjectInfo {
+        ObjectInfo {
+            engine: engine.to_owned(),
+            comment: comment.to_owned(),
+            query: query.to_owned(),
+            columns: Vec::new(),
+        }
+    }
+
+    const TEXT: &str =
+        "SELECT * EXCEPT (_zenith_version, _zenith_deleted) FROM shop.`a.b` FINAL WHERE _zenith_deleted = 0";
+
+    #[test]
+    fn views_are_known_by_mark_or_text_and_nothing_else_is() {
+        let state = |object: &ObjectInfo, table: &str| view_state(Some(object), "v", table, None);
+        let marked = object("View", "ours [zenith: view of a.b]", "SELECT 1");
+        assert_eq!(state(&marked, "a.b").unwrap(), ViewState::Fits);
+        assert!(state(&marked, "b").unwrap_err().to_string().contains("Zenith's view of the table a.b"));
+        assert_eq!(state(&object("View", "", TEXT), "a.b").unwrap(), ViewState::Fits);
+        let others = [
+            object("View", "", "SELECT * FROM shop.`a.b`"),
+            object("View", "", &TEXT.replace("a.b", "a.c")),
+            object("View", "", &format!("{TEXT} AND n > 1")),
+            object("MaterializedView", "[zenith: view of a.b]", TEXT),
+            object("MergeTree", "[zenith: view of a.b]", ""),
+            object("Dictionary", "", ""),
+        ];
+        for other in &others {
+            let error = state(other, "a.b").unwrap_err().to_string();
+            assert!(error.contains("view = \"NAME\"") && error.contains("the view of a.b"), "{error}");
+        }
+        assert_eq!(view_state(None, "v", "a.b", None).unwrap(), ViewState::Missing);
+    }
+
+    #[test]
+    fn a_view_is_stale_when_it_shows_other_columns_or_has_no_mark() {
+        let column = |name: &str, data_type: &str, kind: &str| ColumnInfo {
+            name: name.to_owned(),
+            data_type: data_type.to_owned(),
+            default_kind: kind.to_owned(),
+        };
+        let mut table = object("ReplacingMergeTree", "", "");
+        table.columns = vec![
+            column("_id", "String", ""),
+            column("day", "Date", "MATERIALIZED"),
+            column(VERSION_COLUMN, "UInt64", ""),
+            column(DELETED_COLUMN, "UInt8", ""),
+        ];
+        let mut view = object("View", "[zenith: view of t]", "");
+        view.columns = vec![column("_id", "String", "")];
+        let state = |view: &ObjectInfo| view_state(Some(view), "v", "t", Some(&table)).unwrap();
+        assert_eq!(state(&view), ViewState::Fits);
+        view.columns.push(column("gone", "String", ""));
+        assert_eq!(state(&view), ViewState::Stale);
+        let mut old = object("View", "", &TEXT.replace("`a.b`", "t"));
+        old.columns = vec![column("_id", "String", "")];
+        assert_eq!(state(&old), ViewState::Stale);
+    }
+
+    #[test]
+    fn dead_letters_go_to_a_table_with_their_columns_only() {
+        let columns = dead_letter::schema()
+            .fields()
+            .iter()
+            .map(|field| ColumnInfo {
+                name: field.name().clone(),
+                data_type: column_type(field, Dialect::default()).unwrap(),
+                default_kind: String::new(),
+            })
+            .collect();
+        let mut there = object("MergeTree", "", "");
+        assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_err());
+        there.columns = columns;
+        assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_ok());
+        there.engine = "View".to_owned();
+        let error = letters_fit(Some(&there), "d", "--dead-letters NAME").unwrap_err().to_string();
+        assert!(error.contains("d is a view") && error.contains("--dead-letters NAME"), "{error}");
+    }
+}

@@ -1,0 +1,143 @@
+//! What people have added to a table goes with it: to the table that takes its place.
+
+use zenith_arrow::schema::EXTRA_COLUMN;
+use zenith_transport::TableInfo;
+use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS};
+
+use super::ColumnPlan;
+use crate::layout::Layout;
+use crate::{EngineError, Pipeline, Result};
+
+/// What the comments of tables begin with that Zenith makes.
+pub(super) const COMMENT: &str = "Copied by Zenith from ";
+
+/// What the new table gets of the old one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    pub(super) additions: Additions,
+    /// A comment of the user's.
+    pub(super) comment: Option<String>,
+}
+
+/// What a table that takes the place of `table` is to have of it.
+///
+/// # Errors
+/// In a pipeline, for a table that Zenith did not make and for what cannot be kept. A copy is told to replace a table by
+/// its user, so there what is lost is a warning.
+pub(super) fn keep<S, K>(
+    pipeline: &Pipeline<S, K>,
+    table: &TableInfo,
+    columns: &[ColumnPlan],
+) -> Result<Kept> {
+    let name = &pipeline.table;
+    let told = !pipeline.guarded && pipeline.options.replace;
+    if pipeline.guarded && !is_ours(table) {
+        return Err(EngineError::NameTaken {
+            name: name.clone(),
+            what: format!("a table ({}), which Zenith did not make", table.engine),
+            wanted: format!("the table of {}", pipeline.namespace),
+            setting: "table = \"NAME\"",
+        });
+    }
+    let mut lost = lost(table, columns);
+    let mut kept = Kept::default();
+    match &table.additions {
+        Some(additions) => kept.additions = kept_of(additions, columns),
+        None => lost.push("its definition, which is written in a way that is not understood".to_owned()),
+    }
+    if !lost.is_empty() {
+        if !told {
+            return Err(EngineError::CannotKeep {
+                table: name.clone(),
+                what: lost.join(", "),
+                reason: "the new table would be made without it".to_owned(),
+            });
+        }
+        tracing::warn!(table = name, "the new table will not have {}", lost.join(", "));
+    }
+    let gone = table.columns.iter().filter(|there| {
+        matches!(there.default_kind.as_str(), "") && columns.iter().all(|column| column.name != there.name)
+    });
+    for column in gone {
+        tracing::warn!(
+            table = name,
+            column = column.name,
+            "no field goes to it: the new table will not have it"
+        );
+    }
+    let comment = table.comment.strip_suffix(LOADING_MARK).unwrap_or(&table.comment).trim_end();
+    kept.comment = (!comment.is_empty() && !comment.starts_with(COMMENT)).then(|| comment.to_owned());
+    Ok(kept)
+}
+
+/// Whether Zenith made a table: by its comment, or by the column that only its tables have.
+fn is_ours(table: &TableInfo) -> bool {
+    table.comment.starts_with(COMMENT) || table.columns.iter().any(|column| column.name == EXTRA_COLUMN)
+}
+
+/// What a new table cannot have, in words.
+fn lost(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<String> {
+    let mut lost = Vec::new();
+    // Of whatever mode it was before: tables of another make are the user's.
+    let layouts = [Layout::Rows, Layout::Current, Layout::Log];
+    if layouts.iter().all(|layout| layout.engine_name() != table.engine) {
+        lost.push(format!("its engine {}", table.engine));
+    }
+    if layouts.iter().all(|layout| layout.sorting_key().join(", ") != table.sorting_key) {
+        lost.push(format!("its sorting key ({})", table.sorting_key));
+    }
+    for there in &table.columns {
+        if is_computed(&there.default_kind) && columns.iter().any(|column| column.name == there.name) {
+            lost.push(format!("the computed column {}, as documents have a field of that name", there.name));
+        }
+    }
+    lost
+}
+
+/// Whether values of a column are computed, and none can be written.
+pub(super) fn is_computed(default_kind: &str) -> bool {
+    matches!(default_kind, "MATERIALIZED" | "ALIAS" | "EPHEMERAL")
+}
+
+fn kept_of(additions: &Additions, columns: &[ColumnPlan]) -> Additions {
+    let mut kept = additions.clone();
+    kept.columns.retain_mut(|(name, column)| {
+        let is_planned = columns.iter().any(|planned| planned.name == *name);
+        let kind =
+            column.default.as_deref().and_then(|default| default.split(' ').next()).unwrap_or_default();
+        if is_planned && is_computed(kind) {
+            column.default = None;
+        }
+        // Any other column came of a field that the documents no longer have.
+        is_planned || column.default.is_some()
+    });
+    // What an interrupted publication left is not the user's.
+    kept.settings.retain(|name, value| !LOADING_SETTINGS.contains(&(name.as_str(), value.as_str())));
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(name: &str) -> ColumnPlan {
+        ColumnPlan {
+            name: name.to_owned(),
+            bson_type: String::new(),
+            target_type: "String".to_owned(),
+            present: 1.0,
+        }
+    }
+
+    #[test]
+    fn additions_to_columns_go_with_the_columns_and_loading_leaves_nothing() {
+        let sql = "CREATE TABLE d.t (`_id` String COMMENT 'key', `gone` String CODEC(ZSTD(3)), `day` Date MATERIALIZED \
+                   today(), `n` Int8 ALIAS 1, `r` String DEFAULT 'eu') ENGINE = MergeTree ORDER BY _id SETTINGS \
+                   max_bytes_to_merge_at_max_space_in_pool = 1, min_rows_for_wide_part = 5";
+        let kept = kept_of(&Additions::parse(sql).unwrap(), &[planned("_id"), planned("n")]);
+        let names: Vec<&str> = kept.columns.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["_id", "day", "n", "r"]);
+        assert_eq!(kept.columns[2].1.default, None);
+        assert_eq!(kept.settings.keys().collect::<Vec<_>>(), ["min_rows_for_wide_part"]);
+    }
+}
