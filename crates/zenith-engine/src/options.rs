@@ -31,6 +31,9 @@ pub enum Strategy {
 /// on average bytes. It shares the work of two scans between two of its threads.
 const SMALL_DOCUMENT_BYTES: u64 = 128;
 
+/// The table that keeps documents no table could take, unless another one is named.
+const DEAD_LETTERS: &str = "zenith_dead_letters";
+
 /// What happens to documents that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +68,8 @@ pub struct ReloadOptions {
     pub replace: bool,
     /// What happens to documents that cannot be decoded.
     pub on_bad_document: OnBadDocument,
+    /// The table of the target database that keeps them.
+    pub dead_letters: String,
     /// Whether inserts are acknowledged only when on disk.
     pub fsync: bool,
     /// ObjectIds as 12 bytes (`FixedString(12)`) instead of 24 hex digits.
@@ -96,6 +101,7 @@ impl Default for ReloadOptions {
             create_database: false,
             replace: false,
             on_bad_document: OnBadDocument::default(),
+            dead_letters: DEAD_LETTERS.to_owned(),
             fsync: false,
             object_id_fixed: false,
             decimal_text: false,

@@ -18,6 +18,8 @@ pub struct Pipeline<S, K> {
     pub(crate) table: String,
     pub(crate) pool: Pool,
     pub(crate) options: ReloadOptions,
+    /// What it is called in the state, if it is there.
+    pub(crate) name: Option<String>,
     pub(crate) layout: Layout,
     pub(crate) read_concern: ReadConcern,
     pub(crate) progress: Arc<Progress>,
@@ -127,6 +129,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
                 None => Pool::new(self.options.memory)?,
             },
             options: self.options,
+            name: None,
             layout: Layout::Rows,
             read_concern: ReadConcern::Configured,
             progress: Arc::new(Progress::default()),

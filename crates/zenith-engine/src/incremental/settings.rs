@@ -93,6 +93,8 @@ pub struct PipelineSettings {
     pub on_history_lost: OnHistoryLost,
     /// When a document cannot be decoded.
     pub on_bad_document: OnBadDocument,
+    /// The table of the target database that keeps documents which have no row.
+    pub dead_letters: String,
     /// Use images of documents after a change, where the collection keeps them, instead of looking documents up. Not
     /// set, a change log uses them: its rows are then of exactly their time. Other tables become the same either way, and
     /// looking up costs the server a fraction (see `examples/change_cost.rs` of zenith-extract).
@@ -128,6 +130,7 @@ impl Default for PipelineSettings {
             on_drop: OnDrop::default(),
             on_history_lost: OnHistoryLost::default(),
             on_bad_document: reload.on_bad_document,
+            dead_letters: reload.dead_letters,
             post_images: None,
             batch_rows: reload.batch_rows,
             sample: reload.sample,
@@ -151,6 +154,7 @@ impl PipelineSettings {
             sample: self.sample,
             create_database: self.create_database,
             on_bad_document: self.on_bad_document,
+            dead_letters: self.dead_letters.clone(),
             fsync: self.fsync,
             object_id_fixed: self.object_id_fixed,
             decimal_text: self.decimal_text,

@@ -10,7 +10,7 @@ use zenith_transport::{Preflight, Sink};
 use super::insert::repeat;
 use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
-use super::{ReloadPlan, dead_letters};
+use super::ReloadPlan;
 use crate::layout::Stamp;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
@@ -55,7 +55,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
         cpu_time: usage::cpu_time().saturating_sub(cpu_before),
         extra_values: counts.by_field(),
         dead_letters: done.dead_letters,
-        dead_letter_table: (done.dead_letters > 0).then(|| dead_letters::TABLE.to_owned()),
+        dead_letter_table: (done.dead_letters > 0).then(|| pipeline.options.dead_letters.clone()),
         inserts: done.inserts,
         inserts_repeated: done.inserts_repeated,
     })
@@ -69,8 +69,11 @@ async fn attempt<S: Source, K: Sink + 'static>(
     anew: bool,
 ) -> Result<ExtraCounts> {
     let sink = &*pipeline.sink;
+    let run = run_name();
     let shared = Arc::new(Load {
-        run: run_name(),
+        pipeline: pipeline.name.clone().unwrap_or_else(|| run.clone()),
+        run,
+        dead_letters: pipeline.options.dead_letters.clone(),
         namespace: pipeline.namespace.clone(),
         pool: pipeline.pool.clone(),
         progress: Arc::clone(&pipeline.progress),

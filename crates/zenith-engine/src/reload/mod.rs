@@ -16,9 +16,11 @@ mod difference;
 mod execute;
 mod handover;
 pub(crate) mod insert;
+pub(crate) mod literal;
 pub(crate) mod load;
 mod plan;
 mod read;
+pub(crate) mod refusal;
 mod sizes;
 mod steer;
 
