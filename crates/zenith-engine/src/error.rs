@@ -104,6 +104,47 @@ pub enum EngineError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A materialized view failed while it was given rows that the table has already.
+    #[error(
+        "the materialized view {view}, which takes the rows of {table}, failed, so that the table may have rows that the \
+         view lacks: mend the view or drop it; no row comes twice when the insert is repeated"
+    )]
+    ViewFailed {
+        /// The table.
+        table: String,
+        /// The view.
+        view: String,
+        /// What the view said.
+        #[source]
+        source: TransportError,
+    },
+    /// An insert was refused that cannot be tried in parts.
+    #[error(
+        "{table} refused rows of an insert, and as {why}, the others cannot be sent without them for certain: mend what it \
+         refuses; no row comes twice when the insert is repeated"
+    )]
+    RefusedWhole {
+        /// The table.
+        table: String,
+        /// What keeps it from being tried in parts.
+        why: String,
+        /// What was refused, and why.
+        #[source]
+        source: TransportError,
+    },
+    /// A constraint refused a deletion while the collection was still being read.
+    #[error(
+        "a constraint of {table} refuses the row that marks {id} as deleted, and while the collection is still being \
+         read it cannot be removed for good: drop the constraint until it has been read, and run {pipeline} again"
+    )]
+    StillRead {
+        /// The pipeline.
+        pipeline: String,
+        /// The table.
+        table: String,
+        /// The `_id`, as ClickHouse writes it.
+        id: String,
+    },
     /// What was read and what was written do not add up.
     #[error(
         "{namespace} and {table} do not agree: {read} documents were read, {written} rows written, \
@@ -222,8 +263,15 @@ impl EngineError {
             EngineError::Stream(error) => error.is_transient(),
             EngineError::Sink(error) | EngineError::Writing(error) => error.is_transient(),
             EngineError::State(error) => error.is_transient(),
+            // Somebody mends the view or the table.
+            EngineError::ViewFailed { .. } | EngineError::RefusedWhole { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether an insert failed of which rows may be in the table, for a reason that lies there.
+    pub(crate) fn is_of_table(&self) -> bool {
+        matches!(self, EngineError::ViewFailed { .. } | EngineError::RefusedWhole { .. })
     }
 
     /// Whether the user has to mend something before another try can succeed. Nothing has been created then.
@@ -259,6 +307,9 @@ impl EngineError {
             | EngineError::Reconcile { .. }
             | EngineError::Checkpoint { .. }
             | EngineError::TableGone { .. }
+            | EngineError::ViewFailed { .. }
+            | EngineError::RefusedWhole { .. }
+            | EngineError::StillRead { .. }
             | EngineError::KeyMisfit { .. }
             | EngineError::SourceGone { .. }
             | EngineError::HistoryLost { .. }

@@ -24,7 +24,8 @@ pub const TIME_COLUMN: &str = "_zenith_time";
 /// The column that tells changes of one version apart, in their order.
 pub const INDEX_COLUMN: &str = "_zenith_index";
 
-const KEY: &str = "_id";
+/// The key of every table.
+pub(crate) const KEY: &str = "_id";
 
 /// What a table holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +100,14 @@ pub(crate) enum Stamp {
 }
 
 impl Stamp {
+    /// The layout of the table of such rows.
+    pub(crate) fn layout(self) -> Layout {
+        match self {
+            Stamp::None => Layout::Rows,
+            Stamp::Version(_) => Layout::Current,
+        }
+    }
+
     /// The batch with the columns of its table.
     pub(crate) fn apply(self, batch: RecordBatch) -> Result<RecordBatch> {
         let Stamp::Version(version) = self else { return Ok(batch) };

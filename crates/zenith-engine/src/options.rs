@@ -31,6 +31,7 @@ pub enum Strategy {
 /// on average bytes. It shares the work of two scans between two of its threads.
 const SMALL_DOCUMENT_BYTES: u64 = 128;
 
+
 /// What happens to documents that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,7 +66,7 @@ pub struct ReloadOptions {
     pub replace: bool,
     /// What happens to documents that cannot be decoded.
     pub on_bad_document: OnBadDocument,
-    /// The table that keeps documents that cannot be loaded.
+    /// The table of the target database that keeps them.
     pub dead_letters: String,
     /// Whether inserts are acknowledged only when on disk.
     pub fsync: bool,

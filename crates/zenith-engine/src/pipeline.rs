@@ -18,6 +18,8 @@ pub struct Pipeline<S, K> {
     pub(crate) table: String,
     pub(crate) pool: Pool,
     pub(crate) options: ReloadOptions,
+    /// What it is called in the state, if it is there.
+    pub(crate) name: Option<String>,
     pub(crate) layout: Layout,
     pub(crate) read_concern: ReadConcern,
     /// Whether it replaces, by itself and not told to, only what Zenith made, and nothing that could not be kept.
@@ -130,6 +132,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
                 None => Pool::new(self.options.memory)?,
             },
             options: self.options,
+            name: None,
             layout: Layout::Rows,
             read_concern: ReadConcern::Configured,
             guarded: false,

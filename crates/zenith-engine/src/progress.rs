@@ -1,6 +1,8 @@
 //! What a run has done so far, for displays and for the summary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Counters of one run, written by its workers and read by whoever likes.
 #[derive(Debug, Default)]
@@ -15,6 +17,14 @@ pub struct Progress {
     inserts: AtomicU64,
     inserts_repeated: AtomicU64,
     memory_in_use: AtomicU64,
+    told: Mutex<Told>,
+}
+
+/// What was said of dead letters.
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    dead_letters: u64,
 }
 
 /// The counters at one moment.
@@ -79,6 +89,18 @@ impl Progress {
 
     pub(crate) fn dead(&self, letters: u64) {
         self.dead_letters.fetch_add(letters, Ordering::Relaxed);
+    }
+
+    /// How many dead letters there have been since it was last said, if it is time to say it again.
+    pub(crate) fn tell_dead_letters(&self, every: Duration) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.at.is_some_and(|at| at.elapsed() < every) {
+            return None;
+        }
+        let dead_letters = self.dead_letters.load(Ordering::Relaxed);
+        let untold = dead_letters.saturating_sub(told.dead_letters);
+        *told = Told { at: Some(Instant::now()), dead_letters };
+        Some(untold)
     }
 
     pub(crate) fn memory(&self, bytes: usize) {

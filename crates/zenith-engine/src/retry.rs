@@ -20,7 +20,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum AfterInsert {
     /// Send the same bytes with the same token after a pause.
     Repeat(Duration),
-    /// The rows were refused: try each half by itself.
+    /// The rows were refused: try each half by itself, if it is certain that none of them is in the table.
     Halve,
     /// Give up.
     Fail,
@@ -30,7 +30,7 @@ pub(crate) enum AfterInsert {
 pub(crate) fn after_insert(error: &TransportError, tries: u32) -> AfterInsert {
     if error.is_transient() {
         if tries >= INSERT_TRIES { AfterInsert::Fail } else { AfterInsert::Repeat(pause(tries)) }
-    } else if error.is_data_rejected() {
+    } else if error.is_data_rejected() && error.view().is_none() {
         AfterInsert::Halve
     } else {
         AfterInsert::Fail
@@ -59,6 +59,9 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::Stream(_)
         | EngineError::Checkpoint { .. }
         | EngineError::TableGone { .. }
+        | EngineError::ViewFailed { .. }
+        | EngineError::RefusedWhole { .. }
+        | EngineError::StillRead { .. }
         | EngineError::KeyMisfit { .. }
         | EngineError::SourceGone { .. }
         | EngineError::HistoryLost { .. }

@@ -15,11 +15,16 @@ use zenith_testkit::{TestDatabases, TestServers, load};
 /// A pair of databases of its own, and ways to copy between them.
 pub struct Bench {
     pub databases: TestDatabases,
+    /// Whether the sinks speak the native protocol.
+    pub native: bool,
+    native_address: String,
 }
 
 impl Bench {
     pub async fn new(label: &str) -> Bench {
-        Bench { databases: TestServers::shared().await.databases(label).await.unwrap() }
+        let servers = TestServers::shared().await;
+        let native_address = servers.clickhouse_native().to_owned();
+        Bench { databases: servers.databases(label).await.unwrap(), native: false, native_address }
     }
 
     pub fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
@@ -32,7 +37,11 @@ impl Bench {
     }
 
     pub fn sink(&self, pool: Option<Pool>) -> ClickHouseSink {
-        let target = Target::parse(&self.databases.clickhouse.url()).unwrap();
+        let address = match self.native {
+            true => format!("clickhouse://{}/{}", self.native_address, self.databases.name),
+            false => self.databases.clickhouse.url(),
+        };
+        let target = Target::parse(&address).unwrap();
         ClickHouseSink::new(target, pool, ConnectionOptions::default()).unwrap()
     }
 

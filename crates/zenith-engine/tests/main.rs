@@ -10,4 +10,5 @@ mod incremental;
 mod odd_collections;
 mod properties;
 mod published;
+mod refused;
 mod strategies;

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, TimestampMillisecondArray};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_array::{
+    ArrayRef, BinaryArray, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
+};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use crate::ddl::TableDefinition;
 
@@ -15,8 +17,10 @@ use crate::ddl::TableDefinition;
 pub struct DeadLetter {
     /// When it was given up.
     pub at: SystemTime,
-    /// The pipeline that read it.
+    /// The pipeline that read it; the run, where there is no pipeline.
     pub pipeline: String,
+    /// The insert or load it was part of.
+    pub run: String,
     /// Where it came from, as in `shop.orders`.
     pub namespace: String,
     /// Its key, as text.
@@ -27,13 +31,19 @@ pub struct DeadLetter {
     pub reason: String,
     /// The document as it was read.
     pub document: Vec<u8>,
+    /// The version its row would have had; 0 if it would have had none.
+    pub version: u64,
+    /// The change it came with, as in `update`; empty if it did not come with one.
+    pub operation: String,
+    /// Tells changes of one version apart.
+    pub index: u32,
 }
 
 /// The columns of a dead letter table.
 #[must_use]
 pub fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    Arc::new(Schema::new(vec![
+    let mut fields = vec![
         Field::new("at", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false),
         text("pipeline"),
         text("namespace"),
@@ -41,7 +51,24 @@ pub fn schema() -> SchemaRef {
         text("field"),
         text("reason"),
         Field::new("document", DataType::Binary, false),
-    ]))
+    ];
+    fields.extend(later_fields());
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns that tables of version 0.1 lack.
+fn later_fields() -> [Field; 4] {
+    [
+        Field::new("run", DataType::Utf8, false),
+        Field::new("version", DataType::UInt64, false),
+        Field::new("operation", DataType::Utf8, false),
+        Field::new("index", DataType::UInt32, false),
+    ]
+}
+
+/// The columns that a dead letter table may lack, to be added.
+pub(crate) fn later_columns() -> Vec<FieldRef> {
+    later_fields().into_iter().map(Arc::new).collect()
 }
 
 /// The definition of the dead letter table `name`.
@@ -72,6 +99,10 @@ pub(crate) fn batch(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
             text(|letter| &letter.field),
             text(|letter| &letter.reason),
             Arc::new(BinaryArray::from_iter_values(letters.iter().map(|letter| &letter.document))),
+            text(|letter| &letter.run),
+            Arc::new(UInt64Array::from_iter_values(letters.iter().map(|letter| letter.version))),
+            text(|letter| &letter.operation),
+            Arc::new(UInt32Array::from_iter_values(letters.iter().map(|letter| letter.index))),
         ],
     )
 }

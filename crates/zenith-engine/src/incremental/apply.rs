@@ -66,7 +66,7 @@ pub(super) struct Apply<S, K, T> {
 }
 
 type Assembled<S, K, T> = (Assembler<S, K, T>, Result<(Batch, Option<Work>)>);
-type Writing = JoinHandle<Result<Position>>;
+type Writing = JoinHandle<Result<(Position, u64)>>;
 type Joined<V> = std::result::Result<V, tokio::task::JoinError>;
 
 struct Repetition {
@@ -318,9 +318,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         self.writing = Some(tokio::spawn(async move { commit(&context, &schema, batch, rows).await }));
     }
 
-    async fn written(&mut self, ended: Joined<Result<Position>>) -> Result<()> {
+    async fn written(&mut self, ended: Joined<Result<(Position, u64)>>) -> Result<()> {
         self.writing = None;
-        self.position = ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })??;
+        let (position, dead) = ended.map_err(|_| EngineError::Worker { worker: "writer of changes" })??;
+        self.position = position;
+        self.rows = self.rows.saturating_sub(dead);
         self.saved = Instant::now();
         tracing::debug!(pipeline = self.context.name, waiting = self.waiting.len(), "written");
         if self.context.live.current() == Phase::Retrying {

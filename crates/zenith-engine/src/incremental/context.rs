@@ -66,6 +66,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             table: self.table.clone(),
             pool: self.shares.pool().clone(),
             options,
+            name: Some(self.name.clone()),
             layout: self.layout(),
             read_concern: zenith_extract::ReadConcern::Configured,
             guarded: true,

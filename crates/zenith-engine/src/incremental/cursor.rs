@@ -22,7 +22,7 @@ use super::progress::Phase;
 use super::synchronizer::Until;
 use super::write::write;
 use crate::progress::to_u64;
-use crate::reload::dead_letters::{Letter, id_text};
+use crate::reload::dead_letters::Letter;
 use crate::reload::replace_with_empty;
 use crate::{EngineError, Result, Summary};
 
@@ -36,12 +36,14 @@ pub(super) struct Cursor<S, K, T> {
     /// Absent while it decodes.
     decoder: Option<Decoder>,
     place: Place,
+    /// Rows written so far, of all runs.
+    written: u64,
     tokens: Tokens,
     /// The newest `_id` at some moments, oldest first.
     newest: VecDeque<(Instant, RawBson)>,
 }
 
-/// The last `_id` that is in the table, and how many rows are.
+/// The last `_id` that was read, and how many documents were.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Place {
     id: Option<RawBson>,
@@ -68,13 +70,14 @@ impl Place {
         Ok(Place { id, rows })
     }
 
-    fn checkpoint(&self, source_time: SystemTime) -> Checkpoint {
+    /// `written` are the rows in the table.
+    fn checkpoint(&self, written: u64, source_time: SystemTime) -> Checkpoint {
         Checkpoint {
             position: self.encode(),
             // `_id`s of several types have no order in bytes; rows only become more.
             order: self.rows.to_be_bytes().to_vec(),
             source_time: Some(source_time),
-            rows: self.rows,
+            rows: written,
             saved: SystemTime::now(),
         }
     }
@@ -87,14 +90,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             Some(schema) => schema,
             None => create(&context).await?,
         };
-        let place = match context.state.checkpoint(&context.name).await? {
-            Some(checkpoint) => Place::decode(&checkpoint.position)?,
+        let (place, written) = match context.state.checkpoint(&context.name).await? {
+            Some(checkpoint) => (Place::decode(&checkpoint.position)?, checkpoint.rows),
             None => {
                 if context.state.open_intents(&context.name).await?.is_empty() {
                     let table = context.retrying(|| context.sink.describe(&context.table)).await?;
                     refuse_rows(&context, table.map_or(0, |table| table.rows))?;
                 }
-                Place::default()
+                (Place::default(), 0)
             }
         };
         let epoch = context.state.epoch(&context.name).await?;
@@ -105,6 +108,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             decoder: Some(Decoder::new(&schema, shares.pool(), options)),
             schema: Arc::new(schema),
             place,
+            written,
             tokens: Tokens::new(&context.name, epoch, run),
             newest: VecDeque::new(),
             context,
@@ -137,7 +141,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             if let Some(upper) = upper {
                 self.read(Some(upper), None).await?;
             } else if self.newest.is_empty() {
-                let checkpoint = self.place.checkpoint(looked);
+                let checkpoint = self.place.checkpoint(self.written, looked);
                 self.context.live.applied_to(Some(looked));
                 self.context.state.advance(&self.context.name, &checkpoint).await?;
             }
@@ -276,6 +280,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     async fn write(&mut self, gathered: Gathered, repetition: Option<(String, Place)>) -> Result<()> {
         let context = &self.context;
         let rows = to_u64(gathered.batch.as_ref().map_or(0, RecordBatch::num_rows));
+        let is_repetition = repetition.is_some();
         let (token, to) = match repetition {
             Some((token, place)) => (token, place),
             None => {
@@ -296,9 +301,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 (token, to)
             }
         };
-        write(context, &self.schema, &token, gathered.batch, gathered.letters).await?;
+        let documents = rows + to_u64(gathered.letters.len());
+        let dead =
+            write(context, &self.schema, &token, gathered.batch, gathered.letters, is_repetition).await?;
+        self.written += documents.saturating_sub(dead);
         let now = SystemTime::now();
-        context.state.commit_intent(&context.name, &token, &to.checkpoint(now)).await?;
+        let checkpoint = to.checkpoint(self.written, now);
+        context.state.commit_intent(&context.name, &token, &checkpoint).await?;
         context.live.applied_to(Some(now));
         self.place = to;
         Ok(())
@@ -325,9 +334,7 @@ fn decode(
     let letters = &mut current.letters;
     let batch = decoder.append(bytes, &mut left, &mut |bad| {
         let document = bytes.get(bad.range.clone()).unwrap_or_default();
-        let letter =
-            Letter { id: id_text(document), reason: bad.reason.to_string(), document: document.to_vec() };
-        letters.push(letter);
+        letters.push(Letter::new(document, bad.reason.to_string()));
     })?;
     let consumed = ranges.len() - left.len();
     *done += consumed;

@@ -160,6 +160,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             // What is gone by now still has changed.
             decoding = self.step(decoding, Step::Events(Arc::clone(events), rows.into_gone())).await?;
         }
+        let gone = decoding.take_bad(events);
+        if !gone.is_empty() && !decoding.is_too_much() {
+            decoding = self.step(decoding, Step::Events(Arc::clone(events), gone)).await?;
+        }
         let (decoder, decoded) = decoding.finish();
         self.decoder = Some(decoder);
         decoded.map_err(|source| self.failed(source))

@@ -15,7 +15,7 @@
 //! | `snapshot` | reads the collection whole, beside its changes |
 //! | `stream`, `event` | one stream for all pipelines, and what of it concerns each |
 //! | `batching`, `apply`, `pace` | where changes are cut into batches, and when these are written |
-//! | `flush`, `rows`, `write` | one batch from spans of replies to durable rows |
+//! | `flush`, `rows`, `write`, `removal` | one batch from spans of replies to durable rows |
 //! | `cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `verify`, `reset` | looks at both ends, compares them, moves a pipeline |
 //! | `shares`, `patience` | who may have how much memory; how long something is tried again |
@@ -34,6 +34,7 @@ mod position;
 mod prepare;
 mod progress;
 mod recovery;
+mod removal;
 mod reset;
 mod rows;
 mod run;

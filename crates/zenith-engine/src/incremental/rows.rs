@@ -11,7 +11,7 @@ use zenith_extract::DocumentBatch;
 use super::event::{Event, EventKind, Span};
 use super::position::Position;
 use crate::layout::{Layout, Side, SideColumns};
-use crate::reload::dead_letters::{Letter, id_text};
+use crate::reload::dead_letters::Letter;
 
 /// A row to be decoded: a document in one of several buffers, and what stands beside it.
 pub(super) struct Row {
@@ -19,6 +19,8 @@ pub(super) struct Row {
     buffer: usize,
     span: Span,
     side: Side,
+    /// The change it is of, whose key stands for the document where that cannot be decoded.
+    event: usize,
 }
 
 /// The rows of a batch of changes.
@@ -45,7 +47,7 @@ impl<'a> Rows<'a> {
                 index,
                 deleted: event.kind == EventKind::Delete,
             };
-            let row = |span| Row { buffer: at, span, side };
+            let row = |span| Row { buffer: at, span, side, event: at };
             match event.document {
                 Some(document) => rows.ready.push(row(document)),
                 None if event.kind == EventKind::Update => {
@@ -77,7 +79,7 @@ impl<'a> Rows<'a> {
                 let document = batch.documents_bytes().get(range.clone()).unwrap_or_default();
                 let wanted = id_element(document).and_then(|id| self.wanted.remove(id));
                 let span = Span::from(range);
-                rows.extend(wanted.into_iter().flatten().map(|row| Row { buffer, span, side: row.side }));
+                rows.extend(wanted.into_iter().flatten().map(|row| Row { buffer, span, ..row }));
             }
         }
         rows
@@ -129,6 +131,8 @@ pub(super) struct Decoded {
     /// Whether they are more than one batch holds. What there is of them is then of no use.
     pub(super) is_too_much: bool,
     pub(super) letters: Vec<Letter>,
+    /// The changes of these, and their sides: an older row of the document is not to stay as if it were its newest.
+    bad: Vec<(usize, Side)>,
     /// Whether some `_id` did not fit the key column.
     pub(super) misfit_ids: bool,
 }
@@ -149,7 +153,7 @@ impl Decoding {
             layout,
             sides: SideColumns::new(layout, rows),
             rows,
-            out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), misfit_ids: false },
+            out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), bad: Vec::new(), misfit_ids: false },
         }
     }
 
@@ -192,12 +196,10 @@ impl Decoding {
             match bad.get(&row.span.range().start) {
                 None => self.sides.push(row.side),
                 Some(reason) => {
-                    let document = row.span.of(bytes);
-                    self.out.letters.push(Letter {
-                        id: id_text(document),
-                        reason: reason.to_string(),
-                        document: document.to_vec(),
-                    });
+                    let side = row.side;
+                    let letter = Letter::new(row.span.of(bytes), reason.to_string());
+                    self.out.letters.push(letter.of_change(side.version, side.operation, side.index));
+                    self.out.bad.push((row.event, side));
                 }
             }
         }
@@ -206,6 +208,22 @@ impl Decoding {
             self.out.is_too_much = ranges.len() > 0;
         }
         Ok(())
+    }
+
+    /// Rows that mark as deleted what could not be decoded so far, each of the version of its change. Where the key itself
+    /// cannot be decoded, no row of it has ever been written.
+    pub(super) fn take_bad(&mut self, events: &[Event]) -> Vec<Row> {
+        let bad = std::mem::take(&mut self.out.bad);
+        if self.layout != Layout::Current {
+            return Vec::new();
+        }
+        let key = |(event, side): (usize, Side)| {
+            let span = events.get(event)?.key;
+            let key = span.of(events.get(event)?.batch.bytes());
+            zenith_arrow::raw::validate(key).ok()?;
+            Some(Row { buffer: event, span, side: Side { deleted: true, ..side }, event })
+        };
+        bad.into_iter().filter_map(key).collect()
     }
 
     fn seal(&mut self, batch: &RecordBatch) -> Result<(), DecodeError> {
@@ -274,6 +292,7 @@ mod tests {
             buffer: 0,
             span: Span::default(),
             side: Side { operation: "update", version, index: 0, deleted: false },
+            event: 0,
         };
         let wanted = [(&a, vec![row(1), row(4)]), (&b, vec![row(2)]), (&c, vec![row(3)])];
         let wanted = wanted.map(|(key, rows)| (id_element(key.as_bytes()).unwrap(), rows));

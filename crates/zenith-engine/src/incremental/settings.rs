@@ -95,7 +95,7 @@ pub struct PipelineSettings {
     pub on_history_lost: OnHistoryLost,
     /// When a document cannot be decoded.
     pub on_bad_document: OnBadDocument,
-    /// The table that keeps documents that cannot be decoded or loaded.
+    /// The table of the target database that keeps documents which have no row.
     pub dead_letters: String,
     /// Use images of documents after a change, where the collection keeps them, instead of looking documents up. Not
     /// set, a change log uses them: its rows are then of exactly their time. Other tables become the same either way, and

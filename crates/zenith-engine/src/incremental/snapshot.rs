@@ -71,11 +71,12 @@ where
     loop {
         let shared = Arc::new(Load {
             run: format!("{}-{}", context.name, run_name()),
+            pipeline: context.name.clone(),
+            dead_letters: context.settings.dead_letters.clone(),
             namespace: context.namespace.clone(),
             pool: context.shares.pool().clone(),
             progress: Arc::clone(&context.live.counters),
             on_bad_document: context.settings.on_bad_document,
-            dead_letters: context.settings.dead_letters.clone(),
             stop: context.stop.clone(),
             abort: StopHandle::new(),
         });
@@ -109,7 +110,8 @@ where
                 failures += 1;
                 let error = error.while_loading();
                 let Some(pause) = after_load(&error, failures)
-                    .or_else(|| if error.is_passing() { patience.next() } else { None })
+                    // What is read again has new names, so that views would be given it twice.
+                    .or_else(|| if error.is_passing() && !error.is_of_table() { patience.next() } else { None })
                 else {
                     return Err(error);
                 };

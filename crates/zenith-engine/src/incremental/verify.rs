@@ -156,11 +156,12 @@ where
     let partitions = context.source.partitions(&context.namespace, 1, PartitionStrategy::Natural).await?;
     let shared = Arc::new(Load {
         run: run_name(),
+        pipeline: context.name.clone(),
+        dead_letters: context.settings.dead_letters.clone(),
         namespace: context.namespace.clone(),
         pool: context.shares.pool().clone(),
         progress: Arc::default(),
         on_bad_document: context.settings.on_bad_document,
-        dead_letters: context.settings.dead_letters.clone(),
         stop: context.stop.clone(),
         abort: StopHandle::new(),
     });

@@ -1,7 +1,7 @@
 //! Makes batches durable under one name, however long the target is away.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
@@ -14,21 +14,24 @@ use super::context::Context;
 use super::flush::Batch;
 use super::position::Position;
 use super::progress::Phase;
+use super::removal::remove_older;
 use crate::layout::{Layout, Stamp};
 use crate::progress::to_u64;
 use crate::reload::dead_letters::{self, Letter};
 use crate::reload::insert::Inserting;
 use crate::reload::load::Load;
+use crate::reload::refusal::Refused;
 use crate::{EngineError, OnBadDocument, Result, StopHandle};
 
 /// Intent, insert, checkpoint: the batch is durable afterwards, and the place behind it saved. `rows` is what the checkpoint
-/// says of the changes written so far, these included.
+/// says of the changes written so far, these included; gives back how many of these are not, as no row could be had of
+/// them.
 pub(super) async fn commit<S, K, T>(
     context: &Context<S, K, T>,
     schema: &Schema,
     batch: Batch,
     rows: u64,
-) -> Result<Position>
+) -> Result<(Position, u64)>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -53,14 +56,15 @@ where
         };
         context.state.begin_intent(&intent).await?;
     }
-    write(context, schema, &token, decoded.batch, decoded.letters).await?;
-    let checkpoint = to.checkpoint(rows, source_time)?;
+    let dead = write(context, schema, &token, decoded.batch, decoded.letters, is_repetition).await?;
+    let checkpoint = to.checkpoint(rows.saturating_sub(dead), source_time)?;
     context.state.commit_intent(&context.name, &token, &checkpoint).await?;
     context.live.applied_to(source_time);
-    Ok(to)
+    Ok((to, dead))
 }
 
-/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`.
+/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`. Gives back how many
+/// documents have no row.
 ///
 /// One name, one insert: were there several, a repetition would have to cut the rows in the same places.
 pub(super) async fn write<S, K, T>(
@@ -69,7 +73,8 @@ pub(super) async fn write<S, K, T>(
     token: &str,
     batch: Option<RecordBatch>,
     mut letters: Vec<Letter>,
-) -> Result<()>
+    is_repetition: bool,
+) -> Result<u64>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -84,31 +89,33 @@ where
     }
     let load = Load {
         run: token.to_owned(),
+        pipeline: context.name.clone(),
+        dead_letters: context.settings.dead_letters.clone(),
         namespace: context.namespace.clone(),
         pool: context.shares.pool().clone(),
         progress: Arc::clone(&context.live.counters),
         on_bad_document: context.settings.on_bad_document,
-        dead_letters: context.settings.dead_letters.clone(),
         stop: context.abandon.clone(),
         abort: StopHandle::new(),
     };
     if let Some(batch) = batch {
-        letters.extend(insert(context, schema, &load, batch, token.to_owned()).await?);
+        letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
     }
+    let dead = to_u64(letters.len());
     dead_letters::write(&load, &*context.sink, letters).await?;
     if context.live.current() == Phase::Retrying {
         context.live.phase(Phase::Following);
     }
-    Ok(())
+    Ok(dead)
 }
 
-/// Inserts until it has succeeded, and gives back the rows that were refused.
+/// Inserts until it has succeeded, and gives back what is kept of the rows that were refused.
 async fn insert<S, K, T>(
     context: &Context<S, K, T>,
     schema: &Schema,
     load: &Load,
     batch: RecordBatch,
-    name: String,
+    mut may_be_there: bool,
 ) -> Result<Vec<Letter>>
 where
     S: Source + ChangeSource,
@@ -116,36 +123,46 @@ where
     T: StateStore,
 {
     let mut patience = context.patience_with_target();
+    let (sequence, layout) = (AtomicU64::new(0), context.layout());
+    let inserting =
+        Inserting { load, table: &context.table, schema, layout, stamp: Stamp::None, sequence: &sequence };
     loop {
-        let (sender, refused) = async_channel::unbounded();
-        let sequence = AtomicU64::new(0);
-        let inserting = Inserting {
-            load,
-            table: &context.table,
-            schema,
-            stamp: Stamp::None,
-            sequence: &sequence,
-            letters: sender,
+        let error = match insert_once(context, &inserting, batch.clone(), may_be_there).await {
+            Ok(letters) => return Ok(letters),
+            Err(error) => error,
         };
-        match inserting.insert(&*context.sink, batch.clone(), name.clone()).await {
-            Ok(()) => {
-                let mut letters = Vec::new();
-                while let Ok(letter) = refused.try_recv() {
-                    letters.push(letter);
-                }
-                return Ok(letters);
-            }
-            Err(error) => {
-                let pause = if error.is_passing() { patience.next() } else { None };
-                let Some(pause) = pause else { return Err(error.while_loading()) };
-                context.failing(&error, pause);
-                context.live.phase(Phase::Retrying);
-                // Whoever stops the pipeline need not wait for a target that is away: the intent stays open.
-                tokio::select! {
-                    () = context.stop.stopped() => return Err(EngineError::Stopped),
-                    () = tokio::time::sleep(pause) => {}
-                }
-            }
+        may_be_there = true;
+        // A run that is to end by itself waits for a server, and not for somebody who mends a table.
+        let is_worth_waiting = !(error.is_of_table() && context.once.load(Ordering::Relaxed));
+        let pause = if error.is_passing() && is_worth_waiting { patience.next() } else { None };
+        let Some(pause) = pause else { return Err(error.while_loading()) };
+        context.failing(&error, pause);
+        context.live.phase(Phase::Retrying);
+        // Whoever stops the pipeline need not wait for a target that is away: the intent stays open.
+        tokio::select! {
+            () = context.stop.stopped() => return Err(EngineError::Stopped),
+            () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+async fn insert_once<S, K, T>(
+    context: &Context<S, K, T>,
+    inserting: &Inserting<'_>,
+    batch: RecordBatch,
+    may_be_there: bool,
+) -> Result<Vec<Letter>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let token = inserting.load.run.clone();
+    let refused = inserting.insert(&*context.sink, batch, token, may_be_there).await?;
+    let is_kept = |row: &&Refused| inserting.layout != Layout::Current || !row.is_deletion();
+    let letters = refused.iter().filter(is_kept).map(|row| inserting.letter(row)).collect::<Result<_>>()?;
+    if inserting.layout == Layout::Current {
+        remove_older(context, inserting, &refused).await?;
+    }
+    Ok(letters)
 }

@@ -1,6 +1,7 @@
 //! Documents that could not become rows: collected, and written to the dead letter table.
 
-use std::time::SystemTime;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
 use zenith_arrow::extended_json;
@@ -15,53 +16,103 @@ use crate::progress::to_u64;
 /// Letters and bytes of one insert.
 const LETTERS_MAX: usize = 1000;
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Between two warnings about letters of one pipeline.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// A document that could not become a row.
+#[derive(Clone, Debug)]
 pub(crate) struct Letter {
     pub(crate) id: String,
     pub(crate) reason: String,
     pub(crate) document: Vec<u8>,
+    /// As in [`DeadLetter`].
+    version: u64,
+    operation: String,
+    index: u32,
+}
+
+impl Letter {
+    pub(crate) fn new(document: &[u8], reason: String) -> Letter {
+        Letter {
+            id: id_text(document),
+            reason,
+            document: document.to_vec(),
+            version: 0,
+            operation: String::new(),
+            index: 0,
+        }
+    }
+
+    /// The same, of a row that would have been written for a change.
+    pub(crate) fn of_change(self, version: u64, operation: &str, index: u32) -> Letter {
+        Letter { version, operation: operation.to_owned(), index, ..self }
+    }
 }
 
 /// Writes letters until no more can come.
 pub(crate) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Letter>) -> Result<()> {
-    let mut sequence = 0_u64;
     while let Ok(first) = letters.recv().await {
         let mut bytes = first.document.len();
-        let mut together = vec![dead(load, first)];
+        let mut together = vec![first];
         while together.len() < LETTERS_MAX && bytes < BYTES_MAX {
             let Ok(next) = letters.try_recv() else { break };
             bytes += next.document.len();
-            together.push(dead(load, next));
+            together.push(next);
         }
-        let token = format!("{}-dead-{sequence}", load.run);
-        sequence += 1;
-        insert::repeat(load, || sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
-        load.progress.dead(to_u64(together.len()));
+        write(load, sink, together).await?;
     }
     Ok(())
 }
 
-/// Writes the letters of one batch, once however often this is repeated.
+/// Writes letters, those of an insert once however often it is repeated.
 pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) -> Result<()> {
-    let together: Vec<DeadLetter> = letters.into_iter().map(|letter| dead(load, letter)).collect();
-    for (number, part) in together.chunks(LETTERS_MAX).enumerate() {
-        let token = format!("{}-dead-{number}", load.run);
-        insert::repeat(load, || sink.write_dead_letters(&load.dead_letters, part, &token)).await?;
+    for part in letters.chunks(LETTERS_MAX) {
+        // A name that only the same letters bear: a repetition may have others.
+        let mut hasher = DefaultHasher::new();
+        for letter in part {
+            (&letter.id, &letter.reason, &letter.document, letter.version, letter.index).hash(&mut hasher);
+        }
+        let token = format!("{}-dead-{:016x}", load.run, hasher.finish());
+        let together: Vec<DeadLetter> = part.iter().map(|letter| dead(load, letter)).collect();
+        insert::repeat(load, || sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
         load.progress.dead(to_u64(part.len()));
+        if let Some(first) = part.first() {
+            tell(load, first);
+        }
     }
     Ok(())
 }
 
-fn dead(load: &Load, letter: Letter) -> DeadLetter {
+/// Says that there are dead letters: at once the first time, then now and then, with how many there are by then.
+fn tell(load: &Load, letter: &Letter) {
+    let Some(untold) = load.progress.tell_dead_letters(TELL_EVERY) else { return };
+    let more = match untold {
+        0 | 1 => String::new(),
+        many => format!(", the last of {many}"),
+    };
+    tracing::warn!(
+        pipeline = load.pipeline,
+        namespace = %load.namespace,
+        id = letter.id,
+        "a document has no row and is kept in {}{more}: {}",
+        load.dead_letters,
+        letter.reason
+    );
+}
+
+fn dead(load: &Load, letter: &Letter) -> DeadLetter {
     DeadLetter {
         at: SystemTime::now(),
-        pipeline: load.run.clone(),
+        pipeline: load.pipeline.clone(),
+        run: load.run.clone(),
         namespace: load.namespace.to_string(),
-        id: letter.id,
+        id: letter.id.clone(),
         field: String::new(),
-        reason: letter.reason,
-        document: letter.document,
+        reason: letter.reason.clone(),
+        document: letter.document.clone(),
+        version: letter.version,
+        operation: letter.operation.clone(),
+        index: letter.index,
     }
 }
 

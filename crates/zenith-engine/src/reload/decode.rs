@@ -55,15 +55,14 @@ pub(super) fn decode(
 
 fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>) -> Result<()> {
     let document = &bytes[bad.range.clone()];
-    let id = id_text(document);
     match load.on_bad_document {
         OnBadDocument::Fail => Err(EngineError::BadDocument {
             namespace: load.namespace.to_string(),
-            id,
+            id: id_text(document),
             reason: bad.reason.to_string(),
         }),
         OnBadDocument::Keep => {
-            let letter = Letter { id, reason: bad.reason.to_string(), document: document.to_vec() };
+            let letter = Letter::new(document, bad.reason.to_string());
             letters.send_blocking(letter).map_err(|_| EngineError::Stopped)
         }
     }

@@ -131,8 +131,10 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
 
 /// A load of a pipeline, under a name of its own.
 fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
+    let run = run_name();
     Arc::new(Load {
-        run: run_name(),
+        pipeline: pipeline.name.clone().unwrap_or_else(|| run.clone()),
+        run,
         namespace: pipeline.namespace.clone(),
         pool: pipeline.pool.clone(),
         progress: Arc::clone(&pipeline.progress),

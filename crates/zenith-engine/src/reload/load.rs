@@ -26,12 +26,14 @@ const DECODERS_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Load {
     /// Names this load; part of every token, so that a later load of equal data is not taken for a repeat.
     pub(crate) run: String,
+    /// The pipeline it is for; the run, where there is no pipeline.
+    pub(crate) pipeline: String,
+    /// The table that keeps documents no table could take.
+    pub(crate) dead_letters: String,
     pub(crate) namespace: Namespace,
     pub(crate) pool: Pool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) on_bad_document: OnBadDocument,
-    /// The table of documents that cannot be loaded.
-    pub(crate) dead_letters: String,
     /// Asked from outside.
     pub(crate) stop: StopHandle,
     /// Asked by a worker that failed.
@@ -171,11 +173,11 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
                 load: &load,
                 table: &table,
                 schema: &schema,
+                layout: stamp.layout(),
                 stamp,
                 sequence: &sequence,
-                letters,
             };
-            let result = inserting.run(&*sink, batches).await;
+            let result = inserting.run(&*sink, batches, letters).await;
             first.note(&load, result);
         });
     }

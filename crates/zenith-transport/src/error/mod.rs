@@ -206,6 +206,21 @@ impl TransportError {
         }
     }
 
+    /// Whether a `CHECK` constraint refused a row. Then no row of the insert is in the table.
+    #[must_use]
+    pub fn is_constraint_violated(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_constraint_violated())
+    }
+
+    /// The materialized view that failed, where that is why an insert did. Its rows may be in the table all the same.
+    #[must_use]
+    pub fn view(&self) -> Option<&str> {
+        match self {
+            Self::Server(error) => error.view(),
+            _ => None,
+        }
+    }
+
     /// Whether user or password are wrong, or the user may not connect from here.
     #[must_use]
     pub fn is_authentication(&self) -> bool {

@@ -147,6 +147,9 @@ const CODES: &[(u32, &str, Class)] = &[
     (999, "KEEPER_EXCEPTION", Class::Unknown),
 ];
 
+/// A `CHECK` of the table refused a row: all rows are looked at before any is written.
+const VIOLATED_CONSTRAINT: u32 = 469;
+
 fn known(code: u32) -> Option<&'static (u32, &'static str, Class)> {
     CODES.binary_search_by_key(&code, |(code, ..)| *code).ok().map(|index| &CODES[index])
 }
@@ -171,6 +174,18 @@ impl ServerError {
 
     pub(super) fn is_data_rejected(&self) -> bool {
         classify(self.code) == Class::Data
+    }
+
+    pub(super) fn is_constraint_violated(&self) -> bool {
+        self.code == VIOLATED_CONSTRAINT
+    }
+
+    /// The materialized view that failed while it was given the rows of an insert, as in `shop.totals`.
+    pub(super) fn view(&self) -> Option<&str> {
+        // Of views that hang on one another the first named is the one that failed.
+        let (_, rest) = self.text.split_once("while pushing to view ")?;
+        let end = rest.find(": ").or_else(|| rest.find(" (")).unwrap_or(rest.len());
+        rest.get(..end).map(|name| name.trim_end().trim_end_matches('.'))
     }
 
     pub(super) fn is_schema_mismatch(&self) -> bool {
@@ -265,6 +280,16 @@ mod tests {
         assert!(error(349, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN", "").is_data_rejected());
         assert!(error(60, "UNKNOWN_TABLE", "").is_unknown_table());
         assert!(!error(0, "", "").is_transient());
+    }
+
+    #[test]
+    fn views_that_fail_are_named() {
+        let text = "Cannot parse string 'x' as UInt64: while executing 'FUNCTION f': while pushing to view d.b: while \
+                    pushing to view d.a.";
+        assert_eq!(error(6, "CANNOT_PARSE_TEXT", text).view(), Some("d.b"));
+        assert_eq!(error(6, "CANNOT_PARSE_TEXT", "x: while pushing to view d.a.").view(), Some("d.a"));
+        let own = error(469, "VIOLATED_CONSTRAINT", "Constraint `c` for table d.t (3e) is violated at row 51.");
+        assert_eq!((own.view(), own.is_constraint_violated()), (None, true));
     }
 
     #[test]

@@ -106,7 +106,8 @@ pub trait Sink: Send + Sync {
     /// [`TransportError::Unsupported`] by sinks that have no language.
     fn query(&self, statement: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
 
-    /// Puts documents that could not be loaded into the table `table`, creating it when absent.
+    /// Puts documents that could not be loaded into the table `table`, creating it when absent, and adding the columns
+    /// that one of an earlier version lacks.
     fn write_dead_letters(
         &self,
         table: &str,
@@ -120,7 +121,14 @@ pub trait Sink: Send + Sync {
                 what: format!("the dead letter table {table}"),
                 source,
             })?;
-            self.write(Insert { table: table.to_owned(), batch, token: token.to_owned() }).await
+            let insert = Insert { table: table.to_owned(), batch, token: token.to_owned() };
+            match self.write(insert.clone()).await {
+                Err(error) if error.is_schema_mismatch() => {
+                    self.add_columns(table, &dead_letter::later_columns()).await?;
+                    self.write(insert).await
+                }
+                written => written,
+            }
         }
     }
 }

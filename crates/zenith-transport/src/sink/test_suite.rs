@@ -264,11 +264,15 @@ pub async fn dead_letters_are_kept(sink: &impl Sink) {
     let letter = DeadLetter {
         at: SystemTime::now(),
         pipeline: "p".into(),
+        run: "r".into(),
         namespace: "shop.orders".into(),
         id: "1".into(),
         field: "price".into(),
         reason: "it's bad".into(),
         document: b"\x05\x00\x00\x00\x00".to_vec(),
+        version: 7,
+        operation: "update".into(),
+        index: 1,
     };
     for token in ["a", "a", "b"] {
         sink.write_dead_letters("dead", std::slice::from_ref(&letter), token).await.expect("kept");

@@ -13,5 +13,6 @@ mod inserts;
 mod json;
 mod names;
 mod publish;
+mod refusals;
 mod tls;
 mod types;

@@ -1,0 +1,195 @@
+//! What to do about an insert that was refused for its rows.
+//!
+//! A refusal says that the insert failed, not that nothing of it is in the table: a materialized view is given the rows
+//! when the table has them, and of a table with partitions one may be written before the next is refused. Under the same
+//! name the insert may be repeated all the same; under others only what is certain not to be in the table may be sent.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::{Array, RecordBatch};
+use zenith_transport::ddl::{identifier, literal};
+use zenith_transport::{Sink, TransportError};
+
+use super::literal as key_literal;
+use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, KEY, Layout, OPERATION_COLUMN, VERSION_COLUMN};
+use crate::progress::to_u64;
+use crate::{EngineError, Result};
+
+/// Keys of one question, and the bytes of their text.
+const KEYS_MAX: usize = 1000;
+const KEY_BYTES_MAX: usize = 128 * 1024;
+
+/// A row that the table refused by itself.
+pub(crate) struct Refused {
+    pub(crate) row: RecordBatch,
+    /// The name it was sent under.
+    pub(crate) token: String,
+    pub(crate) reason: String,
+}
+
+impl Refused {
+    /// Whether the row stands for a document that is gone.
+    pub(crate) fn is_deletion(&self) -> bool {
+        let deleted = self.row.column_by_name(DELETED_COLUMN);
+        deleted.is_some_and(|column| column.as_primitive::<arrow_array::types::UInt8Type>().value(0) == 1)
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        let version = self.row.column_by_name(VERSION_COLUMN);
+        version.map_or(0, |column| column.as_primitive::<UInt64Type>().value(0))
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        let index = self.row.column_by_name(INDEX_COLUMN);
+        index.map_or(0, |column| column.as_primitive::<UInt32Type>().value(0))
+    }
+
+    pub(crate) fn operation(&self) -> String {
+        let operation = self.row.column_by_name(OPERATION_COLUMN);
+        operation.map_or_else(String::new, |column| column.as_string::<i32>().value(0).to_owned())
+    }
+}
+
+/// Whether it is certain that a refused insert has left nothing behind, so that parts of it may be sent under names of
+/// their own.
+pub(crate) async fn left_nothing<K: Sink>(sink: &K, table: &str, error: TransportError) -> Result<TransportError> {
+    if let Some(view) = error.view() {
+        let view = view.to_owned();
+        return Err(EngineError::ViewFailed { table: table.to_owned(), view, source: error });
+    }
+    let statement = format!(
+        "SELECT arrayStringConcat(arrayMap((d, t) -> d || '.' || t, dependencies_database, dependencies_table), ', '), \
+         partition_key FROM system.tables WHERE database = currentDatabase() AND name = {}",
+        literal(table)
+    );
+    let batches = match sink.query(&statement).await {
+        Ok(batches) => batches,
+        // What has no language has no views either.
+        Err(TransportError::Unsupported { .. }) => return Ok(error),
+        Err(failed) => return Err(EngineError::Sink(failed)),
+    };
+    let found = batches.iter().find(|batch| batch.num_rows() > 0);
+    let [views, partition_key] =
+        [0, 1].map(|column| found.map_or_else(String::new, |batch| text(batch.column(column).as_ref(), 0)));
+    // A constraint is looked at before any partition is written.
+    let in_parts = !partition_key.is_empty() && !error.is_constraint_violated();
+    match (views.is_empty(), in_parts) {
+        (true, false) => Ok(error),
+        (false, _) => {
+            Err(EngineError::RefusedWhole { table: table.to_owned(), why: format!("{views} takes its rows"), source: error })
+        }
+        (true, true) => Err(EngineError::RefusedWhole {
+            table: table.to_owned(),
+            why: format!("it is written by partitions ({partition_key})"),
+            source: error,
+        }),
+    }
+}
+
+/// Of rows that an earlier try may have put into the table those that are not in it, in order.
+pub(crate) async fn absent<K: Sink>(
+    sink: &K,
+    table: &str,
+    layout: Layout,
+    batch: &RecordBatch,
+) -> Result<Vec<RecordBatch>> {
+    let there = match layout {
+        // Rows of equal versions replace each other.
+        Layout::Current => return Ok(vec![batch.clone()]),
+        Layout::Log => logged(sink, table, batch).await?,
+        Layout::Rows => keyed(sink, table, batch).await?,
+    };
+    let mut absent = Vec::new();
+    let mut start = 0;
+    for (row, is_there) in there.iter().copied().chain(std::iter::once(true)).enumerate() {
+        if is_there {
+            if row > start {
+                absent.push(batch.slice(start, row - start));
+            }
+            start = row + 1;
+        }
+    }
+    Ok(absent)
+}
+
+/// Which changes a log has, by version and number.
+async fn logged<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<Vec<bool>> {
+    let (Some(versions), Some(indexes)) =
+        (batch.column_by_name(VERSION_COLUMN), batch.column_by_name(INDEX_COLUMN))
+    else {
+        return Ok(vec![false; batch.num_rows()]);
+    };
+    let (versions, indexes) = (versions.as_primitive::<UInt64Type>(), indexes.as_primitive::<UInt32Type>());
+    let (version, index) = (identifier(VERSION_COLUMN), identifier(INDEX_COLUMN));
+    let least = versions.values().iter().min().copied().unwrap_or(0);
+    let most = versions.values().iter().max().copied().unwrap_or(0);
+    let statement = format!(
+        "SELECT {version}, {index} FROM {} WHERE {version} >= {least} AND {version} <= {most}",
+        identifier(table)
+    );
+    let mut there = std::collections::HashSet::new();
+    for found in sink.query(&statement).await? {
+        let columns = (found.column(0).as_primitive::<UInt64Type>(), found.column(1).as_primitive::<UInt32Type>());
+        there.extend(columns.0.values().iter().copied().zip(columns.1.values().iter().copied()));
+    }
+    Ok(versions.values().iter().zip(indexes.values()).map(|(v, i)| there.contains(&(*v, *i))).collect())
+}
+
+/// Which keys a table has.
+async fn keyed<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<Vec<bool>> {
+    let mut there = vec![false; batch.num_rows()];
+    let mut begin = 0;
+    while begin < batch.num_rows() {
+        let (mut keys, mut bytes) = (Vec::new(), 0);
+        while begin + keys.len() < batch.num_rows() && keys.len() < KEYS_MAX && bytes < KEY_BYTES_MAX {
+            let key = key_literal::key(batch, begin + keys.len())?;
+            bytes += key.len();
+            keys.push(key);
+        }
+        let all = keys.join(", ");
+        let statement = format!(
+            "SELECT DISTINCT toUInt64(indexOf([{all}], {KEY})) FROM {} WHERE {KEY} IN ({all})",
+            identifier(table)
+        );
+        for found in sink.query(&statement).await? {
+            for position in found.column(0).as_primitive::<UInt64Type>().values() {
+                let at = usize::try_from(*position).ok().and_then(|position| position.checked_sub(1));
+                if let Some(is_there) = at.and_then(|at| there.get_mut(begin + at)) {
+                    *is_there = true;
+                }
+            }
+        }
+        begin += keys.len();
+    }
+    Ok(there)
+}
+
+/// A name for a part of an insert that only the same rows bear: were it one of the place alone, a repetition with other
+/// rows in that place would lose them.
+pub(crate) fn name(token: &str, part: &RecordBatch) -> Result<String> {
+    let mut hasher = DefaultHasher::new();
+    for column in [VERSION_COLUMN, INDEX_COLUMN] {
+        match part.column_by_name(column) {
+            Some(numbers) if column == VERSION_COLUMN => {
+                numbers.as_primitive::<UInt64Type>().values().hash(&mut hasher);
+            }
+            Some(numbers) => numbers.as_primitive::<UInt32Type>().values().hash(&mut hasher),
+            None => {}
+        }
+    }
+    for row in 0..part.num_rows() {
+        key_literal::key(part, row)?.hash(&mut hasher);
+    }
+    Ok(format!("{token}.{:x}.{:016x}", to_u64(part.num_rows()), hasher.finish()))
+}
+
+/// Text of a sink, which need not know that it is UTF-8.
+pub(crate) fn text(column: &dyn Array, row: usize) -> String {
+    if let Some(strings) = column.as_string_opt::<i32>() {
+        return strings.value(row).to_owned();
+    }
+    let bytes = column.as_binary_opt::<i32>();
+    bytes.map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes.value(row)).into_owned())
+}
