@@ -32,6 +32,7 @@
 mod error;
 pub mod incremental;
 mod layout;
+mod misfits;
 mod options;
 mod pipeline;
 mod progress;

@@ -92,7 +92,7 @@ methods! {
     epoch(pipeline: [&str]) -> u64;
     snapshot(pipeline: [&str]) -> Option<Snapshot>;
     begin_snapshot(pipeline: [&str], snapshot: [&Snapshot]) -> ();
-    finish_partition(pipeline: [&str], index: [u32], rows: [u64], misfits: [&Misfits]) -> ();
+    finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], misfits: [&Misfits]) -> ();
     finish_snapshot(pipeline: [&str], consistent_after: [&[u8]]) -> ();
     misfits(pipeline: [&str], after: [Option<SystemTime>]) -> Misfits;
     set_misfits(pipeline: [&str], misfits: [&Misfits]) -> ();

@@ -3,7 +3,7 @@
 //! It keeps the promises of [`StateStore`] apart from outliving the process. Clones are the same store, so
 //! that a test can "start again" with what an engine has left behind.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -100,12 +100,8 @@ impl Pipeline {
         if misfits.is_empty() {
             return;
         }
-        let all = self.misfits.entry(misfits::ALL).or_default();
-        let known = |names: Vec<&String>| -> BTreeSet<String> { names.into_iter().cloned().collect() };
-        let misfits =
-            misfits.bounded(known(all.values.keys().collect()), known(all.documents.keys().collect()));
-        all.add(&misfits);
-        self.misfits.entry(misfits::slot(at)).or_default().add(&misfits);
+        let added = self.misfits.entry(misfits::ALL).or_default().add_bounded(misfits);
+        self.misfits.entry(misfits::slot(at)).or_default().add(&added);
         let first = misfits::first_kept(at);
         self.misfits.retain(|slot, _| *slot == misfits::ALL || *slot >= first);
     }
@@ -299,14 +295,21 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    async fn finish_partition(&self, pipeline: &str, index: u32, rows: u64, misfits: &Misfits) -> Result<()> {
+    async fn finish_partitions(&self, pipeline: &str, parts: &[(u32, u64)], misfits: &Misfits) -> Result<()> {
         let mut state = self.state();
-        let snapshot = state.snapshot(pipeline)?;
-        let partition = snapshot.partitions.iter_mut().find(|partition| partition.index == index);
-        let partition = partition.ok_or_else(|| missing("partition of the snapshot", index))?;
-        let is_first = !std::mem::replace(&mut partition.done, true);
-        partition.rows = rows;
-        if is_first {
+        let partitions = &mut state.snapshot(pipeline)?.partitions;
+        let find = |index: &u32| partitions.binary_search_by_key(index, |partition| partition.index).ok();
+        if let Some((unknown, _)) = parts.iter().find(|(index, _)| find(index).is_none()) {
+            return Err(missing("partition of the snapshot", unknown));
+        }
+        let mut is_new = false;
+        for (index, rows) in parts {
+            for partition in partitions.iter_mut().filter(|partition| partition.index == *index) {
+                is_new |= !std::mem::replace(&mut partition.done, true);
+                partition.rows = *rows;
+            }
+        }
+        if is_new {
             state.pipeline(pipeline)?.count(misfits, SystemTime::now());
         }
         Ok(())

@@ -63,6 +63,15 @@ impl Misfits {
         }
     }
 
+    /// Adds others to these, and returns them under the names they were added by: further fields and reasons than
+    /// [`FIELDS_MAX`] and [`REASONS_MAX`] share one.
+    pub fn add_bounded(&mut self, others: &Misfits) -> Misfits {
+        let (fields, reasons) = (self.values.keys().cloned(), self.documents.keys().cloned());
+        let others = others.bounded(fields.collect(), reasons.collect());
+        self.add(&others);
+        others
+    }
+
     /// These, under the names that a store has already, and under new ones as far as there is room.
     pub(crate) fn bounded(&self, mut fields: BTreeSet<String>, mut reasons: BTreeSet<String>) -> Misfits {
         let name = |known: &mut BTreeSet<String>, name: &str, most: usize, others: &str| {

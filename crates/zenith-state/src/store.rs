@@ -126,16 +126,16 @@ pub trait StateStore: Send + Sync + 'static {
     /// [`RepeatedPartition`](crate::StateError::RepeatedPartition) if two partitions have the same index.
     fn begin_snapshot(&self, pipeline: &str, snapshot: &Snapshot) -> impl Future<Output = Result<()>> + Send;
 
-    /// Notes that all rows of a partition are durable, and counts what of them did not fit. May be repeated; the
-    /// last number of rows counts, and the misfits of the first time.
+    /// Notes that all rows of some partitions are durable, each with its index and how many they are, and counts
+    /// what of them did not fit, in one step. May be repeated; the last number of rows counts, and the misfits of the
+    /// first time.
     ///
     /// # Errors
     /// [`Missing`](crate::StateError::Missing) if there is no such partition.
-    fn finish_partition(
+    fn finish_partitions(
         &self,
         pipeline: &str,
-        index: u32,
-        rows: u64,
+        parts: &[(u32, u64)],
         misfits: &Misfits,
     ) -> impl Future<Output = Result<()>> + Send;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Namespace, Source};
-use zenith_state::{SchemaVersion, StateStore};
+use zenith_state::{Misfits, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, Sink};
 
@@ -16,8 +16,9 @@ use super::shares::Shares;
 use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
+use crate::misfits::Advice;
 use crate::reload::same_values;
-use crate::{EngineError, Pipeline, Result, StopHandle};
+use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -104,6 +105,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
     }
 
+    /// Notes that the table has been replaced by a new one, and what of it did not fit.
+    pub(super) async fn replaced(&self, summary: &Summary) -> Result<()> {
+        let misfits = summary.misfits();
+        self.state.set_misfits(&self.name, &misfits).await?;
+        self.live.misfits(&misfits, &self.name, Advice::of(self.settings.mode, true));
+        Ok(())
+    }
+
     /// Does something with the sink until it succeeds, fails for good or for too long, or the pipeline is stopped.
     pub(super) async fn retrying<V, F>(&self, action: impl FnMut() -> F) -> Result<V>
     where
@@ -160,6 +169,12 @@ impl<S, K, T> Context<S, K, T> {
     /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
     pub(super) fn patience_with_target(&self) -> Patience {
         self.patience().together(self.shares_stream.load(Ordering::Relaxed))
+    }
+
+    /// Notes what of rows that are in the table now did not fit; the state knows it already.
+    pub(super) fn counted(&self, misfits: &Misfits, is_load: bool) {
+        self.live.counters.extra(misfits.values_total());
+        self.live.misfits(misfits, &self.name, Advice::of(self.settings.mode, is_load));
     }
 
     /// Says that something failed and will be tried again.

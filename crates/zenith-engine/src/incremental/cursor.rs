@@ -10,9 +10,9 @@ use std::time::{Instant, SystemTime};
 use arrow_array::RecordBatch;
 use bson::raw::cstr;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
-use zenith_arrow::{Decoder, DecoderOptions, Schema};
+use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
-use zenith_state::{Checkpoint, Intent, StateStore};
+use zenith_state::{Checkpoint, Intent, Misfits, StateStore};
 use zenith_transport::{Preflight, Sink};
 
 use super::apply::Tokens;
@@ -202,7 +202,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 Err(error) if error.is_transient() => {
                     // What was not written is read again.
                     context.live.failed(&error);
-                    self.finish().await?;
+                    self.finish()?;
                     return Ok(());
                 }
                 Err(error) => return Err(EngineError::Reading(error)),
@@ -220,7 +220,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             }
         }
         let mut rest = std::mem::take(&mut gathered);
-        rest.batch = self.finish().await?;
+        (rest.batch, rest.extra) = self.finish()?;
         match (repetition, whole) {
             (None, _) if rest.last.is_some() => self.write(rest, None).await,
             (None, _) => Ok(()),
@@ -255,14 +255,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         result.map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source })
     }
 
-    async fn finish(&mut self) -> Result<Option<RecordBatch>> {
-        match &mut self.decoder {
-            Some(decoder) => decoder.finish().map_err(|source| EngineError::Decode {
-                namespace: self.context.namespace.to_string(),
-                source,
-            }),
-            None => Ok(None),
-        }
+    /// What has been decoded and is no full batch yet.
+    fn finish(&mut self) -> Result<(Option<RecordBatch>, ExtraCounts)> {
+        let Some(decoder) = &mut self.decoder else { return Ok((None, ExtraCounts::default())) };
+        let batch = decoder.finish().map_err(|source| EngineError::Decode {
+            namespace: self.context.namespace.to_string(),
+            source,
+        })?;
+        Ok((batch, decoder.take_counts()))
     }
 
     /// Makes rows durable, and moves the checkpoint behind them.
@@ -289,9 +289,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 (token, to)
             }
         };
-        write(context, &self.schema, &token, gathered.batch, gathered.letters).await?;
+        let documents = write(context, &self.schema, &token, gathered.batch, gathered.letters).await?;
+        let misfits = Misfits { values: gathered.extra.by_field(), documents };
         let now = SystemTime::now();
-        context.state.commit_intent(&context.name, &token, &to.checkpoint(now)).await?;
+        context.state.commit_intent(&context.name, &token, &to.checkpoint(now), &misfits).await?;
+        context.counted(&misfits, false);
         context.live.applied_to(Some(now));
         self.place = to;
         Ok(())
@@ -303,6 +305,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
 struct Gathered {
     batch: Option<RecordBatch>,
     letters: Vec<Letter>,
+    extra: ExtraCounts,
     last: Option<RawBson>,
 }
 
@@ -329,7 +332,9 @@ fn decode(
     if let Some(id) = last.and_then(|document| RawDocument::from_bytes(document).ok()?.get("_id").ok()?) {
         current.last = Some(id.into());
     }
-    Ok(batch.map(|batch| Gathered { batch: Some(batch), ..std::mem::take(current) }))
+    let full =
+        |batch| Gathered { batch: Some(batch), extra: decoder.take_counts(), ..std::mem::take(current) };
+    Ok(batch.map(full))
 }
 
 async fn create<S, K, T>(context: &Arc<Context<S, K, T>>) -> Result<Schema>
@@ -358,6 +363,7 @@ where
     let definition = plan.definition.clone().if_not_exists();
     context.retrying(|| context.sink.create(&definition)).await?;
     context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+    context.state.set_misfits(&context.name, &Misfits::default()).await?;
     Ok(plan.schema)
 }
 

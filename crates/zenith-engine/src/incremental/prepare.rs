@@ -9,7 +9,7 @@ use zenith_extract::{
     ChangeReader, ChangeSource, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source, StartAt,
     WatchOptions,
 };
-use zenith_state::{Snapshot, SnapshotPartition, StateStore};
+use zenith_state::{Misfits, Snapshot, SnapshotPartition, StateStore};
 use zenith_transport::{Preflight, Sink};
 
 use super::context::{Context, encode_schema};
@@ -62,6 +62,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             create_view(self).await?;
         }
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+        self.state.set_misfits(&self.name, &Misfits::default()).await?;
         if self.layout() == Layout::Current {
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
         }
@@ -106,6 +107,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
         let stamp = Stamp::Version(version_of(time).saturating_sub(1));
         let summary = crate::reload::execute(&pipeline, &plan, stamp).await?;
+        self.replaced(&summary).await?;
         create_view(self).await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, None)?;
         self.state.reset(&self.name, Some(&checkpoint)).await?;
@@ -131,7 +133,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
             Layout::Rows => {
                 let _turn = self.unless_stopped(self.shares.snapshot()).await?;
-                self.reload(true).run().await
+                let summary = self.reload(true).run().await?;
+                self.replaced(&summary).await?;
+                Ok(summary)
             }
             Layout::Log => Err(EngineError::Setting {
                 setting: "the pipeline",

@@ -1,6 +1,6 @@
 //! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -129,6 +129,8 @@ pub(super) struct Decoded {
     /// Whether they are more than one batch holds. What there is of them is then of no use.
     pub(super) is_too_much: bool,
     pub(super) letters: Vec<Letter>,
+    /// Values that went to the extra column, by field and reason.
+    pub(super) extra: BTreeMap<String, BTreeMap<String, u64>>,
     /// Whether some `_id` did not fit the key column.
     pub(super) misfit_ids: bool,
 }
@@ -149,7 +151,13 @@ impl Decoding {
             layout,
             sides: SideColumns::new(layout, rows),
             rows,
-            out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), misfit_ids: false },
+            out: Decoded {
+                batch: None,
+                is_too_much: false,
+                letters: Vec::new(),
+                extra: BTreeMap::new(),
+                misfit_ids: false,
+            },
         }
     }
 
@@ -232,8 +240,8 @@ impl Decoding {
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        let counts = self.decoder.take_counts();
-        self.out.misfit_ids = counts.total() > 0 && counts.by_field().contains_key("_id");
+        self.out.extra = self.decoder.take_counts().by_field();
+        self.out.misfit_ids = self.out.extra.contains_key("_id");
         (self.decoder, sealed.map(|()| self.out))
     }
 }

@@ -1,5 +1,6 @@
 //! Makes batches durable under one name, however long the target is away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Intent, StateStore};
+use zenith_state::{Intent, Misfits, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
@@ -15,6 +16,7 @@ use super::flush::Batch;
 use super::position::Position;
 use super::progress::Phase;
 use crate::layout::{Layout, Stamp};
+use crate::misfits::DeadLetters;
 use crate::progress::to_u64;
 use crate::reload::dead_letters::{self, Letter};
 use crate::reload::insert::Inserting;
@@ -53,14 +55,17 @@ where
         };
         context.state.begin_intent(&intent).await?;
     }
-    write(context, schema, &token, decoded.batch, decoded.letters).await?;
+    let documents = write(context, schema, &token, decoded.batch, decoded.letters).await?;
+    let misfits = Misfits { values: decoded.extra, documents };
     let checkpoint = to.checkpoint(rows, source_time)?;
-    context.state.commit_intent(&context.name, &token, &checkpoint).await?;
+    context.state.commit_intent(&context.name, &token, &checkpoint, &misfits).await?;
+    context.counted(&misfits, false);
     context.live.applied_to(source_time);
     Ok(to)
 }
 
-/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`.
+/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`, and says for
+/// which reasons documents became letters.
 ///
 /// One name, one insert: were there several, a repetition would have to cut the rows in the same places.
 pub(super) async fn write<S, K, T>(
@@ -69,7 +74,7 @@ pub(super) async fn write<S, K, T>(
     token: &str,
     batch: Option<RecordBatch>,
     mut letters: Vec<Letter>,
-) -> Result<()>
+) -> Result<BTreeMap<String, u64>>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -88,6 +93,7 @@ where
         pool: context.shares.pool().clone(),
         progress: Arc::clone(&context.live.counters),
         on_bad_document: context.settings.on_bad_document,
+        dead: DeadLetters::default(),
         stop: context.abandon.clone(),
         abort: StopHandle::new(),
     };
@@ -98,7 +104,7 @@ where
     if context.live.current() == Phase::Retrying {
         context.live.phase(Phase::Following);
     }
-    Ok(())
+    Ok(load.dead.by_reason())
 }
 
 /// Inserts until it has succeeded, and gives back the rows that were refused.

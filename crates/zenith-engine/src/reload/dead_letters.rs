@@ -39,7 +39,7 @@ pub(crate) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Lette
         let token = format!("{}-dead-{sequence}", load.run);
         sequence += 1;
         insert::repeat(load, || sink.write_dead_letters(TABLE, &together, &token)).await?;
-        load.progress.dead(to_u64(together.len()));
+        count(load, &together);
     }
     Ok(())
 }
@@ -50,9 +50,14 @@ pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) 
     for (number, part) in together.chunks(LETTERS_MAX).enumerate() {
         let token = format!("{}-dead-{number}", load.run);
         insert::repeat(load, || sink.write_dead_letters(TABLE, part, &token)).await?;
-        load.progress.dead(to_u64(part.len()));
+        count(load, part);
     }
     Ok(())
+}
+
+fn count(load: &Load, letters: &[DeadLetter]) {
+    letters.iter().for_each(|letter| load.dead.count(&letter.reason));
+    load.progress.dead(to_u64(letters.len()));
 }
 
 fn dead(load: &Load, letter: Letter) -> DeadLetter {

@@ -188,8 +188,8 @@ impl StateStore for SqliteStore {
         snapshot::begin(self, pipeline, snapshot).await
     }
 
-    async fn finish_partition(&self, pipeline: &str, index: u32, rows: u64, misfits: &Misfits) -> Result<()> {
-        snapshot::finish_partition(self, pipeline, index, rows, misfits).await
+    async fn finish_partitions(&self, pipeline: &str, parts: &[(u32, u64)], misfits: &Misfits) -> Result<()> {
+        snapshot::finish_partitions(self, pipeline, parts, misfits).await
     }
 
     async fn finish_snapshot(&self, pipeline: &str, consistent_after: &[u8]) -> Result<()> {

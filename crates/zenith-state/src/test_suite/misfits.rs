@@ -75,10 +75,15 @@ pub async fn misfits_of_parts_are_counted_once(place: &impl Place) {
     };
     store.begin_snapshot("p", &snapshot).await.expect("saved");
     for index in [0, 0, 1] {
-        store.finish_partition("p", index, 10, &misfits("a", 3, 1)).await.expect("finished");
+        store.finish_partitions("p", &[(index, 10)], &misfits("a", 3, 1)).await.expect("finished");
     }
-    store.finish_partition("p", 7, 10, &misfits("a", 3, 1)).await.expect_err("no such part");
+    store.finish_partitions("p", &[(7, 10)], &misfits("a", 3, 1)).await.expect_err("no such part");
     assert_eq!(store.misfits("p", None).await.expect("read"), misfits("a", 6, 2));
+    store.begin_snapshot("p", &snapshot).await.expect("begun again");
+    store.finish_partitions("p", &[(0, 1), (7, 1)], &misfits("a", 3, 1)).await.expect_err("no such part");
+    assert_eq!(store.snapshot("p").await.expect("read"), Some(snapshot), "all of them or none");
+    store.finish_partitions("p", &[(1, 1), (0, 1)], &misfits("a", 3, 1)).await.expect("finished");
+    assert_eq!(store.misfits("p", None).await.expect("read"), misfits("a", 9, 3));
 }
 
 /// A table that was loaded anew has its own, and nothing else counts any more.

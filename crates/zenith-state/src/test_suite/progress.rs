@@ -216,7 +216,7 @@ pub async fn an_unknown_pipeline_takes_nothing(place: &impl Place) {
         store.abandon_intent("p", "t").await,
         store.reset("p", None).await,
         store.begin_snapshot("p", &empty).await,
-        store.finish_partition("p", 0, 1, &Misfits::default()).await,
+        store.finish_partitions("p", &[(0, 1)], &Misfits::default()).await,
         store.finish_snapshot("p", b"").await,
         store.set_misfits("p", &Misfits::default()).await,
     ];
