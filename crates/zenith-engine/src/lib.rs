@@ -45,7 +45,7 @@ pub mod usage;
 pub use error::{EngineError, sentence};
 pub use incremental::{
     Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo,
-    SyncPipeline, Synchronizer, Until, Verification, VerifyOptions,
+    SyncPipeline, Synchronizer, Until, UuidLegacy, Verification, VerifyOptions,
 };
 pub use layout::Layout;
 pub use options::{OnBadDocument, ReloadOptions, Strategy};

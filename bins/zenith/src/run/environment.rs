@@ -22,7 +22,7 @@ const TARGET: (&str, &str) = ("target", "ZENITH_TARGET");
 pub struct Environment {
     source: MongoSource,
     database: String,
-    /// Views and time series.
+    /// Views and time series that have been told about.
     left_out: BTreeSet<String>,
 }
 
@@ -76,18 +76,15 @@ impl Environment {
         // Each time, as pipelines are removed as well: the next collection of the name is a new one.
         let known: BTreeSet<String> =
             store.pipelines().await?.into_iter().map(|record| record.name).collect();
-        for collection in collections::names(&self.source, &self.database).await? {
-            if known.contains(&collection) || self.left_out.contains(&collection) {
+        for (collection, tells_changes) in collections::names(&self.source, &self.database).await? {
+            if known.contains(&collection) {
                 continue;
             }
-            match collections::tells_changes(&self.source, &self.database, &collection).await? {
-                Some(true) => {}
-                Some(false) => {
+            if !tells_changes {
+                if self.left_out.insert(collection.clone()) {
                     tracing::warn!(collection, "is a view or a time series, and is left out");
-                    self.left_out.insert(collection);
-                    continue;
                 }
-                None => continue,
+                continue;
             }
             let settings = PipelineSettings {
                 collection: format!("{}.{collection}", self.database),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
-use zenith_extract::{ChangeSource, Namespace, Source};
+use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Misfits, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, Sink};
@@ -17,7 +17,7 @@ use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::misfits::Advice;
-use crate::reload::same_values;
+use crate::reload::{ReloadPlan, same_values};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
 
 /// One pipeline of a synchroniser.
@@ -103,6 +103,38 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
         }
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
+    }
+
+    /// What a load would do.
+    pub(super) async fn plan(&self, pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
+        let plan = self.unless_stopped(pipeline.plan()).await?;
+        plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
+    }
+
+    /// Loads the whole collection in the place of what the table has.
+    pub(super) async fn load_whole(&self) -> Result<Summary> {
+        let pipeline = self.reload(true);
+        let summary = pipeline.execute(&self.plan(&pipeline).await?).await?;
+        self.replaced(&summary).await?;
+        Ok(summary)
+    }
+
+    /// Refuses what has no index of `_id` and no changes of its own, where the mode needs them.
+    pub(super) fn check_kind(&self, kind: CollectionKind) -> Result<()> {
+        let what = match kind {
+            _ if self.settings.mode == Mode::Full => return Ok(()),
+            CollectionKind::Collection | CollectionKind::Capped => return Ok(()),
+            CollectionKind::TimeSeries => "a time series",
+            CollectionKind::View => "a view",
+        };
+        Err(EngineError::Setting {
+            setting: "the mode",
+            value: self.settings.mode.name().to_owned(),
+            reason: format!(
+                "{} is {what}, which has neither an index of _id nor changes: mode = \"full\" loads it whole each time it runs",
+                self.namespace
+            ),
+        })
     }
 
     /// Notes that the table has been replaced by a new one, and what of it did not fit.

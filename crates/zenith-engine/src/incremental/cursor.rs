@@ -344,15 +344,16 @@ where
     T: StateStore,
 {
     let pipeline = context.reload(false);
-    let plan = context.unless_stopped(pipeline.plan()).await??;
+    let plan = context.plan(&pipeline).await?;
+    context.check_kind(plan.source.collection.kind)?;
     if let Some(table) = plan.existing.as_ref().filter(|table| table.rows > 0) {
         return Err(EngineError::Setting {
             setting: "the table",
             value: context.table.clone(),
             reason: format!(
-                "it has {} rows already, and the pipeline {} would append all documents to them: empty it, or name \
-                 another table",
-                table.rows, context.name
+                "it has {} rows already, and the pipeline {} would append all documents to them: zenith \
+                 reload {} makes it anew, or name another table (table = \"…\")",
+                table.rows, context.name, context.name
             ),
         });
     }

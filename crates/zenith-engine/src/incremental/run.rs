@@ -99,8 +99,7 @@ where
     if context.settings.mode == Mode::Full {
         context.live.phase(Phase::Snapshot);
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;
-        let summary = context.reload(true).run().await?;
-        return context.replaced(&summary).await;
+        return context.load_whole().await.map(|_| ());
     }
     Cursor::set_up(Arc::clone(context), run).await?.run(until).await
 }
