@@ -69,7 +69,9 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
         Ok(summary) => {
             tracing::info!(table = summary.table, rows = summary.rows, inserts = summary.inserts, "copied");
             print_summary(arguments, &summary);
-            Ok(ExitCode::SUCCESS)
+            let misfits = summary.misfits();
+            let (values, documents) = (misfits.values_total(), misfits.documents_total());
+            Ok(exit::within(&arguments.allowed.exceeded(&summary.table, values, documents)))
         }
         Err(EngineError::Stopped) => {
             progress::say(&format!("zenith: {}", stopped(&plan)));

@@ -12,6 +12,8 @@ use crate::progress::say;
 const FAILED: u8 = 1;
 /// Something to be mended first; nothing was created.
 const INPUT: u8 = 2;
+/// Done, and more did not fit than was allowed.
+pub const EXCEEDED: u8 = 3;
 /// Stopped by a signal, as shells expect it of a command that was interrupted.
 pub const STOPPED: u8 = 130;
 
@@ -57,6 +59,12 @@ impl From<Mistakes> for Failure {
     }
 }
 
+/// Prints what there is more of than was allowed, and gives the code for it; success if there is nothing.
+pub fn within(exceeded: &[String]) -> ExitCode {
+    exceeded.iter().for_each(|sentence| say(&format!("zenith: {sentence}")));
+    if exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXCEEDED) }
+}
+
 /// The code of something that has been told in another way.
 pub fn code<T>(result: &Result<T, Failure>) -> ExitCode {
     match result {
@@ -78,23 +86,24 @@ pub fn input(message: &str) -> ExitCode {
     ExitCode::from(INPUT)
 }
 
-/// Prints an error and gives its code.
+/// Prints an error of a single copy and gives its code.
 pub fn error(error: &EngineError) -> ExitCode {
-    let message = in_words(error);
+    let mut message = sentence(error);
+    message.push_str(option(error).unwrap_or_default());
     if error.is_input() { input(&message) } else { failed(&message) }
 }
 
-/// An error of the engine, with what mends it.
+/// An error of a pipeline, with the setting that mends it.
 pub fn in_words(error: &EngineError) -> String {
-    let mut message = sentence(error);
-    if let Some(options) = remedy(error) {
-        message.push_str(options);
-    }
-    message
+    let setting = match error {
+        EngineError::Sink(error) if error.is_unknown_database() => " (create_database = true)",
+        _ => "",
+    };
+    sentence(error) + setting
 }
 
-/// Which options of the command mend an error, where the engine can only say what they do.
-fn remedy(error: &EngineError) -> Option<&'static str> {
+/// Which options of `zenith copy` mend an error, where the engine can only say what they do.
+fn option(error: &EngineError) -> Option<&'static str> {
     match error {
         EngineError::Sink(error) if error.is_unknown_database() => Some(" (--create-database)"),
         EngineError::TableDiffers { .. } => Some(" (--table NAME, or --replace)"),

@@ -8,6 +8,7 @@ mod connect;
 mod copy;
 mod exit;
 mod logging;
+mod misfits;
 mod output;
 mod progress;
 mod run;
@@ -24,9 +25,9 @@ use clap::{CommandFactory, Parser};
 use args::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    logging::start(arguments.verbose);
-    match arguments.command {
+    let Arguments { verbose, command } = Arguments::parse();
+    logging::start(verbose);
+    match command {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "zenith", &mut std::io::stdout());
             ExitCode::SUCCESS
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             match runtime {
                 Ok(runtime) => {
-                    let code = runtime.block_on(run(command));
+                    let code = runtime.block_on(run(command, verbose > 0));
                     runtime.shutdown_background();
                     code
                 }
@@ -47,13 +48,13 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> ExitCode {
+async fn run(command: Command, verbose: bool) -> ExitCode {
     ended(match command {
         Command::Copy(arguments) => return copy::run(&arguments).await,
         Command::Check(arguments) => commands::check::run(&arguments).await,
         Command::Apply(arguments) => commands::apply::run(&arguments).await,
         Command::Run(arguments) => commands::run::run(&arguments).await,
-        Command::Status(arguments) => commands::status::run(&arguments).await,
+        Command::Status(arguments) => commands::status::run(&arguments, verbose).await,
         Command::History(arguments) => commands::history::run(&arguments).await,
         Command::Connector(arguments) => commands::connector::run(&arguments).await,
         Command::Pipeline(arguments) => commands::pipeline::run(&arguments).await,

@@ -7,8 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use zenith_engine::{ReloadPlan, Strategy, Summary};
 
-/// Fields of the extra column shown to people; machines get all of them.
-const EXTRA_FIELDS_SHOWN: usize = 20;
+use crate::misfits::{counted, fields, reasons};
 
 #[derive(Serialize)]
 struct SummaryJson<'a> {
@@ -21,6 +20,7 @@ struct SummaryJson<'a> {
     cpu_seconds: f64,
     extra_values: &'a BTreeMap<String, BTreeMap<String, u64>>,
     dead_letters: u64,
+    dead_letters_by_reason: &'a BTreeMap<String, u64>,
     table: &'a str,
 }
 
@@ -36,6 +36,7 @@ pub fn summary_json(summary: &Summary) -> String {
         cpu_seconds: summary.cpu_time.as_secs_f64(),
         extra_values: &summary.extra_values,
         dead_letters: summary.dead_letters,
+        dead_letters_by_reason: &summary.dead_letters_by_reason,
         table: &summary.table,
     })
 }
@@ -68,23 +69,20 @@ pub fn summary_text(summary: &Summary) -> String {
         HumanBytes(summary.peak_rss_bytes),
         summary.cpu_time.as_secs_f64()
     );
-    if !summary.extra_values.is_empty() {
-        let total: u64 = summary.extra_values.values().flat_map(BTreeMap::values).sum();
-        let _ = writeln!(text, "{} went to _zenith_extra, as no column fits:", counted(total, "value"));
-        for (field, reasons) in summary.extra_values.iter().take(EXTRA_FIELDS_SHOWN) {
-            let reasons: Vec<String> =
-                reasons.iter().map(|(reason, n)| format!("{} {reason}", HumanCount(*n))).collect();
-            let _ = writeln!(text, "  {field}: {}", reasons.join(", "));
-        }
-        if summary.extra_values.len() > EXTRA_FIELDS_SHOWN {
-            let more = u64::try_from(summary.extra_values.len() - EXTRA_FIELDS_SHOWN).unwrap_or(u64::MAX);
-            let _ = writeln!(text, "  and {}", counted(more, "more field"));
-        }
+    let misfits = summary.misfits();
+    if !misfits.values.is_empty() {
+        let total = counted(misfits.values_total(), "value");
+        let _ = writeln!(
+            text,
+            "{total} went to _zenith_extra, as no column fits:\n{}",
+            fields(&misfits).trim_end()
+        );
     }
     if let Some(table) = &summary.dead_letter_table {
         let _ =
             writeln!(text, "{} could not be loaded: see {table}", counted(summary.dead_letters, "document"));
     }
+    text.push_str(&reasons(&misfits));
     text
 }
 
@@ -202,11 +200,6 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
         );
     }
     text
-}
-
-/// "1 row", "2 rows".
-fn counted(number: u64, thing: &str) -> String {
-    format!("{} {thing}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
 fn strategy(plan: &ReloadPlan) -> &'static str {

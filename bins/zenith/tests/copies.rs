@@ -7,7 +7,7 @@ use bson::{RawDocumentBuf, rawdoc};
 use crate::harness::{Bench, keys, run};
 
 /// What scripts may rely on, as the documentation has it.
-const SUMMARY_KEYS: [&str; 10] = [
+const SUMMARY_KEYS: [&str; 11] = [
     "rows",
     "seconds",
     "rows_per_second",
@@ -17,6 +17,7 @@ const SUMMARY_KEYS: [&str; 10] = [
     "cpu_seconds",
     "extra_values",
     "dead_letters",
+    "dead_letters_by_reason",
     "table",
 ];
 

@@ -8,7 +8,7 @@ use crate::harness::{Bench, keys};
 use crate::home::{Home, stop};
 
 /// What scripts may rely on, as the documentation has it.
-const STATUS_KEYS: [&str; 14] = [
+const STATUS_KEYS: [&str; 19] = [
     "name",
     "from",
     "to",
@@ -23,6 +23,11 @@ const STATUS_KEYS: [&str; 14] = [
     "checkpoint_saved",
     "last_error",
     "last_error_at",
+    "extra_values",
+    "extra_values_last_hour",
+    "dead_letters",
+    "dead_letters_by_reason",
+    "dead_letters_by_reason_last_hour",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

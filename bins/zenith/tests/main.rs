@@ -13,3 +13,4 @@ mod looking;
 mod mending;
 mod running;
 mod signals;
+mod told;

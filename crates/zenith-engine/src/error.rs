@@ -8,6 +8,8 @@ use zenith_memory::MemoryError;
 use zenith_state::StateError;
 use zenith_transport::TransportError;
 
+use crate::{Mode, PipelineSettings, Strategy};
+
 /// Why a pipeline did not reach its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,7 +51,7 @@ pub enum EngineError {
     /// The target table is there with other columns than the collection needs.
     #[error(
         "the table {table} exists with other columns than {namespace} needs:\n{difference}\nNothing was written. \
-         Name another table, or allow the table to be replaced"
+         {advice}"
     )]
     TableDiffers {
         /// The table.
@@ -58,6 +60,8 @@ pub enum EngineError {
         namespace: String,
         /// One line a column.
         difference: String,
+        /// What helps.
+        advice: String,
     },
     /// The target table is there and is nothing that can be exchanged or emptied.
     #[error("{table} exists and is a {engine}, not a table of the MergeTree family: name another table")]
@@ -148,7 +152,7 @@ pub enum EngineError {
     /// What was read and what was written do not add up.
     #[error(
         "{namespace} and {table} do not agree: {read} documents were read, {written} rows written, \
-         {dead_letters} dead letters, and the table holds {counted}; the load cannot be trusted, so copy again"
+         {dead_letters} dead letters, and the table holds {counted}; the load cannot be trusted: begin it again"
     )]
     Reconcile {
         /// The collection.
@@ -254,6 +258,23 @@ impl EngineError {
             EngineError::Sink(error) => EngineError::Writing(error),
             other => other,
         }
+    }
+
+    /// The same failure of a plan, with what helps a pipeline instead of a single copy.
+    pub(crate) fn of_pipeline(mut self, pipeline: &str, settings: &PipelineSettings) -> EngineError {
+        if let EngineError::TableDiffers { advice, .. } = &mut self {
+            *advice = match (settings.mode, settings.strategy) {
+                (Mode::ChangeLog, _) => "Name another table (table = \"…\")".to_owned(),
+                (Mode::Full, Strategy::Truncate) => {
+                    "strategy = \"swap\" puts a new table in its place; or name another one (table = \"…\")"
+                        .to_owned()
+                }
+                _ => format!(
+                    "zenith reload {pipeline} puts a new table in its place; or name another one (table = \"…\")"
+                ),
+            };
+        }
+        self
     }
 
     /// Whether it may pass by itself: a server that is away.

@@ -32,6 +32,7 @@
 mod error;
 pub mod incremental;
 mod layout;
+mod misfits;
 mod names;
 mod options;
 mod pipeline;
@@ -45,7 +46,7 @@ pub mod usage;
 pub use error::{EngineError, sentence};
 pub use incremental::{
     Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo,
-    SyncPipeline, Synchronizer, Until, Verification, VerifyOptions,
+    SyncPipeline, Synchronizer, Until, UuidLegacy, Verification, VerifyOptions,
 };
 pub use layout::Layout;
 pub use names::names_are_free;

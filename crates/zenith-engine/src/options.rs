@@ -31,7 +31,6 @@ pub enum Strategy {
 /// on average bytes. It shares the work of two scans between two of its threads.
 const SMALL_DOCUMENT_BYTES: u64 = 128;
 
-
 /// What happens to documents that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -13,6 +13,7 @@ pub struct Progress {
     source_bytes: AtomicU64,
     rows_written: AtomicU64,
     arrow_bytes: AtomicU64,
+    extra_values: AtomicU64,
     dead_letters: AtomicU64,
     inserts: AtomicU64,
     inserts_repeated: AtomicU64,
@@ -40,6 +41,8 @@ pub struct ProgressSnapshot {
     pub rows_written: u64,
     /// Bytes of Arrow data sent for them.
     pub arrow_bytes: u64,
+    /// Values that went to the extra column, as far as their rows have been counted.
+    pub extra_values: u64,
     /// Documents put into the dead letter table.
     pub dead_letters: u64,
     /// Inserts acknowledged.
@@ -61,6 +64,7 @@ impl Progress {
             source_bytes: get(&self.source_bytes),
             rows_written: get(&self.rows_written),
             arrow_bytes: get(&self.arrow_bytes),
+            extra_values: get(&self.extra_values),
             dead_letters: get(&self.dead_letters),
             inserts: get(&self.inserts),
             inserts_repeated: get(&self.inserts_repeated),
@@ -85,6 +89,10 @@ impl Progress {
 
     pub(crate) fn repeated(&self) {
         self.inserts_repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn extra(&self, values: u64) {
+        self.extra_values.fetch_add(values, Ordering::Relaxed);
     }
 
     pub(crate) fn dead(&self, letters: u64) {
@@ -114,6 +122,7 @@ impl Progress {
             &self.source_bytes,
             &self.rows_written,
             &self.arrow_bytes,
+            &self.extra_values,
             &self.dead_letters,
             &self.inserts,
         ] {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use zenith_state::Misfits;
+
 /// What a reload did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -24,6 +26,8 @@ pub struct Summary {
     pub extra_values: BTreeMap<String, BTreeMap<String, u64>>,
     /// Documents in the dead letter table.
     pub dead_letters: u64,
+    /// Those documents, by reason.
+    pub dead_letters_by_reason: BTreeMap<String, u64>,
     /// The dead letter table, if there is anything in it of this run.
     pub dead_letter_table: Option<String>,
     /// Inserts acknowledged.
@@ -33,6 +37,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What of the documents did not fit.
+    #[must_use]
+    pub fn misfits(&self) -> Misfits {
+        Misfits { values: self.extra_values.clone(), documents: self.dead_letters_by_reason.clone() }
+    }
+
     /// Rows a second.
     #[must_use]
     pub fn rows_per_second(&self) -> f64 {

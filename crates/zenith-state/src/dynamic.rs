@@ -6,10 +6,11 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Intent, PipelineRecord, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot,
-    StateStore,
+    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Run, RunEnd, RunStart,
+    SchemaVersion, Snapshot, StateStore,
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -84,17 +85,19 @@ methods! {
     checkpoint(pipeline: [&str]) -> Option<Checkpoint>;
     advance(pipeline: [&str], checkpoint: [&Checkpoint]) -> ();
     begin_intent(intent: [&Intent]) -> ();
-    commit_intent(pipeline: [&str], token: [&str], checkpoint: [&Checkpoint]) -> ();
+    commit_intent(pipeline: [&str], token: [&str], checkpoint: [&Checkpoint], misfits: [&Misfits]) -> ();
     abandon_intent(pipeline: [&str], token: [&str]) -> ();
     open_intents(pipeline: [&str]) -> Vec<Intent>;
     reset(pipeline: [&str], checkpoint: [Option<&Checkpoint>]) -> ();
     epoch(pipeline: [&str]) -> u64;
     snapshot(pipeline: [&str]) -> Option<Snapshot>;
     begin_snapshot(pipeline: [&str], snapshot: [&Snapshot]) -> ();
-    finish_partition(pipeline: [&str], index: [u32], rows: [u64]) -> ();
+    finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], misfits: [&Misfits]) -> ();
     finish_snapshot(pipeline: [&str], consistent_after: [&[u8]]) -> ();
+    misfits(pipeline: [&str], after: [Option<SystemTime>]) -> Misfits;
+    set_misfits(pipeline: [&str], misfits: [&Misfits]) -> ();
     start_run(run: [&RunStart]) -> i64;
     finish_run(id: [i64], end: [&RunEnd]) -> ();
-    touch_run(id: [i64], rows: [u64], bytes: [u64]) -> ();
+    touch_run(id: [i64], figures: [Figures]) -> ();
     runs(pipeline: [Option<&str>], limit: [u32]) -> Vec<Run>;
 }

@@ -7,13 +7,14 @@
 //! | [`MemoryStore`] | forgets everything with the process; for tests and examples |
 //! | [`Connector`], [`PipelineRecord`] | what was applied |
 //! | [`Checkpoint`], [`Intent`], [`Snapshot`] | how far a pipeline has come |
+//! | [`Misfits`] | what of documents did not fit, counted |
 //! | [`RunStart`], [`RunEnd`], [`Run`] | the history |
 //! | [`StateError`] | what went wrong, and whether the user can mend it |
 //!
 //! ```text
 //!   begin_intent ──▶ insert with the token ──▶ acknowledged ──▶ commit_intent
-//!     durable            may land twice,                          checkpoint forward and
-//!                        counts once                              intent closed, in one step
+//!     durable            may land twice,                          checkpoint forward, misfits counted
+//!                        counts once                              and intent closed, in one step
 //! ```
 //!
 //! The crate knows neither end of a pipeline: positions are bytes to it, and it compares nothing but
@@ -24,6 +25,7 @@
 mod dynamic;
 mod error;
 pub mod memory;
+mod misfits;
 mod records;
 mod secret;
 pub mod sqlite;
@@ -33,9 +35,10 @@ pub mod test_suite;
 pub use dynamic::DynStateStore;
 pub use error::{Cause, Result, StateError};
 pub use memory::MemoryStore;
+pub use misfits::{FIELDS_MAX, Misfits, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX};
 pub use records::{
-    Checkpoint, Connector, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart, SchemaVersion,
-    Snapshot, SnapshotPartition,
+    Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
+    SchemaVersion, Snapshot, SnapshotPartition,
 };
 pub use sqlite::SqliteStore;
 pub use store::StateStore;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Intent, PipelineRecord, Result, Role, Run, RunEnd, RunStart, SchemaVersion,
-    Snapshot, StateError, StateStore, secret,
+    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Role, Run, RunEnd, RunStart,
+    SchemaVersion, Snapshot, StateError, StateStore, misfits, secret,
 };
 
 /// Records in memory.
@@ -33,6 +33,8 @@ struct Pipeline {
     record: PipelineRecord,
     progress: Progress,
     schemas: Vec<SchemaVersion>,
+    /// By slot.
+    misfits: BTreeMap<i64, Misfits>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +95,18 @@ impl State {
     }
 }
 
+impl Pipeline {
+    fn count(&mut self, misfits: &Misfits, at: SystemTime) {
+        if misfits.is_empty() {
+            return;
+        }
+        let added = self.misfits.entry(misfits::ALL).or_default().add_bounded(misfits);
+        self.misfits.entry(misfits::slot(at)).or_default().add(&added);
+        let first = misfits::first_kept(at);
+        self.misfits.retain(|slot, _| *slot == misfits::ALL || *slot >= first);
+    }
+}
+
 impl Progress {
     fn check_forward(&self, pipeline: &str, to: &Checkpoint) -> Result<()> {
         match &self.checkpoint {
@@ -149,7 +163,12 @@ impl StateStore for MemoryStore {
         match state.pipelines.get_mut(&pipeline.name) {
             Some(found) => found.record = record,
             None => {
-                let new = Pipeline { record, progress: Progress::default(), schemas: Vec::new() };
+                let new = Pipeline {
+                    record,
+                    progress: Progress::default(),
+                    schemas: Vec::new(),
+                    misfits: BTreeMap::new(),
+                };
                 state.pipelines.insert(pipeline.name.clone(), new);
             }
         }
@@ -214,13 +233,21 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    async fn commit_intent(&self, pipeline: &str, token: &str, checkpoint: &Checkpoint) -> Result<()> {
+    async fn commit_intent(
+        &self,
+        pipeline: &str,
+        token: &str,
+        checkpoint: &Checkpoint,
+        misfits: &Misfits,
+    ) -> Result<()> {
         let mut state = self.state();
-        let progress = state.progress(pipeline)?;
+        let found = state.pipeline(pipeline)?;
+        let progress = &mut found.progress;
         let index = progress.intent(pipeline, token)?;
         progress.check_forward(pipeline, checkpoint)?;
         progress.checkpoint = Some(checkpoint.clone());
         progress.intents.remove(index);
+        found.count(misfits, checkpoint.saved);
         Ok(())
     }
 
@@ -268,13 +295,23 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    async fn finish_partition(&self, pipeline: &str, index: u32, rows: u64) -> Result<()> {
+    async fn finish_partitions(&self, pipeline: &str, parts: &[(u32, u64)], misfits: &Misfits) -> Result<()> {
         let mut state = self.state();
-        let snapshot = state.snapshot(pipeline)?;
-        let partition = snapshot.partitions.iter_mut().find(|partition| partition.index == index);
-        let partition = partition.ok_or_else(|| missing("partition of the snapshot", index))?;
-        partition.done = true;
-        partition.rows = rows;
+        let partitions = &mut state.snapshot(pipeline)?.partitions;
+        let find = |index: &u32| partitions.binary_search_by_key(index, |partition| partition.index).ok();
+        if let Some((unknown, _)) = parts.iter().find(|(index, _)| find(index).is_none()) {
+            return Err(missing("partition of the snapshot", unknown));
+        }
+        let mut is_new = false;
+        for (index, rows) in parts {
+            for partition in partitions.iter_mut().filter(|partition| partition.index == *index) {
+                is_new |= !std::mem::replace(&mut partition.done, true);
+                partition.rows = *rows;
+            }
+        }
+        if is_new {
+            state.pipeline(pipeline)?.count(misfits, SystemTime::now());
+        }
         Ok(())
     }
 
@@ -292,6 +329,23 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
+    async fn misfits(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Misfits> {
+        let state = self.state();
+        let Some(found) = state.pipelines.get(pipeline) else { return Ok(Misfits::default()) };
+        let slots = after.map_or(misfits::ALL..=misfits::ALL, |after| misfits::slot(after)..=i64::MAX);
+        let mut sum = Misfits::default();
+        found.misfits.range(slots).for_each(|(_, misfits)| sum.add(misfits));
+        Ok(sum)
+    }
+
+    async fn set_misfits(&self, pipeline: &str, misfits: &Misfits) -> Result<()> {
+        let mut state = self.state();
+        let found = state.pipeline(pipeline)?;
+        found.misfits.clear();
+        found.count(misfits, SystemTime::now());
+        Ok(())
+    }
+
     async fn start_run(&self, run: &RunStart) -> Result<i64> {
         let mut state = self.state();
         let id = state.runs.last().map_or(0, |run| run.id) + 1;
@@ -303,8 +357,7 @@ impl StateStore for MemoryStore {
             started: run.started,
             ended: None,
             outcome: None,
-            rows: 0,
-            bytes: 0,
+            figures: Figures::default(),
             error: None,
         });
         Ok(id)
@@ -314,16 +367,16 @@ impl StateStore for MemoryStore {
         let mut state = self.state();
         let run = state.run(id)?;
         (run.ended, run.outcome) = (Some(end.ended), Some(end.outcome));
-        (run.rows, run.bytes) = (end.rows, end.bytes);
+        run.figures = end.figures;
         run.error.clone_from(&end.error);
         Ok(())
     }
 
-    async fn touch_run(&self, id: i64, rows: u64, bytes: u64) -> Result<()> {
+    async fn touch_run(&self, id: i64, figures: Figures) -> Result<()> {
         let mut state = self.state();
         let run = state.run(id)?;
         if run.ended.is_none() {
-            (run.rows, run.bytes) = (rows, bytes);
+            run.figures = figures;
         }
         Ok(())
     }

@@ -162,6 +162,19 @@ pub struct RunStart {
     pub started: SystemTime,
 }
 
+/// What a run has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Values that went to the extra column.
+    pub extra_values: u64,
+    /// Documents that went to the dead letter table.
+    pub dead_letters: u64,
+}
+
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunEnd {
@@ -169,10 +182,8 @@ pub struct RunEnd {
     pub ended: SystemTime,
     /// How it ended.
     pub outcome: Outcome,
-    /// Rows written.
-    pub rows: u64,
-    /// Bytes written.
-    pub bytes: u64,
+    /// What it did.
+    pub figures: Figures,
     /// Why it failed, in a sentence.
     pub error: Option<String>,
 }
@@ -223,10 +234,8 @@ pub struct Run {
     pub ended: Option<SystemTime>,
     /// How it ended; `None` while it goes on.
     pub outcome: Option<Outcome>,
-    /// Rows written, as far as is known.
-    pub rows: u64,
-    /// Bytes written, as far as is known.
-    pub bytes: u64,
+    /// What it did, as far as is known.
+    pub figures: Figures,
     /// Why it failed; [`INTERRUPTED`](crate::INTERRUPTED) for one that a crash ended.
     pub error: Option<String>,
 }

@@ -9,13 +9,16 @@
 //! 2. A method has all of its effect or none, also when its future is dropped.
 //! 3. A checkpoint moves backwards by [`StateStore::reset`] alone.
 //! 4. An intent is closed in the same step as its checkpoint is saved: after a crash, an open intent means
-//!    that its rows may or may not have landed, and a closed one that they have.
+//!    that its rows may or may not have landed, and a closed one that they have. What of the rows did not fit is
+//!    counted in that step, too, so that a repetition after a crash does not count twice.
 //! 5. [`StateStore::epoch`] grows with each life of a pipeline, and never goes back.
 
 use std::future::Future;
+use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Intent, PipelineRecord, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot,
+    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Run, RunEnd, RunStart,
+    SchemaVersion, Snapshot,
 };
 
 /// A place that remembers what was applied, how far it has come, and what has been run.
@@ -52,7 +55,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// Pauses a pipeline or lets it go on, and says whether it was there.
     fn set_paused(&self, pipeline: &str, paused: bool) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Removes a pipeline with its checkpoint, intents, snapshot and schemas, and says whether it was there.
+    /// Removes a pipeline with its checkpoint, intents, snapshot, misfits and schemas, and says whether it was there.
     /// Its history stays, and its epoch is past: a pipeline that takes the name later begins a new one.
     fn remove_pipeline(&self, pipeline: &str) -> impl Future<Output = Result<bool>> + Send;
 
@@ -79,7 +82,8 @@ pub trait StateStore: Send + Sync + 'static {
     /// [`IntentExists`](crate::StateError::IntentExists) if the pipeline has an open intent of that token.
     fn begin_intent(&self, intent: &Intent) -> impl Future<Output = Result<()>> + Send;
 
-    /// Moves the checkpoint forward and closes the intent, in one step.
+    /// Moves the checkpoint forward, closes the intent and counts what of its rows did not fit, in one step. They
+    /// are counted at the moment the checkpoint was saved.
     ///
     /// # Errors
     /// [`UnknownIntent`](crate::StateError::UnknownIntent) if it is not open,
@@ -89,6 +93,7 @@ pub trait StateStore: Send + Sync + 'static {
         pipeline: &str,
         token: &str,
         checkpoint: &Checkpoint,
+        misfits: &Misfits,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Closes an intent whose insert is known not to have landed.
@@ -121,15 +126,17 @@ pub trait StateStore: Send + Sync + 'static {
     /// [`RepeatedPartition`](crate::StateError::RepeatedPartition) if two partitions have the same index.
     fn begin_snapshot(&self, pipeline: &str, snapshot: &Snapshot) -> impl Future<Output = Result<()>> + Send;
 
-    /// Notes that all rows of a partition are durable. May be repeated; the last number of rows counts.
+    /// Notes that all rows of some partitions are durable, each with its index and how many they are, and counts
+    /// what of them did not fit, in one step. May be repeated; the last number of rows counts, and the misfits of the
+    /// first time.
     ///
     /// # Errors
     /// [`Missing`](crate::StateError::Missing) if there is no such partition.
-    fn finish_partition(
+    fn finish_partitions(
         &self,
         pipeline: &str,
-        index: u32,
-        rows: u64,
+        parts: &[(u32, u64)],
+        misfits: &Misfits,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Notes that all partitions have been read, and which position the stream must pass for the table to be
@@ -143,6 +150,17 @@ pub trait StateStore: Send + Sync + 'static {
         pipeline: &str,
         consistent_after: &[u8],
     ) -> impl Future<Output = Result<()>> + Send;
+
+    /// What did not fit since the table was loaded, or in the slots of five minutes that end after a moment within
+    /// the last hour.
+    fn misfits(
+        &self,
+        pipeline: &str,
+        after: Option<SystemTime>,
+    ) -> impl Future<Output = Result<Misfits>> + Send;
+
+    /// Puts what did not fit into a table that was loaded anew in the place of all that was counted before.
+    fn set_misfits(&self, pipeline: &str, misfits: &Misfits) -> impl Future<Output = Result<()>> + Send;
 
     /// Begins a run in the history and returns its number.
     fn start_run(&self, run: &RunStart) -> impl Future<Output = Result<i64>> + Send;
@@ -158,7 +176,7 @@ pub trait StateStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Missing`](crate::StateError::Missing) if there is no such run.
-    fn touch_run(&self, id: i64, rows: u64, bytes: u64) -> impl Future<Output = Result<()>> + Send;
+    fn touch_run(&self, id: i64, figures: Figures) -> impl Future<Output = Result<()>> + Send;
 
     /// The newest runs of a pipeline or of all, newest first, `limit` at most.
     fn runs(&self, pipeline: Option<&str>, limit: u32) -> impl Future<Output = Result<Vec<Run>>> + Send;

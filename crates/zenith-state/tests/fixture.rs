@@ -3,9 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zenith_state::{
-    Checkpoint, Connector, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart, Snapshot,
-    SnapshotPartition, StateStore,
+    Checkpoint, Connector, Figures, Intent, Misfits, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
+    Snapshot, SnapshotPartition, StateStore,
 };
+
+/// The newest format.
+pub const NEWEST: usize = 2;
 
 fn moment(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::new(1_750_000_000 + seconds, 987_654_321)
@@ -76,7 +79,19 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn runs() -> [Run; 3] {
+/// Format 2 brought them.
+fn misfits(format: usize) -> Misfits {
+    let mut misfits = Misfits::default();
+    if format >= 2 {
+        let reasons = [("is string".to_owned(), u64::MAX >> 2), ("no column".to_owned(), 2)];
+        misfits.values.insert("items.$.\u{1F980}".to_owned(), reasons.into());
+        misfits.documents.insert("BSON text is not valid UTF-8".to_owned(), 3);
+    }
+    misfits
+}
+
+fn runs(format: usize) -> [Run; 3] {
+    let (extra_values, dead_letters) = if format >= 2 { (77, 5) } else { (0, 0) };
     let run = |id: i64, outcome, error: Option<&str>| Run {
         id,
         pipeline: "orders".into(),
@@ -85,8 +100,7 @@ fn runs() -> [Run; 3] {
         started: moment(10 * id.unsigned_abs()),
         ended: Some(moment(10 * id.unsigned_abs() + 9)),
         outcome: Some(outcome),
-        rows: 1000 * id.unsigned_abs(),
-        bytes: 1 << 40,
+        figures: Figures { rows: 1000 * id.unsigned_abs(), bytes: 1 << 40, extra_values, dead_letters },
         error: error.map(Into::into),
     };
     [run(3, Outcome::Stopped, None), run(2, Outcome::Failed, Some("no host")), run(1, Outcome::Done, None)]
@@ -117,18 +131,19 @@ pub async fn fill(store: &impl StateStore) {
         )
         .await
         .expect("saved");
-    for run in runs().into_iter().rev() {
+    store.set_misfits("orders", &misfits(NEWEST)).await.expect("counted");
+    for run in runs(NEWEST).into_iter().rev() {
         let Run { pipeline, mode, version, started, .. } = run;
         let id = store.start_run(&RunStart { pipeline, mode, version, started }).await.expect("begun");
         let (ended, outcome) = (run.ended.expect("ended"), run.outcome.expect("ended"));
-        let end = RunEnd { ended, outcome, rows: run.rows, bytes: run.bytes, error: run.error };
+        let end = RunEnd { ended, outcome, figures: run.figures, error: run.error };
         store.finish_run(id, &end).await.expect("ended");
     }
 }
 
-/// Checks that a store holds exactly what [`fill`] wrote.
+/// Checks that a store holds exactly what [`fill`] wrote when this format was the newest.
 #[allow(dead_code)] // The example only writes.
-pub async fn check(store: &impl StateStore) {
+pub async fn check(store: &impl StateStore, format: usize) {
     assert_eq!(store.connectors().await.expect("read"), connectors());
     assert_eq!(store.pipelines().await.expect("read"), pipelines());
     assert_eq!(store.epoch("orders").await.expect("read"), 2);
@@ -143,5 +158,7 @@ pub async fn check(store: &impl StateStore) {
     assert_eq!(store.snapshot("orders").await.expect("read"), Some(snapshot()));
     let customers = store.snapshot("customers").await.expect("read").expect("there");
     assert_eq!((customers.partitions.len(), customers.consistent_after), (0, Some(vec![1, 0])));
-    assert_eq!(store.runs(None, 10).await.expect("read"), runs());
+    assert_eq!(store.misfits("orders", None).await.expect("read"), misfits(format));
+    assert_eq!(store.misfits("customers", None).await.expect("read"), Misfits::default());
+    assert_eq!(store.runs(None, 10).await.expect("read"), runs(format));
 }

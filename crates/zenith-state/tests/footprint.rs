@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
 use tempfile::TempDir;
-use zenith_state::{Checkpoint, Outcome, RunEnd, RunStart, SqliteStore, StateStore};
+use zenith_state::{Checkpoint, Figures, Outcome, RunEnd, RunStart, SqliteStore, StateStore};
 
 use crate::child::{self, Running};
 use crate::support::apply;
@@ -41,7 +41,8 @@ async fn works_and_reports() {
         let (pipeline, mode, version) = ("p".into(), "full".into(), "0.1.0".into());
         let id = store.start_run(&RunStart { pipeline, mode, version, started: UNIX_EPOCH }).await.unwrap();
         let (ended, outcome, error) = (UNIX_EPOCH, Outcome::Failed, Some("no host ".repeat(128)));
-        let end = RunEnd { ended, outcome, rows: number, bytes: number, error };
+        let figures = Figures { rows: number, bytes: number, ..Figures::default() };
+        let end = RunEnd { ended, outcome, figures, error };
         store.finish_run(id, &end).await.unwrap();
     }
     assert_eq!(store.runs(None, 100).await.unwrap().len(), 100);

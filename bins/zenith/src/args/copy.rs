@@ -15,7 +15,8 @@ Examples:
   Keep passwords out of the process list:
     ZENITH_SOURCE=mongodb://user:pass@db/shop ZENITH_TARGET=file:/run/secrets/clickhouse zenith copy --collection orders
 
-Exit codes: 0 copied; 1 failed on the way; 2 something to be mended first, nothing was created; 130 stopped by a signal.";
+Exit codes: 0 copied; 1 failed on the way; 2 something to be mended first, nothing was created; 3 copied, and more
+than --max-extra or --max-dead-letters allow did not fit; 130 stopped by a signal.";
 
 /// Copy a whole collection into a table, in one step for those who read the table.
 ///
@@ -102,6 +103,8 @@ pub struct Copy {
     #[arg(long, help_heading = "Connection")]
     pub insecure: bool,
 
+    #[command(flatten)]
+    pub allowed: super::Allowed,
     /// Print one JSON object on standard output, and everything else on standard error
     #[arg(long)]
     pub json: bool,

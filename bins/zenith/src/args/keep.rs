@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 
+use super::Allowed;
+
 /// Where the state and the configuration are.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
@@ -86,7 +88,8 @@ Examples:
   Every collection of a database, without any configuration:
     ZENITH_SOURCE=mongodb://db/shop ZENITH_TARGET=http://ch:8123/shop zenith run
 
-Exit codes: 0 stopped, or caught up; 1 every pipeline failed, or one with --once; 2 something to be mended first.")]
+Exit codes: 0 stopped, or caught up; 1 every pipeline failed, or one with --once; 2 something to be mended first;
+3 caught up, and more than --max-extra or --max-dead-letters allow did not fit in this run.")]
 pub struct Run {
     /// Only these pipelines
     #[arg(value_name = "NAME")]
@@ -100,6 +103,8 @@ pub struct Run {
     /// No progress
     #[arg(short, long)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub allowed: Allowed,
     #[command(flatten)]
     pub place: Place,
 }
@@ -115,7 +120,10 @@ Examples:
   zenith status --max-lag 60s      exit code 1 if a pipeline is further behind
   zenith status --health           for containers: one line, and exit code 1 unless it runs and all is well
 
-Exit codes: 0 all is well; 1 a pipeline failed or lags too much; 2 there is no state.")]
+What did not fit is counted since a table was loaded; -v, or the name of a pipeline, lists it by field and reason.
+
+Exit codes: 0 all is well; 1 a pipeline failed or lags too much; 2 there is no state; 3 only more than --max-extra or
+--max-dead-letters allow did not fit (1 with --health).")]
 pub struct Status {
     /// Only this pipeline
     pub name: Option<String>,
@@ -131,6 +139,8 @@ pub struct Status {
     /// The lag that is still well, as in 60s or 5min
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub max_lag: Option<Duration>,
+    #[command(flatten)]
+    pub allowed: Allowed,
     #[command(flatten)]
     pub place: Place,
 }
@@ -247,7 +257,10 @@ pub struct Remove {
 #[command(after_help = "\
 Examples:
   zenith reload orders --dry-run
-  zenith reload orders")]
+  zenith reload orders
+
+Exit codes: 0 reloaded; 1 failed on the way; 2 something to be mended first; 3 reloaded, and more than --max-extra or
+--max-dead-letters allow did not fit; 130 stopped by a signal.")]
 pub struct Reload {
     /// The pipeline
     pub name: String,
@@ -260,6 +273,8 @@ pub struct Reload {
     /// No progress and no summary
     #[arg(short, long)]
     pub quiet: bool,
+    #[command(flatten)]
+    pub allowed: Allowed,
     /// Memory for data on its way: at least 8MiB [default: as zenith.toml says, else 64MiB]
     #[arg(long, value_name = "SIZE", env = "ZENITH_MEMORY", value_parser = super::memory)]
     pub memory: Option<ByteSize>,

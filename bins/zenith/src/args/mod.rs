@@ -7,7 +7,7 @@ mod keep;
 
 use bytesize::ByteSize;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use copy::{Copy, Decimal, ObjectId, OnBadDocument, Strategy, UuidLegacy};
@@ -75,6 +75,17 @@ Example:
     zenith init && zenith check && zenith apply && zenith run
 
 More of them: zenith COMMAND --help";
+
+/// How much may not fit before a script is told by the exit code. Nothing is lost or held back by it.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Allowed {
+    /// Exit code 3 if more values than this are in `_zenith_extra`
+    #[arg(long, value_name = "N")]
+    pub max_extra: Option<u64>,
+    /// Exit code 3 if there are more dead letters than this
+    #[arg(long, value_name = "N")]
+    pub max_dead_letters: Option<u64>,
+}
 
 /// The least memory there is any work with; the engine checks it too, but counts in bytes.
 pub const MEMORY_MIN: ByteSize = ByteSize::mib(8);

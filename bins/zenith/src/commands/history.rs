@@ -26,6 +26,8 @@ struct Shown<'a> {
     outcome: Option<&'a str>,
     rows: u64,
     bytes: u64,
+    extra_values_total: u64,
+    dead_letters: u64,
     error: Option<&'a str>,
 }
 
@@ -62,8 +64,10 @@ fn shown(run: &Run, now: SystemTime) -> Shown<'_> {
         ended: run.ended.map(time::rfc3339),
         seconds: time::ago(run.started, run.ended.unwrap_or(now)).as_secs_f64(),
         outcome: run.outcome.map(|outcome| outcome.as_str()),
-        rows: run.rows,
-        bytes: run.bytes,
+        rows: run.figures.rows,
+        bytes: run.figures.bytes,
+        extra_values_total: run.figures.extra_values,
+        dead_letters: run.figures.dead_letters,
         error: run.error.as_deref(),
     }
 }
@@ -79,11 +83,26 @@ fn text(runs: &[Run], now: SystemTime) -> String {
                 time::shown(run.started),
                 time::duration(time::ago(run.started, run.ended.unwrap_or(now))),
                 run.outcome.map_or("running", |outcome| outcome.as_str()).to_owned(),
-                HumanCount(run.rows).to_string(),
-                HumanBytes(run.bytes).to_string(),
+                HumanCount(run.figures.rows).to_string(),
+                HumanBytes(run.figures.bytes).to_string(),
+                HumanCount(run.figures.extra_values).to_string(),
+                HumanCount(run.figures.dead_letters).to_string(),
                 run.error.clone().unwrap_or_default().replace('\n', " "),
             ]
         })
         .collect();
-    table(&["run", "pipeline", "mode", "started (UTC)", "took", "outcome", "rows", "sent", "error"], &rows)
+    let header = [
+        "run",
+        "pipeline",
+        "mode",
+        "started (UTC)",
+        "took",
+        "outcome",
+        "rows",
+        "sent",
+        "in extra",
+        "dead letters",
+        "error",
+    ];
+    table(&header, &rows)
 }

@@ -45,7 +45,9 @@ pub async fn run(arguments: &Reload) -> Ending {
             } else if !arguments.quiet {
                 print(&output::summary_text(&summary));
             }
-            Ok(ExitCode::SUCCESS)
+            let misfits = summary.misfits();
+            let (values, documents) = (misfits.values_total(), misfits.documents_total());
+            Ok(exit::within(&arguments.allowed.exceeded(name, values, documents)))
         }
         Err(error @ (EngineError::Stopped | EngineError::StoppedLeaving { .. })) => {
             say(&format!("zenith: {error}"));

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use zenith_engine::Until;
-use zenith_engine::state::{DynStateStore, StateStore as _};
+use zenith_engine::state::{DynStateStore, Misfits, StateStore as _};
 
-use crate::args::Run;
+use crate::args::{Allowed, Run};
 use crate::config::applied::Applied;
 use crate::connect::{self, no_pipeline};
 use crate::exit::{self, Ending, Failure};
+use crate::misfits;
 use crate::progress::say;
 use crate::run::display::Display;
 use crate::run::environment::{self, Environment};
@@ -51,6 +52,9 @@ pub async fn run(arguments: &Run) -> Ending {
             say("zenith: stopped before everything was saved; the next run does the rest again");
         }
         drop(display);
+        if !arguments.quiet {
+            summarise(&supervisor);
+        }
         return Ok(ExitCode::SUCCESS);
     };
     drop(display);
@@ -59,7 +63,7 @@ pub async fn run(arguments: &Run) -> Ending {
             if !arguments.quiet {
                 summarise(&supervisor);
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(exit::within(&exceeded(&supervisor, &arguments.allowed)))
         }
         // Each of them has been told about.
         End::Failed { input } => {
@@ -71,6 +75,13 @@ pub async fn run(arguments: &Run) -> Ending {
 
 /// Opens the state and finds out what there is to run. Nothing is created where nothing was applied.
 async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared, String), Failure> {
+    let Allowed { max_extra, max_dead_letters } = arguments.allowed;
+    if !arguments.once && (max_extra.is_some() || max_dead_letters.is_some()) {
+        return Err(Failure::Input(
+            "--max-extra and --max-dead-letters are for runs that end: add --once, or ask zenith status"
+                .to_owned(),
+        ));
+    }
     let places = Places::find(&arguments.place)?;
     let applied = match places.look().await {
         Ok(store) => Applied::read(&store).await?,
@@ -128,7 +139,18 @@ fn nothing_to_run(places: &Places) -> String {
 }
 
 fn summarise(supervisor: &Supervisor) {
-    for (pipeline, rows) in supervisor.rows() {
-        say(&format!("zenith: {pipeline}: {} rows written", HumanCount(*rows)));
+    for (pipeline, (rows, misfits)) in supervisor.done_so_far() {
+        let totals = misfits::totals(misfits.values_total(), misfits.documents_total());
+        let totals = totals.map_or_else(String::new, |totals| format!("; {totals}"));
+        say(&format!("zenith: {pipeline}: {} rows written{totals}", HumanCount(*rows)));
+        let list = misfits::list(misfits);
+        list.lines().for_each(say);
     }
+}
+
+fn exceeded(supervisor: &Supervisor, allowed: &Allowed) -> Vec<String> {
+    let of = |(pipeline, (_, misfits)): (&String, &(u64, Misfits))| {
+        allowed.exceeded(pipeline, misfits.values_total(), misfits.documents_total())
+    };
+    supervisor.done_so_far().iter().flat_map(of).collect()
 }

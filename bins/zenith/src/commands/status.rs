@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::args::Status;
-use crate::exit::{Ending, Failure};
+use crate::exit::{self, Ending, Failure};
 use crate::signals::Signals;
 use crate::state::Places;
 use crate::status::rates::Rates;
@@ -17,7 +17,7 @@ const REDRAW: Duration = Duration::from_secs(1);
 /// The code for "not well".
 const UNWELL: u8 = 1;
 
-pub async fn run(arguments: &Status) -> Ending {
+pub async fn run(arguments: &Status, verbose: bool) -> Ending {
     if arguments.health {
         return Ok(health(arguments).await);
     }
@@ -25,15 +25,24 @@ pub async fn run(arguments: &Status) -> Ending {
     let store = places.look().await?;
     let name = arguments.name.as_deref();
     if arguments.watch {
-        return watch(arguments, &places).await;
+        return watch(arguments, verbose, &places).await;
     }
     let report = Report::read(&places, &store, name).await?;
     if arguments.json {
-        print_json(&show::json(&report, arguments.max_lag));
+        print_json(&show::json(&report, all_complaints(&report, arguments)));
     } else {
-        print(&show::text(&report, Paint::for_stdout()));
+        print(&show::text(&report, verbose || name.is_some(), Paint::for_stdout()));
     }
-    Ok(code(report.complaints(arguments.max_lag).is_empty()))
+    if !report.complaints(arguments.max_lag).is_empty() {
+        return Ok(code(false));
+    }
+    Ok(exit::within(&report.exceeded(&arguments.allowed)))
+}
+
+fn all_complaints(report: &Report, arguments: &Status) -> Vec<String> {
+    let mut complaints = report.complaints(arguments.max_lag);
+    complaints.extend(report.exceeded(&arguments.allowed));
+    complaints
 }
 
 fn code(well: bool) -> ExitCode {
@@ -47,14 +56,14 @@ async fn health(arguments: &Status) -> ExitCode {
         Report::read(&places, &places.look().await?, None).await
     };
     let (well, line) = match read.await {
-        Ok(report) => show::health(&report, arguments.max_lag),
+        Ok(report) => show::health(&report, all_complaints(&report, arguments)),
         Err(Failure::Input(message) | Failure::Failed(message)) => (false, format!("unhealthy: {message}\n")),
     };
     print(&line);
     code(well)
 }
 
-async fn watch(arguments: &Status, places: &Places) -> Ending {
+async fn watch(arguments: &Status, verbose: bool, places: &Places) -> Ending {
     let mut signals =
         Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
     let is_terminal = std::io::stdout().is_terminal();
@@ -65,7 +74,8 @@ async fn watch(arguments: &Status, places: &Places) -> Ending {
         put_into(&mut rates, &mut report, Instant::now());
         // The screen is cleared from the top: a table that has become shorter leaves nothing behind.
         let before = if is_terminal { "\x1b[H\x1b[2J" } else { "" };
-        print(&format!("{before}{}", show::text(&report, Paint::for_stdout())));
+        let by_field = verbose || arguments.name.is_some();
+        print(&format!("{before}{}", show::text(&report, by_field, Paint::for_stdout())));
         tokio::select! {
             () = tokio::time::sleep(REDRAW) => {}
             () = signals.next() => return Ok(ExitCode::SUCCESS),

@@ -52,6 +52,9 @@ type Settings = BTreeMap<String, Value>;
 /// Settings that say which rows a table holds: what was written with other ones is of no use.
 const IDENTITY: [&str; 5] = ["source", "target", "collection", "table", "mode"];
 
+/// Settings that say which columns a table has: it keeps those it was made with.
+const COLUMNS: [&str; 4] = ["object_id_fixed", "decimal_text", "uuid_legacy", "keep_nulls"];
+
 /// Compares.
 pub fn between(now: &Applied, then: &Applied) -> Difference {
     let (now, then) = (things(now), things(then));
@@ -126,6 +129,11 @@ impl Difference {
                     }
                     if kind == Kind::Pipeline && begins_anew(altered) {
                         text.push_str("    it begins anew: the collection is read from its beginning\n");
+                    } else if kind == Kind::Pipeline && changes_columns(altered) {
+                        let _ = writeln!(
+                            text,
+                            "    the table keeps its columns and their values: zenith reload {name} makes them anew"
+                        );
                     }
                 }
             }
@@ -150,6 +158,10 @@ impl Difference {
 
 fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
     altered.iter().any(|(setting, ..)| IDENTITY.contains(&setting.as_str()))
+}
+
+fn changes_columns(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
+    altered.iter().any(|(setting, ..)| COLUMNS.contains(&setting.as_str()))
 }
 
 fn things(applied: &Applied) -> BTreeMap<(Kind, String), Settings> {
@@ -283,6 +295,17 @@ mod tests {
         );
         assert_eq!((difference.anew(), difference.counts()), (vec!["users"], "3 to change".to_owned()));
         assert!(between(&applied(FIRST), &applied(FIRST)).is_empty());
+    }
+
+    #[test]
+    fn columns_change_with_a_reload() {
+        let then = FIRST.replace("flush_rows = 10", "flush_rows = 10\nuuid_legacy = \"java\"");
+        let text = between(&applied(FIRST), &applied(&then)).text(Paint::plain());
+        assert_eq!(
+            text,
+            "~ pipeline orders\n    uuid_legacy: python -> java\n    \
+             the table keeps its columns and their values: zenith reload orders makes them anew\n"
+        );
     }
 
     #[test]

@@ -36,8 +36,7 @@ pub async fn build(
         let pipeline = match prepare(member, &source, &mut sinks, shared).await {
             Ok(pipeline) => pipeline,
             Err(failure) => {
-                let name = member.pipeline.name.clone();
-                failed.push(Ended { name, rows: 0, failure: Some(failure) });
+                failed.push(Ended::failed(&member.pipeline.name, failure));
                 continue;
             }
         };
@@ -47,7 +46,7 @@ pub async fn build(
         }
         let name = pipeline.name.clone();
         if let Err(error) = keeper.add(pipeline) {
-            failed.push(Ended { name, rows: 0, failure: Some(error.into()) });
+            failed.push(Ended::failed(&name, error.into()));
         }
     }
     Ok((keeper, failed))

@@ -23,7 +23,7 @@ const TARGET: (&str, &str) = ("target", "ZENITH_TARGET");
 pub struct Environment {
     source: MongoSource,
     database: String,
-    /// Views and time series.
+    /// Views and time series that have been told about.
     left_out: BTreeSet<String>,
     /// Collections whose names would be those of others, with the reason.
     refused: BTreeMap<String, String>,
@@ -82,18 +82,15 @@ impl Environment {
             pipelines.insert(record.name.clone(), applied::pipeline(&record).map_err(Failure::Input)?);
         }
         let mut new = BTreeSet::new();
-        for collection in collections::names(&self.source, &self.database).await? {
-            if pipelines.contains_key(&collection) || self.left_out.contains(&collection) {
+        for (collection, tells_changes) in collections::names(&self.source, &self.database).await? {
+            if pipelines.contains_key(&collection) {
                 continue;
             }
-            match collections::tells_changes(&self.source, &self.database, &collection).await? {
-                Some(true) => {}
-                Some(false) => {
+            if !tells_changes {
+                if self.left_out.insert(collection.clone()) {
                     tracing::warn!(collection, "is a view or a time series, and is left out");
-                    self.left_out.insert(collection);
-                    continue;
                 }
-                None => continue,
+                continue;
             }
             let settings = PipelineSettings {
                 collection: format!("{}.{collection}", self.database),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use zenith_engine::state::DynStateStore;
+use zenith_engine::state::{DynStateStore, Misfits};
 use zenith_engine::{EngineError, PipelineProgress, Pool, Until};
 
 use super::build::build;
@@ -23,7 +23,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Ended {
     pub name: String,
     pub rows: u64,
+    pub misfits: Misfits,
     pub failure: Option<Failure>,
+}
+
+impl Ended {
+    /// One that has not begun.
+    pub fn failed(name: &str, failure: Failure) -> Ended {
+        Ended { name: name.to_owned(), rows: 0, misfits: Misfits::default(), failure: Some(failure) }
+    }
 }
 
 /// What all groups share.
@@ -88,10 +96,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 fn all_failed(group: &Group, done: &HashSet<String>, failure: &Failure) -> Vec<Ended> {
     let members = group.members.iter().map(|member| &member.pipeline.name);
-    members
-        .filter(|name| !done.contains(*name))
-        .map(|name| Ended { name: name.clone(), rows: 0, failure: Some(failure.clone()) })
-        .collect()
+    members.filter(|name| !done.contains(*name)).map(|name| Ended::failed(name, failure.clone())).collect()
 }
 
 async fn attempt(
@@ -127,7 +132,7 @@ async fn attempt(
             Some(error) if error.is_input() => Some(Failure::Input(in_words(&error))),
             Some(error) => Some(Failure::Failed(in_words(&error))),
         };
-        ended.push(Ended { name: outcome.name, rows: outcome.rows, failure });
+        ended.push(Ended { name: outcome.name, rows: outcome.rows, misfits: outcome.misfits, failure });
     }
     Ok(ended)
 }

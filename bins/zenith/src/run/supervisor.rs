@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zenith_engine::state::{self, Outcome, RunEnd, RunStart, StateStore};
+use zenith_engine::state::{self, Misfits, Outcome, RunEnd, RunStart, StateStore};
 use zenith_engine::{Mode, Phase, PipelineProgress, Until};
 
 use super::desired::{self, Desired, Group, Member};
@@ -72,7 +72,7 @@ pub struct Supervisor {
     failures: BTreeMap<String, Failure>,
     /// Errors that have been told, so that each is told once.
     told: HashSet<(String, String)>,
-    rows: BTreeMap<String, u64>,
+    done_so_far: BTreeMap<String, (u64, Misfits)>,
 }
 
 impl Supervisor {
@@ -87,7 +87,7 @@ impl Supervisor {
             done: Vec::new(),
             failures: BTreeMap::new(),
             told: HashSet::new(),
-            rows: BTreeMap::new(),
+            done_so_far: BTreeMap::new(),
         }
     }
 
@@ -95,9 +95,9 @@ impl Supervisor {
         self.views.clone()
     }
 
-    /// Rows that pipelines have written, of those that have ended.
-    pub fn rows(&self) -> &BTreeMap<String, u64> {
-        &self.rows
+    /// Rows that pipelines have written, and what did not fit, of those that have ended.
+    pub fn done_so_far(&self) -> &BTreeMap<String, (u64, Misfits)> {
+        &self.done_so_far
     }
 
     /// Runs until nothing is left to be done. May be dropped at any await: then [`Supervisor::stop`].
@@ -244,7 +244,9 @@ impl Supervisor {
 
     fn ended(&mut self, source: &str, ended: Vec<Ended>) {
         for pipeline in ended {
-            *self.rows.entry(pipeline.name.clone()).or_default() += pipeline.rows;
+            let (rows, misfits) = self.done_so_far.entry(pipeline.name.clone()).or_default();
+            *rows += pipeline.rows;
+            misfits.add_bounded(&pipeline.misfits);
             match pipeline.failure {
                 Some(failure) => {
                     let (Failure::Input(error) | Failure::Failed(error)) = &failure;
@@ -323,7 +325,11 @@ async fn note_refusal(store: &impl StateStore, pipeline: &str, sentence: &str) -
         started: now,
     };
     let run = store.start_run(&begun).await?;
-    let ended =
-        RunEnd { ended: now, outcome: Outcome::Failed, rows: 0, bytes: 0, error: Some(sentence.to_owned()) };
+    let ended = RunEnd {
+        ended: now,
+        outcome: Outcome::Failed,
+        figures: state::Figures::default(),
+        error: Some(sentence.to_owned()),
+    };
     store.finish_run(run, &ended).await
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use zenith_engine::state::{SqliteStore, StateStore as _};
 
+use crate::args::Allowed;
 use crate::connect::no_pipeline;
 use crate::exit::Failure;
 use crate::state::Places;
@@ -43,6 +44,15 @@ impl Report {
             pipelines.push(Pipeline::read(store, record, running, at).await?);
         }
         Ok(Report { running, at, pipelines })
+    }
+
+    /// What did not fit more than is allowed, in words.
+    pub fn exceeded(&self, allowed: &Allowed) -> Vec<String> {
+        let of = |pipeline: &Pipeline| {
+            let all = &pipeline.misfits.all;
+            allowed.exceeded(&pipeline.name, all.values_total(), all.documents_total())
+        };
+        self.pipelines.iter().flat_map(of).collect()
     }
 
     /// What is not well, in words; empty if all is.

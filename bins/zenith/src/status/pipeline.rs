@@ -7,6 +7,7 @@ use zenith_engine::state::{self, INTERRUPTED, Outcome, PipelineRecord, Run, Sqli
 
 use super::rates::rate;
 use crate::config::applied;
+use crate::misfits::Counted;
 use crate::time;
 
 /// Runs that are looked at for the last error.
@@ -83,6 +84,7 @@ pub struct Pipeline {
     /// When the checkpoint was saved.
     pub checkpoint: Option<SystemTime>,
     pub last_error: Option<Failed>,
+    pub misfits: Counted,
 }
 
 impl Pipeline {
@@ -123,7 +125,7 @@ impl Pipeline {
             // Reading a collection whole is faster than anything that happens to it, and would blow up the estimate.
             let whole =
                 if state == State::Following && began > Some(run.started) { snapshot_rows } else { 0 };
-            rate(run.rows.saturating_sub(whole), time::ago(run.started, now))
+            rate(run.figures.rows.saturating_sub(whole), time::ago(run.started, now))
         });
         let mut pipeline = Pipeline {
             name: name.clone(),
@@ -135,13 +137,14 @@ impl Pipeline {
             lag,
             lag_events: None,
             rows_per_second: None,
-            run_rows: open.map(|run| run.rows),
-            rows: if rows > 0 { rows } else { runs.first().map_or(0, |run| run.rows) },
+            run_rows: open.map(|run| run.figures.rows),
+            rows: if rows > 0 { rows } else { runs.first().map_or(0, |run| run.figures.rows) },
             checkpoint: checkpoint.map(|checkpoint| checkpoint.saved),
             last_error: runs.iter().find_map(|run| {
                 let message = run.error.clone()?;
                 Some(Failed { at: run.ended.unwrap_or(run.started), message })
             }),
+            misfits: Counted::read(store, name, now).await?,
         };
         if let Some(rate) = rows_per_second {
             pipeline.set_rate(rate);
@@ -195,8 +198,7 @@ mod tests {
             started: SystemTime::UNIX_EPOCH,
             ended: None,
             outcome,
-            rows: 0,
-            bytes: 0,
+            figures: state::Figures::default(),
             error: error.map(str::to_owned),
         });
         state_of(&record, run.as_slice(), running, false)

@@ -1,11 +1,10 @@
 //! Reports for people, for machines, and for health checks.
 
-use std::time::Duration;
-
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::{Pipeline, Report, State, rates};
+use crate::misfits::{self, CountedJson};
 use crate::terminal::{Paint, table};
 use crate::time;
 
@@ -34,11 +33,12 @@ struct PipelineJson<'a> {
     checkpoint_saved: Option<String>,
     last_error: Option<&'a str>,
     last_error_at: Option<String>,
+    #[serde(flatten)]
+    misfits: CountedJson,
 }
 
-/// As one JSON object.
-pub fn json(report: &Report, lag_max: Option<Duration>) -> ReportJson<'_> {
-    let complaints = report.complaints(lag_max);
+/// As one JSON object, with everything that is not well.
+pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson<'_> {
     ReportJson {
         ok: complaints.is_empty(),
         running: report.running,
@@ -62,13 +62,15 @@ pub fn json(report: &Report, lag_max: Option<Duration>) -> ReportJson<'_> {
                 checkpoint_saved: pipeline.checkpoint.map(time::rfc3339),
                 last_error: pipeline.last_error.as_ref().map(|error| error.message.as_str()),
                 last_error_at: pipeline.last_error.as_ref().map(|error| time::rfc3339(error.at)),
+                misfits: pipeline.misfits.json(),
             })
             .collect(),
     }
 }
 
-/// As a table, with the errors of pipelines that do not run below it.
-pub fn text(report: &Report, paint: Paint) -> String {
+/// As a table, with what did not fit below it, field by field if that is wished, and the errors of pipelines that do
+/// not run.
+pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
     let mut text =
         if report.running { "a zenith run is under way\n" } else { "no zenith run is under way\n" }
             .to_owned();
@@ -97,6 +99,13 @@ pub fn text(report: &Report, paint: Paint) -> String {
     let header = ["pipeline", "state", "lag", "lag in events", "rows/s", "rows", "checkpoint"];
     text.push_str(&table(&header, &rows));
     for pipeline in &report.pipelines {
+        let Some(line) = pipeline.misfits.line() else { continue };
+        text.push_str(&format!("{}: {line}\n", pipeline.name));
+        if by_field {
+            text.push_str(&misfits::list(&pipeline.misfits.all));
+        }
+    }
+    for pipeline in &report.pipelines {
         let Some(error) = &pipeline.last_error else { continue };
         let line = format!(
             "{}: {} ({} ago)",
@@ -122,8 +131,7 @@ fn state(pipeline: &Pipeline) -> String {
 }
 
 /// In one line, and whether all is well: something runs, and nothing is wrong with it.
-pub fn health(report: &Report, lag_max: Option<Duration>) -> (bool, String) {
-    let mut complaints = report.complaints(lag_max);
+pub fn health(report: &Report, mut complaints: Vec<String>) -> (bool, String) {
     if !report.running {
         complaints.insert(0, "no zenith run is under way".to_owned());
     }

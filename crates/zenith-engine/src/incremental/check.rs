@@ -44,6 +44,7 @@ where
     let mut note = |what: &str, found| checks.push(Check { what: what.to_owned(), found });
     let source = context.source.preflight(&context.namespace).await;
     let readable = source.is_ok();
+    let kind = source.as_ref().map_or(Ok(()), |found| context.check_kind(found.collection.kind));
     note(
         "source",
         source.map_err(|error| sentence(&error)).map(|found| {
@@ -54,7 +55,9 @@ where
             format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
         }),
     );
-    if context.settings.mode.follows_changes() {
+    if let Err(error) = &kind {
+        note("mode", Err(sentence(error)));
+    } else if context.settings.mode.follows_changes() {
         match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
             Ok(found) => {
                 note(
@@ -86,7 +89,7 @@ where
             format!("ClickHouse {}, database {}{missing} as {}", found.version, found.database, found.user)
         }),
     );
-    if readable && reachable {
+    if readable && kind.is_ok() && reachable {
         note("target table", table(context).await.map_err(|error| sentence(&error)));
     }
     if reachable {
@@ -119,7 +122,7 @@ where
         return Ok(format!("{} is there and has the columns of the pipeline", context.table));
     }
     let replace = context.settings.mode == Mode::Full;
-    match context.reload(replace).plan().await {
+    match context.plan(&context.reload(replace)).await {
         Ok(plan) => Ok(match plan.existing {
             Some(existing) => format!("{} is there with {} rows", context.table, existing.rows),
             None => format!("{} will be created with {} columns", context.table, plan.columns.len()),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
-use zenith_extract::{ChangeSource, Namespace, Source};
-use zenith_state::{SchemaVersion, StateStore};
+use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
+use zenith_state::{Misfits, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, Sink};
 
@@ -16,8 +16,9 @@ use super::shares::Shares;
 use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
-use crate::reload::same_values;
-use crate::{EngineError, Pipeline, Result, StopHandle};
+use crate::misfits::Advice;
+use crate::reload::{ReloadPlan, same_values};
+use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -106,6 +107,46 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
     }
 
+    /// What a load would do.
+    pub(super) async fn plan(&self, pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
+        let plan = self.unless_stopped(pipeline.plan()).await?;
+        plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
+    }
+
+    /// Loads the whole collection in the place of what the table has.
+    pub(super) async fn load_whole(&self) -> Result<Summary> {
+        let pipeline = self.reload(true);
+        let summary = pipeline.execute(&self.plan(&pipeline).await?).await?;
+        self.replaced(&summary).await?;
+        Ok(summary)
+    }
+
+    /// Refuses what has no index of `_id` and no changes of its own, where the mode needs them.
+    pub(super) fn check_kind(&self, kind: CollectionKind) -> Result<()> {
+        let what = match kind {
+            _ if self.settings.mode == Mode::Full => return Ok(()),
+            CollectionKind::Collection | CollectionKind::Capped => return Ok(()),
+            CollectionKind::TimeSeries => "a time series",
+            CollectionKind::View => "a view",
+        };
+        Err(EngineError::Setting {
+            setting: "the mode",
+            value: self.settings.mode.name().to_owned(),
+            reason: format!(
+                "{} is {what}, which has neither an index of _id nor changes: mode = \"full\" loads it whole each time it runs",
+                self.namespace
+            ),
+        })
+    }
+
+    /// Notes that the table has been replaced by a new one, and what of it did not fit.
+    pub(super) async fn replaced(&self, summary: &Summary) -> Result<()> {
+        let misfits = summary.misfits();
+        self.state.set_misfits(&self.name, &misfits).await?;
+        self.live.misfits(&misfits, &self.name, Advice::of(self.settings.mode, true));
+        Ok(())
+    }
+
     /// Does something with the sink until it succeeds, fails for good or for too long, or the pipeline is stopped.
     pub(super) async fn retrying<V, F>(&self, action: impl FnMut() -> F) -> Result<V>
     where
@@ -162,6 +203,12 @@ impl<S, K, T> Context<S, K, T> {
     /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
     pub(super) fn patience_with_target(&self) -> Patience {
         self.patience().together(self.shares_stream.load(Ordering::Relaxed))
+    }
+
+    /// Notes what of rows that are in the table now did not fit; the state knows it already.
+    pub(super) fn counted(&self, misfits: &Misfits, is_load: bool) {
+        self.live.counters.extra(misfits.values_total());
+        self.live.misfits(misfits, &self.name, Advice::of(self.settings.mode, is_load));
     }
 
     /// Says that something failed and will be tried again.

@@ -10,9 +10,9 @@ use std::time::{Instant, SystemTime};
 use arrow_array::RecordBatch;
 use bson::raw::cstr;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
-use zenith_arrow::{Decoder, DecoderOptions, Schema};
+use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
-use zenith_state::{Checkpoint, Intent, StateStore};
+use zenith_state::{Checkpoint, Intent, Misfits, StateStore};
 use zenith_transport::{Preflight, Sink};
 
 use super::apply::Tokens;
@@ -213,7 +213,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 Err(error) if error.is_transient() => {
                     // What was not written is read again.
                     context.live.failed(&error);
-                    self.finish().await?;
+                    self.finish()?;
                     return Ok(());
                 }
                 Err(error) => return Err(EngineError::Reading(error)),
@@ -231,7 +231,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             }
         }
         let mut rest = std::mem::take(&mut gathered);
-        rest.batch = self.finish().await?;
+        (rest.batch, rest.extra) = self.finish()?;
         match (repetition, whole) {
             (None, _) if rest.last.is_some() => self.write(rest, None).await,
             (None, _) => Ok(()),
@@ -266,14 +266,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         result.map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source })
     }
 
-    async fn finish(&mut self) -> Result<Option<RecordBatch>> {
-        match &mut self.decoder {
-            Some(decoder) => decoder.finish().map_err(|source| EngineError::Decode {
-                namespace: self.context.namespace.to_string(),
-                source,
-            }),
-            None => Ok(None),
-        }
+    /// What has been decoded and is no full batch yet.
+    fn finish(&mut self) -> Result<(Option<RecordBatch>, ExtraCounts)> {
+        let Some(decoder) = &mut self.decoder else { return Ok((None, ExtraCounts::default())) };
+        let batch = decoder.finish().map_err(|source| EngineError::Decode {
+            namespace: self.context.namespace.to_string(),
+            source,
+        })?;
+        Ok((batch, decoder.take_counts()))
     }
 
     /// Makes rows durable, and moves the checkpoint behind them.
@@ -301,13 +301,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
                 (token, to)
             }
         };
-        let documents = rows + to_u64(gathered.letters.len());
-        let dead =
+        let all = rows + to_u64(gathered.letters.len());
+        let documents =
             write(context, &self.schema, &token, gathered.batch, gathered.letters, is_repetition).await?;
-        self.written += documents.saturating_sub(dead);
+        self.written += all.saturating_sub(documents.values().sum());
+        let misfits = Misfits { values: gathered.extra.by_field(), documents };
         let now = SystemTime::now();
         let checkpoint = to.checkpoint(self.written, now);
-        context.state.commit_intent(&context.name, &token, &checkpoint).await?;
+        context.state.commit_intent(&context.name, &token, &checkpoint, &misfits).await?;
+        context.counted(&misfits, false);
         context.live.applied_to(Some(now));
         self.place = to;
         Ok(())
@@ -319,6 +321,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
 struct Gathered {
     batch: Option<RecordBatch>,
     letters: Vec<Letter>,
+    extra: ExtraCounts,
     last: Option<RawBson>,
 }
 
@@ -343,7 +346,9 @@ fn decode(
     if let Some(id) = last.and_then(|document| RawDocument::from_bytes(document).ok()?.get("_id").ok()?) {
         current.last = Some(id.into());
     }
-    Ok(batch.map(|batch| Gathered { batch: Some(batch), ..std::mem::take(current) }))
+    let full =
+        |batch| Gathered { batch: Some(batch), extra: decoder.take_counts(), ..std::mem::take(current) };
+    Ok(batch.map(full))
 }
 
 async fn create<S, K, T>(context: &Arc<Context<S, K, T>>) -> Result<Schema>
@@ -353,7 +358,8 @@ where
     T: StateStore,
 {
     let pipeline = context.reload(false);
-    let plan = context.unless_stopped(pipeline.plan()).await??;
+    let plan = context.plan(&pipeline).await?;
+    context.check_kind(plan.source.collection.kind)?;
     refuse_rows(context, plan.existing.as_ref().map_or(0, |table| table.rows))?;
     if !plan.target.database_exists {
         let create = Preflight { create_database: true, missing_database: false };
@@ -362,6 +368,7 @@ where
     let definition = plan.definition.clone().if_not_exists();
     context.retrying(|| context.sink.create(&definition)).await?;
     context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+    context.state.set_misfits(&context.name, &Misfits::default()).await?;
     Ok(plan.schema)
 }
 
@@ -374,8 +381,8 @@ fn refuse_rows<S, K, T>(context: &Context<S, K, T>, rows: u64) -> Result<()> {
         setting: "the table",
         value: context.table.clone(),
         reason: format!(
-            "it has {rows} rows already, and the pipeline {} would append all documents to them: empty it \
-             (zenith reload {0}), or name another table",
+            "it has {rows} rows already, and the pipeline {} would append all documents to them: zenith reload {0} \
+             makes it anew, or name another table (table = \"…\")",
             context.name
         ),
     })

@@ -50,6 +50,6 @@ mod write;
 pub use check::Check;
 pub use progress::{Phase, PipelineProgress};
 pub use reset::ResetTo;
-pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings};
+pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings, UuidLegacy};
 pub use synchronizer::{Outcome, SyncPipeline, Synchronizer, Until};
 pub use verify::{Verification, VerifyOptions};

@@ -9,7 +9,7 @@ use zenith_extract::{
     ChangeReader, ChangeSource, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source, StartAt,
     WatchOptions,
 };
-use zenith_state::{Snapshot, SnapshotPartition, StateStore};
+use zenith_state::{Misfits, Snapshot, SnapshotPartition, StateStore};
 use zenith_transport::{Preflight, Sink};
 
 use super::context::{Context, encode_schema};
@@ -43,9 +43,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_view().await?;
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }
+        // First what says best why it cannot be done: a stream of what has none only fails.
+        self.check_kind(self.source.preflight(&self.namespace).await?.collection.kind)?;
         let (token, time) = self.stream_now().await?;
         let pipeline = self.reload(false);
-        let plan = self.unless_stopped(pipeline.plan()).await??;
+        let plan = self.plan(&pipeline).await?;
         let has_rows = plan.existing.as_ref().is_some_and(|table| table.rows > 0);
         if has_rows && self.layout() == Layout::Current {
             self.reload_from(token.clone(), time, false).await?;
@@ -61,6 +63,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.retrying(|| self.sink.create(&definition)).await?;
         self.keep_view().await?;
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+        self.state.set_misfits(&self.name, &Misfits::default()).await?;
         if self.layout() == Layout::Current {
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
         }
@@ -101,10 +104,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
         pipeline.options.strategy = Strategy::Swap;
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
-        let plan = self.unless_stopped(pipeline.plan()).await??;
+        let plan = self.plan(&pipeline).await?;
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
         let stamp = Stamp::Version(version_of(time).saturating_sub(1));
         let summary = crate::reload::execute(&pipeline, &plan, stamp).await?;
+        self.replaced(&summary).await?;
         self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, None)?;
         self.state.reset(&self.name, Some(&checkpoint)).await?;
@@ -126,18 +130,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.guard_names().await?;
         match self.layout() {
             Layout::Current => {
+                self.check_kind(self.source.preflight(&self.namespace).await?.collection.kind)?;
                 let (token, time) = self.stream_now().await?;
                 self.reload_from(token, time, true).await
             }
             Layout::Rows => {
                 let _turn = self.unless_stopped(self.shares.snapshot()).await?;
-                self.reload(true).run().await
+                self.load_whole().await
             }
             Layout::Log => Err(EngineError::Setting {
                 setting: "the pipeline",
                 value: self.name.clone(),
-                reason: "a change log is not made from the collection; zenith reset --from now lets it go on"
-                    .to_owned(),
+                reason: format!(
+                    "a change log is not made from the collection; zenith reset {} --from now lets it go on",
+                    self.name
+                ),
             }),
         }
     }

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use zenith_state::Misfits;
+
 use crate::error::sentence;
+use crate::misfits::{Advice, Told};
 use crate::{Progress, ProgressSnapshot};
 
 /// What a pipeline is doing.
@@ -69,6 +72,7 @@ struct LiveState {
     pending: u64,
     applied_to: Option<SystemTime>,
     last_error: Option<String>,
+    told: Told,
 }
 
 impl Live {
@@ -94,6 +98,21 @@ impl Live {
 
     pub(crate) fn failed(&self, error: &dyn std::error::Error) {
         self.with(|state| state.last_error = Some(sentence(error)));
+    }
+
+    /// Notes what of documents did not fit, and says so where it is new in this run.
+    pub(crate) fn misfits(&self, misfits: &Misfits, pipeline: &str, advice: Advice) {
+        if misfits.is_empty() {
+            return;
+        }
+        for line in self.with(|state| state.told.add(misfits, pipeline, advice)) {
+            tracing::warn!(pipeline, "{line}");
+        }
+    }
+
+    /// Everything that did not fit in this run.
+    pub(crate) fn all_misfits(&self) -> Misfits {
+        self.with(|state| state.told.all().clone())
     }
 
     pub(crate) fn snapshot(&self, name: &str) -> PipelineProgress {

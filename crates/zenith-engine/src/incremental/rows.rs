@@ -1,6 +1,6 @@
 //! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -133,6 +133,8 @@ pub(super) struct Decoded {
     pub(super) letters: Vec<Letter>,
     /// The changes of these, and their sides: an older row of the document is not to stay as if it were its newest.
     bad: Vec<(usize, Side)>,
+    /// Values that went to the extra column, by field and reason.
+    pub(super) extra: BTreeMap<String, BTreeMap<String, u64>>,
     /// Whether some `_id` did not fit the key column.
     pub(super) misfit_ids: bool,
 }
@@ -153,7 +155,14 @@ impl Decoding {
             layout,
             sides: SideColumns::new(layout, rows),
             rows,
-            out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), bad: Vec::new(), misfit_ids: false },
+            out: Decoded {
+                batch: None,
+                is_too_much: false,
+                letters: Vec::new(),
+                bad: Vec::new(),
+                extra: BTreeMap::new(),
+                misfit_ids: false,
+            },
         }
     }
 
@@ -250,8 +259,8 @@ impl Decoding {
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        let counts = self.decoder.take_counts();
-        self.out.misfit_ids = counts.total() > 0 && counts.by_field().contains_key("_id");
+        self.out.extra = self.decoder.take_counts().by_field();
+        self.out.misfit_ids = self.out.extra.contains_key("_id");
         (self.decoder, sealed.map(|()| self.out))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{RunEnd, RunStart, StateStore};
+use zenith_state::{Figures, RunEnd, RunStart, StateStore};
 use zenith_transport::Sink;
 
 use super::apply::{Apply, Tokens};
@@ -15,7 +15,7 @@ use super::progress::Phase;
 use super::synchronizer::{Outcome, Until};
 use super::{Mode, snapshot};
 use crate::error::sentence;
-use crate::{EngineError, Result};
+use crate::{EngineError, ProgressSnapshot, Result};
 
 /// Between two notes of the figures of a run.
 const TOUCH_EVERY: Duration = Duration::from_secs(2);
@@ -62,9 +62,8 @@ where
     let touch = async {
         loop {
             tokio::time::sleep(TOUCH_EVERY).await;
-            let done = context.live.counters.snapshot();
             // Only figures for the history.
-            let _ = context.state.touch_run(run, done.rows_written, done.arrow_bytes).await;
+            let _ = context.state.touch_run(run, figures(context.live.counters.snapshot())).await;
         }
     };
     let mut apply = std::pin::pin!(apply.run(portions));
@@ -101,9 +100,18 @@ where
     if context.settings.mode == Mode::Full {
         context.live.phase(Phase::Snapshot);
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;
-        return context.reload(true).run().await.map(|_| ());
+        return context.load_whole().await.map(|_| ());
     }
     Cursor::set_up(Arc::clone(context), run).await?.run(until).await
+}
+
+fn figures(done: ProgressSnapshot) -> Figures {
+    Figures {
+        rows: done.rows_written,
+        bytes: done.arrow_bytes,
+        extra_values: done.extra_values,
+        dead_letters: done.dead_letters,
+    }
 }
 
 pub(super) async fn start<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<i64> {
@@ -138,14 +146,14 @@ pub(super) async fn finish<S, K, T: StateStore>(
     let end = RunEnd {
         ended: SystemTime::now(),
         outcome,
-        rows: done.rows_written,
-        bytes: done.arrow_bytes,
+        figures: figures(done),
         error: error.as_ref().map(|error| sentence(error)),
     };
     let noted = context.state.finish_run(run, &end).await;
     Outcome {
         name: context.name.clone(),
         rows: done.rows_written,
+        misfits: context.live.all_misfits(),
         error: error.or(noted.err().map(EngineError::from)),
     }
 }

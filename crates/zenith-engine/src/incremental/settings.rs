@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OnBadDocument, ReloadOptions, Strategy};
+use crate::{OnBadDocument, ReloadOptions, Strategy, UuidOrder};
 
 /// What a pipeline does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,29 @@ pub enum OnHistoryLost {
     Reload,
 }
 
+/// Who wrote the UUIDs of the old binary subtype 3, which says how their bytes are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UuidLegacy {
+    /// Python drivers: as those of subtype 4.
+    #[default]
+    Python,
+    /// Java drivers: each half reversed.
+    Java,
+    /// C# drivers: the first three groups reversed.
+    Csharp,
+}
+
+impl From<UuidLegacy> for UuidOrder {
+    fn from(legacy: UuidLegacy) -> UuidOrder {
+        match legacy {
+            UuidLegacy::Python => UuidOrder::PythonLegacy,
+            UuidLegacy::Java => UuidOrder::JavaLegacy,
+            UuidLegacy::Csharp => UuidOrder::CSharpLegacy,
+        }
+    }
+}
+
 /// The settings of one pipeline. Anything left out has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -113,6 +136,8 @@ pub struct PipelineSettings {
     pub object_id_fixed: bool,
     /// Decimal128 as exact text.
     pub decimal_text: bool,
+    /// Byte order of UUIDs of the old binary subtype 3.
+    pub uuid_legacy: UuidLegacy,
     /// Whether explicit nulls are noted apart from missing fields.
     pub keep_nulls: bool,
 }
@@ -141,6 +166,7 @@ impl Default for PipelineSettings {
             create_database: true,
             object_id_fixed: reload.object_id_fixed,
             decimal_text: reload.decimal_text,
+            uuid_legacy: UuidLegacy::default(),
             keep_nulls: reload.keep_nulls,
         }
     }
@@ -168,6 +194,7 @@ impl PipelineSettings {
             fsync: self.fsync,
             object_id_fixed: self.object_id_fixed,
             decimal_text: self.decimal_text,
+            uuid_legacy: self.uuid_legacy.into(),
             keep_nulls: self.keep_nulls,
             ..ReloadOptions::default()
         }

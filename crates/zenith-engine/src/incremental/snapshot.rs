@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Partition, ReadConcern, Source};
-use zenith_state::{Snapshot, StateStore};
+use zenith_state::{Misfits, Snapshot, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
 use super::prepare::{decode_time, encode_time};
 use crate::layout::Stamp;
+use crate::misfits::DeadLetters;
 use crate::reload::load::{Load, Parts, load};
 use crate::reload::run_name;
 use crate::retry::after_load;
@@ -41,12 +42,15 @@ where
         for part in together {
             partitions.push(Partition::decode(&part.partition)?);
         }
-        let rows = read(context, schema, &snapshot, partitions).await?;
-        for (number, part) in together.iter().enumerate() {
-            // The rows of parts that are read together cannot be told apart.
-            let rows = if number == 0 { rows } else { 0 };
-            context.state.finish_partition(&context.name, part.index, rows).await?;
-        }
+        let (rows, misfits) = read(context, schema, &snapshot, partitions).await?;
+        // The rows of parts that are read together cannot be told apart.
+        let done: Vec<(u32, u64)> = together
+            .iter()
+            .zip([rows].into_iter().chain(std::iter::repeat(0)))
+            .map(|(part, rows)| (part.index, rows))
+            .collect();
+        context.state.finish_partitions(&context.name, &done, &misfits).await?;
+        context.counted(&misfits, true);
     }
     let now = context.unless_stopped(context.source.now()).await??;
     context.state.finish_snapshot(&context.name, &encode_time(now)).await?;
@@ -54,13 +58,13 @@ where
     Ok(())
 }
 
-/// Reads some partitions, and says how many rows they had.
+/// Reads some partitions, and says how many rows they had and what of these did not fit.
 async fn read<S, K, T>(
     context: &Arc<Context<S, K, T>>,
     schema: &Schema,
     snapshot: &Snapshot,
     partitions: Vec<Partition>,
-) -> Result<u64>
+) -> Result<(u64, Misfits)>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -77,6 +81,7 @@ where
             pool: context.shares.pool().clone(),
             progress: Arc::clone(&context.live.counters),
             on_bad_document: context.settings.on_bad_document,
+            dead: DeadLetters::default(),
             stop: context.stop.clone(),
             abort: StopHandle::new(),
         });
@@ -104,14 +109,20 @@ where
                     table: context.table.clone(),
                 });
             }
-            Ok(_) => return Ok(context.live.counters.snapshot().documents_read.saturating_sub(before)),
+            Ok(counts) => {
+                let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
+                let documents = shared.dead.by_reason();
+                return Ok((read, Misfits { values: counts.by_field(), documents }));
+            }
             Err(EngineError::Stopped) => return Err(EngineError::Stopped),
             Err(error) => {
                 failures += 1;
                 let error = error.while_loading();
                 let Some(pause) = after_load(&error, failures)
                     // What is read again has new names, so that views would be given it twice.
-                    .or_else(|| if error.is_passing() && !error.is_of_table() { patience.next() } else { None })
+                    .or_else(
+                        || if error.is_passing() && !error.is_of_table() { patience.next() } else { None },
+                    )
                 else {
                     return Err(error);
                 };

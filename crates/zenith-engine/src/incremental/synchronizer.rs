@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use zenith_extract::{ChangeSource, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
-use zenith_state::StateStore;
+use zenith_state::{Misfits, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
@@ -61,6 +61,8 @@ pub struct Outcome {
     pub name: String,
     /// Rows written in this run.
     pub rows: u64,
+    /// What of the documents of this run did not fit.
+    pub misfits: Misfits,
     /// Why it could not go on.
     pub error: Option<EngineError>,
 }

@@ -161,6 +161,7 @@ where
         namespace: context.namespace.clone(),
         pool: context.shares.pool().clone(),
         progress: Arc::default(),
+        dead: crate::misfits::DeadLetters::default(),
         on_bad_document: context.settings.on_bad_document,
         stop: context.stop.clone(),
         abort: StopHandle::new(),

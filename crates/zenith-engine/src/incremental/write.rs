@@ -1,5 +1,6 @@
 //! Makes batches durable under one name, however long the target is away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Intent, StateStore};
+use zenith_state::{Intent, Misfits, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
@@ -16,6 +17,7 @@ use super::position::Position;
 use super::progress::Phase;
 use super::removal::remove_older;
 use crate::layout::{Layout, Stamp};
+use crate::misfits::DeadLetters;
 use crate::progress::to_u64;
 use crate::reload::dead_letters::{self, Letter};
 use crate::reload::insert::Inserting;
@@ -56,15 +58,18 @@ where
         };
         context.state.begin_intent(&intent).await?;
     }
-    let dead = write(context, schema, &token, decoded.batch, decoded.letters, is_repetition).await?;
+    let documents = write(context, schema, &token, decoded.batch, decoded.letters, is_repetition).await?;
+    let dead = documents.values().sum();
+    let misfits = Misfits { values: decoded.extra, documents };
     let checkpoint = to.checkpoint(rows.saturating_sub(dead), source_time)?;
-    context.state.commit_intent(&context.name, &token, &checkpoint).await?;
+    context.state.commit_intent(&context.name, &token, &checkpoint, &misfits).await?;
+    context.counted(&misfits, false);
     context.live.applied_to(source_time);
     Ok((to, dead))
 }
 
-/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`. Gives back how many
-/// documents have no row.
+/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`, and says for
+/// which reasons documents became letters.
 ///
 /// One name, one insert: were there several, a repetition would have to cut the rows in the same places.
 pub(super) async fn write<S, K, T>(
@@ -74,7 +79,7 @@ pub(super) async fn write<S, K, T>(
     batch: Option<RecordBatch>,
     mut letters: Vec<Letter>,
     is_repetition: bool,
-) -> Result<u64>
+) -> Result<BTreeMap<String, u64>>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -95,18 +100,18 @@ where
         pool: context.shares.pool().clone(),
         progress: Arc::clone(&context.live.counters),
         on_bad_document: context.settings.on_bad_document,
+        dead: DeadLetters::default(),
         stop: context.abandon.clone(),
         abort: StopHandle::new(),
     };
     if let Some(batch) = batch {
         letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
     }
-    let dead = to_u64(letters.len());
     dead_letters::write(&load, &*context.sink, letters).await?;
     if context.live.current() == Phase::Retrying {
         context.live.phase(Phase::Following);
     }
-    Ok(dead)
+    Ok(load.dead.by_reason())
 }
 
 /// Inserts until it has succeeded, and gives back what is kept of the rows that were refused.

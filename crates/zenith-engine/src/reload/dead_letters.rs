@@ -75,6 +75,7 @@ pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) 
         let token = format!("{}-dead-{:016x}", load.run, hasher.finish());
         let together: Vec<DeadLetter> = part.iter().map(|letter| dead(load, letter)).collect();
         insert::repeat(load, || sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
+        part.iter().for_each(|letter| load.dead.count(&letter.reason));
         load.progress.dead(to_u64(part.len()));
         if let Some(first) = part.first() {
             tell(load, first);

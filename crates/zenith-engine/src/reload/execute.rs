@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use zenith_arrow::ExtraCounts;
 use zenith_extract::{Partition, PartitionStrategy, Source};
+use zenith_state::Misfits;
 use zenith_transport::{Preflight, Sink};
 
 use super::insert::repeat;
@@ -12,6 +12,7 @@ use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
 use super::{ReloadPlan, shadow};
 use crate::layout::Stamp;
+use crate::misfits::DeadLetters;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
 
@@ -29,9 +30,9 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     let cpu_before = usage::cpu_time();
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
-    let counts = loop {
+    let misfits = loop {
         match attempt(pipeline, plan, stamp, failures > 0).await {
-            Ok(counts) => break counts,
+            Ok(misfits) => break misfits,
             Err(error) => {
                 failures += 1;
                 let Some(pause) = after_load(&error, failures) else { return Err(error) };
@@ -44,6 +45,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
             }
         }
     };
+    pipeline.progress.extra(misfits.values_total());
     let done = pipeline.progress.snapshot();
     Ok(Summary {
         table: pipeline.table.clone(),
@@ -53,8 +55,9 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
         arrow_bytes: done.arrow_bytes,
         peak_rss_bytes: usage::peak_rss_bytes(),
         cpu_time: usage::cpu_time().saturating_sub(cpu_before),
-        extra_values: counts.by_field(),
+        extra_values: misfits.values,
         dead_letters: done.dead_letters,
+        dead_letters_by_reason: misfits.documents,
         dead_letter_table: (done.dead_letters > 0).then(|| pipeline.options.dead_letters.clone()),
         inserts: done.inserts,
         inserts_repeated: done.inserts_repeated,
@@ -67,7 +70,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
     plan: &ReloadPlan,
     stamp: Stamp,
     anew: bool,
-) -> Result<ExtraCounts> {
+) -> Result<Misfits> {
     let sink = &*pipeline.sink;
     let shared = load_of(pipeline);
     if !plan.target.database_exists {
@@ -140,6 +143,7 @@ fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
         progress: Arc::clone(&pipeline.progress),
         on_bad_document: pipeline.options.on_bad_document,
         dead_letters: pipeline.options.dead_letters.clone(),
+        dead: DeadLetters::default(),
         stop: pipeline.stop.clone(),
         abort: StopHandle::new(),
     })
@@ -152,7 +156,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     table: &str,
     stamp: Stamp,
     anew: bool,
-) -> Result<ExtraCounts> {
+) -> Result<Misfits> {
     let partitions = shared.unless_stopped(partitions(pipeline, plan, anew)).await??;
     let parts = Parts {
         source: &pipeline.source,
@@ -181,7 +185,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
             counted,
         });
     }
-    Ok(counts)
+    Ok(Misfits { values: counts.by_field(), documents: shared.dead.by_reason() })
 }
 
 /// What is read side by side: parts of the order of storage, where the server can be asked for them; else ranges of `_id`,

@@ -15,6 +15,7 @@ use super::read::Queue;
 use super::sizes::Sizes;
 use super::{dead_letters, decode, handover, read};
 use crate::layout::Stamp;
+use crate::misfits::DeadLetters;
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
 
 /// How long readers and inserters may take to end once the load was stopped.
@@ -34,6 +35,8 @@ pub(crate) struct Load {
     pub(crate) pool: Pool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) on_bad_document: OnBadDocument,
+    /// Those of this load alone; the progress may have those of others, too.
+    pub(crate) dead: DeadLetters,
     /// Asked from outside.
     pub(crate) stop: StopHandle,
     /// Asked by a worker that failed.

@@ -122,7 +122,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             setting: "the strategy",
             value: "swap".to_owned(),
             reason: format!(
-                "the database {} cannot exchange tables; use one with the engine Atomic, or --strategy truncate",
+                "the database {} cannot exchange tables; use one with the engine Atomic, or the strategy truncate",
                 target.database
             ),
         });
@@ -140,6 +140,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             table: pipeline.table.clone(),
             namespace: namespace.to_string(),
             difference,
+            advice: "Name another table, or allow the table to be replaced".to_owned(),
         });
     }
     let kept = match existing.as_ref().filter(|_| options.strategy == Strategy::Swap) {

@@ -46,8 +46,8 @@ pub use scan::MongoReader;
 
 use crate::wire::Settings;
 use crate::{
-    CollectionInfo, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy, Preflight, ReadOptions,
-    Source,
+    CollectionInfo, CollectionKind, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy,
+    Preflight, ReadOptions, Source,
 };
 
 /// How the documents of a scan come over the network.
@@ -104,6 +104,15 @@ impl MongoSource {
     #[must_use]
     pub fn default_database(&self) -> Option<&str> {
         self.deployment.options.default_database.as_deref()
+    }
+
+    /// What there is in a database by name and kind, without a look at any of it; nothing of the system's. Capped
+    /// collections are told as ordinary ones.
+    ///
+    /// # Errors
+    /// When the collections cannot be listed.
+    pub async fn collections(&self, database: &str) -> Result<Vec<(String, CollectionKind)>, ExtractError> {
+        preflight::collections(&self.deployment, database).await
     }
 
     /// The connection string without its password.

@@ -57,11 +57,9 @@ pub(super) async fn collection(
         return Err(missing(deployment, namespace).await);
     };
     let options = entry.get_document("options").cloned().unwrap_or_default();
-    let kind = match entry.get_str("type") {
-        Ok("view") => CollectionKind::View,
-        Ok("timeseries") => CollectionKind::TimeSeries,
-        _ if options.get_bool("capped").unwrap_or(false) => CollectionKind::Capped,
-        _ => CollectionKind::Collection,
+    let kind = match kind(&entry) {
+        CollectionKind::Collection if options.get_bool("capped").unwrap_or(false) => CollectionKind::Capped,
+        kind => kind,
     };
     let images = options.get_document("changeStreamPreAndPostImages");
     let size = if kind.has_id_index() { size(deployment, namespace).await } else { None };
@@ -71,6 +69,30 @@ pub(super) async fn collection(
         uuid: uuid(&entry),
         pre_and_post_images: images.is_ok_and(|images| images.get_bool("enabled").unwrap_or(false)),
     })
+}
+
+/// What an entry of `listCollections` is, as far as is told without its options.
+fn kind(entry: &Document) -> CollectionKind {
+    match entry.get_str("type") {
+        Ok("view") => CollectionKind::View,
+        Ok("timeseries") => CollectionKind::TimeSeries,
+        _ => CollectionKind::Collection,
+    }
+}
+
+/// What there is in a database, in order of the names. A database that is not there has nothing.
+pub(super) async fn collections(
+    deployment: &Deployment,
+    database: &str,
+) -> Result<Vec<(String, CollectionKind)>, ExtractError> {
+    let command = doc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true };
+    let reply = deployment.command(database, command, &format!("list the collections of {database}")).await?;
+    let named = |entry: &Document| Some((entry.get_str("name").ok()?.to_owned(), kind(entry)));
+    let mut found: Vec<_> = first_batch(&reply).iter().filter_map(named).collect();
+    // The buckets of time series are among them.
+    found.retain(|(name, _)| !name.starts_with("system."));
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
 }
 
 /// The collection's entry in `listCollections`; without its options where the user may not see them.

@@ -6,9 +6,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::SqliteStore;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::values::{moment, nanoseconds};
-use crate::{INTERRUPTED, Outcome, Result, Run, RunEnd, RunStart, StateError};
+use crate::{Figures, INTERRUPTED, Outcome, Result, Run, RunEnd, RunStart, StateError};
 
 pub(super) async fn start(store: &SqliteStore, run: &RunStart) -> Result<i64> {
     let mut session = store.write("begin a run").await?;
@@ -27,20 +27,31 @@ pub(super) async fn finish(store: &SqliteStore, id: i64, end: &RunEnd) -> Result
     let mut session = store.write("end a run").await?;
     let put = query(
         "UPDATE runs \
-         SET ended_nanoseconds = ?, outcome = ?, row_count = ?, byte_count = ?, error = ? WHERE id = ?",
+         SET ended_nanoseconds = ?, outcome = ?, error = ?, \
+             row_count = ?, byte_count = ?, extra_count = ?, letter_count = ? WHERE id = ?",
     );
-    let put = put.bind(nanoseconds(end.ended)).bind(end.outcome.as_str()).bind(end.rows.cast_signed());
-    let put = put.bind(end.bytes.cast_signed()).bind(end.error.as_deref()).bind(id);
+    let put = put.bind(nanoseconds(end.ended)).bind(end.outcome.as_str()).bind(end.error.as_deref());
+    let put = bind_figures(put, end.figures).bind(id);
     if session.execute(put).await? == 0 {
         return Err(missing(id));
     }
     session.commit().await
 }
 
-pub(super) async fn touch(store: &SqliteStore, id: i64, rows: u64, bytes: u64) -> Result<()> {
+fn bind_figures(statement: Statement<'_>, figures: Figures) -> Statement<'_> {
+    let Figures { rows, bytes, extra_values, dead_letters } = figures;
+    [rows, bytes, extra_values, dead_letters]
+        .into_iter()
+        .fold(statement, |statement, figure| statement.bind(figure.cast_signed()))
+}
+
+pub(super) async fn touch(store: &SqliteStore, id: i64, figures: Figures) -> Result<()> {
     let mut session = store.write("note the figures of a run").await?;
-    let put = query("UPDATE runs SET row_count = ?, byte_count = ? WHERE id = ? AND outcome IS NULL");
-    let changed = session.execute(put.bind(rows.cast_signed()).bind(bytes.cast_signed()).bind(id)).await?;
+    let put = query(
+        "UPDATE runs SET row_count = ?, byte_count = ?, extra_count = ?, letter_count = ? \
+         WHERE id = ? AND outcome IS NULL",
+    );
+    let changed = session.execute(bind_figures(put, figures).bind(id)).await?;
     if changed == 0 && session.row(query("SELECT 1 FROM runs WHERE id = ?").bind(id)).await?.is_none() {
         return Err(missing(id));
     }
@@ -61,13 +72,13 @@ pub(super) async fn runs(store: &SqliteStore, pipeline: Option<&str>, limit: u32
     let newest = match pipeline {
         Some(pipeline) => query(
             "SELECT id, pipeline, mode, zenith_version, started_nanoseconds, ended_nanoseconds, outcome, \
-                    row_count, byte_count, error \
+                    row_count, byte_count, extra_count, letter_count, error \
              FROM runs WHERE pipeline = ? ORDER BY id DESC LIMIT ?",
         )
         .bind(pipeline),
         None => query(
             "SELECT id, pipeline, mode, zenith_version, started_nanoseconds, ended_nanoseconds, outcome, \
-                    row_count, byte_count, error \
+                    row_count, byte_count, extra_count, letter_count, error \
              FROM runs ORDER BY id DESC LIMIT ?",
         ),
     };
@@ -95,9 +106,13 @@ fn read_run(session: &Session<'_>, row: &SqliteRow) -> Result<Run> {
         started: moment(number(4)?),
         ended: row.try_get::<Option<i64>, _>(5).map_err(failed)?.map(moment),
         outcome,
-        rows: number(7)?.cast_unsigned(),
-        bytes: number(8)?.cast_unsigned(),
-        error: row.try_get(9).map_err(failed)?,
+        figures: Figures {
+            rows: number(7)?.cast_unsigned(),
+            bytes: number(8)?.cast_unsigned(),
+            extra_values: number(9)?.cast_unsigned(),
+            dead_letters: number(10)?.cast_unsigned(),
+        },
+        error: row.try_get(11).map_err(failed)?,
     })
 }
 

@@ -14,7 +14,10 @@ use super::fault::{damaged, fault};
 use crate::{Result, StateError};
 
 /// The formats, oldest first.
-const FORMATS: [(i64, &str, &str); 1] = [(1, "state", include_str!("../../migrations/0001_state.sql"))];
+const FORMATS: [(i64, &str, &str); 2] = [
+    (1, "state", include_str!("../../migrations/0001_state.sql")),
+    (2, "misfits", include_str!("../../migrations/0002_misfits.sql")),
+];
 /// The newest format.
 pub(super) const KNOWN: i64 = FORMATS[FORMATS.len() - 1].0;
 /// What the header of our files says: "ZNTH".

@@ -8,7 +8,7 @@
 //! | `session.rs` | connections and transactions |
 //! | `fault.rs` | what SQLite's codes mean |
 //! | `values.rs` | moments and numbers as SQLite keeps them |
-//! | `applied.rs`, `schemas.rs`, `progress.rs`, `snapshot.rs`, `history.rs` | the tables |
+//! | `applied.rs`, `schemas.rs`, `progress.rs`, `snapshot.rs`, `misfits.rs`, `history.rs` | the tables |
 //!
 //! What it relies on: a write-ahead log with `synchronous = FULL`, so that a transaction is on the disk once
 //! it has been committed, and a commit costs one `fsync`. It never maps the file and keeps little of it in
@@ -19,6 +19,7 @@ mod fault;
 mod history;
 mod lock;
 mod migrate;
+mod misfits;
 mod open;
 mod progress;
 mod schemas;
@@ -31,11 +32,12 @@ mod values;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use self::session::{Session, Slot};
 use crate::{
-    Checkpoint, Connector, Intent, PipelineRecord, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot,
-    StateError, StateStore,
+    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Run, RunEnd, RunStart,
+    SchemaVersion, Snapshot, StateError, StateStore,
 };
 
 /// A store in one SQLite file.
@@ -152,8 +154,14 @@ impl StateStore for SqliteStore {
         progress::begin_intent(self, intent).await
     }
 
-    async fn commit_intent(&self, pipeline: &str, token: &str, checkpoint: &Checkpoint) -> Result<()> {
-        progress::commit_intent(self, pipeline, token, checkpoint).await
+    async fn commit_intent(
+        &self,
+        pipeline: &str,
+        token: &str,
+        checkpoint: &Checkpoint,
+        misfits: &Misfits,
+    ) -> Result<()> {
+        progress::commit_intent(self, pipeline, token, checkpoint, misfits).await
     }
 
     async fn abandon_intent(&self, pipeline: &str, token: &str) -> Result<()> {
@@ -180,12 +188,20 @@ impl StateStore for SqliteStore {
         snapshot::begin(self, pipeline, snapshot).await
     }
 
-    async fn finish_partition(&self, pipeline: &str, index: u32, rows: u64) -> Result<()> {
-        snapshot::finish_partition(self, pipeline, index, rows).await
+    async fn finish_partitions(&self, pipeline: &str, parts: &[(u32, u64)], misfits: &Misfits) -> Result<()> {
+        snapshot::finish_partitions(self, pipeline, parts, misfits).await
     }
 
     async fn finish_snapshot(&self, pipeline: &str, consistent_after: &[u8]) -> Result<()> {
         snapshot::finish(self, pipeline, consistent_after).await
+    }
+
+    async fn misfits(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Misfits> {
+        misfits::read(self, pipeline, after).await
+    }
+
+    async fn set_misfits(&self, pipeline: &str, misfits: &Misfits) -> Result<()> {
+        misfits::set(self, pipeline, misfits).await
     }
 
     async fn start_run(&self, run: &RunStart) -> Result<i64> {
@@ -196,8 +212,8 @@ impl StateStore for SqliteStore {
         history::finish(self, id, end).await
     }
 
-    async fn touch_run(&self, id: i64, rows: u64, bytes: u64) -> Result<()> {
-        history::touch(self, id, rows, bytes).await
+    async fn touch_run(&self, id: i64, figures: Figures) -> Result<()> {
+        history::touch(self, id, figures).await
     }
 
     async fn runs(&self, pipeline: Option<&str>, limit: u32) -> Result<Vec<Run>> {

@@ -29,7 +29,7 @@ const CACHE_KIBIBYTES: &str = "-256";
 const LOG_PAGES: &str = "256";
 const LOG_BYTES: &str = "1048576";
 /// There are no more statements than that.
-const STATEMENTS: usize = 48;
+const STATEMENTS: usize = 56;
 
 impl SqliteStore {
     /// Opens the store for the process that moves data: creates it with its folders, takes the lock, brings it

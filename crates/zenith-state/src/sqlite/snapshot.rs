@@ -1,15 +1,17 @@
 //! The snapshot under way and its partitions.
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::SqliteStore;
 use super::applied::expect_pipeline;
+use super::misfits;
 use super::session::Session;
 use super::values::{moment, nanoseconds, small};
-use crate::{Result, Snapshot, SnapshotPartition, StateError};
+use crate::{Misfits, Result, Snapshot, SnapshotPartition, StateError};
 
 pub(super) async fn snapshot(store: &SqliteStore, pipeline: &str) -> Result<Option<Snapshot>> {
     let mut session = store.read("read a snapshot").await?;
@@ -80,18 +82,27 @@ pub(super) async fn begin(store: &SqliteStore, pipeline: &str, snapshot: &Snapsh
     session.commit().await
 }
 
-pub(super) async fn finish_partition(
+pub(super) async fn finish_partitions(
     store: &SqliteStore,
     pipeline: &str,
-    index: u32,
-    rows: u64,
+    parts: &[(u32, u64)],
+    misfits: &Misfits,
 ) -> Result<()> {
-    let mut session = store.write("finish a partition").await?;
-    let done =
-        query("UPDATE snapshot_partitions SET done = 1, row_count = ? WHERE pipeline = ? AND number = ?");
-    if session.execute(done.bind(rows.cast_signed()).bind(pipeline).bind(index)).await? == 0 {
-        expect_snapshot(&mut session, pipeline).await?;
-        return Err(StateError::Missing { what: "partition of the snapshot", name: index.to_string() });
+    let mut session = store.write("finish partitions").await?;
+    expect_snapshot(&mut session, pipeline).await?;
+    let mut is_new = false;
+    for (index, rows) in parts {
+        let before = query("SELECT done FROM snapshot_partitions WHERE pipeline = ? AND number = ?");
+        let Some(before) = session.row(before.bind(pipeline).bind(index)).await? else {
+            return Err(StateError::Missing { what: "partition of the snapshot", name: index.to_string() });
+        };
+        is_new |= before.try_get::<i64, _>(0).map_err(|error| session.fault(error))? == 0;
+        let done =
+            query("UPDATE snapshot_partitions SET done = 1, row_count = ? WHERE pipeline = ? AND number = ?");
+        session.execute(done.bind(rows.cast_signed()).bind(pipeline).bind(index)).await?;
+    }
+    if is_new {
+        misfits::count(&mut session, pipeline, misfits, SystemTime::now()).await?;
     }
     session.commit().await
 }

@@ -1,7 +1,7 @@
 //! Of the history.
 
 use super::{Place, moment};
-use crate::{Outcome, Run, RunEnd, RunStart, StateError, StateStore};
+use crate::{Figures, Outcome, Run, RunEnd, RunStart, StateError, StateStore};
 
 fn start(pipeline: &str, seconds: u64) -> RunStart {
     RunStart {
@@ -12,8 +12,11 @@ fn start(pipeline: &str, seconds: u64) -> RunStart {
     }
 }
 
+/// The largest there can be, and others that are told apart.
+const LAST: Figures = Figures { rows: u64::MAX, bytes: 1 << 40, extra_values: 7, dead_letters: 5 };
+
 fn end(outcome: Outcome, error: Option<&str>) -> RunEnd {
-    RunEnd { ended: moment(60), outcome, rows: u64::MAX, bytes: 1 << 40, error: error.map(Into::into) }
+    RunEnd { ended: moment(60), outcome, figures: LAST, error: error.map(Into::into) }
 }
 
 /// A run is there from its beginning, and keeps how it ended. It needs no pipeline.
@@ -31,15 +34,14 @@ pub async fn a_run_is_told(place: &impl Place) {
             started: moment(1),
             ended: None,
             outcome: None,
-            rows: 0,
-            bytes: 0,
+            figures: Figures::default(),
             error: None,
         };
         assert_eq!(store.runs(None, 1).await.expect("read"), [expected.clone()]);
         store.finish_run(id, &end(outcome, error)).await.expect("ended");
         expected.ended = Some(moment(60));
         expected.outcome = Some(outcome);
-        (expected.rows, expected.bytes) = (u64::MAX, 1 << 40);
+        expected.figures = LAST;
         expected.error = error.map(Into::into);
         assert_eq!(store.runs(None, 1).await.expect("read"), [expected]);
     }
@@ -51,13 +53,14 @@ pub async fn figures_of_a_run_are_noted(place: &impl Place) {
     let id = store.start_run(&start("p", 1)).await.expect("begun");
     let figures = async || {
         let run = store.runs(None, 1).await.expect("read").remove(0);
-        (run.rows, run.bytes, run.outcome)
+        (run.figures, run.outcome)
     };
-    store.touch_run(id, 10, 1000).await.expect("noted");
-    assert_eq!(figures().await, (10, 1000, None));
+    let noted = Figures { rows: 10, bytes: 1000, extra_values: 2, dead_letters: 1 };
+    store.touch_run(id, noted).await.expect("noted");
+    assert_eq!(figures().await, (noted, None));
     store.finish_run(id, &end(Outcome::Failed, Some("interrupted"))).await.expect("ended");
-    store.touch_run(id, 20, 2000).await.expect("nothing to note any more");
-    assert_eq!(figures().await, (u64::MAX, 1 << 40, Some(Outcome::Failed)));
+    store.touch_run(id, noted).await.expect("nothing to note any more");
+    assert_eq!(figures().await, (LAST, Some(Outcome::Failed)));
     store.finish_run(id, &end(Outcome::Done, None)).await.expect("it knows better");
     assert_eq!(store.runs(None, 1).await.expect("read")[0].error, None);
 }
@@ -85,5 +88,5 @@ pub async fn an_unknown_run_is_missing(place: &impl Place) {
     let store = place.open().await;
     let error = store.finish_run(77, &end(Outcome::Done, None)).await.expect_err("no such run");
     assert!(matches!(&error, StateError::Missing { what: "run", name } if name == "77"), "{error:?}");
-    assert!(matches!(store.touch_run(77, 1, 1).await, Err(StateError::Missing { .. })));
+    assert!(matches!(store.touch_run(77, LAST).await, Err(StateError::Missing { .. })));
 }

@@ -10,6 +10,7 @@
 
 mod applied;
 mod history;
+mod misfits;
 mod progress;
 mod reopen;
 mod snapshot;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use applied::*;
 pub use history::*;
+pub use misfits::*;
 pub use progress::*;
 pub use reopen::*;
 pub use snapshot::*;
@@ -73,6 +75,10 @@ macro_rules! state_test_suite {
             partitions_are_finished,
             an_unfinished_snapshot_stays_so,
             indexes_are_unique,
+            misfits_are_counted_with_their_rows,
+            misfits_of_parts_are_counted_once,
+            misfits_of_a_loaded_table_replace_earlier_ones,
+            fields_and_reasons_are_bounded,
             a_run_is_told,
             figures_of_a_run_are_noted,
             the_newest_runs_come_first,

@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Place, applied, checkpoint, intent, moment, record};
-use crate::{Checkpoint, Intent, Snapshot, SnapshotPartition, StateError, StateStore};
+use crate::{Checkpoint, Intent, Misfits, Snapshot, SnapshotPartition, StateError, StateStore};
 
 /// No value is changed by being kept.
 pub async fn every_value_of_a_checkpoint_comes_back(place: &impl Place) {
@@ -61,7 +61,7 @@ pub async fn intents_come_back_in_order(place: &impl Place) {
     for token in ["c", "a", "d", "b"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
     }
-    store.commit_intent("p", "c", &checkpoint(1)).await.expect("committed");
+    store.commit_intent("p", "c", &checkpoint(1), &Misfits::default()).await.expect("committed");
     store.abandon_intent("p", "b").await.expect("abandoned");
     let last = Intent {
         from: Vec::new(),
@@ -85,7 +85,7 @@ pub async fn a_token_is_open_once(place: &impl Place) {
     let error = store.begin_intent(&other).await.expect_err("open already");
     assert!(matches!(error, StateError::IntentExists { .. }), "{error:?}");
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "t")]);
-    store.commit_intent("p", "t", &checkpoint(1)).await.expect("committed");
+    store.commit_intent("p", "t", &checkpoint(1), &Misfits::default()).await.expect("committed");
     store.begin_intent(&other).await.expect("free again");
     assert_eq!(store.open_intents("q").await.expect("read"), [intent("q", "t")]);
 }
@@ -96,10 +96,10 @@ pub async fn a_commit_saves_and_closes(place: &impl Place) {
     for token in ["a", "b"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
     }
-    store.commit_intent("p", "a", &checkpoint(3)).await.expect("committed");
+    store.commit_intent("p", "a", &checkpoint(3), &Misfits::default()).await.expect("committed");
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(3)));
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "b")]);
-    store.commit_intent("p", "b", &checkpoint(3)).await.expect("no step back");
+    store.commit_intent("p", "b", &checkpoint(3), &Misfits::default()).await.expect("no step back");
     assert_eq!(store.open_intents("p").await.expect("read"), []);
 }
 
@@ -108,14 +108,16 @@ pub async fn a_refused_commit_changes_nothing(place: &impl Place) {
     let store = applied(place).await;
     store.advance("p", &checkpoint(5)).await.expect("saved");
     store.begin_intent(&intent("p", "t")).await.expect("noted");
-    let error = store.commit_intent("p", "t", &checkpoint(4)).await.expect_err("a step back");
+    let error =
+        store.commit_intent("p", "t", &checkpoint(4), &Misfits::default()).await.expect_err("a step back");
     assert!(matches!(error, StateError::Backwards { .. }), "{error:?}");
-    let error = store.commit_intent("p", "u", &checkpoint(6)).await.expect_err("no such intent");
+    let error =
+        store.commit_intent("p", "u", &checkpoint(6), &Misfits::default()).await.expect_err("no such intent");
     assert!(matches!(&error, StateError::UnknownIntent { token, .. } if token == "u"), "{error:?}");
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(5)));
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "t")]);
-    store.commit_intent("p", "t", &checkpoint(6)).await.expect("committed");
-    let error = store.commit_intent("p", "t", &checkpoint(7)).await.expect_err("closed");
+    store.commit_intent("p", "t", &checkpoint(6), &Misfits::default()).await.expect("committed");
+    let error = store.commit_intent("p", "t", &checkpoint(7), &Misfits::default()).await.expect_err("closed");
     assert!(matches!(error, StateError::UnknownIntent { .. }), "{error:?}");
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(6)));
 }
@@ -153,7 +155,10 @@ pub async fn a_reset_goes_back(place: &impl Place) {
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(2)));
     assert_eq!(store.open_intents("p").await.expect("read"), []);
     assert_eq!(store.snapshot("p").await.expect("read"), None);
-    let error = store.commit_intent("p", "t", &checkpoint(9)).await.expect_err("of another life");
+    let error = store
+        .commit_intent("p", "t", &checkpoint(9), &Misfits::default())
+        .await
+        .expect_err("of another life");
     assert!(matches!(error, StateError::UnknownIntent { .. }), "{error:?}");
     store.advance("p", &checkpoint(3)).await.expect("forward from there");
     store.reset("p", None).await.expect("reset");
@@ -187,6 +192,7 @@ pub async fn an_unknown_pipeline_has_nothing(place: &impl Place) {
     assert_eq!(store.open_intents("p").await.expect("read"), []);
     assert_eq!(store.epoch("p").await.expect("read"), 0);
     assert_eq!(store.snapshot("p").await.expect("read"), None);
+    assert_eq!(store.misfits("p", None).await.expect("read"), Misfits::default());
     assert_eq!(store.runs(Some("p"), 10).await.expect("read"), []);
     assert!(!store.remove_pipeline("p").await.expect("not there"));
     assert!(!store.remove_connector("c").await.expect("not there"));
@@ -206,12 +212,13 @@ pub async fn an_unknown_pipeline_takes_nothing(place: &impl Place) {
         store.add_schema("p", b"schema").await.map(|_| ()),
         store.advance("p", &checkpoint(1)).await,
         store.begin_intent(&intent("p", "t")).await,
-        store.commit_intent("p", "t", &checkpoint(1)).await,
+        store.commit_intent("p", "t", &checkpoint(1), &Misfits::default()).await,
         store.abandon_intent("p", "t").await,
         store.reset("p", None).await,
         store.begin_snapshot("p", &empty).await,
-        store.finish_partition("p", 0, 1).await,
+        store.finish_partitions("p", &[(0, 1)], &Misfits::default()).await,
         store.finish_snapshot("p", b"").await,
+        store.set_misfits("p", &Misfits::default()).await,
     ];
     for failure in failures {
         let error = failure.expect_err("no such pipeline");

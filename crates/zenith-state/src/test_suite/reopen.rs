@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::{Place, applied, apply, checkpoint, connector, intent, moment, record};
-use crate::{DynStateStore, Role, RunStart, Snapshot, SnapshotPartition, StateStore};
+use crate::{DynStateStore, Figures, Misfits, Role, RunStart, Snapshot, SnapshotPartition, StateStore};
+
+const FIGURES: Figures = Figures { rows: 10, bytes: 1000, extra_values: 3, dead_letters: 1 };
 
 /// What was acknowledged is there when the store is opened again.
 pub async fn everything_survives_reopening(place: &impl Place) {
@@ -26,10 +28,10 @@ pub async fn everything_survives_reopening(place: &impl Place) {
     for token in ["a", "b", "c"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
     }
-    store.commit_intent("p", "b", &checkpoint(2)).await.expect("committed");
+    store.commit_intent("p", "b", &checkpoint(2), &Misfits::default()).await.expect("committed");
     let run = RunStart { pipeline: "p".into(), mode: "full".into(), version: "1".into(), started: moment(0) };
     let id = store.start_run(&run).await.expect("begun");
-    store.touch_run(id, 10, 1000).await.expect("noted");
+    store.touch_run(id, FIGURES).await.expect("noted");
     drop(store);
 
     let store = place.open().await;
@@ -42,7 +44,7 @@ pub async fn everything_survives_reopening(place: &impl Place) {
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "a"), intent("p", "c")]);
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(2)));
     let runs = store.runs(None, 10).await.expect("read");
-    assert_eq!((runs[0].id, runs[0].rows, runs[0].bytes), (id, 10, 1000));
+    assert_eq!((runs[0].id, runs[0].figures), (id, FIGURES));
     store.begin_intent(&intent("p", "d")).await.expect("noted");
     assert!(store.start_run(&run).await.expect("begun") > id, "numbers go on");
 }
@@ -58,7 +60,10 @@ pub async fn tasks_commit_side_by_side<P: Place>(place: &P) {
             for round in 1..=ROUNDS {
                 let token = format!("{pipeline} {round}");
                 store.begin_intent(&intent(pipeline, &token)).await.expect("noted");
-                store.commit_intent(pipeline, &token, &checkpoint(round)).await.expect("committed");
+                store
+                    .commit_intent(pipeline, &token, &checkpoint(round), &Misfits::default())
+                    .await
+                    .expect("committed");
             }
         })
     };
@@ -86,11 +91,13 @@ pub async fn tasks_commit_side_by_side<P: Place>(place: &P) {
 /// store goes on.
 pub async fn a_call_given_up_has_all_of_its_effect_or_none(place: &impl Place) {
     let store = applied(place).await;
-    let mut last = 0;
+    let (mut last, mut committed) = (0, 0);
+    let mut misfit = Misfits::default();
+    misfit.documents.insert("bad".to_owned(), 1);
     for round in 1..=90_u8 {
         store.begin_intent(&intent("p", "t")).await.expect("noted");
         let at = checkpoint(round);
-        let commit = store.commit_intent("p", "t", &at);
+        let commit = store.commit_intent("p", "t", &at, &misfit);
         match polled(commit, usize::from(round % 30)).await {
             Some(done) => done.expect("committed"),
             // It may still be under way; a transaction of our own comes after it.
@@ -100,12 +107,13 @@ pub async fn a_call_given_up_has_all_of_its_effect_or_none(place: &impl Place) {
         let open = store.open_intents("p").await.expect("read");
         if found == Some(at) {
             assert_eq!(open, [], "round {round}");
-            last = round;
+            (last, committed) = (round, committed + 1);
         } else {
             assert_eq!(open, [intent("p", "t")], "round {round}");
             assert_eq!(found.map_or(0, |found| found.order[0]), last, "round {round}");
             store.abandon_intent("p", "t").await.expect("abandoned");
         }
+        assert_eq!(store.misfits("p", None).await.expect("read").documents_total(), committed);
     }
     assert!(last > 0, "some were waited for");
 }
@@ -136,6 +144,6 @@ pub async fn the_boxed_twin_is_the_same_store(place: &impl Place) {
     clone.begin_intent(&intent("p", "t")).await.expect("noted");
     assert_eq!(twin.open_intents("p").await.expect("read"), [intent("p", "t")]);
     let nested = DynStateStore::new(Arc::new(twin));
-    nested.commit_intent("p", "t", &checkpoint(1)).await.expect("committed");
+    nested.commit_intent("p", "t", &checkpoint(1), &Misfits::default()).await.expect("committed");
     assert_eq!(clone.checkpoint("p").await.expect("read"), Some(checkpoint(1)));
 }

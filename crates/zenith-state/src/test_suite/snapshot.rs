@@ -1,7 +1,7 @@
 //! Of snapshots and their partitions.
 
 use super::{Place, applied, moment};
-use crate::{Snapshot, SnapshotPartition, StateError, StateStore};
+use crate::{Misfits, Snapshot, SnapshotPartition, StateError, StateStore};
 
 fn partition(index: u32) -> SnapshotPartition {
     SnapshotPartition { index, partition: index.to_be_bytes().to_vec(), done: false, rows: 0 }
@@ -34,7 +34,7 @@ pub async fn a_snapshot_comes_back(place: &impl Place) {
 pub async fn a_snapshot_replaces_another(place: &impl Place) {
     let store = applied(place).await;
     store.begin_snapshot("p", &snapshot(0..300)).await.expect("saved");
-    store.finish_partition("p", 1, 10).await.expect("finished");
+    store.finish_partitions("p", &[(1, 10)], &Misfits::default()).await.expect("finished");
     store.begin_snapshot("p", &snapshot(1..3)).await.expect("replaced");
     assert_eq!(store.snapshot("p").await.expect("read"), Some(snapshot(1..3)));
 }
@@ -45,7 +45,7 @@ pub async fn partitions_are_finished(place: &impl Place) {
     let mut expected = snapshot(0..3);
     store.begin_snapshot("p", &expected).await.expect("saved");
     for (index, rows) in [(2, 20), (0, 5), (0, 6), (1, 0)] {
-        store.finish_partition("p", index, rows).await.expect("finished");
+        store.finish_partitions("p", &[(index, rows)], &Misfits::default()).await.expect("finished");
         let partition = &mut expected.partitions[usize::try_from(index).expect("small")];
         (partition.done, partition.rows) = (true, rows);
         assert_eq!(store.snapshot("p").await.expect("read"), Some(expected.clone()));
@@ -62,11 +62,12 @@ pub async fn an_unfinished_snapshot_stays_so(place: &impl Place) {
     let store = applied(place).await;
     let error = store.finish_snapshot("p", b"later").await.expect_err("no snapshot");
     assert!(matches!(error, StateError::Missing { .. }), "{error:?}");
-    let error = store.finish_partition("p", 0, 1).await.expect_err("no snapshot");
+    let error = store.finish_partitions("p", &[(0, 1)], &Misfits::default()).await.expect_err("no snapshot");
     assert!(matches!(error, StateError::Missing { .. }), "{error:?}");
     store.begin_snapshot("p", &snapshot(0..3)).await.expect("saved");
-    store.finish_partition("p", 1, 1).await.expect("finished");
-    let error = store.finish_partition("p", 3, 1).await.expect_err("no such partition");
+    store.finish_partitions("p", &[(1, 1)], &Misfits::default()).await.expect("finished");
+    let error =
+        store.finish_partitions("p", &[(3, 1)], &Misfits::default()).await.expect_err("no such partition");
     assert!(matches!(&error, StateError::Missing { name, .. } if name == "3"), "{error:?}");
     let error = store.finish_snapshot("p", b"later").await.expect_err("two are missing");
     assert!(matches!(error, StateError::Unfinished { partitions: 2, .. }), "{error:?}");

@@ -1,0 +1,183 @@
+//! What of documents did not fit, for people and for machines; and whether it is more than was allowed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use indicatif::HumanCount;
+use serde::Serialize;
+use zenith_engine::state::{self, Misfits, StateStore};
+
+use crate::args::Allowed;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Fields shown to people; machines get all of them.
+pub const FIELDS_SHOWN: usize = 20;
+
+type ByReason = BTreeMap<String, u64>;
+
+/// What did not fit into the table of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// Since the table was loaded.
+    pub all: Misfits,
+    pub last_hour: Misfits,
+}
+
+/// The same for machines.
+#[derive(Debug, Serialize)]
+pub struct CountedJson {
+    extra_values: BTreeMap<String, ByReason>,
+    extra_values_last_hour: BTreeMap<String, ByReason>,
+    dead_letters: u64,
+    dead_letters_by_reason: ByReason,
+    dead_letters_by_reason_last_hour: ByReason,
+}
+
+impl Counted {
+    pub async fn read(store: &impl StateStore, pipeline: &str, now: SystemTime) -> state::Result<Counted> {
+        let hour_ago = now.checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
+        Ok(Counted {
+            all: store.misfits(pipeline, None).await?,
+            last_hour: store.misfits(pipeline, Some(hour_ago)).await?,
+        })
+    }
+
+    pub fn json(&self) -> CountedJson {
+        CountedJson {
+            extra_values: self.all.values.clone(),
+            extra_values_last_hour: self.last_hour.values.clone(),
+            dead_letters: self.all.documents_total(),
+            dead_letters_by_reason: self.all.documents.clone(),
+            dead_letters_by_reason_last_hour: self.last_hour.documents.clone(),
+        }
+    }
+
+    /// Both numbers with those of the last hour in a line; `None` if everything fits.
+    pub fn line(&self) -> Option<String> {
+        let part = |all: u64, last_hour: u64, thing: &str| {
+            (all > 0).then(|| format!("{} ({} in the last hour)", counted(all, thing), HumanCount(last_hour)))
+        };
+        let values = part(self.all.values_total(), self.last_hour.values_total(), "value");
+        let documents = part(self.all.documents_total(), self.last_hour.documents_total(), "dead letter");
+        let parts: Vec<String> =
+            values.map(|values| format!("{values} in _zenith_extra")).into_iter().chain(documents).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// "3 values in _zenith_extra, 1 dead letter"; `None` if everything fits.
+pub fn totals(values: u64, documents: u64) -> Option<String> {
+    let values = (values > 0).then(|| format!("{} in _zenith_extra", counted(values, "value")));
+    let documents = (documents > 0).then(|| counted(documents, "dead letter"));
+    let parts: Vec<String> = values.into_iter().chain(documents).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// A line for each field, and one for each reason of a dead letter.
+pub fn list(misfits: &Misfits) -> String {
+    fields(misfits) + &reasons(misfits)
+}
+
+/// A line for each field, those with most values first.
+pub fn fields(misfits: &Misfits) -> String {
+    let mut text = String::new();
+    let mut fields: Vec<(&String, &ByReason)> = misfits.values.iter().collect();
+    fields.sort_by_key(|(_, reasons)| std::cmp::Reverse(reasons.values().sum::<u64>()));
+    for (field, reasons) in fields.iter().take(FIELDS_SHOWN) {
+        let _ = writeln!(text, "  {field}: {}", by_reason(reasons));
+    }
+    if let Some(more) = fields.len().checked_sub(FIELDS_SHOWN).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {}", counted(u64::try_from(more).unwrap_or(u64::MAX), "more field"));
+    }
+    text
+}
+
+/// A line for each reason of a dead letter.
+pub fn reasons(misfits: &Misfits) -> String {
+    let mut text = String::new();
+    for (reason, count) in &misfits.documents {
+        let _ = writeln!(text, "  {}: {reason}", counted(*count, "dead letter"));
+    }
+    text
+}
+
+/// "2 is string, 1 no column".
+fn by_reason(reasons: &ByReason) -> String {
+    let reasons: Vec<String> =
+        reasons.iter().map(|(reason, count)| format!("{} {reason}", HumanCount(*count))).collect();
+    reasons.join(", ")
+}
+
+/// "1 row", "2 rows".
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", HumanCount(number), if number == 1 { "" } else { "s" })
+}
+
+impl Allowed {
+    /// What there is more of than is allowed, a sentence each.
+    pub fn exceeded(&self, of: &str, values: u64, documents: u64) -> Vec<String> {
+        let extra = self.max_extra.filter(|most| values > *most).map(|most| {
+            format!(
+                "{of} has {} in _zenith_extra, and --max-extra allows {}",
+                counted(values, "value"),
+                HumanCount(most)
+            )
+        });
+        let dead = self.max_dead_letters.filter(|most| documents > *most).map(|most| {
+            format!(
+                "{of} has {}, and --max-dead-letters allows {}",
+                counted(documents, "dead letter"),
+                HumanCount(most)
+            )
+        });
+        extra.into_iter().chain(dead).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn misfits(values: &[(&str, &str, u64)], documents: &[(&str, u64)]) -> Misfits {
+        let mut misfits = Misfits::default();
+        for (field, reason, count) in values {
+            misfits.values.entry((*field).to_owned()).or_default().insert((*reason).to_owned(), *count);
+        }
+        misfits.documents = documents.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        misfits
+    }
+
+    #[test]
+    fn people_get_totals_and_lists() {
+        let all = misfits(
+            &[("a", "no column", 1), ("b.c", "is string", 1_500), ("b.c", "out of range", 2)],
+            &[("not BSON", 1)],
+        );
+        let counted = Counted { all: all.clone(), last_hour: misfits(&[("a", "no column", 1)], &[]) };
+        assert_eq!(
+            counted.line().unwrap(),
+            "1,503 values (1 in the last hour) in _zenith_extra, 1 dead letter (0 in the last hour)"
+        );
+        assert_eq!(
+            list(&all),
+            "  b.c: 1,500 is string, 2 out of range\n  a: 1 no column\n  1 dead letter: not BSON\n"
+        );
+        assert_eq!(totals(1, 2).unwrap(), "1 value in _zenith_extra, 2 dead letters");
+        assert_eq!((Counted::default().line(), totals(0, 0)), (None, None));
+    }
+
+    #[test]
+    fn as_many_as_allowed_is_not_more() {
+        let allowed = Allowed { max_extra: Some(3), max_dead_letters: Some(0) };
+        assert!(allowed.exceeded("orders", 3, 0).is_empty());
+        assert_eq!(
+            allowed.exceeded("orders", 4, 1),
+            [
+                "orders has 4 values in _zenith_extra, and --max-extra allows 3",
+                "orders has 1 dead letter, and --max-dead-letters allows 0"
+            ]
+        );
+        assert!(Allowed::default().exceeded("orders", 4, 1).is_empty());
+    }
+}

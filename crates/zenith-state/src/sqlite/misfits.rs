@@ -1,0 +1,103 @@
+//! What of documents did not fit, by slots of time.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use sqlx::{Row, query};
+
+use super::SqliteStore;
+use super::applied::expect_pipeline;
+use super::session::Session;
+use crate::misfits::{ALL, first_kept, slot};
+use crate::{Misfits, Result};
+
+const VALUE: &str = "value";
+const DOCUMENT: &str = "document";
+
+pub(super) async fn read(store: &SqliteStore, pipeline: &str, after: Option<SystemTime>) -> Result<Misfits> {
+    let mut session = store.read("read what did not fit").await?;
+    let sums = query(
+        "SELECT kind, field, reason, sum(amount) FROM misfits \
+         WHERE pipeline = ? AND slot BETWEEN ? AND ? GROUP BY kind, field, reason",
+    );
+    let (first, last) = after.map_or((ALL, ALL), |after| (slot(after), i64::MAX));
+    let mut misfits = Misfits::default();
+    for row in session.rows(sums.bind(pipeline).bind(first).bind(last)).await? {
+        let text = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
+        let (kind, field, reason) = (text(0)?, text(1)?, text(2)?);
+        let amount = row.try_get::<i64, _>(3).map_err(|error| session.fault(error))?.cast_unsigned();
+        let reasons = match kind.as_str() {
+            VALUE => misfits.values.entry(field).or_default(),
+            DOCUMENT => &mut misfits.documents,
+            other => return Err(session.damaged(format!("something of the kind {other:?} did not fit"))),
+        };
+        reasons.insert(reason, amount);
+    }
+    session.commit().await?;
+    Ok(misfits)
+}
+
+pub(super) async fn set(store: &SqliteStore, pipeline: &str, misfits: &Misfits) -> Result<()> {
+    let mut session = store.write("set what did not fit").await?;
+    expect_pipeline(&mut session, pipeline).await?;
+    session.execute(query("DELETE FROM misfits WHERE pipeline = ?").bind(pipeline)).await?;
+    count(&mut session, pipeline, misfits, SystemTime::now()).await?;
+    session.commit().await
+}
+
+/// Adds to what was counted, within a transaction that also says of which rows they are.
+pub(super) async fn count(
+    session: &mut Session<'_>,
+    pipeline: &str,
+    misfits: &Misfits,
+    at: SystemTime,
+) -> Result<()> {
+    if misfits.is_empty() {
+        return Ok(());
+    }
+    let fields = "SELECT DISTINCT field FROM misfits WHERE pipeline = ? AND slot = ? AND kind = ?";
+    let fields = known(session, fields, pipeline, VALUE).await?;
+    let reasons = "SELECT reason FROM misfits WHERE pipeline = ? AND slot = ? AND kind = ?";
+    let reasons = known(session, reasons, pipeline, DOCUMENT).await?;
+    let misfits = misfits.bounded(fields, reasons);
+    for slot in [ALL, slot(at)] {
+        for (field, reasons) in &misfits.values {
+            for (reason, amount) in reasons {
+                add(session, pipeline, slot, [VALUE, field, reason], *amount).await?;
+            }
+        }
+        for (reason, amount) in &misfits.documents {
+            add(session, pipeline, slot, [DOCUMENT, "", reason], *amount).await?;
+        }
+    }
+    let forget = query("DELETE FROM misfits WHERE pipeline = ? AND slot > ? AND slot < ?");
+    session.execute(forget.bind(pipeline).bind(ALL).bind(first_kept(at))).await?;
+    Ok(())
+}
+
+async fn add(
+    session: &mut Session<'_>,
+    pipeline: &str,
+    slot: i64,
+    [kind, field, reason]: [&str; 3],
+    amount: u64,
+) -> Result<()> {
+    let add = query(
+        "INSERT INTO misfits (pipeline, slot, kind, field, reason, amount) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (pipeline, slot, kind, field, reason) DO UPDATE SET amount = amount + excluded.amount",
+    );
+    let add = add.bind(pipeline).bind(slot).bind(kind).bind(field).bind(reason);
+    session.execute(add.bind(amount.cast_signed())).await?;
+    Ok(())
+}
+
+/// The names under which something is counted already.
+async fn known(
+    session: &mut Session<'_>,
+    names: &'static str,
+    pipeline: &str,
+    kind: &str,
+) -> Result<BTreeSet<String>> {
+    let rows = session.rows(query(names).bind(pipeline).bind(ALL).bind(kind)).await?;
+    rows.iter().map(|row| row.try_get(0).map_err(|error| session.fault(error))).collect()
+}
