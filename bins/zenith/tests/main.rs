@@ -11,5 +11,6 @@ mod help;
 mod home;
 mod looking;
 mod mending;
+mod names;
 mod running;
 mod signals;

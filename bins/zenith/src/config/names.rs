@@ -168,7 +168,7 @@ mod tests {
         for (pipelines, part) in [
             (
                 &[orders, ("b", "collection = \"orders_current\"")][..],
-                "view of the pipeline orders and the table of the pipeline b",
+                "table of the pipeline b and the view of the pipeline orders",
             ),
             (&[("b", "collection = \"orders_current\""), orders], "in orders"),
             (&[orders, ("b", "collection = \"b\"\ntable = \"orders\"")], "both write the table orders of t"),
