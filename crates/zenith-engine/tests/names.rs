@@ -18,7 +18,7 @@ const OBJECTS: [(&str, &str); 4] = [
         "DROP VIEW",
     ),
     (
-        "CREATE DICTIONARY NAME (a UInt64, b UInt64 DEFAULT a) PRIMARY KEY a SOURCE(CLICKHOUSE(QUERY 'SELECT number AS a, \
+        "CREATE DICTIONARY NAME (a UInt64, b UInt64 DEFAULT 0) PRIMARY KEY a SOURCE(CLICKHOUSE(QUERY 'SELECT number AS a, \
          number AS b FROM numbers(1000)')) LAYOUT(HASHED()) LIFETIME(0)",
         "DROP DICTIONARY",
     ),
