@@ -190,6 +190,13 @@ mod tests {
             let text = told(pipelines);
             assert!(text.contains(part) && text.lines().count() == 1, "{text}");
         }
+        for (settings, part) in [
+            ("mode = \"full\"\nview = \"v\"", "the mode full has no view"),
+            ("dead_letters = \"\"", "dead_letters of [pipelines.b] is empty"),
+        ] {
+            let text = told(&[("b", &format!("collection = \"b\"\n{settings}"))]);
+            assert!(text.contains(part) && text.lines().count() == 1, "{text}");
+        }
     }
 
     #[test]
