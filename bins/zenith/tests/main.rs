@@ -11,6 +11,7 @@ mod help;
 mod home;
 mod looking;
 mod mending;
+mod names;
 mod running;
 mod signals;
 mod told;

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod additions;
 mod bad_input;
 mod corpus;
 mod faults;
 mod harness;
 mod incremental;
+mod names;
 mod odd_collections;
 mod properties;
 mod published;

@@ -86,7 +86,7 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
     let then = match (&existing, strategy) {
         (Some(existing), _) if settings.mode == Mode::IdCursor => {
             format!(
-                "drop the table {table} with its {} rows and create it anew; the next run fills it",
+                "replace the table {table} with its {} rows by an empty one; the next run fills it",
                 HumanCount(existing.rows)
             )
         }

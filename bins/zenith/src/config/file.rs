@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
-use zenith_engine::PipelineSettings;
+use zenith_engine::{Mode, PipelineSettings};
 
 use super::{Config, Connector, ConnectorOptions, Pipeline, Process, names, suggest};
 use crate::args::MEMORY_MIN;
@@ -226,6 +226,13 @@ impl<'t> Reader<'t> {
                 if number == 0 {
                     self.wrong(span.start, &format!("{setting} of {what} is 0, and at least 1 is needed"));
                 }
+            }
+            if !settings.view.is_empty() && settings.mode != Mode::Changes {
+                let mode = settings.mode.name();
+                self.wrong(
+                    span.start,
+                    &format!("view of {what}: the mode {mode} has no view, only changes has"),
+                );
             }
             if settings.dead_letters.is_empty() {
                 self.wrong(span.start, &format!("dead_letters of {what} is empty, and a name is needed"));

@@ -168,7 +168,7 @@ mod tests {
         for (pipelines, part) in [
             (
                 &[orders, ("b", "collection = \"orders_current\"")][..],
-                "view of the pipeline orders and the table of the pipeline b",
+                "table of the pipeline b and the view of the pipeline orders",
             ),
             (&[("b", "collection = \"orders_current\""), orders], "in orders"),
             (&[orders, ("b", "collection = \"b\"\ntable = \"orders\"")], "both write the table orders of t"),
@@ -188,6 +188,13 @@ mod tests {
             ),
         ] {
             let text = told(pipelines);
+            assert!(text.contains(part) && text.lines().count() == 1, "{text}");
+        }
+        for (settings, part) in [
+            ("mode = \"full\"\nview = \"v\"", "the mode full has no view"),
+            ("dead_letters = \"\"", "dead_letters of [pipelines.b] is empty"),
+        ] {
+            let text = told(&[("b", &format!("collection = \"b\"\n{settings}"))]);
             assert!(text.contains(part) && text.lines().count() == 1, "{text}");
         }
     }

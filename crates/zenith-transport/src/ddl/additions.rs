@@ -213,7 +213,7 @@ impl Additions {
 
 /// A column behind its name.
 fn column(text: &str, pieces: &[super::pieces::At<'_>]) -> Option<ColumnAdditions> {
-    /// Parts in the order in which they are written, and what follows the word.
+    /// In the order in which they are written.
     const PARTS: [&str; 9] = [
         "DEFAULT",
         "MATERIALIZED",
@@ -257,12 +257,12 @@ fn column(text: &str, pieces: &[super::pieces::At<'_>]) -> Option<ColumnAddition
     for (index, (part, start)) in marks.iter().enumerate() {
         let end = marks.get(index + 1).map_or(text.len(), |(_, start)| *start);
         let sql = text.get(*start..end)?.trim().to_owned();
-        match PARTS.get(*part)? {
-            &"COMMENT" => column.comment = Some(sql),
-            &"CODEC" => column.codec = Some(sql),
-            &"STATISTICS" => column.statistics = Some(sql),
-            &"TTL" => column.ttl = Some(sql.strip_prefix("TTL")?.trim().to_owned()),
-            &"SETTINGS" => column.settings = Some(sql),
+        match *PARTS.get(*part)? {
+            "COMMENT" => column.comment = Some(sql),
+            "CODEC" => column.codec = Some(sql),
+            "STATISTICS" => column.statistics = Some(sql),
+            "TTL" => column.ttl = Some(sql.strip_prefix("TTL")?.trim().to_owned()),
+            "SETTINGS" => column.settings = Some(sql),
             _ => column.default = Some(sql),
         }
     }

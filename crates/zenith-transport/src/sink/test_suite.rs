@@ -143,6 +143,9 @@ pub async fn tables_are_described(sink: &impl Sink) {
     assert_eq!(columns, [("id", "Int64"), ("text", "Nullable(String)")]);
     assert_eq!((info.engine.as_str(), info.sorting_key.as_str(), info.rows), ("MergeTree", "id", 7));
     assert_eq!(info.comment, "what's `this`?");
+    let object = sink.object("t").await.expect("an answer").expect("the name is taken");
+    assert_eq!((object.engine, object.comment, object.columns), (info.engine, info.comment, info.columns));
+    assert_eq!(sink.object("u").await.expect("an answer"), None);
 }
 
 /// A name is taken once, unless the definition allows for it.

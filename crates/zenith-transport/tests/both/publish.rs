@@ -134,3 +134,45 @@ async fn definitions_become_what_they_say() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }
+
+/// What is read of one table is what makes another one of the same kind.
+#[tokio::test]
+async fn additions_are_read_and_given_on() {
+    let (sink, database) = sink("additions").await;
+    sink.create(&definition("t")).await.unwrap();
+    for change in [
+        "ADD COLUMN at DateTime DEFAULT '2030-01-01 00:00:00' COMMENT 'it''s (when)' CODEC(DoubleDelta, LZ4)",
+        "ADD COLUMN `odd, name` String MATERIALIZED concat('TTL ', toString(id)) TTL at + INTERVAL 1 YEAR",
+        "ADD INDEX `by, id` id TYPE minmax GRANULARITY 3",
+        "ADD PROJECTION p (SELECT at, count() GROUP BY at)",
+        "ADD CONSTRAINT c CHECK id != -1",
+        "MODIFY SETTING merge_with_ttl_timeout = 7200, storage_policy = 'default'",
+        "MODIFY TTL at + INTERVAL 2 YEAR, at + INTERVAL 1 MONTH RECOMPRESS CODEC(ZSTD(9))",
+    ] {
+        database.query(&format!("ALTER TABLE t {change}")).await.unwrap();
+    }
+    let there = sink.describe("t").await.unwrap().unwrap().additions.unwrap();
+    assert_eq!((there.columns.len(), there.elements.len()), (2, 3));
+    let mut other = definition("u").loading();
+    other.additions = there.clone();
+    sink.create(&other).await.unwrap();
+    sink.execute(&format!("ALTER TABLE u {}", there.without_ttl().unwrap())).await.unwrap();
+    let text = database.query("SHOW CREATE TABLE u FORMAT TSVRaw").await.unwrap();
+    assert!(!text.contains("TTL at") && text.contains("DoubleDelta"), "{text}");
+    sink.execute(&format!("ALTER TABLE u {}", there.with_ttl().unwrap())).await.unwrap();
+    assert_eq!(sink.publish("u", "t").await.unwrap(), Published::Replaced);
+    assert_eq!(sink.describe("t").await.unwrap().unwrap().additions.unwrap(), there);
+
+    // Each of them can be made without those that follow.
+    for (name, additions) in there.steps() {
+        let step = TableDefinition { additions, ..definition("step") };
+        sink.create(&step).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        sink.drop_table("step").await.unwrap();
+    }
+    assert_eq!(sink.describe("t").await.unwrap().unwrap().rows, 0);
+    let view = "CREATE VIEW v AS SELECT throwIf(id < 0) FROM t COMMENT 'mine'";
+    database.query(view).await.unwrap();
+    let object = sink.object("v").await.unwrap().unwrap();
+    assert_eq!((object.engine.as_str(), object.comment.as_str()), ("View", "mine"));
+    assert!(object.query.starts_with("SELECT throwIf(id < 0) FROM "), "{object:?}");
+}
