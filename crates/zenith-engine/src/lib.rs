@@ -32,6 +32,7 @@
 mod error;
 pub mod incremental;
 mod layout;
+mod letters;
 mod options;
 mod pipeline;
 mod progress;
@@ -43,10 +44,11 @@ pub mod usage;
 
 pub use error::{EngineError, sentence};
 pub use incremental::{
-    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo,
+    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, Replay, ResetTo,
     SyncPipeline, Synchronizer, Until, Verification, VerifyOptions,
 };
 pub use layout::Layout;
+pub use letters::{DeadLetters, LetterFilter, StoredLetter};
 pub use options::{OnBadDocument, ReloadOptions, Strategy};
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};

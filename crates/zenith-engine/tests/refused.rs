@@ -2,9 +2,7 @@
 
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
 use zenith_engine::state::{Intent, StateStore};
-use zenith_engine::{
-    EngineError, Mode, Phase, PipelineSettings, ReloadOptions, Strategy, Until, sentence,
-};
+use zenith_engine::{EngineError, Mode, Phase, PipelineSettings, ReloadOptions, Strategy, Until, sentence};
 
 use crate::harness::Bench;
 use crate::incremental::Follow;
@@ -40,9 +38,10 @@ async fn failing_view(bench: &Bench) {
 }
 
 async fn mend_view(bench: &Bench) {
-    for statement in
-        ["DROP VIEW seen_by", "CREATE MATERIALIZED VIEW seen_by TO seen AS SELECT _id AS id, 1 AS one FROM items"]
-    {
+    for statement in [
+        "DROP VIEW seen_by",
+        "CREATE MATERIALIZED VIEW seen_by TO seen AS SELECT _id AS id, 1 AS one FROM items",
+    ] {
         bench.databases.clickhouse.query(statement).await.unwrap();
     }
 }
@@ -70,7 +69,9 @@ fn spoilt(document: RawDocumentBuf) -> RawDocumentBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_that_fails_stops_every_mode_and_no_row_comes_twice() {
-    for (mode, native) in [Mode::Changes, Mode::ChangeLog, Mode::IdCursor].into_iter().zip([false, true, false]) {
+    for (mode, native) in
+        [Mode::Changes, Mode::ChangeLog, Mode::IdCursor].into_iter().zip([false, true, false])
+    {
         for native in [native, !native] {
             let follow = follow("view", mode, native).await;
             let collection = follow.bench.databases.mongodb.collection::<Document>("items");
@@ -78,7 +79,10 @@ async fn a_view_that_fails_stops_every_mode_and_no_row_comes_twice() {
             follow.catch_up_well().await;
             let before: u64 = follow.query("SELECT count() FROM items").await.parse().unwrap();
             failing_view(&follow.bench).await;
-            collection.insert_many(if mode == Mode::IdCursor { items(2000..2099) } else { items(0..99) }).await.unwrap();
+            collection
+                .insert_many(if mode == Mode::IdCursor { items(2000..2099) } else { items(0..99) })
+                .await
+                .unwrap();
             collection.insert_one(doc! { "_id": 3000, "n": 50 }).await.unwrap();
             for _ in 0..2 {
                 let error = follow.catch_up().await.error.expect("the view fails");
@@ -92,7 +96,11 @@ async fn a_view_that_fails_stops_every_mode_and_no_row_comes_twice() {
             follow.catch_up_well().await;
             let counts = follow.query("SELECT count(), uniqExact(_id) FROM items FORMAT CSV").await;
             assert_eq!(counts, format!("{0},{0}", before + 100), "{mode:?}, native {native}");
-            assert_eq!(follow.query("SELECT count(), uniqExact(id) FROM seen FORMAT CSV").await, "100,100", "{mode:?}");
+            assert_eq!(
+                follow.query("SELECT count(), uniqExact(id) FROM seen FORMAT CSV").await,
+                "100,100",
+                "{mode:?}"
+            );
             assert_eq!(letters(&follow).await, "");
             follow.bench.remove().await;
         }
@@ -113,7 +121,8 @@ async fn a_pipeline_waits_for_a_view_to_be_mended() {
     collection.insert_many(items(40..60)).await.unwrap();
     let waits = async || {
         let progress = synchronizer.progress().remove(0);
-        progress.phase == Phase::Retrying && progress.last_error.is_some_and(|error| error.contains("seen_by"))
+        progress.phase == Phase::Retrying
+            && progress.last_error.is_some_and(|error| error.contains("seen_by"))
     };
     for _ in 0..200 {
         if waits().await {
@@ -140,18 +149,16 @@ async fn a_pipeline_waits_for_a_view_to_be_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_constraint_leaves_no_older_row_as_if_it_were_the_newest() {
     // The first refuses rows that mark a deletion as well, the last has a table that lightweight deletes are not for.
-    let constraints = [
-        ("n > 0", false, false),
-        ("isNull(n) OR n > 0", false, true),
-        ("n > 0", true, false),
-    ];
+    let constraints = [("n > 0", false, false), ("isNull(n) OR n > 0", false, true), ("n > 0", true, false)];
     for (constraint, projection, native) in constraints {
         let follow = follow("constraint", Mode::Changes, native).await;
         let collection = follow.bench.databases.mongodb.collection::<Document>("items");
         collection.insert_many(items(1..60)).await.unwrap();
         follow.catch_up_well().await;
         if projection {
-            follow.query("ALTER TABLE items MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'").await;
+            follow
+                .query("ALTER TABLE items MODIFY SETTING deduplicate_merge_projection_mode = 'rebuild'")
+                .await;
             follow.query("ALTER TABLE items ADD PROJECTION p (SELECT n, count() GROUP BY n)").await;
             follow.query("ALTER TABLE items MATERIALIZE PROJECTION p SETTINGS mutations_sync = 2").await;
         }
@@ -159,9 +166,13 @@ async fn a_constraint_leaves_no_older_row_as_if_it_were_the_newest() {
         collection.update_one(doc! { "_id": 1 }, doc! { "$set": { "n": -1 } }).await.unwrap();
         collection.insert_one(doc! { "_id": 100, "n": -5 }).await.unwrap();
         collection.delete_one(doc! { "_id": 2 }).await.unwrap();
-        collection.update_many(doc! { "_id": { "$gt": 2, "$lt": 50 } }, doc! { "$set": { "n": 7 } }).await.unwrap();
+        collection
+            .update_many(doc! { "_id": { "$gt": 2, "$lt": 50 } }, doc! { "$set": { "n": 7 } })
+            .await
+            .unwrap();
         follow.catch_up_well().await;
-        let shown = "SELECT count(), countIf(_id IN (1, 2, 100)), countIf(n = 7) FROM items_current FORMAT CSV";
+        let shown =
+            "SELECT count(), countIf(_id IN (1, 2, 100)), countIf(n = 7) FROM items_current FORMAT CSV";
         assert_eq!(follow.query(shown).await, "57,0,47", "{constraint}");
         let merged = "SELECT count() FROM items FINAL WHERE _id IN (1, 2, 100) AND _zenith_deleted = 0";
         assert_eq!(follow.query(merged).await, "0", "{constraint}");
@@ -270,7 +281,8 @@ async fn a_copy_in_place_into_a_table_that_refuses() {
     for native in PROTOCOLS {
         let mut bench = Bench::new("in_place").await;
         bench.native = native;
-        let options = ReloadOptions { strategy: Strategy::Truncate, batch_rows: 100, ..ReloadOptions::default() };
+        let options =
+            ReloadOptions { strategy: Strategy::Truncate, batch_rows: 100, ..ReloadOptions::default() };
         let raw = |document: Document| RawDocumentBuf::try_from(&document).unwrap();
         bench.fill("items", items(1..1001).into_iter().map(raw)).await;
         bench.copy("items", options.clone()).await;
@@ -284,14 +296,20 @@ async fn a_copy_in_place_into_a_table_that_refuses() {
         ask("ALTER TABLE items DROP CONSTRAINT odd").await;
         failing_view(&bench).await;
         let error = bench.try_copy("items", options.clone()).await.unwrap_err();
-        assert!(matches!(&error, EngineError::ViewFailed { view, .. } if view.ends_with("seen_by")), "{error:?}");
+        assert!(
+            matches!(&error, EngineError::ViewFailed { view, .. } if view.ends_with("seen_by")),
+            "{error:?}"
+        );
         assert_eq!(ask("SELECT count() = uniqExact(_id) FROM items").await, "1");
         // What a view fails to take and what the table refuses are told apart.
         ask("DROP VIEW seen_by").await;
         ask("CREATE MATERIALIZED VIEW seen_by TO seen AS SELECT _id AS id, 1 AS one FROM items").await;
         ask("ALTER TABLE items ADD CONSTRAINT odd CHECK n != 7").await;
         let error = bench.try_copy("items", options).await.unwrap_err();
-        assert!(matches!(&error, EngineError::RefusedWhole { why, .. } if why.contains("seen_by")), "{error:?}");
+        assert!(
+            matches!(&error, EngineError::RefusedWhole { why, .. } if why.contains("seen_by")),
+            "{error:?}"
+        );
         assert_eq!(ask("SELECT count() = uniqExact(_id) FROM items").await, "1");
         bench.remove().await;
     }

@@ -101,11 +101,12 @@ where
 /// A row of the same key and version with nothing else in it, marked as deleted.
 fn deletion_of(row: &RecordBatch) -> Result<RecordBatch> {
     let schema = row.schema();
-    let columns = schema.fields().iter().zip(row.columns()).map(|(field, column)| match field.name().as_str() {
-        KEY | VERSION_COLUMN => Arc::clone(column),
-        DELETED_COLUMN => Arc::new(UInt8Array::from_value(1, row.num_rows())),
-        _ => blank(field, row.num_rows()),
-    });
+    let columns =
+        schema.fields().iter().zip(row.columns()).map(|(field, column)| match field.name().as_str() {
+            KEY | VERSION_COLUMN => Arc::clone(column),
+            DELETED_COLUMN => Arc::new(UInt8Array::from_value(1, row.num_rows())),
+            _ => blank(field, row.num_rows()),
+        });
     let columns: Vec<ArrayRef> = columns.collect();
     RecordBatch::try_new(schema, columns).map_err(|_| EngineError::Worker { worker: "a row for a deletion" })
 }
@@ -137,8 +138,11 @@ where
     let statement = format!("DELETE FROM {table} WHERE {conditions}");
     match context.retrying(|| context.sink.execute(&statement)).await {
         // A table with projections has parts rewritten for it.
-        Err(EngineError::Sink(error)) if error.server().is_some_and(|error| error.code == SUPPORT_IS_DISABLED) => {
-            let statement = format!("ALTER TABLE {table} DELETE WHERE {conditions} SETTINGS mutations_sync = 2");
+        Err(EngineError::Sink(error))
+            if error.server().is_some_and(|error| error.code == SUPPORT_IS_DISABLED) =>
+        {
+            let statement =
+                format!("ALTER TABLE {table} DELETE WHERE {conditions} SETTINGS mutations_sync = 2");
             context.retrying(|| context.sink.execute(&statement)).await
         }
         done => done,
@@ -198,6 +202,11 @@ mod tests {
             builder.append(true);
         }
         let list = builder.finish();
-        Arc::new(arrow_array::ListArray::new(Arc::clone(item), list.offsets().clone(), list.values().clone(), None))
+        Arc::new(arrow_array::ListArray::new(
+            Arc::clone(item),
+            list.offsets().clone(),
+            list.values().clone(),
+            None,
+        ))
     }
 }

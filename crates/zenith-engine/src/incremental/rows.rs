@@ -153,7 +153,13 @@ impl Decoding {
             layout,
             sides: SideColumns::new(layout, rows),
             rows,
-            out: Decoded { batch: None, is_too_much: false, letters: Vec::new(), bad: Vec::new(), misfit_ids: false },
+            out: Decoded {
+                batch: None,
+                is_too_much: false,
+                letters: Vec::new(),
+                bad: Vec::new(),
+                misfit_ids: false,
+            },
         }
     }
 

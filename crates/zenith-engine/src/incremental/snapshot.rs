@@ -111,7 +111,9 @@ where
                 let error = error.while_loading();
                 let Some(pause) = after_load(&error, failures)
                     // What is read again has new names, so that views would be given it twice.
-                    .or_else(|| if error.is_passing() && !error.is_of_table() { patience.next() } else { None })
+                    .or_else(
+                        || if error.is_passing() && !error.is_of_table() { patience.next() } else { None },
+                    )
                 else {
                     return Err(error);
                 };

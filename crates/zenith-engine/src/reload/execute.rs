@@ -7,10 +7,10 @@ use zenith_arrow::ExtraCounts;
 use zenith_extract::{Partition, PartitionStrategy, Source};
 use zenith_transport::{Preflight, Sink};
 
+use super::ReloadPlan;
 use super::insert::repeat;
 use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
-use super::ReloadPlan;
 use crate::layout::Stamp;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};

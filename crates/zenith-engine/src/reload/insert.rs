@@ -62,7 +62,9 @@ impl Inserting<'_> {
         may_be_there: bool,
     ) -> Result<Vec<Refused>> {
         let may_be_there = AtomicBool::new(may_be_there);
-        let Some(error) = self.send(sink, &batch, &token, &may_be_there).await? else { return Ok(Vec::new()) };
+        let Some(error) = self.send(sink, &batch, &token, &may_be_there).await? else {
+            return Ok(Vec::new());
+        };
         let mut reason = Some(left_nothing(sink, self.table, error).await?.to_string());
         let mut left = vec![batch];
         if may_be_there.into_inner()

@@ -73,7 +73,9 @@ fn unknown(what: &str) -> EngineError {
     EngineError::Setting {
         setting: "the key column",
         value: what.to_owned(),
-        reason: "rows of such a key cannot be named in a statement: load the table anew, with the _id as text".to_owned(),
+        reason:
+            "rows of such a key cannot be named in a statement: load the table anew, with the _id as text"
+                .to_owned(),
     }
 }
 

@@ -54,7 +54,11 @@ impl Refused {
 
 /// Whether it is certain that a refused insert has left nothing behind, so that parts of it may be sent under names of
 /// their own.
-pub(crate) async fn left_nothing<K: Sink>(sink: &K, table: &str, error: TransportError) -> Result<TransportError> {
+pub(crate) async fn left_nothing<K: Sink>(
+    sink: &K,
+    table: &str,
+    error: TransportError,
+) -> Result<TransportError> {
     if let Some(view) = error.view() {
         let view = view.to_owned();
         return Err(EngineError::ViewFailed { table: table.to_owned(), view, source: error });
@@ -77,9 +81,11 @@ pub(crate) async fn left_nothing<K: Sink>(sink: &K, table: &str, error: Transpor
     let in_parts = !partition_key.is_empty() && !error.is_constraint_violated();
     match (views.is_empty(), in_parts) {
         (true, false) => Ok(error),
-        (false, _) => {
-            Err(EngineError::RefusedWhole { table: table.to_owned(), why: format!("{views} takes its rows"), source: error })
-        }
+        (false, _) => Err(EngineError::RefusedWhole {
+            table: table.to_owned(),
+            why: format!("{views} takes its rows"),
+            source: error,
+        }),
         (true, true) => Err(EngineError::RefusedWhole {
             table: table.to_owned(),
             why: format!("it is written by partitions ({partition_key})"),
@@ -131,7 +137,8 @@ async fn logged<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<V
     );
     let mut there = std::collections::HashSet::new();
     for found in sink.query(&statement).await? {
-        let columns = (found.column(0).as_primitive::<UInt64Type>(), found.column(1).as_primitive::<UInt32Type>());
+        let columns =
+            (found.column(0).as_primitive::<UInt64Type>(), found.column(1).as_primitive::<UInt32Type>());
         there.extend(columns.0.values().iter().copied().zip(columns.1.values().iter().copied()));
     }
     Ok(versions.values().iter().zip(indexes.values()).map(|(v, i)| there.contains(&(*v, *i))).collect())

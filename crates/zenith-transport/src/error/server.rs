@@ -288,7 +288,8 @@ mod tests {
                     pushing to view d.a.";
         assert_eq!(error(6, "CANNOT_PARSE_TEXT", text).view(), Some("d.b"));
         assert_eq!(error(6, "CANNOT_PARSE_TEXT", "x: while pushing to view d.a.").view(), Some("d.a"));
-        let own = error(469, "VIOLATED_CONSTRAINT", "Constraint `c` for table d.t (3e) is violated at row 51.");
+        let own =
+            error(469, "VIOLATED_CONSTRAINT", "Constraint `c` for table d.t (3e) is violated at row 51.");
         assert_eq!((own.view(), own.is_constraint_violated()), (None, true));
     }
 

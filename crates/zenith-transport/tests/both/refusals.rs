@@ -35,7 +35,8 @@ async fn a_view_that_fails_leaves_the_rows_and_a_repetition_completes_them() {
         let seen = "CREATE TABLE seen (id Int64, n UInt64) ENGINE = MergeTree ORDER BY id \
                     SETTINGS non_replicated_deduplication_window = 100";
         database.query(seen).await.unwrap();
-        let view = "CREATE MATERIALIZED VIEW v TO seen AS SELECT id, toUInt64(if(id = 50, 'x', '1')) AS n FROM t";
+        let view =
+            "CREATE MATERIALIZED VIEW v TO seen AS SELECT id, toUInt64(if(id = 50, 'x', '1')) AS n FROM t";
         database.query(view).await.unwrap();
         for _ in 0..2 {
             let error = write(&sink, rows(), "a").await.unwrap_err();
@@ -57,7 +58,10 @@ async fn a_view_that_fails_leaves_the_rows_and_a_repetition_completes_them() {
 async fn a_constraint_leaves_nothing_in_its_table() {
     let (sink, database) = sink("constraint").await;
     sink.create(&TableDefinition::new("t", rows().schema()).order_by(["id"])).await.unwrap();
-    database.query("CREATE TABLE seen (id Int64, CONSTRAINT c CHECK id != 60) ENGINE = MergeTree ORDER BY id").await.unwrap();
+    database
+        .query("CREATE TABLE seen (id Int64, CONSTRAINT c CHECK id != 60) ENGINE = MergeTree ORDER BY id")
+        .await
+        .unwrap();
     database.query("ALTER TABLE t ADD CONSTRAINT own CHECK id != 50").await.unwrap();
     for _ in 0..2 {
         let error = write(&sink, rows(), "a").await.unwrap_err();
