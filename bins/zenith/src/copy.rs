@@ -167,6 +167,7 @@ fn options(arguments: &Copy) -> ReloadOptions {
             args::OnBadDocument::Keep => OnBadDocument::Keep,
             args::OnBadDocument::Fail => OnBadDocument::Fail,
         },
+        dead_letters: default.dead_letters,
         fsync: arguments.fsync,
         object_id_fixed: matches!(arguments.object_id, args::ObjectId::Fixed),
         decimal_text: matches!(arguments.decimal, args::Decimal::String),

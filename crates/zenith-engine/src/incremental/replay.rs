@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
-use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp};
+use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp, cstr};
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
@@ -248,9 +248,7 @@ where
     let mut wanted: HashMap<String, (RawBson, Vec<usize>)> = HashMap::new();
     for (place, (letter, fate)) in letters.iter().zip(fates.iter_mut()).enumerate() {
         match id_of(&letter.document) {
-            Some(id) => {
-                wanted.entry(id_text(&letter.document)).or_insert_with(|| (id, Vec::new())).1.push(place)
-            }
+            Some(id) => wanted.entry(same(&id)).or_insert_with(|| (id, Vec::new())).1.push(place),
             None => *fate = Some(Fate::Failed("its _id cannot be read".to_owned())),
         }
     }
@@ -258,7 +256,7 @@ where
     // Read after this time, a document is at least as new.
     let time = if follows { Some(context.asking(|| context.source.now()).await?) } else { None };
     let side = Side { operation: "replace", version: time.map_or(0, version_of), index: 0, deleted: false };
-    let mut pieces = Vec::new();
+    let (mut pieces, mut strangers) = (Vec::new(), 0);
     let mut ids: Vec<RawBson> = wanted.values().map(|(id, _)| id.clone()).collect();
     let mut most = TOGETHER;
     while !ids.is_empty() {
@@ -269,17 +267,45 @@ where
         };
         ids.drain(..part.len());
         for document in found {
-            if let Some((_, letters)) = wanted.remove(&id_text(&document)) {
-                pieces.push(Piece { document, side, letters });
+            match id_of(&document).and_then(|id| wanted.remove(&same(&id))) {
+                Some((_, letters)) => pieces.push(Piece { document, side, letters }),
+                None => strangers += 1,
             }
         }
     }
     for place in wanted.into_values().flat_map(|(_, places)| places) {
         if let Some(fate) = fates.get_mut(place) {
-            *fate = Some(Fate::Gone);
+            // One of those that came may be it.
+            *fate = Some(match strangers {
+                0 => Fate::Gone,
+                _ => Fate::Failed(
+                    "MongoDB has a document whose _id is equal to it, and of another type".to_owned(),
+                ),
+            });
         }
     }
     Ok(pieces)
+}
+
+/// A key that is the same for `_id`s that are equal to the server: a document rebuilt of its row may have one of another
+/// type of number.
+fn same(id: &RawBson) -> String {
+    let number = match id {
+        RawBson::Int32(number) => number.to_string(),
+        RawBson::Int64(number) => number.to_string(),
+        // Without an exponent, with as many digits as it takes.
+        RawBson::Double(number) if number.is_finite() => format!("{}", number + 0.0),
+        RawBson::Decimal128(number) => number.to_string(),
+        other => {
+            let mut document = RawDocumentBuf::new();
+            document.append(cstr!("_id"), other.clone());
+            return id_text(document.as_bytes());
+        }
+    };
+    if number.contains('.') && !number.contains(['e', 'E']) {
+        return number.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    number
 }
 
 /// Documents as they are now; `None` if they are too large to be had together.
@@ -409,5 +435,18 @@ mod tests {
         assert_eq!(id_of(rawdoc! { "_id": 7_i64 }.as_bytes()), Some(RawBson::Int64(7)));
         assert_eq!(id_of(rawdoc! { "b": 7_i64 }.as_bytes()), None);
         assert_eq!(id_of(b""), None);
+    }
+
+    #[test]
+    fn equal_numbers_are_one_key() {
+        let decimal = |text: &str| RawBson::Decimal128(text.parse().unwrap());
+        let one = [RawBson::Int32(100), RawBson::Int64(100), RawBson::Double(100.0), decimal("100.00")];
+        assert!(one.iter().all(|id| same(id) == "100"), "{one:?}");
+        assert_eq!(
+            (same(&RawBson::Double(1.25)), same(&decimal("1.250"))),
+            ("1.25".to_owned(), "1.25".to_owned())
+        );
+        assert_ne!(same(&RawBson::Int64(i64::MAX)), same(&RawBson::Int64(i64::MAX - 1)));
+        assert_ne!(same(&RawBson::Int32(1)), same(&RawBson::String("1".to_owned())));
     }
 }
