@@ -89,7 +89,7 @@ pub enum EngineError {
         view: String,
         /// What the view said.
         #[source]
-        source: TransportError,
+        source: Box<TransportError>,
     },
     /// An insert was refused that cannot be tried in parts.
     #[error(
@@ -103,7 +103,7 @@ pub enum EngineError {
         why: String,
         /// What was refused, and why.
         #[source]
-        source: TransportError,
+        source: Box<TransportError>,
     },
     /// A constraint refused a deletion while the collection was still being read.
     #[error(

@@ -87,7 +87,7 @@ async fn list(arguments: &ListLetters) -> Ending {
         all += kept.letters().count(&filter).await?;
     }
     known(&config, arguments.name.as_ref(), found.len())?;
-    found.sort_by(|a, b| b.at.cmp(&a.at));
+    found.sort_by_key(|letter| std::cmp::Reverse(letter.at));
     found.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
     if arguments.json {
         print_json(&found.iter().map(shown).collect::<Vec<_>>());
@@ -290,7 +290,7 @@ async fn purge(arguments: &PurgeLetters) -> Ending {
     } else if arguments.yes {
         print(&format!("removed {}\n", counted(count)));
     } else {
-        found.sort_by(|a, b| b.at.cmp(&a.at));
+        found.sort_by_key(|letter| std::cmp::Reverse(letter.at));
         found.truncate(FAILED_SHOWN);
         print(&listed(&found));
         print(&format!("would remove {}; nothing was changed: say --yes\n", counted(count)));
