@@ -60,6 +60,7 @@ async fn run(command: Command, verbose: bool) -> ExitCode {
         Command::Pipeline(arguments) => commands::pipeline::run(&arguments).await,
         Command::Reload(arguments) => commands::reload::run(&arguments).await,
         Command::Reset(arguments) => commands::reset::run(&arguments).await,
+        Command::DeadLetters(arguments) => commands::dead_letters::run(&arguments).await,
         Command::Schema(arguments) => commands::schema::run(&arguments).await,
         Command::Verify(arguments) => commands::verify::run(&arguments).await,
         // These need no runtime.

@@ -6,6 +6,7 @@ mod addresses;
 mod bad_input;
 mod configuring;
 mod copies;
+mod dead_letters;
 mod harness;
 mod help;
 mod home;

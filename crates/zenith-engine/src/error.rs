@@ -120,7 +120,7 @@ pub enum EngineError {
         view: String,
         /// What the view said.
         #[source]
-        source: TransportError,
+        source: Box<TransportError>,
     },
     /// An insert was refused that cannot be tried in parts.
     #[error(
@@ -134,7 +134,7 @@ pub enum EngineError {
         why: String,
         /// What was refused, and why.
         #[source]
-        source: TransportError,
+        source: Box<TransportError>,
     },
     /// A constraint refused a deletion while the collection was still being read.
     #[error(

@@ -32,6 +32,7 @@
 mod error;
 pub mod incremental;
 mod layout;
+mod letters;
 mod misfits;
 mod names;
 mod options;
@@ -45,10 +46,11 @@ pub mod usage;
 
 pub use error::{EngineError, sentence};
 pub use incremental::{
-    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, ResetTo,
+    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, Replay, ResetTo,
     SyncPipeline, Synchronizer, Until, UuidLegacy, Verification, VerifyOptions,
 };
 pub use layout::Layout;
+pub use letters::{DeadLetters, LetterFilter, StoredLetter};
 pub use names::names_are_free;
 pub use options::{OnBadDocument, ReloadOptions, Strategy};
 pub use pipeline::{Pipeline, PipelineBuilder};

@@ -194,6 +194,63 @@ async fn a_constraint_leaves_no_older_row_as_if_it_were_the_newest() {
     }
 }
 
+/// Keys of every type name their rows in the statements that remove them.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_with_keys_of_every_type_are_removed() {
+    use bson::{Bson, oid::ObjectId};
+
+    let uuid = |byte| Bson::from(bson::Uuid::from_bytes([byte; 16]));
+    let decimal = |text: &str| Bson::Decimal128(text.parse().unwrap());
+    let keys = [
+        ("object ids", vec![ObjectId::new().into(), ObjectId::new().into(), ObjectId::new().into()]),
+        (
+            "object ids of 12 bytes",
+            vec![ObjectId::new().into(), ObjectId::new().into(), ObjectId::new().into()],
+        ),
+        ("text", vec![Bson::from("a'\\\"`é\n"), "".into(), "{k:String}".into()]),
+        ("long", vec![i64::MAX.into(), i64::MIN.into(), Bson::Int64(0)]),
+        ("double", vec![Bson::Double(0.1), Bson::Double(-1e300), Bson::Double(5e-324)]),
+        ("decimal", vec![decimal("1.25"), decimal("-0.5"), decimal("100")]),
+        (
+            "date",
+            vec![
+                bson::DateTime::from_millis(-1).into(),
+                bson::DateTime::from_millis(1_700_000_000_123).into(),
+                bson::DateTime::from_millis(0).into(),
+            ],
+        ),
+        ("uuid", vec![uuid(0x1f), uuid(0xf1), uuid(0)]),
+        ("document", vec![doc! { "a": 1, "b": "x" }.into(), doc! { "a": 2 }.into(), doc! {}.into()]),
+        ("mixed", vec![Bson::from("x"), ObjectId::new().into(), Bson::Boolean(true)]),
+    ];
+    for (label, keys) in keys {
+        let mut follow = follow("keys", Mode::Changes, false).await;
+        follow.settings.object_id_fixed = label.contains("12 bytes");
+        let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+        let documents = keys.iter().map(|key| doc! { "_id": key.clone(), "n": 1 });
+        collection.insert_many(documents).await.unwrap();
+        follow.catch_up_well().await;
+        follow.query("ALTER TABLE items ADD CONSTRAINT positive CHECK n > 0").await;
+        collection.delete_one(doc! { "_id": keys[0].clone() }).await.unwrap();
+        collection.update_one(doc! { "_id": keys[1].clone() }, doc! { "$set": { "n": -1 } }).await.unwrap();
+        follow.catch_up_well().await;
+        let left = follow.shown("items_current").await;
+        assert_eq!(
+            left.values().map(|document| document["_id"].clone()).collect::<Vec<_>>(),
+            keys[2..],
+            "{label}"
+        );
+        assert_eq!(follow.query("SELECT count() FROM zenith_dead_letters").await, "1", "{label}");
+        let replay = follow.synchronizer().await.retry_letters("items", None, false).await.unwrap();
+        assert_eq!((replay.letters, replay.failed.len()), (1, 1), "{label}: {replay:?}");
+        follow.query("ALTER TABLE items DROP CONSTRAINT positive").await;
+        let replay = follow.synchronizer().await.retry_letters("items", None, false).await.unwrap();
+        assert_eq!((replay.letters, replay.written), (1, 1), "{label}: {replay:?}");
+        follow.assert_equal("items_current").await;
+        follow.bench.remove().await;
+    }
+}
+
 /// The same changes again, as after a crash between the insert and the checkpoint.
 async fn repeat_last(follow: &Follow, before: &zenith_engine::state::Checkpoint) {
     let after = follow.state.checkpoint("items").await.unwrap().unwrap();

@@ -1,9 +1,11 @@
 //! The arguments of the command and what they say about themselves.
 //!
-//! `copy.rs` has the one-off copy, `keep.rs` what keeps tables in step and looks after that.
+//! `copy.rs` has the one-off copy, `keep.rs` what keeps tables in step and looks after that,
+//! `letters.rs` what looks after documents that have no row.
 
 mod copy;
 mod keep;
+mod letters;
 
 use bytesize::ByteSize;
 use clap::builder::styling::{AnsiColor, Styles};
@@ -15,6 +17,7 @@ pub use keep::{
     Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
     Place, Reload, Remove, Reset, Run, Schema, Status, Verify,
 };
+pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -57,6 +60,8 @@ pub enum Command {
     Reload(Reload),
     /// Have a pipeline go on from somewhere else.
     Reset(Reset),
+    /// Documents that have no row: list, show, try again, remove.
+    DeadLetters(DeadLetters),
     /// Show the columns of a table and the fields they come from.
     Schema(Schema),
     /// Compare a collection and its table.

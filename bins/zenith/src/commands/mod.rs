@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod check;
 pub mod connector;
+pub mod dead_letters;
 pub mod history;
 pub mod init;
 pub mod pipeline;

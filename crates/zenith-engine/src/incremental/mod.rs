@@ -18,6 +18,7 @@
 //! | `flush`, `rows`, `write`, `removal` | one batch from spans of replies to durable rows |
 //! | `cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `verify`, `reset` | looks at both ends, compares them, moves a pipeline |
+//! | `replay` | dead letters tried again |
 //! | `shares`, `patience` | who may have how much memory; how long something is tried again |
 //! | `position` | a place in the stream, and how it is written down |
 
@@ -35,6 +36,7 @@ mod prepare;
 mod progress;
 mod recovery;
 mod removal;
+mod replay;
 mod reset;
 mod rows;
 mod run;
@@ -49,6 +51,7 @@ mod write;
 
 pub use check::Check;
 pub use progress::{Phase, PipelineProgress};
+pub use replay::Replay;
 pub use reset::ResetTo;
 pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings, UuidLegacy};
 pub use synchronizer::{Outcome, SyncPipeline, Synchronizer, Until};

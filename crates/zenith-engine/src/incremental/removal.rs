@@ -192,21 +192,9 @@ mod tests {
     }
 
     fn new_list(item: &Arc<Field>) -> ArrayRef {
-        let values = Arc::new(arrow_array::StringArray::from(vec!["a", "b"]));
-        let offsets = vec![0, 2];
-        let mut builder = arrow_array::builder::ListBuilder::new(arrow_array::builder::StringBuilder::new());
-        for at in offsets.windows(2) {
-            for index in at[0]..at[1] {
-                builder.values().append_value(values.value(index));
-            }
-            builder.append(true);
-        }
-        let list = builder.finish();
-        Arc::new(arrow_array::ListArray::new(
-            Arc::clone(item),
-            list.offsets().clone(),
-            list.values().clone(),
-            None,
-        ))
+        let mut builder = arrow_array::builder::ListBuilder::new(arrow_array::builder::StringBuilder::new())
+            .with_field(Arc::clone(item));
+        builder.append_value([Some("a"), Some("b")]);
+        Arc::new(builder.finish())
     }
 }

@@ -89,7 +89,7 @@ fn tell(load: &Load, letter: &Letter) {
     let Some(untold) = load.progress.tell_dead_letters(TELL_EVERY) else { return };
     let more = match untold {
         0 | 1 => String::new(),
-        many => format!(", the last of {many}"),
+        many => format!(", one of {many}"),
     };
     tracing::warn!(
         pipeline = load.pipeline,

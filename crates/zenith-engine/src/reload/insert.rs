@@ -124,9 +124,11 @@ impl Inserting<'_> {
             }
             Err(EngineError::Sink(error)) if after_insert(&error, 1) == AfterInsert::Halve => Ok(Some(error)),
             Err(EngineError::Sink(error)) => match error.view().map(str::to_owned) {
-                Some(view) if !error.is_transient() => {
-                    Err(EngineError::ViewFailed { table: self.table.to_owned(), view, source: error })
-                }
+                Some(view) if !error.is_transient() => Err(EngineError::ViewFailed {
+                    table: self.table.to_owned(),
+                    view,
+                    source: Box::new(error),
+                }),
                 _ => Err(EngineError::Sink(error)),
             },
             Err(error) => Err(error),

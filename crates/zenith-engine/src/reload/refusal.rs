@@ -61,7 +61,7 @@ pub(crate) async fn left_nothing<K: Sink>(
 ) -> Result<TransportError> {
     if let Some(view) = error.view() {
         let view = view.to_owned();
-        return Err(EngineError::ViewFailed { table: table.to_owned(), view, source: error });
+        return Err(EngineError::ViewFailed { table: table.to_owned(), view, source: Box::new(error) });
     }
     let statement = format!(
         "SELECT arrayStringConcat(arrayMap((d, t) -> d || '.' || t, dependencies_database, dependencies_table), ', '), \
@@ -84,12 +84,12 @@ pub(crate) async fn left_nothing<K: Sink>(
         (false, _) => Err(EngineError::RefusedWhole {
             table: table.to_owned(),
             why: format!("{views} takes its rows"),
-            source: error,
+            source: Box::new(error),
         }),
         (true, true) => Err(EngineError::RefusedWhole {
             table: table.to_owned(),
             why: format!("it is written by partitions ({partition_key})"),
-            source: error,
+            source: Box::new(error),
         }),
     }
 }

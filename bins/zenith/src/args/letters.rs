@@ -1,0 +1,126 @@
+//! The arguments of `zenith dead-letters`.
+
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+
+use super::Place;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  zenith dead-letters list orders
+  zenith dead-letters show 5f0c2a9be1d34477
+  zenith dead-letters retry orders --dry-run
+  zenith dead-letters purge orders --before 30d --yes")]
+pub struct DeadLetters {
+    #[command(subcommand)]
+    pub command: DeadLetterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLetterCommand {
+    /// List documents that have no row, the newest first.
+    #[command(after_help = "\
+Examples:
+  zenith dead-letters list
+  zenith dead-letters list orders --limit 5
+  zenith dead-letters list --json | jq -r '.[].reason' | sort | uniq -c")]
+    List(ListLetters),
+    /// Show one of them, with its document.
+    #[command(after_help = "Example:\n  zenith dead-letters show 5f0c2a9be1d34477")]
+    Show(ShowLetter),
+    /// Write rows of the documents as they are in MongoDB now, and remove the letters that are settled by that.
+    ///
+    /// A change log gets the very changes that are kept instead. Works while `zenith run` is under way and while it is
+    /// not.
+    #[command(after_help = "\
+Examples:
+  zenith dead-letters retry orders --dry-run
+  zenith dead-letters retry orders
+  zenith dead-letters retry --id 5f0c2a9be1d34477
+
+Exit codes: 0 all of them are settled; 1 some are not; 2 something to be mended first.")]
+    Retry(RetryLetters),
+    /// Remove them for good. Without --yes it only says how many that would be.
+    #[command(after_help = "\
+Examples:
+  zenith dead-letters purge orders
+  zenith dead-letters purge orders --before 30d --yes
+  zenith dead-letters purge --id 5f0c2a9be1d34477 --yes
+  zenith dead-letters purge --all --yes")]
+    Purge(PurgeLetters),
+}
+
+#[derive(Args, Debug)]
+pub struct ListLetters {
+    /// Only those of this pipeline
+    pub name: Option<String>,
+    /// Most letters shown
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: u64,
+    /// Print one JSON array
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args, Debug)]
+pub struct ShowLetter {
+    /// The letter, as `list` names it
+    pub id: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args, Debug)]
+pub struct RetryLetters {
+    /// Only those of this pipeline
+    pub name: Option<String>,
+    /// Only this letter; may be said several times
+    #[arg(long = "id", value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["name", "ids", "before", "all"]))]
+pub struct PurgeLetters {
+    /// Only those of this pipeline
+    pub name: Option<String>,
+    /// Only this letter; may be said several times
+    #[arg(long = "id", value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Only those written before this time, or longer ago than this, as in 30d
+    #[arg(long, value_name = "TIME", value_parser = before)]
+    pub before: Option<SystemTime>,
+    /// All of them
+    #[arg(long, conflicts_with_all = ["name", "ids", "before"])]
+    pub all: bool,
+    /// Remove them
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+fn before(text: &str) -> Result<SystemTime, String> {
+    let ago = || SystemTime::now().checked_sub(humantime::parse_duration(text).ok()?);
+    crate::time::parse(text)
+        .or_else(ago)
+        .ok_or_else(|| "write a time such as 2026-01-31T12:00:00Z, or how long ago, as 30d".to_owned())
+}
