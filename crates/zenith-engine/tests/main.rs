@@ -11,3 +11,4 @@ mod odd_collections;
 mod properties;
 mod published;
 mod strategies;
+mod told;
