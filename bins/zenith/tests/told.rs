@@ -49,7 +49,6 @@ async fn what_does_not_fit_is_counted_in_every_command() {
             "values of the field \"gift\" go to _zenith_extra (no column): zenith reload orders gives it a column",
             1,
         ),
-        ("documents that cannot become rows go to zenith_dead_letters (BSON text is not valid UTF-8)", 1),
         ("orders: 3 rows written; 3 values in _zenith_extra, 1 dead letter\n  gift: 3 no column\n", 1),
         ("orders has 3 values in _zenith_extra, and --max-extra allows 2", 1),
         ("--max-dead-letters", 0),

@@ -94,8 +94,6 @@ impl Told {
             .flat_map(|(field, reasons)| reasons.keys().map(move |reason| (field, reason)))
             .filter(|(field, reason)| !before(field, reason))
             .collect();
-        let new_reasons: Vec<&String> =
-            misfits.documents.keys().filter(|reason| !self.all.documents.contains_key(*reason)).collect();
         let mut lines: Vec<String> = match new_fields.len() {
             0 => Vec::new(),
             1..=NAMED => {
@@ -103,12 +101,6 @@ impl Told {
             }
             _ => vec![many(&new_fields, pipeline, advice)],
         };
-        lines.extend(new_reasons.iter().map(|reason| {
-            format!(
-                "documents that cannot become rows go to {} ({reason}): zenith status {pipeline} counts them",
-                crate::reload::dead_letters::TABLE
-            )
-        }));
         self.all.add_bounded(misfits);
         let left = LINES.saturating_sub(self.lines);
         self.lines += lines.len();

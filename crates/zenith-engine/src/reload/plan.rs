@@ -22,6 +22,9 @@ const COMPACT_PART_BYTES: &str = "1073741824";
 /// Bytes of sample documents the decoders learn from.
 const LEARN_BYTES: usize = 4 * 1024 * 1024;
 
+/// How the comments of tables begin that a load has made.
+const COMMENT: &str = "Copied by Zenith from ";
+
 /// What a reload would do.
 #[derive(Clone, Debug)]
 pub struct ReloadPlan {
@@ -139,11 +142,12 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             table: pipeline.table.clone(),
             namespace: namespace.to_string(),
             difference,
+            is_ours: table.comment.starts_with(COMMENT),
             advice: "Name another table, or allow the table to be replaced".to_owned(),
         });
     }
     let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
-    let comment = format!("Copied by Zenith from {namespace}. {EXTRA_COLUMN} holds what fits no column.");
+    let comment = format!("{COMMENT}{namespace}. {EXTRA_COLUMN} holds what fits no column.");
     let mut definition = TableDefinition::new(&pipeline.table, arrow)
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
