@@ -60,6 +60,8 @@ pub enum EngineError {
         namespace: String,
         /// One line a column.
         difference: String,
+        /// Whether Zenith made it.
+        is_ours: bool,
         /// What helps.
         advice: String,
     },
@@ -262,8 +264,9 @@ impl EngineError {
 
     /// The same failure of a plan, with what helps a pipeline instead of a single copy.
     pub(crate) fn of_pipeline(mut self, pipeline: &str, settings: &PipelineSettings) -> EngineError {
-        if let EngineError::TableDiffers { advice, .. } = &mut self {
+        if let EngineError::TableDiffers { advice, is_ours, .. } = &mut self {
             *advice = match (settings.mode, settings.strategy) {
+                _ if !*is_ours => "It was not made by Zenith: name another table (table = \"…\")".to_owned(),
                 (Mode::ChangeLog, _) => "Name another table (table = \"…\")".to_owned(),
                 (Mode::Full, Strategy::Truncate) => {
                     "strategy = \"swap\" puts a new table in its place; or name another one (table = \"…\")"

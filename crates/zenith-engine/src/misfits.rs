@@ -75,6 +75,8 @@ impl Advice {
 pub(crate) struct Told {
     all: Misfits,
     lines: usize,
+    /// Whether it has been said that no more is told.
+    is_silent: bool,
 }
 
 impl Told {
@@ -106,7 +108,7 @@ impl Told {
         self.lines += lines.len();
         if lines.len() > left {
             lines.truncate(left);
-            if left > 0 {
+            if !std::mem::replace(&mut self.is_silent, true) {
                 lines.push(format!("what else does not fit is only counted: zenith status {pipeline}"));
             }
         }

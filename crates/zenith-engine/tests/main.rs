@@ -14,3 +14,4 @@ mod properties;
 mod published;
 mod refused;
 mod strategies;
+mod told;

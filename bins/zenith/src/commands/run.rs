@@ -53,7 +53,7 @@ pub async fn run(arguments: &Run) -> Ending {
         }
         drop(display);
         if !arguments.quiet {
-            summarise(&supervisor);
+            summarise_misfits(&supervisor);
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -143,8 +143,18 @@ fn summarise(supervisor: &Supervisor) {
         let totals = misfits::totals(misfits.values_total(), misfits.documents_total());
         let totals = totals.map_or_else(String::new, |totals| format!("; {totals}"));
         say(&format!("zenith: {pipeline}: {} rows written{totals}", HumanCount(*rows)));
-        let list = misfits::list(misfits);
-        list.lines().for_each(say);
+        misfits::list(misfits).lines().for_each(say);
+    }
+}
+
+/// What did not fit in a run that was stopped; its rows have been shown.
+fn summarise_misfits(supervisor: &Supervisor) {
+    for (pipeline, (_, misfits)) in supervisor.done_so_far() {
+        let Some(totals) = misfits::totals(misfits.values_total(), misfits.documents_total()) else {
+            continue;
+        };
+        say(&format!("zenith: {pipeline}: {totals} in this run"));
+        misfits::list(misfits).lines().for_each(say);
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn keep<S, K>(
 }
 
 /// Whether Zenith made a table: by its comment, or by the column that only its tables have.
-fn is_ours(table: &TableInfo) -> bool {
+pub(super) fn is_ours(table: &TableInfo) -> bool {
     table.comment.starts_with(COMMENT) || table.columns.iter().any(|column| column.name == EXTRA_COLUMN)
 }
 

@@ -23,6 +23,7 @@ const COMPACT_PART_BYTES: &str = "1073741824";
 /// Bytes of sample documents the decoders learn from.
 const LEARN_BYTES: usize = 4 * 1024 * 1024;
 
+
 /// What a reload would do.
 #[derive(Clone, Debug)]
 pub struct ReloadPlan {
@@ -140,6 +141,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             table: pipeline.table.clone(),
             namespace: namespace.to_string(),
             difference,
+            is_ours: keep::is_ours(table),
             advice: "Name another table, or allow the table to be replaced".to_owned(),
         });
     }
