@@ -66,6 +66,8 @@ pub fn collisions<'c>(
                 pipelines: pipelines.into_iter().map(str::to_owned).collect(),
                 sentence: sentence((other, was), (name, is), object, &pipeline.target),
             });
+            // Where the tables are one, so are their views.
+            break;
         }
         letters.entry(key(&pipeline.settings.dead_letters)).or_insert(name);
     }
