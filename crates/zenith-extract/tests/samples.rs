@@ -51,7 +51,7 @@ async fn reaches_everywhere(name: &str, documents: Vec<RawDocumentBuf>) {
     for wanted in [1_000, 200] {
         let sample = sample(&source, &namespace, wanted).await;
         let reached = shares(&documents, &sample);
-        assert!(sample.len() * 10 >= wanted * 7, "{name}: {} documents of {wanted}", sample.len());
+        assert!(sample.len() * 10 >= wanted * 6, "{name}: {} documents of {wanted}", sample.len());
         assert!(reached >= 18, "{name}: {reached} of 20 shares by {wanted} documents");
         let ends = [&documents[0], documents.last().unwrap()];
         assert!(ends.iter().all(|end| sample.contains(end)), "{name}: an end is missing");
@@ -229,7 +229,7 @@ async fn large_documents_make_parts_smaller_and_not_fewer() {
     let (source, namespace) = filled(documents.clone()).await;
     let found = sample(&source, &namespace, 10_000).await;
     let bytes: usize = found.iter().map(|document| document.as_bytes().len()).sum();
-    assert!(bytes <= 8 * MIB + 40_100 && bytes >= 4 * MIB, "{bytes} bytes");
+    assert!((4 * MIB..=8 * MIB + 40_100).contains(&bytes), "{bytes} bytes");
     assert_eq!(shares(&documents, &found), 20);
 
     // The average says nothing of these: the large ones lie together.
