@@ -48,6 +48,7 @@ impl Sink for Folder {
             version: "Arrow IPC files".into(),
             version_number: (0, 0),
             user: String::new(),
+            date_range_ms: (i64::MIN, i64::MAX),
             database: self.0.display().to_string(),
             database_created: false,
             database_exists: true,

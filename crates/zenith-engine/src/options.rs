@@ -94,7 +94,7 @@ impl Default for ReloadOptions {
             readers: None,
             decoders: share_of_cores(),
             inserters: 2,
-            sample: 1000,
+            sample: 10_000,
             create_database: false,
             replace: false,
             on_bad_document: OnBadDocument::default(),

@@ -45,7 +45,7 @@ pub(crate) fn same(one: &RawBson, other: &RawBson) -> bool {
 }
 
 /// The place of a type's class in BSON order, as in the server's `canonicalizeBSONType`.
-fn class(kind: ElementType) -> u8 {
+pub(crate) fn class(kind: ElementType) -> u8 {
     match kind {
         ElementType::MinKey => 0,
         ElementType::Undefined => 1,

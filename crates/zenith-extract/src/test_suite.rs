@@ -38,6 +38,7 @@ macro_rules! source_test_suite {
                 memory_returns_to_the_pool,
                 readers_share_a_small_pool,
                 a_sample_holds_each_document_once,
+                a_sample_is_the_same_each_time_and_has_both_ends,
                 types_of_id_come_from_both_ends,
                 preflight_finds_the_collection_and_misses_another,
             );
@@ -288,6 +289,24 @@ pub async fn a_sample_holds_each_document_once<S: Source>(
         assert_eq!(distinct.len(), sample.len(), "a document twice");
         assert!(distinct.is_subset(&known), "an unknown document");
         assert!((1..=wanted).contains(&sample.len()), "{} documents of {wanted}", sample.len());
+    }
+}
+
+/// No lottery: the same documents in the same order, the first and the last among them.
+pub async fn a_sample_is_the_same_each_time_and_has_both_ends<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
+    let expected = documents(5_000);
+    let (source, namespace) = make(expected.clone()).await;
+    for wanted in [2, 90, 1_000, 5_000, 20_000] {
+        let sample = source.sample(&namespace, wanted).await.expect("a sample");
+        let again = source.sample(&namespace, wanted).await.expect("a sample");
+        assert!(sample == again, "two samples of {wanted} differ");
+        for end in [&expected[0], &expected[4_999]] {
+            assert!(sample.contains(end), "a sample of {wanted} without {:?}", id_of(end));
+        }
+        let least = wanted.min(expected.len()) * 9 / 10;
+        assert!(sample.len() >= least.min(5_000), "{} documents of {wanted}", sample.len());
     }
 }
 

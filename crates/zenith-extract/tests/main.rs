@@ -11,6 +11,7 @@ mod polling;
 mod preflight;
 mod proxy;
 mod records;
+mod samples;
 mod servers;
 mod sources;
 mod transports;

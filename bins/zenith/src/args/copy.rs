@@ -64,7 +64,7 @@ pub struct Copy {
     /// Inserts under way at the same time [default: 2]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
     pub inserters: Option<usize>,
-    /// Documents looked at to infer the columns [default: 1000]
+    /// Documents looked at to infer the columns [default: 10000]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
     pub sample: Option<usize>,
 

@@ -61,9 +61,10 @@ impl Source for MemorySource {
         documents: usize,
     ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
         let all = self.collection(namespace)?;
-        // Evenly spread, which includes the first.
-        let step = all.len().div_ceil(documents.max(1)).max(1);
-        Ok(all.iter().step_by(step).cloned().collect())
+        let wanted = documents.min(all.len());
+        // Evenly spread, from the first to the last.
+        let place = |number| number * (all.len() - 1) / (wanted - 1).max(1);
+        Ok((0..wanted).filter_map(|number| all.get(place(number)).cloned()).collect())
     }
 
     async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>, ExtractError> {

@@ -1,10 +1,9 @@
 //! The smallest and the largest `_id`, and what types they are: look-ups in its index.
 
-use bson::{RawBson, doc};
+use bson::RawBson;
 
 use super::Deployment;
-use super::sample::{REPLY_DOCUMENTS, read};
-use crate::batch::document_id;
+use super::parts::ends;
 use crate::{ExtractError, IdTypes, Namespace};
 
 pub(super) async fn id_types(
@@ -14,9 +13,7 @@ pub(super) async fn id_types(
     if !deployment.collection(namespace).await?.kind.has_id_index() {
         return Ok(None);
     }
-    let smallest = end(deployment, namespace, 1).await?;
-    let largest = end(deployment, namespace, -1).await?;
-    Ok(smallest.zip(largest).map(|(smallest, largest)| IdTypes {
+    Ok(ends(deployment, namespace).await?.map(|(smallest, largest)| IdTypes {
         smallest: smallest.element_type(),
         largest: largest.element_type(),
     }))
@@ -30,21 +27,5 @@ pub(super) async fn max_id(
     if !deployment.collection(namespace).await?.kind.has_id_index() {
         return Ok(None);
     }
-    end(deployment, namespace, -1).await
-}
-
-async fn end(
-    deployment: &Deployment,
-    namespace: &Namespace,
-    direction: i32,
-) -> Result<Option<RawBson>, ExtractError> {
-    let command = doc! {
-        "find": &namespace.collection,
-        "sort": { "_id": direction },
-        "projection": { "_id": 1 },
-        "limit": 1,
-        "singleBatch": true,
-    };
-    let found = read(deployment, namespace, command, REPLY_DOCUMENTS, usize::MAX).await?;
-    Ok(found.first().and_then(|document| document_id(document.as_bytes())).map(RawBson::from))
+    Ok(ends(deployment, namespace).await?.map(|(_, largest)| largest))
 }

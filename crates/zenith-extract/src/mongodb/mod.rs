@@ -5,6 +5,7 @@
 //! | [`connect`] | connection string → driver client; URIs without passwords |
 //! | [`preflight`] | what the collection is, whether it can be read |
 //! | [`sample`], [`id_types`] | looks at a part of it |
+//! | [`parts`], [`positions`], [`alphabet`] | where a sample is taken from, by `_id` |
 //! | [`partition`], [`records`] | divides it by `_id`, or by the order of storage |
 //! | [`find`] | the command both transports send |
 //! | [`scan`] | reads a partition, resumes it |
@@ -16,6 +17,7 @@
 //!
 //! The driver does everything but the bulk of the bytes; those come through [`crate::wire`] where it can.
 
+mod alphabet;
 mod backoff;
 mod batch_size;
 mod changes;
@@ -26,6 +28,8 @@ mod find;
 mod id_types;
 mod open_cursor;
 mod partition;
+mod parts;
+mod positions;
 mod preflight;
 mod records;
 mod sample;

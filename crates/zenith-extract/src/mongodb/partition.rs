@@ -70,7 +70,7 @@ async fn draw(
         "cursor": {},
         "allowDiskUse": true,
     };
-    let documents = read(deployment, namespace, command, REPLY_DOCUMENTS, usize::MAX).await?;
+    let documents = read(deployment, namespace, command, REPLY_DOCUMENTS).await?;
     let mut ids: Vec<RawBson> =
         documents.iter().filter_map(|document| document_id(document.as_bytes())).map(RawBson::from).collect();
     // `$sample` may draw a document twice.

@@ -45,7 +45,7 @@ async fn can_read(deployment: &Deployment, namespace: &Namespace) -> Result<(), 
     let command = doc! {
         "find": &namespace.collection, "projection": { "_id": 1 }, "limit": 1, "singleBatch": true,
     };
-    read(deployment, namespace, command, REPLY_DOCUMENTS, usize::MAX).await.map(drop)
+    read(deployment, namespace, command, REPLY_DOCUMENTS).await.map(drop)
 }
 
 /// What the collection is.

@@ -37,9 +37,10 @@ pub trait Source: Send + Sync + 'static {
         namespace: &Namespace,
     ) -> impl Future<Output = Result<Preflight, ExtractError>> + Send;
 
-    /// About `documents` documents from the start, the end and at random, each `_id` once, for inferring a schema.
+    /// About `documents` documents, never more, each once, for inferring a schema: from both ends and from between.
     ///
-    /// Bounded in bytes too, so that huge documents make it shorter.
+    /// The same collection gives the same documents in the same order. Bounded in bytes too, so that huge documents make
+    /// it shorter.
     ///
     /// # Errors
     /// When the collection cannot be read.

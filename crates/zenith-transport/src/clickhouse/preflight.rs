@@ -46,6 +46,7 @@ pub(super) async fn preflight(session: &Session, server: &Server, wanted: &Prefl
         version: server.version.clone(),
         version_number: server.version_number,
         user: server.user.clone(),
+        date_range_ms: server.date_range_ms,
         database,
         database_created,
         database_exists: engine.is_some(),

@@ -25,12 +25,18 @@ pub(super) const OPTIONAL_SETTINGS: [&str; 12] = [
     "type_json_skip_duplicated_paths",
 ];
 
+/// The years that ISO 8601 writes with four digits, in milliseconds: 0001-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z.
+const DATES_OF_FOUR_DIGITS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
+/// What every server holds: 1900-01-01T00:00:00.000Z to 2299-12-31T23:59:59.999Z.
+const DATES_OF_ALL_SERVERS: (i64, i64) = (-2_208_988_800_000, 10_413_791_999_999);
+
 /// What a server told of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) version: String,
     pub(super) version_number: (u32, u32),
     pub(super) user: String,
+    pub(super) date_range_ms: (i64, i64),
     settings: HashSet<String>,
 }
 
@@ -40,12 +46,15 @@ impl Server {
         struct Row {
             version: String,
             user: String,
+            four_digits: u8,
             settings: HashSet<String>,
         }
         let names: Vec<String> = OPTIONAL_SETTINGS.iter().map(|name| format!("'{name}'")).collect();
         let sql = format!(
-            "SELECT version() AS version, currentUser() AS user, groupArray(name) AS settings \
-             FROM system.settings WHERE name IN ({})",
+            "SELECT version() AS version, currentUser() AS user, {} AND {} AS four_digits, \
+             groupArray(name) AS settings FROM system.settings WHERE name IN ({})",
+            is_the_same_date(DATES_OF_FOUR_DIGITS.0, "0001-01-01 00:00:00.000"),
+            is_the_same_date(DATES_OF_FOUR_DIGITS.1, "9999-12-31 23:59:59.999"),
             names.join(", ")
         );
         let doing = "asking for its version";
@@ -56,11 +65,13 @@ impl Server {
             protocol: session.target().protocol,
             reason: reason.into(),
         };
-        let Row { version, user, settings } = rows.into_iter().next().ok_or_else(|| unexpected("no row"))?;
+        let Row { version, user, four_digits, settings } =
+            rows.into_iter().next().ok_or_else(|| unexpected("no row"))?;
+        let date_range_ms = if four_digits == 1 { DATES_OF_FOUR_DIGITS } else { DATES_OF_ALL_SERVERS };
         let mut numbers = version.split('.').map(str::parse);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(major)), Some(Ok(minor))) => {
-                Ok(Server { version_number: (major, minor), version, user, settings })
+                Ok(Server { version_number: (major, minor), version, user, date_range_ms, settings })
             }
             _ => Err(unexpected("no version number")),
         }
@@ -77,4 +88,11 @@ impl Server {
         }
         statement.set(name, value)
     }
+}
+
+/// An expression: whether the server reads and writes a date as it should. All servers keep the 64 bits of any date; one
+/// beyond their range is written and compared as if it were another.
+fn is_the_same_date(millis: i64, text: &str) -> String {
+    let date = format!("fromUnixTimestamp64Milli(toInt64({millis}), 'UTC')");
+    format!("(toString({date}) = '{text}' AND ifNull(toDateTime64OrNull('{text}', 3, 'UTC') = {date}, 0))")
 }

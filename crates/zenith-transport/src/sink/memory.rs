@@ -170,6 +170,7 @@ impl Sink for MemorySink {
             version: env!("CARGO_PKG_VERSION").into(),
             version_number: (0, 0),
             user: String::new(),
+            date_range_ms: (i64::MIN, i64::MAX),
             database: "memory".into(),
             database_created: false,
             database_exists: true,

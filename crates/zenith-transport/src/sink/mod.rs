@@ -151,6 +151,9 @@ pub struct ServerInfo {
     pub version_number: (u32, u32),
     /// The user we are.
     pub user: String,
+    /// The first and the last millisecond since 1970-01-01 UTC that a column of dates (`DateTime64(3, 'UTC')`) holds,
+    /// shows and compares as they are.
+    pub date_range_ms: (i64, i64),
     /// The database tables go to.
     pub database: String,
     /// Whether the database was created just now.

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod support;
 
 mod abandoned;
+mod dates;
 mod errors;
 mod faults;
 mod inserts;
