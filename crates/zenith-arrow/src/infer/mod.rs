@@ -22,17 +22,22 @@
 
 mod census;
 mod choose;
+mod fit;
+mod forms;
 mod keys;
 mod limit;
+mod numbers;
+mod share;
 mod statistics;
 
+pub use share::share_held;
 pub use statistics::FieldStatistics;
 
 use std::collections::BTreeMap;
 
 use crate::raw;
 use crate::schema::{DateRange, Kind, Schema, UuidOrder};
-use census::Level;
+use census::{Counting, Level};
 
 /// Levels of documents and arrays that get columns of their own; the fields of the top level are the first.
 pub const LEVEL_MAX: usize = 16;
@@ -136,6 +141,13 @@ impl Default for InferOptions {
     }
 }
 
+impl InferOptions {
+    /// What a field of several types at this path becomes.
+    fn mixed_of(&self, path: &str) -> Mixed {
+        self.mixed_fields.get(path).copied().unwrap_or(self.mixed)
+    }
+}
+
 /// A schema and what the sample it was made from was like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
@@ -160,10 +172,11 @@ pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOpt
     let mut invalid_documents = 0;
     let mut bytes = 0;
     // Distinct paths that are remembered: enough to choose columns from, and a bound on memory and time.
-    let mut paths_left = options.leaves_max.saturating_mul(8).max(1_024);
+    let paths_left = options.leaves_max.saturating_mul(8).max(1_024);
+    let mut counting = Counting { paths_left, dates: options.dates };
     for document in samples {
         // A document is counted whole or not at all.
-        let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut paths_left));
+        let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut counting));
         match counted {
             Ok(()) => bytes += u64::try_from(document.len()).unwrap_or(u64::MAX),
             Err(_) => invalid_documents += 1,
