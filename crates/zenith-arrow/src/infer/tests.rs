@@ -278,6 +278,35 @@ fn countries() {
 }
 
 proptest! {
+    /// What the sample says a column would hold is what the decoder puts into it. Of decimals it may be less: zeros at
+    /// their ends count as digits.
+    #[test]
+    fn held_as_decoded(values in prop::collection::vec(crate::extended_json::arbitrary::scalar(), 0..30)) {
+        let mut level = Level::default();
+        let mut counting = Counting { paths_left: 9, dates: DateRange::default() };
+        let documents: Vec<Vec<u8>> = values.iter().map(|value| doc! { "v": value }.to_vec().unwrap()).collect();
+        for document in &documents {
+            level.add(document, 1, &mut counting).unwrap();
+        }
+        let mut kinds = vec![
+            Kind::ObjectId, Kind::Bool, Kind::Int64, Kind::Double, Kind::DecimalText, Kind::String, Kind::Date,
+            Kind::Timestamp, Kind::Uuid(UuidOrder::Standard), Kind::Uuid(UuidOrder::JavaLegacy), Kind::MixedId,
+            Kind::Text { usual: crate::schema::TextType::String },
+        ];
+        kinds.extend([0, 3, 4].map(|subtype| Kind::Binary { subtype }));
+        kinds.extend([0, 2, 8, 38].map(|scale| Kind::Decimal { scale }));
+        for kind in kinds {
+            let mut expected = 0;
+            for document in &documents {
+                let value = raw::Elements::new(document).unwrap().next().unwrap().unwrap().value;
+                expected += u64::from(!value.is_null() && crate::extra::fits_leaf(&kind, value, DateRange::default()));
+            }
+            let held = level.get(b"v").map_or(0, |values| values.held(&kind).total());
+            let exact = !matches!(kind, Kind::Decimal { .. });
+            prop_assert!(held == expected || !exact && held < expected, "{:?}: {} of {}", kind, held, expected);
+        }
+    }
+
     #[test]
     fn never_panics_and_keeps_its_promises(
         documents in prop::collection::vec(crate::extended_json::arbitrary::document(), 0..6),
