@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::LEVEL_MAX;
+use super::numbers::{self, Thinned};
+use crate::decode::convert;
 use crate::raw::{Decimal, Elements, RawError, RawValue, tag};
+use crate::schema::DateRange;
 
 /// Distinct keys of an embedded document from which on they count as unbounded.
 const KEYS_MAX: usize = 256;
@@ -41,12 +44,21 @@ pub(super) struct Values {
     /// Integers that no double holds exactly.
     pub(super) inexact: u64,
     pub(super) doubles: u64,
-    /// Doubles that are not integers.
+    /// Doubles that no integer column holds: fractions, infinities, NaN, −0, and beyond ±2^53.
     pub(super) fractional: u64,
+    /// Some of these.
+    pub(super) fractions: Thinned,
     pub(super) decimals: u64,
-    /// Finite decimals and integers by how many digits they have before and after the point.
+    /// Decimals that are 64-bit integers.
+    pub(super) decimal_integers: u64,
+    /// Decimals that are written as a double is.
+    pub(super) decimal_doubles: u64,
+    /// Numbers by how many digits they have before and after the point: finite decimals, integers, and the
+    /// doubles that are integers.
     pub(super) digits: BTreeMap<(u32, u32), u64>,
     pub(super) dates: u64,
+    /// Dates that the target does not hold.
+    pub(super) far_dates: u64,
     pub(super) strings: u64,
     /// The distinct strings, until there are too many to call them few.
     pub(super) distinct: HashSet<Box<[u8]>>,
@@ -55,13 +67,26 @@ pub(super) struct Values {
     /// Binary values by subtype and whether they have 16 bytes.
     pub(super) binaries: BTreeMap<(u8, bool), u64>,
     pub(super) documents: u64,
+    /// Documents in which nothing but null is found.
+    pub(super) blank_documents: u64,
     pub(super) inside: Option<Box<Level>>,
     pub(super) arrays: u64,
+    /// Arrays without an element.
+    pub(super) empty_arrays: u64,
     pub(super) elements: Option<Box<Values>>,
     /// Values of types that have no column.
     pub(super) others: u64,
     /// Encoded bytes of all values of variable size: text, binary data, documents, without prefixes.
     pub(super) bytes: u64,
+}
+
+/// What holds for a whole sample while it is counted.
+#[derive(Debug)]
+pub(super) struct Counting {
+    /// How many more distinct paths may be remembered.
+    pub(super) paths_left: usize,
+    /// The dates that the target holds.
+    pub(super) dates: DateRange,
 }
 
 impl Values {
@@ -103,7 +128,16 @@ impl Values {
 
     /// Integers and doubles.
     pub(super) fn numbers(&self) -> u64 {
-        self.int32s + self.int64s + self.doubles
+        self.integers() + self.doubles
+    }
+
+    pub(super) fn integers(&self) -> u64 {
+        self.int32s + self.int64s
+    }
+
+    /// How many documents have the key, whatever its value.
+    pub(super) fn occurrences(&self) -> u64 {
+        self.count() + self.nulls
     }
 }
 
@@ -118,39 +152,46 @@ impl Level {
         self.keys.iter().map(|(_, values)| 1 + values.paths()).sum()
     }
 
-    /// Counts one document, whose bytes have been validated. `paths_left` is how many more distinct paths may
-    /// be remembered; embedded documents whose keys find no room count as unbounded.
+    /// Counts one document, whose bytes have been validated. Embedded documents whose keys find no room among
+    /// the paths that may be remembered count as unbounded.
     pub(super) fn add(
         &mut self,
         document: &[u8],
         depth: usize,
-        paths_left: &mut usize,
+        counting: &mut Counting,
     ) -> Result<(), RawError> {
         self.documents += 1;
         if self.unbounded {
             return Ok(());
         }
+        // Documents mostly have their keys in the same order.
+        let mut expected = 0;
         for element in Elements::new(document)? {
             let element = element?;
-            let index = match self.index.get(element.key) {
-                Some(&index) => index,
+            let there = match self.keys.get(expected) {
+                Some((key, _)) if **key == *element.key => Some(expected),
+                _ => self.index.get(element.key).copied(),
+            };
+            let index = match there {
+                Some(index) => index,
                 None => {
-                    if *paths_left == 0 || (depth > 1 && self.keys.len() == KEYS_MAX) {
+                    if counting.paths_left == 0 || (depth > 1 && self.keys.len() == KEYS_MAX) {
                         if depth > 1 {
-                            *paths_left += self.paths();
+                            counting.paths_left += self.paths();
                             *self = Level { documents: self.documents, unbounded: true, ..Level::default() };
                             return Ok(());
                         }
                         continue;
                     }
-                    *paths_left -= 1;
+                    counting.paths_left -= 1;
                     self.index.insert(element.key.into(), self.keys.len());
                     self.keys.push((element.key.into(), Values::default()));
                     self.keys.len() - 1
                 }
             };
+            expected = index + 1;
             if let Some((_, values)) = self.keys.get_mut(index) {
-                values.add(element.value, depth, paths_left)?;
+                values.add(element.value, depth, counting)?;
             }
         }
         Ok(())
@@ -158,17 +199,18 @@ impl Level {
 }
 
 impl Values {
-    fn add(&mut self, value: RawValue<'_>, depth: usize, paths_left: &mut usize) -> Result<(), RawError> {
+    fn add(&mut self, value: RawValue<'_>, depth: usize, counting: &mut Counting) -> Result<(), RawError> {
         match value.tag {
             tag::NULL => self.nulls += 1,
             tag::BOOLEAN => self.booleans += 1,
             tag::INT32 | tag::INT64 => self.add_integer(value),
-            tag::DOUBLE => {
-                self.doubles += 1;
-                self.fractional += u64::from(value.as_f64().is_some_and(|value| value.fract() != 0.0));
-            }
+            tag::DOUBLE => self.add_double(value),
             tag::DECIMAL128 => self.add_decimal(value),
-            tag::DATE => self.dates += 1,
+            tag::DATE => {
+                self.dates += 1;
+                let held = value.as_date_ms().is_some_and(|ms| counting.dates.holds(ms));
+                self.far_dates += u64::from(!held);
+            }
             tag::STRING | tag::SYMBOL => {
                 self.strings += 1;
                 self.notice(value.as_str_bytes().unwrap_or_default());
@@ -185,16 +227,19 @@ impl Values {
             tag::DOCUMENT => {
                 self.documents += 1;
                 self.add_bytes(Some(value.bytes));
+                self.blank_documents += u64::from(is_blank(value.bytes)?);
                 if depth < LEVEL_MAX {
-                    self.inside.get_or_insert_default().add(value.bytes, depth + 1, paths_left)?;
+                    self.inside.get_or_insert_default().add(value.bytes, depth + 1, counting)?;
                 }
             }
             tag::ARRAY => {
                 self.arrays += 1;
+                let mut elements = Elements::new(value.bytes)?.peekable();
+                self.empty_arrays += u64::from(elements.peek().is_none());
                 if depth < LEVEL_MAX {
-                    let elements = self.elements.get_or_insert_default();
-                    for element in Elements::new(value.bytes)? {
-                        elements.add(element?.value, depth + 1, paths_left)?;
+                    let values = self.elements.get_or_insert_default();
+                    for element in elements {
+                        values.add(element?.value, depth + 1, counting)?;
                     }
                 }
             }
@@ -216,22 +261,39 @@ impl Values {
         // A double holds 53 significant bits.
         let inexact = magnitude != 0 && 64 - magnitude.leading_zeros() - magnitude.trailing_zeros() > 53;
         self.inexact += u64::from(inexact);
-        *self.digits.entry((digits(magnitude.into()), 0)).or_default() += 1;
+        *self.digits.entry(numbers::digits(magnitude.into(), 0)).or_default() += 1;
+    }
+
+    fn add_double(&mut self, value: RawValue<'_>) {
+        self.doubles += 1;
+        let Some(value) = value.as_f64() else { return };
+        if let Some(integer) = convert::integral(value) {
+            *self.digits.entry(numbers::digits(integer.unsigned_abs().into(), 0)).or_default() += 1;
+        } else {
+            self.fractional += 1;
+            self.fractions.add(value);
+        }
     }
 
     fn add_decimal(&mut self, value: RawValue<'_>) {
         self.decimals += 1;
         // The longest text of a decimal; an average is not worth making the text for.
         self.bytes += 16;
-        let Some(Decimal::Finite { coefficient, exponent, .. }) = value.as_decimal() else { return };
-        let places = exponent.min(0).unsigned_abs();
-        let whole = digits(coefficient).saturating_add_signed(exponent);
-        let whole = if coefficient == 0 { 0 } else { whole };
-        *self.digits.entry((whole, places)).or_default() += 1;
+        let Some(value) = value.as_decimal() else { return };
+        self.decimal_integers += u64::from(convert::decimal_as_integer(value).is_some());
+        self.decimal_doubles += u64::from(numbers::is_written_as_double(value));
+        if let Decimal::Finite { coefficient, exponent, .. } = value {
+            *self.digits.entry(numbers::digits(coefficient, exponent)).or_default() += 1;
+        }
     }
 }
 
-/// Decimal digits of a number; zero has none.
-fn digits(value: u128) -> u32 {
-    value.checked_ilog10().map_or(0, |log| log + 1)
+/// Whether nothing but null is in a document.
+fn is_blank(document: &[u8]) -> Result<bool, RawError> {
+    for element in Elements::new(document)? {
+        if !element?.value.is_null() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -1,6 +1,7 @@
 //! Which keys can name a column, and which look like data.
 
-use super::census::{Level, Values};
+use super::census::Level;
+use super::forms::{Forms, all_digits};
 use crate::schema::EXTRA_COLUMN;
 
 /// Names the target has columns of its own for.
@@ -41,87 +42,59 @@ pub(super) fn has_sibling_prefix(name: &str, level: &Level) -> bool {
     name.match_indices('.').any(|(at, _)| level.get(&name.as_bytes()[..at]).is_some())
 }
 
+/// The name of the twin of the column `name`: with `_text` behind it, once or more often, so that nothing else at the
+/// same place is called so, be it a key without a column or the twin of another one.
+pub(super) fn twin_name(name: &str, place: Place, level: &Level, taken: impl Fn(&str) -> bool) -> String {
+    let is_key_or_path = |name: &str| {
+        let beside =
+            |key: &[u8]| key.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"."));
+        level.get(name.as_bytes()).is_some() || level.keys.iter().any(|(key, _)| beside(key))
+    };
+    let mut twin = name.to_owned();
+    loop {
+        twin.push_str("_text");
+        if column_name(twin.as_bytes(), place).is_some() && !is_key_or_path(&twin) && !taken(&twin) {
+            return twin;
+        }
+    }
+}
+
+/// From so many distinct keys on their variety tells that they are data.
+const VARIETY: usize = 64;
+
 /// Whether the keys of the documents at one path are data rather than names.
 ///
 /// That is when there are
 ///
 /// - more than 256 of them, or
-/// - more than 64 of which a document has fewer than one in twenty, or
+/// - at least 64 of which a document has fewer than one in twenty, or
 /// - at least 3 that look like data, the majority. Whole numbers may be names (`"1"` to `"5"` of a rating):
-///   they are left alone where at most 64 keys are, on average, in every other of at least 4 documents.
+///   they are left alone where at most 64 keys are, on average, in every other of at least 4 documents, or in every
+///   one of 2 or 3.
 pub(super) fn unbounded(level: &Level) -> bool {
     if level.unbounded {
         return true;
     }
     let distinct = u64::try_from(level.keys.len()).unwrap_or(u64::MAX);
-    let present: u64 = level.keys.iter().map(|(_, values)| occurrences(values)).sum();
+    let present: u64 = level.keys.iter().map(|(_, values)| values.occurrences()).sum();
     let cells = distinct.saturating_mul(level.documents);
-    if distinct > 64 && present.saturating_mul(20) < cells {
+    if level.keys.len() >= VARIETY && present.saturating_mul(20) < cells {
         return true;
     }
-    let numbers = count(level, is_number);
-    let data = count(level, looks_like_data);
-    let regular = distinct <= 64 && level.documents >= 4 && present.saturating_mul(2) >= cells;
-    let telling = if regular { data } else { data + numbers };
-    telling >= 3 && telling.saturating_mul(2) > level.keys.len()
-}
-
-fn occurrences(values: &Values) -> u64 {
-    values.count() + values.nulls
-}
-
-fn count(level: &Level, predicate: fn(&str) -> bool) -> usize {
-    level.keys.iter().filter(|(key, _)| std::str::from_utf8(key).is_ok_and(predicate)).count()
-}
-
-fn all_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_number(key: &str) -> bool {
-    let digits = key.strip_prefix('-').unwrap_or(key);
-    (1..=20).contains(&digits.len()) && all_digits(digits)
-}
-
-/// ObjectIds, UUIDs, dates and mail addresses.
-fn looks_like_data(key: &str) -> bool {
-    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let bytes = key.as_bytes();
-    let object_id = bytes.len() == 24 && hex(key);
-    let uuid =
-        bytes.len() == 36 && key.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && hex(&key.replace('-', ""));
-    let date = match bytes {
-        [year @ .., b'-', _, _] if year.len() == 4 => all_digits(&key[..4]) && all_digits(&key[5..]),
-        [_, _, _, _, b'-', _, _, b'-', _, _, ..] => {
-            key.get(..10).is_some_and(|day| all_digits(&day.replace('-', "")))
-        }
-        _ => false,
+    let forms = Forms::of(level.keys.iter().filter_map(|(key, _)| std::str::from_utf8(key).ok()));
+    let frequent = match level.documents {
+        0 | 1 => false,
+        2 | 3 => present >= cells,
+        _ => present.saturating_mul(2) >= cells,
     };
-    let mail = key.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-    object_id || uuid || date || mail
+    let regular = level.keys.len() <= VARIETY && frequent;
+    let telling = if regular { forms.data } else { forms.data + forms.numbers };
+    telling >= 3 && telling.saturating_mul(2) > level.keys.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn data_is_told_from_names() {
-        for key in [
-            "0123456789abcdef01234567",
-            "00112233-4455-6677-8899-aabbccddeeff",
-            "2024-05",
-            "2024-05-06",
-            "2024-05-06T07:08:09Z",
-            "a.b@example.org",
-        ] {
-            assert!(looks_like_data(key), "{key}");
-        }
-        for key in ["name", "2024", "a@b", "@a.b", "éé24-05", "2024-éa", "0123456789abcdef0123456g", ""] {
-            assert!(!looks_like_data(key), "{key}");
-        }
-        assert!(is_number("-12") && is_number("0") && !is_number("-") && !is_number("1.5"));
-    }
 
     #[test]
     fn names_of_columns() {

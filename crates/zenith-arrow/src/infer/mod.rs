@@ -1,38 +1,61 @@
 //! A schema for a collection, made from a sample of its documents.
 //!
-//! First everything in the sample is counted (`census`), then every path gets the kind most of its values
-//! have (`choose`), then the number of columns is brought within bounds (`limit`). The rules:
+//! First everything in the sample is counted (`census`), then every path gets the column that holds its values
+//! (`choose`; `numbers`, `forms` and `keys` for what their names say), then the number of columns is brought within
+//! bounds (`limit`). The rules:
 //!
 //! | values | column |
 //! | --- | --- |
-//! | int32, int64 | the wider of those seen |
-//! | integers and doubles | `Double`; `Int64` where more integers than fractions would be lost in it |
-//! | integers and decimals | `Decimal`, with the scale that fits most of the sample |
-//! | doubles and decimals | the kind of the majority |
+//! | int32, int64 | `Int64`; with [`Integers::Narrow`] the wider of those seen |
+//! | integers and doubles | the first that holds all: `Double`, `Int64`, `Decimal`; else the one that holds most |
+//! | decimals, with or without other numbers | the first that holds all: `Decimal`, `Double`; else the one of these and `Int64` that holds most |
 //! | strings and symbols | `String` |
-//! | types with no common column | the kind of the majority; the rest is for the extra column |
-//! | only null, undefined, regular expressions, code, MinKey, … | none |
+//! | arrays | `Array` of the kind of its elements; none where there was nothing to tell, or over 16 levels deep |
 //! | documents | `Document`, `Json` where the keys are data or over 16 levels deep |
-//! | arrays | `Array` of the kind of most elements; none where there was no element to tell, or over 16 levels deep |
+//! | only null, undefined, regular expressions, code, MinKey, … | none |
+//!
+//! Numbers of all kinds count as one type. Of a field of several types, nulls aside,
+//!
+//! | values that one type's column holds | column |
+//! | --- | --- |
+//! | at least 99 % | that one |
+//! | more than half | that one, and beside it a twin of text for the values it does not hold |
+//! | fewer | text |
+//!
+//! [`Mixed`] changes the last two rows. Where at least half of the values are arrays, another value of the type of the
+//! elements counts as held by the column of arrays. Elements have no twin: text it is where no type has 99 % of them, but
+//! for documents and arrays that are more than half. Numbers alone never become text.
+//!
+//! A `Decimal` has as many digits after the point as the sample needs, and up to 6 more where there is room for as many
+//! before the point. A double enters it by its shortest decimal form.
+//!
+//! Each field is told what most documents of the sample have that show nothing in its column ([`Blank`]).
 //!
 //! A key gets no column where it cannot name one: empty, not UTF-8, starting with `_zenith_`, reserved by the
 //! target, or with dots in it while it is not a scalar or stands beside a key that is a part of it.
-//! `_id` always comes first and always has a column. What has no column goes to the extra column: nothing is
-//! lost, it is only harder to query.
+//! `_id` always comes first, always has a column and neither twin nor text. What no column shows goes to the extra
+//! column: nothing is lost, it is only harder to query.
+//!
+//! [`Blank`]: crate::schema::Blank
 
 mod census;
 mod choose;
+mod fit;
+mod forms;
 mod keys;
 mod limit;
+mod numbers;
+mod share;
 mod statistics;
 
+pub use share::share_held;
 pub use statistics::FieldStatistics;
 
 use std::collections::BTreeMap;
 
 use crate::raw;
 use crate::schema::{DateRange, Kind, Schema, UuidOrder};
-use census::Level;
+use census::{Counting, Level};
 
 /// Levels of documents and arrays that get columns of their own; the fields of the top level are the first.
 pub const LEVEL_MAX: usize = 16;
@@ -136,6 +159,13 @@ impl Default for InferOptions {
     }
 }
 
+impl InferOptions {
+    /// What a field of several types at this path becomes.
+    fn mixed_of(&self, path: &str) -> Mixed {
+        self.mixed_fields.get(path).copied().unwrap_or(self.mixed)
+    }
+}
+
 /// A schema and what the sample it was made from was like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
@@ -160,10 +190,11 @@ pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOpt
     let mut invalid_documents = 0;
     let mut bytes = 0;
     // Distinct paths that are remembered: enough to choose columns from, and a bound on memory and time.
-    let mut paths_left = options.leaves_max.saturating_mul(8).max(1_024);
+    let paths_left = options.leaves_max.saturating_mul(8).max(1_024);
+    let mut counting = Counting { paths_left, dates: options.dates };
     for document in samples {
         // A document is counted whole or not at all.
-        let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut paths_left));
+        let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut counting));
         match counted {
             Ok(()) => bytes += u64::try_from(document.len()).unwrap_or(u64::MAX),
             Err(_) => invalid_documents += 1,

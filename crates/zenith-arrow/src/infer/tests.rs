@@ -1,10 +1,13 @@
 //! Inference over samples made for one rule each, over a real data set, and over anything.
 
+mod mixed;
+mod number;
+
 use bson::{Bson, Document, doc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::schema::{Field, Kind};
+use crate::schema::{Blank, Field, Kind};
 
 fn inferred(documents: &[Document], options: &InferOptions) -> Inference {
     let bytes: Vec<Vec<u8>> = documents.iter().map(|document| document.to_vec().unwrap()).collect();
@@ -27,34 +30,19 @@ fn decimal(text: &str) -> Bson {
 }
 
 #[test]
-fn lattice() {
-    let (int, long, double) = (Bson::Int32(1), Bson::Int64(2), Bson::Double(0.5));
-    assert_eq!(kind_of([int.clone(), int.clone()]), Some(Kind::Int32));
-    assert_eq!(kind_of([int.clone(), long.clone()]), Some(Kind::Int64));
-    assert_eq!(kind_of([long.clone(), double.clone(), Bson::Null]), Some(Kind::Double));
-    assert_eq!(kind_of([Bson::Int64((1 << 53) + 1), Bson::Double(1.0)]), Some(Kind::Int64));
-    assert_eq!(kind_of([Bson::Int64(1 << 60), Bson::Int64(i64::MIN), Bson::Double(1.0)]), Some(Kind::Double));
-    assert_eq!(kind_of([int.clone(), decimal("1.50")]), Some(Kind::Decimal { scale: 2 }));
-    assert_eq!(
-        kind_of([decimal("12345678901234567890"), decimal("1E-30"), int.clone()]),
-        Some(Kind::Decimal { scale: 0 })
-    );
-    assert_eq!(kind_of([decimal("1E+50"), decimal("0.001")]), Some(Kind::Decimal { scale: 3 }));
-    assert_eq!(kind_of([double.clone(), double.clone(), decimal("1.5")]), Some(Kind::Double));
+fn types_and_their_columns() {
+    let int = Bson::Int32(1);
+    let array = |kind| Some(Kind::Array(Box::new(kind)));
     assert_eq!(kind_of([Bson::Symbol("a".into()), "b".into()]), Some(Kind::String));
-    assert_eq!(kind_of(["a".into(), int.clone(), long]), Some(Kind::Int64));
+    assert_eq!(kind_of([Bson::DateTime(bson::DateTime::from_millis(1))]), Some(Kind::Date));
+    assert_eq!(kind_of([Bson::Timestamp(bson::Timestamp { time: 1, increment: 1 })]), Some(Kind::Timestamp));
+    assert_eq!(kind_of([true.into(), Bson::Null]), Some(Kind::Bool));
     assert_eq!(kind_of([Bson::Null, Bson::MinKey, Bson::Undefined]), None);
-    assert_eq!(
-        kind_of([Bson::DateTime(bson::DateTime::from_millis(1)), true.into(), true.into()]),
-        Some(Kind::Bool)
-    );
+    assert_eq!(kind_of([Bson::Null]), None);
     assert_eq!(kind_of([doc! {}.into()]), None);
     assert_eq!(kind_of([Bson::Array(vec![]), Bson::Array(vec![Bson::Null])]), None);
-    assert_eq!(
-        kind_of([bson::bson!([[1], []])]),
-        Some(Kind::Array(Box::new(Kind::Array(Box::new(Kind::Int32)))))
-    );
-    assert_eq!(kind_of([Bson::Array(vec![]), Bson::Array(vec![]), "a".into()]), Some(Kind::String));
+    assert_eq!(kind_of([bson::bson!([[1], []])]), array(Kind::Array(Box::new(Kind::Int64))));
+    assert_eq!(kind_of([bson::bson!([int, null, 2])]), array(Kind::Int64));
 }
 
 #[test]
@@ -65,7 +53,9 @@ fn binaries() {
     assert_eq!(kind_of([binary(4, 16)]), Some(Kind::Uuid(UuidOrder::Standard)));
     assert_eq!(kind_of([binary(3, 16)]), Some(Kind::Uuid(UuidOrder::PythonLegacy)));
     assert_eq!(kind_of([binary(4, 15)]), Some(Kind::Binary { subtype: 4 }));
-    assert_eq!(kind_of([binary(0, 16), binary(5, 16), binary(5, 16)]), Some(Kind::Binary { subtype: 5 }));
+    assert_eq!(kind_of([binary(5, 16), binary(5, 2)]), Some(Kind::Binary { subtype: 5 }));
+    // The one that holds both.
+    assert_eq!(kind_of([binary(4, 16), binary(4, 16), binary(4, 2)]), Some(Kind::Binary { subtype: 4 }));
     let options = InferOptions { uuid_legacy: UuidOrder::Standard, ..InferOptions::default() };
     let inference = inferred(&[doc! { "_id": binary(3, 16) }], &options);
     assert_eq!(inference.schema.fields[0].kind, Kind::Binary { subtype: 3 });
@@ -84,13 +74,30 @@ fn ids() {
     assert_eq!(id(vec![object_id, "a".into()], IdTypes::Unknown), Kind::MixedId);
     assert_eq!(id(vec![1.into(), 2_i64.into()], IdTypes::Unknown), Kind::Int64);
     assert_eq!(id(vec![1.into()], IdTypes::Unknown), Kind::Int64);
-    assert_eq!(id(vec![1.into()], IdTypes::One), Kind::Int32);
-    assert_eq!(id(vec![1.into(), 0.5.into()], IdTypes::Unknown), Kind::MixedId);
+    assert_eq!(id(vec![1.into()], IdTypes::One), Kind::Int64);
+    assert_eq!(id(vec![1.into(), 0.5.into()], IdTypes::Unknown), Kind::Double);
+    assert_eq!(id(vec![((1_i64 << 53) + 1).into(), 0.5.into()], IdTypes::Unknown), Kind::MixedId);
     assert_eq!(id(vec![1.0.into(), 0.5.into()], IdTypes::Unknown), Kind::Double);
     assert_eq!(id(vec![decimal("1.5")], IdTypes::Unknown), Kind::DecimalText);
     assert_eq!(id(vec![decimal("1.5"), 1.into()], IdTypes::Unknown), Kind::MixedId);
+    assert_eq!(id(vec![decimal("1.5"), 1.5.into()], IdTypes::Unknown), Kind::MixedId);
+    assert_eq!(id(vec![1.into(), "a".into()], IdTypes::Unknown), Kind::MixedId);
     assert_eq!(id(vec![doc! { "a": 1 }.into()], IdTypes::One), Kind::MixedId);
     assert_eq!(id(vec![Bson::Null, 1.into()], IdTypes::Unknown), Kind::MixedId);
+    assert_eq!(id(vec![bson::DateTime::from_millis(1).into()], IdTypes::One), Kind::Date);
+    // A date that the target does not hold is a key that would be lost.
+    assert_eq!(id(vec![bson::DateTime::MAX.into()], IdTypes::One), Kind::MixedId);
+    let one = |id, integers, key, values: Vec<Bson>| {
+        let documents: Vec<_> = values.into_iter().map(|value| doc! { "_id": value }).collect();
+        let options = InferOptions { id, integers, key, ..InferOptions::default() };
+        inferred(&documents, &options).schema.fields.remove(0).kind
+    };
+    let narrow = Integers::Narrow;
+    assert_eq!(one(IdTypes::One, narrow, None, vec![1.into()]), Kind::Int32);
+    assert_eq!(one(IdTypes::Unknown, narrow, None, vec![1.into()]), Kind::Int64);
+    assert_eq!(one(IdTypes::One, narrow, None, vec![1.into(), 1_i64.into()]), Kind::Int64);
+    assert_eq!(one(IdTypes::One, narrow, Some(Kind::MixedId), vec![1.into()]), Kind::MixedId);
+    assert_eq!(one(IdTypes::Several, narrow, Some(Kind::Double), vec![]), Kind::Double);
 }
 
 #[test]
@@ -104,8 +111,8 @@ fn names_and_order() {
         schema,
         [
             ("_id".to_owned(), Kind::Int64),
-            ("z".to_owned(), Kind::Int32),
-            ("c".to_owned(), Kind::Document(vec![Field::new("x.y", Kind::Int32)])),
+            ("z".to_owned(), Kind::Int64),
+            ("c".to_owned(), Kind::Document(vec![Field::new("x.y", Kind::Int64)])),
             ("a".to_owned(), Kind::Array(Box::new(element))),
         ]
     );
@@ -117,12 +124,41 @@ fn keys_that_are_data_become_json() {
     assert_eq!(kind_of([wide.into()]), Some(Kind::Json));
     let sparse = (0..100).map(|n| Bson::Document(doc! { format!("k{n}"): 1 }));
     assert_eq!(kind_of(sparse), Some(Kind::Json));
-    let by_day = (10..20).map(|n| Bson::Document(doc! { format!("2024-05-{n}"): 1 }));
-    assert_eq!(kind_of(by_day), Some(Kind::Json));
-    let rating = (0..10).map(|_| Bson::Document(doc! { "1": 1, "2": 1, "3": 1, "4": 1, "5": 1 }));
-    assert!(matches!(kind_of(rating), Some(Kind::Document(_))));
+    let variety = |distinct: i32| {
+        kind_of((0..distinct).map(|n| Bson::Document(doc! { format!("k{n}"): 1, format!("k{}", n / 2): 1 })))
+    };
+    assert!(matches!(variety(63), Some(Kind::Document(_))));
+    assert_eq!(variety(64), Some(Kind::Json));
+    let by_day = |days: std::ops::Range<i32>| {
+        kind_of(days.map(|n| Bson::Document(doc! { format!("2024-05-{n}"): 1 })))
+    };
+    assert_eq!(by_day(10..20), Some(Kind::Json));
+    assert_eq!(by_day(10..13), Some(Kind::Json));
+    assert!(matches!(by_day(10..12), Some(Kind::Document(_))));
+    // One hash for each document, whatever they hold.
+    let hashes = (1..13_u128).map(|n| {
+        let hash = format!("{:032x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834));
+        Bson::Document(doc! { hash: { "level": 1 } })
+    });
+    assert_eq!(kind_of(hashes), Some(Kind::Json));
+    let rating = |documents: usize, keys: i32| {
+        let rating: Document = (1..=keys).map(|n| (n.to_string(), Bson::Int32(1))).collect();
+        kind_of((0..documents).map(|_| Bson::Document(rating.clone())))
+    };
+    assert!(matches!(rating(10, 5), Some(Kind::Document(_))));
+    assert!(matches!(rating(2, 5), Some(Kind::Document(_))));
     let by_number = (0..10).map(|n| Bson::Document(doc! { n.to_string(): 1 }));
     assert_eq!(kind_of(by_number), Some(Kind::Json));
+    for names in [
+        ["q1", "q2", "q3", "q4"],
+        ["added", "decade", "face", "feed"],
+        ["first_name", "last_name", "zip_code", "line_1"],
+    ] {
+        let document: Document = names.into_iter().map(|name| (name.to_owned(), Bson::Int32(1))).collect();
+        let one_each = names.map(|name| Bson::Document(doc! { name: 1 }));
+        assert!(matches!(kind_of([document.into()]), Some(Kind::Document(_))), "{names:?}");
+        assert!(matches!(kind_of(one_each), Some(Kind::Document(_))), "{names:?}");
+    }
     // The top level stays columns whatever its keys are.
     let top = (0..300).map(|n| (format!("k{n}"), Bson::Int32(1))).collect::<Document>();
     assert_eq!(kinds(&[top]).len(), 301);
@@ -170,6 +206,27 @@ fn leaves_are_bounded() {
     );
     assert_eq!(names(3), expect(&[("_id", false), ("common", true), ("x", false)]));
     assert_eq!(names(0), expect(&[("_id", false)]));
+}
+
+/// A twin counts as a column, goes with its field, and stays where that becomes JSON.
+#[test]
+fn twins_are_bounded() {
+    let big = || (0..20).map(|n| (format!("a{n}"), Bson::Int32(1))).collect::<Document>();
+    let documents = [
+        doc! { "_id": 1, "x": 1, "d": big(), "y": 1 },
+        doc! { "_id": 2, "x": 1, "d": big() },
+        doc! { "_id": 3, "x": "a", "d": "b" },
+    ];
+    let names = |leaves_max| {
+        let inference = inferred(&documents, &InferOptions { leaves_max, ..InferOptions::default() });
+        let paths: Vec<String> = inference.fields.iter().map(|field| field.path.clone()).collect();
+        paths.join(" ")
+    };
+    assert_eq!(names(30).split(' ').count(), 1 + 2 + 21 + 1);
+    assert_eq!(names(6), "_id x x_text d d_text y");
+    assert_eq!(names(5), "_id x x_text d d_text");
+    assert_eq!(names(4), "_id x x_text");
+    assert_eq!(names(2), "_id");
 }
 
 #[test]
@@ -221,16 +278,72 @@ fn countries() {
 }
 
 proptest! {
+    /// What the sample says a column would hold is what the decoder puts into it. Of decimals it may be less: zeros at
+    /// their ends count as digits.
+    #[test]
+    fn held_as_decoded(values in prop::collection::vec(crate::extended_json::arbitrary::scalar(), 0..30)) {
+        let mut level = Level::default();
+        let mut counting = Counting { paths_left: 9, dates: DateRange::default() };
+        let documents: Vec<Vec<u8>> = values.iter().map(|value| doc! { "v": value }.to_vec().unwrap()).collect();
+        for document in &documents {
+            level.add(document, 1, &mut counting).unwrap();
+        }
+        let mut kinds = vec![
+            Kind::ObjectId, Kind::Bool, Kind::Int64, Kind::Double, Kind::DecimalText, Kind::String, Kind::Date,
+            Kind::Timestamp, Kind::Uuid(UuidOrder::Standard), Kind::Uuid(UuidOrder::JavaLegacy), Kind::MixedId,
+            Kind::Text { usual: crate::schema::TextType::String },
+        ];
+        kinds.extend([0, 3, 4].map(|subtype| Kind::Binary { subtype }));
+        kinds.extend([0, 2, 8, 38].map(|scale| Kind::Decimal { scale }));
+        for kind in kinds {
+            let mut expected = 0;
+            for document in &documents {
+                let value = raw::Elements::new(document).unwrap().next().unwrap().unwrap().value;
+                expected += u64::from(!value.is_null() && crate::extra::fits_leaf(&kind, value, DateRange::default()));
+            }
+            let held = level.get(b"v").map_or(0, |values| values.held(&kind).total());
+            let exact = !matches!(kind, Kind::Decimal { .. });
+            prop_assert!(held == expected || !exact && held < expected, "{:?}: {} of {}", kind, held, expected);
+        }
+    }
+
     #[test]
     fn never_panics_and_keeps_its_promises(
         documents in prop::collection::vec(crate::extended_json::arbitrary::document(), 0..6),
         leaves_max in 0..20_usize,
+        keep_nulls in any::<bool>(),
+        mixed in prop::sample::select(vec![Mixed::Twin, Mixed::Text, Mixed::Majority]),
     ) {
-        let inference = inferred(&documents, &InferOptions { leaves_max, ..InferOptions::default() });
+        let options = InferOptions { leaves_max, keep_nulls, mixed, ..InferOptions::default() };
+        let inference = inferred(&documents, &options);
         prop_assert_eq!(&inference.schema.fields[0].name, "_id");
-        let leaves: usize = inference.schema.fields.iter().map(|field| field.kind.leaves()).sum();
+        let leaves: usize = inference.schema.fields.iter().map(Field::leaves).sum();
         prop_assert_eq!(leaves, inference.fields.len());
         prop_assert!(leaves <= leaves_max.max(1));
+        prop_assert!(distinct_names(&inference.schema.fields));
+        prop_assert!(mixed == Mixed::Twin || !has_twin(&inference.schema.fields));
         let _ = inference.schema.to_arrow();
+    }
+}
+
+/// Whether all fields of a level and their twins have names of their own, at every level.
+fn distinct_names(fields: &[Field]) -> bool {
+    let twins = fields.iter().filter_map(|field| field.twin.as_ref().map(|twin| &twin.name));
+    let mut names: Vec<&String> = fields.iter().map(|field| &field.name).chain(twins).collect();
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    names.len() == all && fields.iter().all(|field| distinct_names(parts(&field.kind)))
+}
+
+fn has_twin(fields: &[Field]) -> bool {
+    fields.iter().any(|field| field.twin.is_some() || has_twin(parts(&field.kind)))
+}
+
+fn parts(kind: &Kind) -> &[Field] {
+    match kind {
+        Kind::Document(fields) => fields,
+        Kind::Array(element) => parts(element),
+        _ => &[],
     }
 }
