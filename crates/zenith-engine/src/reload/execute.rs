@@ -75,6 +75,7 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     let done = pipeline.progress.snapshot();
     Ok(Summary {
         table: pipeline.table.clone(),
+        schema: plan.schema.clone(),
         rows: done.rows_written,
         elapsed: started.elapsed(),
         source_bytes: done.source_bytes,
