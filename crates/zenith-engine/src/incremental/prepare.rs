@@ -39,7 +39,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(Schema, Position)> {
         self.guard_names().await?;
         let checkpoint = self.state.checkpoint(&self.name).await?;
-        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema().await?) {
+        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema_to_write().await?) {
             self.keep_view().await?;
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }

@@ -102,6 +102,7 @@ where
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;
         return context.load_whole().await.map(|_| ());
     }
+    context.schema_to_write().await?;
     Cursor::set_up(Arc::clone(context), run).await?.run(until).await
 }
 

@@ -1,9 +1,10 @@
 //! What a reload would do: both ends looked at, the columns inferred, nothing written.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bson::RawDocumentBuf;
-use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
+use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, Mixed, ObjectIdAs, infer};
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{Kind, Schema};
 use zenith_extract::Source;
@@ -22,7 +23,6 @@ const LEAVES_FOR_COMPACT_PARTS: usize = 500;
 const COMPACT_PART_BYTES: &str = "1073741824";
 /// Bytes of sample documents the decoders learn from.
 const LEARN_BYTES: usize = 4 * 1024 * 1024;
-
 
 /// What a reload would do.
 #[derive(Clone, Debug)]
@@ -84,6 +84,9 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
     let infer_options = InferOptions {
         object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
         decimal: if options.decimal_text { DecimalAs::Text } else { DecimalAs::Decimal },
+        integers: options.integers,
+        mixed: options.mixed,
+        mixed_fields: options.mixed_fields.clone(),
         uuid_legacy: options.uuid_legacy,
         keep_nulls: options.keep_nulls,
         id: match ids {
@@ -101,6 +104,9 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         schema.fields.insert(0, zenith_arrow::Field::new("_id", Kind::MixedId));
     }
 
+    for path in without_column(&inference, &options.mixed_fields) {
+        tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
+    }
     if let Some(table) = existing.as_ref().filter(|_| !options.replace) {
         steer(&mut schema, table, dialect);
     }
@@ -232,6 +238,19 @@ fn presence(inference: &Inference, name: &str) -> f64 {
     let shares =
         inference.fields.iter().filter(|part| of_field(&part.path)).map(|part| part.values_per_document);
     shares.fold(0.0, f64::max).min(1.0)
+}
+
+/// The paths that no column of the sample comes of: misspelled, or of fields that the sample does not have.
+fn without_column<'a>(
+    inference: &'a Inference,
+    paths: &'a BTreeMap<String, Mixed>,
+) -> impl Iterator<Item = &'a String> {
+    let is_of = |column: &str, path: &str| {
+        column.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    paths.keys().filter(move |path| {
+        !inference.fields.iter().any(|column| is_of(&column.path.replace("[]", ""), path))
+    })
 }
 
 fn concatenate<'a>(documents: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<Range<usize>>) {
