@@ -5,7 +5,7 @@ use bson::{RawDocumentBuf, doc, rawdoc};
 use crate::harness::{Bench, run};
 use crate::home::Home;
 
-/// 60 numbers and 40 texts at `price` and in the lines, 10 documents beyond them that agree.
+/// Sixty numbers and forty texts, at the top and in the lines.
 fn orders() -> impl Iterator<Item = RawDocumentBuf> {
     (0..100).map(|n| match n % 5 {
         0 | 1 => rawdoc! { "_id": n, "price": "a lot", "count": n, "lines": [{ "price": "none" }] },
@@ -36,7 +36,6 @@ async fn integers_of_a_copy_are_wide_unless_narrow_ones_are_asked_for() {
         run(bench.copy("orders", &[narrow, &["--table", "narrow"]].concat())).await.succeeded();
         let types = types(&bench, "narrow").await;
         assert_eq!((of(&types, "n"), of(&types, "wide")), ("Nullable(Int32)", "Nullable(Int64)"));
-        assert_eq!(of(&types, "_id"), "Int32");
         assert_eq!(bench.ask("SELECT sum(n) FROM narrow").await, "45");
     }
     let ended = run(bench.copy("orders", &["--integers", "tiny"])).await;
@@ -51,7 +50,6 @@ async fn mixed_types_of_a_copy_become_what_is_asked_for() {
     let copy = async |table: &str, more: &[&str]| {
         run(bench.copy("orders", &[more, &["--table", table]].concat())).await.succeeded()
     };
-    // 0, 2, 3, 4, … of five: those that are numbers.
     let sum: i32 = (0..100).filter(|n| n % 5 > 1).sum();
 
     copy("twin", &[]).await;
@@ -125,10 +123,13 @@ async fn pipelines_have_the_same_settings() {
     assert_eq!(bench.ask("SELECT price, count FROM orders_current WHERE _id = 100").await, "7\t7");
 
     for (settings, parts) in [
-        ("integers = \"small\"", &["line 8", "integers", "small"][..]),
-        ("mixed = \"variant\"", &["line 8", "mixed", "variant"]),
-        ("[pipelines.orders.mixed_fields]\nprice = \"texts\"", &["line 9", "mixed_fields", "texts"]),
-        ("[pipelines.orders.mixed_fields]\nlines.price = \"text\"", &["line 9", "mixed_fields"]),
+        ("integers = \"small\"", &["line 9", "integers", "small"][..]),
+        ("mixed = \"variant\"", &["line 9", "mixed", "variant"]),
+        (
+            "[pipelines.orders.mixed_fields]\nprice = \"texts\"",
+            &["line 10", "texts", "`twin`, `text`, `majority`"],
+        ),
+        ("[pipelines.orders.mixed_fields]\nlines.price = \"text\"", &["line 10", "lines", "quotation marks"]),
     ] {
         home.configure(&[("orders", &format!("collection = \"orders\"\n{settings}"))]);
         let ended = home.run(&["apply"]).await;
@@ -155,7 +156,7 @@ async fn a_table_of_an_earlier_version_is_shown_copied_into_and_followed() {
     let text = home.run(&["schema", "orders"]).await.succeeded();
     assert!(text.stdout.contains("_zenith_notes"), "{text:?}");
     home.run(&["check"]).await.succeeded();
-    bench.fill("orders", [rawdoc! { "_id": 10 }]).await;
+    bench.fill("orders", [rawdoc! { "_id": 10, "tags": [] }]).await;
     home.run(&["run", "--once"]).await.succeeded();
     assert!(bench.ask("SELECT _zenith_notes FROM orders_current WHERE _id = 10").await.contains("tags"));
     assert_eq!(bench.ask("SELECT countIf(_zenith_notes = '') FROM orders_current").await, "10");
@@ -165,6 +166,6 @@ async fn a_table_of_an_earlier_version_is_shown_copied_into_and_followed() {
     let into = ["--table", "copied", "--strategy", "truncate"];
     run(bench.copy("orders", &[&into[..], &["--dry-run"]].concat())).await.succeeded();
     run(bench.copy("orders", &into)).await.succeeded();
-    assert_eq!(bench.ask("SELECT count(), countIf(_zenith_notes != '') FROM copied").await, "11\t1");
+    assert_eq!(bench.ask("SELECT count(), countIf(_zenith_notes = '') FROM copied").await, "11\t11");
     bench.remove().await;
 }
