@@ -165,6 +165,7 @@ fn options(arguments: &Copy) -> ReloadOptions {
         sample: arguments.sample.unwrap_or(default.sample),
         create_database: arguments.create_database,
         replace: arguments.replace,
+        keep_types: default.keep_types,
         on_bad_document: match arguments.on_bad_document {
             args::OnBadDocument::Keep => OnBadDocument::Keep,
             args::OnBadDocument::Fail => OnBadDocument::Fail,

@@ -66,6 +66,8 @@ pub struct ReloadOptions {
     pub create_database: bool,
     /// Whether a table with other columns may be replaced.
     pub replace: bool,
+    /// Whether columns that the table has keep their types while nearly all values fit them.
+    pub keep_types: bool,
     /// What happens to documents that cannot be decoded.
     pub on_bad_document: OnBadDocument,
     /// The table of the target database that keeps them.
@@ -106,6 +108,7 @@ impl Default for ReloadOptions {
             sample: 10_000,
             create_database: false,
             replace: false,
+            keep_types: true,
             on_bad_document: OnBadDocument::default(),
             dead_letters: names::DEAD_LETTERS.to_owned(),
             fsync: false,

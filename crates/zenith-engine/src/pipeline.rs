@@ -148,7 +148,7 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     /// # Errors
     /// Everything that would keep a run from succeeding and can be known before it.
     pub async fn plan(&self) -> Result<ReloadPlan> {
-        reload::plan(self).await
+        reload::plan(self, &reload::findings::Findings::default()).await
     }
 
     /// Reloads the table: [`Pipeline::plan`], then [`Pipeline::execute`].

@@ -88,7 +88,9 @@ impl ExtraCounts {
         if let Some(watched) = &mut self.watched
             && document.len() <= WITNESS_BYTES_MAX
         {
-            self.run[self.run_rows_end..].iter().for_each(|(path, misfit)| watched.see(path, *misfit, document));
+            self.run[self.run_rows_end..]
+                .iter()
+                .for_each(|(path, misfit)| watched.see(path, *misfit, document));
         }
         self.run_rows_end = self.run.len();
     }

@@ -349,9 +349,14 @@ impl Decoder {
         self.notes_text.clear();
         let counts = &mut self.counts;
         self.explainer
-            .explain(&bytes[range.clone()], &mut self.extra_text, &mut self.notes_text, &mut |path, misfit| {
-                counts.note(path, misfit);
-            })
+            .explain(
+                &bytes[range.clone()],
+                &mut self.extra_text,
+                &mut self.notes_text,
+                &mut |path, misfit| {
+                    counts.note(path, misfit);
+                },
+            )
             .map_err(Stop::Malformed)?;
         self.extra.push(&mut self.arena, &self.extra_text, self.extra_text.len())?;
         self.notes.push(&mut self.arena, &self.notes_text, self.notes_text.len())?;

@@ -1,7 +1,7 @@
 //! What every part of one pipeline knows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
@@ -18,6 +18,7 @@ use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::misfits::Advice;
+use crate::reload::findings::Findings;
 use crate::reload::{ReloadPlan, same_values};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
 
@@ -41,6 +42,10 @@ pub(super) struct Context<S, K, T> {
     pub(super) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(super) abandon: StopHandle,
+    /// What loads of the table have found that their plans did not expect.
+    pub(super) findings: Mutex<Findings>,
+    /// Whether the table is loaded anew when the pipeline is set up, as its key does not hold every `_id`.
+    pub(super) anew: AtomicBool,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -61,6 +66,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) fn reload(&self, replace: bool) -> Pipeline<S, K> {
         let mut options = self.settings.reload_options(self.shares.snapshot_bytes());
         options.replace = replace;
+        // What is loaded anew on request is to have the columns that suit it best.
+        options.keep_types = !replace;
         Pipeline {
             source: Arc::clone(&self.source),
             sink: Arc::clone(&self.sink),
@@ -129,13 +136,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// What a load would do.
     pub(super) async fn plan(&self, pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
-        let plan = self.unless_stopped(pipeline.plan()).await?;
+        let findings = self.findings();
+        let plan = self.unless_stopped(crate::reload::plan(pipeline, &findings)).await?;
         plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
     }
 
-    /// Loads the whole collection in the place of what the table has.
-    pub(super) async fn load_whole(&self) -> Result<Summary> {
-        let pipeline = self.reload(true);
+    /// Loads the whole collection in the place of what the table has; its columns may keep their types.
+    pub(super) async fn load_whole(&self, keep_types: bool) -> Result<Summary> {
+        let mut pipeline = self.reload(true);
+        pipeline.options.keep_types = keep_types;
         let summary = pipeline.execute(&self.plan(&pipeline).await?).await?;
         self.replaced(&summary).await?;
         Ok(summary)
@@ -215,6 +224,31 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 }
 
 impl<S, K, T> Context<S, K, T> {
+    /// What loads of the table have found.
+    pub(super) fn findings(&self) -> Findings {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what loads have found for the next plan.
+    pub(super) fn found(&self, findings: Findings) {
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+    }
+
+    /// The error of a change whose `_id` the key column does not hold, where the table is not made anew for it.
+    pub(super) fn key_misfit(&self, error: EngineError) -> EngineError {
+        let EngineError::Key { id, found, .. } = error else { return error };
+        EngineError::KeyMisfit {
+            namespace: self.namespace.to_string(),
+            table: self.table.clone(),
+            id,
+            found,
+            remedy: match self.settings.mode {
+                Mode::ChangeLog => format!("give the pipeline {} another table (table = \"…\")", self.name),
+                _ => format!("zenith reload {} makes a table that can", self.name),
+            },
+        }
+    }
+
     /// How long to try something again in this run.
     pub(super) fn patience(&self) -> Patience {
         Patience::new(self.once.load(Ordering::Relaxed).then_some(self.patience))

@@ -172,8 +172,7 @@ where
         source: &context.source,
         sink: &context.sink,
         schema,
-        sample: &[],
-        sample_ranges: &[],
+        sample: Arc::default(),
         partitions,
         documents: None,
         readers: pipeline.options.readers(),
@@ -181,6 +180,7 @@ where
         table: copy,
         stamp: Stamp::None,
         read_concern,
+        watched: None,
     };
     load(shared, parts).await.map(|_| ()).map_err(EngineError::while_loading)
 }

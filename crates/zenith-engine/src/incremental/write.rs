@@ -40,13 +40,6 @@ where
     T: StateStore,
 {
     let Batch { token, from, to, source_time, decoded, is_repetition, .. } = batch;
-    if decoded.misfit_ids && context.layout() == Layout::Current {
-        return Err(EngineError::KeyMisfit {
-            pipeline: context.name.clone(),
-            namespace: context.namespace.to_string(),
-            table: context.table.clone(),
-        });
-    }
     if !is_repetition {
         let intent = Intent {
             pipeline: context.name.clone(),
