@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
+use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Misfits, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
-use zenith_transport::{Preflight, Sink};
+use zenith_transport::{Preflight, Sink, TableInfo};
 
 use super::patience::Patience;
 use super::progress::Live;
@@ -19,7 +20,7 @@ use crate::layout::Layout;
 use crate::misfits::Advice;
 use crate::reload::findings::Findings;
 use crate::reload::{ReloadPlan, same_values};
-use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
+use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -88,6 +89,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// A reload notes its schema before the new table takes the place of the old one, so after a crash in between the
     /// newest schema is that of a table that never was.
     pub(super) async fn schema(&self) -> Result<Option<Schema>> {
+        Ok(self.schema_and_table().await?.map(|(schema, _)| schema))
+    }
+
+    /// The same, for a table that is about to be written to: one of version 0.1 gets the column it lacks.
+    pub(super) async fn schema_to_write(&self) -> Result<Option<Schema>> {
+        let Some((schema, table)) = self.schema_and_table().await? else { return Ok(None) };
+        if notes::are_missing(&table.columns) {
+            tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
+            self.retrying(|| async { self.sink.add_columns(&self.table, &[notes::column()]).await }).await?;
+            self.keep_view().await?;
+        }
+        Ok(Some(schema))
+    }
+
+    async fn schema_and_table(&self) -> Result<Option<(Schema, TableInfo)>> {
         let versions = self.state.schemas(&self.name).await?;
         if versions.is_empty() {
             return Ok(None);
@@ -98,7 +114,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let look = Preflight::default();
         let server = self.retrying(|| self.sink.preflight(&look)).await?;
         let dialect = Dialect::of_version(server.version_number);
+        let lacks_notes = notes::are_missing(&table.columns);
         let fits = |field: &arrow_schema::FieldRef| {
+            if field.name() == NOTES_COLUMN && lacks_notes {
+                return true;
+            }
             let there = table.columns.iter().find(|there| there.name == *field.name());
             there.is_some_and(|there| {
                 column_type(field, dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
@@ -108,7 +128,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             let schema = decode_schema(version)?;
             let columns = self.layout().schema(&schema.to_arrow());
             if columns.fields().iter().all(fits) {
-                return Ok(Some(schema));
+                return Ok(Some((schema, table)));
             }
         }
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })

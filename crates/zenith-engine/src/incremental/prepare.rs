@@ -48,7 +48,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
         }
         let checkpoint = self.state.checkpoint(&self.name).await?;
-        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema().await?) {
+        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema_to_write().await?) {
             self.keep_view().await?;
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }

@@ -87,7 +87,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         if found.is_empty() {
             return Ok(replay);
         }
-        let Some(schema) = context.schema().await? else {
+        let schema = if dry_run { context.schema().await? } else { context.schema_to_write().await? };
+        let Some(schema) = schema else {
             return Err(EngineError::Setting {
                 setting: "the pipeline",
                 value: name.to_owned(),

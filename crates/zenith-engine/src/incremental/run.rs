@@ -103,6 +103,7 @@ where
         return context.load_whole(true).await.map(|_| ());
     }
     loop {
+        context.schema_to_write().await?;
         match Cursor::set_up(Arc::clone(context), run).await?.run(until).await {
             Err(error @ EngineError::Key { .. }) => {
                 let Some(schema) = context.schema().await? else { return Err(error) };

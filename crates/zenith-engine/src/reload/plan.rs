@@ -1,9 +1,10 @@
 //! What a reload would do: both ends looked at, the columns inferred, nothing written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bson::RawDocumentBuf;
-use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
+use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, Mixed, ObjectIdAs, infer};
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{DateRange, Kind, Schema};
 use zenith_extract::Source;
@@ -87,6 +88,9 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     let infer_options = InferOptions {
         object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
         decimal: if options.decimal_text { DecimalAs::Text } else { DecimalAs::Decimal },
+        integers: options.integers,
+        mixed: options.mixed,
+        mixed_fields: options.mixed_fields.clone(),
         uuid_legacy: options.uuid_legacy,
         keep_nulls: options.keep_nulls,
         id: match ids {
@@ -107,6 +111,9 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         schema.fields.insert(0, zenith_arrow::Field::new("_id", Kind::MixedId));
     }
 
+    for path in without_column(&inference, &options.mixed_fields) {
+        tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
+    }
     let dates = infer_options.dates;
     if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
         let replace = options.replace && options.strategy == Strategy::Swap;
@@ -240,4 +247,17 @@ fn presence(inference: &Inference, name: &str) -> f64 {
     let shares =
         inference.fields.iter().filter(|part| of_field(&part.path)).map(|part| part.values_per_document);
     shares.fold(0.0, f64::max).min(1.0)
+}
+
+/// The paths that no column of the sample comes of: misspelled, or of fields that the sample does not have.
+fn without_column<'a>(
+    inference: &'a Inference,
+    paths: &'a BTreeMap<String, Mixed>,
+) -> impl Iterator<Item = &'a String> {
+    let is_of = |column: &str, path: &str| {
+        column.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    paths.keys().filter(move |path| {
+        !inference.fields.iter().any(|column| is_of(&column.path.replace("[]", ""), path))
+    })
 }
