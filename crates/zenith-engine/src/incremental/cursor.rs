@@ -398,7 +398,7 @@ where
     let started = Instant::now();
     context.guard_names().await?;
     let pipeline = context.reload(true);
-    let plan = context.unless_stopped(pipeline.plan()).await??;
+    let plan = context.plan(&pipeline).await?;
     // In this order: what has no checkpoint begins in an empty table only.
     context.state.reset(&context.name, None).await?;
     if plan.existing.is_some() {
