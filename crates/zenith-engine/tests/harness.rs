@@ -123,6 +123,15 @@ impl Bench {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// The answer of ClickHouse, without the last line end.
+    pub async fn sql(&self, statement: &str) -> String {
+        self.databases
+            .clickhouse
+            .query(statement)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}: {error:?}"))
+    }
+
     pub async fn count(&self, table: &str) -> u64 {
         let text = self.databases.clickhouse.query(&format!("SELECT count() FROM `{table}`")).await.unwrap();
         text.trim().parse().unwrap()

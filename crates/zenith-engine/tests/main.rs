@@ -4,6 +4,7 @@
 
 mod additions;
 mod bad_input;
+mod columns;
 mod corpus;
 mod earlier;
 mod faults;

@@ -92,15 +92,20 @@ fn collection() -> impl Strategy<Value = Vec<Document>> {
         })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn arbitrary_documents_come_back_equal() {
-    let seed = match std::env::var("ZENITH_TEST_SEED") {
+/// That of `ZENITH_TEST_SEED`, or a new one.
+pub fn seed() -> u64 {
+    match std::env::var("ZENITH_TEST_SEED") {
         Ok(text) => text.parse().expect("ZENITH_TEST_SEED is a number"),
         Err(_) => u64::try_from(
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() & u128::from(u64::MAX),
         )
         .unwrap(),
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arbitrary_documents_come_back_equal() {
+    let seed = seed();
     println!("ZENITH_TEST_SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,0 +1,100 @@
+//! Keys and types that come only when a table is followed: told and kept, and in a column after a reload.
+
+use bson::{Bson, DateTime, Document, bson, doc};
+use zenith_engine::PipelineSettings;
+use zenith_engine::state::StateStore;
+
+use super::{Shown, followed, raw};
+use crate::incremental::Follow;
+
+fn order(id: i32, note: Option<&str>) -> Document {
+    let line = doc! { "sku": "a", "price": 10.0, "qty": 2 };
+    let mut first = line.clone();
+    if let Some(note) = note {
+        first.insert("gift_note", note);
+    }
+    doc! { "_id": id, "items": [first, line.clone(), line] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_later_elements_takes_nothing_with_it() {
+    let orders = Shown::new("orders", (0..1_000).map(|id| order(id, None)))
+        .later((1_000..1_500).map(|id| order(id, Some("hi"))))
+        .says("sumArray(items.price)", 45_000)
+        .says("sumArray(items.qty)", 9_000)
+        .says("countIf(length(items) = 3)", 1_500)
+        .says("countIf(_zenith_notes != '')", 0)
+        .when_followed(r#"countIf(_zenith_extra = '{"items":{"$elements":{"0":{"gift_note":"hi"}}}}')"#, 500)
+        .when_loaded("countIf(items[1].gift_note = 'hi')", 500)
+        .when_loaded("countIf(items[2].gift_note IS NULL)", 1_500)
+        .when_loaded("countIf(_zenith_extra != '')", 0);
+    followed(&[orders]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_counted() {
+    let follow = Follow::new("drift", PipelineSettings::default()).await;
+    follow.bench.fill("items", (0..100).map(|id| raw(&order(id, None)))).await;
+    follow.catch_up_well().await;
+    follow.bench.fill("items", (100..150).map(|id| raw(&order(id, Some("hi"))))).await;
+    follow.catch_up_well().await;
+    let counted = follow.state.misfits("items", None).await.unwrap();
+    assert_eq!(counted.values["items.gift_note"]["no column"], 50, "{counted:?}");
+    follow.bench.remove().await;
+}
+
+/// A field that is `before` at first, and has a value in the later ones: expressions over its column after a reload.
+/// Lists and documents without anything in them have no column and are values, so that they are in extra at first.
+fn appears(name: &str, before: Bson, value: impl Fn(i32) -> Bson, shown: &[(&str, &str)]) -> Shown {
+    let with = |id: i32, value: Bson| match value {
+        Bson::Undefined => doc! { "_id": id, "name": "n" },
+        value => doc! { "_id": id, "name": "n", "at": value },
+    };
+    let told = if matches!(before, Bson::Array(_) | Bson::Document(_)) { 3_000 } else { 900 };
+    let appears = Shown::new(name, (0..3_000).map(|id| with(id, before.clone())))
+        .later((0..900).map(|id| with(id, value(id))))
+        .says("countIf(name = 'n')", 3_000)
+        .when_followed("countIf(JSONHas(_zenith_extra, 'at'))", told)
+        .when_followed("countIf(_zenith_extra != '')", told)
+        .when_loaded("countIf(_zenith_extra != '')", 0);
+    shown.iter().fold(appears, |appears, (expression, answer)| appears.when_loaded(expression, answer))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_was_always_null_gets_its_column() {
+    let date =
+        |id: i32| Bson::DateTime(DateTime::from_millis(1_700_000_000_000 + i64::from(id) * 86_400_000));
+    followed(&[
+        appears(
+            "dates after nulls",
+            Bson::Null,
+            date,
+            &[
+                ("count(at)", "900"),
+                ("min(at)", "2023-11-14 22:13:20.000"),
+                ("max(at)", "2026-05-01 22:13:20.000"),
+            ],
+        ),
+        appears("dates after nothing", Bson::Undefined, date, &[("count(at)", "900")]),
+        appears("strings after nulls", Bson::Null, |_| "x".into(), &[("countIf(at = 'x')", "900")]),
+        appears(
+            "elements after empty lists",
+            bson!([]),
+            |id| bson!([id, 1]),
+            &[("sumArray(at)", "405450"), ("countIf(length(at) = 2)", "900"), ("countIf(empty(at))", "2100")],
+        ),
+        appears(
+            "elements after nulls",
+            bson!([null]),
+            |id| bson!([null, { "n": id }]),
+            &[("sumArray(at.n)", "404550"), ("sum(length(at))", "3900")],
+        ),
+        appears(
+            "keys after empty documents",
+            bson!({}),
+            |id| bson!({ "n": id, "deep": [{ "s": "x" }] }),
+            &[("sum(at.n)", "404550"), ("countIf(at.deep.s = ['x'])", "900")],
+        ),
+    ])
+    .await;
+}
