@@ -1,6 +1,7 @@
 //! How many values went to the extra column, by field and reason.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
 
 use crate::extra::Misfit;
 
@@ -37,7 +38,10 @@ struct Watched {
 struct Witnesses {
     path: Vec<u8>,
     misfit: Misfit,
-    documents: Vec<Vec<u8>>,
+    /// Those with the smallest hashes, with these: whichever of them is read first, they are the same.
+    documents: Vec<(u64, Vec<u8>)>,
+    /// How often it had come when it was told last.
+    told: u64,
 }
 
 /// A kind of misfit that was not expected.
@@ -49,8 +53,15 @@ pub struct Surprise {
     pub reason: String,
     /// How often it came.
     pub count: u64,
-    /// Some of the documents.
-    pub documents: Vec<Vec<u8>>,
+    /// Some of the documents, by their hashes: those with the smallest ones.
+    pub documents: Vec<(u64, Vec<u8>)>,
+}
+
+/// Keeps those of the documents that have the smallest hashes, in their order.
+pub fn keep_witnesses(documents: &mut Vec<(u64, Vec<u8>)>) {
+    documents.sort_unstable();
+    documents.dedup();
+    documents.truncate(WITNESSES_MAX);
 }
 
 impl ExtraCounts {
@@ -109,26 +120,28 @@ impl ExtraCounts {
         self.watched.get_or_insert_default();
     }
 
-    pub(super) fn take_surprises(&mut self, least: u64) -> Vec<Surprise> {
+    /// Those that came at least so often, and twice as often as when they were told last.
+    pub(super) fn surprises(&mut self, least: u64) -> Vec<Surprise> {
         let Some(watched) = &mut self.watched else { return Vec::new() };
         let mut surprises = Vec::new();
-        let fields = &self.fields;
-        watched.witnesses.retain_mut(|witnesses| {
-            let count = fields.get(&witnesses.path).and_then(|reasons| reasons.get(&witnesses.misfit));
-            let count = count.copied().unwrap_or(0);
-            if count < least.max(1) {
-                return true;
+        for witnesses in &mut watched.witnesses {
+            let reasons = self.fields.get(&witnesses.path);
+            let count = reasons.and_then(|reasons| reasons.get(&witnesses.misfit)).copied().unwrap_or(0);
+            if count < least.max(1).max(witnesses.told.saturating_mul(2)) {
+                continue;
             }
-            surprises.push(Surprise {
-                path: String::from_utf8_lossy(&witnesses.path).into_owned(),
-                reason: witnesses.misfit.to_string(),
-                count,
-                documents: std::mem::take(&mut witnesses.documents),
-            });
-            watched.known.insert((std::mem::take(&mut witnesses.path), witnesses.misfit));
-            false
-        });
+            witnesses.told = count;
+            surprises.push(witnesses.surprise(count));
+        }
         surprises
+    }
+
+    /// All of them.
+    pub(super) fn all_surprises(&mut self) -> Vec<Surprise> {
+        if let Some(watched) = &mut self.watched {
+            watched.witnesses.iter_mut().for_each(|witnesses| witnesses.told = 0);
+        }
+        self.surprises(1)
     }
 
     pub(super) fn row_undone(&mut self) {
@@ -169,14 +182,35 @@ impl Watched {
         if matches!(misfit, Misfit::Duplicate | Misfit::NotPlainJson | Misfit::Lone) {
             return;
         }
+        let hash = hash(document);
         let known = self.witnesses.iter_mut().find(|known| known.misfit == misfit && known.path == path);
         if let Some(witnesses) = known {
-            if witnesses.documents.len() < WITNESSES_MAX {
-                witnesses.documents.push(document.to_vec());
+            let is_wanted = witnesses.documents.last().is_none_or(|(last, _)| hash < *last);
+            if is_wanted || witnesses.documents.len() < WITNESSES_MAX {
+                witnesses.documents.push((hash, document.to_vec()));
+                keep_witnesses(&mut witnesses.documents);
             }
         } else if self.witnesses.len() < SURPRISES_MAX && !self.known.contains(&(path.to_vec(), misfit)) {
-            let documents = vec![document.to_vec()];
-            self.witnesses.push(Witnesses { path: path.to_vec(), misfit, documents });
+            let documents = vec![(hash, document.to_vec())];
+            self.witnesses.push(Witnesses { path: path.to_vec(), misfit, documents, told: 0 });
         }
     }
+}
+
+impl Witnesses {
+    fn surprise(&self, count: u64) -> Surprise {
+        Surprise {
+            path: String::from_utf8_lossy(&self.path).into_owned(),
+            reason: self.misfit.to_string(),
+            count,
+            documents: self.documents.clone(),
+        }
+    }
+}
+
+/// The same for the same bytes, in every run.
+fn hash(document: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(document);
+    hasher.finish()
 }

@@ -47,7 +47,7 @@ use crate::{Field, Kind, Schema};
 use buffers::{Arena, Bytes};
 use column::Rules;
 use context::{Context, Stop};
-pub use counts::{ExtraCounts, Surprise};
+pub use counts::{ExtraCounts, Surprise, keep_witnesses};
 use document::DocumentNode;
 use outcome::key_misfit;
 pub use outcome::{BadDocument, DecodeError, DecoderOptions};
@@ -239,9 +239,14 @@ impl Decoder {
     }
 
     /// The kinds of misfits that the documents learned from did not have, and that came at least so often. Each is
-    /// told once.
-    pub fn take_surprises(&mut self, least: u64) -> Vec<Surprise> {
-        self.counts.take_surprises(least)
+    /// told again when it has come twice as often.
+    pub fn surprises(&mut self, least: u64) -> Vec<Surprise> {
+        self.counts.surprises(least)
+    }
+
+    /// All kinds of misfits that the documents learned from did not have.
+    pub fn all_surprises(&mut self) -> Vec<Surprise> {
+        self.counts.all_surprises()
     }
 
     /// What went to the extra column since the last call.

@@ -15,7 +15,8 @@
 //!
 //! - `"missing"`, `"null"`, `"empty"` for a field that shows nothing, where that usually means something else;
 //! - `"null"` for a null element of an array of documents or arrays, which shows as an empty one;
-//! - the type a text was made from, where that is not the usual one.
+//! - the type a text was made from, where that is not the usual one;
+//! - `"[]"`, `"{}"` for an empty array or document of a field without a column.
 
 mod fit;
 mod overlay;
@@ -23,7 +24,7 @@ mod shape;
 
 use crate::extended_json;
 use crate::raw::{Elements, RawError, RawValue, tag};
-use crate::schema::{Blank, DateRange, ID_KEY, Schema, TextType};
+use crate::schema::{Blank, DateRange, EMPTY_ARRAY, EMPTY_DOCUMENT, ID_KEY, Schema, TextType};
 pub use fit::Misfit;
 pub(crate) use fit::fits_leaf;
 use overlay::{Key, Overlay};
@@ -110,6 +111,8 @@ impl<'d> Writer<'_, 'd> {
             } else if let Some(index) = node.find(element.key, guess) {
                 (seen[index], guess) = (true, index + 1);
                 shows |= self.field(&node.places[index], element.key, element.value)?;
+            } else if let Some(word) = empty_word(element.value) {
+                self.say(Key::Name(element.key), word)?;
             } else if !element.value.is_null() {
                 self.value(Key::Name(element.key), element.value, Misfit::NoColumn)?;
             } else if self.rules.keep_nulls {
@@ -274,6 +277,15 @@ impl<'d> Writer<'_, 'd> {
     /// Whether this is the key of the document, `path_len` bytes of it being in the path.
     fn is_key(&self, key: &[u8], path_len: usize) -> bool {
         self.path.len() == path_len && *key == *ID_KEY.as_bytes()
+    }
+}
+
+/// The note on an empty array or document of a field without a column: there is no value in it.
+fn empty_word(value: RawValue<'_>) -> Option<&'static str> {
+    match (value.tag, value.bytes) {
+        (tag::ARRAY, [5, 0, 0, 0, 0]) => Some(EMPTY_ARRAY),
+        (tag::DOCUMENT, [5, 0, 0, 0, 0]) => Some(EMPTY_DOCUMENT),
+        _ => None,
     }
 }
 

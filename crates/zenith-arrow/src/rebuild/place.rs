@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 use super::RebuildError;
 use super::column::{self, Fault, Reason};
 use crate::extended_json::{Container, Json, JsonError, MISSING_KEY, to_bson};
-use crate::schema::{Blank, ELEMENTS_KEY, Field, Kind, TextType};
+use crate::schema::{Blank, ELEMENTS_KEY, EMPTY_ARRAY, EMPTY_DOCUMENT, Field, Kind, TextType};
 
 /// Why a place could not be rebuilt.
 pub(super) enum Failure {
@@ -147,8 +147,11 @@ impl Places {
         }
         for (key, note) in said.notes.iter().flat_map(|said| said.pairs()).filter(|(key, _)| !has_column(key))
         {
-            if note.as_str() == Some(Blank::Null.word()) {
-                document.insert(key, Bson::Null);
+            match note.as_str() {
+                Some(word) if word == Blank::Null.word() => drop(document.insert(key, Bson::Null)),
+                Some(EMPTY_ARRAY) => drop(document.insert(key, Bson::Array(Vec::new()))),
+                Some(EMPTY_DOCUMENT) => drop(document.insert(key, Document::new())),
+                _ => {}
             }
         }
         Ok(document)

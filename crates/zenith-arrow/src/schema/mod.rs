@@ -17,6 +17,10 @@ pub const NOTES_COLUMN: &str = "_zenith_notes";
 pub const ID_KEY: &str = "_id";
 /// Key under which the extra column keeps earlier values of repeated keys, in order.
 pub const DUPLICATES_KEY: &str = "$duplicates";
+/// The note on an empty array of a field that has no column.
+pub const EMPTY_ARRAY: &str = "[]";
+/// The note on an empty document of a field that has no column.
+pub const EMPTY_DOCUMENT: &str = "{}";
 /// Key under which the extra and the notes column address the elements of an array, by their position.
 pub const ELEMENTS_KEY: &str = "$elements";
 /// Field metadata key of strings that repeat so much that the target should keep a dictionary of them.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
+use zenith_arrow::infer::InferOptions;
 use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Misfits, SchemaVersion, StateStore};
@@ -18,9 +19,12 @@ use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::misfits::Advice;
-use crate::reload::findings::Findings;
+use crate::reload::findings::{Findings, Sample};
 use crate::reload::{ReloadPlan, same_values};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
+
+/// A sample, and how columns are chosen from it.
+pub(super) type Planned = (Arc<Sample>, InferOptions);
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -44,7 +48,9 @@ pub(super) struct Context<S, K, T> {
     pub(super) abandon: StopHandle,
     /// What loads of the table have found that their plans did not expect.
     pub(super) findings: Mutex<Findings>,
-    /// Whether the table is loaded anew when the pipeline is set up, as its key does not hold every `_id`.
+    /// The sample that the columns of a table just made were chosen from, and how.
+    pub(super) planned: Mutex<Option<Planned>>,
+    /// Whether the table is loaded anew when the pipeline is set up, as its columns are not those of the collection.
     pub(super) anew: AtomicBool,
 }
 
@@ -247,6 +253,24 @@ impl<S, K, T> Context<S, K, T> {
                 _ => format!("zenith reload {} makes a table that can", self.name),
             },
         }
+    }
+
+    /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.
+    pub(super) fn load_anew(&self, error: EngineError) {
+        tracing::warn!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
+        if matches!(error, EngineError::Surprise { .. }) {
+            let mut findings = self.findings();
+            // It takes what is a reason to load anew.
+            let _ = findings.take(error, &Schema::default(), &self.table);
+            self.found(findings);
+        }
+        self.live.counters.restart();
+        self.anew.store(true, Ordering::Relaxed);
+    }
+
+    /// The sample that the columns of a table just made were chosen from, unless other columns have been chosen before.
+    pub(super) fn take_planned(&self) -> Option<Planned> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How long to try something again in this run.

@@ -10,7 +10,7 @@ use zenith_extract::{ChangeSource, Partition, ReadConcern, Source};
 use zenith_state::{Misfits, Snapshot, StateStore};
 use zenith_transport::Sink;
 
-use super::context::Context;
+use super::context::{Context, Planned};
 use super::prepare::{decode_time, encode_time};
 use crate::layout::Stamp;
 use crate::misfits::DeadLetters;
@@ -36,13 +36,14 @@ where
     if let Ok(found) = size {
         context.live.counters.expect(found.collection.size.map_or(0, |size| size.documents));
     }
+    let planned = context.take_planned();
     let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
     for together in left.chunks(pipeline.options.readers()) {
         let mut partitions = Vec::with_capacity(together.len());
         for part in together {
             partitions.push(Partition::decode(&part.partition)?);
         }
-        let (rows, misfits) = read(context, schema, &snapshot, partitions).await?;
+        let (rows, misfits) = read(context, schema, &snapshot, partitions, planned.as_ref()).await?;
         // The rows of parts that are read together cannot be told apart.
         let done: Vec<(u32, u64)> = together
             .iter()
@@ -64,6 +65,7 @@ async fn read<S, K, T>(
     schema: &Schema,
     snapshot: &Snapshot,
     partitions: Vec<Partition>,
+    planned: Option<&Planned>,
 ) -> Result<(u64, Misfits)>
 where
     S: Source + ChangeSource,
@@ -89,7 +91,7 @@ where
             source: &context.source,
             sink: &context.sink,
             schema,
-            sample: Arc::default(),
+            sample: planned.map(|(sample, _)| Arc::clone(sample)).unwrap_or_default(),
             partitions: partitions.clone(),
             documents: None,
             readers: pipeline.options.readers(),
@@ -98,7 +100,7 @@ where
             stamp: Stamp::Version(snapshot.version),
             read_concern: decode_time(&snapshot.read_from)
                 .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
-            watched: None,
+            watched: planned.map(|(_, infer)| infer),
         };
         let before = context.live.counters.snapshot().documents_read;
         match load(Arc::clone(&shared), parts).await {

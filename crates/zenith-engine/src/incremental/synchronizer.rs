@@ -134,6 +134,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             shares_stream: AtomicBool::new(false),
             abandon: self.abandon.clone(),
             findings: Mutex::default(),
+            planned: Mutex::default(),
             anew: AtomicBool::new(false),
         }));
         Ok(())
@@ -369,13 +370,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             match (&halted, result) {
                 // It has written what came before the stream failed.
                 (Some(Ended::Failed(_)), Ok(())) => left.push((context, run)),
-                // Nothing of the table is worth keeping: it is loaded anew with a key that holds every `_id`.
-                (_, Err(error @ EngineError::Key { .. })) if context.settings.mode == Mode::Changes => {
-                    tracing::warn!(
-                        pipeline = context.name,
-                        "the table is loaded anew with another key: {error}"
-                    );
-                    context.anew.store(true, Ordering::Relaxed);
+                // What has been read of the collection shows that it needs other columns: the table is loaded anew.
+                (_, Err(error @ (EngineError::Key { .. } | EngineError::Surprise { .. })))
+                    if context.settings.mode == Mode::Changes =>
+                {
+                    context.load_anew(error);
                     match apart.try_send((context, run)) {
                         Ok(()) => {}
                         // The receiver outlives all groups.

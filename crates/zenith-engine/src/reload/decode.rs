@@ -22,6 +22,7 @@ pub(super) fn decode(
     watch: Option<&Watch>,
 ) -> Result<ExtraCounts> {
     let failed = |source| EngineError::decoding(&load.namespace, source);
+    let is_in_vain = || watch.is_some_and(Watch::is_in_vain);
     // Rows the batch at hand is to have.
     let mut planned = None;
     while let Ok(reply) = replies.recv_blocking() {
@@ -43,37 +44,26 @@ pub(super) fn decode(
                 Some(batch) => {
                     planned = None;
                     sizes.sealed(rows, batch.num_rows());
-                    batches.give(batch)?;
+                    if !is_in_vain() {
+                        batches.give(batch)?;
+                    }
                 }
                 None => break,
             }
         }
-        if let Some(watch) = watch
-            && let Some(least) = watch.least()
-        {
-            judge(watch, &mut decoder, least, load)?;
+        if let Some(watch) = watch {
+            watch.look(&mut decoder);
         }
     }
-    if let Some(batch) = decoder.finish().map_err(failed)? {
+    if let Some(batch) = decoder.finish().map_err(failed)?
+        && !is_in_vain()
+    {
         batches.give(batch)?;
     }
     if let Some(watch) = watch {
-        let least = watch.least_of(load.progress.snapshot().documents_read);
-        judge(watch, &mut decoder, least, load)?;
+        watch.ended(&mut decoder);
     }
     Ok(decoder.take_counts())
-}
-
-/// Ends the load if what came at least so often is a reason to plan it anew.
-fn judge(watch: &Watch, decoder: &mut Decoder, least: u64, load: &Load) -> Result<()> {
-    let surprises = decoder.take_surprises(least);
-    if surprises.is_empty() {
-        return Ok(());
-    }
-    match watch.judge(surprises, load.progress.snapshot().documents_read) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
 }
 
 fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>) -> Result<()> {

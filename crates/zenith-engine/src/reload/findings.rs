@@ -4,11 +4,15 @@
 //! document of the sample had, in more rows than can be called rare. Then it ends before anything is published, and is
 //! planned anew with what was found.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use zenith_arrow::decode::keep_witnesses;
 use zenith_arrow::infer::{InferOptions, infer};
-use zenith_arrow::{Field, Kind, Schema, Surprise};
+use zenith_arrow::{Decoder, Field, Kind, Schema, Surprise};
 
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
@@ -67,7 +71,7 @@ impl Findings {
     }
 
     /// Whether unexpected values are still to be looked for.
-    pub(super) fn may_surprise(&self) -> bool {
+    pub(crate) fn may_surprise(&self) -> bool {
         self.documents.is_empty()
     }
 
@@ -124,6 +128,9 @@ impl Sample {
 }
 
 /// Looks at what does not fit while a table is loaded.
+///
+/// Once it is certain that columns have to be others, the load only reads on, to see everything there is: nothing more is
+/// inserted, and the next plan knows it all.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(super) sample: Arc<Sample>,
@@ -133,38 +140,75 @@ pub(crate) struct Watch {
     pub(super) expected: Option<u64>,
     /// Decoders that look.
     pub(super) decoders: usize,
+    /// Whether nothing more is inserted.
+    pub(super) in_vain: AtomicBool,
+    /// What the decoders that have ended have found.
+    pub(super) found: Mutex<BTreeMap<(String, String), Surprise>>,
 }
 
 impl Watch {
-    /// How often a decoder has to meet an unexpected kind of value for it to be more than rare in the whole collection;
-    /// `None` while that cannot be said.
-    pub(super) fn least(&self) -> Option<u64> {
-        self.expected.map(|documents| documents / RARE / to_u64(self.decoders.max(1)) + 1)
+    /// Whether the load is in vain.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.in_vain.load(Ordering::Relaxed)
     }
 
-    /// The same at the end, when so many documents have been read.
-    pub(super) fn least_of(&self, read: u64) -> u64 {
-        read / RARE / to_u64(self.decoders.max(1)) + 1
+    /// Looks at what a decoder has met so far.
+    pub(super) fn look(&self, decoder: &mut Decoder) {
+        // As often in each decoder as makes it more than rare in the whole collection.
+        let Some(documents) = self.expected.filter(|_| !self.is_in_vain()) else { return };
+        let surprises = decoder.surprises(documents / RARE / to_u64(self.decoders.max(1)) + 1);
+        if !surprises.is_empty() && self.judge(surprises.iter(), documents).is_some() {
+            self.in_vain.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what a decoder has met in all.
+    pub(super) fn ended(&self, decoder: &mut Decoder) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for surprise in decoder.all_surprises() {
+            match found.entry((surprise.path.clone(), surprise.reason.clone())) {
+                Entry::Vacant(place) => drop(place.insert(surprise)),
+                Entry::Occupied(mut place) => {
+                    let known = place.get_mut();
+                    known.count += surprise.count;
+                    known.documents.extend(surprise.documents);
+                    keep_witnesses(&mut known.documents);
+                }
+            }
+        }
+    }
+
+    /// The reason to plan anew, when so many documents have been read.
+    pub(super) fn verdict(&self, read: u64) -> Option<EngineError> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = self.judge(found.values().filter(|surprise| surprise.count > read / RARE), read);
+        if verdict.is_some() || !self.is_in_vain() {
+            return verdict;
+        }
+        // There were more documents than expected. What has not been inserted has to be read again all the same.
+        let documents = found.values().flat_map(|surprise| &surprise.documents);
+        let documents = documents.map(|(_, document)| document.clone()).collect();
+        Some(EngineError::Surprise { what: "some fields".to_owned(), documents })
     }
 
     /// Whether columns would be others had the sample had these documents, of which there are so many in `read`.
-    pub(super) fn judge(&self, surprises: Vec<Surprise>, read: u64) -> Option<EngineError> {
-        let mut found = Vec::new();
-        let mut what = Vec::new();
+    fn judge<'a>(&self, surprises: impl Iterator<Item = &'a Surprise>, read: u64) -> Option<EngineError> {
+        let (mut found, mut what) = (Vec::new(), Vec::new());
         let sample = self.sample.documents();
         let total = sample.len() * repeats(sample.len());
         for surprise in surprises {
             let share = u128::from(surprise.count) * u128::from(to_u64(total)) / u128::from(read.max(1));
             let wanted = usize::try_from(share).unwrap_or(total).clamp(1, total.max(1));
-            found.extend(surprise.documents.iter().cycle().take(wanted).cloned());
-            what.push(format!("{} ({}, {} so far)", surprise.path, surprise.reason, surprise.count));
+            let documents = surprise.documents.iter().map(|(_, document)| document.clone());
+            found.extend(documents.collect::<Vec<_>>().into_iter().cycle().take(wanted));
+            what.push(format!("{} ({}, {})", surprise.path, surprise.reason, surprise.count));
         }
-        let columns = |documents: Vec<&[u8]>| essence(&infer(documents, &self.options).schema);
-        let before = columns(weighted(&sample, &found));
-        if found.is_empty() || columns(sample) == before {
+        if found.is_empty() {
             return None;
         }
-        Some(EngineError::Surprise { what: what.join(", "), documents: found })
+        let columns = |documents: Vec<&[u8]>| essence(&infer(documents, &self.options).schema);
+        let others = columns(weighted(&sample, &found)) != columns(sample);
+        others.then(|| EngineError::Surprise { what: what.join(", "), documents: found })
     }
 }
 
@@ -209,19 +253,25 @@ mod tests {
     fn values_that_change_no_column_are_no_reason_to_plan_anew() {
         let documents = documents((0..2_000).map(|n| doc! { "_id": n, "n": n }));
         let sample = Arc::new(Sample::of(documents.iter().map(Vec::as_slice), usize::MAX));
-        let options = InferOptions::default();
-        let watch = Watch { sample: Arc::clone(&sample), options, expected: Some(100_000), decoders: 1 };
-        assert_eq!(watch.least(), Some(101));
-        let surprise = |count, document: bson::Document| {
-            let documents = vec![document.to_vec().unwrap()];
-            vec![Surprise { path: "n".into(), reason: "is something".into(), count, documents }]
+        let watch = Watch {
+            sample: Arc::clone(&sample),
+            options: InferOptions::default(),
+            expected: Some(100_000),
+            decoders: 1,
+            in_vain: AtomicBool::new(false),
+            found: Mutex::default(),
+        };
+        let judge = |count, document: bson::Document| {
+            let documents = vec![(0, document.to_vec().unwrap())];
+            let surprise = Surprise { path: "n".into(), reason: "is something".into(), count, documents };
+            watch.judge(std::iter::once(&surprise), 100_000)
         };
         // Half a percent of texts stays in the extra column; as many fractions make a column of fractions.
-        assert!(watch.judge(surprise(500, doc! { "_id": 1, "n": "x" }), 100_000).is_none());
-        let error = watch.judge(surprise(500, doc! { "_id": 1, "n": 0.5 }), 100_000).unwrap();
-        assert!(error.to_string().contains("n (is something, 500 so far)"), "{error}");
-        assert!(watch.judge(surprise(5_000, doc! { "_id": 1, "n": "x" }), 100_000).is_some());
-        assert!(watch.judge(surprise(500, doc! { "_id": 1, "n": 1, "new": true }), 100_000).is_some());
+        assert!(judge(500, doc! { "_id": 1, "n": "x" }).is_none());
+        let error = judge(500, doc! { "_id": 1, "n": 0.5 }).unwrap();
+        assert!(error.to_string().contains("n (is something, 500)"), "{error}");
+        assert!(judge(5_000, doc! { "_id": 1, "n": "x" }).is_some());
+        assert!(judge(500, doc! { "_id": 1, "n": 1, "new": true }).is_some());
         let EngineError::Surprise { documents: found, .. } = error else { panic!("{error}") };
         let mut findings = Findings::default();
         assert!(findings.may_surprise());

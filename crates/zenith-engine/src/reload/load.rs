@@ -1,7 +1,7 @@
 //! One load: the workers between a source and a table, and how they end together.
 
 use std::future::Future;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -147,7 +147,14 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     let sizes = Arc::new(Sizes::new(options.inserters, parts.documents));
     let watch = parts.watched.map(|infer| {
         let (sample, decoders) = (Arc::clone(&parts.sample), options.decoders);
-        Arc::new(Watch { sample, options: infer.clone(), expected: parts.documents, decoders })
+        Arc::new(Watch {
+            sample,
+            options: infer.clone(),
+            expected: parts.documents,
+            decoders,
+            in_vain: AtomicBool::new(false),
+            found: Mutex::default(),
+        })
     });
     let mut threads = Vec::new();
     for index in 0..options.decoders {
@@ -247,6 +254,9 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     match first.take() {
         _ if load.stop.is_stopped() => Err(EngineError::Stopped),
         Some(error) => Err(error),
-        None => Ok(counts),
+        None => match watch.and_then(|watch| watch.verdict(load.progress.snapshot().documents_read)) {
+            Some(surprise) => Err(surprise),
+            None => Ok(counts),
+        },
     }
 }
