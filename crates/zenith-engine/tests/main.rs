@@ -15,3 +15,4 @@ mod published;
 mod refused;
 mod strategies;
 mod told;
+mod verify;
