@@ -54,6 +54,17 @@ impl Follow {
         synchronizer
     }
 
+    /// The same with a target of another address.
+    pub async fn synchronizer_to(&self, address: &str) -> TestSynchronizer {
+        let pool = Pool::new(self.memory).unwrap();
+        let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
+        let mut synchronizer = Synchronizer::new(source, Arc::clone(&self.state), pool.clone());
+        let target = Target::parse(address).unwrap();
+        let sink = ClickHouseSink::new(target, Some(pool), ConnectionOptions::default()).unwrap();
+        synchronizer.add(self.pipeline(&self.name, sink)).unwrap();
+        synchronizer
+    }
+
     /// A pipeline whose collection and table have its name.
     fn pipeline(&self, name: &str, sink: ClickHouseSink) -> SyncPipeline<ClickHouseSink> {
         SyncPipeline {

@@ -44,7 +44,15 @@ pub(super) async fn read_where(
         selection.computed.iter().map(|(name, computed)| format!("{computed} AS {}", identifier(name)));
     let columns: Vec<String> = chosen.chain(computed).collect();
     let last = if selection.latest { " FINAL" } else { "" };
-    let sql = format!("SELECT {} FROM {name}{last} WHERE {}", columns.join(", "), selection.condition);
+    let mut sql = format!("SELECT {} FROM {name}{last} WHERE {}", columns.join(", "), selection.condition);
+    if !selection.order_by.is_empty() {
+        let order: Vec<String> =
+            selection.order_by.iter().map(|column| identifier(column).to_string()).collect();
+        sql += &format!(" ORDER BY {}", order.join(", "));
+    }
+    if let Some(limit) = selection.limit {
+        sql += &format!(" LIMIT {limit}");
+    }
     let statement = Statement::new(format!("reading {name}"), sql)
         .set("max_query_size", STATEMENT_BYTES_MAX)
         .set("max_ast_elements", STATEMENT_PARTS_MAX)

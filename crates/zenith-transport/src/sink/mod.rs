@@ -230,6 +230,10 @@ pub struct Selection {
     pub latest: bool,
     /// What is true of the rows, in the sink's own language.
     pub condition: String,
+    /// Columns that the rows are put in order by.
+    pub order_by: Vec<String>,
+    /// How many rows are read at most.
+    pub limit: Option<u64>,
 }
 
 /// One insert: one record batch, one block, one token.

@@ -29,7 +29,11 @@ pub(super) struct Mismatch {
 }
 
 impl Mismatch {
-    pub(super) fn new(path: impl Into<String>, source: impl Into<String>, target: impl Into<String>) -> Box<Mismatch> {
+    pub(super) fn new(
+        path: impl Into<String>,
+        source: impl Into<String>,
+        target: impl Into<String>,
+    ) -> Box<Mismatch> {
         Box::new(Mismatch { path: path.into(), source: source.into(), target: target.into() })
     }
 }
@@ -88,8 +92,9 @@ impl Comparer {
         batch: &RecordBatch,
         row: usize,
     ) -> Result<(), Box<Mismatch>> {
-        let unreadable =
-            |error: &dyn std::fmt::Display| Mismatch::new("", "a document", format!("a row of which {error}"));
+        let unreadable = |error: &dyn std::fmt::Display| {
+            Mismatch::new("", "a document", format!("a row of which {error}"))
+        };
         let there = rebuild(&self.schema, batch, row).map_err(|error| unreadable(&error))?;
         equal(&source.document, &there, self.schema.keep_nulls).map_err(|found| {
             Mismatch::new(found.path.join("."), in_words(found.left.as_ref()), in_words(found.right.as_ref()))
@@ -106,7 +111,9 @@ impl Comparer {
             let value = |of: Option<&Duplicate>| bson::doc! { "v": of.map(|of| of.value.clone()) };
             let place = |of: Option<&Duplicate>| of.map(|of| (of.path.clone(), of.key.clone()));
             if place(here) != place(there) || equal(&value(here), &value(there), true).is_err() {
-                let path = here.or(there).map_or_else(String::new, |of| [&of.path[..], &[of.key.clone()]].concat().join("."));
+                let path = here.or(there).map_or_else(String::new, |of| {
+                    [&of.path[..], std::slice::from_ref(&of.key)].concat().join(".")
+                });
                 let words = |of: Option<&Duplicate>| match of {
                     Some(of) => format!("{} in an earlier place", in_words(Some(&of.value))),
                     None => "no earlier value".to_owned(),

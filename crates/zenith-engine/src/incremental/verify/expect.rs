@@ -123,7 +123,10 @@ impl Rules {
                 Shown(Value::Bytes(Cow::Borrowed(&binary.bytes)))
             }
             (Kind::Binary { .. }, Bson::Binary(binary)) => Elsewhere(binary_name(binary.subtype)),
-            (Kind::Int32 | Kind::Int64, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_)) => {
+            (
+                Kind::Int32 | Kind::Int64,
+                Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_),
+            ) => {
                 let fits = |integer: &i64| *kind == Kind::Int64 || i32::try_from(*integer).is_ok();
                 match (integer(value).filter(fits), value) {
                     (Some(integer), Bson::Decimal128(_)) => Perhaps(Value::Integer(integer)),
@@ -140,13 +143,14 @@ impl Rules {
                 Ok(double) => Perhaps(Value::Double(double)),
                 Err(_) => out_of_range(),
             },
-            (Kind::Decimal { scale }, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_)) => {
-                match (digits(value).filter(|digits| digits.fits(*scale)), value) {
-                    (Some(digits), Bson::Double(_)) => Perhaps(Value::Decimal(digits)),
-                    (Some(digits), _) => Shown(Value::Decimal(digits)),
-                    (None, _) => out_of_range(),
-                }
-            }
+            (
+                Kind::Decimal { scale },
+                Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_),
+            ) => match (digits(value).filter(|digits| digits.fits(*scale)), value) {
+                (Some(digits), Bson::Double(_)) => Perhaps(Value::Decimal(digits)),
+                (Some(digits), _) => Shown(Value::Decimal(digits)),
+                (None, _) => out_of_range(),
+            },
             (Kind::Date, Bson::DateTime(_)) => out_of_range(),
             _ => Elsewhere(is_other(value)),
         }
@@ -264,7 +268,10 @@ mod tests {
             assert_eq!(bytes.first(), Some(&first));
         }
         let kind = Kind::Uuid(UuidOrder::Standard);
-        assert_eq!(rules(UuidLegacy::Java).expected(&kind, &value), Expected::Elsewhere("is binary(3)".into()));
+        assert_eq!(
+            rules(UuidLegacy::Java).expected(&kind, &value),
+            Expected::Elsewhere("is binary(3)".into())
+        );
     }
 
     #[test]

@@ -112,7 +112,11 @@ impl Verification {
 /// How the ends differ about an `_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
+    /// No row is of the document.
     Missing,
+    /// The document has a row, which is that of another document of the same `_id`, too.
+    Fewer,
+    /// No document is of the row.
     Surplus,
     Differing(Box<Mismatch>),
 }
@@ -129,6 +133,7 @@ struct Difference {
 struct Differences {
     first: Vec<Difference>,
     missing: u64,
+    fewer: u64,
     surplus: u64,
     differing: u64,
 }
@@ -137,6 +142,7 @@ impl Differences {
     fn add(&mut self, difference: Difference) {
         match difference.finding {
             Finding::Missing => self.missing += 1,
+            Finding::Fewer => self.fewer += 1,
             Finding::Surplus => self.surplus += 1,
             Finding::Differing(_) => self.differing += 1,
         }
@@ -147,15 +153,16 @@ impl Differences {
 
     /// Adds those of others that are about the number of rows.
     fn add_numbers(&mut self, others: Differences) {
-        self.missing += others.missing;
+        self.fewer += others.fewer;
         self.surplus += others.surplus;
-        let numbers = others.first.into_iter().filter(|other| !matches!(other.finding, Finding::Differing(_)));
+        let is_number = |finding: &Finding| matches!(finding, Finding::Fewer | Finding::Surplus);
+        let numbers = others.first.into_iter().filter(|other| is_number(&other.finding));
         let room = AGAIN_MAX.saturating_sub(self.first.len());
         self.first.extend(numbers.take(room));
     }
 
     fn total(&self) -> u64 {
-        self.missing + self.surplus + self.differing
+        self.missing + self.fewer + self.surplus + self.differing
     }
 
     /// Whether each of them is known by name.
@@ -224,13 +231,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
 
 /// What was found, with as many differences by name as are to be shown.
 fn told(mut found: Verification, differences: &Differences, shown: usize) -> Verification {
-    found.missing_count = differences.missing;
+    found.missing_count = differences.missing + differences.fewer;
     found.surplus_count = differences.surplus;
     found.differing_count = differences.differing;
     for Difference { id, finding } in &differences.first {
         let id = id.as_ref().map_or_else(|| "(no _id)".to_owned(), text);
         match finding {
-            Finding::Missing if found.missing.len() < shown => found.missing.push(id),
+            Finding::Missing | Finding::Fewer if found.missing.len() < shown => found.missing.push(id),
             Finding::Surplus if found.surplus.len() < shown => found.surplus.push(id),
             Finding::Differing(mismatch) if found.differing.len() < shown => {
                 let Mismatch { path, source, target } = (**mismatch).clone();

@@ -4,9 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use zenith_extract::{
-    ChangeSource, DocumentReader, PartitionStrategy, ReadConcern, ReadOptions, Source,
-};
+use zenith_extract::{ChangeSource, DocumentReader, PartitionStrategy, ReadConcern, ReadOptions, Source};
 use zenith_state::{Misfits, StateStore};
 use zenith_transport::Sink;
 
@@ -61,9 +59,9 @@ struct Found {
 pub(super) enum Outcome {
     /// One of them is the document.
     Same { hash: u64, misfits: Misfits },
-    /// There are rows, and none is.
+    /// There is one row, and it is not.
     Differing { hash: u64, mismatch: Box<Mismatch> },
-    /// There is none.
+    /// There is none of it.
     NoRow,
 }
 
@@ -76,8 +74,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             Some(documents) => self.sample(documents).await?.boxed(),
             None => self.collection().await?.boxed(),
         };
-        let mut compared =
-            parts.map_ok(|part| self.part(Arc::new(part))).try_buffered(SIDE_BY_SIDE).boxed();
+        let mut compared = parts.map_ok(|part| self.part(Arc::new(part))).try_buffered(SIDE_BY_SIDE).boxed();
         while let Some(part) = self.context.unless_stopped(compared.try_next()).await?? {
             found.source_rows += part.documents;
             found.target_rows += to_u64(part.hashes.len());
@@ -118,8 +115,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let namespace = &context.namespace;
         let partitions =
             context.asking(|| context.source.partitions(namespace, 1, PartitionStrategy::IdRanges)).await?;
-        let read_concern =
-            if context.settings.mode == Mode::Changes { ReadConcern::Majority } else { ReadConcern::Configured };
+        let read_concern = if context.settings.mode == Mode::Changes {
+            ReadConcern::Majority
+        } else {
+            ReadConcern::Configured
+        };
         let options = ReadOptions { read_concern, ..ReadOptions::new(context.shares.cursor()) };
         let mut readers = Vec::new();
         for partition in &partitions {
@@ -151,7 +151,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             let part = Arc::clone(&part);
             let compare = move || {
                 let documents = part.documents();
-                let of = |(document, key): (&&[u8], &Option<String>)| outcome(&comparer, document, key.as_deref(), &rows);
+                let of = |(document, key): (&&[u8], &Option<String>)| {
+                    outcome(&comparer, document, key.as_deref(), &rows)
+                };
                 documents.iter().zip(&keys).map(of).collect::<Vec<Outcome>>()
             };
             blocking(compare).await?
@@ -224,5 +226,6 @@ pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&str>, r
             }
         }
     });
-    same.or(differing).unwrap_or(Outcome::NoRow)
+    // Of several rows nobody knows which would be the document's.
+    same.or(differing.filter(|_| rows.count(key) == 1)).unwrap_or(Outcome::NoRow)
 }

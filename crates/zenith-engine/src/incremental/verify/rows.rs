@@ -99,7 +99,10 @@ fn only_id(document: &[u8]) -> Option<RawDocumentBuf> {
     let mut only = RawDocumentBuf::new();
     if let Some(id) = id_of(document) {
         only.append(bson::cstr!("_id"), id);
-    } else if Elements::new(document).ok()?.any(|element| element.is_ok_and(|element| element.key == KEY.as_bytes())) {
+    } else if Elements::new(document)
+        .ok()?
+        .any(|element| element.is_ok_and(|element| element.key == KEY.as_bytes()))
+    {
         return None;
     }
     raw::validate(only.as_bytes()).ok().map(|()| only)
@@ -107,8 +110,11 @@ fn only_id(document: &[u8]) -> Option<RawDocumentBuf> {
 
 /// The `_id` of a document.
 pub(super) fn id_of(document: &[u8]) -> Option<RawBson> {
-    let element =
-        Elements::new(document).ok()?.map_while(std::result::Result::ok).filter(|element| element.key == KEY.as_bytes()).last()?;
+    let element = Elements::new(document)
+        .ok()?
+        .map_while(std::result::Result::ok)
+        .filter(|element| element.key == KEY.as_bytes())
+        .last()?;
     let mut wrapped = i32::try_from(element.value.bytes.len() + 10).ok()?.to_le_bytes().to_vec();
     wrapped.push(element.value.tag);
     wrapped.extend_from_slice(b"_id\0");
@@ -135,7 +141,11 @@ struct OfKey {
 
 impl Rows {
     /// The first row of a key for which `find` has an answer, and that answer.
-    pub(super) fn find<V>(&self, key: &str, mut find: impl FnMut(&RecordBatch, usize) -> Option<V>) -> Option<V> {
+    pub(super) fn find<V>(
+        &self,
+        key: &str,
+        mut find: impl FnMut(&RecordBatch, usize) -> Option<V>,
+    ) -> Option<V> {
         let OfKey { places, next } = self.by_key.get(key)?;
         let begin = next.get() % places.len().max(1);
         let (before, after) = places.split_at(begin);
@@ -167,12 +177,29 @@ pub(super) fn hash_of(batch: &RecordBatch, row: usize) -> u64 {
     hashes.map_or(0, |hashes| hashes.value(row))
 }
 
-/// The table as a statement has it, without rows that stand for deletions, and where a condition goes on.
-pub(super) fn visible(layout: Layout, table: &str) -> String {
+/// What is true of rows that do not stand for deletions.
+pub(super) fn alive(layout: Layout) -> String {
     match layout {
-        Layout::Current => format!("{} FINAL WHERE {} = 0", identifier(table), identifier(DELETED_COLUMN)),
-        Layout::Rows | Layout::Log => format!("{} WHERE 1", identifier(table)),
+        Layout::Current => format!("{} = 0", identifier(DELETED_COLUMN)),
+        Layout::Rows | Layout::Log => "1".to_owned(),
     }
+}
+
+/// The rows that a table shows, as a statement has them.
+pub(super) fn visible(layout: Layout, table: &str) -> String {
+    let last = if layout == Layout::Current { " FINAL" } else { "" };
+    format!("{}{last} WHERE {}", identifier(table), alive(layout))
+}
+
+/// The table, of whose rows the last of each key counts.
+pub(super) fn table<S, K, T>(context: &Context<S, K, T>) -> Selection
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let latest = context.layout() == Layout::Current;
+    Selection { table: context.table.clone(), latest, ..Selection::default() }
 }
 
 /// Reads the rows of some keys.
@@ -200,14 +227,11 @@ where
         });
         let (part, after) = rest.split_at(fits.count());
         rest = after;
-        let is_current = context.layout() == Layout::Current;
-        let alive = if is_current { format!("{} = 0 AND ", identifier(DELETED_COLUMN)) } else { String::new() };
         let selection = Selection {
-            table: context.table.clone(),
             columns: columns.clone(),
             computed: vec![(HASH_COLUMN.to_owned(), hash())],
-            latest: is_current,
-            condition: format!("{alive}{KEY} IN ({})", part.join(", ")),
+            condition: format!("{} AND {KEY} IN ({})", alive(context.layout()), part.join(", ")),
+            ..table(context)
         };
         let found = context.retrying(|| context.sink.read_where(&selection)).await?;
         let Some(found) = found else {

@@ -75,7 +75,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let absent: Vec<&[u8]> = absent.map(|(document, _)| *document).collect();
         let mut letters = self.letters(&absent).await?.into_iter();
 
-        let (mut documents_of, mut differing): (HashMap<&str, usize>, HashSet<&str>) = Default::default();
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
         for ((document, key), outcome) in documents.iter().zip(&keys_found).zip(outcomes) {
             let finding = match outcome {
                 Outcome::NoRow => match letters.next().flatten() {
@@ -87,28 +87,22 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 },
                 Outcome::Same { misfits: found, .. } => {
                     misfits.add_bounded(&found);
-                    if let Some(key) = key {
-                        *documents_of.entry(key).or_default() += 1;
-                    }
+                    *numbers.entry(key.as_deref().unwrap_or_default()).or_default() += 1;
                     continue;
                 }
-                Outcome::Differing { mismatch, .. } => Finding::Differing(mismatch),
+                Outcome::Differing { mismatch, .. } => {
+                    *numbers.entry(key.as_deref().unwrap_or_default()).or_default() += 1;
+                    Finding::Differing(mismatch)
+                }
             };
-            if let Some(key) = key {
-                *documents_of.entry(key).or_default() += 1;
-                differing.insert(key);
-            }
             differences.add(Difference { id: super::rows::id_of(document), finding });
         }
-        // As many rows as documents; more than one where a view gives an `_id` several times.
+        // As many rows as documents that have one; more than one where a view gives an `_id` several times.
         let mut seen = HashSet::new();
         for (id, key) in ids.iter().zip(&keys) {
-            let Some(key) = key.as_deref() else { continue };
-            if differing.contains(key) || !seen.insert(key) {
-                continue;
-            }
-            let (documents, rows) = (documents_of.get(key).copied().unwrap_or(0), rows.count(key));
-            let finding = if rows > documents { Finding::Surplus } else { Finding::Missing };
+            let Some(key) = key.as_deref().filter(|key| seen.insert(*key)) else { continue };
+            let (documents, rows) = (numbers.get(key).copied().unwrap_or(0), rows.count(key));
+            let finding = if rows > documents { Finding::Surplus } else { Finding::Fewer };
             for _ in 0..rows.abs_diff(documents) {
                 differences.add(Difference { id: Some(id.clone()), finding: finding.clone() });
             }
@@ -135,10 +129,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         while !rest.is_empty() {
             let (now, later) = rest.split_at(most.min(rest.len()));
             let landing = context.shares.lookups();
-            let found = context.asking(|| context.source.lookup(&context.namespace, now, None, landing)).await;
+            let found =
+                context.asking(|| context.source.lookup(&context.namespace, now, None, landing)).await;
             match found {
                 Ok(batches) => {
-                    batches.iter().flat_map(|batch| batch.documents()).for_each(|document| part.push(document));
+                    batches
+                        .iter()
+                        .flat_map(|batch| batch.documents())
+                        .for_each(|document| part.push(document));
                     rest = later;
                 }
                 Err(EngineError::Reading(error)) if error.is_lookup_too_large() && now.len() > 1 => {

@@ -3,19 +3,19 @@
 //! Both sides count keys by buckets of their hash, which the table tells with each row. Only of buckets whose counts
 //! differ the keys are read and looked up.
 
-use bson::{Bson, RawBson};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
+use bson::{Bson, RawBson};
 use std::sync::Arc;
 use zenith_arrow::rebuild;
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Misfits, StateStore};
-use zenith_transport::Sink;
+use zenith_transport::{Selection, Sink};
 
-use super::rows::{hash, visible};
+use super::rows::{alive, hash, table, visible};
 use super::{Difference, Differences, Finding, Verifier};
 use crate::layout::KEY;
 use crate::reload::literal;
@@ -24,9 +24,17 @@ use crate::{EngineError, Result};
 /// Buckets of keys.
 const BUCKETS: u64 = 65_536;
 /// Keys that are read together.
-const KEYS: usize = 10_000;
+const KEYS: u64 = 10_000;
 /// Buckets that a condition names; of more, all are looked into.
 const NAMED: usize = 5_000;
+
+/// The column with the bucket of a key.
+const BUCKET_COLUMN: &str = "_zenith_bucket";
+
+/// What is in it.
+fn bucket() -> String {
+    format!("toUInt32({} % {BUCKETS})", hash())
+}
 
 /// Keys counted by bucket.
 pub(super) struct Buckets(Vec<u32>);
@@ -84,7 +92,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             String::new()
         } else {
             let others: Vec<String> = others.iter().map(u32::to_string).collect();
-            format!(" AND toUInt32({} % {BUCKETS}) IN ({})", hash(), others.join(", "))
+            format!(" AND {} IN ({})", bucket(), others.join(", "))
         };
         let mut after = None;
         loop {
@@ -92,7 +100,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             let Some(last) = last else { return Ok(()) };
             for bucket in without {
                 let number = |buckets: &Buckets| buckets.of(bucket);
-                let finding = if number(&there) > number(buckets) { Finding::Surplus } else { Finding::Missing };
+                let finding =
+                    if number(&there) > number(buckets) { Finding::Surplus } else { Finding::Fewer };
                 for _ in 0..number(&there).abs_diff(number(buckets)) {
                     differences.add(Difference { id: None, finding: finding.clone() });
                 }
@@ -109,8 +118,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     async fn buckets(&self) -> Result<Buckets> {
         let context = &self.context;
         let statement = format!(
-            "SELECT toUInt32({} % {BUCKETS}) AS bucket, count() FROM {} GROUP BY bucket",
-            hash(),
+            "SELECT {} AS bucket, count() FROM {} GROUP BY bucket",
+            bucket(),
             visible(context.layout(), &context.table)
         );
         let mut there = Buckets::default();
@@ -133,20 +142,29 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     async fn ids(&self, among: &str, after: Option<&str>) -> Result<Keyed> {
         let context = &self.context;
         let after = after.map_or_else(String::new, |after| format!(" AND {KEY} > {after}"));
-        let statement = format!(
-            "SELECT DISTINCT {KEY}, toUInt32({} % {BUCKETS}) FROM {}{among}{after} ORDER BY {KEY} LIMIT {KEYS}",
-            hash(),
-            visible(context.layout(), &context.table)
-        );
+        let selection = Selection {
+            columns: vec![KEY.to_owned()],
+            computed: vec![(BUCKET_COLUMN.to_owned(), bucket())],
+            condition: format!("{}{among}{after}", alive(context.layout())),
+            order_by: vec![KEY.to_owned()],
+            limit: Some(KEYS),
+            ..table(context)
+        };
         let mut keyed = Keyed::default();
-        for batch in context.retrying(|| context.sink.query(&statement)).await? {
+        for batch in context.retrying(|| context.sink.read_where(&selection)).await?.unwrap_or_default() {
             for row in 0..batch.num_rows() {
-                keyed.last = Some(literal::key(&batch, row)?);
+                let key = literal::key(&batch, row)?;
+                if keyed.last.as_ref() == Some(&key) {
+                    continue;
+                }
+                keyed.last = Some(key);
                 match self.id(&batch, row)? {
                     Some(id) => keyed.ids.push(id),
-                    None => keyed.without.extend(
-                        batch.column(1).as_primitive_opt::<UInt32Type>().map(|buckets| buckets.value(row)),
-                    ),
+                    None => {
+                        let buckets = batch.column_by_name(BUCKET_COLUMN);
+                        let buckets = buckets.and_then(|column| column.as_primitive_opt::<UInt32Type>());
+                        keyed.without.extend(buckets.map(|buckets| buckets.value(row)));
+                    }
                 }
             }
         }

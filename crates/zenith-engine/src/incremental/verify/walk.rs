@@ -107,13 +107,17 @@ impl<'r> Walk<'r> {
         let shown = match value {
             // A key that is missing has a text, which only the way back can tell from that of a document.
             None if is_key => return Ok(()),
-            Some(value) if is_key || !matches!(value, Bson::Null) => self.value(&field.kind, array, row, value)?,
+            Some(value) if is_key || !matches!(value, Bson::Null) => {
+                self.value(&field.kind, array, row, value)?
+            }
             _ if is_blank(&field.kind, array, row) => Shown::Yes,
             _ => return Err(self.mismatch(value, &cell::text(array, row))),
         };
         match (shown, twin) {
             (Shown::Yes, None) => Ok(()),
-            (Shown::Yes, Some(twin)) => Err(self.mismatch(value, &format!("{} in the twin", cell::text(twin, row)))),
+            (Shown::Yes, Some(twin)) => {
+                Err(self.mismatch(value, &format!("{} in the twin", cell::text(twin, row))))
+            }
             (Shown::Elsewhere(reason), None) if field.twin.is_none() => {
                 self.count(reason);
                 Ok(())
@@ -150,7 +154,9 @@ impl<'r> Walk<'r> {
             (Kind::Document(_) | Kind::Json, value) if is_blank(kind, array, row) => {
                 Ok(Shown::Elsewhere(expect::is_other(value)))
             }
-            (Kind::Document(_) | Kind::Json, value) => Err(self.mismatch(Some(value), &cell::text(array, row))),
+            (Kind::Document(_) | Kind::Json, value) => {
+                Err(self.mismatch(Some(value), &cell::text(array, row)))
+            }
             (kind, value) => {
                 let is_blank = cell::is_null(array, row);
                 match self.rules.expected(kind, value) {
@@ -185,6 +191,11 @@ impl<'r> Walk<'r> {
             let shown = match value {
                 Bson::Null if is_blank(kind, &items, index) => Shown::Yes,
                 Bson::Null => return Err(self.mismatch(Some(value), &cell::text(&items, index))),
+                // Only a field that is no array is shown as one of one element.
+                Bson::Array(_) => self.value(kind, &items, index, value)?,
+                value if matches!(kind, Kind::Array(_)) && is_blank(kind, &items, index) => {
+                    Shown::Elsewhere(expect::is_other(value))
+                }
                 value => self.value(kind, &items, index, value)?,
             };
             self.path.pop();
@@ -229,7 +240,8 @@ impl<'r> Walk<'r> {
 
     /// A column of JSON shows nothing that the document has not, and all of it that JSON has a form for.
     fn json(&mut self, array: &ArrayRef, row: usize, document: &Document) -> Result<Shown, Box<Mismatch>> {
-        let text = cell::bytes(array, row).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        let text =
+            cell::bytes(array, row).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
         let there = match text {
             "" => Document::new(),
             text => parse_document(text)
@@ -242,7 +254,12 @@ impl<'r> Walk<'r> {
     }
 
     /// Whether everything is shown.
-    fn json_level(&mut self, document: &Document, there: &Document, level: usize) -> Result<bool, Box<Mismatch>> {
+    fn json_level(
+        &mut self,
+        document: &Document,
+        there: &Document,
+        level: usize,
+    ) -> Result<bool, Box<Mismatch>> {
         if let Some((key, value)) = there.iter().find(|(key, _)| !document.contains_key(*key)) {
             self.path.push(Step::Key(key.clone()));
             return Err(self.mismatch(None, &in_words(Some(value))));
@@ -299,9 +316,7 @@ impl<'r> Walk<'r> {
 
 fn is_blank(kind: &Kind, array: &ArrayRef, row: usize) -> bool {
     match kind {
-        Kind::Json => {
-            cell::is_null(array, row) || matches!(cell::bytes(array, row), Some(b"" | b"{}"))
-        }
+        Kind::Json => cell::is_null(array, row) || matches!(cell::bytes(array, row), Some(b"" | b"{}")),
         _ if cell::is_blank(array, row) => true,
         // The tuple of an element may have parts of JSON, which are never NULL.
         Kind::Document(fields) => array.as_struct_opt().is_some_and(|parts| {
