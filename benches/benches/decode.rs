@@ -13,15 +13,17 @@ const REPLY_BYTES: usize = 4 << 20;
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
-    for shape in Shape::ALL {
-        let documents = Documents::of(shape, REPLY_BYTES);
+    let shapes = Shape::ALL.map(|shape| (shape.name().to_owned(), Documents::of(shape, REPLY_BYTES)));
+    // Lines of orders that do not fit: none, and one in twenty.
+    let orders = [0, 50].map(|odd| (format!("orders-{odd}"), Documents::orders(REPLY_BYTES, odd)));
+    for (name, documents) in shapes.into_iter().chain(orders) {
         let pool = Pool::new(POOL_BYTES).expect("a pool");
         let mut decoder = documents.decoder(&pool);
         group.throughput(Throughput::ElementsAndBytes {
             elements: documents.ranges.len() as u64,
             bytes: documents.bytes.len() as u64,
         });
-        group.bench_function(shape.name(), |bencher| {
+        group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut ranges = documents.ranges.iter().cloned();
                 while let Some(batch) = decoder

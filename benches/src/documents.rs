@@ -7,6 +7,7 @@ use zenith_arrow::infer::{InferOptions, infer};
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_memory::Pool;
 use zenith_testkit::Shape;
+use zenith_testkit::data::bson_writer::DocumentWriter;
 
 /// The pool that batches are made in, in bytes; the default of the command.
 pub const POOL_BYTES: usize = 64 << 20;
@@ -32,6 +33,35 @@ impl Documents {
             shape.write(1, number, &mut documents.bytes);
             documents.ranges.push(start..documents.bytes.len());
             number += 1;
+        }
+        documents
+    }
+
+    /// Orders with four lines each, about `bytes` in all. Of a thousand lines, `odd` have a key that the others lack, and
+    /// that has no column.
+    #[must_use]
+    pub fn orders(bytes: usize, odd: i32) -> Documents {
+        let mut documents = Documents { bytes: Vec::new(), ranges: Vec::new() };
+        let mut line = 0_i32;
+        while documents.bytes.len() < bytes {
+            let start = documents.bytes.len();
+            let mut order = DocumentWriter::begin(&mut documents.bytes);
+            order.int64("_id", i64::from(line));
+            order.string("customer", "a customer of the shop");
+            order.array("items", 4, |items, _, name| {
+                items.document(name, |item| {
+                    item.string("sku", "tea-0123");
+                    item.double("price", f64::from(line % 100) + 0.25);
+                    item.int32("quantity", line % 7);
+                    // The first thousand, which the schema is inferred from, have none.
+                    if line > 4_000 && line * 37 % 1_000 < odd {
+                        item.string("gift", "yes");
+                    }
+                });
+                line = line.wrapping_add(1);
+            });
+            order.end();
+            documents.ranges.push(start..documents.bytes.len());
         }
         documents
     }

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
 use zenith_engine::{
-    EngineError, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions, ReloadPlan, Strategy,
-    Summary, Target, TlsOptions, UuidOrder,
+    EngineError, Integers, Mixed, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions,
+    ReloadPlan, Strategy, Summary, Target, TlsOptions, UuidOrder,
 };
 
 use crate::args::{self, Copy};
@@ -165,6 +165,7 @@ fn options(arguments: &Copy) -> ReloadOptions {
         sample: arguments.sample.unwrap_or(default.sample),
         create_database: arguments.create_database,
         replace: arguments.replace,
+        keep_types: default.keep_types,
         on_bad_document: match arguments.on_bad_document {
             args::OnBadDocument::Keep => OnBadDocument::Keep,
             args::OnBadDocument::Fail => OnBadDocument::Fail,
@@ -173,11 +174,29 @@ fn options(arguments: &Copy) -> ReloadOptions {
         fsync: arguments.fsync,
         object_id_fixed: matches!(arguments.object_id, args::ObjectId::Fixed),
         decimal_text: matches!(arguments.decimal, args::Decimal::String),
+        integers: match arguments.integers {
+            args::Integers::Wide => Integers::Wide,
+            args::Integers::Narrow => Integers::Narrow,
+        },
+        mixed: mixed(arguments.mixed),
+        mixed_fields: arguments
+            .mixed_field
+            .iter()
+            .map(|(path, field)| (path.clone(), mixed(*field)))
+            .collect(),
         uuid_legacy: match arguments.uuid_legacy {
             args::UuidLegacy::Python => UuidOrder::PythonLegacy,
             args::UuidLegacy::Java => UuidOrder::JavaLegacy,
             args::UuidLegacy::Csharp => UuidOrder::CSharpLegacy,
         },
         keep_nulls: arguments.keep_nulls,
+    }
+}
+
+fn mixed(argument: args::Mixed) -> Mixed {
+    match argument {
+        args::Mixed::Twin => Mixed::Twin,
+        args::Mixed::Text => Mixed::Text,
+        args::Mixed::Majority => Mixed::Majority,
     }
 }

@@ -113,7 +113,7 @@ async fn a_dry_run_shows_everything_and_writes_nothing() {
     let columns = json["columns"].as_array().unwrap();
     assert_eq!(
         (columns.len(), &columns[0]["name"], &columns[0]["bson_type"]),
-        (13, &"_id".into(), &"objectId".into())
+        (14, &"_id".into(), &"objectId".into())
     );
     assert!(bench.tables().await.is_empty());
 

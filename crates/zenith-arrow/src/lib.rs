@@ -14,6 +14,6 @@ pub mod raw;
 pub mod rebuild;
 pub mod schema;
 
-pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts};
+pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts, Surprise};
 pub use rebuild::{Difference, RebuildError, equal, rebuild};
 pub use schema::{Blank, DateRange, Field, Kind, Schema, TextType, Twin, UuidOrder};

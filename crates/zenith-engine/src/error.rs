@@ -193,18 +193,42 @@ pub enum EngineError {
         /// The pipeline.
         pipeline: String,
     },
+    /// A document was read whose `_id` the key column does not hold.
+    #[error("{namespace} has an _id that the key column does not hold: {id} ({found})")]
+    Key {
+        /// The collection.
+        namespace: String,
+        /// The `_id` as Extended JSON; empty if the document has none.
+        id: String,
+        /// Its type in the words of `$type`, or `missing`.
+        found: &'static str,
+    },
+    /// A load met values that the sample had not, in more rows than can be called rare.
+    #[error(
+        "the sample had no values such as those of {what}, and the columns chosen from it do not hold them"
+    )]
+    Surprise {
+        /// The fields, why their values do not fit, and how often.
+        what: String,
+        /// Documents with such values.
+        documents: Vec<Vec<u8>>,
+    },
     /// A document came whose `_id` is of another type than the key column.
     #[error(
-        "{namespace} now has an _id of a type that the key column of {table} cannot hold, so rows could not be told \
-         apart; nothing was written of it: zenith reload {pipeline} makes a table that can"
+        "{namespace} now has the _id {id} ({found}), which the key column of {table} cannot hold, so rows could not be \
+         told apart; nothing was written of it: {remedy}"
     )]
     KeyMisfit {
-        /// The pipeline.
-        pipeline: String,
         /// The collection.
         namespace: String,
         /// The table.
         table: String,
+        /// The `_id` as Extended JSON.
+        id: String,
+        /// Its type in the words of `$type`.
+        found: &'static str,
+        /// What helps.
+        remedy: String,
     },
     /// The collection went away.
     #[error(
@@ -280,6 +304,15 @@ impl EngineError {
         self
     }
 
+    /// What decoding documents of a collection failed with.
+    pub(crate) fn decoding(namespace: &impl ToString, source: DecodeError) -> EngineError {
+        let namespace = namespace.to_string();
+        match source {
+            DecodeError::Key { id, found } => EngineError::Key { namespace, id, found },
+            source => EngineError::Decode { namespace, source },
+        }
+    }
+
     /// Whether it may pass by itself: a server that is away.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
@@ -334,6 +367,8 @@ impl EngineError {
             | EngineError::ViewFailed { .. }
             | EngineError::RefusedWhole { .. }
             | EngineError::StillRead { .. }
+            | EngineError::Key { .. }
+            | EngineError::Surprise { .. }
             | EngineError::KeyMisfit { .. }
             | EngineError::SourceGone { .. }
             | EngineError::HistoryLost { .. }

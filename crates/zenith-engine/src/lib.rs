@@ -35,6 +35,7 @@ mod layout;
 mod letters;
 mod misfits;
 mod names;
+mod notes;
 mod options;
 mod pipeline;
 mod progress;
@@ -67,6 +68,7 @@ pub use zenith_transport as transport;
 
 pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
+pub use zenith_arrow::infer::{Integers, Mixed};
 pub use zenith_extract::{DynSource, MemorySource, MongoSource, Namespace, Source};
 pub use zenith_memory::Pool;
 pub use zenith_transport::{

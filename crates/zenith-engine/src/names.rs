@@ -86,11 +86,17 @@ pub(crate) fn view_state(
 /// Whether dead letters can go to what has this name.
 pub(crate) fn letters_fit(object: Option<&ObjectInfo>, name: &str, setting: &'static str) -> Result<()> {
     let Some(object) = object else { return Ok(()) };
+    // Those that a table of version 0.1 lacks are added when it is written to.
+    let later = dead_letter::later_columns();
     let has = |field: &arrow_schema::FieldRef| {
         let there = object.columns.iter().find(|there| there.name == *field.name());
-        there.is_some_and(|there| {
-            column_type(field, Dialect::default()).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
-        })
+        there.map_or_else(
+            || later.contains(field),
+            |there| {
+                let wanted = column_type(field, Dialect::default());
+                wanted.is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+            },
+        )
     };
     let takes_rows = !NOT_TABLES.contains(&object.engine.as_str());
     if takes_rows && dead_letter::schema().fields().iter().all(has) {
@@ -159,6 +165,10 @@ mod tests {
         }
     }
 
+    fn column(name: &str, data_type: &str, kind: &str) -> ColumnInfo {
+        ColumnInfo { name: name.to_owned(), data_type: data_type.to_owned(), default_kind: kind.to_owned() }
+    }
+
     const TEXT: &str =
         "SELECT * EXCEPT (_zenith_version, _zenith_deleted) FROM shop.`a.b` FINAL WHERE _zenith_deleted = 0";
 
@@ -186,11 +196,6 @@ mod tests {
 
     #[test]
     fn a_view_is_stale_when_it_shows_other_columns_or_has_no_mark() {
-        let column = |name: &str, data_type: &str, kind: &str| ColumnInfo {
-            name: name.to_owned(),
-            data_type: data_type.to_owned(),
-            default_kind: kind.to_owned(),
-        };
         let mut table = object("ReplacingMergeTree", "", "");
         table.columns = vec![
             column("_id", "String", ""),
@@ -224,6 +229,18 @@ mod tests {
         assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_err());
         there.columns = columns;
         assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_ok());
+        // As version 0.1 made it; what it had, it has to have.
+        let all = there.columns.clone();
+        there
+            .columns
+            .retain(|column| !["run", "version", "operation", "index"].contains(&column.name.as_str()));
+        assert_eq!(there.columns.len(), 7);
+        assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_ok());
+        there.columns.push(column("version", "String", ""));
+        assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_err());
+        there.columns = all.iter().filter(|column| column.name != "document").cloned().collect();
+        assert!(letters_fit(Some(&there), "d", "--dead-letters NAME").is_err());
+        there.columns = all;
         there.engine = "View".to_owned();
         let error = letters_fit(Some(&there), "d", "--dead-letters NAME").unwrap_err().to_string();
         assert!(error.contains("d is a view") && error.contains("--dead-letters NAME"), "{error}");

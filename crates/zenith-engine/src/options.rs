@@ -1,7 +1,10 @@
 //! How a collection is to be reloaded.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use zenith_arrow::UuidOrder;
+use zenith_arrow::infer::{Integers, Mixed};
 
 use crate::{EngineError, Result, names};
 
@@ -63,6 +66,8 @@ pub struct ReloadOptions {
     pub create_database: bool,
     /// Whether a table with other columns may be replaced.
     pub replace: bool,
+    /// Whether columns that the table has keep their types while nearly all values fit them.
+    pub keep_types: bool,
     /// What happens to documents that cannot be decoded.
     pub on_bad_document: OnBadDocument,
     /// The table of the target database that keeps them.
@@ -73,6 +78,12 @@ pub struct ReloadOptions {
     pub object_id_fixed: bool,
     /// Decimal128 as exact text instead of `Decimal(38, s)`.
     pub decimal_text: bool,
+    /// How wide columns of integers are.
+    pub integers: Integers,
+    /// What fields of several types become.
+    pub mixed: Mixed,
+    /// The same for single fields, by their dotted path: `items.price`.
+    pub mixed_fields: BTreeMap<String, Mixed>,
     /// How UUIDs of binary subtype 3 are ordered.
     pub uuid_legacy: UuidOrder,
     /// Whether explicit nulls are noted apart from missing fields.
@@ -97,11 +108,15 @@ impl Default for ReloadOptions {
             sample: 10_000,
             create_database: false,
             replace: false,
+            keep_types: true,
             on_bad_document: OnBadDocument::default(),
             dead_letters: names::DEAD_LETTERS.to_owned(),
             fsync: false,
             object_id_fixed: false,
             decimal_text: false,
+            integers: Integers::default(),
+            mixed: Mixed::default(),
+            mixed_fields: BTreeMap::new(),
             uuid_legacy: UuidOrder::PythonLegacy,
             keep_nulls: false,
         }

@@ -8,7 +8,7 @@ use zenith_transport::Sink;
 
 use crate::layout::{Layout, Stamp};
 use crate::reload::{self, ReloadPlan};
-use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle, Summary};
+use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle, Strategy, Summary, notes};
 
 /// One collection and the table it becomes.
 pub struct Pipeline<S, K> {
@@ -148,7 +148,7 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     /// # Errors
     /// Everything that would keep a run from succeeding and can be known before it.
     pub async fn plan(&self) -> Result<ReloadPlan> {
-        reload::plan(self).await
+        reload::plan(self, &reload::findings::Findings::default()).await
     }
 
     /// Reloads the table: [`Pipeline::plan`], then [`Pipeline::execute`].
@@ -166,6 +166,10 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     /// [`EngineError::Stopped`] after [`StopHandle::stop`]; otherwise what went wrong. With the swap
     /// strategy the old table is then as it was, and the shadow table is dropped.
     pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
+        let lacks_notes = |table: &zenith_transport::TableInfo| notes::are_missing(&table.columns);
+        if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
+            self.sink.add_columns(&self.table, &[notes::column()]).await?;
+        }
         reload::execute(self, plan, Stamp::None).await
     }
 

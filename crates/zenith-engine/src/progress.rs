@@ -87,6 +87,11 @@ impl Progress {
         self.inserts.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many of the rows written stand for no document.
+    pub(crate) fn not_of_documents(&self, rows: u64) {
+        self.rows_written.fetch_sub(rows, Ordering::Relaxed);
+    }
+
     pub(crate) fn repeated(&self) {
         self.inserts_repeated.fetch_add(1, Ordering::Relaxed);
     }

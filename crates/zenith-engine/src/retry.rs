@@ -62,6 +62,8 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::ViewFailed { .. }
         | EngineError::RefusedWhole { .. }
         | EngineError::StillRead { .. }
+        | EngineError::Key { .. }
+        | EngineError::Surprise { .. }
         | EngineError::KeyMisfit { .. }
         | EngineError::SourceGone { .. }
         | EngineError::HistoryLost { .. }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use zenith_arrow::Schema;
+
 use zenith_state::Misfits;
 
 /// What a reload did.
@@ -10,6 +12,8 @@ use zenith_state::Misfits;
 pub struct Summary {
     /// The table that now holds the rows.
     pub table: String,
+    /// Which columns the fields have: those of the plan, unless the load found that others are needed.
+    pub schema: Schema,
     /// Rows written.
     pub rows: u64,
     /// From the start of the load to the table being in place.

@@ -63,8 +63,9 @@ impl Bench {
 
     pub async fn copy(&self, collection: &str, options: ReloadOptions) -> (ReloadPlan, Summary) {
         let pipeline = self.pipeline(collection, options).await;
-        let plan = pipeline.plan().await.unwrap();
+        let mut plan = pipeline.plan().await.unwrap();
         let summary = pipeline.execute(&plan).await.unwrap_or_else(|error| panic!("{collection}: {error:?}"));
+        plan.schema = summary.schema.clone();
         (plan, summary)
     }
 

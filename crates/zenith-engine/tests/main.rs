@@ -5,6 +5,7 @@
 mod additions;
 mod bad_input;
 mod corpus;
+mod earlier;
 mod faults;
 mod harness;
 mod incremental;

@@ -66,8 +66,9 @@ fn later_fields() -> [Field; 4] {
     ]
 }
 
-/// The columns that a dead letter table may lack, to be added.
-pub(crate) fn later_columns() -> Vec<FieldRef> {
+/// The columns that a dead letter table may lack: [`Sink::write_dead_letters`](crate::Sink::write_dead_letters) adds them.
+#[must_use]
+pub fn later_columns() -> Vec<FieldRef> {
     later_fields().into_iter().map(Arc::new).collect()
 }
 

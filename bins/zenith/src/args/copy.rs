@@ -74,6 +74,15 @@ pub struct Copy {
     /// Decimal128 as Decimal(38, s) or as its exact text
     #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
     pub decimal: Decimal,
+    /// Integers as Int64, or as Int32 where the sample has none beyond it
+    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
+    pub integers: Integers,
+    /// What a field of several types becomes, where no type has 99 % of its values
+    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
+    pub mixed: Mixed,
+    /// The same for one field, by its dotted path, as in items.price=text; may be repeated
+    #[arg(long, value_name = "PATH=MIXED", value_parser = mixed_field, help_heading = "Columns")]
+    pub mixed_field: Vec<(String, Mixed)>,
     /// Byte order of UUIDs of the old binary subtype 3
     #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
     pub uuid_legacy: UuidLegacy,
@@ -137,6 +146,24 @@ pub enum Decimal {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Integers {
+    #[default]
+    Wide,
+    Narrow,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
+pub enum Mixed {
+    /// A column of the type of more than half of the values, and NAME_text beside it; else text
+    #[default]
+    Twin,
+    /// One column of text
+    Text,
+    /// A column of the most frequent type, the rest in `_zenith_extra`
+    Majority,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum UuidLegacy {
     #[default]
     Python,
@@ -151,4 +178,29 @@ pub enum OnBadDocument {
     Keep,
     /// Fail
     Fail,
+}
+
+/// `PATH=MIXED`; keys may have `=` in them.
+fn mixed_field(text: &str) -> Result<(String, Mixed), String> {
+    let (path, mixed) = text
+        .rsplit_once('=')
+        .filter(|(path, _)| !path.is_empty())
+        .ok_or_else(|| "write it as PATH=text, as in items.price=text".to_owned())?;
+    let mixed =
+        Mixed::from_str(mixed, false).map_err(|_| format!("{mixed:?} is none of twin, text and majority"))?;
+    Ok((path.to_owned(), mixed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_has_a_path_and_what_it_becomes() {
+        assert_eq!(mixed_field("items.price=text"), Ok(("items.price".to_owned(), Mixed::Text)));
+        assert_eq!(mixed_field("a=b=majority"), Ok(("a=b".to_owned(), Mixed::Majority)));
+        assert!(mixed_field("items.price").unwrap_err().contains("PATH=text"));
+        assert!(mixed_field("=text").is_err());
+        assert!(mixed_field("price=texts").unwrap_err().contains("twin, text and majority"));
+    }
 }

@@ -12,7 +12,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use copy::{Copy, Decimal, ObjectId, OnBadDocument, Strategy, UuidLegacy};
+pub use copy::{Copy, Decimal, Integers, Mixed, ObjectId, OnBadDocument, Strategy, UuidLegacy};
 pub use keep::{
     Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
     Place, Reload, Remove, Reset, Run, Schema, Status, Verify,

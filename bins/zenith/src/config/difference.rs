@@ -53,7 +53,8 @@ type Settings = BTreeMap<String, Value>;
 const IDENTITY: [&str; 5] = ["source", "target", "collection", "table", "mode"];
 
 /// Settings that say which columns a table has: it keeps those it was made with.
-const COLUMNS: [&str; 4] = ["object_id_fixed", "decimal_text", "uuid_legacy", "keep_nulls"];
+const COLUMNS: [&str; 7] =
+    ["object_id_fixed", "decimal_text", "integers", "mixed", "mixed_fields", "uuid_legacy", "keep_nulls"];
 
 /// Compares.
 pub fn between(now: &Applied, then: &Applied) -> Difference {

@@ -211,6 +211,7 @@ impl<'t> Reader<'t> {
             };
             let source = end("source", sources);
             let target = end("target", targets);
+            self.paths_are_quoted(&mut settings);
             let known = setting_names();
             let known: Vec<&str> =
                 ["source", "target"].into_iter().chain(known.iter().map(String::as_str)).collect();
@@ -296,6 +297,23 @@ impl<'t> Reader<'t> {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         self.no_more(&unknown, what, known);
+    }
+
+    /// Without quotation marks a path would be tables in tables.
+    fn paths_are_quoted(&mut self, settings: &mut Sections<'t>) {
+        let Some((_, fields)) = settings.get("mixed_fields") else { return };
+        let DeValue::Table(fields) = fields.get_ref() else { return };
+        let tables = fields.iter().filter(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)));
+        let wrong: Vec<_> = tables.map(|(key, _)| (key.span().start, key.get_ref().to_string())).collect();
+        for (at, key) in &wrong {
+            self.wrong(
+                *at,
+                &format!("mixed_fields: write the path that begins with {key} in quotation marks, as in \"items.price\" = \"text\""),
+            );
+        }
+        if !wrong.is_empty() {
+            settings.remove("mixed_fields");
+        }
     }
 
     fn name_is_usable(&mut self, at: usize, name: &str) {

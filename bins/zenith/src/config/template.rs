@@ -37,6 +37,10 @@ mode = "changes"                 # changes     the table holds each document as 
 # on_history_lost = "stop"       # when MongoDB no longer has the changes: stop, reload
 # on_bad_document = "keep"       # documents that cannot be decoded: keep (as dead letters), fail
 # dead_letters = "zenith_dead_letters"   # the table that keeps them
+# integers = "wide"              # Int64; "narrow": Int32 where the sample has none beyond it
+# mixed = "twin"                 # fields of several types: twin (a column of text beside theirs), text, majority
+# [pipelines.orders.mixed_fields]        # the same for single fields, by their path
+# "items.price" = "text"
 
 # Memory for data on its way, of all pipelines together.
 [memory]

@@ -1,7 +1,6 @@
 //! How many values went to the extra column, by field and reason.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::extra::Misfit;
 
@@ -10,6 +9,13 @@ const FIELDS_MAX: usize = 1000;
 /// The name under which further fields are counted together.
 const OTHERS: &str = "(other fields)";
 
+/// Documents kept of each kind of misfit that is a surprise.
+const WITNESSES_MAX: usize = 16;
+/// Kinds of misfits of which documents are kept.
+const SURPRISES_MAX: usize = 64;
+/// Bytes of a document that is kept.
+const WITNESS_BYTES_MAX: usize = 64 * 1024;
+
 /// Values in the extra column, counted by field and reason.
 #[derive(Clone, Debug, Default)]
 pub struct ExtraCounts {
@@ -17,6 +23,34 @@ pub struct ExtraCounts {
     /// Notes of rows not yet known to stay: of the run at hand, then of the row at hand.
     run: Vec<(Vec<u8>, Misfit)>,
     run_rows_end: usize,
+    watched: Option<Watched>,
+}
+
+/// What is expected, and what came beside it.
+#[derive(Clone, Debug, Default)]
+struct Watched {
+    known: HashSet<(Vec<u8>, Misfit)>,
+    witnesses: Vec<Witnesses>,
+}
+
+#[derive(Clone, Debug)]
+struct Witnesses {
+    path: Vec<u8>,
+    misfit: Misfit,
+    documents: Vec<Vec<u8>>,
+}
+
+/// A kind of misfit that was not expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surprise {
+    /// The dotted path of the field.
+    pub path: String,
+    /// Why its values do not fit, in words.
+    pub reason: String,
+    /// How often it came.
+    pub count: u64,
+    /// Some of the documents.
+    pub documents: Vec<Vec<u8>>,
 }
 
 impl ExtraCounts {
@@ -50,8 +84,51 @@ impl ExtraCounts {
         self.run.push((path.to_vec(), misfit));
     }
 
-    pub(super) fn row_done(&mut self) {
+    pub(super) fn row_done(&mut self, document: &[u8]) {
+        if let Some(watched) = &mut self.watched
+            && document.len() <= WITNESS_BYTES_MAX
+        {
+            self.run[self.run_rows_end..]
+                .iter()
+                .for_each(|(path, misfit)| watched.see(path, *misfit, document));
+        }
         self.run_rows_end = self.run.len();
+    }
+
+    /// What has been counted so far is what is to be expected, and counts no more.
+    pub(super) fn learned(&mut self) {
+        let watched = self.watched.get_or_insert_default();
+        for (path, reasons) in std::mem::take(&mut self.fields) {
+            watched.known.extend(reasons.into_keys().map(|misfit| (path.clone(), misfit)));
+        }
+        watched.witnesses.clear();
+        self.forget();
+    }
+
+    pub(super) fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    pub(super) fn take_surprises(&mut self, least: u64) -> Vec<Surprise> {
+        let Some(watched) = &mut self.watched else { return Vec::new() };
+        let mut surprises = Vec::new();
+        let fields = &self.fields;
+        watched.witnesses.retain_mut(|witnesses| {
+            let count = fields.get(&witnesses.path).and_then(|reasons| reasons.get(&witnesses.misfit));
+            let count = count.copied().unwrap_or(0);
+            if count < least.max(1) {
+                return true;
+            }
+            surprises.push(Surprise {
+                path: String::from_utf8_lossy(&witnesses.path).into_owned(),
+                reason: witnesses.misfit.to_string(),
+                count,
+                documents: std::mem::take(&mut witnesses.documents),
+            });
+            watched.known.insert((std::mem::take(&mut witnesses.path), witnesses.misfit));
+            false
+        });
+        surprises
     }
 
     pub(super) fn row_undone(&mut self) {
@@ -82,6 +159,24 @@ impl ExtraCounts {
             *reasons.entry(misfit).or_default() += count;
         } else {
             self.fields.insert(path.to_vec(), HashMap::from([(misfit, count)]));
+        }
+    }
+}
+
+impl Watched {
+    /// Keeps the document of a misfit that is not expected, and that columns of other types could mend.
+    fn see(&mut self, path: &[u8], misfit: Misfit, document: &[u8]) {
+        if matches!(misfit, Misfit::Duplicate | Misfit::NotPlainJson | Misfit::Lone) {
+            return;
+        }
+        let known = self.witnesses.iter_mut().find(|known| known.misfit == misfit && known.path == path);
+        if let Some(witnesses) = known {
+            if witnesses.documents.len() < WITNESSES_MAX {
+                witnesses.documents.push(document.to_vec());
+            }
+        } else if self.witnesses.len() < SURPRISES_MAX && !self.known.contains(&(path.to_vec(), misfit)) {
+            let documents = vec![document.to_vec()];
+            self.witnesses.push(Witnesses { path: path.to_vec(), misfit, documents });
         }
     }
 }

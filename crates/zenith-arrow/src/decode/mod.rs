@@ -26,6 +26,7 @@ mod counts;
 mod document;
 mod expected;
 mod list;
+mod outcome;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -46,65 +47,15 @@ use crate::{Field, Kind, Schema};
 use buffers::{Arena, Bytes};
 use column::Rules;
 use context::{Context, Stop};
-pub use counts::ExtraCounts;
+pub use counts::{ExtraCounts, Surprise};
 use document::DocumentNode;
+use outcome::key_misfit;
+pub use outcome::{BadDocument, DecodeError, DecoderOptions};
 
 /// Rows of a batch that is learned from as from any other.
 const LEARN_ROWS: usize = 100;
 /// Batches of fewer rows that are learned from.
 const LEARN_BATCHES_MAX: usize = 10;
-
-/// How large the batches of a decoder are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecoderOptions {
-    /// Most rows of a batch.
-    pub rows_max: usize,
-    /// Most bytes of a batch, all its buffers together.
-    pub bytes_max: usize,
-}
-
-/// A document that could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadDocument {
-    /// Where it lies in the bytes given to [`Decoder::append`].
-    pub range: Range<usize>,
-    /// What is wrong with it.
-    pub reason: RawError,
-}
-
-/// Why decoding cannot go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// The pool could not give the memory of a batch.
-    #[error("no memory for a record batch")]
-    Memory(#[from] MemoryError),
-    /// A single document needs more memory than can be addressed.
-    #[error("a document of {bytes} bytes does not fit the memory of the pool")]
-    DocumentTooLarge {
-        /// Size of the BSON document.
-        bytes: usize,
-    },
-    /// The columns need more memory than a batch may have, before it has any row.
-    #[error(
-        "the columns of this collection need more than the {bytes} bytes a batch may have: raise the memory budget"
-    )]
-    TooManyColumns {
-        /// Bytes of a batch.
-        bytes: usize,
-    },
-    /// A document's `_id` does not fit the key column. A wider one is needed: there are no rows without their key.
-    #[error("the _id {id} is {found}, which the key column does not hold")]
-    Key {
-        /// The `_id` as Extended JSON; empty if the document has none.
-        id: String,
-        /// Its type, in the words of `$type`; `missing` if the document has none.
-        found: &'static str,
-    },
-    /// The columns do not make a record batch: a defect of the decoder.
-    #[error("the decoded columns are inconsistent")]
-    Arrow(#[from] arrow_schema::ArrowError),
-}
 
 /// Turns BSON documents into record batches of one schema.
 pub struct Decoder {
@@ -210,7 +161,7 @@ impl Decoder {
             }
         }
         self.finish()?;
-        self.counts = ExtraCounts::default();
+        self.counts.learned();
         Ok(())
     }
 
@@ -280,6 +231,17 @@ impl Decoder {
         arrays.push(Arc::new(notes?));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?))
+    }
+
+    /// Keeps some documents of each kind of misfit that those learned from did not have.
+    pub fn watch(&mut self) {
+        self.counts.watch();
+    }
+
+    /// The kinds of misfits that the documents learned from did not have, and that came at least so often. Each is
+    /// told once.
+    pub fn take_surprises(&mut self, least: u64) -> Vec<Surprise> {
+        self.counts.take_surprises(least)
     }
 
     /// What went to the extra column since the last call.
@@ -387,13 +349,18 @@ impl Decoder {
         self.notes_text.clear();
         let counts = &mut self.counts;
         self.explainer
-            .explain(&bytes[range], &mut self.extra_text, &mut self.notes_text, &mut |path, misfit| {
-                counts.note(path, misfit);
-            })
+            .explain(
+                &bytes[range.clone()],
+                &mut self.extra_text,
+                &mut self.notes_text,
+                &mut |path, misfit| {
+                    counts.note(path, misfit);
+                },
+            )
             .map_err(Stop::Malformed)?;
         self.extra.push(&mut self.arena, &self.extra_text, self.extra_text.len())?;
         self.notes.push(&mut self.arena, &self.notes_text, self.notes_text.len())?;
-        self.counts.row_done();
+        self.counts.row_done(&bytes[range]);
         Ok(())
     }
 
@@ -502,12 +469,6 @@ impl Decoder {
         }
         Some(most)
     }
-}
-
-/// The error of a document whose key does not fit.
-fn key_misfit(document: &[u8], tag: Option<u8>) -> DecodeError {
-    let found = tag.map_or("missing", crate::raw::tag::name);
-    DecodeError::Key { id: crate::extra::id_text(document), found }
 }
 
 /// How many buffers the columns of a field have at most.

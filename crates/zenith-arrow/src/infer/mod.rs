@@ -53,6 +53,8 @@ pub use statistics::FieldStatistics;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::raw;
 use crate::schema::{DateRange, Kind, Schema, UuidOrder};
 use census::{Counting, Level};
@@ -81,7 +83,8 @@ pub enum DecimalAs {
 }
 
 /// How integers are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Integers {
     /// As 64-bit integers, whatever the sample has.
     #[default]
@@ -91,7 +94,8 @@ pub enum Integers {
 }
 
 /// What a field of several types becomes of which no type has nearly all values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mixed {
     /// A column of the type of more than half of the values, and a twin of text beside it; without such a type, text.
     #[default]

@@ -25,7 +25,7 @@ pub const CATEGORY_METADATA_KEY: &str = "zenith.category";
 pub const BSON_METADATA_KEY: &str = "zenith.bson";
 
 /// The columns of a collection, `_id` first; the extra and the notes column are implied and come last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// One field per key of the documents.
     pub fields: Vec<Field>,

@@ -1,14 +1,15 @@
 //! What every part of one pipeline knows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
+use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Misfits, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
-use zenith_transport::{Preflight, Sink};
+use zenith_transport::{Sink, TableInfo};
 
 use super::patience::Patience;
 use super::progress::Live;
@@ -17,8 +18,9 @@ use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::misfits::Advice;
+use crate::reload::findings::Findings;
 use crate::reload::{ReloadPlan, same_values};
-use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
+use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -40,6 +42,10 @@ pub(super) struct Context<S, K, T> {
     pub(super) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(super) abandon: StopHandle,
+    /// What loads of the table have found that their plans did not expect.
+    pub(super) findings: Mutex<Findings>,
+    /// Whether the table is loaded anew when the pipeline is set up, as its key does not hold every `_id`.
+    pub(super) anew: AtomicBool,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -60,6 +66,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) fn reload(&self, replace: bool) -> Pipeline<S, K> {
         let mut options = self.settings.reload_options(self.shares.snapshot_bytes());
         options.replace = replace;
+        // What is loaded anew on request is to have the columns that suit it best.
+        options.keep_types = !replace;
         Pipeline {
             source: Arc::clone(&self.source),
             sink: Arc::clone(&self.sink),
@@ -81,6 +89,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// A reload notes its schema before the new table takes the place of the old one, so after a crash in between the
     /// newest schema is that of a table that never was.
     pub(super) async fn schema(&self) -> Result<Option<Schema>> {
+        Ok(self.schema_and_table().await?.map(|(schema, _)| schema))
+    }
+
+    /// The same, for a table that is about to be written to: one of version 0.1 gets the column it lacks.
+    pub(super) async fn schema_to_write(&self) -> Result<Option<Schema>> {
+        let Some((schema, table)) = self.schema_and_table().await? else { return Ok(None) };
+        if notes::are_missing(&table.columns) {
+            tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
+            self.retrying(|| async { self.sink.add_columns(&self.table, &[notes::column()]).await }).await?;
+            self.keep_view().await?;
+        }
+        Ok(Some(schema))
+    }
+
+    async fn schema_and_table(&self) -> Result<Option<(Schema, TableInfo)>> {
         let versions = self.state.schemas(&self.name).await?;
         if versions.is_empty() {
             return Ok(None);
@@ -88,20 +111,25 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
-        let look = Preflight::default();
-        let server = self.retrying(|| self.sink.preflight(&look)).await?;
-        let dialect = Dialect::of_version(server.version_number);
+        // Whatever the server's version: asking for that asks for privileges that who only looks need not have.
+        let dialects = [Dialect { json: true }, Dialect { json: false }];
+        let lacks_notes = notes::are_missing(&table.columns);
         let fits = |field: &arrow_schema::FieldRef| {
+            if field.name() == NOTES_COLUMN && lacks_notes {
+                return true;
+            }
             let there = table.columns.iter().find(|there| there.name == *field.name());
             there.is_some_and(|there| {
-                column_type(field, dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+                dialects.iter().any(|dialect| {
+                    column_type(field, *dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+                })
             })
         };
         for version in versions.iter().rev() {
             let schema = decode_schema(version)?;
             let columns = self.layout().schema(&schema.to_arrow());
             if columns.fields().iter().all(fits) {
-                return Ok(Some(schema));
+                return Ok(Some((schema, table)));
             }
         }
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
@@ -109,13 +137,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// What a load would do.
     pub(super) async fn plan(&self, pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
-        let plan = self.unless_stopped(pipeline.plan()).await?;
+        let findings = self.findings();
+        let plan = self.unless_stopped(crate::reload::plan(pipeline, &findings)).await?;
         plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
     }
 
-    /// Loads the whole collection in the place of what the table has.
-    pub(super) async fn load_whole(&self) -> Result<Summary> {
-        let pipeline = self.reload(true);
+    /// Loads the whole collection in the place of what the table has; its columns may keep their types.
+    pub(super) async fn load_whole(&self, keep_types: bool) -> Result<Summary> {
+        let mut pipeline = self.reload(true);
+        pipeline.options.keep_types = keep_types;
         let summary = pipeline.execute(&self.plan(&pipeline).await?).await?;
         self.replaced(&summary).await?;
         Ok(summary)
@@ -195,6 +225,31 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 }
 
 impl<S, K, T> Context<S, K, T> {
+    /// What loads of the table have found.
+    pub(super) fn findings(&self) -> Findings {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what loads have found for the next plan.
+    pub(super) fn found(&self, findings: Findings) {
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+    }
+
+    /// The error of a change whose `_id` the key column does not hold, where the table is not made anew for it.
+    pub(super) fn key_misfit(&self, error: EngineError) -> EngineError {
+        let EngineError::Key { id, found, .. } = error else { return error };
+        EngineError::KeyMisfit {
+            namespace: self.namespace.to_string(),
+            table: self.table.clone(),
+            id,
+            found,
+            remedy: match self.settings.mode {
+                Mode::ChangeLog => format!("give the pipeline {} another table (table = \"…\")", self.name),
+                _ => format!("zenith reload {} makes a table that can", self.name),
+            },
+        }
+    }
+
     /// How long to try something again in this run.
     pub(super) fn patience(&self) -> Patience {
         Patience::new(self.once.load(Ordering::Relaxed).then_some(self.patience))

@@ -263,7 +263,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Worker { worker: "decoder" })?;
         self.decoder = Some(decoder);
         (*gathered, *done) = (current, at);
-        result.map_err(|source| EngineError::Decode { namespace: self.context.namespace.to_string(), source })
+        result.map_err(|source| EngineError::decoding(&self.context.namespace, source))
     }
 
     /// What has been decoded and is no full batch yet.

@@ -182,7 +182,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 
     fn failed(&self, source: zenith_arrow::DecodeError) -> EngineError {
-        EngineError::Decode { namespace: self.context.namespace.to_string(), source }
+        self.context.key_misfit(EngineError::decoding(&self.context.namespace, source))
     }
 
     /// Documents as they are now; `None` if they are too large to be had together.

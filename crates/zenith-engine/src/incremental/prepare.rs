@@ -1,6 +1,7 @@
 //! What has to be there before a pipeline can follow changes: a table, its schema, a place in the stream.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use bson::Timestamp;
@@ -38,8 +39,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// are gone, and no change would tell.
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(Schema, Position)> {
         self.guard_names().await?;
+        if self.anew.load(Ordering::Relaxed) {
+            let (token, time) = self.stream_now().await?;
+            self.reload_from(token.clone(), time, true).await?;
+            self.anew.store(false, Ordering::Relaxed);
+            if let Some(schema) = self.schema().await? {
+                return Ok((schema, Position::new(token)));
+            }
+        }
         let checkpoint = self.state.checkpoint(&self.name).await?;
-        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema().await?) {
+        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema_to_write().await?) {
             self.keep_view().await?;
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }
@@ -104,10 +113,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
         pipeline.options.strategy = Strategy::Swap;
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
-        let plan = self.plan(&pipeline).await?;
-        self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
         let stamp = Stamp::Version(version_of(time).saturating_sub(1));
-        let summary = crate::reload::execute(&pipeline, &plan, stamp).await?;
+        let summary = loop {
+            let plan = self.plan(&pipeline).await?;
+            self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+            let mut findings = self.findings();
+            let error = match crate::reload::execute_once(&pipeline, &plan, stamp, &findings).await {
+                Ok(summary) => break summary,
+                Err(error) => error,
+            };
+            findings.take(error, &plan.schema, &self.table)?;
+            self.live.counters.restart();
+            self.found(findings);
+        };
         self.replaced(&summary).await?;
         self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, None)?;
@@ -136,7 +154,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
             Layout::Rows => {
                 let _turn = self.unless_stopped(self.shares.snapshot()).await?;
-                self.load_whole().await
+                self.load_whole(false).await
             }
             Layout::Log => Err(EngineError::Setting {
                 setting: "the pipeline",

@@ -87,7 +87,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         if found.is_empty() {
             return Ok(replay);
         }
-        let Some(schema) = context.schema().await? else {
+        let schema = if dry_run { context.schema().await? } else { context.schema_to_write().await? };
+        let Some(schema) = schema else {
             return Err(EngineError::Setting {
                 setting: "the pipeline",
                 value: name.to_owned(),
@@ -350,7 +351,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let failed = |source| EngineError::Decode { namespace: context.namespace.to_string(), source };
+    let failed = |source| context.key_misfit(EngineError::decoding(&context.namespace, source));
     let options = DecoderOptions { rows_max: TOGETHER, bytes_max: context.shares.batch_bytes() };
     let mut decoder = Decoder::new(schema, context.shares.pool(), options);
     let layout = context.layout();
@@ -382,14 +383,6 @@ where
     }
     if let Some(batch) = decoder.finish().map_err(failed)? {
         decoded.batches.push(seal(batch, &mut pending)?);
-    }
-    let counts = decoder.take_counts();
-    if layout == Layout::Current && counts.total() > 0 && counts.by_field().contains_key("_id") {
-        return Err(EngineError::KeyMisfit {
-            pipeline: context.name.clone(),
-            namespace: context.namespace.to_string(),
-            table: context.table.clone(),
-        });
     }
     Ok(decoded)
 }

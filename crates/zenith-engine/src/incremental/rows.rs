@@ -135,8 +135,6 @@ pub(super) struct Decoded {
     bad: Vec<(usize, Side)>,
     /// Values that went to the extra column, by field and reason.
     pub(super) extra: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Whether some `_id` did not fit the key column.
-    pub(super) misfit_ids: bool,
 }
 
 /// A batch of changes that is being decoded.
@@ -161,7 +159,6 @@ impl Decoding {
                 letters: Vec::new(),
                 bad: Vec::new(),
                 extra: BTreeMap::new(),
-                misfit_ids: false,
             },
         }
     }
@@ -260,7 +257,6 @@ impl Decoding {
             Err(error) => Err(error),
         };
         self.out.extra = self.decoder.take_counts().by_field();
-        self.out.misfit_ids = self.out.extra.contains_key("_id");
         (self.decoder, sealed.map(|()| self.out))
     }
 }

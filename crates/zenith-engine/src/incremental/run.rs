@@ -100,9 +100,22 @@ where
     if context.settings.mode == Mode::Full {
         context.live.phase(Phase::Snapshot);
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;
-        return context.load_whole().await.map(|_| ());
+        return context.load_whole(true).await.map(|_| ());
     }
-    Cursor::set_up(Arc::clone(context), run).await?.run(until).await
+    loop {
+        context.schema_to_write().await?;
+        match Cursor::set_up(Arc::clone(context), run).await?.run(until).await {
+            Err(error @ EngineError::Key { .. }) => {
+                let Some(schema) = context.schema().await? else { return Err(error) };
+                let mut findings = context.findings();
+                findings.take(error, &schema, &context.table)?;
+                context.found(findings);
+                context.live.counters.restart();
+                super::cursor::empty(context).await?;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 fn figures(done: ProgressSnapshot) -> Figures {

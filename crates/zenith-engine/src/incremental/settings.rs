@@ -1,10 +1,11 @@
 //! How one pipeline is kept in step. The same text is what people write in `zenith.toml` and what the state keeps.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OnBadDocument, ReloadOptions, Strategy, UuidOrder};
+use crate::{Integers, Mixed, OnBadDocument, ReloadOptions, Strategy, UuidOrder};
 
 /// What a pipeline does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +137,12 @@ pub struct PipelineSettings {
     pub object_id_fixed: bool,
     /// Decimal128 as exact text.
     pub decimal_text: bool,
+    /// How wide columns of integers are.
+    pub integers: Integers,
+    /// What fields of several types become.
+    pub mixed: Mixed,
+    /// The same for single fields, by their dotted path: `items.price`.
+    pub mixed_fields: BTreeMap<String, Mixed>,
     /// Byte order of UUIDs of the old binary subtype 3.
     pub uuid_legacy: UuidLegacy,
     /// Whether explicit nulls are noted apart from missing fields.
@@ -166,6 +173,9 @@ impl Default for PipelineSettings {
             create_database: true,
             object_id_fixed: reload.object_id_fixed,
             decimal_text: reload.decimal_text,
+            integers: reload.integers,
+            mixed: reload.mixed,
+            mixed_fields: reload.mixed_fields,
             uuid_legacy: UuidLegacy::default(),
             keep_nulls: reload.keep_nulls,
         }
@@ -194,6 +204,9 @@ impl PipelineSettings {
             fsync: self.fsync,
             object_id_fixed: self.object_id_fixed,
             decimal_text: self.decimal_text,
+            integers: self.integers,
+            mixed: self.mixed,
+            mixed_fields: self.mixed_fields.clone(),
             uuid_legacy: self.uuid_legacy.into(),
             keep_nulls: self.keep_nulls,
             ..ReloadOptions::default()

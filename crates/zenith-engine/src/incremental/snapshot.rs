@@ -89,8 +89,7 @@ where
             source: &context.source,
             sink: &context.sink,
             schema,
-            sample: &[],
-            sample_ranges: &[],
+            sample: Arc::default(),
             partitions: partitions.clone(),
             documents: None,
             readers: pipeline.options.readers(),
@@ -99,16 +98,10 @@ where
             stamp: Stamp::Version(snapshot.version),
             read_concern: decode_time(&snapshot.read_from)
                 .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
+            watched: None,
         };
         let before = context.live.counters.snapshot().documents_read;
         match load(Arc::clone(&shared), parts).await {
-            Ok(counts) if counts.by_field().contains_key("_id") => {
-                return Err(EngineError::KeyMisfit {
-                    pipeline: context.name.clone(),
-                    namespace: context.namespace.to_string(),
-                    table: context.table.clone(),
-                });
-            }
             Ok(counts) => {
                 let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
                 let documents = shared.dead.by_reason();

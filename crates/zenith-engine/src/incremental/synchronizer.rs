@@ -1,8 +1,8 @@
 //! All pipelines of one source deployment, run side by side.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -133,6 +133,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             patience: self.patience,
             shares_stream: AtomicBool::new(false),
             abandon: self.abandon.clone(),
+            findings: Mutex::default(),
+            anew: AtomicBool::new(false),
         }));
         Ok(())
     }
@@ -367,6 +369,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             match (&halted, result) {
                 // It has written what came before the stream failed.
                 (Some(Ended::Failed(_)), Ok(())) => left.push((context, run)),
+                // Nothing of the table is worth keeping: it is loaded anew with a key that holds every `_id`.
+                (_, Err(error @ EngineError::Key { .. })) if context.settings.mode == Mode::Changes => {
+                    tracing::warn!(
+                        pipeline = context.name,
+                        "the table is loaded anew with another key: {error}"
+                    );
+                    context.anew.store(true, Ordering::Relaxed);
+                    match apart.try_send((context, run)) {
+                        Ok(()) => {}
+                        // The receiver outlives all groups.
+                        Err(unsent) => left.push(unsent.into_inner()),
+                    }
+                }
                 (_, Err(error)) if shared && error.is_passing() => {
                     tracing::warn!(pipeline = context.name, "{error}: the others go on without it");
                     context.live.failed(&error);

@@ -40,13 +40,6 @@ where
     T: StateStore,
 {
     let Batch { token, from, to, source_time, decoded, is_repetition, .. } = batch;
-    if decoded.misfit_ids && context.layout() == Layout::Current {
-        return Err(EngineError::KeyMisfit {
-            pipeline: context.name.clone(),
-            namespace: context.namespace.to_string(),
-            table: context.table.clone(),
-        });
-    }
     if !is_repetition {
         let intent = Intent {
             pipeline: context.name.clone(),
@@ -105,7 +98,10 @@ where
         abort: StopHandle::new(),
     };
     if let Some(batch) = batch {
+        // The row that takes the place of an older one, where a document has become bad, is none of the document's.
+        let marks = if context.layout() == Layout::Current { letters.len().min(batch.num_rows()) } else { 0 };
         letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
+        load.progress.not_of_documents(to_u64(marks));
     }
     dead_letters::write(&load, &*context.sink, letters).await?;
     if context.live.current() == Phase::Retrying {

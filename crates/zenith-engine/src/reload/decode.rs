@@ -5,6 +5,7 @@ use zenith_arrow::{BadDocument, Decoder, ExtraCounts};
 use zenith_extract::DocumentBatch;
 
 use super::dead_letters::{Letter, id_text};
+use super::findings::Watch;
 use super::handover::Giver;
 use super::load::Load;
 use super::sizes::Sizes;
@@ -18,8 +19,9 @@ pub(super) fn decode(
     batches: &Giver,
     sizes: &Sizes,
     letters: &Sender<Letter>,
+    watch: Option<&Watch>,
 ) -> Result<ExtraCounts> {
-    let failed = |source| EngineError::Decode { namespace: load.namespace.to_string(), source };
+    let failed = |source| EngineError::decoding(&load.namespace, source);
     // Rows the batch at hand is to have.
     let mut planned = None;
     while let Ok(reply) = replies.recv_blocking() {
@@ -46,11 +48,32 @@ pub(super) fn decode(
                 None => break,
             }
         }
+        if let Some(watch) = watch
+            && let Some(least) = watch.least()
+        {
+            judge(watch, &mut decoder, least, load)?;
+        }
     }
     if let Some(batch) = decoder.finish().map_err(failed)? {
         batches.give(batch)?;
     }
+    if let Some(watch) = watch {
+        let least = watch.least_of(load.progress.snapshot().documents_read);
+        judge(watch, &mut decoder, least, load)?;
+    }
     Ok(decoder.take_counts())
+}
+
+/// Ends the load if what came at least so often is a reason to plan it anew.
+fn judge(watch: &Watch, decoder: &mut Decoder, least: u64, load: &Load) -> Result<()> {
+    let surprises = decoder.take_surprises(least);
+    if surprises.is_empty() {
+        return Ok(());
+    }
+    match watch.judge(surprises, load.progress.snapshot().documents_read) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
 fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>) -> Result<()> {

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::same_type;
 
 use super::ColumnPlan;
 use super::keep::is_computed;
-use crate::Strategy;
 use crate::layout::Layout;
+use crate::{Strategy, notes};
 
 /// One line a column that differs; `None` if rows of the new columns fit the table and fill it.
 pub(super) fn difference(
@@ -21,6 +22,8 @@ pub(super) fn difference(
     let mut lines = String::new();
     for column in columns {
         match table.columns.iter().find(|there| there.name == column.name) {
+            // It is added, or comes with the new table.
+            None if column.name == NOTES_COLUMN && notes::are_missing(&table.columns) => {}
             None => {
                 let _ = writeln!(
                     lines,
@@ -174,6 +177,19 @@ mod tests {
         assert_eq!(text.lines().count(), 3, "{text}");
         for part in ["+ new Bool", "~ n: the table has Nullable(Int32)", "- old Bool"] {
             assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_an_earlier_version_may_lack_the_notes() {
+        let wanted =
+            [column("_id", "String"), column("_zenith_extra", "String"), column("_zenith_notes", "String")];
+        let there = table(&[("_id", "String", ""), ("_zenith_extra", "String", "")]);
+        for strategy in [Strategy::Truncate, Strategy::Swap] {
+            assert_eq!(difference(&wanted, &there, strategy, Layout::Rows), None);
+            let others = table(&[("_id", "String", "")]);
+            let text = difference(&wanted, &others, strategy, Layout::Rows).unwrap();
+            assert!(text.contains("+ _zenith_extra") && text.contains("+ _zenith_notes"), "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! A reload from its plan: shadow table, load, reconcile, publish; and what is left when it fails.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,6 +8,7 @@ use zenith_extract::{Partition, PartitionStrategy, Source};
 use zenith_state::Misfits;
 use zenith_transport::{Preflight, Sink};
 
+use super::findings::Findings;
 use super::insert::repeat;
 use super::load::{Load, Parts, load};
 use super::plan::shadow_prefix;
@@ -21,17 +23,41 @@ const DROP_PATIENCE: Duration = Duration::from_secs(4);
 /// Partitions a reader, so that one with dense data does not keep the others waiting at the end.
 const PARTITIONS_PER_READER: usize = 4;
 
+/// Loads as a plan says; once more, and with other columns, where the load finds that they are not those of the collection.
 pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
     stamp: Stamp,
+) -> Result<Summary> {
+    let mut findings = Findings::default();
+    let mut plan = Cow::Borrowed(plan);
+    loop {
+        let error = match execute_once(pipeline, &plan, stamp, &findings).await {
+            Ok(summary) => return Ok(summary),
+            Err(error) => error,
+        };
+        findings.take(error, &plan.schema, &pipeline.table)?;
+        pipeline.progress.restart();
+        plan = Cow::Owned(super::plan(pipeline, &findings).await?);
+    }
+}
+
+/// Loads as a plan says.
+///
+/// # Errors
+/// Those that [`Findings::take`] knows, where the plan has to be another one.
+pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+    stamp: Stamp,
+    findings: &Findings,
 ) -> Result<Summary> {
     let started = Instant::now();
     let cpu_before = usage::cpu_time();
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
     let misfits = loop {
-        match attempt(pipeline, plan, stamp, failures > 0).await {
+        match attempt(pipeline, plan, stamp, failures > 0, findings).await {
             Ok(misfits) => break misfits,
             Err(error) => {
                 failures += 1;
@@ -49,6 +75,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     let done = pipeline.progress.snapshot();
     Ok(Summary {
         table: pipeline.table.clone(),
+        schema: plan.schema.clone(),
         rows: done.rows_written,
         elapsed: started.elapsed(),
         source_bytes: done.source_bytes,
@@ -70,6 +97,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
     plan: &ReloadPlan,
     stamp: Stamp,
     anew: bool,
+    findings: &Findings,
 ) -> Result<Misfits> {
     let sink = &*pipeline.sink;
     let shared = load_of(pipeline);
@@ -86,7 +114,8 @@ async fn attempt<S: Source, K: Sink + 'static>(
             shadow::create(pipeline, &shared, &definition).await?;
             let outcome = async {
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
-                let counts = load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew).await?;
+                let counts =
+                    load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew, findings).await?;
                 shadow::publish(pipeline, &shared, &definition).await?;
                 Ok(counts)
             };
@@ -110,9 +139,13 @@ async fn attempt<S: Source, K: Sink + 'static>(
             }
             // Also where the table has just been created: an earlier try may have put rows into it.
             repeat(&shared, || sink.truncate(&pipeline.table)).await?;
-            load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp, anew)
-                .await
-                .map_err(EngineError::while_loading)
+            let loaded =
+                load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp, anew, findings).await;
+            if plan.existing.is_none() && matches!(loaded, Err(EngineError::Key { .. })) {
+                // It was made for this load, and the next one needs another.
+                repeat(&shared, || sink.drop_table(&pipeline.table)).await?;
+            }
+            loaded.map_err(EngineError::while_loading)
         }
     }
 }
@@ -156,14 +189,17 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     table: &str,
     stamp: Stamp,
     anew: bool,
+    findings: &Findings,
 ) -> Result<Misfits> {
     let partitions = shared.unless_stopped(partitions(pipeline, plan, anew)).await??;
+    // A table that may not be replaced keeps its columns, and rows that are there already are not taken back.
+    let may_plan_anew =
+        plan.strategy == Strategy::Swap && (pipeline.options.replace || plan.existing.is_none());
     let parts = Parts {
         source: &pipeline.source,
         sink: &pipeline.sink,
         schema: &plan.schema,
-        sample: &plan.sample,
-        sample_ranges: &plan.sample_ranges,
+        sample: Arc::clone(&plan.sample),
         partitions,
         documents: plan.source.collection.size.map(|size| size.documents),
         readers: plan.readers,
@@ -171,6 +207,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
         table,
         stamp,
         read_concern: pipeline.read_concern,
+        watched: (may_plan_anew && findings.may_surprise()).then_some(&plan.infer),
     };
     let counts = load(Arc::clone(shared), parts).await?;
     let done = pipeline.progress.snapshot();

@@ -5,11 +5,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use zenith_arrow::infer::InferOptions;
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{Landing, Namespace, Partition, ReadConcern, ReadOptions, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
+use super::findings::{Sample, Watch};
 use super::insert::Inserting;
 use super::read::Queue;
 use super::sizes::Sizes;
@@ -71,8 +73,8 @@ pub(crate) struct Parts<'a, S, K> {
     pub(crate) source: &'a Arc<S>,
     pub(crate) sink: &'a Arc<K>,
     pub(crate) schema: &'a Schema,
-    pub(crate) sample: &'a [u8],
-    pub(crate) sample_ranges: &'a [std::ops::Range<usize>],
+    /// What the decoders learn from.
+    pub(crate) sample: Arc<Sample>,
     pub(crate) partitions: Vec<Partition>,
     /// Documents there are thought to be in them.
     pub(crate) documents: Option<u64>,
@@ -85,6 +87,8 @@ pub(crate) struct Parts<'a, S, K> {
     pub(crate) stamp: Stamp,
     /// Which state of the data is read.
     pub(crate) read_concern: ReadConcern,
+    /// How columns are chosen from the sample, if the load is to end where it would have chosen others.
+    pub(crate) watched: Option<&'a InferOptions>,
 }
 
 /// The first failure of any worker.
@@ -141,22 +145,30 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     drop(reply_sender);
 
     let sizes = Arc::new(Sizes::new(options.inserters, parts.documents));
+    let watch = parts.watched.map(|infer| {
+        let (sample, decoders) = (Arc::clone(&parts.sample), options.decoders);
+        Arc::new(Watch { sample, options: infer.clone(), expected: parts.documents, decoders })
+    });
     let mut threads = Vec::new();
     for index in 0..options.decoders {
         let decoder_options =
             DecoderOptions { rows_max: options.batch_rows, bytes_max: options.batch_bytes() };
         let mut decoder = Decoder::new(parts.schema, &load.pool, decoder_options);
-        let learned = decoder.learn(parts.sample, parts.sample_ranges.iter().cloned());
-        let learned =
-            learned.map_err(|source| EngineError::Decode { namespace: load.namespace.to_string(), source });
+        let learned = decoder.learn(&parts.sample.bytes, parts.sample.ranges.iter().cloned());
+        let learned = learned.map_err(|source| EngineError::decoding(&load.namespace, source));
         if first.note(&load, learned).is_none() {
             break;
         }
         let (load, first) = (Arc::clone(&load), Arc::clone(&first));
         let (replies, batches, letters) = (replies.clone(), batch_sender.clone(), letter_sender.clone());
         let sizes = Arc::clone(&sizes);
+        let watch = watch.clone();
+        if watch.is_some() {
+            decoder.watch();
+        }
         let work = move || {
-            let result = decode::decode(&load, decoder, &replies, &batches, &sizes, &letters);
+            let result =
+                decode::decode(&load, decoder, &replies, &batches, &sizes, &letters, watch.as_deref());
             first.note(&load, result)
         };
         let thread = std::thread::Builder::new().name(format!("zenith-decode-{index}")).spawn(work);

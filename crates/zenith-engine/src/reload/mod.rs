@@ -14,6 +14,7 @@ pub(crate) mod dead_letters;
 mod decode;
 mod difference;
 mod execute;
+pub(crate) mod findings;
 mod handover;
 pub(crate) mod insert;
 mod keep;
@@ -27,6 +28,6 @@ mod sizes;
 mod steer;
 
 pub(crate) use difference::same_values;
-pub(crate) use execute::{execute, replace_with_empty, run_name};
+pub(crate) use execute::{execute, execute_once, replace_with_empty, run_name};
 pub(crate) use plan::plan;
 pub use plan::{ColumnPlan, ReloadPlan};

@@ -1,28 +1,29 @@
 //! What a reload would do: both ends looked at, the columns inferred, nothing written.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bson::RawDocumentBuf;
-use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, ObjectIdAs, infer};
+use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, Mixed, ObjectIdAs, infer};
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
-use zenith_arrow::{Kind, Schema};
+use zenith_arrow::{DateRange, Kind, Schema};
 use zenith_extract::Source;
 use zenith_extract::source::Preflight as SourceInfo;
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::difference::difference;
+use super::findings::{Findings, Sample};
 use super::keep::{self, Kept, keep};
-use super::steer::steer;
+use super::steer::{Steering, steer};
 use crate::{EngineError, Pipeline, Result, Strategy, names};
 
 /// Leaf columns from which on parts are kept in one file each.
 const LEAVES_FOR_COMPACT_PARTS: usize = 500;
 /// The size from which on even those parts get a file a column.
 const COMPACT_PART_BYTES: &str = "1073741824";
-/// Bytes of sample documents the decoders learn from.
-const LEARN_BYTES: usize = 4 * 1024 * 1024;
-
+/// Bytes of sample documents that are kept for the load: all that a sample holds.
+const SAMPLE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a reload would do.
 #[derive(Clone, Debug)]
@@ -47,8 +48,8 @@ pub struct ReloadPlan {
     pub readers: usize,
     /// Which columns the fields go to.
     pub schema: Schema,
-    pub(crate) sample: Vec<u8>,
-    pub(crate) sample_ranges: Vec<Range<usize>>,
+    pub(crate) sample: Arc<Sample>,
+    pub(crate) infer: InferOptions,
 }
 
 /// One column of a plan.
@@ -74,7 +75,10 @@ impl ReloadPlan {
     }
 }
 
-pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
+pub(crate) async fn plan<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    findings: &Findings,
+) -> Result<ReloadPlan> {
     let options = &pipeline.options;
     let namespace = &pipeline.namespace;
     // Both ends are looked at side by side: answers are quick, but there are many.
@@ -84,6 +88,9 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
     let infer_options = InferOptions {
         object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
         decimal: if options.decimal_text { DecimalAs::Text } else { DecimalAs::Decimal },
+        integers: options.integers,
+        mixed: options.mixed,
+        mixed_fields: options.mixed_fields.clone(),
         uuid_legacy: options.uuid_legacy,
         keep_nulls: options.keep_nulls,
         id: match ids {
@@ -92,17 +99,25 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
             // Numbers mix in one order: the sample decides.
             Some(_) | None => IdTypes::Unknown,
         },
+        key: findings.key(),
+        dates: DateRange { first_ms: target.date_range_ms.0, last_ms: target.date_range_ms.1 },
         ..InferOptions::default()
     };
-    let inference = infer(documents.iter().map(|document| document.as_bytes()), &infer_options);
+    let sampled: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
+    let inference = infer(findings.with(&sampled), &infer_options);
     let mut schema = inference.schema.clone();
     if schema.fields.iter().all(|field| field.name != "_id") {
         // An empty collection, or documents whose `_id` fits no column of its own.
         schema.fields.insert(0, zenith_arrow::Field::new("_id", Kind::MixedId));
     }
 
-    if let Some(table) = existing.as_ref().filter(|_| !options.replace) {
-        steer(&mut schema, table, dialect);
+    for path in without_column(&inference, &options.mixed_fields) {
+        tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
+    }
+    let dates = infer_options.dates;
+    if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
+        let replace = options.replace && options.strategy == Strategy::Swap;
+        steer(&mut schema, &Steering { table, dialect, sample: &sampled, dates, replace });
     }
 
     let arrow = pipeline.layout.schema(&schema.to_arrow());
@@ -149,7 +164,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         Some(table) => keep(pipeline, table, &columns)?,
         None => Kept::default(),
     };
-    let (sample, sample_ranges) = concatenate(documents.iter().map(|document| document.as_bytes()));
+    let sample = Arc::new(Sample::of(sampled, SAMPLE_BYTES));
     let comment = kept.comment.unwrap_or_else(|| {
         format!("{}{namespace}. {EXTRA_COLUMN} holds what fits no column.", keep::COMMENT)
     });
@@ -178,7 +193,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(pipeline: &Pipeline<S, K>
         readers,
         schema,
         sample,
-        sample_ranges,
+        infer: infer_options,
     })
 }
 
@@ -234,15 +249,15 @@ fn presence(inference: &Inference, name: &str) -> f64 {
     shares.fold(0.0, f64::max).min(1.0)
 }
 
-fn concatenate<'a>(documents: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<Range<usize>>) {
-    let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
-    for document in documents {
-        let start = bytes.len();
-        if start + document.len() > LEARN_BYTES && start > 0 {
-            break;
-        }
-        bytes.extend_from_slice(document);
-        ranges.push(start..bytes.len());
-    }
-    (bytes, ranges)
+/// The paths that no column of the sample comes of: misspelled, or of fields that the sample does not have.
+fn without_column<'a>(
+    inference: &'a Inference,
+    paths: &'a BTreeMap<String, Mixed>,
+) -> impl Iterator<Item = &'a String> {
+    let is_of = |column: &str, path: &str| {
+        column.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    paths.keys().filter(move |path| {
+        !inference.fields.iter().any(|column| is_of(&column.path.replace("[]", ""), path))
+    })
 }

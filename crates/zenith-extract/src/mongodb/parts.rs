@@ -137,7 +137,8 @@ pub(super) async fn spans(
 ) -> Result<Vec<Span>, ExtractError> {
     let class_of = |id: &RawBson| class(id.element_type());
     if class_of(&smallest) == class_of(&largest) {
-        return Ok(vec![Span { smallest: value(smallest), largest: value(largest), filter: None }]);
+        let smallest = comparable(deployment, namespace, value(smallest)).await?;
+        return Ok(vec![Span { smallest, largest: value(largest), filter: None }]);
     }
     let filter = |names: &[&str]| Some(doc! { "_id": { "$type": names } });
     let parts = CLASSES.iter().flat_map(|(_, names)| [Part::first(filter(names)), Part::last(filter(names))]);
@@ -148,9 +149,29 @@ pub(super) async fn spans(
     while let (Some(smallest), Some(largest)) = (found.next(), found.next()) {
         let names = CLASSES.iter().find(|(one, _)| class(*one) == class_of(&smallest));
         let filter = names.and_then(|(_, names)| filter(names));
-        spans.push(Span { smallest: value(smallest), largest: value(largest), filter });
+        let smallest = comparable(deployment, namespace, value(smallest)).await?;
+        spans.push(Span { smallest, largest: value(largest), filter });
     }
     Ok(spans)
+}
+
+/// The smallest `_id`, or the one after it if it is NaN: an index has NaN before all numbers, but no comparison finds it.
+async fn comparable(
+    deployment: &Deployment,
+    namespace: &Namespace,
+    smallest: Bson,
+) -> Result<Bson, ExtractError> {
+    let is_nan = match &smallest {
+        Bson::Double(number) => number.is_nan(),
+        Bson::Decimal128(number) => number.to_string() == "NaN",
+        _ => false,
+    };
+    if !is_nan {
+        return Ok(smallest);
+    }
+    let numbers = [Part::from(&Bson::Double(f64::NEG_INFINITY))];
+    let next = starts(deployment, namespace, &numbers).await?.into_iter().next();
+    Ok(next.map_or(smallest, value))
 }
 
 /// At most `count` parts, evenly over the spans; those that are read downwards are the last.

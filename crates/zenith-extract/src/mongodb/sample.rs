@@ -54,7 +54,8 @@ pub(super) async fn sample(
     let mut wanted = affordable(size, documents);
     let (found, limit) = loop {
         let parts = spread(&spans, PARTS.min(wanted));
-        let limit = wanted / parts.len().max(1);
+        // Where there are fewer places, others may be found below.
+        let limit = wanted / PARTS.min(wanted);
         let found = read_parts(deployment, namespace, &parts, limit, SAMPLE_BYTES_MAX).await?;
         if !found.cut || wanted <= ENOUGH {
             break (found.documents, limit);
@@ -70,8 +71,13 @@ pub(super) async fn sample(
     let all = size.is_some_and(|size| size.documents == count(sample.documents.len()));
     if missing > wanted / 10 && !all {
         let read = |id: &Bson| sample.place(id).is_some_and(|place| place < upwards);
-        let parts = narrower(deployment, namespace, &spans, PARTS.min(wanted), read).await?;
-        let limit = (missing / parts.len().max(1)).max(1);
+        let mut parts = narrower(deployment, namespace, &spans, PARTS.min(wanted), read).await?;
+        let mut limit = missing.checked_div(parts.len()).unwrap_or_default().max(1);
+        if parts.is_empty() {
+            // There are no more places: more documents of each.
+            parts = spread(&spans, PARTS.min(wanted));
+            limit = (wanted / parts.len()).max(1);
+        }
         let room = SAMPLE_BYTES_MAX.saturating_sub(sample.bytes());
         let found = read_parts(deployment, namespace, &parts, limit, room).await?;
         sample.extend(found.documents, wanted);
