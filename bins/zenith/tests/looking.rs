@@ -164,5 +164,36 @@ async fn verify_finds_what_differs_also_while_a_run_is_under_way() {
         (&1.into(), &1.into(), &1.into()),
         "{json}"
     );
+    assert_eq!((&json["missing"][0], &json["surplus"][0]), (&"10".into(), &"4".into()), "{json}");
+    let difference =
+        serde_json::json!({ "id": "3", "path": "item", "source": "\"coffee\"", "target": "\"tea\"" });
+    assert_eq!((&json["differing"][0], &json["differences"][0]), (&"3".into(), &difference), "{json}");
+    assert!(ended.stdout.contains("    3 at item: \"coffee\" in the collection, \"tea\"\n"), "{ended:?}");
+    let ended = home.run(&["verify", "orders", "--ids", "0"]).await;
+    assert!(ended.stdout.contains("  1 missing in the table:\n    and 1 more\n"), "{ended:?}");
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_tells_what_the_columns_do_not_show_and_writes_nothing() {
+    let bench = Bench::new("verify_told").await;
+    bench.fill("orders", (0..300).map(|n| rawdoc! { "_id": n, "item": "tea" })).await;
+    bench.fill("orders", (300..302).map(|n| rawdoc! { "_id": n, "item": n })).await;
+    let mut bad = rawdoc! { "_id": 302, "item": "café" }.into_bytes();
+    let at = bad.windows(2).position(|pair| pair == "é".as_bytes()).unwrap();
+    bad[at + 1] = b'(';
+    bench.fill("orders", [bson::RawDocumentBuf::from_bytes(bad).unwrap()]).await;
+    let home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\"\nmode = \"full\"")]);
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    let ended = home.run(&["verify", "orders"]).await.succeeded();
+    assert!(ended.stdout.contains("; 2 values in _zenith_extra, 1 dead letter\n"), "{ended:?}");
+    assert!(ended.stdout.contains("  item: 2 is int\n"), "{ended:?}");
+    let json = home.json(&["verify", "orders"]).await;
+    assert_eq!((&json["equal"], &json["dead_letters"]), (&true.into(), &1.into()), "{json}");
+    assert_eq!(json["extra_values"], serde_json::json!({ "item": { "is int": 2 } }), "{json}");
+    let letters = bench.databases.clickhouse.query("SELECT count() FROM zenith_dead_letters").await.unwrap();
+    assert_eq!(letters.trim(), "1");
     bench.remove().await;
 }

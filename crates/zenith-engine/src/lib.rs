@@ -48,7 +48,7 @@ pub mod usage;
 pub use error::{EngineError, sentence};
 pub use incremental::{
     Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, Replay, ResetTo,
-    SyncPipeline, Synchronizer, Until, UuidLegacy, Verification, VerifyOptions,
+    SyncPipeline, Synchronizer, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
 };
 pub use layout::Layout;
 pub use letters::{DeadLetters, LetterFilter, StoredLetter};

@@ -29,7 +29,7 @@ impl DeadLetters {
 
 /// What kind of reason a reason is: that of ClickHouse by the name of its code and without the values of the row, and
 /// that of BSON without its numbers.
-fn kind(reason: &str) -> String {
+pub(crate) fn kind(reason: &str) -> String {
     if reason.starts_with("ClickHouse at ")
         && let Some((_, code)) = reason.rsplit_once("(code ")
         && let Some((code, _)) = code.split_once(')')

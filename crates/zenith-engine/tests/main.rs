@@ -17,3 +17,4 @@ mod published;
 mod refused;
 mod strategies;
 mod told;
+mod verify;

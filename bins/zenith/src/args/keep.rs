@@ -356,13 +356,16 @@ pub struct Schema {
 
 /// Compare a collection and its table.
 ///
-/// Documents and rows are counted and compared by ranges of `_id`, without a stop to either end. What changed while it
-/// was compared may show as a difference: compare again before acting on one.
+/// Every document is read from the collection and held against its row: the row has to give it back, and each column
+/// has to show the value that the collection has. Values that only _zenith_extra has, and documents that are dead letters,
+/// are no difference, but told. Nothing is written to either end, and neither is stopped: what changed meanwhile is looked
+/// at again, and may show as a difference where a pipeline is far behind.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   zenith verify orders
   zenith verify orders --sample 10000    only so many documents
+  zenith verify orders --ids 1000        name more of what differs
   zenith verify orders --json
 
 Exit codes: 0 equal; 1 different; 2 something to be mended first.")]
@@ -372,6 +375,9 @@ pub struct Verify {
     /// Compare only so many documents
     #[arg(long, value_name = "N")]
     pub sample: Option<u64>,
+    /// Name so many documents of each kind of difference
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub ids: usize,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

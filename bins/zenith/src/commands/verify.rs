@@ -1,22 +1,22 @@
 //! `zenith verify`: a collection and its table compared.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use indicatif::HumanCount;
 use serde::Serialize;
-use zenith_engine::{EngineError, Verification, VerifyOptions};
+use zenith_engine::{EngineError, ValueDifference, Verification, VerifyOptions};
 
 use super::something_applied;
 use crate::args::Verify;
 use crate::connect;
 use crate::exit::{self, Ending, Failure};
+use crate::misfits::{self, counted, totals};
 use crate::progress::say;
 use crate::signals::Signals;
 use crate::state::Places;
 use crate::terminal::{Paint, print, print_json};
 
-/// The `_id`s that are shown of each kind.
-const IDS_SHOWN: usize = 20;
 /// The code for "different".
 const DIFFERENT: u8 = 1;
 
@@ -27,14 +27,24 @@ struct VerificationJson<'a> {
     table: &'a str,
     source_rows: u64,
     target_rows: u64,
-    ranges: u64,
-    ranges_differing: u64,
     missing_count: u64,
     surplus_count: u64,
     differing_count: u64,
     missing: &'a [String],
     surplus: &'a [String],
-    differing: &'a [String],
+    differing: Vec<&'a str>,
+    differences: Vec<DifferenceJson<'a>>,
+    extra_values: &'a BTreeMap<String, BTreeMap<String, u64>>,
+    dead_letters: u64,
+    dead_letters_by_reason: &'a BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct DifferenceJson<'a> {
+    id: &'a str,
+    path: &'a str,
+    source: &'a str,
+    target: &'a str,
 }
 
 pub async fn run(arguments: &Verify) -> Ending {
@@ -47,7 +57,7 @@ pub async fn run(arguments: &Verify) -> Ending {
         Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
     let single = connect::single(&config, name, store, &connect::pool(None, &places)?).await?;
     signals.stop(single.keeper.stop_handle());
-    let options = VerifyOptions { sample: arguments.sample, ids_shown: IDS_SHOWN };
+    let options = VerifyOptions { sample: arguments.sample, ids_shown: arguments.ids };
     let found = match single.keeper.verify(name, options).await {
         Ok(found) => found,
         Err(EngineError::Stopped) => {
@@ -58,55 +68,76 @@ pub async fn run(arguments: &Verify) -> Ending {
     };
     let collection = single.namespace.to_string();
     if arguments.json {
-        print_json(&VerificationJson {
-            equal: found.is_equal(),
-            collection,
-            table: &single.table,
-            source_rows: found.source_rows,
-            target_rows: found.target_rows,
-            ranges: found.ranges,
-            ranges_differing: found.ranges_differing,
-            missing_count: found.missing_count,
-            surplus_count: found.surplus_count,
-            differing_count: found.differing_count,
-            missing: &found.missing,
-            surplus: &found.surplus,
-            differing: &found.differing,
-        });
+        print_json(&json(&found, collection, &single.table));
     } else {
         print(&text(&found, &collection, &single.table, Paint::for_stdout()));
     }
     Ok(if found.is_equal() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
-fn text(found: &Verification, collection: &str, table: &str, paint: Paint) -> String {
-    let compared = format!(
-        "{collection} has {} documents, {table} {} rows; {} of {} ranges differ\n",
-        HumanCount(found.source_rows),
-        HumanCount(found.target_rows),
-        HumanCount(found.ranges_differing),
-        HumanCount(found.ranges),
-    );
-    if found.is_equal() {
-        return format!("{} equal: {compared}", paint.green("✓"));
+fn json<'a>(found: &'a Verification, collection: String, table: &'a str) -> VerificationJson<'a> {
+    let difference = |of: &'a ValueDifference| DifferenceJson {
+        id: &of.id,
+        path: &of.path,
+        source: &of.source,
+        target: &of.target,
+    };
+    VerificationJson {
+        equal: found.is_equal(),
+        collection,
+        table,
+        source_rows: found.source_rows,
+        target_rows: found.target_rows,
+        missing_count: found.missing_count,
+        surplus_count: found.surplus_count,
+        differing_count: found.differing_count,
+        missing: &found.missing,
+        surplus: &found.surplus,
+        differing: found.differing.iter().map(|of| of.id.as_str()).collect(),
+        differences: found.differing.iter().map(difference).collect(),
+        extra_values: &found.misfits.values,
+        dead_letters: found.misfits.documents_total(),
+        dead_letters_by_reason: &found.misfits.documents,
     }
-    let mut text = format!("{} different: {compared}", paint.red("✗"));
+}
+
+fn text(found: &Verification, collection: &str, table: &str, paint: Paint) -> String {
+    let rows = format!(
+        "{collection} has {}, {table} {}",
+        counted(found.source_rows, "document"),
+        counted(found.target_rows, "row")
+    );
+    let misfits = totals(found.misfits.values_total(), found.misfits.documents_total());
+    let told = misfits.map_or_else(String::new, |misfits| format!("; {misfits}"));
+    let mut text = match found.is_equal() {
+        true => format!("{} equal: {rows}{told}\n", paint.green("✓")),
+        false => format!("{} different: {rows}{told}\n", paint.red("✗")),
+    };
     for (what, count, ids) in [
         ("missing in the table", found.missing_count, &found.missing),
         ("in the table only", found.surplus_count, &found.surplus),
-        ("with other values", found.differing_count, &found.differing),
     ] {
-        if count == 0 {
-            continue;
-        }
-        text.push_str(&format!("  {} {what}:\n", HumanCount(count)));
-        for id in ids {
-            text.push_str(&format!("    {id}\n"));
-        }
-        let more = count.saturating_sub(u64::try_from(ids.len()).unwrap_or(u64::MAX));
-        if more > 0 {
-            text.push_str(&format!("    and {} more\n", HumanCount(more)));
-        }
+        list(&mut text, what, count, ids.iter().map(String::clone));
     }
+    let differing = found.differing.iter().map(|of| {
+        let place = if of.path.is_empty() { String::new() } else { format!(" at {}", of.path) };
+        format!("{}{place}: {} in the collection, {}", of.id, of.source, of.target)
+    });
+    list(&mut text, "with other values", found.differing_count, differing);
+    text.push_str(&misfits::list(&found.misfits));
     text
+}
+
+fn list(text: &mut String, what: &str, count: u64, lines: impl ExactSizeIterator<Item = String>) {
+    if count == 0 {
+        return;
+    }
+    text.push_str(&format!("  {} {what}:\n", HumanCount(count)));
+    let more = count.saturating_sub(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+    for line in lines {
+        text.push_str(&format!("    {line}\n"));
+    }
+    if more > 0 {
+        text.push_str(&format!("    and {} more\n", HumanCount(more)));
+    }
 }

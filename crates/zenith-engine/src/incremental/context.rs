@@ -10,7 +10,7 @@ use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Misfits, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
-use zenith_transport::{Preflight, Sink, TableInfo};
+use zenith_transport::{Sink, TableInfo};
 
 use super::patience::Patience;
 use super::progress::Live;
@@ -117,9 +117,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
-        let look = Preflight::default();
-        let server = self.retrying(|| self.sink.preflight(&look)).await?;
-        let dialect = Dialect::of_version(server.version_number);
+        // Whatever the server's version: asking for that asks for privileges that who only looks need not have.
+        let dialects = [Dialect { json: true }, Dialect { json: false }];
         let lacks_notes = notes::are_missing(&table.columns);
         let fits = |field: &arrow_schema::FieldRef| {
             if field.name() == NOTES_COLUMN && lacks_notes {
@@ -127,7 +126,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
             let there = table.columns.iter().find(|there| there.name == *field.name());
             there.is_some_and(|there| {
-                column_type(field, dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+                dialects.iter().any(|dialect| {
+                    column_type(field, *dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+                })
             })
         };
         for version in versions.iter().rev() {

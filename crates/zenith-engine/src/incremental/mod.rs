@@ -55,4 +55,4 @@ pub use replay::Replay;
 pub use reset::ResetTo;
 pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings, UuidLegacy};
 pub use synchronizer::{Outcome, SyncPipeline, Synchronizer, Until};
-pub use verify::{Verification, VerifyOptions};
+pub use verify::{ValueDifference, Verification, VerifyOptions};

@@ -59,7 +59,7 @@ fn bytes(bytes: &[u8]) -> String {
     format!("unhex('{}')", hex(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::with_capacity(bytes.len() * 2);

@@ -4,8 +4,13 @@ use arrow_array::RecordBatch;
 
 use super::{ClickHouseSink, catalog};
 use crate::ddl::{identifier, literal};
+use crate::sink::{ColumnInfo, Selection};
 use crate::statement::Statement;
 use crate::{Result, TransportError};
+
+/// What a statement with many keys may come to, in bytes and in parts; the server's own limits are meant for people.
+const STATEMENT_BYTES_MAX: &str = "16777216";
+const STATEMENT_PARTS_MAX: &str = "1000000";
 
 /// Reads a table. Its JSON columns come as text, with keys spelled as they were inserted: the Arrow writer
 /// of ClickHouse (26.7) would leave dots in keys escaped, where a cast in the query does not.
@@ -16,20 +21,58 @@ pub(super) async fn read(sink: &ClickHouseSink, table: &str) -> Result<Vec<Recor
         return Err(TransportError::NoTable { table: name });
     }
     let columns: Vec<String> = columns
-        .into_iter()
+        .iter()
         .filter(|column| !matches!(column.default_kind.as_str(), "ALIAS" | "EPHEMERAL"))
-        .map(|column| {
-            let name = identifier(&column.name);
-            match with_text_for_json(&column.data_type) {
-                Some(data_type) => format!("CAST({name}, {}) AS {name}", literal(&data_type)),
-                None => name,
-            }
-        })
+        .map(expression)
         .collect();
-    // A String may hold any bytes: read as text, one that is not UTF-8 would spoil the whole table.
     let sql = format!("SELECT {} FROM {name}", columns.join(", "));
-    let statement = Statement { binary: true, ..Statement::new(format!("reading {name}"), sql) };
+    run(sink, Statement::new(format!("reading {name}"), sql)).await
+}
+
+/// Reads some rows.
+pub(super) async fn read_where(
+    sink: &ClickHouseSink,
+    selection: &Selection,
+) -> Result<Option<Vec<RecordBatch>>> {
+    let name = sink.full_name(&selection.table);
+    let columns = catalog::columns(sink, &selection.table).await?;
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let chosen = columns.iter().filter(|column| selection.columns.contains(&column.name)).map(expression);
+    let computed =
+        selection.computed.iter().map(|(name, computed)| format!("{computed} AS {}", identifier(name)));
+    let columns: Vec<String> = chosen.chain(computed).collect();
+    let last = if selection.latest { " FINAL" } else { "" };
+    let mut sql = format!("SELECT {} FROM {name}{last} WHERE {}", columns.join(", "), selection.condition);
+    if !selection.order_by.is_empty() {
+        let order: Vec<String> =
+            selection.order_by.iter().map(|column| identifier(column).to_string()).collect();
+        sql += &format!(" ORDER BY {}", order.join(", "));
+    }
+    if let Some(limit) = selection.limit {
+        sql += &format!(" LIMIT {limit}");
+    }
+    let statement = Statement::new(format!("reading {name}"), sql)
+        .set("max_query_size", STATEMENT_BYTES_MAX)
+        .set("max_ast_elements", STATEMENT_PARTS_MAX)
+        .set("max_expanded_ast_elements", STATEMENT_PARTS_MAX);
+    run(sink, statement).await.map(Some)
+}
+
+/// A String may hold any bytes: read as text, one that is not UTF-8 would spoil the whole result.
+async fn run(sink: &ClickHouseSink, statement: Statement) -> Result<Vec<RecordBatch>> {
+    let statement = Statement { binary: true, ..statement };
     sink.session.arrow(sink.server().await?.set(statement, "json_type_escape_dots_in_keys", "1")).await
+}
+
+/// What is asked for to get a column.
+fn expression(column: &ColumnInfo) -> String {
+    let name = identifier(&column.name);
+    match with_text_for_json(&column.data_type) {
+        Some(data_type) => format!("CAST({name}, {}) AS {name}", literal(&data_type)),
+        None => name,
+    }
 }
 
 /// The type with `String` wherever it has `JSON`; `None` if it has none.

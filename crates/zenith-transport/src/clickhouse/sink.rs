@@ -13,7 +13,9 @@ use super::server::Server;
 use super::session::Session;
 use super::{catalog, insert, preflight, publish, read};
 use crate::ddl::{self, Dialect, identifier};
-use crate::sink::{Durable, Insert, Merging, ObjectInfo, Preflight, Published, ServerInfo, Sink, TableInfo};
+use crate::sink::{
+    Durable, Insert, Merging, ObjectInfo, Preflight, Published, Selection, ServerInfo, Sink, TableInfo,
+};
 use crate::statement::Statement;
 use crate::{ConnectionOptions, Result, TableDefinition, Target};
 
@@ -162,6 +164,10 @@ impl Sink for ClickHouseSink {
 
     async fn read(&self, table: &str) -> Result<Vec<RecordBatch>> {
         read::read(self, table).await
+    }
+
+    async fn read_where(&self, selection: &Selection) -> Result<Option<Vec<RecordBatch>>> {
+        read::read_where(self, selection).await
     }
 
     async fn execute(&self, statement: &str) -> Result<()> {

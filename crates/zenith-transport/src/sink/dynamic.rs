@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
-use super::{Durable, Insert, Merging, ObjectInfo, Preflight, Published, ServerInfo, Sink, TableInfo};
+use super::{
+    Durable, Insert, Merging, ObjectInfo, Preflight, Published, Selection, ServerInfo, Sink, TableInfo,
+};
 use crate::Result;
 use crate::ddl::TableDefinition;
 use crate::dead_letter::DeadLetter;
@@ -45,6 +47,8 @@ pub trait DynSink: Send + Sync {
     fn drop_table_boxed<'a>(&'a self, table: &'a str) -> Boxed<'a, ()>;
     /// [`Sink::read`], boxed.
     fn read_boxed<'a>(&'a self, table: &'a str) -> Boxed<'a, Vec<RecordBatch>>;
+    /// [`Sink::read_where`], boxed.
+    fn read_where_boxed<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>>;
     /// [`Sink::execute`], boxed.
     fn execute_boxed<'a>(&'a self, statement: &'a str) -> Boxed<'a, ()>;
     /// [`Sink::query`], boxed.
@@ -109,6 +113,10 @@ impl<S: Sink> DynSink for S {
 
     fn read_boxed<'a>(&'a self, table: &'a str) -> Boxed<'a, Vec<RecordBatch>> {
         Box::pin(Sink::read(self, table))
+    }
+
+    fn read_where_boxed<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
+        Box::pin(self.read_where(selection))
     }
 
     fn execute_boxed<'a>(&'a self, statement: &'a str) -> Boxed<'a, ()> {
@@ -182,6 +190,10 @@ impl Sink for dyn DynSink + '_ {
         self.read_boxed(table).await
     }
 
+    async fn read_where(&self, selection: &Selection) -> Result<Option<Vec<RecordBatch>>> {
+        self.read_where_boxed(selection).await
+    }
+
     async fn execute(&self, statement: &str) -> Result<()> {
         self.execute_boxed(statement).await
     }
@@ -253,6 +265,13 @@ macro_rules! forward {
 
             fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send {
                 (**self).read(table)
+            }
+
+            fn read_where(
+                &self,
+                selection: &Selection,
+            ) -> impl Future<Output = Result<Option<Vec<RecordBatch>>>> + Send {
+                (**self).read_where(selection)
             }
 
             fn execute(&self, statement: &str) -> impl Future<Output = Result<()>> + Send {

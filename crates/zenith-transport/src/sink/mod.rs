@@ -94,6 +94,18 @@ pub trait Sink: Send + Sync {
     /// Text may come as Binary: a sink need not know that what it keeps is UTF-8.
     fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
 
+    /// Reads some rows of a table as [`Sink::read`] would give them; `None` where a table of that name is missing.
+    ///
+    /// # Errors
+    /// [`TransportError::Unsupported`] by sinks that have no language.
+    fn read_where(
+        &self,
+        selection: &Selection,
+    ) -> impl Future<Output = Result<Option<Vec<RecordBatch>>>> + Send {
+        let _ = selection;
+        async { Err(TransportError::Unsupported { sink: "chosen", what: "read rows by a condition" }) }
+    }
+
     /// Runs a statement that has no result, in the sink's own language.
     ///
     /// # Errors
@@ -203,6 +215,25 @@ pub struct ColumnInfo {
     pub data_type: String,
     /// How it is computed, as in `MATERIALIZED`; empty or `DEFAULT` for one that can be written.
     pub default_kind: String,
+}
+
+/// Which rows of a table are read, and what of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The table.
+    pub table: String,
+    /// The columns; those that the table lacks are left out.
+    pub columns: Vec<String>,
+    /// Names and expressions of further columns, in the sink's own language.
+    pub computed: Vec<(String, String)>,
+    /// Whether of the rows of one key only the last counts (`FINAL`).
+    pub latest: bool,
+    /// What is true of the rows, in the sink's own language.
+    pub condition: String,
+    /// Columns that the rows are put in order by.
+    pub order_by: Vec<String>,
+    /// How many rows are read at most.
+    pub limit: Option<u64>,
 }
 
 /// One insert: one record batch, one block, one token.
