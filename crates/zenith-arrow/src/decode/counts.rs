@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher as _};
 
 use crate::extra::Misfit;
+use crate::raw::Elements;
 
 /// Fields told apart; collections with unbounded keys would otherwise grow the report without end.
 const FIELDS_MAX: usize = 1000;
@@ -53,7 +54,7 @@ pub struct Surprise {
     pub reason: String,
     /// How often it came.
     pub count: u64,
-    /// Some of the documents, by their hashes: those with the smallest ones.
+    /// The field in some of the documents, as documents of it alone, by their hashes: those with the smallest ones.
     pub documents: Vec<(u64, Vec<u8>)>,
 }
 
@@ -182,16 +183,17 @@ impl Watched {
         if matches!(misfit, Misfit::Duplicate | Misfit::NotPlainJson | Misfit::Lone) {
             return;
         }
-        let hash = hash(document);
+        let Some(document) = alone(path, document) else { return };
+        let hash = hash(&document);
         let known = self.witnesses.iter_mut().find(|known| known.misfit == misfit && known.path == path);
         if let Some(witnesses) = known {
             let is_wanted = witnesses.documents.last().is_none_or(|(last, _)| hash < *last);
             if is_wanted || witnesses.documents.len() < WITNESSES_MAX {
-                witnesses.documents.push((hash, document.to_vec()));
+                witnesses.documents.push((hash, document));
                 keep_witnesses(&mut witnesses.documents);
             }
         } else if self.witnesses.len() < SURPRISES_MAX && !self.known.contains(&(path.to_vec(), misfit)) {
-            let documents = vec![(hash, document.to_vec())];
+            let documents = vec![(hash, document)];
             self.witnesses.push(Witnesses { path: path.to_vec(), misfit, documents, told: 0 });
         }
     }
@@ -206,6 +208,21 @@ impl Witnesses {
             documents: self.documents.clone(),
         }
     }
+}
+
+/// A document with nothing but the key at the top of `path`: what the other fields have is no matter of this one.
+fn alone(path: &[u8], document: &[u8]) -> Option<Vec<u8>> {
+    let of_path = |key: &[u8]| path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest[0] == b'.');
+    let element = Elements::new(document).ok()?.map_while(Result::ok).find(|element| of_path(element.key))?;
+    let mut alone = vec![0; 4];
+    alone.push(element.value.tag);
+    alone.extend_from_slice(element.key);
+    alone.push(0);
+    alone.extend_from_slice(element.value.bytes);
+    alone.push(0);
+    let length = u32::try_from(alone.len()).ok()?;
+    alone[..4].copy_from_slice(&length.to_le_bytes());
+    Some(alone)
 }
 
 /// The same for the same bytes, in every run.

@@ -197,8 +197,11 @@ impl Watch {
         let sample = self.sample.documents();
         let total = sample.len() * repeats(sample.len());
         for surprise in surprises {
-            let share = u128::from(surprise.count) * u128::from(to_u64(total)) / u128::from(read.max(1));
-            let wanted = usize::try_from(share).unwrap_or(total).clamp(1, total.max(1));
+            // As many beside the sample as make their share in all what it is in the collection.
+            let others = u128::from(read.saturating_sub(surprise.count).max(1));
+            let wanted = u128::from(surprise.count) * u128::from(to_u64(total)) / others;
+            let wanted =
+                usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, total.saturating_mul(10).max(1));
             let documents = surprise.documents.iter().map(|(_, document)| document.clone());
             found.extend(documents.collect::<Vec<_>>().into_iter().cycle().take(wanted));
             what.push(format!("{} ({}, {})", surprise.path, surprise.reason, surprise.count));
