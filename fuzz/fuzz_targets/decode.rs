@@ -13,9 +13,9 @@ use std::sync::LazyLock;
 use arrow_array::RecordBatch;
 use bson::{Document, RawDocument};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, ObjectIdAs, infer};
+use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Mixed, ObjectIdAs, infer};
 use zenith_arrow::raw::{DEPTH_MAX, Elements, RawError, tag, utf8, validate};
-use zenith_arrow::{Decoder, DecoderOptions, Schema, UuidOrder, equal, rebuild};
+use zenith_arrow::{Decoder, DecoderOptions, Kind, Schema, UuidOrder, equal, rebuild};
 use zenith_memory::Pool;
 
 /// One pool for all runs: making one takes longer than a run.
@@ -53,6 +53,14 @@ impl Choices {
                     _ => IdTypes::Unknown,
                 },
                 leaves_max: if bit(first, 7) { 3 } else { 4_000 },
+                // A key that holds every `_id`, as one that does not ends decoding.
+                key: Some(Kind::MixedId),
+                mixed: match second >> 6 {
+                    0 => Mixed::Text,
+                    1 => Mixed::Majority,
+                    _ => Mixed::Twin,
+                },
+                ..InferOptions::default()
             },
             decoder: DecoderOptions {
                 rows_max: if bit(second, 0) { 2 } else { 1_000 },
