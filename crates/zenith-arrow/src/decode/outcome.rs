@@ -18,7 +18,7 @@ pub struct DecoderOptions {
 /// A document that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadDocument {
-    /// Where it lies in the bytes given to [`Decoder::append`].
+    /// Where it lies in the bytes given to [`Decoder::append`](super::Decoder::append).
     pub range: Range<usize>,
     /// What is wrong with it.
     pub reason: RawError,
