@@ -210,8 +210,8 @@ pub enum EngineError {
     Surprise {
         /// The fields, why their values do not fit, and how often.
         what: String,
-        /// Documents with such values.
-        documents: Vec<Vec<u8>>,
+        /// Documents with such values, and how often each is to be counted.
+        documents: Vec<(Vec<u8>, usize)>,
     },
     /// A document came whose `_id` is of another type than the key column.
     #[error(

@@ -161,6 +161,19 @@ impl Decoder {
             }
         }
         self.finish()?;
+        // What no batch had room for is known all the same.
+        for range in documents {
+            let Some(document) = bytes.get(range) else { continue };
+            let (mut extra, mut notes) = (Vec::new(), Vec::new());
+            let counts = &mut self.counts;
+            let explained = self.explainer.explain(document, &mut extra, &mut notes, &mut |path, misfit| {
+                counts.note(path, misfit);
+            });
+            match explained {
+                Ok(()) => self.counts.commit(),
+                Err(_) => self.counts.forget(),
+            }
+        }
         self.counts.learned();
         Ok(())
     }

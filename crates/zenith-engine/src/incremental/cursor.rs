@@ -402,8 +402,9 @@ where
     // In this order: what has no checkpoint begins in an empty table only.
     context.state.reset(&context.name, None).await?;
     if plan.existing.is_some() {
-        replace_with_empty(&pipeline, &plan).await?;
+        // The schema first: of several, the one that is the table's own counts.
         context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+        replace_with_empty(&pipeline, &plan).await?;
     } else {
         create(context).await?;
     }

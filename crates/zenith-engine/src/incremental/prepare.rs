@@ -130,6 +130,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.live.counters.restart();
             self.found(findings);
         };
+        let mut findings = self.findings();
+        findings.loaded();
+        self.found(findings);
         self.replaced(&summary).await?;
         self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, None)?;

@@ -102,9 +102,12 @@ where
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;
         return context.load_whole(true).await.map(|_| ());
     }
+    // What has followed its collection for long has rows that the collection may not have any more.
+    let has_begun = context.state.checkpoint(&context.name).await?.is_some();
     loop {
         context.schema_to_write().await?;
         match Cursor::set_up(Arc::clone(context), run).await?.run(until).await {
+            Err(error @ EngineError::Key { .. }) if has_begun => return Err(context.key_misfit(error)),
             Err(error @ EngineError::Key { .. }) => {
                 let Some(schema) = context.schema().await? else { return Err(error) };
                 let mut findings = context.findings();

@@ -52,7 +52,7 @@ pub(super) fn decode(
             }
         }
         if let Some(watch) = watch {
-            watch.look(&mut decoder);
+            watch.look(&mut decoder, reply.len());
         }
     }
     if let Some(batch) = decoder.finish().map_err(failed)?

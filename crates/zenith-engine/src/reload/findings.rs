@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use zenith_arrow::decode::keep_witnesses;
 use zenith_arrow::infer::{InferOptions, infer};
@@ -27,16 +27,19 @@ const SAMPLE_LEAST: usize = 1_000;
 pub(crate) struct Findings {
     /// A kind of key that holds more than that of the plan before.
     key: Option<Kind>,
-    /// Documents with what the sample had not, each as often as its share of the collection makes it in the sample.
-    documents: Vec<Vec<u8>>,
+    /// Documents with what the sample had not, and how often each comes in a sample that has them.
+    documents: Vec<Witness>,
 }
+
+/// A document, and how often it is to be counted.
+pub(crate) type Witness = (Vec<u8>, usize);
 
 /// What one load found.
 enum Found {
     /// An `_id` that the key column does not hold; a key of this kind does.
     Key(Kind),
     /// Values of kinds that the sample did not have.
-    Values(Vec<Vec<u8>>),
+    Values(Vec<Witness>),
 }
 
 impl Findings {
@@ -75,6 +78,11 @@ impl Findings {
         self.documents.is_empty()
     }
 
+    /// A load has succeeded: the next one is planned from a sample of its own, with no smaller key.
+    pub(crate) fn loaded(&mut self) {
+        self.documents.clear();
+    }
+
     pub(super) fn key(&self) -> Option<Kind> {
         self.key.clone()
     }
@@ -86,11 +94,13 @@ impl Findings {
 }
 
 /// The sample, as often as it takes for one document to be rare in it, and `found` besides, if there are any.
-fn weighted<'a>(sample: &[&'a [u8]], found: &'a [Vec<u8>]) -> Vec<&'a [u8]> {
+fn weighted<'a>(sample: &[&'a [u8]], found: &'a [Witness]) -> Vec<&'a [u8]> {
     let mut documents = sample.to_vec();
     if !found.is_empty() {
         documents = documents.repeat(repeats(sample.len()));
-        documents.extend(found.iter().map(Vec::as_slice));
+        documents.extend(
+            found.iter().flat_map(|(document, times)| std::iter::repeat_n(document.as_slice(), *times)),
+        );
     }
     documents
 }
@@ -142,6 +152,10 @@ pub(crate) struct Watch {
     pub(super) decoders: usize,
     /// Whether nothing more is inserted.
     pub(super) in_vain: AtomicBool,
+    /// Documents decoded.
+    pub(super) read: AtomicU64,
+    /// The columns of the sample alone.
+    pub(super) of_sample: OnceLock<Vec<Field>>,
     /// What the decoders that have ended have found.
     pub(super) found: Mutex<BTreeMap<(String, String), Surprise>>,
 }
@@ -152,8 +166,9 @@ impl Watch {
         self.in_vain.load(Ordering::Relaxed)
     }
 
-    /// Looks at what a decoder has met so far.
-    pub(super) fn look(&self, decoder: &mut Decoder) {
+    /// Looks at what a decoder has met so far, when it has decoded so many documents more.
+    pub(super) fn look(&self, decoder: &mut Decoder, documents: usize) {
+        self.read.fetch_add(to_u64(documents), Ordering::Relaxed);
         // As often in each decoder as makes it more than rare in the whole collection.
         let Some(documents) = self.expected.filter(|_| !self.is_in_vain()) else { return };
         let surprises = decoder.surprises(documents / RARE / to_u64(self.decoders.max(1)) + 1);
@@ -178,8 +193,9 @@ impl Watch {
         }
     }
 
-    /// The reason to plan anew, when so many documents have been read.
-    pub(super) fn verdict(&self, read: u64) -> Option<EngineError> {
+    /// The reason to plan anew, when everything has been decoded.
+    pub(super) fn verdict(&self) -> Option<EngineError> {
+        let read = self.read.load(Ordering::Relaxed);
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = self.judge(found.values().filter(|surprise| surprise.count > read / RARE), read);
         if verdict.is_some() || !self.is_in_vain() {
@@ -187,7 +203,7 @@ impl Watch {
         }
         // There were more documents than expected. What has not been inserted has to be read again all the same.
         let documents = found.values().flat_map(|surprise| &surprise.documents);
-        let documents = documents.map(|(_, document)| document.clone()).collect();
+        let documents = documents.map(|(_, document)| (document.clone(), 1)).collect();
         Some(EngineError::Surprise { what: "some fields".to_owned(), documents })
     }
 
@@ -200,17 +216,20 @@ impl Watch {
             // As many beside the sample as make their share in all what it is in the collection.
             let others = u128::from(read.saturating_sub(surprise.count).max(1));
             let wanted = u128::from(surprise.count) * u128::from(to_u64(total)) / others;
-            let wanted =
-                usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, total.saturating_mul(10).max(1));
-            let documents = surprise.documents.iter().map(|(_, document)| document.clone());
-            found.extend(documents.collect::<Vec<_>>().into_iter().cycle().take(wanted));
+            let most = total.saturating_mul(4).max(1);
+            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, most);
+            let witnesses = surprise.documents.len().max(1);
+            let times = |number: usize| wanted / witnesses + usize::from(number < wanted % witnesses);
+            let documents = surprise.documents.iter().enumerate();
+            found.extend(documents.map(|(number, (_, document))| (document.clone(), times(number))));
             what.push(format!("{} ({}, {})", surprise.path, surprise.reason, surprise.count));
         }
         if found.is_empty() {
             return None;
         }
         let columns = |documents: Vec<&[u8]>| essence(&infer(documents, &self.options).schema);
-        let others = columns(weighted(&sample, &found)) != columns(sample);
+        let before = self.of_sample.get_or_init(|| columns(sample.clone()));
+        let others = columns(weighted(&sample, &found)) != *before;
         others.then(|| EngineError::Surprise { what: what.join(", "), documents: found })
     }
 }
@@ -262,6 +281,8 @@ mod tests {
             expected: Some(100_000),
             decoders: 1,
             in_vain: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            of_sample: OnceLock::new(),
             found: Mutex::default(),
         };
         let judge = |count, document: bson::Document| {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::infer::InferOptions;
@@ -153,6 +153,8 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
             expected: parts.documents,
             decoders,
             in_vain: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            of_sample: OnceLock::new(),
             found: Mutex::default(),
         })
     });
@@ -254,7 +256,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     match first.take() {
         _ if load.stop.is_stopped() => Err(EngineError::Stopped),
         Some(error) => Err(error),
-        None => match watch.and_then(|watch| watch.verdict(load.progress.snapshot().documents_read)) {
+        None => match watch.and_then(|watch| watch.verdict()) {
             Some(surprise) => Err(surprise),
             None => Ok(counts),
         },

@@ -115,7 +115,8 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
     }
     let dates = infer_options.dates;
-    if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
+    // What a load has found of the collection counts for more than the table of before.
+    if let Some(table) = existing.as_ref().filter(|_| options.keep_types && findings.may_surprise()) {
         let replace = options.replace && options.strategy == Strategy::Swap;
         steer(&mut schema, &Steering { table, dialect, sample: &sampled, dates, replace });
     }

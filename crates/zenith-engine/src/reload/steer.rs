@@ -67,6 +67,11 @@ impl Steering<'_> {
     /// A column without a twin keeps doing without one, and one with a twin keeps it.
     fn steer_twin(&self, field: &mut Field, others: &[String]) {
         match &field.twin {
+            // A column of text shows what its values have been text for so far.
+            Some(twin) if self.column(&twin.name).is_none() && field.kind == Kind::String => {
+                field.kind = Kind::Text { usual: TextType::String };
+                field.twin = None;
+            }
             Some(twin) if self.column(&twin.name).is_none() => {
                 let held = share_held(self.sample.iter().copied(), &field.name, &field.kind, self.dates);
                 if held >= HELD_LEAST {
@@ -227,6 +232,12 @@ mod tests {
         let list = Kind::Array(Box::new(Kind::Int64));
         let lists = mostly(vec![1].into(), vec![2].into());
         assert_eq!(kind(list, "Array(Nullable(Float64))", &lists), Kind::Array(Box::new(Kind::Double)));
+        // What was text shows everything, and goes on doing so.
+        let mostly_words = mostly("x".into(), 1.into());
+        let twin = Some(Twin { name: "n_text".to_owned(), usual: TextType::Number });
+        let with = Field { twin, ..Field::new("n", Kind::String) };
+        let kept = steered(with, &[("n", "Nullable(String)")], &mostly_words, false);
+        assert_eq!((kept.kind, kept.twin), (Kind::Text { usual: TextType::String }, None));
         // A table that may get other columns gets one that holds all numbers.
         let replaced = steered(Field::new("n", Kind::Double), &[("n", "Nullable(Int64)")], &halves, true);
         assert_eq!(replaced.kind, Kind::Double);
