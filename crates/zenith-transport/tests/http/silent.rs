@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 pub async fn answer_until_insert(stream: &mut TcpStream) {
     let mut request = vec![0; 8192];
     assert!(stream.read(&mut request).await.unwrap() > 0);
-    let body = r#"{"version":"26.7.2.1","user":"u","settings":[]}"#;
+    let body = r#"{"version":"26.7.2.1","user":"u","four_digits":1,"settings":[]}"#;
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await.unwrap();
 }

@@ -15,6 +15,7 @@ pub async fn answer_until_insert(stream: &mut TcpStream) {
         &[
             ("version", "String", text(b"26.7.2.1")),
             ("user", "String", text(b"u")),
+            ("four_digits", "UInt8", vec![1]),
             ("settings", "Array(String)", vec![0; 8]),
         ],
         1,
