@@ -115,10 +115,12 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
     }
     let dates = infer_options.dates;
-    // What a load has found of the collection counts for more than the table of before.
-    if let Some(table) = existing.as_ref().filter(|_| options.keep_types && findings.may_surprise()) {
+    if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
         let replace = options.replace && options.strategy == Strategy::Swap;
-        steer(&mut schema, &Steering { table, dialect, sample: &sampled, dates, replace });
+        let sample = findings.with(&sampled);
+        // What a load has found counts for more than the table of before.
+        let exact = !findings.may_surprise();
+        steer(&mut schema, &Steering { table, dialect, sample: &sample, dates, replace, exact });
     }
 
     let arrow = pipeline.layout.schema(&schema.to_arrow());

@@ -22,6 +22,8 @@ pub(super) struct Steering<'a> {
     pub(super) dates: DateRange,
     /// The table may get other columns: then numbers get one that holds them all.
     pub(super) replace: bool,
+    /// Columns keep their types only where they hold everything.
+    pub(super) exact: bool,
 }
 
 /// Gives fields the kind of the column that the table has for them, where nearly all of the sample fits it.
@@ -60,7 +62,7 @@ impl Steering<'_> {
             return false;
         }
         let held = share_held(self.sample.iter().copied(), &field.name, kind, self.dates);
-        let all = is_key || self.replace && is_number(kind) && is_number(&field.kind);
+        let all = is_key || self.exact || self.replace && is_number(kind) && is_number(&field.kind);
         held >= if all { 1.0 } else { HELD_LEAST }
     }
 
@@ -74,7 +76,7 @@ impl Steering<'_> {
             }
             Some(twin) if self.column(&twin.name).is_none() => {
                 let held = share_held(self.sample.iter().copied(), &field.name, &field.kind, self.dates);
-                if held >= HELD_LEAST {
+                if held >= if self.exact { 1.0 } else { HELD_LEAST } {
                     field.twin = None;
                 }
             }
@@ -207,6 +209,7 @@ mod tests {
             sample: &sample,
             dates: DateRange::default(),
             replace,
+            exact: false,
         };
         steer(&mut schema, &steering);
         schema.fields.remove(0)
