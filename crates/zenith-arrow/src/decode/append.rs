@@ -54,7 +54,7 @@ impl Column {
         let next = cx.skip_value(type_tag, at, limit)?;
         let value = Value { tag: type_tag, at, next };
         let fits = match &mut self.storage {
-            Storage::List(node) if !self.is_element => {
+            Storage::List(node) => {
                 let fits = node.append_lone(cx, value, limit)?;
                 cx.dirty |= fits;
                 self.len += usize::from(fits);

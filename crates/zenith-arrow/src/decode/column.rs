@@ -31,8 +31,6 @@ pub(super) struct Column {
     pub(super) validity: Bits<true>,
     /// Holds keys, which are never NULL.
     pub(super) required: bool,
-    /// An element of an array, and not a field.
-    pub(super) is_element: bool,
     /// Which items that show nothing are told from others that do.
     pub(super) noted: Noted,
     /// The text of values that the column does not hold.
@@ -115,7 +113,6 @@ impl Column {
     /// The column of an array's elements, of which those that show nothing are null or empty.
     pub(super) fn element(kind: &Kind, rules: Rules<'_>) -> Column {
         let mut column = Column::new(kind, rules);
-        column.is_element = true;
         column.noted.null = matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
         column
     }
@@ -148,7 +145,6 @@ impl Column {
             validity: Bits::new(pool),
             len: 0,
             required: false,
-            is_element: false,
             noted: Noted::default(),
             twin: None,
         }

@@ -154,9 +154,7 @@ impl<'d> Writer<'_, 'd> {
                 Some(misfit) => misfit,
             },
         };
-        if let (Misfit::OtherType(_), Shape::Array(element)) = (misfit, &place.shape)
-            && self.fits_alone(element, value)
-        {
+        if self.is_shown_alone(&place.shape, value) {
             self.value(key, value, Misfit::Lone)?;
             return Ok(true);
         }
@@ -203,6 +201,7 @@ impl<'d> Writer<'_, 'd> {
             Shape::Text(usual) => return self.text(key, value, *usual),
             Shape::Leaf(kind) => fit::leaf(kind, value, self.rules.dates),
             _ => match self.parts(key, shape, value)? {
+                Parts::Misfit(_) if self.is_shown_alone(shape, value) => Some(Misfit::Lone),
                 Parts::Misfit(misfit) => Some(misfit),
                 Parts::Shown | Parts::Said | Parts::Nothing => None,
             },
@@ -210,7 +209,12 @@ impl<'d> Writer<'_, 'd> {
         misfit.map_or(Ok(()), |misfit| self.value(key, value, misfit))
     }
 
-    /// Whether a value that is no array is shown as an array of one.
+    /// Whether a value that does not fit is shown as an array of one.
+    fn is_shown_alone(&self, shape: &Shape, value: RawValue<'_>) -> bool {
+        matches!(shape, Shape::Array(element) if value.tag != tag::ARRAY && self.fits_alone(element, value))
+    }
+
+    /// Whether a value that is no array fits as an element.
     fn fits_alone(&self, element: &Shape, value: RawValue<'_>) -> bool {
         match element {
             Shape::Document(_) | Shape::Json => value.tag == tag::DOCUMENT,

@@ -165,7 +165,16 @@ fn element(schema: &Schema, kind: &Kind, item: &Bson) -> Held {
     if *item == Bson::Null {
         return nothing(!has_parts);
     }
-    value(schema, kind, item).unwrap_or_else(|| nothing(false))
+    if let Some(held) = value(schema, kind, item) {
+        return held;
+    }
+    if let Kind::Array(inner) = kind
+        && !matches!(**inner, Kind::Array(_))
+        && let Some(alone) = value(schema, inner, item)
+    {
+        return Held { cell: Cell::List(vec![alone.cell]), whole: false, there: true };
+    }
+    nothing(false)
 }
 
 /// What a column shows where there is no value.

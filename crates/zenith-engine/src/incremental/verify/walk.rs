@@ -191,11 +191,6 @@ impl<'r> Walk<'r> {
             let shown = match value {
                 Bson::Null if is_blank(kind, &items, index) => Shown::Yes,
                 Bson::Null => return Err(self.mismatch(Some(value), &cell::text(&items, index))),
-                // Only a field that is no array is shown as one of one element.
-                Bson::Array(_) => self.value(kind, &items, index, value)?,
-                value if matches!(kind, Kind::Array(_)) && is_blank(kind, &items, index) => {
-                    Shown::Elsewhere(expect::is_other(value))
-                }
                 value => self.value(kind, &items, index, value)?,
             };
             self.path.pop();
