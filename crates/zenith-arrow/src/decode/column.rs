@@ -259,3 +259,18 @@ impl Column {
         each!(&mut self.storage, buffers => buffers.clear(pool));
     }
 }
+
+/// How many buffers the columns of a field have at most.
+pub(super) fn buffers_of(field: &Field) -> usize {
+    buffers(&field.kind) + if field.twin.is_some() { 3 } else { 0 }
+}
+
+/// How many buffers the columns of `kind` have at most.
+fn buffers(kind: &Kind) -> usize {
+    match kind {
+        Kind::Document(fields) => fields.iter().map(buffers_of).sum(),
+        Kind::Array(element) => 1 + buffers(element),
+        // Validity, offsets and values.
+        _ => 3,
+    }
+}

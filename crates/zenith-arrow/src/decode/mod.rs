@@ -40,12 +40,12 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, SchemaRef};
 use zenith_memory::{GRANULE, MemoryError, Pool, Reservation};
 
+use crate::Schema;
 use crate::extra::{Explainer, without_duplicates};
 use crate::raw::RawError;
 use crate::schema::ID_KEY;
-use crate::{Field, Kind, Schema};
 use buffers::{Arena, Bytes};
-use column::Rules;
+use column::{Rules, buffers_of};
 use context::{Context, Stop};
 pub use counts::{ExtraCounts, Surprise, keep_witnesses};
 use document::DocumentNode;
@@ -486,20 +486,5 @@ impl Decoder {
             }
         }
         Some(most)
-    }
-}
-
-/// How many buffers the columns of a field have at most.
-fn buffers_of(field: &Field) -> usize {
-    buffers(&field.kind) + if field.twin.is_some() { 3 } else { 0 }
-}
-
-/// How many buffers the columns of `kind` have at most.
-fn buffers(kind: &Kind) -> usize {
-    match kind {
-        Kind::Document(fields) => fields.iter().map(buffers_of).sum(),
-        Kind::Array(element) => 1 + buffers(element),
-        // Validity, offsets and values.
-        _ => 3,
     }
 }
