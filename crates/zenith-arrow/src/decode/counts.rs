@@ -109,12 +109,18 @@ impl ExtraCounts {
 
     /// What has been counted so far is what is to be expected, and counts no more.
     pub(super) fn learned(&mut self) {
-        let watched = self.watched.get_or_insert_default();
-        for (path, reasons) in std::mem::take(&mut self.fields) {
-            watched.known.extend(reasons.into_keys().map(|misfit| (path.clone(), misfit)));
+        let fields = std::mem::take(&mut self.fields);
+        if let Some(watched) = &mut self.watched {
+            for (path, reasons) in fields {
+                watched.known.extend(reasons.into_keys().map(|misfit| (path.clone(), misfit)));
+            }
+            watched.witnesses.clear();
         }
-        watched.witnesses.clear();
         self.forget();
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.is_some()
     }
 
     pub(super) fn watch(&mut self) {

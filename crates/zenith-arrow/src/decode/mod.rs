@@ -162,7 +162,8 @@ impl Decoder {
         }
         self.finish()?;
         // What no batch had room for is known all the same.
-        for range in documents {
+        let rest = if self.counts.is_watched() { usize::MAX } else { 0 };
+        for range in documents.take(rest) {
             let Some(document) = bytes.get(range) else { continue };
             let (mut extra, mut notes) = (Vec::new(), Vec::new());
             let counts = &mut self.counts;
@@ -246,7 +247,7 @@ impl Decoder {
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?))
     }
 
-    /// Keeps some documents of each kind of misfit that those learned from did not have.
+    /// Keeps some documents of each kind of misfit that those learned from did not have; to be said before they are.
     pub fn watch(&mut self) {
         self.counts.watch();
     }

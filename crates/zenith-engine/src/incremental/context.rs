@@ -256,6 +256,13 @@ impl<S, K, T> Context<S, K, T> {
         }
     }
 
+    /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already.
+    pub(super) fn keep_planned(&self, plan: &ReloadPlan) {
+        let planned = (Arc::clone(&plan.sample), plan.infer.clone());
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.findings().may_surprise().then_some(planned);
+    }
+
     /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.
     pub(super) fn load_anew(&self, error: EngineError) {
         tracing::warn!(pipeline = self.name, "the table is loaded anew with other columns: {error}");

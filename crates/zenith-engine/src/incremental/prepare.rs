@@ -74,10 +74,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
         self.state.set_misfits(&self.name, &Misfits::default()).await?;
         if self.layout() == Layout::Current {
-            if self.findings().may_surprise() {
-                let planned = Some((Arc::clone(&plan.sample), plan.infer.clone()));
-                *self.planned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = planned;
-            }
+            self.keep_planned(&plan);
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
         }
         self.state.advance(&self.name, &Position::new(token.clone()).checkpoint(0, None)?).await?;

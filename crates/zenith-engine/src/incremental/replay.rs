@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp, cstr};
+use zenith_arrow::extra::id_text;
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
@@ -24,7 +25,6 @@ use super::{Mode, Synchronizer};
 use crate::layout::{Layout, Side, SideColumns, Stamp};
 use crate::letters::{DeadLetters, LetterFilter, StoredLetter};
 use crate::progress::to_u64;
-use crate::reload::dead_letters::id_text;
 use crate::reload::insert::Inserting;
 use crate::reload::load::Load;
 use crate::reload::{literal, refusal, run_name};

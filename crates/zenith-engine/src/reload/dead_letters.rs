@@ -4,8 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
-use zenith_arrow::extended_json;
-use zenith_arrow::raw::{self, Elements};
+use zenith_arrow::extra::id_text;
 use zenith_transport::{DeadLetter, Sink};
 
 use super::insert;
@@ -114,17 +113,5 @@ fn dead(load: &Load, letter: &Letter) -> DeadLetter {
         version: letter.version,
         operation: letter.operation.clone(),
         index: letter.index,
-    }
-}
-
-/// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
-pub(crate) fn id_text(document: &[u8]) -> String {
-    let element = Elements::new(document).ok().and_then(|elements| {
-        elements.map_while(std::result::Result::ok).find(|element| element.key == b"_id")
-    });
-    let mut text = Vec::new();
-    match element.map(|element| extended_json::write_value(&mut text, element.value)) {
-        Some(Ok(())) => raw::utf8(&text).unwrap_or_default().to_owned(),
-        _ => String::new(),
     }
 }

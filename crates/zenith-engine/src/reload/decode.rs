@@ -1,10 +1,11 @@
 //! Decoders: replies in, record batches out, each on a thread of its own.
 
 use async_channel::{Receiver, Sender};
+use zenith_arrow::extra::id_text;
 use zenith_arrow::{BadDocument, Decoder, ExtraCounts};
 use zenith_extract::DocumentBatch;
 
-use super::dead_letters::{Letter, id_text};
+use super::dead_letters::Letter;
 use super::findings::Watch;
 use super::handover::Giver;
 use super::load::Load;

@@ -143,24 +143,43 @@ impl Sample {
 /// inserted, and the next plan knows it all.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    pub(super) sample: Arc<Sample>,
+    sample: Arc<Sample>,
     /// How columns are chosen from it.
-    pub(super) options: InferOptions,
+    options: InferOptions,
     /// Documents there are thought to be.
-    pub(super) expected: Option<u64>,
+    expected: Option<u64>,
     /// Decoders that look.
-    pub(super) decoders: usize,
+    decoders: usize,
     /// Whether nothing more is inserted.
-    pub(super) in_vain: AtomicBool,
+    in_vain: AtomicBool,
     /// Documents decoded.
-    pub(super) read: AtomicU64,
+    read: AtomicU64,
     /// The columns of the sample alone.
-    pub(super) of_sample: OnceLock<Vec<Field>>,
+    of_sample: OnceLock<Vec<Field>>,
     /// What the decoders that have ended have found.
-    pub(super) found: Mutex<BTreeMap<(String, String), Surprise>>,
+    found: Mutex<BTreeMap<(String, String), Surprise>>,
 }
 
 impl Watch {
+    /// For so many decoders and, as far as that is known, documents.
+    pub(super) fn new(
+        sample: Arc<Sample>,
+        options: InferOptions,
+        expected: Option<u64>,
+        decoders: usize,
+    ) -> Watch {
+        Watch {
+            sample,
+            options,
+            expected,
+            decoders,
+            in_vain: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            of_sample: OnceLock::new(),
+            found: Mutex::default(),
+        }
+    }
+
     /// Whether the load is in vain.
     pub(super) fn is_in_vain(&self) -> bool {
         self.in_vain.load(Ordering::Relaxed)
@@ -275,16 +294,7 @@ mod tests {
     fn values_that_change_no_column_are_no_reason_to_plan_anew() {
         let documents = documents((0..2_000).map(|n| doc! { "_id": n, "n": n }));
         let sample = Arc::new(Sample::of(documents.iter().map(Vec::as_slice), usize::MAX));
-        let watch = Watch {
-            sample: Arc::clone(&sample),
-            options: InferOptions::default(),
-            expected: Some(100_000),
-            decoders: 1,
-            in_vain: AtomicBool::new(false),
-            read: AtomicU64::new(0),
-            of_sample: OnceLock::new(),
-            found: Mutex::default(),
-        };
+        let watch = Watch::new(Arc::clone(&sample), InferOptions::default(), Some(100_000), 1);
         let judge = |count, document: bson::Document| {
             let documents = vec![(0, document.to_vec().unwrap())];
             let surprise = Surprise { path: "n".into(), reason: "is something".into(), count, documents };

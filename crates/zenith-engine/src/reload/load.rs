@@ -1,8 +1,8 @@
 //! One load: the workers between a source and a table, and how they end together.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::infer::InferOptions;
@@ -147,22 +147,16 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     let sizes = Arc::new(Sizes::new(options.inserters, parts.documents));
     let watch = parts.watched.map(|infer| {
         let (sample, decoders) = (Arc::clone(&parts.sample), options.decoders);
-        Arc::new(Watch {
-            sample,
-            options: infer.clone(),
-            expected: parts.documents,
-            decoders,
-            in_vain: AtomicBool::new(false),
-            read: AtomicU64::new(0),
-            of_sample: OnceLock::new(),
-            found: Mutex::default(),
-        })
+        Arc::new(Watch::new(sample, infer.clone(), parts.documents, decoders))
     });
     let mut threads = Vec::new();
     for index in 0..options.decoders {
         let decoder_options =
             DecoderOptions { rows_max: options.batch_rows, bytes_max: options.batch_bytes() };
         let mut decoder = Decoder::new(parts.schema, &load.pool, decoder_options);
+        if watch.is_some() {
+            decoder.watch();
+        }
         let learned = decoder.learn(&parts.sample.bytes, parts.sample.ranges.iter().cloned());
         let learned = learned.map_err(|source| EngineError::decoding(&load.namespace, source));
         if first.note(&load, learned).is_none() {
@@ -172,9 +166,6 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
         let (replies, batches, letters) = (replies.clone(), batch_sender.clone(), letter_sender.clone());
         let sizes = Arc::clone(&sizes);
         let watch = watch.clone();
-        if watch.is_some() {
-            decoder.watch();
-        }
         let work = move || {
             let result =
                 decode::decode(&load, decoder, &replies, &batches, &sizes, &letters, watch.as_deref());

@@ -1,6 +1,7 @@
 //! Documents that have no row because they are dead letters.
 
 use std::collections::HashMap;
+use zenith_arrow::extra::id_text;
 
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
@@ -10,7 +11,6 @@ use zenith_transport::ddl::{identifier, literal};
 use super::Verifier;
 use crate::Result;
 use crate::misfits;
-use crate::reload::dead_letters::id_text;
 use crate::reload::literal::hex;
 use crate::reload::refusal::text;
 
