@@ -265,12 +265,13 @@ impl<S, K, T> Context<S, K, T> {
 
     /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.
     pub(super) fn load_anew(&self, error: EngineError) {
-        tracing::warn!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
         if matches!(error, EngineError::Surprise { .. }) {
             let mut findings = self.findings();
-            // It takes what is a reason to load anew.
+            // It takes what is a reason to load anew, and says so.
             let _ = findings.take(error, &Schema::default(), &self.table);
             self.found(findings);
+        } else {
+            tracing::warn!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
         }
         self.live.counters.restart();
         self.anew.store(true, Ordering::Relaxed);
