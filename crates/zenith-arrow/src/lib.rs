@@ -8,7 +8,7 @@
 
 pub mod decode;
 pub mod extended_json;
-pub mod extra;
+pub mod fit;
 pub mod infer;
 pub mod raw;
 pub mod rebuild;

@@ -120,6 +120,23 @@ impl ByteColumn {
         self.close(0)
     }
 
+    /// How many items there is room for, those that are there among them.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        (self.offsets.len() / OFFSET).saturating_sub(1)
+    }
+
+    /// Appends items of no bytes until there are `len`, or as many as there is room for.
+    pub fn fill(&mut self, len: usize) {
+        let len = len.min(self.room());
+        let Ok(end) = i32::try_from(self.used) else { return };
+        if len > self.len {
+            let offsets = self.offsets.as_chunks_mut::<OFFSET>().0;
+            offsets[self.len + 1..=len].fill(end.to_ne_bytes());
+            self.len = len;
+        }
+    }
+
     /// Makes an item of the `len` bytes behind the last one, which the caller has found to be there.
     #[inline(always)]
     fn close(&mut self, len: usize) -> bool {

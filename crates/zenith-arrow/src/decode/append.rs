@@ -6,13 +6,15 @@ use super::column::{Column, Storage};
 use super::context::{Context, Stop};
 use super::{convert, text};
 use crate::extended_json::MISSING;
+use crate::fit::Misfit;
 use crate::raw::{Decimal, RawError, tag};
+use crate::schema::Blank;
 
 impl Column {
     /// Appends the value of type `type_tag` at `at` and returns the position after it.
     ///
-    /// A value that does not fit is skipped: the column shows nothing, its twin, if it has one, the value's text, and
-    /// the row is marked dirty.
+    /// A value that does not fit shows as nothing: the column's twin, if it has one, has its text, else the extra
+    /// column has it.
     #[inline(never)]
     pub(super) fn append(
         &mut self,
@@ -26,21 +28,20 @@ impl Column {
                 return Err(Stop::Key(Some(type_tag)));
             }
             cx.nothings += 1;
-            cx.dirty |= self.noted.null;
+            if self.noted.null {
+                self.note(cx, Blank::Null.word())?;
+            }
             self.append_blank(cx)?;
             return Ok(at);
         }
-        let (next, any) = match (&mut self.storage, type_tag) {
-            (Storage::Document(node), tag::DOCUMENT) => node.append(cx, at, limit)?,
-            (Storage::List(node), tag::ARRAY) => node.append(cx, at, limit)?,
-            _ => return self.append_checked(cx, type_tag, at, limit),
-        };
-        if !any {
-            cx.nothings += 1;
-            cx.dirty |= self.noted.empty;
+        match (&self.storage, type_tag) {
+            (Storage::Document(_), tag::DOCUMENT) | (Storage::List(_), tag::ARRAY) => {
+                let next = self.append_parts(cx, at, limit)?;
+                self.len += 1;
+                Ok(next)
+            }
+            _ => self.append_checked(cx, type_tag, at, limit),
         }
-        self.len += 1;
-        Ok(next)
     }
 
     /// Appends a value that is not null and has no columns of its own.
@@ -53,16 +54,16 @@ impl Column {
     ) -> Result<usize, Stop> {
         let next = cx.skip_value(type_tag, at, limit)?;
         let value = Value { tag: type_tag, at, next };
-        let fits = match &mut self.storage {
-            Storage::List(node) => {
-                let fits = node.append_lone(cx, value, limit)?;
-                cx.dirty |= fits;
-                self.len += usize::from(fits);
-                fits
+        let before = cx.overflow.entries();
+        if let Storage::List(node) = &mut self.storage {
+            if node.append_lone(cx, value, limit)? {
+                // The extra column has all of it: no need to say what of it does not fit.
+                cx.overflow.undo(before);
+                self.overflow(cx, value, Some(Misfit::Lone))?;
+                self.len += 1;
+                return Ok(next);
             }
-            _ => self.append_fitting(cx, value, limit)?,
-        };
-        if fits {
+        } else if self.append_fitting(cx, value, limit)? {
             return Ok(next);
         }
         if self.required {
@@ -73,11 +74,13 @@ impl Column {
                 cx.scratch.clear();
                 let made = text::plain(value.tag, &cx.bytes[at..next], cx.scratch)?;
                 twin.push(cx.arena, cx.scratch)?;
-                cx.dirty |= made != twin.usual;
+                if made != twin.usual {
+                    self.note(cx, made.word())?;
+                }
             }
             None => {
                 cx.nothings += 1;
-                cx.dirty = true;
+                self.overflow(cx, value, None)?;
             }
         }
         self.append_blank(cx)?;
@@ -97,13 +100,48 @@ impl Column {
             }
             Storage::Document(_) | Storage::List(_) => false,
             Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_) | Storage::Text(..) => {
-                append_text(&mut self.storage, cx, self.noted.empty, value)?
+                self.append_text(cx, value)?
             }
             Storage::Double(_) if self.required && value.tag == tag::DECIMAL128 => false,
             storage => append_scalar(storage, cx, self.len, value)?,
         };
         self.len += usize::from(fits);
         Ok(fits)
+    }
+
+    /// Appends to a column whose kind is stored as text made from the value; `false` if there is no such text.
+    fn append_text(&mut self, cx: &mut Context<'_>, value: Value) -> Result<bool, Stop> {
+        let bytes = &cx.bytes[value.at..value.next];
+        cx.scratch.clear();
+        match &self.storage {
+            Storage::DecimalText(_) if value.tag == tag::DECIMAL128 => text::decimal(bytes, cx.scratch),
+            Storage::MixedId(_) => text::mixed_id(value.tag, bytes, cx.scratch)?,
+            Storage::Json(_) if value.tag == tag::DOCUMENT => {
+                let mut overlay = Vec::new();
+                let is_whole = text::json(bytes, cx.scratch, &mut overlay, cx.keep_nulls)?;
+                let shows = *cx.scratch != b"{}";
+                cx.nothings += usize::from(!shows);
+                if !is_whole {
+                    cx.overflow.overlay(self.key(), &overlay, self.number())?;
+                } else if !shows && self.noted.empty {
+                    self.note(cx, Blank::Empty.word())?;
+                }
+            }
+            Storage::Text(_, usual) => {
+                let made = text::plain(value.tag, bytes, cx.scratch)?;
+                if made != *usual {
+                    self.note(cx, made.word())?;
+                }
+            }
+            _ => return Ok(false),
+        }
+        match &mut self.storage {
+            Storage::DecimalText(buf)
+            | Storage::MixedId(buf)
+            | Storage::Json(buf)
+            | Storage::Text(buf, _) => buf.push(cx.arena, cx.scratch, cx.scratch.len()).map(|()| true),
+            _ => Ok(false),
+        }
     }
 
     /// Appends a row for a missing field.
@@ -115,7 +153,9 @@ impl Column {
             self.len += 1;
             return Ok(());
         }
-        cx.dirty |= self.noted.missing;
+        if self.noted.missing {
+            self.note(cx, Blank::Missing.word())?;
+        }
         self.append_blank(cx)
     }
 
@@ -264,46 +304,6 @@ fn append_scalar(
         }
         _ => Ok(false),
     }
-}
-
-/// Appends to a column whose kind is stored as text made from the value; `false` if there is no such text.
-///
-/// `empty_noted` tells whether a JSON column that shows nothing of a document has to be told from others.
-fn append_text(
-    storage: &mut Storage,
-    cx: &mut Context<'_>,
-    empty_noted: bool,
-    value: Value,
-) -> Result<bool, Stop> {
-    let bytes = &cx.bytes[value.at..value.next];
-    let scratch = &mut *cx.scratch;
-    scratch.clear();
-    let (buf, made) = match storage {
-        Storage::DecimalText(buf) => (buf, text::decimal(value.tag, bytes, scratch)?),
-        Storage::MixedId(buf) => (buf, text::mixed_id(value.tag, bytes, scratch)?),
-        Storage::Json(buf) => {
-            let made = text::json(value.tag, bytes, scratch, cx.keep_nulls)?;
-            if made != text::Made::Not && scratch == b"{}" {
-                cx.nothings += 1;
-                cx.dirty |= empty_noted;
-            }
-            (buf, made)
-        }
-        Storage::Text(buf, usual) => {
-            let made = text::plain(value.tag, bytes, scratch)?;
-            cx.dirty |= made != *usual;
-            (buf, text::Made::Whole)
-        }
-        _ => return Ok(false),
-    };
-    match made {
-        text::Made::Whole => {}
-        // What the text cannot say is for the extra column.
-        text::Made::Partly => cx.dirty = true,
-        text::Made::Not => return Ok(false),
-    }
-    buf.push(cx.arena, cx.scratch, cx.scratch.len())?;
-    Ok(true)
 }
 
 #[inline]

@@ -161,6 +161,12 @@ impl Bytes {
         if self.items.push_empty() { Ok(()) } else { self.push(arena, &[], 0) }
     }
 
+    /// Makes room for `items` items, together with those there are.
+    pub(super) fn make_room(&mut self, arena: &mut Arena, items: usize) -> Result<(), Stop> {
+        let bytes = self.items.bytes() + BYTE_COLUMN_SLACK;
+        arena.grow(|reservation| self.items.grow(reservation, items, bytes))
+    }
+
     fn wanted(&self, rows: usize) -> (usize, usize) {
         (self.offsets.bytes(rows) / size_of::<i32>(), self.values.bytes(rows) + BYTE_COLUMN_SLACK)
     }

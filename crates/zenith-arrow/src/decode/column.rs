@@ -5,12 +5,16 @@
 
 use zenith_memory::Pool;
 
+use super::append::Value;
 use super::buffers::{Arena, Bits, Bytes, Fixed};
-use super::context::Stop;
+use super::context::{Context, Stop};
 use super::document::DocumentNode;
 use super::list::ListNode;
+use super::overflow::Key;
+use super::tally::Tally;
 use super::twin::TwinColumn;
-use crate::raw::tag;
+use crate::fit::{self, Misfit};
+use crate::raw::{RawValue, tag};
 use crate::schema::{Blank, DateRange, TextType};
 use crate::{Field, Kind, UuidOrder};
 
@@ -35,6 +39,19 @@ pub(super) struct Column {
     pub(super) noted: Noted,
     /// The text of values that the column does not hold.
     pub(super) twin: Option<Box<TwinColumn>>,
+    /// Of a column of elements, how many there were before the array at hand.
+    pub(super) first: usize,
+    about: Box<About>,
+}
+
+/// What is asked for where a value does not fit.
+struct About {
+    /// The key; none of elements.
+    name: Option<Box<[u8]>>,
+    /// The number that misfits are counted under.
+    field: u32,
+    kind: Kind,
+    dates: DateRange,
 }
 
 /// What has to be noted of an item that shows nothing.
@@ -102,22 +119,31 @@ macro_rules! each {
 }
 
 impl Column {
-    /// The column of a key.
-    pub(super) fn field(field: &Field, rules: Rules<'_>) -> Column {
-        let mut column = Column::new(&field.kind, rules);
+    /// The column of a key in the document at `path`.
+    pub(super) fn field(field: &Field, path: &[u8], rules: Rules<'_>, tally: &mut Tally) -> Column {
+        let path = join(path, field.name.as_bytes());
+        let number = tally.field(&path);
+        let mut column = Column::new(&field.kind, &path, number, rules, tally);
+        column.about.name = Some(field.name.as_bytes().into());
         column.noted = Noted::of(field.blank, rules.keep_nulls);
         column.twin = field.twin.as_ref().map(|twin| Box::new(TwinColumn::new(twin.usual, rules.pool)));
         column
     }
 
-    /// The column of an array's elements, of which those that show nothing are null or empty.
-    pub(super) fn element(kind: &Kind, rules: Rules<'_>) -> Column {
-        let mut column = Column::new(kind, rules);
+    /// The column of the elements of the array at `path`, of which those that show nothing are null or empty.
+    pub(super) fn element(
+        kind: &Kind,
+        path: &[u8],
+        number: u32,
+        rules: Rules<'_>,
+        tally: &mut Tally,
+    ) -> Column {
+        let mut column = Column::new(kind, path, number, rules, tally);
         column.noted.null = matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
         column
     }
 
-    fn new(kind: &Kind, rules: Rules<'_>) -> Column {
+    fn new(kind: &Kind, path: &[u8], number: u32, rules: Rules<'_>, tally: &mut Tally) -> Column {
         let pool = rules.pool;
         let bytes = || Bytes::new(pool);
         let storage = match kind {
@@ -137,8 +163,18 @@ impl Column {
             Kind::Binary { subtype } => Storage::Binary(bytes(), *subtype),
             Kind::Json => Storage::Json(bytes()),
             Kind::Text { usual } => Storage::Text(bytes(), *usual),
-            Kind::Document(fields) => Storage::Document(Box::new(DocumentNode::new(fields, rules))),
-            Kind::Array(element) => Storage::List(Box::new(ListNode::new(element, rules))),
+            Kind::Document(fields) => {
+                Storage::Document(Box::new(DocumentNode::new(fields, path, rules, tally)))
+            }
+            Kind::Array(element) => {
+                Storage::List(Box::new(ListNode::new(element, path, number, rules, tally)))
+            }
+        };
+        // The parts of a document or an array are with its own columns.
+        let kind = match kind {
+            Kind::Document(_) => Kind::Document(Vec::new()),
+            Kind::Array(_) => Kind::Array(Box::new(Kind::Bool)),
+            leaf => leaf.clone(),
         };
         Column {
             storage,
@@ -147,7 +183,58 @@ impl Column {
             required: false,
             noted: Noted::default(),
             twin: None,
+            first: 0,
+            about: Box::new(About { name: None, field: number, kind, dates: rules.dates }),
         }
+    }
+
+    /// What the item at hand is called in its document or array.
+    pub(super) fn key(&self) -> Key<'_> {
+        match &self.about.name {
+            Some(name) => Key::Name(name),
+            None => Key::Position(self.len - self.first),
+        }
+    }
+
+    /// The number that misfits are counted under.
+    pub(super) fn number(&self) -> u32 {
+        self.about.field
+    }
+
+    /// Writes the value of the item at hand to the extra text.
+    #[cold]
+    pub(super) fn overflow(
+        &self,
+        cx: &mut Context<'_>,
+        value: Value,
+        misfit: Option<Misfit>,
+    ) -> Result<(), Stop> {
+        let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
+        let misfit = misfit.or_else(|| fit::leaf(&self.about.kind, raw, self.about.dates));
+        let misfit = misfit.unwrap_or(Misfit::OtherType(value.tag));
+        cx.overflow.value(self.key(), raw, self.about.field, misfit)
+    }
+
+    /// Writes a note on the item at hand.
+    pub(super) fn note(&self, cx: &mut Context<'_>, word: &str) -> Result<(), Stop> {
+        cx.overflow.word(self.key(), word)
+    }
+
+    /// Ends an item of parts, of which `any` say whether a column shows something; what was written of them since
+    /// there were `before` entries is put behind the item's key.
+    #[inline(always)]
+    pub(super) fn end_parts(&self, cx: &mut Context<'_>, before: usize, any: bool) -> Result<(), Stop> {
+        if cx.overflow.entries() != before {
+            let is_array = matches!(self.storage, Storage::List(_));
+            cx.overflow.nest(before, self.key(), is_array)?;
+            cx.nothings += usize::from(!any);
+        } else if !any {
+            cx.nothings += 1;
+            if self.noted.empty {
+                self.note(cx, Blank::Empty.word())?;
+            }
+        }
+        Ok(())
     }
 
     /// Has the short cut expect values of this type, if it can; whether it expected others before.
@@ -177,13 +264,6 @@ impl Column {
             Storage::Uuid(..) | Storage::Binary(..) => tag::BINARY,
             Storage::Document(_) | Storage::Json(_) => tag::DOCUMENT,
             Storage::List(_) => tag::ARRAY,
-        }
-    }
-
-    pub(super) fn as_document(&mut self) -> Option<&mut DocumentNode> {
-        match &mut self.storage {
-            Storage::Document(node) => Some(node),
-            _ => None,
         }
     }
 
@@ -258,6 +338,11 @@ impl Column {
         }
         each!(&mut self.storage, buffers => buffers.clear(pool));
     }
+}
+
+/// The dotted path of a key in the document at `path`.
+pub(super) fn join(path: &[u8], key: &[u8]) -> Vec<u8> {
+    if path.is_empty() { key.to_vec() } else { [path, b".", key].concat() }
 }
 
 /// How many buffers the columns of a field have at most.

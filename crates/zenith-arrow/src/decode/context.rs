@@ -1,6 +1,7 @@
 //! What the columns see of the document being decoded, and the ways decoding one can stop.
 
 use super::buffers::Arena;
+use super::overflow::OverflowWriter;
 use crate::raw::{RawError, tag};
 
 /// Why the document at hand was not (wholly) appended.
@@ -12,7 +13,7 @@ pub(super) enum Stop {
     OutOfMemory,
     /// The key column does not hold the key, which is of the type with this tag, or is not there.
     Key(Option<u8>),
-    /// A key occurs twice: the document is decoded again without the earlier occurrence.
+    /// A key occurs twice: the document has to be decoded with care.
     Duplicate,
     /// The bytes are not BSON.
     Malformed(RawError),
@@ -33,12 +34,14 @@ pub(super) struct Context<'a> {
     /// one of them is harmless and saves checks.
     pub(super) bytes: &'a [u8],
     pub(super) arena: &'a mut Arena,
-    /// Something of this document must be said in the extra or the notes column.
-    pub(super) dirty: bool,
+    /// What the columns do not show.
+    pub(super) overflow: &'a mut OverflowWriter,
     /// How many keys of the level at hand show nothing in their columns.
     pub(super) nothings: usize,
     /// Check each string by itself, to find the document a failed check of a whole run was about.
     pub(super) strict: bool,
+    /// Look for keys that are repeated or reserved, at each level.
+    pub(super) careful: bool,
     /// Explicit nulls are noted.
     pub(super) keep_nulls: bool,
     /// Text made of a value before it is appended; kept between rows to be reused.
@@ -46,6 +49,12 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether keys and values may be taken the short way.
+    #[inline(always)]
+    pub(super) fn is_fast(&self) -> bool {
+        !(self.strict | self.careful)
+    }
+
     #[inline(always)]
     pub(super) fn read<const N: usize>(&self, at: usize, limit: usize) -> Result<[u8; N], Stop> {
         if at + N > limit {

@@ -1,16 +1,23 @@
 //! A document's columns, and finding the column of a key by guessing it from the document before.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{ArrowError, Fields};
 use zenith_memory::Pool;
 
+use super::append::Value;
 use super::buffers::Arena;
-use super::column::{Column, Rules};
+use super::column::{Column, Rules, join};
 use super::context::{Context, SLACK, Stop};
+use super::overflow::{Key, Reserved};
+use super::tally::Tally;
 use crate::Field;
-use crate::raw::RawError;
+use crate::extended_json::repeated_keys;
+use crate::fit::Misfit;
+use crate::raw::{RawError, RawValue, tag};
+use crate::schema::{Blank, EMPTY_ARRAY, EMPTY_DOCUMENT};
 
 /// Bytes of a type tag and key that are compared at once.
 const HEAD_WORD: usize = 16;
@@ -22,11 +29,22 @@ const NO_SLOT: usize = usize::MAX;
 /// The columns of one level of a document.
 pub(super) struct DocumentNode {
     slots: Vec<Slot>,
-    by_key: HashMap<Box<[u8]>, usize>,
+    by_key: HashMap<Box<[u8]>, Known>,
+    /// The dotted path that leads here.
+    path: Box<[u8]>,
     /// The slot the first key of a document belonged to last time.
     first: usize,
     has_twins: bool,
     pub(super) len: usize,
+}
+
+/// A key that has been seen.
+#[derive(Clone, Copy)]
+enum Known {
+    /// The slot of its column.
+    Slot(usize),
+    /// It has no column; the number it is counted under.
+    Stranger(u32),
 }
 
 /// One key and its column.
@@ -90,28 +108,62 @@ struct Walk {
     guess: usize,
     /// The slot of the last key that had one, or [`NO_SLOT`].
     previous: usize,
+    /// Keys that have none.
+    strangers: usize,
+}
+
+/// What is known of a document whose keys may be repeated or reserved.
+struct Care {
+    /// Positions of the elements whose key comes again.
+    repeated: Vec<usize>,
+    /// The position of the element at hand.
+    position: usize,
+    duplicates: Vec<u8>,
+    outside: Reserved,
+}
+
+impl Care {
+    #[cold]
+    fn begin(cx: &mut Context<'_>, at: usize, last: usize) -> Result<Care, Stop> {
+        let repeated = repeated_keys(&cx.bytes[at..=last]).map_err(Stop::Malformed)?;
+        let outside = cx.overflow.begin_level();
+        Ok(Care { repeated, position: 0, duplicates: Vec::new(), outside })
+    }
+
+    /// Whether the key of the next element comes again.
+    fn is_repeated(&mut self) -> bool {
+        let position = self.position;
+        self.position += 1;
+        self.repeated.binary_search(&position).is_ok()
+    }
+
+    #[cold]
+    fn end(self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
+        cx.overflow.end_level(before, &self.duplicates, self.outside).map_err(Stop::Malformed)
+    }
 }
 
 impl DocumentNode {
-    pub(super) fn new(fields: &[Field], rules: Rules<'_>) -> DocumentNode {
+    /// The columns of the document at `path`.
+    pub(super) fn new(fields: &[Field], path: &[u8], rules: Rules<'_>, tally: &mut Tally) -> DocumentNode {
         let slots: Vec<Slot> = fields
             .iter()
             .enumerate()
             .map(|(index, field)| {
-                let column = Column::field(field, rules);
+                let column = Column::field(field, path, rules, tally);
                 let head = Head::new(column.expected_tag(), &field.name);
                 Slot { head, next: (index + 1) % fields.len(), column }
             })
             .collect();
-        let by_key =
-            fields.iter().enumerate().map(|(index, field)| (field.name.as_bytes().into(), index)).collect();
+        let known = |(index, field): (usize, &Field)| (field.name.as_bytes().into(), Known::Slot(index));
+        let by_key = fields.iter().enumerate().map(known).collect();
         let has_twins = fields.iter().any(|field| field.twin.is_some());
-        DocumentNode { slots, by_key, first: 0, has_twins, len: 0 }
+        DocumentNode { slots, by_key, path: path.into(), first: 0, has_twins, len: 0 }
     }
 
     /// Makes the column of this key one that holds keys.
     pub(super) fn require(&mut self, key: &str) {
-        if let Some(&index) = self.by_key.get(key.as_bytes()) {
+        if let Some(&Known::Slot(index)) = self.by_key.get(key.as_bytes()) {
             self.slots[index].column.required = true;
         }
     }
@@ -125,32 +177,50 @@ impl DocumentNode {
     ) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;
         let outside = std::mem::take(&mut cx.nothings);
-        let mut walk = Walk { at: at + 4, last, matched: 0, guess: self.first, previous: NO_SLOT };
+        let before = cx.overflow.entries();
+        let mut walk =
+            Walk { at: at + 4, last, matched: 0, guess: self.first, previous: NO_SLOT, strangers: 0 };
+        let mut care = if cx.careful { Some(Care::begin(cx, at, last)?) } else { None };
         loop {
-            if !cx.strict {
+            if cx.is_fast() {
                 self.follow(cx, &mut walk)?;
             }
             if walk.at >= last {
                 break;
             }
-            self.search(cx, &mut walk)?;
+            self.search(cx, &mut walk, &mut care)?;
         }
         if walk.at > last {
             return Err(Stop::Malformed(RawError::Truncated));
         }
         if walk.matched != self.slots.len() {
-            let row = self.len;
-            for slot in &mut self.slots {
-                if slot.column.len == row {
-                    slot.column.append_missing(cx)?;
-                }
-            }
+            self.append_missing(cx)?;
         }
         if self.has_twins {
             self.fill_twins(cx)?;
         }
+        match care {
+            Some(care) => care.end(cx, before)?,
+            None if walk.strangers > 1 && cx.overflow.entries() > before => {
+                let document = &cx.bytes[at..=last];
+                if !repeated_keys(document).map_err(Stop::Malformed)?.is_empty() {
+                    return Err(Stop::Duplicate);
+                }
+            }
+            None => {}
+        }
         self.len += 1;
         Ok((last + 1, walk.matched > std::mem::replace(&mut cx.nothings, outside)))
+    }
+
+    /// Gives every column that has no value for the row at hand the one of a missing field.
+    #[inline(never)]
+    fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let row = self.len;
+        for slot in self.slots.iter_mut().filter(|slot| slot.column.len == row) {
+            slot.column.append_missing(cx)?;
+        }
+        Ok(())
     }
 
     /// Gives every twin that has no text for the row at hand a NULL.
@@ -189,28 +259,72 @@ impl DocumentNode {
 
     /// Appends one field, whatever it is.
     #[inline(never)]
-    fn search(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), Stop> {
-        let tag = cx.bytes[walk.at];
-        let key = walk.at + 1;
-        let value = cx.skip_key(key, walk.last)?;
-        let Some(index) = self.find(&cx.bytes[key..value - 1], walk) else {
-            walk.at = cx.skip_value(tag, value, walk.last)?;
-            cx.dirty |= tag != crate::raw::tag::NULL || cx.keep_nulls;
-            return Ok(());
+    fn search(&mut self, cx: &mut Context<'_>, walk: &mut Walk, care: &mut Option<Care>) -> Result<(), Stop> {
+        let type_tag = cx.bytes[walk.at];
+        let start = walk.at + 1;
+        let value = cx.skip_key(start, walk.last)?;
+        let key = start..value - 1;
+        if let Some(care) = care
+            && care.is_repeated()
+        {
+            walk.at = cx.skip_value(type_tag, value, walk.last)?;
+            let raw = RawValue { tag: type_tag, bytes: &cx.bytes[value..walk.at] };
+            let key = &cx.bytes[key];
+            let number = match self.known(cx, key) {
+                Known::Slot(index) => self.slots[index].column.number(),
+                Known::Stranger(number) => number,
+            };
+            return cx.overflow.duplicate(&mut care.duplicates, key, raw, number).map_err(Stop::Malformed);
+        }
+        let Some(index) = self.find(&cx.bytes[key.clone()], walk) else {
+            walk.strangers += 1;
+            walk.at = cx.skip_value(type_tag, value, walk.last)?;
+            return self.append_stranger(cx, key, Value { tag: type_tag, at: value, next: walk.at });
         };
         let row = self.len;
         let slot = &mut self.slots[index];
         if slot.column.len != row {
             return Err(Stop::Duplicate);
         }
-        walk.at = slot.column.append(cx, tag, value, walk.last)?;
-        if slot.column.expect(tag) {
-            slot.head.expect(tag);
+        walk.at = slot.column.append(cx, type_tag, value, walk.last)?;
+        if slot.column.expect(type_tag) {
+            slot.head.expect(type_tag);
         }
         walk.matched += 1;
         walk.previous = index;
         walk.guess = slot.next;
         Ok(())
+    }
+
+    /// Writes the value of a key that has no column.
+    fn append_stranger(&mut self, cx: &mut Context<'_>, key: Range<usize>, value: Value) -> Result<(), Stop> {
+        let key = &cx.bytes[key];
+        let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
+        match (value.tag, raw.bytes) {
+            (tag::NULL, _) if cx.keep_nulls => cx.overflow.word(Key::Name(key), Blank::Null.word()),
+            (tag::NULL, _) => Ok(()),
+            (tag::ARRAY, [5, 0, 0, 0, 0]) => cx.overflow.word(Key::Name(key), EMPTY_ARRAY),
+            (tag::DOCUMENT, [5, 0, 0, 0, 0]) => cx.overflow.word(Key::Name(key), EMPTY_DOCUMENT),
+            _ => {
+                let number = match self.known(cx, key) {
+                    Known::Stranger(number) => number,
+                    Known::Slot(index) => self.slots[index].column.number(),
+                };
+                cx.overflow.value(Key::Name(key), raw, number, Misfit::NoColumn)
+            }
+        }
+    }
+
+    /// What is known of `key`; from now on, if nothing was.
+    fn known(&mut self, cx: &mut Context<'_>, key: &[u8]) -> Known {
+        if let Some(known) = self.by_key.get(key) {
+            return *known;
+        }
+        let (number, is_own) = cx.overflow.tally.stranger(&join(&self.path, key));
+        if is_own {
+            self.by_key.insert(key.into(), Known::Stranger(number));
+        }
+        Known::Stranger(number)
     }
 
     /// The slot of `key`: the one guessed, one of the next few, or any.
@@ -223,7 +337,7 @@ impl DocumentNode {
             }
             guess = slot.next;
         }
-        let index = *self.by_key.get(key)?;
+        let Some(&Known::Slot(index)) = self.by_key.get(key) else { return None };
         match self.slots.get_mut(walk.previous) {
             Some(previous) => previous.next = index,
             None => self.first = index,

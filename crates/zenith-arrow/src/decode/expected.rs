@@ -41,26 +41,32 @@ impl Column {
             Storage::ObjectId(buf) => fixed(value, |id| buf.items.push_array(&text::object_id_hex(id))),
             Storage::ObjectIdFixed(buf) => fixed(value, |id| buf.set(index, id)),
             Storage::Bool(buf) => fixed(value, |[bit]| bit <= 1 && buf.set(index, bit == 1)),
-            Storage::Document(node) => {
-                let (next, any) = node.append(cx, end - value.len(), end - SLACK)?;
-                if !any {
-                    cx.nothings += 1;
-                    cx.dirty |= self.noted.empty;
-                }
-                value.get(value.len() - (end - next)..)
-            }
-            Storage::List(node) => {
-                let (next, any) = node.append(cx, end - value.len(), end - SLACK)?;
-                if !any {
-                    cx.nothings += 1;
-                    cx.dirty |= self.noted.empty;
-                }
+            Storage::Document(_) | Storage::List(_) => {
+                let next = self.append_parts(cx, end - value.len(), end - SLACK)?;
                 value.get(value.len() - (end - next)..)
             }
             _ => None,
         };
         self.len += usize::from(after.is_some());
         Ok(after)
+    }
+
+    /// Appends the parts of the document or array at `at`; returns the position after it.
+    #[inline(always)]
+    pub(super) fn append_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        limit: usize,
+    ) -> Result<usize, Stop> {
+        let before = cx.overflow.entries();
+        let (next, any) = match &mut self.storage {
+            Storage::Document(node) => node.append(cx, at, limit)?,
+            Storage::List(node) => node.append(cx, at, limit)?,
+            _ => return Ok(at),
+        };
+        self.end_parts(cx, before, any)?;
+        Ok(next)
     }
 }
 

@@ -9,6 +9,7 @@ use super::append::Value;
 use super::buffers::{Arena, Fixed};
 use super::column::{Column, Rules};
 use super::context::{Context, SLACK, Stop};
+use super::tally::Tally;
 use crate::Kind;
 use crate::raw::RawError;
 
@@ -20,8 +21,14 @@ pub(super) struct ListNode {
 }
 
 impl ListNode {
-    pub(super) fn new(element: &Kind, rules: Rules<'_>) -> ListNode {
-        let element = Column::element(element, rules);
+    pub(super) fn new(
+        element: &Kind,
+        path: &[u8],
+        number: u32,
+        rules: Rules<'_>,
+        tally: &mut Tally,
+    ) -> ListNode {
+        let element = Column::element(element, path, number, rules, tally);
         ListNode { offsets: Fixed::new(rules.pool), len: 0, element_tag: element.expected_tag(), element }
     }
 
@@ -35,13 +42,13 @@ impl ListNode {
         limit: usize,
     ) -> Result<(usize, bool), Stop> {
         let last = cx.document(at, limit)?;
-        let before = self.element.len;
+        self.element.first = self.element.len;
         // What elements show is not what the field at hand shows.
         let outside = cx.nothings;
         self.append_elements(cx, at + 4, last)?;
         cx.nothings = outside;
         self.close(cx.arena)?;
-        Ok((last + 1, self.element.len > before))
+        Ok((last + 1, self.element.len > self.element.first))
     }
 
     /// Appends a value that is no array as an array of one; `false`, and nothing done, if it does not fit as an element.
@@ -51,6 +58,7 @@ impl ListNode {
         value: Value,
         limit: usize,
     ) -> Result<bool, Stop> {
+        self.element.first = self.element.len;
         let outside = cx.nothings;
         let fits = self.element.append_fitting(cx, value, limit)?;
         cx.nothings = outside;
@@ -62,7 +70,7 @@ impl ListNode {
 
     fn append_elements(&mut self, cx: &mut Context<'_>, mut at: usize, last: usize) -> Result<(), Stop> {
         loop {
-            if !cx.strict {
+            if cx.is_fast() {
                 at = self.follow(cx, at, last)?;
             }
             if at >= last {
@@ -85,16 +93,7 @@ impl ListNode {
                 break;
             };
             let Some(value) = keys.skip(key) else { break };
-            let after = match self.element.as_document() {
-                Some(node) => {
-                    // An element that is an empty document is rebuilt from a tuple of nulls: nothing to note.
-                    let (next, _) = node.append(cx, end - value.len(), last)?;
-                    self.element.len += 1;
-                    value.get(value.len() - (end - next)..)
-                }
-                None => self.element.append_expected(cx, value, end)?,
-            };
-            match after {
+            match self.element.append_expected(cx, value, end)? {
                 Some(after) => rest = after,
                 None => break,
             }

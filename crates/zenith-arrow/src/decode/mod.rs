@@ -3,7 +3,7 @@
 //! ```text
 //! bytes ──guess the column by the key──▶ check type, copy value ──▶ column buffers ──seal──▶ RecordBatch
 //!            (last document's order)          │ does not fit
-//!                                             └──▶ null, row marked ──▶ extra text (second, slow look)
+//!                                             └──▶ null ──▶ text of the extra column
 //! ```
 //!
 //! - No document becomes an object and no value is allocated: a value is copied once, from the input to
@@ -27,7 +27,9 @@ mod document;
 mod expected;
 mod list;
 mod outcome;
+mod overflow;
 mod seal;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -41,7 +43,6 @@ use arrow_schema::{Fields, SchemaRef};
 use zenith_memory::{GRANULE, MemoryError, Pool, Reservation};
 
 use crate::Schema;
-use crate::extra::{Explainer, without_duplicates};
 use crate::raw::RawError;
 use crate::schema::ID_KEY;
 use buffers::{Arena, Bytes};
@@ -51,6 +52,7 @@ pub use counts::{ExtraCounts, Surprise, keep_witnesses};
 use document::DocumentNode;
 use outcome::key_misfit;
 pub use outcome::{BadDocument, DecodeError, DecoderOptions};
+use overflow::OverflowWriter;
 
 /// Rows of a batch that is learned from as from any other.
 const LEARN_ROWS: usize = 100;
@@ -64,7 +66,9 @@ pub struct Decoder {
     root: DocumentNode,
     extra: Bytes,
     notes: Bytes,
-    explainer: Explainer,
+    /// Rows that both have room for.
+    text_rows: usize,
+    overflow: OverflowWriter,
     keep_nulls: bool,
     options: DecoderOptions,
     arena: Arena,
@@ -76,10 +80,7 @@ pub struct Decoder {
     rows_limit: usize,
     /// The batch at hand is of one document that is much larger than others.
     odd: bool,
-    counts: ExtraCounts,
     scratch: Vec<u8>,
-    extra_text: Vec<u8>,
-    notes_text: Vec<u8>,
 }
 
 /// How far [`Decoder::append`] got through its input.
@@ -94,7 +95,8 @@ impl Decoder {
     pub fn new(schema: &Schema, pool: &Pool, options: DecoderOptions) -> Decoder {
         let arrow = schema.to_arrow();
         let rules = Rules { pool, keep_nulls: schema.keep_nulls, dates: schema.dates };
-        let mut root = DocumentNode::new(&schema.fields, rules);
+        let mut overflow = OverflowWriter::default();
+        let mut root = DocumentNode::new(&schema.fields, b"", rules, &mut overflow.tally);
         root.require(ID_KEY);
         Decoder {
             columns: arrow.fields().iter().take(arrow.fields().len() - 2).cloned().collect(),
@@ -102,7 +104,8 @@ impl Decoder {
             root,
             extra: Bytes::new(pool),
             notes: Bytes::new(pool),
-            explainer: Explainer::new(schema),
+            text_rows: 0,
+            overflow,
             keep_nulls: schema.keep_nulls,
             options,
             arena: Arena { pool: pool.clone(), reservation: None },
@@ -111,10 +114,7 @@ impl Decoder {
             rows_planned: 0,
             rows_limit: usize::MAX,
             odd: false,
-            counts: ExtraCounts::default(),
             scratch: Vec::new(),
-            extra_text: Vec::new(),
-            notes_text: Vec::new(),
         }
     }
 
@@ -153,29 +153,18 @@ impl Decoder {
         documents: impl Iterator<Item = Range<usize>> + Clone,
     ) -> Result<(), DecodeError> {
         let mut documents = documents;
-        // A batch of a few rows does not say much; another one of many would only say the same.
-        for _ in 0..LEARN_BATCHES_MAX {
+        // A batch of a few rows does not say much; another one of many would only say the same. Where surprises are
+        // looked for, all that is known counts.
+        let batches_max = if self.overflow.tally.is_watched() { usize::MAX } else { LEARN_BATCHES_MAX };
+        for _ in 0..batches_max {
             let batch = self.append(bytes, &mut documents, &mut |_| {})?;
-            if batch.is_none_or(|batch| batch.num_rows() >= LEARN_ROWS) {
+            let is_enough = |batch: RecordBatch| batch.num_rows() >= LEARN_ROWS && batches_max < usize::MAX;
+            if batch.is_none_or(is_enough) {
                 break;
             }
         }
         self.finish()?;
-        // What no batch had room for is known all the same.
-        let rest = if self.counts.is_watched() { usize::MAX } else { 0 };
-        for range in documents.take(rest) {
-            let Some(document) = bytes.get(range) else { continue };
-            let (mut extra, mut notes) = (Vec::new(), Vec::new());
-            let counts = &mut self.counts;
-            let explained = self.explainer.explain(document, &mut extra, &mut notes, &mut |path, misfit| {
-                counts.note(path, misfit);
-            });
-            match explained {
-                Ok(()) => self.counts.commit(),
-                Err(_) => self.counts.forget(),
-            }
-        }
-        self.counts.learned();
+        self.overflow.tally.learned();
         Ok(())
     }
 
@@ -202,14 +191,14 @@ impl Decoder {
         if !self.root.check_utf8() {
             // Some string of this run is not UTF-8. Once more, string by string.
             self.truncate(rows);
-            self.counts.forget();
+            self.overflow.tally.forget();
             rejected.clear();
             *documents = start;
             pause = self.run(bytes, documents, true, &mut rejected)?;
             // Nothing is left to find; this moves the mark behind the run.
             let _ = self.root.check_utf8();
         }
-        self.counts.commit();
+        self.overflow.tally.commit();
         rejected.into_iter().for_each(bad);
         if self.root.len == 0 {
             // Nothing came of the batch that was opened: its memory is for others, an overdraft above all.
@@ -234,6 +223,8 @@ impl Decoder {
         let learned = if std::mem::take(&mut self.odd) { 0 } else { rows };
         let pool = self.arena.pool.clone();
         let arrays = self.root.freeze(&pool, &self.columns, learned);
+        self.extra.items.fill(rows);
+        self.notes.items.fill(rows);
         let extra = seal::text(&mut self.extra, &pool, None, learned);
         let notes = seal::text(&mut self.notes, &pool, None, learned);
         self.arena.reservation = None;
@@ -249,23 +240,23 @@ impl Decoder {
 
     /// Keeps some documents of each kind of misfit that those learned from did not have; to be said before they are.
     pub fn watch(&mut self) {
-        self.counts.watch();
+        self.overflow.tally.watch();
     }
 
     /// The kinds of misfits that the documents learned from did not have, and that came at least so often. Each is
     /// told again when it has come twice as often.
     pub fn surprises(&mut self, least: u64) -> Vec<Surprise> {
-        self.counts.surprises(least)
+        self.overflow.tally.surprises(least)
     }
 
     /// All kinds of misfits that the documents learned from did not have.
     pub fn all_surprises(&mut self) -> Vec<Surprise> {
-        self.counts.all_surprises()
+        self.overflow.tally.all_surprises()
     }
 
     /// What went to the extra column since the last call.
     pub fn take_counts(&mut self) -> ExtraCounts {
-        std::mem::take(&mut self.counts)
+        self.overflow.tally.take()
     }
 
     fn run<I>(
@@ -343,68 +334,66 @@ impl Decoder {
     #[inline]
     fn row(&mut self, bytes: &[u8], range: Range<usize>, strict: bool) -> Result<(), Stop> {
         let row = self.root.len;
+        if row >= self.text_rows {
+            self.make_room_for_text(row + 1)?;
+        }
+        match self.fields(bytes, range.clone(), strict, false) {
+            Ok(()) if !self.overflow.has_reserved_keys() => {}
+            Ok(()) | Err(Stop::Duplicate) => {
+                self.root.truncate(row);
+                self.fields(bytes, range.clone(), strict, true)?;
+            }
+            Err(stop) => return Err(stop),
+        }
+        if self.overflow.entries() == 0 { Ok(()) } else { self.text(row, &bytes[range]) }
+    }
+
+    /// Appends the fields of one row, and writes the texts of what they do not show.
+    #[inline(always)]
+    fn fields(&mut self, bytes: &[u8], range: Range<usize>, strict: bool, careful: bool) -> Result<(), Stop> {
+        self.overflow.begin();
         let mut cx = Context {
             bytes,
             arena: &mut self.arena,
-            dirty: false,
+            overflow: &mut self.overflow,
             nothings: 0,
             strict,
+            careful,
             keep_nulls: self.keep_nulls,
             scratch: &mut self.scratch,
         };
-        let appended = self.root.append(&mut cx, range.start, range.end);
-        let dirty = cx.dirty;
-        match appended {
-            Ok((end, _)) if end != range.end => return Err(Stop::Malformed(RawError::Terminator)),
-            Ok(_) if !dirty => {
-                self.extra.push_empty(&mut self.arena)?;
-                return self.notes.push_empty(&mut self.arena);
+        let (end, _) = self.root.append(&mut cx, range.start, range.end)?;
+        if end == range.end { Ok(()) } else { Err(Stop::Malformed(RawError::Terminator)) }
+    }
+
+    /// Appends the texts of a row. Rows before that have none get theirs here, or when the batch is sealed.
+    #[inline(never)]
+    fn text(&mut self, row: usize, document: &[u8]) -> Result<(), Stop> {
+        let (extra, notes) = self.overflow.finish();
+        for (column, text) in [(&mut self.extra, extra), (&mut self.notes, notes)] {
+            if !text.is_empty() {
+                column.items.fill(row);
+                column.push(&mut self.arena, text, text.len())?;
             }
-            Ok(_) => {}
-            Err(Stop::Duplicate) => self.row_without_duplicates(&bytes[range.clone()], row, strict)?,
-            Err(stop) => return Err(stop),
         }
-        self.extra_text.clear();
-        self.notes_text.clear();
-        let counts = &mut self.counts;
-        self.explainer
-            .explain(
-                &bytes[range.clone()],
-                &mut self.extra_text,
-                &mut self.notes_text,
-                &mut |path, misfit| {
-                    counts.note(path, misfit);
-                },
-            )
-            .map_err(Stop::Malformed)?;
-        self.extra.push(&mut self.arena, &self.extra_text, self.extra_text.len())?;
-        self.notes.push(&mut self.arena, &self.notes_text, self.notes_text.len())?;
-        self.counts.row_done(&bytes[range]);
+        self.overflow.tally.row_done(document);
         Ok(())
     }
 
+    /// Makes room for the texts of at least so many rows, empty ones at least.
     #[cold]
-    fn row_without_duplicates(&mut self, document: &[u8], row: usize, strict: bool) -> Result<(), Stop> {
-        self.root.truncate(row);
-        let mut plain = Vec::with_capacity(document.len());
-        without_duplicates(document, &mut plain).map_err(Stop::Malformed)?;
-        let mut cx = Context {
-            bytes: &plain,
-            arena: &mut self.arena,
-            dirty: false,
-            nothings: 0,
-            strict,
-            keep_nulls: self.keep_nulls,
-            scratch: &mut self.scratch,
-        };
-        self.root.append(&mut cx, 0, plain.len()).map(|_| ())
+    fn make_room_for_text(&mut self, rows: usize) -> Result<(), Stop> {
+        self.extra.make_room(&mut self.arena, rows)?;
+        self.notes.make_room(&mut self.arena, rows)?;
+        self.text_rows = self.extra.items.room().min(self.notes.items.room());
+        Ok(())
     }
 
     fn truncate(&mut self, rows: usize) {
         self.root.truncate(rows);
         self.extra.items.truncate(rows);
         self.notes.items.truncate(rows);
-        self.counts.row_undone();
+        self.overflow.tally.row_undone();
     }
 
     /// Opens a batch: memory first, then room in every column for the rows that memory holds.
@@ -463,7 +452,9 @@ impl Decoder {
     fn open_columns(&mut self, rows: usize) -> Result<(), Stop> {
         self.root.begin(&mut self.arena, rows)?;
         self.extra.begin(&mut self.arena, rows)?;
-        self.notes.begin(&mut self.arena, rows)
+        self.notes.begin(&mut self.arena, rows)?;
+        self.text_rows = self.extra.items.room().min(self.notes.items.room());
+        Ok(())
     }
 
     /// Most rows, up to `rows_max`, for which `bytes` suffice with some room to spare, by what rows took lately;

@@ -5,17 +5,6 @@ use crate::extended_json;
 use crate::raw::{RawValue, tag};
 use crate::schema::TextType;
 
-/// How much of a value its text says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Made {
-    /// All of it.
-    Whole,
-    /// Not all of it: the rest is for the extra column.
-    Partly,
-    /// There is no such text for a value of this type.
-    Not,
-}
-
 /// The 24 lower-case hex digits of an ObjectId.
 #[inline(always)]
 pub(super) fn object_id_hex(id: [u8; 12]) -> [u8; 24] {
@@ -41,26 +30,27 @@ fn hex_word(bytes: [u8; 4]) -> [u8; 8] {
     (halves + 0x3030_3030_3030_3030 + letters * 39).to_le_bytes()
 }
 
-pub(super) fn decimal(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<Made, Stop> {
-    let Some(bytes) = (RawValue { tag: type_tag, bytes: value }).as_decimal_bytes() else {
-        return Ok(Made::Not);
-    };
-    out.extend_from_slice(bson::Decimal128::from_bytes(bytes).to_string().as_bytes());
-    Ok(Made::Whole)
-}
-
-pub(super) fn mixed_id(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<Made, Stop> {
-    extended_json::mixed_id_text(RawValue { tag: type_tag, bytes: value }, out).map_err(Stop::Malformed)?;
-    Ok(Made::Whole)
-}
-
-pub(super) fn json(type_tag: u8, value: &[u8], out: &mut Vec<u8>, keep_nulls: bool) -> Result<Made, Stop> {
-    if type_tag != tag::DOCUMENT {
-        return Ok(Made::Not);
+/// The text of a decimal, digits as they are.
+pub(super) fn decimal(value: &[u8], out: &mut Vec<u8>) {
+    if let Some(bytes) = (RawValue { tag: tag::DECIMAL128, bytes: value }).as_decimal_bytes() {
+        out.extend_from_slice(bson::Decimal128::from_bytes(bytes).to_string().as_bytes());
     }
+}
+
+pub(super) fn mixed_id(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
+    extended_json::mixed_id_text(RawValue { tag: type_tag, bytes: value }, out).map_err(Stop::Malformed)
+}
+
+/// The text of a document for a JSON column; whether it says all of it, the rest being in `overlay`.
+pub(super) fn json(
+    document: &[u8],
+    out: &mut Vec<u8>,
+    overlay: &mut Vec<u8>,
+    keep_nulls: bool,
+) -> Result<bool, Stop> {
     let rejected =
-        extended_json::split_json_column(out, &mut Vec::new(), value, keep_nulls).map_err(Stop::Malformed)?;
-    Ok(if rejected { Made::Partly } else { Made::Whole })
+        extended_json::split_json_column(out, overlay, document, keep_nulls).map_err(Stop::Malformed)?;
+    Ok(!rejected)
 }
 
 /// The text of a value of any type, and that type.

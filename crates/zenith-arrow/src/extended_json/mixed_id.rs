@@ -8,7 +8,8 @@
 use bson::Bson;
 
 use super::{parse_value, write_string, write_value};
-use crate::raw::{RawError, RawValue, tag, utf8};
+use crate::raw::{Elements, RawError, RawValue, tag, utf8};
+use crate::schema::ID_KEY;
 
 /// Appends the text of an `_id`; [`mixed_id_value`] is the way back.
 ///
@@ -52,4 +53,17 @@ fn other_than_itself(text: &str) -> Option<Bson> {
         return None;
     }
     parse_value(text).ok().filter(|value| !matches!(value, Bson::ObjectId(_)))
+}
+
+/// `_id` of a document that may be damaged, as Extended JSON; empty if it cannot be found.
+#[must_use]
+pub fn id_text(document: &[u8]) -> String {
+    let element = Elements::new(document).ok().and_then(|elements| {
+        elements.map_while(Result::ok).find(|element| *element.key == *ID_KEY.as_bytes())
+    });
+    let mut text = Vec::new();
+    match element.map(|element| write_value(&mut text, element.value)) {
+        Some(Ok(())) => String::from_utf8(text).unwrap_or_default(),
+        _ => String::new(),
+    }
 }

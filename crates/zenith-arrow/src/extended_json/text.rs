@@ -56,6 +56,6 @@ pub fn write_double(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Appends what `Display` gives; writing to memory cannot fail.
-pub(super) fn write_display(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+pub(crate) fn write_display(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(arguments);
 }

@@ -1,6 +1,6 @@
 //! How much of a sample a column that is there already holds.
 
-use crate::extra::fits_leaf;
+use crate::fit::fits_leaf;
 use crate::raw::{Elements, RawValue};
 use crate::schema::{DateRange, Kind};
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp, cstr};
-use zenith_arrow::extra::id_text;
+use zenith_arrow::extended_json::id_text;
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;

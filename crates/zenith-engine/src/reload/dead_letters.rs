@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
-use zenith_arrow::extra::id_text;
+use zenith_arrow::extended_json::id_text;
 use zenith_transport::{DeadLetter, Sink};
 
 use super::insert;

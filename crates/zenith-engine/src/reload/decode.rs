@@ -1,7 +1,7 @@
 //! Decoders: replies in, record batches out, each on a thread of its own.
 
 use async_channel::{Receiver, Sender};
-use zenith_arrow::extra::id_text;
+use zenith_arrow::extended_json::id_text;
 use zenith_arrow::{BadDocument, Decoder, ExtraCounts};
 use zenith_extract::DocumentBatch;
 

@@ -1,7 +1,7 @@
 //! Documents that have no row because they are dead letters.
 
 use std::collections::HashMap;
-use zenith_arrow::extra::id_text;
+use zenith_arrow::extended_json::id_text;
 
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;

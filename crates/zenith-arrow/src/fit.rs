@@ -53,7 +53,7 @@ pub(crate) fn fits_leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> b
 }
 
 /// Why a value that is not null does not fit a column of a kind without parts; `None` if it does.
-pub(super) fn leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> Option<Misfit> {
+pub(crate) fn leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> Option<Misfit> {
     let fits = match (kind, value.tag) {
         (Kind::ObjectId | Kind::ObjectIdFixed, tag::OBJECT_ID)
         | (Kind::Bool, tag::BOOLEAN)

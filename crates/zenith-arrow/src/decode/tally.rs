@@ -1,0 +1,238 @@
+//! Counts what goes to the extra column while rows may still be taken back, and keeps witnesses of what is new.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher as _};
+
+use super::counts::{ExtraCounts, FIELDS_MAX, OTHERS, Surprise, WITNESSES_MAX, keep_witnesses};
+use crate::fit::Misfit;
+use crate::raw::{Element, Elements};
+
+/// Kinds of misfits of which documents are kept.
+const SURPRISES_MAX: usize = 64;
+/// Bytes of a document that is kept.
+const WITNESS_BYTES_MAX: usize = 64 * 1024;
+
+/// Values in the extra column, by the number of their field and the reason.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    fields: Vec<Counted>,
+    /// Fields without a column among them.
+    strangers: usize,
+    /// The field that further ones without a column are counted under.
+    others: Option<u32>,
+    /// Entries of rows not yet known to stay: of the run at hand, then of the row at hand.
+    run: Vec<(u32, Misfit)>,
+    run_rows_end: usize,
+    watched: Option<Watched>,
+}
+
+/// A field.
+#[derive(Debug)]
+struct Counted {
+    /// The dotted path, without positions in arrays.
+    path: Box<[u8]>,
+    reasons: Vec<(Misfit, u64)>,
+}
+
+/// What is expected, and what came beside it.
+#[derive(Debug, Default)]
+struct Watched {
+    known: HashSet<(u32, Misfit)>,
+    witnesses: Vec<Witnesses>,
+}
+
+#[derive(Debug)]
+struct Witnesses {
+    field: u32,
+    misfit: Misfit,
+    /// Those with the smallest hashes, with these: whichever of them is read first, they are the same.
+    documents: Vec<(u64, Vec<u8>)>,
+    /// How often it had come when it was told last.
+    told: u64,
+}
+
+impl Tally {
+    /// The number of the field at this path.
+    pub(super) fn field(&mut self, path: &[u8]) -> u32 {
+        let number = u32::try_from(self.fields.len()).unwrap_or(u32::MAX);
+        self.fields.push(Counted { path: path.into(), reasons: Vec::new() });
+        number
+    }
+
+    /// The number of the field without a column at this path, and whether it is its own.
+    pub(super) fn stranger(&mut self, path: &[u8]) -> (u32, bool) {
+        if self.strangers < FIELDS_MAX {
+            self.strangers += 1;
+            return (self.field(path), true);
+        }
+        let others = self.others.unwrap_or_else(|| self.field(OTHERS.as_bytes()));
+        self.others = Some(others);
+        (others, false)
+    }
+
+    pub(super) fn note(&mut self, field: u32, misfit: Misfit) {
+        self.run.push((field, misfit));
+    }
+
+    /// How much has been noted of the run at hand.
+    pub(super) fn counted(&self) -> usize {
+        self.run.len()
+    }
+
+    /// Takes all back but so much of the run at hand.
+    pub(super) fn undo(&mut self, counted: usize) {
+        self.run.truncate(counted.max(self.run_rows_end));
+    }
+
+    pub(super) fn row_done(&mut self, document: &[u8]) {
+        if let Some(watched) = &mut self.watched
+            && document.len() <= WITNESS_BYTES_MAX
+        {
+            for &(field, misfit) in &self.run[self.run_rows_end..] {
+                if let Some(counted) = self.fields.get(field as usize) {
+                    watched.see(field, &counted.path, misfit, document);
+                }
+            }
+        }
+        self.run_rows_end = self.run.len();
+    }
+
+    pub(super) fn row_undone(&mut self) {
+        self.run.truncate(self.run_rows_end);
+    }
+
+    /// The run will be decoded again.
+    pub(super) fn forget(&mut self) {
+        self.run.clear();
+        self.run_rows_end = 0;
+    }
+
+    /// The run stays.
+    pub(super) fn commit(&mut self) {
+        for (field, misfit) in self.run.drain(..) {
+            let Some(counted) = self.fields.get_mut(field as usize) else { continue };
+            match counted.reasons.iter_mut().find(|(reason, _)| *reason == misfit) {
+                Some((_, count)) => *count += 1,
+                None => counted.reasons.push((misfit, 1)),
+            }
+        }
+        self.run_rows_end = 0;
+    }
+
+    /// What has been counted since the last call.
+    pub(super) fn take(&mut self) -> ExtraCounts {
+        let mut counts = ExtraCounts::default();
+        for counted in &mut self.fields {
+            for (misfit, count) in counted.reasons.drain(..) {
+                counts.add(&counted.path, misfit, count);
+            }
+        }
+        counts
+    }
+
+    pub(super) fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.is_some()
+    }
+
+    /// What has been counted so far is what is to be expected, and counts no more.
+    pub(super) fn learned(&mut self) {
+        for (field, counted) in (0..).zip(&mut self.fields) {
+            let reasons = std::mem::take(&mut counted.reasons);
+            if let Some(watched) = &mut self.watched {
+                watched.known.extend(reasons.into_iter().map(|(misfit, _)| (field, misfit)));
+            }
+        }
+        if let Some(watched) = &mut self.watched {
+            watched.witnesses.clear();
+        }
+        self.forget();
+    }
+
+    /// Those that came at least so often, and twice as often as when they were told last.
+    pub(super) fn surprises(&mut self, least: u64) -> Vec<Surprise> {
+        let Some(watched) = &mut self.watched else { return Vec::new() };
+        let mut surprises = Vec::new();
+        for witnesses in &mut watched.witnesses {
+            let Some(counted) = self.fields.get(witnesses.field as usize) else { continue };
+            let reason = counted.reasons.iter().find(|(reason, _)| *reason == witnesses.misfit);
+            let count = reason.map_or(0, |(_, count)| *count);
+            if count < least.max(1).max(witnesses.told.saturating_mul(2)) {
+                continue;
+            }
+            witnesses.told = count;
+            surprises.push(Surprise {
+                path: String::from_utf8_lossy(&counted.path).into_owned(),
+                reason: witnesses.misfit.to_string(),
+                count,
+                documents: witnesses.documents.clone(),
+            });
+        }
+        surprises
+    }
+
+    /// All of them.
+    pub(super) fn all_surprises(&mut self) -> Vec<Surprise> {
+        if let Some(watched) = &mut self.watched {
+            watched.witnesses.iter_mut().for_each(|witnesses| witnesses.told = 0);
+        }
+        self.surprises(1)
+    }
+}
+
+impl Watched {
+    /// Keeps the document of a misfit that is not expected, and that columns of other types could mend.
+    fn see(&mut self, field: u32, path: &[u8], misfit: Misfit, document: &[u8]) {
+        if matches!(misfit, Misfit::Duplicate | Misfit::NotPlainJson | Misfit::Lone)
+            || self.known.contains(&(field, misfit))
+        {
+            return;
+        }
+        let index = self.witnesses.iter().position(|known| known.field == field && known.misfit == misfit);
+        if index.is_none() && self.witnesses.len() >= SURPRISES_MAX {
+            return;
+        }
+        let Some(element) = top(path, document) else { return };
+        let hash = hash(element);
+        let Some(witnesses) = index.and_then(|index| self.witnesses.get_mut(index)) else {
+            let documents = alone(element).map(|alone| (hash, alone)).into_iter().collect();
+            return self.witnesses.push(Witnesses { field, misfit, documents, told: 0 });
+        };
+        let is_wanted = witnesses.documents.last().is_none_or(|(last, _)| hash < *last);
+        if is_wanted || witnesses.documents.len() < WITNESSES_MAX {
+            witnesses.documents.extend(alone(element).map(|alone| (hash, alone)));
+            keep_witnesses(&mut witnesses.documents);
+        }
+    }
+}
+
+/// The element of `document` that `path` leads into.
+fn top<'d>(path: &[u8], document: &'d [u8]) -> Option<Element<'d>> {
+    let of_path = |key: &[u8]| path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest[0] == b'.');
+    Elements::new(document).ok()?.map_while(Result::ok).find(|element| of_path(element.key))
+}
+
+/// A document with nothing but this element: what the other fields have is no matter of it.
+fn alone(element: Element<'_>) -> Option<Vec<u8>> {
+    let mut alone = vec![0; 4];
+    alone.push(element.value.tag);
+    alone.extend_from_slice(element.key);
+    alone.push(0);
+    alone.extend_from_slice(element.value.bytes);
+    alone.push(0);
+    let length = u32::try_from(alone.len()).ok()?;
+    alone[..4].copy_from_slice(&length.to_le_bytes());
+    Some(alone)
+}
+
+/// The same for the same element, in every run.
+fn hash(element: Element<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u8(element.value.tag);
+    hasher.write(element.key);
+    hasher.write(element.value.bytes);
+    hasher.finish()
+}
