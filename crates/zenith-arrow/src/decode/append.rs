@@ -69,7 +69,7 @@ impl Column {
         if self.required {
             return Err(Stop::Key(Some(type_tag)));
         }
-        match &mut self.twin {
+        match &mut self.about.twin {
             Some(twin) => {
                 cx.scratch.clear();
                 let made = text::plain(value.tag, &cx.bytes[at..next], cx.scratch)?;

@@ -28,30 +28,34 @@ pub(super) struct Rules<'a> {
 }
 
 /// A column being filled.
+///
+/// What each value needs lies in front and close together, what is asked for where a value does not fit stands apart:
+/// with many columns, each line of the cache counts.
+#[repr(C)]
 pub(super) struct Column {
     /// Items so far.
     pub(super) len: usize,
     pub(super) storage: Storage,
     pub(super) validity: Bits<true>,
+    pub(super) about: Box<About>,
     /// Holds keys, which are never NULL.
     pub(super) required: bool,
     /// Which items that show nothing are told from others that do.
     pub(super) noted: Noted,
-    /// The text of values that the column does not hold.
-    pub(super) twin: Option<Box<TwinColumn>>,
-    /// Of a column of elements, how many there were before the array at hand.
-    pub(super) first: usize,
-    about: Box<About>,
 }
 
 /// What is asked for where a value does not fit.
-struct About {
+pub(super) struct About {
     /// The key; none of elements.
     name: Option<Box<[u8]>>,
     /// The number that misfits are counted under.
     field: u32,
     kind: Kind,
     dates: DateRange,
+    /// The text of values that the column does not hold.
+    pub(super) twin: Option<TwinColumn>,
+    /// Of a column of elements, how many there were before the array at hand.
+    pub(super) first: usize,
 }
 
 /// What has to be noted of an item that shows nothing.
@@ -126,7 +130,7 @@ impl Column {
         let mut column = Column::new(&field.kind, &path, number, rules, tally);
         column.about.name = Some(field.name.as_bytes().into());
         column.noted = Noted::of(field.blank, rules.keep_nulls);
-        column.twin = field.twin.as_ref().map(|twin| Box::new(TwinColumn::new(twin.usual, rules.pool)));
+        column.about.twin = field.twin.as_ref().map(|twin| TwinColumn::new(twin.usual, rules.pool));
         column
     }
 
@@ -182,9 +186,14 @@ impl Column {
             len: 0,
             required: false,
             noted: Noted::default(),
-            twin: None,
-            first: 0,
-            about: Box::new(About { name: None, field: number, kind, dates: rules.dates }),
+            about: Box::new(About {
+                name: None,
+                field: number,
+                kind,
+                dates: rules.dates,
+                twin: None,
+                first: 0,
+            }),
         }
     }
 
@@ -192,7 +201,7 @@ impl Column {
     pub(super) fn key(&self) -> Key<'_> {
         match &self.about.name {
             Some(name) => Key::Name(name),
-            None => Key::Position(self.len - self.first),
+            None => Key::Position(self.len - self.about.first),
         }
     }
 
@@ -220,21 +229,24 @@ impl Column {
         cx.overflow.word(self.key(), word)
     }
 
-    /// Ends an item of parts, of which `any` say whether a column shows something; what was written of them since
-    /// there were `before` entries is put behind the item's key.
+    /// Ends an item of parts; what was written of them since there were `before` entries is put behind the item's key.
     #[inline(always)]
-    pub(super) fn end_parts(&self, cx: &mut Context<'_>, before: usize, any: bool) -> Result<(), Stop> {
+    pub(super) fn end_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
+        if cx.shows && cx.overflow.entries() == before { Ok(()) } else { self.note_parts(cx, before) }
+    }
+
+    /// Ends an item that shows nothing, or of which something was written.
+    #[inline(never)]
+    fn note_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
+        let shows = cx.shows;
+        cx.nothings += usize::from(!shows);
         if cx.overflow.entries() != before {
-            let is_array = matches!(self.storage, Storage::List(_));
-            cx.overflow.nest(before, self.key(), is_array)?;
-            cx.nothings += usize::from(!any);
-        } else if !any {
-            cx.nothings += 1;
-            if self.noted.empty {
-                self.note(cx, Blank::Empty.word())?;
-            }
+            cx.overflow.nest(before, self.key(), matches!(self.storage, Storage::List(_)))
+        } else if !shows && self.noted.empty {
+            self.note(cx, Blank::Empty.word())
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     /// Has the short cut expect values of this type, if it can; whether it expected others before.
@@ -267,6 +279,14 @@ impl Column {
         }
     }
 
+    #[inline(always)]
+    pub(super) fn as_document(&mut self) -> Option<&mut DocumentNode> {
+        match &mut self.storage {
+            Storage::Document(node) => Some(node),
+            _ => None,
+        }
+    }
+
     /// Drops all items from `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
         match &mut self.storage {
@@ -292,7 +312,7 @@ impl Column {
         }
         self.validity.truncate(len);
         self.len = self.len.min(len);
-        if let Some(twin) = &mut self.twin {
+        if let Some(twin) = &mut self.about.twin {
             twin.truncate(len);
         }
     }
@@ -310,12 +330,12 @@ impl Column {
             Storage::List(node) => node.element.check_utf8(),
             _ => true,
         };
-        own && self.twin.as_mut().is_none_or(|twin| twin.check_utf8())
+        own && self.about.twin.as_mut().is_none_or(|twin| twin.check_utf8())
     }
 
     /// Bytes of the pool that [`Column::begin`] takes for a batch of `rows` rows.
     pub(super) fn room(&self, rows: usize) -> usize {
-        let twin = self.twin.as_ref().map_or(0, |twin| twin.room(rows));
+        let twin = self.about.twin.as_ref().map_or(0, |twin| twin.room(rows));
         each!(&self.storage, buffers => buffers.room(rows)) + self.validity.room(rows) + twin
     }
 
@@ -323,7 +343,7 @@ impl Column {
     pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
         self.len = 0;
         self.validity.begin(arena, rows)?;
-        if let Some(twin) = &mut self.twin {
+        if let Some(twin) = &mut self.about.twin {
             twin.begin(arena, rows)?;
         }
         each!(&mut self.storage, buffers => buffers.begin(arena, rows))
@@ -333,7 +353,7 @@ impl Column {
     pub(super) fn clear(&mut self, pool: &Pool) {
         self.len = 0;
         self.validity.clear(pool);
-        if let Some(twin) = &mut self.twin {
+        if let Some(twin) = &mut self.about.twin {
             twin.clear(pool);
         }
         each!(&mut self.storage, buffers => buffers.clear(pool));

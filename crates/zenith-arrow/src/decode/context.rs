@@ -38,10 +38,14 @@ pub(super) struct Context<'a> {
     pub(super) overflow: &'a mut OverflowWriter,
     /// How many keys of the level at hand show nothing in their columns.
     pub(super) nothings: usize,
+    /// The document or array read last shows something.
+    pub(super) shows: bool,
     /// Check each string by itself, to find the document a failed check of a whole run was about.
     pub(super) strict: bool,
     /// Look for keys that are repeated or reserved, at each level.
-    pub(super) careful: bool,
+    pub(super) is_careful: bool,
+    /// Neither: keys and values may be taken the short way.
+    pub(super) is_fast: bool,
     /// Explicit nulls are noted.
     pub(super) keep_nulls: bool,
     /// Text made of a value before it is appended; kept between rows to be reused.
@@ -49,12 +53,6 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether keys and values may be taken the short way.
-    #[inline(always)]
-    pub(super) fn is_fast(&self) -> bool {
-        !(self.strict | self.careful)
-    }
-
     #[inline(always)]
     pub(super) fn read<const N: usize>(&self, at: usize, limit: usize) -> Result<[u8; N], Stop> {
         if at + N > limit {
@@ -136,7 +134,17 @@ impl Context<'_> {
             }
             tag::CODE_WITH_SCOPE => {
                 let size = self.length(at, limit)?;
-                if size < 14 { Err(Stop::Malformed(RawError::Truncated)) } else { fixed(size) }
+                if size < 14 {
+                    return Err(Stop::Malformed(RawError::Truncated));
+                }
+                let next = fixed(size)?;
+                let (start, len) = self.string(at + 4, next)?;
+                let scope = start + len + 1;
+                if self.document(scope, next)? + 1 == next {
+                    Ok(next)
+                } else {
+                    Err(Stop::Malformed(RawError::Truncated))
+                }
             }
             tag::INT32 => fixed(4),
             tag::DECIMAL128 => fixed(16),

@@ -47,7 +47,8 @@ enum Known {
     Stranger(u32),
 }
 
-/// One key and its column.
+/// One key and its column, in the order that they are looked at.
+#[repr(C, align(64))]
 struct Slot {
     head: Head,
     /// The slot of the key that followed this one last time.
@@ -56,6 +57,7 @@ struct Slot {
 }
 
 /// What stands before a value: its type tag, its key and a NUL, made for comparing with one load.
+#[repr(C)]
 struct Head {
     word: u128,
     mask: u128,
@@ -122,10 +124,25 @@ struct Care {
     outside: Reserved,
 }
 
-impl Care {
+impl Walk {
+    #[inline(always)]
+    fn begin(at: usize, last: usize, guess: usize) -> Walk {
+        Walk { at: at + 4, last, matched: 0, guess, previous: NO_SLOT, strangers: 0 }
+    }
+
+    /// Asks for care if a key without a column occurs twice in the document at `at`.
     #[cold]
-    fn begin(cx: &mut Context<'_>, at: usize, last: usize) -> Result<Care, Stop> {
-        let repeated = repeated_keys(&cx.bytes[at..=last]).map_err(Stop::Malformed)?;
+    fn check_strangers(&self, cx: &Context<'_>, at: usize) -> Result<(), Stop> {
+        let document = cx.bytes.get(at..=self.last).unwrap_or_default();
+        let repeated = repeated_keys(document).map_err(Stop::Malformed)?;
+        if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(Stop::Duplicate) }
+    }
+}
+
+impl Care {
+    fn begin(cx: &mut Context<'_>, walk: &Walk) -> Result<Care, Stop> {
+        let document = cx.bytes.get(walk.at - 4..=walk.last).unwrap_or_default();
+        let repeated = repeated_keys(document).map_err(Stop::Malformed)?;
         let outside = cx.overflow.begin_level();
         Ok(Care { repeated, position: 0, duplicates: Vec::new(), outside })
     }
@@ -137,7 +154,6 @@ impl Care {
         self.repeated.binary_search(&position).is_ok()
     }
 
-    #[cold]
     fn end(self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
         cx.overflow.end_level(before, &self.duplicates, self.outside).map_err(Stop::Malformed)
     }
@@ -168,27 +184,22 @@ impl DocumentNode {
         }
     }
 
-    /// Appends the document at `at`; returns the position after it and whether any column shows something of it.
-    pub(super) fn append(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: usize,
-        limit: usize,
-    ) -> Result<(usize, bool), Stop> {
+    /// Appends the document at `at`; returns the position after it, and leaves in [`Context::shows`] whether any column
+    /// shows something of it.
+    pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<usize, Stop> {
         let last = cx.document(at, limit)?;
-        let outside = std::mem::take(&mut cx.nothings);
-        let before = cx.overflow.entries();
-        let mut walk =
-            Walk { at: at + 4, last, matched: 0, guess: self.first, previous: NO_SLOT, strangers: 0 };
-        let mut care = if cx.careful { Some(Care::begin(cx, at, last)?) } else { None };
-        loop {
-            if cx.is_fast() {
+        let outside = cx.nothings;
+        let mut walk = Walk::begin(at, last, self.first);
+        if cx.is_fast {
+            loop {
                 self.follow(cx, &mut walk)?;
+                if walk.at >= last {
+                    break;
+                }
+                self.search(cx, &mut walk, None)?;
             }
-            if walk.at >= last {
-                break;
-            }
-            self.search(cx, &mut walk, &mut care)?;
+        } else {
+            self.walk_slowly(cx, &mut walk)?;
         }
         if walk.at > last {
             return Err(Stop::Malformed(RawError::Truncated));
@@ -199,18 +210,31 @@ impl DocumentNode {
         if self.has_twins {
             self.fill_twins(cx)?;
         }
-        match care {
-            Some(care) => care.end(cx, before)?,
-            None if walk.strangers > 1 && cx.overflow.entries() > before => {
-                let document = &cx.bytes[at..=last];
-                if !repeated_keys(document).map_err(Stop::Malformed)?.is_empty() {
-                    return Err(Stop::Duplicate);
-                }
-            }
-            None => {}
+        if walk.strangers > 1 {
+            walk.check_strangers(cx, at)?;
         }
         self.len += 1;
-        Ok((last + 1, walk.matched > std::mem::replace(&mut cx.nothings, outside)))
+        let nothings = std::mem::replace(&mut cx.nothings, outside) - outside;
+        cx.shows = walk.matched > nothings;
+        Ok(last + 1)
+    }
+
+    /// Takes each field the long way; where care is asked for, with those that are repeated apart.
+    #[cold]
+    fn walk_slowly(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), Stop> {
+        let before = cx.overflow.entries();
+        let mut care = if cx.is_careful { Some(Care::begin(cx, walk)?) } else { None };
+        while walk.at < walk.last {
+            self.search(cx, walk, care.as_mut())?;
+        }
+        if walk.at == walk.last
+            && let Some(care) = care
+        {
+            // The notes of missing fields are of this level as well.
+            self.append_missing(cx)?;
+            care.end(cx, before)?;
+        }
+        Ok(())
     }
 
     /// Gives every column that has no value for the row at hand the one of a missing field.
@@ -226,7 +250,7 @@ impl DocumentNode {
     /// Gives every twin that has no text for the row at hand a NULL.
     fn fill_twins(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         for slot in &mut self.slots {
-            if let Some(twin) = slot.column.twin.as_mut().filter(|twin| twin.len() == self.len) {
+            if let Some(twin) = slot.column.about.twin.as_mut().filter(|twin| twin.len() == self.len) {
                 twin.push_null(cx.arena)?;
             }
         }
@@ -259,7 +283,7 @@ impl DocumentNode {
 
     /// Appends one field, whatever it is.
     #[inline(never)]
-    fn search(&mut self, cx: &mut Context<'_>, walk: &mut Walk, care: &mut Option<Care>) -> Result<(), Stop> {
+    fn search(&mut self, cx: &mut Context<'_>, walk: &mut Walk, care: Option<&mut Care>) -> Result<(), Stop> {
         let type_tag = cx.bytes[walk.at];
         let start = walk.at + 1;
         let value = cx.skip_key(start, walk.last)?;
@@ -395,7 +419,7 @@ impl DocumentNode {
         for slot in &mut self.slots {
             let Some(field) = fields.next() else { break };
             arrays.push(slot.column.freeze(pool, field.data_type(), field.is_nullable(), rows)?);
-            if let Some(twin) = &mut slot.column.twin {
+            if let Some(twin) = &mut slot.column.about.twin {
                 fields.next();
                 arrays.push(twin.freeze(pool, rows)?);
             }

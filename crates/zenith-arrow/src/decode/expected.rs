@@ -4,6 +4,7 @@
 //! out what it is: whether it is a value of another type, bytes that are not BSON, or a buffer that is full.
 //! So nothing here has to say why.
 
+use super::buffers::Bytes;
 use super::column::{Column, Storage};
 use super::context::{Context, SLACK, Stop};
 use super::text;
@@ -23,18 +24,13 @@ impl Column {
         end: usize,
     ) -> Result<Option<&'a [u8]>, Stop> {
         let index = self.len;
+        // One jump by the kind: what else there is to know of a column is asked for behind it.
         let after = match &mut self.storage {
-            Storage::String(buf) | Storage::Text(buf, TextType::String) => {
-                string(value).and_then(|(string, len, after)| buf.items.push(string, len).then_some(after))
-            }
+            Storage::String(buf) => push_string(buf, value),
+            Storage::Text(buf, usual) if *usual == TextType::String => push_string(buf, value),
             Storage::Int32(buf) => fixed(value, |item| buf.set(index, item)),
-            Storage::Int64(buf, true) => {
-                let wide = |item| i64::from(i32::from_le_bytes(item)).to_le_bytes();
-                fixed(value, |item| buf.set(index, wide(item)))
-            }
-            Storage::Int64(buf, false) | Storage::Double(buf) | Storage::Timestamp(buf) => {
-                fixed(value, |item| buf.set(index, item))
-            }
+            Storage::Int64(buf, narrow) => integer(value, *narrow, |item| buf.set(index, item)),
+            Storage::Double(buf) | Storage::Timestamp(buf) => fixed(value, |item| buf.set(index, item)),
             Storage::Date(buf, dates) => {
                 fixed(value, |item| dates.holds(i64::from_le_bytes(item)) && buf.set(index, item))
             }
@@ -60,12 +56,12 @@ impl Column {
         limit: usize,
     ) -> Result<usize, Stop> {
         let before = cx.overflow.entries();
-        let (next, any) = match &mut self.storage {
+        let next = match &mut self.storage {
             Storage::Document(node) => node.append(cx, at, limit)?,
             Storage::List(node) => node.append(cx, at, limit)?,
             _ => return Ok(at),
         };
-        self.end_parts(cx, before, any)?;
+        self.end_parts(cx, before)?;
         Ok(next)
     }
 }
@@ -75,6 +71,22 @@ impl Column {
 fn fixed<const N: usize>(value: &[u8], push: impl FnOnce([u8; N]) -> bool) -> Option<&[u8]> {
     let (item, after) = value.split_first_chunk()?;
     push(*item).then_some(after)
+}
+
+/// Gives the integer at the front of `value`, of 4 or 8 bytes, to `push`; what follows, if it took it.
+#[inline(always)]
+fn integer(value: &[u8], narrow: bool, push: impl FnOnce([u8; 8]) -> bool) -> Option<&[u8]> {
+    if narrow {
+        fixed(value, |item| push(i64::from(i32::from_le_bytes(item)).to_le_bytes()))
+    } else {
+        fixed(value, push)
+    }
+}
+
+/// Appends the string at the front of `value`; what follows, if it was taken.
+#[inline(always)]
+fn push_string<'a>(buf: &mut Bytes, value: &'a [u8]) -> Option<&'a [u8]> {
+    string(value).and_then(|(string, len, after)| buf.items.push(string, len).then_some(after))
 }
 
 /// The string at the front of `value`: where its bytes begin, how many there are, and what follows its NUL.

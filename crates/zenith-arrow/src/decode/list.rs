@@ -32,23 +32,20 @@ impl ListNode {
         ListNode { offsets: Fixed::new(rules.pool), len: 0, element_tag: element.expected_tag(), element }
     }
 
-    /// Appends the array at `at`; returns the position after it and whether it has any elements.
+    /// Appends the array at `at`; returns the position after it, and leaves in [`Context::shows`] whether it has any
+    /// elements.
     ///
     /// An element that does not fit keeps its place, and shows as much as fits.
-    pub(super) fn append(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: usize,
-        limit: usize,
-    ) -> Result<(usize, bool), Stop> {
+    pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<usize, Stop> {
         let last = cx.document(at, limit)?;
-        self.element.first = self.element.len;
+        self.element.about.first = self.element.len;
         // What elements show is not what the field at hand shows.
         let outside = cx.nothings;
         self.append_elements(cx, at + 4, last)?;
         cx.nothings = outside;
         self.close(cx.arena)?;
-        Ok((last + 1, self.element.len > self.element.first))
+        cx.shows = self.element.len > self.element.about.first;
+        Ok(last + 1)
     }
 
     /// Appends a value that is no array as an array of one; `false`, and nothing done, if it does not fit as an element.
@@ -58,7 +55,7 @@ impl ListNode {
         value: Value,
         limit: usize,
     ) -> Result<bool, Stop> {
-        self.element.first = self.element.len;
+        self.element.about.first = self.element.len;
         let outside = cx.nothings;
         let fits = self.element.append_fitting(cx, value, limit)?;
         cx.nothings = outside;
@@ -70,7 +67,7 @@ impl ListNode {
 
     fn append_elements(&mut self, cx: &mut Context<'_>, mut at: usize, last: usize) -> Result<(), Stop> {
         loop {
-            if cx.is_fast() {
+            if cx.is_fast {
                 at = self.follow(cx, at, last)?;
             }
             if at >= last {
@@ -93,7 +90,17 @@ impl ListNode {
                 break;
             };
             let Some(value) = keys.skip(key) else { break };
-            match self.element.append_expected(cx, value, end)? {
+            let after = match self.element.as_document() {
+                Some(node) => {
+                    let before = cx.overflow.entries();
+                    let next = node.append(cx, end - value.len(), last)?;
+                    self.element.end_parts(cx, before)?;
+                    self.element.len += 1;
+                    value.get(value.len() - (end - next)..)
+                }
+                None => self.element.append_expected(cx, value, end)?,
+            };
+            match after {
                 Some(after) => rest = after,
                 None => break,
             }

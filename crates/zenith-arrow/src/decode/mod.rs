@@ -338,6 +338,7 @@ impl Decoder {
             self.make_room_for_text(row + 1)?;
         }
         match self.fields(bytes, range.clone(), strict, false) {
+            Ok(()) if self.overflow.entries() == 0 => return Ok(()),
             Ok(()) if !self.overflow.has_reserved_keys() => {}
             Ok(()) | Err(Stop::Duplicate) => {
                 self.root.truncate(row);
@@ -345,24 +346,32 @@ impl Decoder {
             }
             Err(stop) => return Err(stop),
         }
-        if self.overflow.entries() == 0 { Ok(()) } else { self.text(row, &bytes[range]) }
+        self.text(row, &bytes[range])
     }
 
     /// Appends the fields of one row, and writes the texts of what they do not show.
     #[inline(always)]
-    fn fields(&mut self, bytes: &[u8], range: Range<usize>, strict: bool, careful: bool) -> Result<(), Stop> {
+    fn fields(
+        &mut self,
+        bytes: &[u8],
+        range: Range<usize>,
+        strict: bool,
+        is_careful: bool,
+    ) -> Result<(), Stop> {
         self.overflow.begin();
         let mut cx = Context {
             bytes,
             arena: &mut self.arena,
             overflow: &mut self.overflow,
             nothings: 0,
+            shows: true,
             strict,
-            careful,
+            is_careful,
+            is_fast: !strict && !is_careful,
             keep_nulls: self.keep_nulls,
             scratch: &mut self.scratch,
         };
-        let (end, _) = self.root.append(&mut cx, range.start, range.end)?;
+        let end = self.root.append(&mut cx, range.start, range.end)?;
         if end == range.end { Ok(()) } else { Err(Stop::Malformed(RawError::Terminator)) }
     }
 
