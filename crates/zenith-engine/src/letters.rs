@@ -15,6 +15,9 @@ use zenith_transport::ddl::{identifier, literal};
 use crate::reload::refusal::text;
 use crate::{EngineError, Result};
 
+/// Letters of one page, and bytes of the documents that are had together.
+const PAGE: u64 = 1_000;
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Names a letter.
 const NAME: &str = "lower(hex(sipHash64(at, pipeline, namespace, id, document)))";
 
@@ -85,8 +88,7 @@ impl LetterFilter {
             conditions.push(format!("{NAME} IN ({})", names.join(", ")));
         }
         if let Some(before) = self.before {
-            let millis = before.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            conditions.push(format!("at < fromUnixTimestamp64Milli(toInt64('{millis}'))"));
+            conditions.push(format!("at < {}", moment(before)));
         }
         conditions.join(" AND ")
     }
@@ -115,15 +117,50 @@ impl<'a, K: Sink> DeadLetters<'a, K> {
         limit: Option<u64>,
         documents: bool,
     ) -> Result<Vec<StoredLetter>> {
+        self.select(&filter.condition(), "at DESC", limit, documents).await
+    }
+
+    /// The oldest letters that come behind one, in the order of the table, as many as one page holds and without their
+    /// documents; none if there are no more.
+    pub(crate) async fn page(
+        &self,
+        filter: &LetterFilter,
+        behind: Option<&StoredLetter>,
+    ) -> Result<Vec<StoredLetter>> {
+        let mut condition = filter.condition();
+        if let Some(letter) = behind {
+            let (at, name) = (moment(letter.at), literal(&letter.name));
+            condition.push_str(&format!(" AND (at > {at} OR (at = {at} AND {NAME} > {name}))"));
+        }
+        self.select(&condition, "at", Some(PAGE), false).await
+    }
+
+    /// Letters of a page once more, with their documents.
+    pub(crate) async fn with_documents(&self, letters: &[StoredLetter]) -> Result<Vec<StoredLetter>> {
+        self.select(&these(letters), "at", None, true).await
+    }
+
+    /// Removes letters of a page for good.
+    pub(crate) async fn remove_these(&self, letters: &[StoredLetter]) -> Result<()> {
+        self.remove_where(&these(letters)).await
+    }
+
+    async fn select(
+        &self,
+        condition: &str,
+        order: &str,
+        limit: Option<u64>,
+        documents: bool,
+    ) -> Result<Vec<StoredLetter>> {
         let Some(later) = self.has_later_columns().await? else { return Ok(Vec::new()) };
         let later = if later { "version, operation, index" } else { "toUInt64(0), '', toUInt32(0)" };
         let document = if documents { "hex(document)" } else { "''" };
         let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
+        // The size is part of the order so that it is computed before: what is put in order has no documents then.
         let statement = format!(
             "SELECT {NAME}, toUnixTimestamp64Milli(at), pipeline, namespace, id, reason, toUInt64(length(document)), \
-             {document}, {later} FROM {} WHERE {} ORDER BY at DESC, {NAME}{limit}",
-            identifier(self.table),
-            filter.condition()
+             {document}, {later} FROM {} WHERE {condition} ORDER BY {order}, {NAME}, length(document){limit}",
+            identifier(self.table)
         );
         let mut letters = Vec::new();
         for batch in self.sink.query(&statement).await? {
@@ -154,7 +191,11 @@ impl<'a, K: Sink> DeadLetters<'a, K> {
         if self.count(filter).await? == 0 {
             return Ok(());
         }
-        let statement = format!("DELETE FROM {} WHERE {}", identifier(self.table), filter.condition());
+        self.remove_where(&filter.condition()).await
+    }
+
+    async fn remove_where(&self, condition: &str) -> Result<()> {
+        let statement = format!("DELETE FROM {} WHERE {condition}", identifier(self.table));
         Ok(self.sink.execute(&statement).await?)
     }
 
@@ -167,6 +208,38 @@ impl<'a, K: Sink> DeadLetters<'a, K> {
         };
         Ok(table.map(|table| table.columns.iter().any(|column| column.name == "operation")))
     }
+}
+
+/// Cuts letters of a page into parts whose documents can be had together: so many at most, and few where they are large.
+pub(crate) fn parts(mut letters: &[StoredLetter], most: usize) -> impl Iterator<Item = &[StoredLetter]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = letters.iter().take(most).take_while(|letter| {
+            let is_first = bytes == 0;
+            bytes += letter.size.max(1);
+            is_first || bytes <= BYTES_MAX
+        });
+        let (part, rest) = letters.split_at(fits.count());
+        letters = rest;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// What is true of these letters alone, with their times, by which the table is ordered.
+fn these(letters: &[StoredLetter]) -> String {
+    let names = Some(letters.iter().map(|letter| letter.name.clone()).collect());
+    let mut condition = LetterFilter { names, ..LetterFilter::default() }.condition();
+    let times = letters.iter().map(|letter| letter.at);
+    if let (Some(first), Some(last)) = (times.clone().min(), times.max()) {
+        condition.push_str(&format!(" AND at BETWEEN {} AND {}", moment(first), moment(last)));
+    }
+    condition
+}
+
+/// A time in a statement.
+fn moment(at: SystemTime) -> String {
+    let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("fromUnixTimestamp64Milli(toInt64('{millis}'))")
 }
 
 fn letter(batch: &RecordBatch, row: usize) -> StoredLetter {
@@ -209,5 +282,30 @@ mod tests {
         let none = LetterFilter { names: Some(Vec::new()), ..LetterFilter::default() };
         assert!(none.condition().ends_with("IN ('')"), "{}", none.condition());
         assert_eq!(unhex("00fFa1"), [0, 255, 161]);
+    }
+
+    #[test]
+    fn documents_that_are_had_together_are_few_where_they_are_large() {
+        let sizes = [10, 10, 10, BYTES_MAX + 1, 5, BYTES_MAX, 0, 0];
+        let letters: Vec<StoredLetter> = sizes
+            .iter()
+            .map(|size| StoredLetter {
+                name: String::new(),
+                at: UNIX_EPOCH,
+                pipeline: String::new(),
+                namespace: String::new(),
+                id: String::new(),
+                reason: String::new(),
+                size: *size,
+                version: 0,
+                operation: String::new(),
+                index: 0,
+                document: Vec::new(),
+            })
+            .collect();
+        let cut = |most| parts(&letters, most).map(<[StoredLetter]>::len).collect::<Vec<_>>();
+        assert_eq!(cut(2), [2, 1, 1, 1, 1, 2]);
+        assert_eq!(cut(100), [3, 1, 1, 1, 2]);
+        assert_eq!(parts(&[], 2).count(), 0);
     }
 }

@@ -371,3 +371,52 @@ async fn a_copy_in_place_into_a_table_that_refuses() {
         bench.remove().await;
     }
 }
+
+/// Many letters, some of them large, are tried page by page: ClickHouse, which may use little memory here, sends few of
+/// them at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_tried_again_page_by_page() {
+    const LARGE: usize = 900_000;
+    let follow = follow("letter_pages", Mode::Changes, false).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_many(items(0..10)).await.unwrap();
+    follow.catch_up_well().await;
+    follow
+        .query(
+            "CREATE TABLE zenith_dead_letters (at DateTime64(3, 'UTC'), pipeline String, namespace String, id String, \
+             field String, reason String, document String) ENGINE = MergeTree ORDER BY at \
+             SETTINGS index_granularity = 8",
+        )
+        .await;
+    // `{ _id: N, p: "…" }`, the first ones with long texts; several of one time.
+    let insert = format!(
+        "INSERT INTO zenith_dead_letters SELECT toDateTime64('2026-01-01 00:00:00', 3, 'UTC') + intDiv(number, 7), \
+         'items', 'd.items', toString(1000 + number), '', 'refused', concat(reinterpretAsFixedString(toInt32(22 + size)), \
+         unhex('105f696400'), reinterpretAsFixedString(toInt32(1000 + number)), unhex('027000'), \
+         reinterpretAsFixedString(toInt32(size + 1)), repeat('x', size), unhex('0000')) \
+         FROM (SELECT number, if(number < 80, {LARGE}, 1) AS size FROM numbers(2300)) SETTINGS max_block_size = 10"
+    );
+    follow.query(&insert).await;
+    collection.insert_many(items(1000..3290)).await.unwrap();
+
+    let address = format!("{}?max_memory_usage=150000000", follow.bench.databases.clickhouse.url());
+    let retry = async |dry_run: bool| {
+        let synchronizer = follow.synchronizer_to(&address).await;
+        synchronizer.retry_letters("items", None, dry_run).await.unwrap()
+    };
+    let would = retry(true).await;
+    assert_eq!((would.letters, would.written, would.gone, would.left), (2300, 2290, 10, 0));
+    follow.query("ALTER TABLE items ADD CONSTRAINT few CHECK _id NOT IN (1001, 3200)").await;
+    let replay = retry(false).await;
+    assert_eq!((replay.letters, replay.written, replay.gone, replay.left), (2300, 2288, 10, 2));
+    assert!(replay.failed.iter().all(|(letter, _)| letter.document.is_empty()), "{replay:?}");
+    assert_eq!(letters(&follow).await, "1001 3200");
+    follow.query("ALTER TABLE items DROP CONSTRAINT few").await;
+    assert_eq!(retry(false).await.written, 2);
+    assert_eq!(
+        follow.query("SELECT count(), uniqExact(_id) FROM items_current FORMAT CSV").await,
+        "2300,2300"
+    );
+    assert_eq!(letters(&follow).await, "");
+    follow.bench.remove().await;
+}

@@ -222,7 +222,7 @@ async fn retry(arguments: &RetryLetters) -> Ending {
             print("nothing was changed (--dry-run)\n");
         }
     }
-    let left = all.iter().any(|(_, replay)| !replay.failed.is_empty());
+    let left = all.iter().any(|(_, replay)| replay.left > 0);
     Ok(if left && !arguments.dry_run { ExitCode::from(LEFT) } else { ExitCode::SUCCESS })
 }
 
@@ -237,6 +237,7 @@ fn replay_json(name: &str, replay: &Replay) -> Value {
         "written": replay.written,
         "gone": replay.gone,
         "there": replay.there,
+        "left": replay.left,
         "failed": failed.collect::<Vec<_>>(),
     })
 }
@@ -249,13 +250,14 @@ fn replay_text(name: &str, replay: &Replay, dry_run: bool) -> String {
         HumanCount(replay.written),
         HumanCount(replay.gone),
         HumanCount(replay.there),
-        replay.failed.len(),
+        HumanCount(replay.left),
     );
     for (letter, reason) in replay.failed.iter().take(FAILED_SHOWN) {
         text.push_str(&format!("  {} {}: {}\n", letter.name, letter.id, reason.replace('\n', " ")));
     }
-    if replay.failed.len() > FAILED_SHOWN {
-        text.push_str(&format!("  and {} more\n", replay.failed.len() - FAILED_SHOWN));
+    let more = replay.left.saturating_sub(FAILED_SHOWN as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {} more\n", HumanCount(more)));
     }
     text
 }

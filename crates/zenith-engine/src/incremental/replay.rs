@@ -23,8 +23,7 @@ use super::context::Context;
 use super::position::version_of;
 use super::{Mode, Synchronizer};
 use crate::layout::{Layout, Side, SideColumns, Stamp};
-use crate::letters::{DeadLetters, LetterFilter, StoredLetter};
-use crate::progress::to_u64;
+use crate::letters::{DeadLetters, LetterFilter, StoredLetter, parts};
 use crate::reload::insert::Inserting;
 use crate::reload::load::Load;
 use crate::reload::{literal, refusal, run_name};
@@ -32,6 +31,8 @@ use crate::{EngineError, OnBadDocument, Result, StopHandle};
 
 /// Letters that are tried together.
 const TOGETHER: usize = 200;
+/// Letters that stay, of which it is told why.
+const FAILED_TOLD: usize = 1_000;
 
 /// What became of dead letters that were tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,9 @@ pub struct Replay {
     pub gone: u64,
     /// Letters of documents that the table has already.
     pub there: u64,
-    /// Letters that stay, with the reason.
+    /// Letters that stay.
+    pub left: u64,
+    /// The first of these without their documents, with the reason.
     pub failed: Vec<(StoredLetter, String)>,
 }
 
@@ -82,9 +85,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         let table = &context.settings.dead_letters;
         let kept = DeadLetters::new(&*context.sink, table);
         let filter = LetterFilter { pipeline: Some(name.to_owned()), names, before: None };
-        let found = kept.list(&filter, None, false).await?;
         let mut replay = Replay::default();
-        if found.is_empty() {
+        let mut page = kept.page(&filter, None).await?;
+        if page.is_empty() {
             return Ok(replay);
         }
         let schema = if dry_run { context.schema().await? } else { context.schema_to_write().await? };
@@ -95,29 +98,20 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 reason: "it has not begun yet, and has no table: run it first".to_owned(),
             });
         };
-        let run = format!("{name}/retry/{}", run_name());
-        for (number, part) in found.chunks(TOGETHER).enumerate() {
-            let names = part.iter().map(|letter| letter.name.clone()).collect();
-            let filter = LetterFilter { names: Some(names), ..LetterFilter::default() };
-            let letters = kept.list(&filter, None, true).await?;
-            let fates = again(context, &schema, &letters, format!("{run}/{number}"), dry_run).await?;
-            let mut settled = Vec::new();
-            for (letter, fate) in letters.into_iter().zip(fates) {
-                replay.letters += 1;
-                match fate {
-                    Fate::Written => replay.written += 1,
-                    Fate::Gone => replay.gone += 1,
-                    Fate::There => replay.there += 1,
-                    Fate::Failed(reason) => {
-                        replay.failed.push((letter, reason));
-                        continue;
-                    }
+        let (run, mut number) = (format!("{name}/retry/{}", run_name()), 0);
+        // Not those that come meanwhile.
+        let all = kept.count(&filter).await?;
+        while let Some(last) = page.last().filter(|_| replay.letters < all) {
+            for part in parts(&page, TOGETHER) {
+                let letters = kept.with_documents(part).await?;
+                let fates = again(context, &schema, &letters, format!("{run}/{number}"), dry_run).await?;
+                number += 1;
+                let settled = replay.count(letters, fates);
+                if !dry_run && !settled.is_empty() {
+                    kept.remove_these(&settled).await?;
                 }
-                settled.push(letter.name);
             }
-            if !dry_run && !settled.is_empty() {
-                kept.remove(&LetterFilter { names: Some(settled), ..LetterFilter::default() }).await?;
-            }
+            page = kept.page(&filter, Some(last)).await?;
         }
         Ok(replay)
     }
@@ -410,7 +404,31 @@ impl Replay {
     /// How many letters are settled.
     #[must_use]
     pub fn settled(&self) -> u64 {
-        self.letters - to_u64(self.failed.len())
+        self.letters - self.left
+    }
+
+    /// Counts what became of letters, and gives back those that are settled.
+    fn count(&mut self, letters: Vec<StoredLetter>, fates: Vec<Fate>) -> Vec<StoredLetter> {
+        let mut settled = Vec::new();
+        for (letter, fate) in letters.into_iter().zip(fates) {
+            // The document has done its duty.
+            let letter = StoredLetter { document: Vec::new(), ..letter };
+            self.letters += 1;
+            match fate {
+                Fate::Written => self.written += 1,
+                Fate::Gone => self.gone += 1,
+                Fate::There => self.there += 1,
+                Fate::Failed(reason) => {
+                    self.left += 1;
+                    if self.failed.len() < FAILED_TOLD {
+                        self.failed.push((letter, reason));
+                    }
+                    continue;
+                }
+            }
+            settled.push(letter);
+        }
+        settled
     }
 }
 
