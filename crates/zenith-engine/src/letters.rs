@@ -74,12 +74,7 @@ impl LetterFilter {
     fn condition(&self) -> String {
         let mut conditions = vec!["1".to_owned()];
         if let Some(pipeline) = &self.pipeline {
-            // Version 0.1 noted the insert or the load, which begin with the name.
-            let name = literal(pipeline);
-            conditions.push(format!(
-                "(pipeline = {name} OR startsWith(pipeline, {name} || '/') OR \
-                 match(pipeline, '^' || regexpQuoteMeta({name}) || '-[0-9a-f]+_[0-9a-f]+$'))"
-            ));
+            conditions.push(of_pipeline(pipeline));
         }
         if let Some(names) = &self.names {
             // To ClickHouse no list is empty; no letter has the empty name.
@@ -92,6 +87,16 @@ impl LetterFilter {
         }
         conditions.join(" AND ")
     }
+}
+
+/// What is true of the letters of a pipeline.
+pub(crate) fn of_pipeline(name: &str) -> String {
+    // Version 0.1 noted the insert or the load, which begin with the name.
+    let name = literal(name);
+    format!(
+        "(pipeline = {name} OR startsWith(pipeline, {name} || '/') OR \
+         match(pipeline, '^' || regexpQuoteMeta({name}) || '-[0-9a-f]+_[0-9a-f]+$'))"
+    )
 }
 
 /// The letters of one table.
@@ -237,7 +242,7 @@ fn these(letters: &[StoredLetter]) -> String {
 }
 
 /// A time in a statement.
-fn moment(at: SystemTime) -> String {
+pub(crate) fn moment(at: SystemTime) -> String {
     let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("fromUnixTimestamp64Milli(toInt64('{millis}'))")
 }
@@ -264,7 +269,7 @@ fn number(batch: &RecordBatch, column: usize, row: usize) -> u64 {
     batch.column(column).as_primitive_opt::<UInt64Type>().map_or(0, |column| column.value(row))
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digit =
         |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(0);
     text.as_bytes().as_chunks::<2>().0.iter().map(|[high, low]| digit(*high) << 4 | digit(*low)).collect()

@@ -182,6 +182,62 @@ async fn dead_letters_are_told_and_without_their_letter_they_are_missing() {
     }
 }
 
+/// A letter of another pipeline, of a document that has changed since, or of a table that has been loaded anew is no
+/// reason for a row that is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_no_longer_count_are_no_excuse() {
+    for mode in [Mode::Changes, Mode::Full, Mode::IdCursor] {
+        let follow = Follow::new("verify_old_letters", settings(mode)).await;
+        let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+        collection.insert_many(items(0..1)).await.unwrap();
+        follow.catch_up_well().await;
+        follow.query("ALTER TABLE items ADD CONSTRAINT few CHECK _id < 10").await;
+        collection.insert_many(items(5..14)).await.unwrap();
+        if mode == Mode::Full {
+            // A table that is made anew keeps the constraint.
+            assert_eq!(follow.synchronizer().await.reload("items").await.unwrap().dead_letters, 4);
+        } else {
+            follow.catch_up_well().await;
+        }
+        let found = verify(&follow).await;
+        assert!(found.is_equal() && found.misfits.documents_total() == 4, "{mode:?} {found:?}");
+
+        // Of another pipeline whose name begins alike; of a document that is another one by now.
+        follow.query("ALTER TABLE zenith_dead_letters UPDATE pipeline = 'items2' WHERE id LIKE '%\"10\"%' SETTINGS mutations_sync = 2").await;
+        if mode != Mode::Changes {
+            collection.update_one(doc! { "_id": 11 }, doc! { "$set": { "n": 1000 } }).await.unwrap();
+        }
+        let found = verify(&follow).await;
+        let (missing, letters) = match mode {
+            Mode::Changes => (vec!["10"], 3),
+            _ => (vec!["10", "11"], 2),
+        };
+        assert_eq!(
+            (found.missing, found.misfits.documents_total()),
+            (missing.iter().map(|id| (*id).to_owned()).collect(), letters),
+            "{mode:?}"
+        );
+
+        if mode == Mode::IdCursor {
+            follow.bench.remove().await;
+            continue;
+        }
+        // The table made anew has all rows; the letters are still kept.
+        follow.query("ALTER TABLE items DROP CONSTRAINT few").await;
+        follow.synchronizer().await.reload("items").await.unwrap();
+        follow.catch_up_well().await;
+        assert!(verify(&follow).await.is_equal(), "{mode:?}");
+        follow.query("ALTER TABLE items DELETE WHERE _id >= 12 SETTINGS mutations_sync = 2").await;
+        let found = verify(&follow).await;
+        assert_eq!(
+            (found.missing, found.misfits.documents_total()),
+            (vec!["12".to_owned(), "13".to_owned()], 0),
+            "{mode:?}"
+        );
+        follow.bench.remove().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_all_types_are_found() {
     let object_id = bson::oid::ObjectId::new;

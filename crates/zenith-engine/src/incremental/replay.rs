@@ -382,7 +382,7 @@ where
 }
 
 /// `_id` of a document that may be damaged behind it, or before it.
-fn id_of(document: &[u8]) -> Option<RawBson> {
+pub(super) fn id_of(document: &[u8]) -> Option<RawBson> {
     let id = zenith_arrow::raw::Elements::new(document)
         .ok()?
         .map_while(std::result::Result::ok)

@@ -176,8 +176,8 @@ struct Verifier<S, K, T> {
     context: Arc<Context<S, K, T>>,
     comparer: Arc<Comparer>,
     keys: Arc<Keys>,
-    /// Whether the table of dead letters is there.
-    has_letters: bool,
+    /// What is true of the dead letters that count, if there are any.
+    letters: Option<String>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
@@ -217,14 +217,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             None => context.plan(&context.reload(true)).await?.schema,
         };
         let keys = Keys::new(&schema, context.shares.pool(), context.shares.batch_bytes());
-        let letters = &context.settings.dead_letters;
-        let has_letters = context.retrying(|| context.sink.describe(letters)).await?.is_some();
         let rules = Rules { uuid_legacy: context.settings.uuid_legacy, dates: schema.dates };
         Ok(Verifier {
             context: Arc::clone(context),
             comparer: Arc::new(Comparer { schema, rules }),
             keys: Arc::new(keys),
-            has_letters,
+            letters: Self::letters_of_today(context).await?,
         })
     }
 }
