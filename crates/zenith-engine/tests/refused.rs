@@ -332,6 +332,25 @@ async fn a_document_that_turns_bad_leaves_no_older_row() {
     }
 }
 
+/// Where the key cannot be read either, no row marks anything, and all rows count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_with_a_bad_key_takes_no_row_from_the_count() {
+    let follow = follow("bad_key", Mode::Changes, false).await;
+    let collection = follow.bench.databases.mongodb.collection::<Document>("items");
+    collection.insert_one(doc! { "_id": "a", "s": "good" }).await.unwrap();
+    follow.catch_up_well().await;
+    let insert = rawdoc! { "insert": "items", "documents": [{ "_id": "b@d", "s": "x" }] };
+    run_raw(&follow.bench, spoilt(insert)).await;
+    let set =
+        rawdoc! { "update": "items", "updates": [{ "q": { "_id": "a" }, "u": { "$set": { "s": "b@d" } } }] };
+    run_raw(&follow.bench, spoilt(set)).await;
+    collection.insert_many(["c", "d", "e"].map(|id| doc! { "_id": id, "s": "good" })).await.unwrap();
+    let outcome = follow.catch_up().await;
+    assert!(outcome.error.is_none(), "{outcome:?}");
+    assert_eq!((outcome.rows, outcome.misfits.documents_total()), (3, 2), "{outcome:?}");
+    follow.bench.remove().await;
+}
+
 /// A copy in place: a view that fails fails it, a constraint makes dead letters.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_in_place_into_a_table_that_refuses() {

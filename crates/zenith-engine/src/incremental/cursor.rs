@@ -303,7 +303,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         };
         let all = rows + to_u64(gathered.letters.len());
         let documents =
-            write(context, &self.schema, &token, gathered.batch, gathered.letters, is_repetition).await?;
+            write(context, &self.schema, &token, gathered.batch, gathered.letters, 0, is_repetition).await?;
         self.written += all.saturating_sub(documents.values().sum());
         let misfits = Misfits { values: gathered.extra.by_field(), documents };
         let now = SystemTime::now();

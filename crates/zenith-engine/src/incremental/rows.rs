@@ -23,6 +23,13 @@ pub(super) struct Row {
     event: usize,
 }
 
+impl Row {
+    /// Whether it marks as deleted what was not deleted, but cannot be decoded.
+    fn is_mark(&self) -> bool {
+        self.side.deleted && self.side.operation != EventKind::Delete.operation()
+    }
+}
+
 /// The rows of a batch of changes.
 pub(super) struct Rows<'a> {
     events: &'a [Event],
@@ -131,6 +138,8 @@ pub(super) struct Decoded {
     /// Whether they are more than one batch holds. What there is of them is then of no use.
     pub(super) is_too_much: bool,
     pub(super) letters: Vec<Letter>,
+    /// How many of the rows stand for no document, but mark as deleted what became a letter.
+    pub(super) marks: usize,
     /// The changes of these, and their sides: an older row of the document is not to stay as if it were its newest.
     bad: Vec<(usize, Side)>,
     /// Values that went to the extra column, by field and reason.
@@ -157,6 +166,7 @@ impl Decoding {
                 batch: None,
                 is_too_much: false,
                 letters: Vec::new(),
+                marks: 0,
                 bad: Vec::new(),
                 extra: BTreeMap::new(),
             },
@@ -200,7 +210,10 @@ impl Decoding {
         })?;
         for row in run.iter().take(run.len() - ranges.len()) {
             match bad.get(&row.span.range().start) {
-                None => self.sides.push(row.side),
+                None => {
+                    self.sides.push(row.side);
+                    self.out.marks += usize::from(row.is_mark());
+                }
                 Some(reason) => {
                     let side = row.side;
                     let letter = Letter::new(row.span.of(bytes), reason.to_string());

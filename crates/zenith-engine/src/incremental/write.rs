@@ -16,6 +16,7 @@ use super::flush::Batch;
 use super::position::Position;
 use super::progress::Phase;
 use super::removal::remove_older;
+use super::rows::Decoded;
 use crate::layout::{Layout, Stamp};
 use crate::misfits::DeadLetters;
 use crate::progress::to_u64;
@@ -51,9 +52,10 @@ where
         };
         context.state.begin_intent(&intent).await?;
     }
-    let documents = write(context, schema, &token, decoded.batch, decoded.letters, is_repetition).await?;
+    let Decoded { batch, letters, marks, extra, .. } = decoded;
+    let documents = write(context, schema, &token, batch, letters, marks, is_repetition).await?;
     let dead = documents.values().sum();
-    let misfits = Misfits { values: decoded.extra, documents };
+    let misfits = Misfits { values: extra, documents };
     let checkpoint = to.checkpoint(rows.saturating_sub(dead), source_time)?;
     context.state.commit_intent(&context.name, &token, &checkpoint, &misfits).await?;
     context.counted(&misfits, false);
@@ -62,7 +64,7 @@ where
 }
 
 /// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`, and says for
-/// which reasons documents became letters.
+/// which reasons documents became letters. So many rows of the batch are `marks` in the place of letters.
 ///
 /// One name, one insert: were there several, a repetition would have to cut the rows in the same places.
 pub(super) async fn write<S, K, T>(
@@ -71,6 +73,7 @@ pub(super) async fn write<S, K, T>(
     token: &str,
     batch: Option<RecordBatch>,
     mut letters: Vec<Letter>,
+    marks: usize,
     is_repetition: bool,
 ) -> Result<BTreeMap<String, u64>>
 where
@@ -98,9 +101,8 @@ where
         abort: StopHandle::new(),
     };
     if let Some(batch) = batch {
-        // The row that takes the place of an older one, where a document has become bad, is none of the document's.
-        let marks = if context.layout() == Layout::Current { letters.len().min(batch.num_rows()) } else { 0 };
         letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
+        // The row that takes the place of an older one, where a document has become bad, is none of the document's.
         load.progress.not_of_documents(to_u64(marks));
     }
     dead_letters::write(&load, &*context.sink, letters).await?;
