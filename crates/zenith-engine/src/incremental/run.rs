@@ -80,7 +80,15 @@ where
                 Err(error) => {
                     // What is being written comes to its end first.
                     ending.close();
-                    let _ = apply.await;
+                    if let Err(other) = apply.await
+                        && !matches!(other, EngineError::Stopped)
+                    {
+                        tracing::warn!(
+                            pipeline = context.name,
+                            "the changes that were being written meanwhile are not all in the table: {}",
+                            sentence(&other)
+                        );
+                    }
                     return Err(error);
                 }
             },
