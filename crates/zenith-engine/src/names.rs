@@ -136,7 +136,11 @@ fn has_text_of_view(object: &ObjectInfo, table: &str) -> bool {
     let from = object.query.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&after));
     object.engine == "View"
         && from.is_some_and(|from| {
-            from.ends_with(&format!(".{table}")) || from.ends_with(&format!(".{}", identifier(table)))
+            // Either name is quoted only where it has to be.
+            [object.database.clone(), identifier(&object.database)].iter().any(|database| {
+                let rest = from.strip_prefix(database.as_str()).and_then(|rest| rest.strip_prefix('.'));
+                rest.is_some_and(|rest| rest == table || rest == identifier(table))
+            })
         })
 }
 
@@ -158,6 +162,7 @@ mod tests {
 
     fn object(engine: &str, comment: &str, query: &str) -> ObjectInfo {
         ObjectInfo {
+            database: "shop".to_owned(),
             engine: engine.to_owned(),
             comment: comment.to_owned(),
             query: query.to_owned(),
@@ -182,6 +187,8 @@ mod tests {
         let others = [
             object("View", "", "SELECT * FROM shop.`a.b`"),
             object("View", "", &TEXT.replace("a.b", "a.c")),
+            object("View", "", &TEXT.replace("shop.", "shop2.")),
+            object("View", "", &TEXT.replace("shop.", "other.shop.")),
             object("View", "", &format!("{TEXT} AND n > 1")),
             object("MaterializedView", "[zenith: view of a.b]", TEXT),
             object("MergeTree", "[zenith: view of a.b]", ""),

@@ -71,7 +71,8 @@ pub(super) async fn object(sink: &ClickHouseSink, name: &str) -> Result<Option<O
         return Ok(None);
     };
     let Row { engine, comment, as_select: query } = found;
-    Ok(Some(ObjectInfo { engine, comment, query, columns: columns(sink, name).await? }))
+    let (database, columns) = (sink.database().to_owned(), columns(sink, name).await?);
+    Ok(Some(ObjectInfo { database, engine, comment, query, columns }))
 }
 
 /// The columns of a table in order; none if there is no such table.

@@ -44,6 +44,7 @@ pub trait Sink: Send + Sync {
     fn object(&self, name: &str) -> impl Future<Output = Result<Option<ObjectInfo>>> + Send {
         async move {
             Ok(self.describe(name).await?.map(|table| ObjectInfo {
+                database: String::new(),
                 engine: table.engine,
                 comment: table.comment,
                 query: String::new(),
@@ -196,6 +197,8 @@ pub struct TableInfo {
 /// What has a name: tables, views and dictionaries share one space of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
+    /// The database it is in, as statements name it; empty where there are none.
+    pub database: String,
     /// Its engine, as in `MergeTree` or `View`.
     pub engine: String,
     /// Its comment.
