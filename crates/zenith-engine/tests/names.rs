@@ -142,6 +142,33 @@ async fn tables_that_zenith_did_not_make_are_not_replaced() {
     }
 }
 
+/// A table with Zenith's comment is that of the collection the comment names, and of no other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_zenith_made_of_other_collections_are_not_replaced() {
+    for (number, each) in [Mode::Full, Mode::IdCursor, Mode::Changes].into_iter().enumerate() {
+        let follow = follow(&format!("names_other_{number}"), mode(each)).await;
+        follow.catch_up_well().await;
+        let comment = follow
+            .query("SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = 'items'")
+            .await;
+        let own = format!("{}.items", follow.bench.databases.name);
+        let other = comment.replace(&own, "elsewhere.items");
+        assert_ne!(comment, other);
+        follow.query(&format!("ALTER TABLE items MODIFY COMMENT '{other}'")).await;
+        let error = follow.synchronizer().await.reload("items").await.unwrap_err();
+        assert!(
+            error.is_input() && matches!(error, zenith_engine::EngineError::NameTaken { .. }),
+            "{error:?}"
+        );
+        let said = error.to_string();
+        assert!(said.contains("copied from elsewhere.items") && said.contains("table = \"NAME\""), "{said}");
+        assert_eq!(follow.query("SELECT count() > 0 FROM items").await, "1");
+        follow.query("ALTER TABLE items MODIFY COMMENT 'ask Ann'").await;
+        follow.synchronizer().await.reload("items").await.unwrap();
+        follow.bench.remove().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_that_is_missing_is_made_and_one_of_an_earlier_version_is_known() {
     let follow = follow("names_missing", mode(Mode::Changes)).await;

@@ -1,15 +1,16 @@
 //! What people have added to a table goes with it: to the table that takes its place.
 
 use zenith_arrow::schema::EXTRA_COLUMN;
+use zenith_extract::Namespace;
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS};
+use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, identifier};
 
 use super::ColumnPlan;
 use crate::layout::Layout;
 use crate::{EngineError, Pipeline, Result};
 
 /// What the comments of tables begin with that Zenith makes.
-pub(super) const COMMENT: &str = "Copied by Zenith from ";
+const COMMENT: &str = "Copied by Zenith from ";
 
 /// What the new table gets of the old one.
 #[derive(Debug, Default, PartialEq)]
@@ -31,10 +32,16 @@ pub(super) fn keep<S, K>(
 ) -> Result<Kept> {
     let name = &pipeline.table;
     let told = !pipeline.guarded && pipeline.options.replace;
-    if pipeline.guarded && !is_ours(table) {
+    if pipeline.guarded && !is_ours(table, &pipeline.namespace) {
         return Err(EngineError::NameTaken {
             name: name.clone(),
-            what: format!("a table ({}), which Zenith did not make", table.engine),
+            what: match source_of(table) {
+                Some(other) => format!(
+                    "the table that Zenith copied from {other} (if it is no longer wanted, DROP TABLE {} makes room)",
+                    identifier(name)
+                ),
+                None => format!("a table ({}), which Zenith did not make", table.engine),
+            },
             wanted: format!("the table of {}", pipeline.namespace),
             setting: "table = \"NAME\"",
         });
@@ -70,9 +77,25 @@ pub(super) fn keep<S, K>(
     Ok(kept)
 }
 
-/// Whether Zenith made a table: by its comment, or by the column that only its tables have.
-pub(super) fn is_ours(table: &TableInfo) -> bool {
-    table.comment.starts_with(COMMENT) || table.columns.iter().any(|column| column.name == EXTRA_COLUMN)
+/// Whether Zenith made a table of a collection: by its comment or, where its user has written another one, by the column
+/// that only its tables have.
+pub(super) fn is_ours(table: &TableInfo, namespace: &Namespace) -> bool {
+    match source_of(table) {
+        Some(of) => of == namespace.to_string(),
+        None => table.columns.iter().any(|column| column.name == EXTRA_COLUMN),
+    }
+}
+
+/// The comment of a table of a collection.
+pub(super) fn comment_of(namespace: &Namespace) -> String {
+    format!("{COMMENT}{namespace}. {EXTRA_COLUMN} holds what fits no column.")
+}
+
+/// The collection that a table was copied from, as its comment says.
+fn source_of(table: &TableInfo) -> Option<&str> {
+    let rest = table.comment.strip_prefix(COMMENT)?;
+    let end = format!(". {EXTRA_COLUMN}");
+    Some(rest.rsplit_once(&end).map_or(rest, |(namespace, _)| namespace))
 }
 
 /// What a new table cannot have, in words.
@@ -127,6 +150,28 @@ mod tests {
             target_type: "String".to_owned(),
             present: 1.0,
         }
+    }
+
+    #[test]
+    fn a_table_is_that_of_the_collection_its_comment_names() {
+        let table = |comment: &str, column: &str| TableInfo {
+            columns: vec![zenith_transport::ColumnInfo {
+                name: column.to_owned(),
+                data_type: "String".to_owned(),
+                default_kind: String::new(),
+            }],
+            engine: "MergeTree".to_owned(),
+            sorting_key: String::new(),
+            comment: comment.to_owned(),
+            rows: 0,
+            additions: None,
+        };
+        let [one, other] = ["shop.a. b", "shop.a"].map(|name| name.parse::<Namespace>().unwrap());
+        let made = table(&format!("{} {LOADING_MARK}", comment_of(&one)), "_id");
+        assert!(is_ours(&made, &one) && !is_ours(&made, &other));
+        assert!(!is_ours(&table(&comment_of(&other), EXTRA_COLUMN), &one));
+        assert!(is_ours(&table("ask Ann", EXTRA_COLUMN), &one));
+        assert!(!is_ours(&table("", "_id"), &one));
     }
 
     #[test]

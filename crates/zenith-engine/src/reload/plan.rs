@@ -159,7 +159,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
             table: pipeline.table.clone(),
             namespace: namespace.to_string(),
             difference,
-            is_ours: keep::is_ours(table),
+            is_ours: keep::is_ours(table, namespace),
             advice: "Name another table, or allow the table to be replaced".to_owned(),
         });
     }
@@ -168,9 +168,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         None => Kept::default(),
     };
     let sample = Arc::new(Sample::of(sampled, SAMPLE_BYTES));
-    let comment = kept.comment.unwrap_or_else(|| {
-        format!("{}{namespace}. {EXTRA_COLUMN} holds what fits no column.", keep::COMMENT)
-    });
+    let comment = kept.comment.unwrap_or_else(|| keep::comment_of(namespace));
     let mut definition = TableDefinition::new(&pipeline.table, arrow)
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
