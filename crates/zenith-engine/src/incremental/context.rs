@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::Schema;
-use zenith_arrow::infer::InferOptions;
 use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Misfits, SchemaVersion, StateStore};
@@ -19,12 +18,9 @@ use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::misfits::Advice;
-use crate::reload::findings::{Findings, Sample};
+use crate::reload::findings::{Findings, Planned};
 use crate::reload::{ReloadPlan, same_values};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
-
-/// A sample, and how columns are chosen from it.
-pub(super) type Planned = (Arc<Sample>, InferOptions);
 
 /// One pipeline of a synchroniser.
 pub(super) struct Context<S, K, T> {
@@ -148,6 +144,27 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
     }
 
+    /// What the rest of a first snapshot is held against, after the sample that the table was made of is gone: a sample of
+    /// now, and the columns of the table.
+    pub(super) async fn plan_rest(&self) -> Result<Option<Planned>> {
+        if !self.findings().may_surprise() {
+            return Ok(None);
+        }
+        match self.plan(&self.reload(true)).await {
+            Ok(plan) => Ok(Some(Planned { is_of_table: false, ..plan.held_against() })),
+            Err(EngineError::Stopped) => Err(EngineError::Stopped),
+            Err(error) => {
+                tracing::warn!(
+                    pipeline = self.name,
+                    "the rest of the collection is read without looking for kinds of values that have no column, as no \
+                     sample could be had: {}",
+                    sentence(&error)
+                );
+                Ok(None)
+            }
+        }
+    }
+
     /// Loads the whole collection in the place of what the table has; its columns may keep their types.
     pub(super) async fn load_whole(&self, keep_types: bool) -> Result<Summary> {
         let mut pipeline = self.reload(true);
@@ -258,9 +275,8 @@ impl<S, K, T> Context<S, K, T> {
 
     /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already.
     pub(super) fn keep_planned(&self, plan: &ReloadPlan) {
-        let planned = (Arc::clone(&plan.sample), plan.infer.clone());
         *self.planned.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.findings().may_surprise().then_some(planned);
+            self.findings().may_surprise().then(|| plan.held_against());
     }
 
     /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.

@@ -10,10 +10,11 @@ use zenith_extract::{ChangeSource, Partition, ReadConcern, Source};
 use zenith_state::{Misfits, Snapshot, StateStore};
 use zenith_transport::Sink;
 
-use super::context::{Context, Planned};
+use super::context::Context;
 use super::prepare::{decode_time, encode_time};
 use crate::layout::Stamp;
 use crate::misfits::DeadLetters;
+use crate::reload::findings::Planned;
 use crate::reload::load::{Load, Parts, load};
 use crate::reload::run_name;
 use crate::retry::after_load;
@@ -36,7 +37,10 @@ where
     if let Ok(found) = size {
         context.live.counters.expect(found.collection.size.map_or(0, |size| size.documents));
     }
-    let planned = context.take_planned();
+    let planned = match context.take_planned() {
+        Some(planned) => Some(planned),
+        None => context.plan_rest().await?,
+    };
     let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
     for together in left.chunks(pipeline.options.readers()) {
         let mut partitions = Vec::with_capacity(together.len());
@@ -91,7 +95,11 @@ where
             source: &context.source,
             sink: &context.sink,
             schema,
-            sample: planned.map(|(sample, _)| Arc::clone(sample)).unwrap_or_default(),
+            // What does not fit has been judged rare only of the sample that the columns were chosen from.
+            sample: planned
+                .filter(|planned| planned.is_of_table)
+                .map(|planned| Arc::clone(&planned.sample))
+                .unwrap_or_default(),
             partitions: partitions.clone(),
             documents: None,
             readers: pipeline.options.readers(),
@@ -100,7 +108,7 @@ where
             stamp: Stamp::Version(snapshot.version),
             read_concern: decode_time(&snapshot.read_from)
                 .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
-            watched: planned.map(|(_, infer)| infer),
+            watched: planned,
         };
         let before = context.live.counters.snapshot().documents_read;
         match load(Arc::clone(&shared), parts).await {

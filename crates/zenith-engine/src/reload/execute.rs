@@ -196,6 +196,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     let may_plan_anew =
         plan.strategy == Strategy::Swap && (pipeline.options.replace || plan.existing.is_none());
     let parts = Parts {
+    let planned = plan.held_against();
         source: &pipeline.source,
         sink: &pipeline.sink,
         schema: &plan.schema,
@@ -207,7 +208,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
         table,
         stamp,
         read_concern: pipeline.read_concern,
-        watched: (may_plan_anew && findings.may_surprise()).then_some(&plan.infer),
+        watched: (may_plan_anew && findings.may_surprise()).then_some(&planned),
     };
     let counts = load(Arc::clone(shared), parts).await?;
     let done = pipeline.progress.snapshot();

@@ -137,15 +137,23 @@ impl Sample {
     }
 }
 
+/// What a load is held against.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) sample: Arc<Sample>,
+    /// How columns are chosen from it.
+    pub(crate) infer: InferOptions,
+    /// Whether the columns of the table were chosen from it, and not from one of before.
+    pub(crate) is_of_table: bool,
+}
+
 /// Looks at what does not fit while a table is loaded.
 ///
 /// Once it is certain that columns have to be others, the load only reads on, to see everything there is: nothing more is
 /// inserted, and the next plan knows it all.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    sample: Arc<Sample>,
-    /// How columns are chosen from it.
-    options: InferOptions,
+    planned: Planned,
     /// Documents there are thought to be.
     expected: Option<u64>,
     /// Decoders that look.
@@ -154,28 +162,26 @@ pub(crate) struct Watch {
     in_vain: AtomicBool,
     /// Documents decoded.
     read: AtomicU64,
-    /// The columns of the sample alone.
-    of_sample: OnceLock<Vec<Field>>,
+    /// The columns of the sample alone; those of the table, where it was made of another sample.
+    before: OnceLock<Vec<Field>>,
     /// What the decoders that have ended have found.
     found: Mutex<BTreeMap<(String, String), Surprise>>,
 }
 
 impl Watch {
-    /// For so many decoders and, as far as that is known, documents.
-    pub(super) fn new(
-        sample: Arc<Sample>,
-        options: InferOptions,
-        expected: Option<u64>,
-        decoders: usize,
-    ) -> Watch {
+    /// For so many decoders that fill a table of this schema and, as far as that is known, documents.
+    pub(super) fn new(planned: Planned, schema: &Schema, expected: Option<u64>, decoders: usize) -> Watch {
+        let before = OnceLock::new();
+        if !planned.is_of_table {
+            before.get_or_init(|| essence(schema));
+        }
         Watch {
-            sample,
-            options,
+            planned,
             expected,
             decoders,
             in_vain: AtomicBool::new(false),
             read: AtomicU64::new(0),
-            of_sample: OnceLock::new(),
+            before,
             found: Mutex::default(),
         }
     }
@@ -229,7 +235,7 @@ impl Watch {
     /// Whether columns would be others had the sample had these documents, of which there are so many in `read`.
     fn judge<'a>(&self, surprises: impl Iterator<Item = &'a Surprise>, read: u64) -> Option<EngineError> {
         let (mut found, mut what) = (Vec::new(), Vec::new());
-        let sample = self.sample.documents();
+        let sample = self.planned.sample.documents();
         let total = sample.len() * repeats(sample.len());
         for surprise in surprises {
             // As many beside the sample as make their share in all what it is in the collection.
@@ -246,8 +252,8 @@ impl Watch {
         if found.is_empty() {
             return None;
         }
-        let columns = |documents: Vec<&[u8]>| essence(&infer(documents, &self.options).schema);
-        let before = self.of_sample.get_or_init(|| columns(sample.clone()));
+        let columns = |documents: Vec<&[u8]>| essence(&infer(documents, &self.planned.infer).schema);
+        let before = self.before.get_or_init(|| columns(sample.clone()));
         let others = columns(weighted(&sample, &found)) != *before;
         others.then(|| EngineError::Surprise { what: what.join(", "), documents: found })
     }
@@ -290,11 +296,45 @@ mod tests {
         of.map(|document| document.to_vec().unwrap()).collect()
     }
 
+    fn watch(sample: &Arc<Sample>, is_of_table: bool, schema: &Schema) -> Watch {
+        let planned = Planned { sample: Arc::clone(sample), infer: InferOptions::default(), is_of_table };
+        Watch::new(planned, schema, Some(100_000), 1)
+    }
+
+    /// A sample that has what the table's own had not: the columns are those of the table all the same.
+    #[test]
+    fn the_rest_of_a_snapshot_is_held_against_the_columns_there_are() {
+        let sampled = |n: i32| doc! { "_id": n, "n": n, "late": n };
+        let of =
+            |documents: Vec<Vec<u8>>| Arc::new(Sample::of(documents.iter().map(Vec::as_slice), usize::MAX));
+        let early = documents((0..1_000).map(|n| doc! { "_id": n, "n": n }));
+        let table = infer(early.iter().map(Vec::as_slice), &InferOptions::default()).schema;
+        let late = of(documents((0..1_000).map(sampled)));
+        let surprise = Surprise {
+            path: "late".into(),
+            reason: "no column".into(),
+            count: 500,
+            documents: vec![(0, sampled(1).to_vec().unwrap())],
+        };
+        let judged = |watch: Watch| watch.judge(std::iter::once(&surprise), 100_000).is_some();
+        assert!(judged(watch(&late, false, &table)));
+        assert!(
+            !judged(watch(&late, true, &table)),
+            "were it the sample of the table, it would have the column"
+        );
+        let rare = Surprise {
+            path: "n".into(),
+            documents: vec![(0, doc! { "_id": 1, "n": "x" }.to_vec().unwrap())],
+            ..surprise.clone()
+        };
+        assert!(watch(&of(early), false, &table).judge(std::iter::once(&rare), 100_000).is_none());
+    }
+
     #[test]
     fn values_that_change_no_column_are_no_reason_to_plan_anew() {
         let documents = documents((0..2_000).map(|n| doc! { "_id": n, "n": n }));
         let sample = Arc::new(Sample::of(documents.iter().map(Vec::as_slice), usize::MAX));
-        let watch = Watch::new(Arc::clone(&sample), InferOptions::default(), Some(100_000), 1);
+        let watch = watch(&sample, true, &Schema::default());
         let judge = |count, document: bson::Document| {
             let documents = vec![(0, document.to_vec().unwrap())];
             let surprise = Surprise { path: "n".into(), reason: "is something".into(), count, documents };

@@ -5,13 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use zenith_arrow::infer::InferOptions;
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{Landing, Namespace, Partition, ReadConcern, ReadOptions, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
-use super::findings::{Sample, Watch};
+use super::findings::{Planned, Sample, Watch};
 use super::insert::Inserting;
 use super::read::Queue;
 use super::sizes::Sizes;
@@ -87,8 +86,8 @@ pub(crate) struct Parts<'a, S, K> {
     pub(crate) stamp: Stamp,
     /// Which state of the data is read.
     pub(crate) read_concern: ReadConcern,
-    /// How columns are chosen from the sample, if the load is to end where it would have chosen others.
-    pub(crate) watched: Option<&'a InferOptions>,
+    /// What is held against the load, if it is to end where other columns would have been chosen.
+    pub(crate) watched: Option<&'a Planned>,
 }
 
 /// The first failure of any worker.
@@ -145,9 +144,8 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     drop(reply_sender);
 
     let sizes = Arc::new(Sizes::new(options.inserters, parts.documents));
-    let watch = parts.watched.map(|infer| {
-        let (sample, decoders) = (Arc::clone(&parts.sample), options.decoders);
-        Arc::new(Watch::new(sample, infer.clone(), parts.documents, decoders))
+    let watch = parts.watched.map(|planned| {
+        Arc::new(Watch::new(planned.clone(), parts.schema, parts.documents, options.decoders))
     });
     let mut threads = Vec::new();
     for index in 0..options.decoders {

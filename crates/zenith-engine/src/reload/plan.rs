@@ -13,7 +13,7 @@ use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::difference::difference;
-use super::findings::{Findings, Sample};
+use super::findings::{Findings, Planned, Sample};
 use super::keep::{self, Kept, keep};
 use super::steer::{Steering, steer};
 use crate::{EngineError, Pipeline, Result, Strategy, names};
@@ -72,6 +72,13 @@ impl ReloadPlan {
     /// For columns the target cannot have.
     pub fn create_statement(&self) -> Result<String> {
         Ok(self.definition.to_sql(&self.target.database, Dialect::of_version(self.target.version_number))?)
+    }
+}
+
+impl ReloadPlan {
+    /// What a load by this plan is held against.
+    pub(crate) fn held_against(&self) -> Planned {
+        Planned { sample: Arc::clone(&self.sample), infer: self.infer.clone(), is_of_table: true }
     }
 }
 

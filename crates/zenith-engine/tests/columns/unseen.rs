@@ -1,10 +1,12 @@
 //! What a small sample had not seen, and is no rarity: in the columns all the same.
 
 use bson::{Bson, DateTime, Document, bson, doc};
-use zenith_engine::ReloadOptions;
+use zenith_engine::state::{Snapshot, StateStore};
+use zenith_engine::{PipelineSettings, ReloadOptions};
 
 use super::{Shown, copied, followed, raw};
 use crate::harness::Bench;
+use crate::incremental::Follow;
 
 /// Documents looked at.
 const SAMPLE: usize = 3;
@@ -169,4 +171,28 @@ async fn a_first_snapshot_has_them_as_well() {
             .when_followed("countIf(_zenith_extra != '')", 0),
     ])
     .await;
+}
+
+/// A process that goes on with a snapshot has another sample than the one that began it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_first_snapshot_has_them_as_well() {
+    let settings = PipelineSettings { sample: SAMPLE, ..PipelineSettings::default() };
+    let follow = Follow::new("unseen_rest", settings).await;
+    let usual = |id: i32| doc! { "_id": id, "n": 1 };
+    follow.bench.fill("items", (0..10_000).map(|id| raw(&usual(id * 2)))).await;
+    follow.catch_up_well().await;
+    // As if nothing of it had been read before a crash.
+    let snapshot = follow.state.snapshot("items").await.unwrap().unwrap();
+    let mut partitions = snapshot.partitions.clone();
+    assert!(!partitions.is_empty());
+    partitions.iter_mut().for_each(|partition| partition.done = false);
+    let begun = Snapshot { partitions, consistent_after: None, ..snapshot };
+    follow.state.begin_snapshot("items", &begun).await.unwrap();
+    let odd = |id: i32| doc! { "_id": id * 2 + 1, "n": 0.5, "key": "x" };
+    follow.bench.fill("items", (3_300..3_500).map(|id| raw(&odd(id)))).await;
+    follow.catch_up_well().await;
+    let shown = "SELECT count(), sum(n), countIf(key = 'x'), countIf(_zenith_extra != '') FROM items_current FORMAT CSV";
+    assert_eq!(follow.query(shown).await, "10200,10100,200,0");
+    follow.assert_equal("items_current").await;
+    follow.bench.remove().await;
 }
