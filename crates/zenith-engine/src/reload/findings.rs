@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use zenith_arrow::decode::keep_witnesses;
@@ -19,6 +19,8 @@ use crate::{EngineError, Result};
 
 /// One row in so many has a value of an unexpected kind: as rare as it may be.
 const RARE: u64 = 1_000;
+/// How often columns are chosen anew for what a load has met so far; once more when it has met everything.
+const JUDGEMENTS_MAX: u32 = 8;
 /// Documents of a sample from which on one document more is no more than one row in [`RARE`].
 const SAMPLE_LEAST: usize = 1_000;
 
@@ -160,6 +162,9 @@ pub(crate) struct Watch {
     decoders: usize,
     /// Whether nothing more is inserted.
     in_vain: AtomicBool,
+    /// How often there was a reason to judge that, and how often it was judged.
+    begun: AtomicU32,
+    judged: AtomicU32,
     /// Documents decoded.
     read: AtomicU64,
     /// The columns of the sample alone; those of the table, where it was made of another sample.
@@ -180,6 +185,8 @@ impl Watch {
             expected,
             decoders,
             in_vain: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
+            judged: AtomicU32::new(0),
             read: AtomicU64::new(0),
             before,
             found: Mutex::default(),
@@ -197,7 +204,10 @@ impl Watch {
         // As often in each decoder as makes it more than rare in the whole collection.
         let Some(documents) = self.expected.filter(|_| !self.is_in_vain()) else { return };
         let surprises = decoder.surprises(documents / RARE / to_u64(self.decoders.max(1)) + 1);
-        if !surprises.is_empty() && self.judge(surprises.iter(), documents).is_some() {
+        if surprises.is_empty() || self.begun.fetch_add(1, Ordering::Relaxed) >= JUDGEMENTS_MAX {
+            return;
+        }
+        if self.judge(surprises.iter(), documents).is_some() {
             self.in_vain.store(true, Ordering::Relaxed);
         }
     }
@@ -234,6 +244,7 @@ impl Watch {
 
     /// Whether columns would be others had the sample had these documents, of which there are so many in `read`.
     fn judge<'a>(&self, surprises: impl Iterator<Item = &'a Surprise>, read: u64) -> Option<EngineError> {
+        self.judged.fetch_add(1, Ordering::Relaxed);
         let (mut found, mut what) = (Vec::new(), Vec::new());
         let sample = self.planned.sample.documents();
         let total = sample.len() * repeats(sample.len());
@@ -328,6 +339,38 @@ mod tests {
             ..surprise.clone()
         };
         assert!(watch(&of(early), false, &table).judge(std::iter::once(&rare), 100_000).is_none());
+    }
+
+    /// Kinds of values that are no reason for other columns, one after the other: that is not judged each time.
+    #[test]
+    fn columns_are_chosen_anew_a_few_times_only() {
+        let fields: Vec<String> = (0..30).map(|n| format!("f{n}")).collect();
+        let document = |odd: usize| -> bson::Document {
+            let value = |at| if at == odd { bson::Bson::from("x") } else { 1.into() };
+            std::iter::once(("_id".to_owned(), 1.into()))
+                .chain(fields.iter().enumerate().map(|(at, name)| (name.clone(), value(at))))
+                .collect()
+        };
+        let usual = documents((0..1_000).map(|_| document(usize::MAX)));
+        let sample = Arc::new(Sample::of(usual.iter().map(Vec::as_slice), usize::MAX));
+        let schema = infer(sample.documents(), &InferOptions::default()).schema;
+        let watch = watch(&sample, true, &schema);
+        let pool = zenith_memory::Pool::new(64 << 20).unwrap();
+        let options = zenith_arrow::DecoderOptions { rows_max: 10_000, bytes_max: 16 << 20 };
+        let mut decoder = Decoder::new(&schema, &pool, options);
+        decoder.watch();
+        decoder.learn(&sample.bytes, sample.ranges.iter().cloned()).unwrap();
+        for odd in 0..fields.len() {
+            let odd = documents((0..150).map(|_| document(odd)));
+            let reply = Sample::of(odd.iter().map(Vec::as_slice), usize::MAX);
+            let mut ranges = reply.ranges.iter().cloned();
+            assert!(
+                decoder.append(&reply.bytes, &mut ranges, &mut |bad| panic!("{bad:?}")).unwrap().is_none()
+            );
+            watch.look(&mut decoder, 150);
+        }
+        assert!(!watch.is_in_vain());
+        assert_eq!(watch.judged.load(Ordering::Relaxed), JUDGEMENTS_MAX);
     }
 
     #[test]
