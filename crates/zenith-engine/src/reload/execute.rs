@@ -166,7 +166,7 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
 }
 
 /// A load of a pipeline, under a name of its own.
-fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
+pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
     let run = run_name();
     Arc::new(Load {
         pipeline: pipeline.name.clone().unwrap_or_else(|| run.clone()),

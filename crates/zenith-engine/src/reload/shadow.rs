@@ -65,7 +65,18 @@ pub(super) async fn publish<S: Source, K: Sink>(
     });
     let settings: Vec<String> = settings.collect();
     let change = (!settings.is_empty()).then(|| format!("MODIFY SETTING {}", settings.join(", ")));
-    alter(pipeline, load, &pipeline.table, change).await
+    if let Err(error) = alter(pipeline, load, &pipeline.table, change.clone()).await {
+        // The new table is in its place by now, with all its rows.
+        tracing::warn!(
+            table = pipeline.table,
+            "the table is loaded, but its settings {} could not be put back ({}): run ALTER TABLE {} {}",
+            settings.join(", "),
+            sentence(&error),
+            identifier(&pipeline.table),
+            change.unwrap_or_default()
+        );
+    }
+    Ok(())
 }
 
 async fn alter<S: Source, K: Sink>(
@@ -77,4 +88,41 @@ async fn alter<S: Source, K: Sink>(
     let Some(change) = change else { return Ok(()) };
     let statement = format!("ALTER TABLE {} {change}", identifier(table));
     repeat(load, || pipeline.sink.execute(&statement)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, Field, Schema};
+    use zenith_extract::{MemorySource, Namespace};
+    use zenith_memory::Pool;
+    use zenith_transport::MemorySink;
+
+    use super::super::execute::load_of;
+    use super::*;
+    use crate::ReloadOptions;
+
+    /// A sink that runs no statements takes the table, and not the settings.
+    #[tokio::test]
+    async fn a_table_whose_settings_cannot_be_put_back_is_loaded() {
+        let pool = Pool::new(64 << 20).unwrap();
+        let pipeline = Pipeline::builder()
+            .source(MemorySource::new())
+            .sink(MemorySink::new())
+            .pool(pool)
+            .namespace(Namespace::new("d", "c"))
+            .table("t")
+            .options(ReloadOptions { memory: 64 << 20, ..ReloadOptions::default() })
+            .build()
+            .unwrap();
+        let schema = Arc::new(Schema::new(vec![Field::new("_id", DataType::Int64, false)]));
+        let mut definition = TableDefinition::new("t__zenith_1", schema).order_by(["_id"]).loading();
+        let (name, _) = LOADING_SETTINGS[0];
+        definition.additions.settings.insert(name.to_owned(), "7".to_owned());
+        let load = load_of(&pipeline);
+        create(&pipeline, &load, &definition).await.unwrap();
+        publish(&pipeline, &load, &definition).await.unwrap();
+        assert!(pipeline.sink.describe("t").await.unwrap().is_some());
+    }
 }
