@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use bson::rawdoc;
 use zenith_engine::{
-    ClickHouseSink, ConnectionOptions, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, Target,
+    ClickHouseSink, ConnectionOptions, Mode, MongoSource, Namespace, Pipeline, PipelineSettings, Pool,
+    ReloadOptions, Target,
 };
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, Direction, Fault, FaultProxy, Plan, Shape, TestServers, load,
 };
 
 use crate::harness::{Bench, small_batches};
+use crate::incremental::Follow;
 
 const ROWS: u64 = 20_000;
 
@@ -135,4 +137,54 @@ async fn a_refused_row_becomes_a_dead_letter() {
     let letters = clickhouse.query("SELECT id, reason FROM zenith_dead_letters").await.unwrap();
     assert!(letters.contains("42") && letters.contains("not_42"), "{letters}");
     bench.remove().await;
+}
+
+/// The shadow table is there, and nobody has said so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_table_whose_creation_is_not_acknowledged_is_used() {
+    let bench = Bench::new("lost_creation").await;
+    bench.fill("items", (0..100).map(|n| rawdoc! { "_id": n })).await;
+    let address = bench.databases.clickhouse.url();
+    let host = address.trim_start_matches("http://").split('/').next().unwrap();
+    let host = host.rsplit('@').next().unwrap().to_owned();
+    let proxy = FaultProxy::start(host).await.unwrap();
+    let pool = Pool::new(16 << 20).unwrap();
+    let target = Target::parse(&format!("http://{}/{}", proxy.address(), bench.databases.name)).unwrap();
+    let pipeline = Pipeline::builder()
+        .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
+        .sink(ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default()).unwrap())
+        .pool(pool)
+        .namespace(Namespace::new(&bench.databases.name, "items"))
+        .options(small_batches())
+        .build()
+        .unwrap();
+    let plan = pipeline.plan().await.unwrap();
+    proxy.plan(Plan::new(Fault::lose_answer()).times(1).when_client_sends("CREATE TABLE"));
+    let copied = pipeline.execute(&plan).await;
+    assert_eq!(proxy.faults(), 1);
+    assert_eq!(bench.tables().await, ["items"], "{copied:?}");
+    assert_eq!(copied.unwrap().rows, 100);
+    bench.remove().await;
+}
+
+/// A table that is to be emptied, and whose empty successor cannot be published: nothing of the attempt is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_table_that_cannot_be_published_is_not_left_behind() {
+    let settings =
+        PipelineSettings { mode: Mode::IdCursor, settle: Duration::ZERO, ..PipelineSettings::default() };
+    let follow = Follow::new("lost_exchange", settings).await;
+    follow.bench.fill("items", (0..100).map(|n| rawdoc! { "_id": n })).await;
+    follow.catch_up_well().await;
+    let address = follow.bench.databases.clickhouse.url();
+    let host = address.trim_start_matches("http://").split('/').next().unwrap();
+    let proxy = FaultProxy::start(host.rsplit('@').next().unwrap().to_owned()).await.unwrap();
+    let name = &follow.bench.databases.name;
+    let synchronizer = follow.synchronizer_to(&format!("http://{}/{name}", proxy.address())).await;
+    let cut = Fault::CutAfter { direction: Direction::ToServer, bytes: 0 };
+    proxy.plan(Plan::new(cut).when_client_sends("EXCHANGE TABLES"));
+    let error = synchronizer.reload("items").await.unwrap_err();
+    assert!(proxy.faults() > 1, "{error}");
+    assert_eq!(follow.bench.tables().await, ["items"], "{error}");
+    assert_eq!(follow.query("SELECT count() FROM items").await, "100");
+    follow.bench.remove().await;
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use zenith_extract::{Partition, PartitionStrategy, Source};
 use zenith_state::Misfits;
@@ -18,8 +18,6 @@ use crate::misfits::DeadLetters;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
 
-/// How long dropping the shadow table of a failed load may take: a server that hangs must not keep us.
-const DROP_PATIENCE: Duration = Duration::from_secs(4);
 /// Partitions a reader, so that one with dense data does not keep the others waiting at the end.
 const PARTITIONS_PER_READER: usize = 4;
 
@@ -111,8 +109,8 @@ async fn attempt<S: Source, K: Sink + 'static>(
             let shadow = format!("{}{}", shadow_prefix(&pipeline.table), shared.run);
             definition = definition.loading();
             definition.name.clone_from(&shadow);
-            shadow::create(pipeline, &shared, &definition).await?;
             let outcome = async {
+                shadow::create(pipeline, &shared, &definition).await?;
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
                 let counts =
                     load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew, findings).await?;
@@ -120,15 +118,11 @@ async fn attempt<S: Source, K: Sink + 'static>(
                 Ok(counts)
             };
             let outcome = outcome.await;
-            if outcome.is_err() {
-                // Should publication have taken place after all, the old table bears this name: it goes too.
-                let dropped = tokio::time::timeout(DROP_PATIENCE, sink.drop_table(&shadow)).await;
-                if !matches!(dropped, Ok(Ok(()))) {
-                    tracing::warn!(%shadow, "the shadow table could not be dropped");
-                    if matches!(outcome, Err(EngineError::Stopped)) {
-                        return Err(EngineError::StoppedLeaving { shadow });
-                    }
-                }
+            if outcome.is_err()
+                && !shadow::drop(pipeline, &shadow).await
+                && matches!(outcome, Err(EngineError::Stopped))
+            {
+                return Err(EngineError::StoppedLeaving { shadow });
             }
             outcome.map_err(EngineError::while_loading)
         }
@@ -161,8 +155,15 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
     }
     let mut definition = plan.definition.clone().loading();
     definition.name = format!("{}{}", shadow_prefix(&pipeline.table), shared.run);
-    shadow::create(pipeline, &shared, &definition).await?;
-    shadow::publish(pipeline, &shared, &definition).await
+    let outcome = async {
+        shadow::create(pipeline, &shared, &definition).await?;
+        shadow::publish(pipeline, &shared, &definition).await
+    };
+    let outcome = outcome.await;
+    if outcome.is_err() {
+        shadow::drop(pipeline, &definition.name).await;
+    }
+    outcome
 }
 
 /// A load of a pipeline, under a name of its own.
@@ -195,8 +196,8 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     // A table that may not be replaced keeps its columns, and rows that are there already are not taken back.
     let may_plan_anew =
         plan.strategy == Strategy::Swap && (pipeline.options.replace || plan.existing.is_none());
-    let parts = Parts {
     let planned = plan.held_against();
+    let parts = Parts {
         source: &pipeline.source,
         sink: &pipeline.sink,
         schema: &plan.schema,

@@ -1,5 +1,7 @@
 //! The shadow table of a load: made with what people have added to the table, and put in its place.
 
+use std::time::Duration;
+
 use zenith_extract::Source;
 use zenith_transport::ddl::{Additions, LOADING_SETTINGS, identifier};
 use zenith_transport::{Sink, TableDefinition};
@@ -9,13 +11,15 @@ use super::load::Load;
 use crate::error::sentence;
 use crate::{EngineError, Pipeline, Result};
 
-/// Creates the table, or says which of the additions is in the way.
+/// Creates the table, or says which of the additions is in the way. No other load has its name, so one that is there
+/// already was made by a try whose answer was lost.
 pub(super) async fn create<S: Source, K: Sink>(
     pipeline: &Pipeline<S, K>,
     load: &Load,
     definition: &TableDefinition,
 ) -> Result<()> {
     let sink = &*pipeline.sink;
+    let definition = &definition.clone().if_not_exists();
     let error = match repeat(load, || sink.create(definition)).await {
         Ok(()) => return Ok(()),
         Err(error) if definition.additions.is_empty() || error.is_passing() => return Err(error),
@@ -50,6 +54,20 @@ pub(super) async fn without_ttl<S: Source, K: Sink>(
     definition: &TableDefinition,
 ) -> Result<()> {
     alter(pipeline, load, &definition.name, definition.additions.without_ttl()).await
+}
+
+/// How long dropping the shadow table of a failed load may take: a server that hangs must not keep us.
+const DROP_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Drops what a failed load leaves behind, and says whether nothing is left. Should publication have taken place after all,
+/// the old table bears this name: it goes too.
+pub(super) async fn drop<S, K: Sink>(pipeline: &Pipeline<S, K>, shadow: &str) -> bool {
+    let dropped = tokio::time::timeout(DROP_PATIENCE, pipeline.sink.drop_table(shadow)).await;
+    let is_dropped = matches!(dropped, Ok(Ok(())));
+    if !is_dropped {
+        tracing::warn!(%shadow, "the shadow table could not be dropped");
+    }
+    is_dropped
 }
 
 /// Puts TTLs back, and the table in the place of the other one.
