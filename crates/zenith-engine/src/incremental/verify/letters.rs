@@ -53,8 +53,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let mut reasons = vec![None; documents.len()];
         let Some(condition) = &self.letters else { return Ok(reasons) };
         let names: Vec<Vec<String>> = documents.iter().map(|document| names(document)).collect();
-        let all: Vec<(usize, (&[u8], &Vec<String>))> =
-            documents.iter().copied().zip(&names).enumerate().collect();
+        let all: Vec<_> = documents.iter().copied().zip(&names).enumerate().collect();
         let mut rest = all.as_slice();
         while !rest.is_empty() {
             let (mut question, mut answer) = (0, 0);
