@@ -36,7 +36,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let mut condition = format!("namespace = {namespace} AND {}", of_pipeline(&context.name));
         let has_versions = table.columns.iter().any(|column| column.name == "version");
         if let Some(snapshot) = context.state.snapshot(&context.name).await?.filter(|_| has_versions) {
-            condition.push_str(&format!(" AND (version = 0 OR version >= {})", snapshot.version));
+            // The rows of a load have the version right before the time that it begins at. Changes up to that time are in it;
+            // their letters name an insert, and those of loads do not.
+            let (version, changes) = (snapshot.version, literal(&format!("{}/", context.name)));
+            condition.push_str(&format!(
+                " AND (version = 0 OR version > {} OR version = {version} AND NOT startsWith(run, {changes}))",
+                version.saturating_add(1)
+            ));
         }
         if context.settings.mode == Mode::Full {
             let runs = context.state.runs(Some(&context.name), RUNS).await?;
