@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::LEVEL_MAX;
 use super::numbers::{self, Thinned};
+use super::{InferOptions, LEVEL_MAX};
 use crate::decode::convert;
 use crate::raw::{Decimal, Elements, RawError, RawValue, tag};
 use crate::schema::DateRange;
@@ -87,6 +87,14 @@ pub(super) struct Counting {
     pub(super) paths_left: usize,
     /// The dates that the target holds.
     pub(super) dates: DateRange,
+}
+
+impl Counting {
+    pub(super) fn new(options: &InferOptions) -> Counting {
+        // Distinct paths that are remembered: enough to choose columns from, and a bound on memory and time.
+        let paths_left = options.leaves_max.saturating_mul(8).max(1_024);
+        Counting { paths_left, dates: options.dates }
+    }
 }
 
 impl Values {
@@ -199,7 +207,12 @@ impl Level {
 }
 
 impl Values {
-    fn add(&mut self, value: RawValue<'_>, depth: usize, counting: &mut Counting) -> Result<(), RawError> {
+    pub(super) fn add(
+        &mut self,
+        value: RawValue<'_>,
+        depth: usize,
+        counting: &mut Counting,
+    ) -> Result<(), RawError> {
         match value.tag {
             tag::NULL => self.nulls += 1,
             tag::BOOLEAN => self.booleans += 1,

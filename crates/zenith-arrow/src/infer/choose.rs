@@ -83,6 +83,16 @@ impl Choice {
     }
 }
 
+/// The kind of the type that most values have.
+pub(super) fn most_frequent(
+    values: &Values,
+    place: Place,
+    path: &str,
+    options: &InferOptions,
+) -> Option<Kind> {
+    best(candidates(values, place, path, options), &values.tally()).map(|candidate| candidate.kind)
+}
+
 /// The kind of the elements of an array, which have no twin: a document or an array keeps its parts, other types that
 /// do not go together become text.
 fn element(all: &Tally, candidates: Vec<Candidate>, mixed: Mixed) -> Option<Kind> {

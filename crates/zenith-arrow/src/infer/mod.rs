@@ -42,13 +42,13 @@ mod census;
 mod choose;
 mod fit;
 mod forms;
+mod found;
 mod keys;
 mod limit;
 mod numbers;
-mod share;
 mod statistics;
 
-pub use share::share_held;
+pub use found::Found;
 pub use statistics::FieldStatistics;
 
 use std::collections::BTreeMap;
@@ -193,9 +193,7 @@ pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOpt
     let mut level = Level::default();
     let mut invalid_documents = 0;
     let mut bytes = 0;
-    // Distinct paths that are remembered: enough to choose columns from, and a bound on memory and time.
-    let paths_left = options.leaves_max.saturating_mul(8).max(1_024);
-    let mut counting = Counting { paths_left, dates: options.dates };
+    let mut counting = Counting::new(options);
     for document in samples {
         // A document is counted whole or not at all.
         let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut counting));

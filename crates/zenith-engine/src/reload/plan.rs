@@ -121,13 +121,13 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     for path in without_column(&inference, &options.mixed_fields) {
         tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
     }
-    let dates = infer_options.dates;
     if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
         let replace = options.replace && options.strategy == Strategy::Swap;
         let sample = findings.with(&sampled);
         // What a load has found counts for more than the table of before.
         let exact = !findings.may_surprise();
-        steer(&mut schema, &Steering { table, dialect, sample: &sample, dates, replace, exact });
+        let options = &infer_options;
+        steer(&mut schema, &Steering { table, dialect, sample: &sample, options, replace, exact });
     }
 
     let arrow = pipeline.layout.schema(&schema.to_arrow());

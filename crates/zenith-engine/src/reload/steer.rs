@@ -1,15 +1,18 @@
-//! A table that is there steers what is inferred: a column keeps its type while nearly all values fit it, so that the
-//! types of a table do not change from one copy to the next with every odd value.
+//! A table that is there steers what is inferred: a column, and each part of one, keeps its type while nearly all values
+//! fit it, so that the types of a table do not change from one copy to the next with every odd value.
+//!
+//! The walk goes through what is there, what is inferred, and the values of the sample, side by side. Where both are
+//! documents, or both arrays, each part is judged for itself; where they are not, the whole is.
 
-use zenith_arrow::infer::share_held;
-use zenith_arrow::schema::TextType;
-use zenith_arrow::{DateRange, Field, Kind, Schema, Twin, UuidOrder};
+use zenith_arrow::infer::{Found, InferOptions};
+use zenith_arrow::schema::{ID_KEY, TextType};
+use zenith_arrow::{Field, Kind, Schema, Twin, UuidOrder};
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Dialect, column_type};
+use zenith_transport::ddl::{Dialect, Parts, column_type, parts};
 
 use super::difference::same_values;
 
-/// The share of a field's values that has to fit the column there is for it to keep its type.
+/// The share of a field's values that has to fit what is there for it to keep its type.
 const HELD_LEAST: f64 = 0.95;
 /// The most digits after the point.
 const SCALE_MAX: u8 = 38;
@@ -19,7 +22,8 @@ pub(super) struct Steering<'a> {
     pub(super) table: &'a TableInfo,
     pub(super) dialect: Dialect,
     pub(super) sample: &'a [&'a [u8]],
-    pub(super) dates: DateRange,
+    /// How columns are chosen from it.
+    pub(super) options: &'a InferOptions,
     /// The table may get other columns: then numbers get one that holds them all.
     pub(super) replace: bool,
     /// Columns keep their types only where they hold everything.
@@ -28,62 +32,172 @@ pub(super) struct Steering<'a> {
 
 /// Gives fields the kind of the column that the table has for them, where nearly all of the sample fits it.
 pub(super) fn steer(schema: &mut Schema, steering: &Steering<'_>) {
-    let others: Vec<String> = schema.fields.iter().map(|field| field.name.clone()).collect();
-    for field in &mut schema.fields {
-        let Some(there) = steering.column(&field.name) else { continue };
-        let is_key = field.name == "_id";
-        if !steering.is_of(field, there)
-            && let Some(kind) =
-                candidates(field, is_key).find(|kind| steering.keeps(field, kind, there, is_key))
-        {
-            field.kind = kind;
-        }
-        if !is_key && steering.is_of(field, there) {
-            steering.steer_twin(field, &others);
+    let columns = steering.table.columns.iter();
+    let there: Vec<_> = columns.map(|there| (there.name.clone(), there.data_type.as_str())).collect();
+    let there = Place { there: &there, inferred: &schema.fields };
+    let found = Found::documents(steering.sample.iter().copied());
+    let kept: Vec<Field> = schema
+        .fields
+        .iter()
+        .map(|field| match field.name.as_str() {
+            ID_KEY => steering.key(field, &there, &found),
+            _ => steering.field(field, &there, &found),
+        })
+        .collect();
+    let mut leaves: usize = schema.fields.iter().map(Field::leaves).sum();
+    for (field, kept) in schema.fields.iter_mut().zip(kept) {
+        // A document that is one column so that there are not too many stays one.
+        let with = leaves - field.leaves() + kept.leaves();
+        if with <= leaves.max(steering.options.leaves_max) {
+            (*field, leaves) = (kept, with);
         }
     }
 }
 
-impl Steering<'_> {
-    /// The type of the table's column of this name.
-    fn column(&self, name: &str) -> Option<&str> {
-        self.table.columns.iter().find(|there| there.name == *name).map(|there| there.data_type.as_str())
+/// The columns of a table, or the elements of a tuple.
+struct Place<'a> {
+    /// The names and types that are there.
+    there: &'a [(String, &'a str)],
+    /// The fields as inferred.
+    inferred: &'a [Field],
+}
+
+impl Place<'_> {
+    fn position(&self, name: &str) -> Option<usize> {
+        self.there.iter().position(|(there, _)| there == name)
     }
 
-    fn is_of(&self, field: &Field, there: &str) -> bool {
-        let arrow = Schema::new(vec![Field { twin: None, ..field.clone() }]).to_arrow();
+    /// The type of this name.
+    fn column(&self, name: &str) -> Option<&str> {
+        self.there.iter().find(|(there, _)| there == name).map(|(_, data_type)| *data_type)
+    }
+}
+
+impl Steering<'_> {
+    /// A key column holds every key.
+    fn key(&self, field: &Field, place: &Place<'_>, found: &Found<'_>) -> Field {
+        let is_there = |kind: &Kind| {
+            let of = |there| self.is_of(Field::new(ID_KEY, kind.clone()), there);
+            place.column(ID_KEY).is_some_and(of)
+        };
+        let holds_all = |kind: &Kind| found.inside(ID_KEY).share_held(kind, self.options.dates) >= 1.0;
+        let mut wider = [Kind::Double, Kind::MixedId].into_iter();
+        let kept = match is_there(&field.kind) {
+            true => None,
+            false => wider.find(|kind| is_there(kind) && holds_all(kind)),
+        };
+        Field { kind: kept.unwrap_or_else(|| field.kind.clone()), ..field.clone() }
+    }
+
+    /// A field as it goes on; `found` are the documents it is in.
+    fn field(&self, field: &Field, place: &Place<'_>, found: &Found<'_>) -> Field {
+        let mut kept = field.clone();
+        let Some(there) = place.column(&field.name) else { return kept };
+        if !self.is_kind_of(&field.kind, there) {
+            kept.kind = self.kind(&field.kind, there, &found.inside(&field.name));
+        }
+        if self.goes_on(&kept.kind, there) {
+            self.steer_twin(&mut kept, place, found);
+        }
+        kept
+    }
+
+    /// The kind for these values, where this one is inferred and this type is there.
+    fn kind(&self, inferred: &Kind, there: &str, found: &Found<'_>) -> Kind {
+        if self.is_kind_of(inferred, there) {
+            return inferred.clone();
+        }
+        let kept = match (parts(there), inferred) {
+            (Parts::Fields(there), Kind::Document(fields)) => return self.document(fields, &there, found),
+            (Parts::Elements(there), Kind::Array(element)) => {
+                let elements = found.elements(!matches!(**element, Kind::Array(_)));
+                return Kind::Array(Box::new(self.kind(element, there, &elements)));
+            }
+            (Parts::Fields(fields), _) => {
+                let documents = found.only_documents();
+                self.inferred_document(&fields, &documents).map(|kind| self.kind(&kind, there, &documents))
+            }
+            (Parts::Elements(_), _) => {
+                let arrays = found.only_arrays();
+                let kind = arrays.kind(self.options).filter(|kind| matches!(kind, Kind::Array(_)));
+                kind.map(|kind| self.kind(&kind, there, &arrays))
+            }
+            (Parts::None, _) => {
+                let mut kinds = scalars(text_type(inferred)).filter(|kind| self.is_kind_of(kind, there));
+                return kinds
+                    .find(|kind| self.holds(kind, inferred, found))
+                    .unwrap_or_else(|| inferred.clone());
+            }
+        };
+        kept.filter(|kind| self.holds(kind, inferred, found)).unwrap_or_else(|| inferred.clone())
+    }
+
+    /// Each field judged for itself, in the order that is there; new ones come last.
+    fn document(&self, fields: &[Field], there: &[(String, &str)], found: &Found<'_>) -> Kind {
+        let place = Place { there, inferred: fields };
+        let mut kept: Vec<Field> = fields.iter().map(|field| self.field(field, &place, found)).collect();
+        kept.sort_by_key(|field| place.position(&field.name).unwrap_or(usize::MAX));
+        Kind::Document(kept)
+    }
+
+    /// The kind of documents alone. Where their keys are data by now, the fields are those that are there.
+    fn inferred_document(&self, there: &[(String, &str)], documents: &Found<'_>) -> Option<Kind> {
+        match documents.kind(self.options)? {
+            Kind::Json => {
+                let field = |(name, _): &(String, &str)| {
+                    documents.inside(name).kind(self.options).map(|kind| Field::new(name, kind))
+                };
+                let fields: Vec<Field> = there.iter().filter_map(field).collect();
+                (!fields.is_empty()).then_some(Kind::Document(fields))
+            }
+            kind => Some(kind).filter(|kind| matches!(kind, Kind::Document(_))),
+        }
+    }
+
+    fn is_of(&self, field: Field, there: &str) -> bool {
+        let arrow = Schema::new(vec![field]).to_arrow();
         let wanted = arrow.fields().first().map(|arrow| column_type(arrow, self.dialect));
         wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
     }
 
-    /// Whether the table's column is of this kind and goes on being so.
-    fn keeps(&self, field: &Field, kind: &Kind, there: &str, is_key: bool) -> bool {
-        if !self.is_of(&Field { kind: kind.clone(), ..field.clone() }, there) {
-            return false;
+    /// Whether values of the kind have just this type, in a column or a part of one.
+    fn is_kind_of(&self, kind: &Kind, there: &str) -> bool {
+        self.is_of(Field::new("value", kind.clone()), there)
+    }
+
+    /// Whether a column of this kind is what is there, but for its parts.
+    fn goes_on(&self, kind: &Kind, there: &str) -> bool {
+        match kind {
+            Kind::Document(_) => matches!(parts(there), Parts::Fields(_)),
+            Kind::Array(_) => matches!(parts(there), Parts::Elements(_)),
+            leaf => self.is_kind_of(leaf, there),
         }
-        let held = share_held(self.sample.iter().copied(), &field.name, kind, self.dates);
-        let all = is_key || self.exact || self.replace && is_number(kind) && is_number(&field.kind);
-        held >= if all { 1.0 } else { HELD_LEAST }
+    }
+
+    /// Whether what is there, of this kind, holds enough to be kept.
+    fn holds(&self, kind: &Kind, inferred: &Kind, found: &Found<'_>) -> bool {
+        let all = self.exact || self.replace && is_number(kind) && is_number(inferred);
+        found.share_held(kind, self.options.dates) >= if all { 1.0 } else { HELD_LEAST }
     }
 
     /// A column without a twin keeps doing without one, and one with a twin keeps it.
-    fn steer_twin(&self, field: &mut Field, others: &[String]) {
+    fn steer_twin(&self, field: &mut Field, place: &Place<'_>, found: &Found<'_>) {
         match &field.twin {
             // A column of text shows what its values have been text for so far.
-            Some(twin) if self.column(&twin.name).is_none() && field.kind == Kind::String => {
+            Some(twin) if place.column(&twin.name).is_none() && field.kind == Kind::String => {
                 field.kind = Kind::Text { usual: TextType::String };
                 field.twin = None;
             }
-            Some(twin) if self.column(&twin.name).is_none() => {
-                let held = share_held(self.sample.iter().copied(), &field.name, &field.kind, self.dates);
+            Some(twin) if place.column(&twin.name).is_none() => {
+                let held = found.inside(&field.name).share_held(&field.kind, self.options.dates);
                 if held >= if self.exact { 1.0 } else { HELD_LEAST } {
                     field.twin = None;
                 }
             }
             None => {
                 let name = format!("{}_text", field.name);
-                let is_twin = self.column(&name).is_some_and(|there| same_values(there, "Nullable(String)"));
-                if is_twin && !others.contains(&name) {
+                let is_twin = place.column(&name).is_some_and(|there| same_values(there, "Nullable(String)"));
+                if is_twin && place.inferred.iter().all(|other| other.name != name) {
                     field.twin = Some(Twin { name, usual: TextType::String });
                 }
             }
@@ -96,33 +210,7 @@ fn is_number(kind: &Kind) -> bool {
     matches!(kind, Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. })
 }
 
-/// Kinds that the column of a field may have had before.
-fn candidates(field: &Field, is_key: bool) -> Box<dyn Iterator<Item = Kind>> {
-    if is_key {
-        return Box::new([Kind::Double, Kind::MixedId].into_iter());
-    }
-    match &field.kind {
-        Kind::Document(_) => {
-            let widened = [to_long as fn(&mut Kind), to_double].map(|widen| {
-                let mut kind = field.kind.clone();
-                each_leaf(&mut kind, widen);
-                kind
-            });
-            Box::new(widened.into_iter().chain([Kind::Json, Kind::Text { usual: TextType::Object }]))
-        }
-        Kind::Array(element) => {
-            let usual = text_type(element);
-            Box::new(
-                scalars(usual)
-                    .map(|kind| Kind::Array(Box::new(kind)))
-                    .chain([Kind::Text { usual: TextType::Array }]),
-            )
-        }
-        kind => Box::new(scalars(text_type(kind))),
-    }
-}
-
-/// Kinds without parts, those that hold more of a type later.
+/// Kinds that a column without parts may have had before, those that hold more of a type later.
 fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
     let uuids =
         [UuidOrder::Standard, UuidOrder::PythonLegacy, UuidOrder::JavaLegacy, UuidOrder::CSharpLegacy];
@@ -131,7 +219,7 @@ fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
         .chain((0..=SCALE_MAX).map(|scale| Kind::Decimal { scale }))
         .chain([Kind::Bool, Kind::Date, Kind::Timestamp, Kind::ObjectIdFixed])
         .chain(uuids.map(Kind::Uuid))
-        .chain([Kind::ObjectId, Kind::DecimalText, Kind::String, Kind::Text { usual }])
+        .chain([Kind::Json, Kind::ObjectId, Kind::DecimalText, Kind::String, Kind::Text { usual }])
 }
 
 /// The type of text that values of a kind usually have.
@@ -149,26 +237,6 @@ fn text_type(kind: &Kind) -> TextType {
         Kind::String | Kind::Category | Kind::MixedId => TextType::String,
         Kind::Text { usual } => *usual,
         Kind::Timestamp | Kind::Uuid(_) | Kind::Binary { .. } => TextType::Other,
-    }
-}
-
-fn to_long(kind: &mut Kind) {
-    if *kind == Kind::Int32 {
-        *kind = Kind::Int64;
-    }
-}
-
-fn to_double(kind: &mut Kind) {
-    if matches!(kind, Kind::Int32 | Kind::Int64) {
-        *kind = Kind::Double;
-    }
-}
-
-fn each_leaf(kind: &mut Kind, change: fn(&mut Kind)) {
-    match kind {
-        Kind::Document(fields) => fields.iter_mut().for_each(|field| each_leaf(&mut field.kind, change)),
-        Kind::Array(element) => each_leaf(element, change),
-        leaf => change(leaf),
     }
 }
 
@@ -207,7 +275,7 @@ mod tests {
             table: &table(columns),
             dialect: Dialect::of_version((26, 7)),
             sample: &sample,
-            dates: DateRange::default(),
+            options: &InferOptions::default(),
             replace,
             exact: false,
         };

@@ -5,12 +5,14 @@
 //! | [`identifier`], [`literal`] | quoting; nothing is ever interpolated without it |
 //! | [`column_type`] | the ClickHouse type of an Arrow field |
 //! | [`same_type`] | whether two spellings mean one type |
+//! | [`parts`] | what a type is made of |
 //! | [`TableDefinition`] | a table to be, and its `CREATE TABLE` |
 //! | [`Additions`] | what people have added to a table |
 //!
 //! What a column is *for* is decided where the Arrow schema is made; here it is only translated.
 
 mod additions;
+mod parts;
 mod pieces;
 mod quote;
 mod same;
@@ -18,6 +20,7 @@ mod table;
 mod types;
 
 pub use additions::{Additions, ColumnAdditions, Element};
+pub use parts::{Parts, parts};
 pub(crate) use quote::unquoted;
 pub use quote::{identifier, literal};
 pub(crate) use same::same_but_for_dictionaries;

@@ -1,0 +1,85 @@
+//! What a type is made of.
+
+use super::pieces::{At, Piece, pieces};
+use super::unquoted;
+
+/// The parts of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parts<'t> {
+    /// It has none, or none with names.
+    None,
+    /// The type of the elements of an array.
+    Elements(&'t str),
+    /// The names and types of the elements of a tuple, in order.
+    Fields(Vec<(String, &'t str)>),
+}
+
+/// The parts of a type, as the server spells it.
+#[must_use]
+pub fn parts(data_type: &str) -> Parts<'_> {
+    let Some(found) = pieces(data_type) else { return Parts::None };
+    match &found[..] {
+        [At { what: Piece::Word("Array"), .. }, At { what: Piece::Group(element), .. }] => {
+            Parts::Elements(element.trim())
+        }
+        [At { what: Piece::Word("Tuple"), .. }, At { what: Piece::Group(elements), .. }] => {
+            fields(elements).map_or(Parts::None, Parts::Fields)
+        }
+        _ => Parts::None,
+    }
+}
+
+/// `name Type, name Type, …`; `None` if one has no name.
+fn fields(elements: &str) -> Option<Vec<(String, &str)>> {
+    let found = pieces(elements)?;
+    let each = found.split(|piece| piece.what == Piece::Sign(','));
+    each.map(|field| {
+        let [name, rest @ ..] = field else { return None };
+        let (first, last) = (rest.first()?, rest.last()?);
+        let name = match (name.what, first.what) {
+            (Piece::Word(name), Piece::Word(_)) => name.to_owned(),
+            (Piece::Quoted(name), Piece::Word(_)) => unquoted(name)?.0,
+            _ => return None,
+        };
+        Some((name, elements.get(first.start..last.end)?))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tuples_and_arrays_have_parts() {
+        let tuple = parts(
+            "Tuple(a Nullable(Decimal(38, 2)), `b, \\`c` Array(Tuple(`x` String, y Int8)), Array JSON)",
+        );
+        let Parts::Fields(fields) = tuple else { panic!("{tuple:?}") };
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, part)| (name.as_str(), *part)).collect();
+        assert_eq!(
+            fields,
+            [
+                ("a", "Nullable(Decimal(38, 2))"),
+                ("b, `c", "Array(Tuple(`x` String, y Int8))"),
+                ("Array", "JSON")
+            ]
+        );
+        assert_eq!(parts("Array(Array(Int8))"), Parts::Elements("Array(Int8)"));
+    }
+
+    #[test]
+    fn other_types_have_none() {
+        for text in [
+            "String",
+            "Nullable(Int64)",
+            "Tuple(Int8, String)",
+            "Tuple(Array(Int8))",
+            "Array(",
+            "Tuple()",
+            "",
+        ] {
+            assert_eq!(parts(text), Parts::None, "{text}");
+        }
+    }
+}
