@@ -3,7 +3,7 @@
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::Namespace;
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, identifier};
+use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, Parts, identifier, parts};
 
 use super::ColumnPlan;
 use crate::layout::Layout;
@@ -62,19 +62,41 @@ pub(super) fn keep<S, K>(
         }
         tracing::warn!(table = name, "the new table will not have {}", lost.join(", "));
     }
-    let gone = table.columns.iter().filter(|there| {
-        matches!(there.default_kind.as_str(), "") && columns.iter().all(|column| column.name != there.name)
-    });
-    for column in gone {
-        tracing::warn!(
-            table = name,
-            column = column.name,
-            "no field goes to it: the new table will not have it"
-        );
+    for column in gone(table, columns) {
+        tracing::warn!(table = name, column, "no field goes to it: the new table will not have it");
     }
     let comment = table.comment.strip_suffix(LOADING_MARK).unwrap_or(&table.comment).trim_end();
     kept.comment = (!comment.is_empty() && !comment.starts_with(COMMENT)).then(|| comment.to_owned());
     Ok(kept)
+}
+
+/// Columns of the documents, and parts of such, that the new table does not have.
+fn gone(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<String> {
+    let mut gone = Vec::new();
+    for there in table.columns.iter().filter(|there| there.default_kind.is_empty()) {
+        match columns.iter().find(|column| column.name == there.name) {
+            Some(column) => parts_gone(&there.data_type, &column.target_type, &there.name, &mut gone),
+            None => gone.push(there.name.clone()),
+        }
+    }
+    gone
+}
+
+/// Of a column at `path`, whose type is no longer that which is there.
+fn parts_gone(there: &str, wanted: &str, path: &str, gone: &mut Vec<String>) {
+    match (parts(there), parts(wanted)) {
+        (Parts::Elements(there), Parts::Elements(wanted)) => parts_gone(there, wanted, path, gone),
+        (Parts::Fields(there), Parts::Fields(wanted)) => {
+            for (name, there) in there {
+                let path = format!("{path}.{name}");
+                match wanted.iter().find(|(wanted, _)| *wanted == name) {
+                    Some((_, wanted)) => parts_gone(there, wanted, &path, gone),
+                    None => gone.push(path),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Whether Zenith made a table of a collection: by its comment or, where its user has written another one, by the column
@@ -184,5 +206,14 @@ mod tests {
         assert_eq!(names, ["_id", "day", "n", "r"]);
         assert_eq!(kept.columns[2].1.default, None);
         assert_eq!(kept.settings.keys().collect::<Vec<_>>(), ["min_rows_for_wide_part"]);
+    }
+
+    #[test]
+    fn parts_that_are_gone_are_named_by_their_paths() {
+        let mut gone = Vec::new();
+        let there = "Array(Tuple(a Int8, b Tuple(c Int8, d Int8), e Array(Int8), f Tuple(g Int8)))";
+        let wanted = "Array(Tuple(h Int8, b Tuple(d Int64), e Int8, f String))";
+        parts_gone(there, wanted, "items", &mut gone);
+        assert_eq!(gone, ["items.a", "items.b.c"]);
     }
 }

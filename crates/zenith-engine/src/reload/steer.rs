@@ -242,7 +242,7 @@ fn text_type(kind: &Kind) -> TextType {
 
 #[cfg(test)]
 mod tests {
-    use bson::{Bson, doc};
+    use bson::{Bson, bson, doc};
     use zenith_transport::ColumnInfo;
 
     use super::*;
@@ -312,6 +312,59 @@ mod tests {
         // A table that may get other columns gets one that holds all numbers.
         let replaced = steered(Field::new("n", Kind::Double), &[("n", "Nullable(Int64)")], &halves, true);
         assert_eq!(replaced.kind, Kind::Double);
+    }
+
+    fn document<const N: usize>(fields: [(&str, Kind); N]) -> Kind {
+        Kind::Document(fields.into_iter().map(|(name, kind)| Field::new(name, kind)).collect())
+    }
+
+    #[test]
+    fn parts_of_documents_keep_theirs() {
+        let list = |kind| Kind::Array(Box::new(kind));
+        let values = |odd: Bson| mostly(bson!({ "a": 1, "b": "x" }), bson!({ "a": odd, "b": "x" }));
+        let inferred = || document([("new", Kind::Bool), ("b", Kind::String), ("a", Kind::Double)]);
+        // The order is that of the table, and new fields come last.
+        let kept = || document([("a", Kind::Int64), ("b", Kind::String), ("new", Kind::Bool)]);
+        let tuple = "Tuple(a Nullable(Int64), gone Nullable(Bool), b Nullable(String))";
+        assert_eq!(kind(inferred(), tuple, &values(0.5.into())), kept());
+        let lists: Vec<Bson> = values(0.5.into()).into_iter().map(|value| bson!([value, null])).collect();
+        let array = format!("Array({tuple})");
+        assert_eq!(kind(list(inferred()), &array, &lists), list(kept()));
+        let deeper: Vec<Bson> = lists.iter().map(|list| bson!({ "l": list })).collect();
+        let deep = format!("Tuple(l {array})");
+        assert_eq!(
+            kind(document([("l", list(inferred()))]), &deep, &deeper),
+            document([("l", list(kept()))])
+        );
+        // Where too many do not fit, the others are kept all the same.
+        let many: Vec<Bson> = (0..100).map(|n| bson!({ "a": f64::from(n) / 8.0, "b": "x" })).collect();
+        let widened = document([("a", Kind::Double), ("b", Kind::String), ("new", Kind::Bool)]);
+        assert_eq!(kind(inferred(), tuple, &many), widened);
+    }
+
+    #[test]
+    fn kinds_that_change_are_judged_as_a_whole() {
+        let tuple = "Tuple(a Nullable(Int64), b Nullable(String))";
+        let usual = || bson!({ "a": 1, "b": "x" });
+        let text = || Kind::Text { usual: TextType::Object };
+        let fields = || document([("a", Kind::Int64), ("b", Kind::String)]);
+        let few = mostly(usual(), "x".into());
+        assert_eq!(kind(text(), tuple, &few), fields());
+        let tenth: Vec<Bson> = (0..100).map(|n| if n % 10 == 0 { "x".into() } else { usual() }).collect();
+        assert_eq!(kind(text(), tuple, &tenth), text());
+        let list = || Kind::Array(Box::new(fields()));
+        let lists = mostly(bson!([usual()]), "x".into());
+        assert_eq!(kind(text(), &format!("Array({tuple})"), &lists), list());
+        assert_eq!(kind(list(), tuple, &lists), list());
+        assert_eq!(kind(fields(), &format!("Array({tuple})"), &few), fields());
+        // Keys that begin to be data in a few documents.
+        let mut odd = doc! { "a": 1 };
+        odd.extend((0..300).map(|n| (format!("k{n}"), Bson::from(n))));
+        let documents: Vec<Bson> =
+            (0..5_000).map(|n| if n == 7 { odd.clone().into() } else { usual() }).collect();
+        assert_eq!(kind(Kind::Json, tuple, &documents), fields());
+        assert_eq!(kind(Kind::Json, tuple, &documents[..100]), Kind::Json);
+        assert_eq!(kind(fields(), "JSON", &documents), Kind::Json);
     }
 
     #[test]

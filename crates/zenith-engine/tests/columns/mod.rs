@@ -5,6 +5,7 @@ mod binaries;
 mod data_keys;
 mod dates;
 mod deviation;
+mod kept;
 mod keys;
 mod later_keys;
 mod lone_values;
