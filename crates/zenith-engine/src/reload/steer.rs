@@ -184,7 +184,10 @@ impl Steering<'_> {
     fn steer_twin(&self, field: &mut Field, place: &Place<'_>, found: &Found<'_>) {
         match &field.twin {
             // A column of text shows what its values have been text for so far.
-            Some(twin) if place.column(&twin.name).is_none() && field.kind == Kind::String => {
+            Some(twin)
+                if place.column(&twin.name).is_none()
+                    && matches!(field.kind, Kind::String | Kind::Category) =>
+            {
                 field.kind = Kind::Text { usual: TextType::String };
                 field.twin = None;
             }

@@ -250,12 +250,12 @@ async fn documents_stay_columns_where_a_few_have_keys_that_are_data() {
     };
     nightly.copy(0, |_| parts(0)).await;
     let before = nightly.types().await;
-    let once = std::cell::Cell::new(0);
-    let first = |most: i32| {
-        once.set(once.get() + 1);
-        parts(if once.get() == 500 { most } else { 0 })
+    let made = std::cell::Cell::new(0);
+    let with_one_odd = |_| {
+        made.set(made.get() + 1);
+        parts(if made.get() == 500 { 257 } else { 0 })
     };
-    nightly.copy(0, |_| first(257)).await;
+    nightly.copy(0, with_one_odd).await;
     assert_eq!(nightly.types().await, before);
     assert_eq!(
         nightly.says("sum(in.a), sumArray(items.a), countIf(_zenith_extra != '')").await,
