@@ -2,10 +2,11 @@
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use zenith_engine::arrow::infer::Mixed;
-use zenith_engine::{EngineError, ReloadOptions};
+use zenith_engine::{EngineError, Mode, PipelineSettings, ReloadOptions};
 
 use super::raw;
 use crate::harness::Bench;
+use crate::incremental::Follow;
 
 const ROWS: i32 = 1_000;
 
@@ -264,4 +265,30 @@ async fn documents_stay_columns_where_a_few_have_keys_that_are_data() {
     nightly.copy(0, |_| parts(257)).await;
     assert_eq!(nightly.types().await, ("JSON".to_owned(), "Array(JSON)".to_owned()));
     nightly.bench.remove().await;
+}
+
+/// So do the tables of pipelines that copy whole collections again and again; a reload on request chooses anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_copies_of_a_pipeline_keep_the_types_of_parts() {
+    let settings = PipelineSettings { mode: Mode::Full, ..PipelineSettings::default() };
+    let follow = Follow::new("kept_full", settings).await;
+    let put = async |odd: i32| {
+        follow.bench.collection("items").drop().await.unwrap();
+        let at = |id: i32| if id % 100 < odd { bson!("soon") } else { date() };
+        let documents = (0..ROWS).map(|id| raw(&doc! { "_id": id, "items": [{ "at": at(id), "n": 1 }] }));
+        follow.bench.fill("items", documents).await;
+    };
+    let has_twin = "SELECT type LIKE '%at_text%' FROM system.columns \
+                    WHERE database = currentDatabase() AND table = 'items' AND name = 'items'";
+    for (odd, twin) in [(0, "0"), (3, "0"), (10, "1"), (3, "1")] {
+        put(odd).await;
+        follow.catch_up_well().await;
+        assert_eq!(follow.query(has_twin).await, twin, "{odd} of a hundred are texts");
+        let dates = follow.query("SELECT count(items[1].at) FROM items").await;
+        assert_eq!(dates, (ROWS - 10 * odd).to_string());
+    }
+    put(0).await;
+    follow.synchronizer().await.reload("items").await.unwrap();
+    assert_eq!(follow.query(has_twin).await, "0");
+    follow.bench.remove().await;
 }
