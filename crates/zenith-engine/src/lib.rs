@@ -69,7 +69,7 @@ pub use zenith_transport as transport;
 pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
 pub use zenith_arrow::infer::{Integers, Mixed};
-pub use zenith_extract::{DynSource, MemorySource, MongoSource, Namespace, Source};
+pub use zenith_extract::{DynSource, FileSource, MemorySource, MongoSource, Namespace, Source};
 pub use zenith_memory::Pool;
 pub use zenith_transport::{
     ClickHouseSink, ConnectionOptions, DynSink, MemorySink, NullSink, Sink, Target, TlsOptions,

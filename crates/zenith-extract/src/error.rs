@@ -141,6 +141,23 @@ pub enum ExtractError {
         /// What is wrong with them.
         reason: String,
     },
+    /// A file could not be opened or read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file or folder.
+        path: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of a dump does not hold what it should.
+    #[error("{path} {reason}")]
+    Dump {
+        /// The file or folder.
+        path: String,
+        /// What is wrong with it and what to do, as the rest of the sentence.
+        reason: String,
+    },
     /// The deployment has no change streams.
     #[error(
         "MongoDB at {address} has no change streams: {reason}; they need a replica set (one of a single member will do) or \
@@ -237,6 +254,8 @@ impl ExtractError {
             | Self::NoSuchCollection { .. }
             | Self::Replaced { .. }
             | Self::InvalidPartition { .. }
+            | Self::File { .. }
+            | Self::Dump { .. }
             | Self::NoChangeStreams { .. }
             | Self::HistoryLost { .. }
             | Self::EventTooLarge { .. }
@@ -276,6 +295,8 @@ impl ExtractError {
             | Self::Unauthorized { .. }
             | Self::NoSuchDatabase { .. }
             | Self::NoSuchCollection { .. }
+            | Self::File { .. }
+            | Self::Dump { .. }
             | Self::NoChangeStreams { .. } => true,
             Self::Replaced { .. }
             | Self::Server { .. }

@@ -31,6 +31,16 @@ impl IdTypes {
         (self.one_class() && !self.is_numeric()).then_some(self.smallest)
     }
 
+    /// Widens them to those of a collection that has an `_id` of this type, too.
+    pub(crate) fn take_in(&mut self, kind: ElementType) {
+        if class(kind) < class(self.smallest) {
+            self.smallest = kind;
+        }
+        if class(kind) > class(self.largest) {
+            self.largest = kind;
+        }
+    }
+
     /// Whether every `_id` is a number.
     #[must_use]
     pub fn is_numeric(&self) -> bool {

@@ -6,6 +6,7 @@
 //! | [`DynSource`] | any source behind one type, for those chosen by configuration |
 //! | [`ChangeSource`] | what following changes needs: look, watch, look documents up |
 //! | [`MongoSource`] | MongoDB |
+//! | [`FileSource`] | files of `mongodump` |
 //! | [`MemorySource`] | documents in memory, for tests and examples |
 //! | [`Partition`] | a part of a collection that is read on its own; can be written down and read again |
 //! | [`DocumentReader`] | the stream of batches of one partition |
@@ -26,6 +27,7 @@ pub mod batch;
 mod change;
 pub mod change_test_suite;
 mod error;
+mod file_source;
 mod id;
 mod landing;
 mod memory_source;
@@ -39,6 +41,7 @@ mod wire;
 pub use batch::DocumentBatch;
 pub use change::{Change, ChangeBatch, ChangeKind, ResumeToken, Transaction};
 pub use error::ExtractError;
+pub use file_source::{FileReader, FileSource};
 pub use id::IdTypes;
 pub use landing::{Landing, LandingShare};
 pub use memory_source::{MemoryChange, MemoryChanges, MemoryReader, MemorySource};

@@ -4,6 +4,7 @@
 mod authentication;
 mod changes;
 mod failover;
+mod files;
 mod id_types;
 mod interruption;
 mod large_documents;

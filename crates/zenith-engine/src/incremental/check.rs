@@ -165,6 +165,7 @@ fn topology(topology: &Topology) -> String {
         Topology::Sharded => "a sharded cluster".to_owned(),
         Topology::Standalone => "a server on its own".to_owned(),
         Topology::InMemory => "documents in memory".to_owned(),
+        Topology::Files => "files of a dump".to_owned(),
     }
 }
 

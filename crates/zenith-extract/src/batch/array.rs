@@ -102,19 +102,29 @@ pub(crate) fn name_len(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| byte == 0)
 }
 
+/// What stands between the documents of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Type and name of an element of an array before each of them.
+    Array,
+    /// Nothing.
+    BackToBack,
+}
+
 /// The documents of a batch, in order.
 #[derive(Clone, Debug)]
 pub struct Documents<'a> {
     rest: &'a [u8],
     left: usize,
+    framing: Framing,
 }
 
 impl<'a> Documents<'a> {
-    pub(crate) fn new(elements: &'a [u8], left: usize) -> Documents<'a> {
-        Documents { rest: elements, left }
+    pub(crate) fn new(bytes: &'a [u8], left: usize, framing: Framing) -> Documents<'a> {
+        Documents { rest: bytes, left, framing }
     }
 
-    /// The array elements not gone through yet.
+    /// The bytes not gone through yet.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.rest
     }
@@ -126,7 +136,11 @@ impl<'a> Iterator for Documents<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         // The framing was checked when the batch was made, so an error here means the end.
-        let (document, rest) = split_element(self.rest).ok()?;
+        let split = match self.framing {
+            Framing::Array => split_element(self.rest),
+            Framing::BackToBack => document_len(self.rest).map(|len| self.rest.split_at(len)),
+        };
+        let (document, rest) = split.ok()?;
         self.rest = rest;
         self.left -= 1;
         Some(document)
@@ -175,7 +189,8 @@ mod tests {
         let bytes = array.as_bytes();
         let frame = array_frame(bytes).unwrap();
         assert_eq!(frame.len, 12);
-        let documents: Vec<_> = Documents::new(&bytes[frame.elements.clone()], frame.len).collect();
+        let documents: Vec<_> =
+            Documents::new(&bytes[frame.elements.clone()], frame.len, Framing::Array).collect();
         assert_eq!(documents.len(), 12);
         assert_eq!(documents.iter().map(|d| d.len()).sum::<usize>(), frame.byte_len);
         assert_eq!(&bytes[frame.last..frame.elements.end], documents[11]);
@@ -213,7 +228,7 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] = to;
             if let Ok(frame) = array_frame(&bytes) {
-                let count = Documents::new(&bytes[frame.elements.clone()], frame.len).count();
+                let count = Documents::new(&bytes[frame.elements.clone()], frame.len, Framing::Array).count();
                 prop_assert_eq!(count, frame.len);
             }
         }

@@ -1,10 +1,12 @@
-//! One reply's documents: the bytes as they came, and where each document lies in them.
+//! Documents that came together, in one reply or one piece of a file: the bytes as they came, and where each document
+//! lies in them.
 //!
 //! The framing (where documents begin and end) is checked once, when the batch is made, so that going through it
 //! cannot fail. What is inside a document is not looked at, but for `_id` of the first and the last.
 
 mod array;
 mod ranges;
+mod sequence;
 
 use std::fmt;
 use std::ops::Range;
@@ -14,16 +16,19 @@ use mongodb::raw_batch_cursor::RawBatch;
 use zenith_memory::PoolBuf;
 
 pub use array::Documents;
+use array::Framing;
 pub(crate) use array::{FramingError, array_frame, array_of, document_len, name_len};
 pub use ranges::Ranges;
+pub(crate) use sequence::{SequenceFrame, sequence_frame};
 
 use crate::landing::LandingShare;
 
-/// Documents of one reply. Dropping it returns its memory to the pool.
+/// Documents of one reply, or of one piece of a file. Dropping it returns its memory to the pool.
 pub struct DocumentBatch {
     memory: Memory,
-    /// The elements of the BSON array, without its length and terminator.
+    /// The elements of the BSON array, without its length and terminator; or the documents, if there is no array.
     elements: Range<usize>,
+    framing: Framing,
     len: usize,
     byte_len: usize,
     /// Where the last document begins, in the same bytes as `elements`.
@@ -32,7 +37,7 @@ pub struct DocumentBatch {
 
 /// Whose bytes they are. Heap memory carries the share of the pool's budget it stands for.
 pub(crate) enum Memory {
-    /// Landed in the pool by the direct reader.
+    /// Landed in the pool: a reply, or a piece of a file.
     Landed { bytes: PoolBuf, _share: LandingShare },
     /// A reply of the driver.
     Driver { reply: RawBatch, _share: LandingShare },
@@ -59,6 +64,7 @@ impl DocumentBatch {
         let at = array.start;
         Ok(DocumentBatch {
             elements: at + frame.elements.start..at + frame.elements.end,
+            framing: Framing::Array,
             len: frame.len,
             byte_len: frame.byte_len,
             last: at + frame.last,
@@ -66,10 +72,22 @@ impl DocumentBatch {
         })
     }
 
+    /// Takes the documents that stand back to back at the start of `memory`, where `frame` has found them.
+    pub(crate) fn back_to_back(memory: Memory, frame: SequenceFrame) -> DocumentBatch {
+        DocumentBatch {
+            elements: 0..frame.byte_len,
+            framing: Framing::BackToBack,
+            len: frame.len,
+            byte_len: frame.byte_len,
+            last: frame.last,
+            memory,
+        }
+    }
+
     /// The documents in order, each as its BSON bytes, borrowed from the reply.
     #[must_use]
     pub fn documents(&self) -> Documents<'_> {
-        Documents::new(self.documents_bytes(), self.len)
+        Documents::new(self.documents_bytes(), self.len, self.framing)
     }
 
     /// Where each document lies in [`DocumentBatch::documents_bytes`], in order.
@@ -101,7 +119,7 @@ impl DocumentBatch {
         self.memory.bytes().len()
     }
 
-    /// The elements of the BSON array as they came: each a type byte, its index as text, and the document.
+    /// The documents as they came, each of a server's reply after a type byte and its index as text.
     #[must_use]
     pub fn documents_bytes(&self) -> &[u8] {
         self.memory.bytes().get(self.elements.clone()).unwrap_or_default()

@@ -39,7 +39,7 @@ impl ExactSizeIterator for Ranges<'_> {}
 mod tests {
     use bson::{RawArrayBuf, rawdoc};
 
-    use super::super::{Documents, array_frame};
+    use super::super::array::{Documents, Framing, array_frame};
     use super::Ranges;
 
     #[test]
@@ -50,7 +50,7 @@ mod tests {
         }
         let frame = array_frame(array.as_bytes()).unwrap();
         let bytes = &array.as_bytes()[frame.elements.clone()];
-        let documents = Documents::new(bytes, frame.len);
+        let documents = Documents::new(bytes, frame.len, Framing::Array);
         let by_range: Vec<&[u8]> = Ranges::new(documents.clone()).map(|range| &bytes[range]).collect();
         assert_eq!(by_range, documents.collect::<Vec<_>>());
     }

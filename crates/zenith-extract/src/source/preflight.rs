@@ -5,7 +5,7 @@ use bson::{Timestamp, Uuid};
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preflight {
-    /// The server's version, as in `6.0.5`.
+    /// The server's version, as in `6.0.5`; empty where there is no server.
     pub server_version: String,
     /// What kind of deployment it is.
     pub topology: Topology,
@@ -26,6 +26,8 @@ pub enum Topology {
     Sharded,
     /// Not a server at all.
     InMemory,
+    /// No server either: files of a dump.
+    Files,
 }
 
 /// A collection as its server describes it.
