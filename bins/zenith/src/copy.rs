@@ -1,13 +1,15 @@
 //! `zenith copy`: wires a source, a sink and a pipeline, and shows what comes of it.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
 use zenith_engine::{
-    EngineError, Integers, Mixed, MongoSource, Namespace, OnBadDocument, Pipeline, Pool, ReloadOptions,
-    ReloadPlan, Strategy, Summary, Target, TlsOptions, UuidOrder,
+    EngineError, FileSource, Integers, Mixed, MongoSource, Namespace, OnBadDocument, Pipeline, Pool,
+    ReloadOptions, ReloadPlan, Source, Strategy, Summary, Target, TlsOptions, UuidOrder,
 };
 
+use crate::address::Origin;
 use crate::args::{self, Copy};
 use crate::progress::{self, Display};
 use crate::signals::Signals;
@@ -17,26 +19,36 @@ use crate::{address, exit, output};
 /// Runs the command.
 pub async fn run(arguments: &Copy) -> ExitCode {
     let (from, to) =
-        match (address::resolve(&arguments.from, "--from"), address::resolve(&arguments.to, "--to")) {
+        match (address::origin(&arguments.from, "--from"), address::resolve(&arguments.to, "--to")) {
             (Ok(from), Ok(to)) => (from, to),
             (Err(message), _) | (_, Err(message)) => return exit::input(&message),
         };
-    match copy(arguments, &from, &to).await {
+    let ended = match &from {
+        Origin::Database(uri) => copy(arguments, database(arguments, uri), &to).await,
+        Origin::Dump(path) => copy(arguments, dump(arguments, path), &to).await,
+    };
+    match ended {
         Ok(code) => code,
         Err(error) => exit::error(&error),
     }
 }
 
-type CopyPipeline = Pipeline<MongoSource, ClickHouseSink>;
+/// Something that is there, or a sentence that says what is missing in the arguments.
+type OrMissing<T> = Result<Result<T, String>, EngineError>;
 
-async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, EngineError> {
+/// Copies from a source that is being opened.
+async fn copy<S: Source>(
+    arguments: &Copy,
+    source: impl Future<Output = OrMissing<(S, Namespace)>>,
+    to: &str,
+) -> Result<ExitCode, EngineError> {
     let mut signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => return Ok(exit::failed(&format!("cannot catch signals: {error}"))),
     };
     // Nothing is written before the plan stands: until then there is nothing to clean up.
     let prepared = tokio::select! {
-        prepared = prepare(arguments, from, to) => prepared?,
+        prepared = prepare(arguments, source, to) => prepared?,
         () = signals.next() => {
             progress::say("zenith: stopped; nothing was written");
             return Ok(ExitCode::from(exit::STOPPED));
@@ -51,7 +63,7 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
         return Ok(ExitCode::SUCCESS);
     }
     tracing::info!(
-        mongodb = %plan.source.server_version,
+        mongodb = Some(&*plan.source.server_version).filter(|version| !version.is_empty()),
         clickhouse = %plan.target.version,
         sampled = plan.sampled,
         columns = plan.columns.len(),
@@ -85,17 +97,48 @@ async fn copy(arguments: &Copy, from: &str, to: &str) -> Result<ExitCode, Engine
     }
 }
 
-/// Connects to both ends and plans the copy, or says in a sentence what is missing in the arguments.
-async fn prepare(
-    arguments: &Copy,
-    from: &str,
-    to: &str,
-) -> Result<Result<(CopyPipeline, ReloadPlan), String>, EngineError> {
-    let target = Target::parse(to)?;
-    let source = MongoSource::connect(from).await?;
+/// A database, and the collection of it.
+async fn database(arguments: &Copy, uri: &str) -> OrMissing<(MongoSource, Namespace)> {
+    let Some(collection) = &arguments.collection else {
+        return Ok(Err("the collection to copy is not named: say --collection NAME".to_owned()));
+    };
+    let source = MongoSource::connect(uri).await?;
     let Some(database) = source.default_database().map(str::to_owned) else {
         let address = source.address();
         return Ok(Err(format!("{address} names no database: write it as mongodb://HOST:PORT/DATABASE")));
+    };
+    Ok(Ok((source, Namespace::new(database, collection))))
+}
+
+/// A dump, and the collection of it.
+async fn dump(arguments: &Copy, path: &Path) -> OrMissing<(FileSource, Namespace)> {
+    let mut source = FileSource::open(path)?;
+    if let Some(collection) = &arguments.collection {
+        source = source.named(collection);
+        let namespace = source.find(collection)?;
+        return Ok(Ok((source, namespace)));
+    }
+    let Some(namespace) = source.single().cloned() else {
+        let known: Vec<String> = source.collections().map(ToString::to_string).collect();
+        let there = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let path = path.display();
+        return Ok(Err(format!(
+            "the collection of {path} to copy is not named: say --collection NAME; there: {there}"
+        )));
+    };
+    Ok(Ok((source, namespace)))
+}
+
+/// Opens both ends and plans the copy.
+async fn prepare<S: Source>(
+    arguments: &Copy,
+    source: impl Future<Output = OrMissing<(S, Namespace)>>,
+    to: &str,
+) -> OrMissing<(Pipeline<S, ClickHouseSink>, ReloadPlan)> {
+    let target = Target::parse(to)?;
+    let (source, namespace) = match source.await? {
+        Ok(opened) => opened,
+        Err(message) => return Ok(Err(message)),
     };
     let options = options(arguments);
     let pool = Pool::new(options.memory)?;
@@ -107,7 +150,7 @@ async fn prepare(
         .source(source)
         .sink(ClickHouseSink::new(target, Some(pool.clone()), connection)?)
         .pool(pool)
-        .namespace(Namespace::new(database, &arguments.collection))
+        .namespace(namespace)
         .options(options);
     if let Some(table) = &arguments.table {
         builder = builder.table(table);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
+use zenith_engine::extract::Topology;
 use zenith_engine::{ReloadPlan, Strategy, Summary};
 
 use crate::misfits::{counted, fields, reasons};
@@ -163,8 +164,11 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
     let bytes = size.map_or_else(String::new, |size| format!(", {} of BSON", HumanBytes(size.bytes)));
     let _ =
         writeln!(text, "Plan (columns inferred from {} documents; nothing has been written):", plan.sampled);
-    let _ =
-        writeln!(text, "  1. read {documents} documents{bytes} from MongoDB {}", plan.source.server_version);
+    let from = match plan.source.topology {
+        Topology::Files => "the dump".to_owned(),
+        _ => format!("MongoDB {}", plan.source.server_version),
+    };
+    let _ = writeln!(text, "  1. read {documents} documents{bytes} from {from}");
     let table = &plan.definition.name;
     match (plan.strategy, &plan.existing) {
         (Strategy::Swap, Some(existing)) => {

@@ -128,7 +128,7 @@ async fn a_file_that_is_cut_off_says_where() {
     assert_eq!(
         refusal(&path).await,
         format!(
-            "{name} is cut off: only {} bytes of {last} are there of the document that begins at byte {whole}, after 999 \
+            "{name} is cut off: only {} of {last} bytes are there of the document that begins at byte {whole}, after 999 \
              whole documents; dump the collection again, or keep the whole ones by truncate -s {whole} {name}",
             last - 10,
             name = path.display(),
@@ -257,6 +257,10 @@ async fn folders_hold_the_collections_of_databases() {
     assert_eq!(shop.preflight(&orders()).await.unwrap().collection.size.unwrap().documents, 3);
     let source = FileSource::open(root.join("shop/orders.bson")).unwrap();
     assert_eq!(source.single(), Some(&orders()));
+    let renamed = source.named("sales");
+    assert_eq!(renamed.find("sales").unwrap(), Namespace::new("shop", "sales"));
+    assert_eq!(renamed.single(), Some(&Namespace::new("shop", "sales")));
+    assert_eq!(FileSource::open(&root).unwrap().named("sales").collections().count(), 4);
 
     write("shop/orders.bson.gz", &documents(3));
     let both = FileSource::open(root.join("shop")).unwrap().preflight(&orders()).await.unwrap_err();

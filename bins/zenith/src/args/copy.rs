@@ -12,6 +12,9 @@ Examples:
   Do it; the table `orders` is replaced in one step when all rows are there:
     zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop
 
+  Load what mongodump has written; a folder needs --collection besides:
+    zenith copy --from file:dump/shop/orders.bson --to http://localhost:8123/shop
+
   Keep passwords out of the process list:
     ZENITH_SOURCE=mongodb://user:pass@db/shop ZENITH_TARGET=file:/run/secrets/clickhouse zenith copy --collection orders
 
@@ -26,12 +29,13 @@ than --max-extra or --max-dead-letters allow did not fit; 130 stopped by a signa
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Copy {
-    /// MongoDB, as mongodb://HOST:PORT/DB or mongodb+srv://…; file:PATH reads it from a file
+    /// MongoDB, as mongodb://HOST:PORT/DB or mongodb+srv://…; file:PATH reads it from a file, or is the dump to load if
+    /// PATH is a folder or ends in .bson or .bson.gz
     #[arg(long, value_name = "URI", env = "ZENITH_SOURCE", hide_env_values = true)]
     pub from: String,
-    /// The collection to copy
+    /// The collection to copy [default: of a single file its name]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub collection: String,
+    pub collection: Option<String>,
     /// ClickHouse, as http://USER:PASS@HOST:8123/DB, https://…, clickhouse://HOST:9000/DB (the native protocol) or
     /// clickhouses://…; file:PATH reads it from a file
     #[arg(long, value_name = "URL", env = "ZENITH_TARGET", hide_env_values = true)]

@@ -27,7 +27,7 @@ const BUCKETS: &str = "system.buckets.";
 const CUT_NAME_BYTES: usize = 238;
 
 /// The collections of a dump.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// As people write it.
     address: String,
@@ -36,7 +36,7 @@ pub(super) struct Layout {
 }
 
 /// The files of a collection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Files {
     /// More than one if it was dumped twice, compressed and plain.
     data: Vec<PathBuf>,
@@ -123,6 +123,16 @@ impl Layout {
             files.metadata = Some(path.to_owned());
         }
         Ok(())
+    }
+
+    /// The same with this name for the collection of a single file.
+    pub(super) fn named(mut self, collection: &str) -> Layout {
+        if self.is_file
+            && let Some((namespace, files)) = self.collections.pop_first()
+        {
+            self.collections.insert(Namespace::new(namespace.database, collection), files);
+        }
+        self
     }
 
     pub(super) fn collections(&self) -> impl Iterator<Item = &Namespace> {

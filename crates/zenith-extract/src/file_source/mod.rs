@@ -76,6 +76,13 @@ impl FileSource {
         Ok(FileSource { shared: Arc::new(Shared { layout, surveys: Mutex::default() }) })
     }
 
+    /// The same with another name for the collection of a single file. In a folder each keeps its own.
+    #[must_use]
+    pub fn named(self, collection: &str) -> FileSource {
+        let layout = self.shared.layout.clone().named(collection);
+        FileSource { shared: Arc::new(Shared { layout, surveys: Mutex::default() }) }
+    }
+
     /// The collections that are there. Not all of them have documents: a view has none.
     pub fn collections(&self) -> impl Iterator<Item = &Namespace> {
         self.shared.layout.collections()

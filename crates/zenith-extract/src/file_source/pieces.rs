@@ -95,12 +95,11 @@ impl Pieces {
         if self.offset == 0 && !begins_like_a_document(bytes) {
             return self.not_bson("its first element is of no type there is", bytes);
         }
-        let of = len.map_or_else(String::new, |len| format!(" of {len}"));
-        let name = self.file.name();
+        let (there, name) = (bytes.len(), self.file.name());
+        let there = len.map_or_else(|| format!("{there} bytes"), |len| format!("{there} of {len} bytes"));
         self.dump(format!(
-            "is cut off: only {}{of} bytes are there of the document that begins at byte {}, after {} whole documents; \
+            "is cut off: only {there} are there of the document that begins at byte {}, after {} whole documents; \
              dump the collection again{}",
-            bytes.len(),
             self.offset,
             self.documents,
             match self.file.is_compressed {
