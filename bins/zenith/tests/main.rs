@@ -8,6 +8,7 @@ mod columns;
 mod configuring;
 mod copies;
 mod dead_letters;
+mod dumps;
 mod harness;
 mod help;
 mod home;
