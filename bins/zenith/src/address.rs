@@ -19,10 +19,15 @@ pub enum Origin {
 /// # Errors
 /// As [`resolve`].
 pub fn origin(given: &str, option: &str) -> Result<Origin, String> {
-    match file(given) {
-        Some(path) if FileSource::is_dump(Path::new(path)) => Ok(Origin::Dump(path.into())),
-        _ => resolve(given, option).map(Origin::Database),
+    match dump(given) {
+        Some(path) => Ok(Origin::Dump(path.into())),
+        None => resolve(given, option).map(Origin::Database),
     }
+}
+
+/// The path in `file:PATH`, if it is that of a dump.
+pub fn dump(given: &str) -> Option<&Path> {
+    file(given).map(Path::new).filter(|path| FileSource::is_dump(path))
 }
 
 /// The path in `file:PATH`.
@@ -37,7 +42,7 @@ fn file(given: &str) -> Option<&str> {
 /// One sentence, without the address.
 pub fn resolve(given: &str, option: &str) -> Result<String, String> {
     let Some(path) = file(given) else { return Ok(given.trim().to_owned()) };
-    if FileSource::is_dump(Path::new(path)) {
+    if dump(given).is_some() {
         return Err(format!(
             "{option} cannot be {path}: a dump is read only by zenith copy --from file:{path}, and here an address is \
              needed, or a file that holds one"

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use zenith_testkit::{Published, dump};
 
 use crate::harness::{Bench, Ended, run, zenith};
+use crate::home::Home;
 
 /// Databases, and a folder for dumps.
 struct Place {
@@ -81,6 +82,7 @@ async fn published_data_sets_give_the_rows_of_a_direct_copy() {
         for (path, more) in [(&plain, &["--readers", "3"][..]), (&compressed, &[]), (&plain, &[])] {
             let ended = place.copy(path, &[&["--table", "again", "--json"], more].concat()).await.succeeded();
             assert_eq!(ended.json()["dead_letters"], 0);
+            assert!(!place.ask(&all_of("again")).await.ends_with("\t0"), "no rows in the sum");
             for question in ["DESCRIBE TABLE `TABLE`".to_owned(), all_of("TABLE")] {
                 let of = |table: &str| question.replace("TABLE`", &format!("{table}`"));
                 assert_eq!(
@@ -261,11 +263,21 @@ async fn only_the_source_of_a_copy_can_be_a_dump() {
     assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:?}");
     assert!(ended.stderr.contains("--to cannot be"), "{ended:?}");
 
-    let home = crate::home::Home::between(&place.bench);
-    let uri = "uri = \"${MONGO}\"";
+    let mut home = Home::between(&place.bench);
     home.configure(&[("orders", "collection = \"orders\"")]);
     let text = home.read("zenith.toml");
-    home.write("zenith.toml", &text.replacen(uri, &format!("uri = \"{dump}\""), 1));
+    home.write("zenith.toml", &text.replacen("${MONGO}", &dump, 1));
+    for command in ["check", "apply"] {
+        let ended = home.run(&[command]).await;
+        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:?}");
+        assert!(
+            ended.stderr.contains("line 2") && ended.stderr.contains("is a dump: pipelines need"),
+            "{ended:?}"
+        );
+    }
+    // Where only the environment knows.
+    home.write("zenith.toml", &text);
+    home.set("MONGO", &dump);
     let ended = home.run(&["check"]).await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
     let part = "the address of the source shop cannot be";

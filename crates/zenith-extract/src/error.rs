@@ -225,7 +225,7 @@ pub enum ExtractError {
         source: BoxError,
     },
     /// The buffer pool refused memory for a reply.
-    #[error("no memory for a reply of MongoDB")]
+    #[error("no memory for documents that are read")]
     Memory(#[from] MemoryError),
     /// The task that reads ended without a word: it panicked, or the runtime is shutting down.
     #[error("the reader of {namespace} has stopped")]

@@ -41,7 +41,7 @@ pub enum PartitionBounds {
     IdRange(IdRange),
 }
 
-/// A part of the order of storage of one server.
+/// A part of the order of storage of one server, or of a file, whose records are numbered by the bytes they end with.
 ///
 /// Members of a replica set number their records each for itself, so the numbers of one mean nothing to another.
 #[derive(Clone, Debug, PartialEq, Eq)]

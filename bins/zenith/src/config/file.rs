@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use zenith_engine::{Mode, PipelineSettings};
 
 use super::{Config, Connector, ConnectorOptions, Pipeline, Process, names, suggest};
+use crate::address;
 use crate::args::MEMORY_MIN;
 
 /// What is wrong with a file: one line each.
@@ -326,6 +327,11 @@ impl<'t> Reader<'t> {
 
     /// Only what can be told without the secrets.
     fn scheme_is_one_of(&mut self, at: usize, uri: &str, schemes: &[&str]) {
+        if address::dump(&self.absolute_reference(uri)).is_some() {
+            let advice = "pipelines need the address of a database, and zenith copy --from loads a dump";
+            self.wrong(at, &format!("the uri {uri} is a dump: {advice}"));
+            return;
+        }
         if uri.starts_with("${") || uri.starts_with("file:") {
             return;
         }
