@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bson::{RawDocumentBuf, rawdoc};
 use mongodb::bson::doc;
 use tempfile::TempDir;
-use zenith_testkit::{Published, dump};
+use zenith_testkit::{Published, Shape, dump};
 
 use crate::harness::{Bench, Ended, run, zenith};
 use crate::home::Home;
@@ -250,6 +250,30 @@ async fn views_and_time_series_are_refused_with_what_works() {
         .await;
     place.refused(path, &["--collection", "weather"], &["is a time series", "mongorestore"]).await;
     place.copy(path, &["--collection", "orders"]).await.succeeded();
+    place.remove().await;
+}
+
+/// A file ten times as large needs no more memory, whether one reads it or several.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_the_file() {
+    let place = Place::new("memory").await;
+    let mut peaks = Vec::new();
+    for (name, documents) in [("few.bson", 20_000), ("many.bson", 200_000), ("many.bson.gz", 200_000)] {
+        let mut bytes = Vec::new();
+        (0..documents).for_each(|number| Shape::Events.write(7, number, &mut bytes));
+        let path = place.folder.path().join(name);
+        dump::write(&path, [&bytes]).unwrap();
+        for readers in ["1", "3"] {
+            let arguments = ["--json", "--memory", "8MiB", "--readers", readers, "--table", "events"];
+            let json = place.copy(&path, &arguments).await.succeeded().json();
+            assert_eq!(
+                (json["rows"].as_u64(), json["source_bytes"].as_u64()),
+                (Some(documents), u64::try_from(bytes.len()).ok())
+            );
+            peaks.push(json["peak_rss_bytes"].as_u64().unwrap());
+        }
+    }
+    assert!(peaks.iter().all(|&peak| peak < peaks[0] + (12 << 20)), "{peaks:?}");
     place.remove().await;
 }
 

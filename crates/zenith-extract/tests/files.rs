@@ -262,6 +262,17 @@ async fn folders_hold_the_collections_of_databases() {
     assert_eq!(renamed.single(), Some(&Namespace::new("shop", "sales")));
     assert_eq!(FileSource::open(&root).unwrap().named("sales").collections().count(), 4);
 
+    // A name too long for a file is cut, and stands in the metadata.
+    let cut = format!("shop/{}%24{}", "n".repeat(208), "h".repeat(27));
+    write(&format!("{cut}.bson"), &documents(1));
+    let long = "n".repeat(300);
+    fs::write(root.join(format!("{cut}.metadata.json")), format!("{{\"collectionName\":\"{long}\"}}"))
+        .unwrap();
+    assert_eq!(
+        FileSource::open(root.join("shop")).unwrap().find(&long).unwrap(),
+        Namespace::new("shop", long)
+    );
+
     write("shop/orders.bson.gz", &documents(3));
     let both = FileSource::open(root.join("shop")).unwrap().preflight(&orders()).await.unwrap_err();
     assert!(both.is_input() && both.to_string().contains("is there twice"), "{both}");

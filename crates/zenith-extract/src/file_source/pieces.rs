@@ -176,3 +176,93 @@ fn begins_like_a_document(bytes: &[u8]) -> bool {
 pub(super) fn to_u64(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use bson::{RawDocumentBuf, rawdoc};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Gives few bytes at a time.
+    struct Slowly {
+        bytes: io::Cursor<Vec<u8>>,
+        most: usize,
+    }
+
+    impl Read for Slowly {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = self.most.min(buffer.len());
+            self.bytes.read(&mut buffer[..most])
+        }
+    }
+
+    /// Reads to the end, with buffers of `size` where those are enough.
+    fn read(bytes: Vec<u8>, size: usize, most: usize) -> (Vec<Vec<u8>>, Result<(), ExtractError>) {
+        let input = Box::new(Slowly { bytes: io::Cursor::new(bytes), most });
+        let file = DataFile::new(Path::new("orders.bson"));
+        let mut pieces = Pieces { file, input, begun: Vec::new(), offset: 0, documents: 0 };
+        let (mut found, mut needed) = (Vec::new(), 0);
+        loop {
+            let mut buffer = vec![0; size.max(needed)];
+            match pieces.fill(&mut buffer) {
+                Ok(Filled::Documents(frame)) => {
+                    needed = 0;
+                    found.extend(frame.documents(&buffer).map(<[u8]>::to_vec));
+                }
+                Ok(Filled::Larger(bytes)) => {
+                    assert!(bytes > buffer.len(), "{bytes} of {}", buffer.len());
+                    needed = bytes;
+                }
+                Ok(Filled::End) => return (found, Ok(())),
+                Err(error) => return (found, Err(error)),
+            }
+        }
+    }
+
+    fn documents(sizes: &[usize]) -> Vec<RawDocumentBuf> {
+        let document = |(id, size): (i32, &usize)| rawdoc! { "_id": id, "text": "x".repeat(*size) };
+        (0..).zip(sizes).map(document).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn documents_come_whole_however_they_are_read_and_wherever_they_end(
+            sizes in prop::collection::vec(0usize..3_000, 0..40),
+            size in 8usize..5_000,
+            most in 1usize..4_000,
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let expected: Vec<Vec<u8>> =
+                documents(&sizes).into_iter().map(RawDocumentBuf::into_bytes).collect();
+            let mut bytes = expected.concat();
+            let (found, end) = read(bytes.clone(), size, most);
+            prop_assert!(end.is_ok(), "{end:?}");
+            prop_assert_eq!(&found, &expected);
+
+            bytes.truncate(cut.index(bytes.len() + 1));
+            let left = bytes.len();
+            let (found, end) = read(bytes, size, most);
+            let whole: usize = found.iter().map(Vec::len).sum();
+            prop_assert_eq!(&found[..], &expected[..found.len()]);
+            prop_assert_eq!(end.is_ok(), whole == left);
+            if let Err(error) = end {
+                let said = error.to_string();
+                let place = format!("begins at byte {whole}, after {} whole documents", found.len());
+                prop_assert!(said.contains("is cut off") && said.contains(&place), "{}", said);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_end_in_documents_or_a_sentence(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            size in 8usize..100,
+        ) {
+            let (found, end) = read(bytes.clone(), size, 7);
+            prop_assert!(end.is_err() || found.concat() == bytes);
+        }
+    }
+}
