@@ -22,7 +22,7 @@ use crate::Outcome;
 /// The database made in ClickHouse, and named in the printed MongoDB address.
 const DATABASE: &str = "zenith";
 /// How long a server may take to write everything down before it is killed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What to do with the servers.
 #[derive(Subcommand)]
@@ -201,13 +201,13 @@ impl Folder {
         let State { mongodb, clickhouse } = self.running()?;
         let mongodb = async {
             match mongodb {
-                Some(server) => server.process.stop(PATIENCE).await,
+                Some(server) => server.process.stop(TIMEOUT).await,
                 None => Ok(()),
             }
         };
         let clickhouse = async {
             match clickhouse {
-                Some(server) => server.process.stop(PATIENCE).await,
+                Some(server) => server.process.stop(TIMEOUT).await,
                 None => Ok(()),
             }
         };

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use zenith_engine::state::{DynStateStore, Role, StateStore};
 use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
-use zenith_engine::{
-    MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Synchronizer, Target, TlsOptions,
-};
+use zenith_engine::{MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Target, TlsOptions};
 
 use crate::config::{Config, Connector, Pipeline, expand, suggest};
 use crate::exit::Failure;
 use crate::state::Places;
 
 /// What keeps the pipelines of one source in step.
-pub type Keeper = Synchronizer<MongoSource, ClickHouseSink, DynStateStore>;
+pub type Replicator = zenith_engine::Replicator<MongoSource, ClickHouseSink, DynStateStore>;
 
 /// Connects to a source.
 pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Failure> {
@@ -79,7 +77,7 @@ pub fn pool(asked_for: Option<bytesize::ByteSize>, places: &Places) -> Result<Po
 
 /// A source and a sink with one pipeline between them.
 pub struct Single {
-    pub keeper: Keeper,
+    pub keeper: Replicator,
     pub source: MongoSource,
     pub sink: Arc<ClickHouseSink>,
     pub namespace: Namespace,
@@ -106,7 +104,7 @@ pub async fn single(
     let sink = Arc::new(sink(&pipeline.target, &target, pool)?);
     let namespace = namespace(name, &pipeline, &source)?;
     let table = pipeline.table().to_owned();
-    let mut keeper = Keeper::new(source.clone(), Arc::new(DynStateStore::new(store)), pool.clone());
+    let mut keeper = Replicator::new(source.clone(), Arc::new(DynStateStore::new(store)), pool.clone());
     keeper.add(SyncPipeline {
         name: name.to_owned(),
         namespace: namespace.clone(),

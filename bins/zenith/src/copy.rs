@@ -81,8 +81,8 @@ async fn copy<S: Source>(
         Ok(summary) => {
             tracing::info!(table = summary.table, rows = summary.rows, inserts = summary.inserts, "copied");
             print_summary(arguments, &summary);
-            let misfits = summary.misfits();
-            let (values, documents) = (misfits.values_total(), misfits.documents_total());
+            let mismatches = summary.mismatches();
+            let (values, documents) = (mismatches.values_total(), mismatches.documents_total());
             Ok(exit::within(&arguments.allowed.exceeded(&summary.table, values, documents)))
         }
         Err(EngineError::Stopped) => {

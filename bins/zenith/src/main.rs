@@ -8,7 +8,7 @@ mod connect;
 mod copy;
 mod exit;
 mod logging;
-mod misfits;
+mod mismatches;
 mod output;
 mod progress;
 mod run;

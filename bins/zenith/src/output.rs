@@ -8,7 +8,7 @@ use serde::Serialize;
 use zenith_engine::extract::Topology;
 use zenith_engine::{ReloadPlan, Strategy, Summary};
 
-use crate::misfits::{counted, fields, reasons};
+use crate::mismatches::{counted, fields, reasons};
 
 #[derive(Serialize)]
 struct SummaryJson<'a> {
@@ -70,20 +70,20 @@ pub fn summary_text(summary: &Summary) -> String {
         HumanBytes(summary.peak_rss_bytes),
         summary.cpu_time.as_secs_f64()
     );
-    let misfits = summary.misfits();
-    if !misfits.values.is_empty() {
-        let total = counted(misfits.values_total(), "value");
+    let mismatches = summary.mismatches();
+    if !mismatches.values.is_empty() {
+        let total = counted(mismatches.values_total(), "value");
         let _ = writeln!(
             text,
             "{total} went to _zenith_extra, as no column fits:\n{}",
-            fields(&misfits).trim_end()
+            fields(&mismatches).trim_end()
         );
     }
     if let Some(table) = &summary.dead_letter_table {
         let _ =
             writeln!(text, "{} could not be loaded: see {table}", counted(summary.dead_letters, "document"));
     }
-    text.push_str(&reasons(&misfits));
+    text.push_str(&reasons(&mismatches));
     text
 }
 

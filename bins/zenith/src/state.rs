@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zenith_engine::state::SqliteStore;
 
-use crate::args::Place;
+use crate::args::StateArgs;
 use crate::config::{self, Process, file};
 use crate::exit::Failure;
 
@@ -22,7 +22,7 @@ pub struct Places {
 
 impl Places {
     /// Finds them. What is named counts more than the environment, and that more than the configuration.
-    pub fn find(place: &Place) -> Result<Places, Failure> {
+    pub fn find(place: &StateArgs) -> Result<Places, Failure> {
         let file = place.file.clone().unwrap_or_else(|| PathBuf::from(config::FILE));
         let process = match file::process(&file) {
             Ok(process) => process,

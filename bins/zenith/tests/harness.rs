@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use zenith_testkit::{Shape, TestDatabases, TestServers, load};
 
 /// More than any of these copies takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A pair of databases of its own, and the command between them.
 pub struct Bench {
@@ -104,7 +104,7 @@ pub async fn run(mut command: Command) -> Ended {
 /// Waits for the end of a command that runs.
 pub async fn ended(child: Child) -> Ended {
     let output =
-        tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("the command ends").unwrap();
+        tokio::time::timeout(TIMEOUT, child.wait_with_output()).await.expect("the command ends").unwrap();
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use crate::harness::{Bench, Ended, ended, run, zenith};
 
 /// More than anything takes that is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Home {
     pub folder: TempDir,
@@ -105,7 +105,7 @@ impl Home {
     }
 
     pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !is_so().await {
             assert!(Instant::now() < deadline, "never: {what}\n{:?}", self.run(&["status"]).await);
             tokio::time::sleep(Duration::from_millis(100)).await;

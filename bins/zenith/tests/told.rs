@@ -154,7 +154,7 @@ async fn every_mode_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_with_more_misfits_than_allowed_is_there_all_the_same() {
+async fn a_copy_with_more_mismatches_than_allowed_is_there_all_the_same() {
     let bench = Bench::new("told_copy").await;
     bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "a": n })).await;
     bench.fill("orders", [twice(10), not_text(11)]).await;

@@ -8,7 +8,7 @@ use crate::schema::DateRange;
 /// Why a value went to the extra column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Misfit {
+pub enum MismatchReason {
     /// The field has no column.
     NoColumn,
     /// The value is of another BSON type than its column; the tag is the value's.
@@ -25,24 +25,24 @@ pub enum Misfit {
     NotPlainJson,
 }
 
-impl Misfit {
+impl MismatchReason {
     /// Whether the column shows the value nevertheless.
     #[must_use]
     pub fn is_shown(self) -> bool {
-        self == Misfit::Lone
+        self == MismatchReason::Lone
     }
 }
 
-impl std::fmt::Display for Misfit {
+impl std::fmt::Display for MismatchReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Misfit::NoColumn => f.write_str("no column"),
-            Misfit::OtherType(value) => write!(f, "is {}", tag::name(*value)),
-            Misfit::OtherSubtype(subtype) => write!(f, "is binary({subtype})"),
-            Misfit::OutOfRange => f.write_str("out of range"),
-            Misfit::Lone => f.write_str("is no array"),
-            Misfit::Duplicate => f.write_str("repeated key"),
-            Misfit::NotPlainJson => f.write_str("not plain JSON"),
+            MismatchReason::NoColumn => f.write_str("no column"),
+            MismatchReason::OtherType(value) => write!(f, "is {}", tag::name(*value)),
+            MismatchReason::OtherSubtype(subtype) => write!(f, "is binary({subtype})"),
+            MismatchReason::OutOfRange => f.write_str("out of range"),
+            MismatchReason::Lone => f.write_str("is no array"),
+            MismatchReason::Duplicate => f.write_str("repeated key"),
+            MismatchReason::NotPlainJson => f.write_str("not plain JSON"),
         }
     }
 }
@@ -53,7 +53,7 @@ pub(crate) fn fits_leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> b
 }
 
 /// Why a value that is not null does not fit a column of a kind without parts; `None` if it does.
-pub(crate) fn leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> Option<Misfit> {
+pub(crate) fn leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> Option<MismatchReason> {
     let fits = match (kind, value.tag) {
         (Kind::ObjectId | Kind::ObjectIdFixed, tag::OBJECT_ID)
         | (Kind::Bool, tag::BOOLEAN)
@@ -73,16 +73,18 @@ pub(crate) fn leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> Option
         }
         (Kind::Date, tag::DATE) => value.as_date_ms().is_some_and(|ms| dates.holds(ms)),
         (Kind::Uuid(order), tag::BINARY) => match value.as_binary() {
-            Some((subtype, _)) if subtype != order.subtype() => return Some(Misfit::OtherSubtype(subtype)),
+            Some((subtype, _)) if subtype != order.subtype() => {
+                return Some(MismatchReason::OtherSubtype(subtype));
+            }
             binary => binary.is_some_and(|(_, bytes)| bytes.len() == 16),
         },
         (Kind::Binary { subtype: column }, tag::BINARY) => match value.as_binary() {
-            Some((subtype, _)) if subtype != *column => return Some(Misfit::OtherSubtype(subtype)),
+            Some((subtype, _)) if subtype != *column => return Some(MismatchReason::OtherSubtype(subtype)),
             binary => binary.is_some(),
         },
-        _ => return Some(Misfit::OtherType(value.tag)),
+        _ => return Some(MismatchReason::OtherType(value.tag)),
     };
-    (!fits).then_some(Misfit::OutOfRange)
+    (!fits).then_some(MismatchReason::OutOfRange)
 }
 
 /// The integer that a number is equal to.

@@ -17,7 +17,7 @@ use arrow_ipc::reader::FileReader;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, FieldRef};
 use zenith_engine::transport::{
-    Durable, Insert, Merging, Preflight, Published, Result, ServerInfo, TableDefinition, TableInfo,
+    Durable, Insert, Merging, PreflightRequest, Published, Result, ServerInfo, TableDefinition, TableInfo,
     TransportError,
 };
 use zenith_engine::{
@@ -42,7 +42,7 @@ impl Folder {
 }
 
 impl Sink for Folder {
-    async fn preflight(&self, _: &Preflight) -> Result<ServerInfo> {
+    async fn preflight(&self, _: &PreflightRequest) -> Result<ServerInfo> {
         fs::create_dir_all(&self.0).or_else(failed("create", &self.0))?;
         Ok(ServerInfo {
             version: "Arrow IPC files".into(),

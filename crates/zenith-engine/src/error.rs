@@ -218,7 +218,7 @@ pub enum EngineError {
         "{namespace} now has the _id {id} ({found}), which the key column of {table} cannot hold, so rows could not be \
          told apart; nothing was written of it: {remedy}"
     )]
-    KeyMisfit {
+    KeyMismatch {
         /// The collection.
         namespace: String,
         /// The table.
@@ -369,7 +369,7 @@ impl EngineError {
             | EngineError::StillRead { .. }
             | EngineError::Key { .. }
             | EngineError::Surprise { .. }
-            | EngineError::KeyMisfit { .. }
+            | EngineError::KeyMismatch { .. }
             | EngineError::SourceGone { .. }
             | EngineError::HistoryLost { .. }
             | EngineError::Stopped

@@ -92,25 +92,25 @@ impl Layout {
 
 /// What every row of a load gets beside its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stamp {
+pub(crate) enum LoadMetadata {
     /// Nothing.
     None,
     /// This version, and that it is not deleted.
     Version(u64),
 }
 
-impl Stamp {
+impl LoadMetadata {
     /// The layout of the table of such rows.
     pub(crate) fn layout(self) -> Layout {
         match self {
-            Stamp::None => Layout::Rows,
-            Stamp::Version(_) => Layout::Current,
+            LoadMetadata::None => Layout::Rows,
+            LoadMetadata::Version(_) => Layout::Current,
         }
     }
 
     /// The batch with the columns of its table.
     pub(crate) fn apply(self, batch: RecordBatch) -> Result<RecordBatch> {
-        let Stamp::Version(version) = self else { return Ok(batch) };
+        let LoadMetadata::Version(version) = self else { return Ok(batch) };
         let rows = batch.num_rows();
         let columns: [ArrayRef; 2] =
             [Arc::new(UInt64Array::from_value(version, rows)), Arc::new(UInt8Array::from_value(0, rows))];
@@ -119,7 +119,7 @@ impl Stamp {
 }
 
 /// The columns beside those of the documents, row by row.
-pub(crate) struct SideColumns {
+pub(crate) struct MetadataColumns {
     layout: Layout,
     version: UInt64Builder,
     deleted: UInt8Builder,
@@ -130,18 +130,18 @@ pub(crate) struct SideColumns {
 
 /// One row's part of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Side {
+pub(crate) struct RowMetadata {
     pub(crate) operation: &'static str,
     pub(crate) version: u64,
     pub(crate) index: u32,
     pub(crate) deleted: bool,
 }
 
-impl SideColumns {
-    pub(crate) fn new(layout: Layout, rows: usize) -> SideColumns {
+impl MetadataColumns {
+    pub(crate) fn new(layout: Layout, rows: usize) -> MetadataColumns {
         let log = if layout == Layout::Log { rows } else { 0 };
         let current = if layout == Layout::Current { rows } else { 0 };
-        SideColumns {
+        MetadataColumns {
             layout,
             version: UInt64Builder::with_capacity(rows),
             deleted: UInt8Builder::with_capacity(current),
@@ -151,7 +151,7 @@ impl SideColumns {
         }
     }
 
-    pub(crate) fn push(&mut self, side: Side) {
+    pub(crate) fn push(&mut self, side: RowMetadata) {
         self.version.append_value(side.version);
         match self.layout {
             Layout::Rows => {}
@@ -214,11 +214,11 @@ mod tests {
 
     #[test]
     fn batches_get_the_columns_of_their_table() {
-        let stamped = Stamp::Version(5).apply(documents()).unwrap();
+        let stamped = LoadMetadata::Version(5).apply(documents()).unwrap();
         assert_eq!(stamped.schema(), Layout::Current.schema(&documents().schema()));
-        let mut side = SideColumns::new(Layout::Log, 2);
+        let mut side = MetadataColumns::new(Layout::Log, 2);
         for index in 0..2 {
-            side.push(Side { operation: "insert", version: 3 << 32, index, deleted: false });
+            side.push(RowMetadata { operation: "insert", version: 3 << 32, index, deleted: false });
         }
         let logged = side.beside(&documents()).unwrap();
         assert_eq!(logged.num_columns(), 5);

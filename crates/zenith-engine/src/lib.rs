@@ -33,7 +33,7 @@ mod error;
 pub mod incremental;
 mod layout;
 mod letters;
-mod misfits;
+mod mismatches;
 mod names;
 mod notes;
 mod options;
@@ -47,8 +47,8 @@ pub mod usage;
 
 pub use error::{EngineError, sentence};
 pub use incremental::{
-    Check, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings, Replay, ResetTo,
-    SyncPipeline, Synchronizer, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
+    Check, DeadLetterRetry, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings,
+    Replicator, ResetTo, SyncPipeline, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
 };
 pub use layout::Layout;
 pub use letters::{DeadLetters, LetterFilter, StoredLetter};

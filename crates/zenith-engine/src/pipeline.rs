@@ -6,7 +6,7 @@ use zenith_extract::{Namespace, ReadConcern, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
-use crate::layout::{Layout, Stamp};
+use crate::layout::{Layout, LoadMetadata};
 use crate::reload::{self, ReloadPlan};
 use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle, Strategy, Summary, notes};
 
@@ -170,7 +170,7 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
         if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
             self.sink.add_columns(&self.table, &[notes::column()]).await?;
         }
-        reload::execute(self, plan, Stamp::None).await
+        reload::execute(self, plan, LoadMetadata::None).await
     }
 
     /// The counters of the run.

@@ -64,7 +64,7 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::StillRead { .. }
         | EngineError::Key { .. }
         | EngineError::Surprise { .. }
-        | EngineError::KeyMisfit { .. }
+        | EngineError::KeyMismatch { .. }
         | EngineError::SourceGone { .. }
         | EngineError::HistoryLost { .. }
         | EngineError::Stopped

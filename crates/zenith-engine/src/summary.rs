@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zenith_arrow::Schema;
 
-use zenith_state::Misfits;
+use zenith_state::Mismatches;
 
 /// What a reload did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,8 +43,8 @@ pub struct Summary {
 impl Summary {
     /// What of the documents did not fit.
     #[must_use]
-    pub fn misfits(&self) -> Misfits {
-        Misfits { values: self.extra_values.clone(), documents: self.dead_letters_by_reason.clone() }
+    pub fn mismatches(&self) -> Mismatches {
+        Mismatches { values: self.extra_values.clone(), documents: self.dead_letters_by_reason.clone() }
     }
 
     /// Rows a second.

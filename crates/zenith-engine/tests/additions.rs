@@ -125,7 +125,7 @@ async fn so_do_pipelines() {
         until_rows(bench, shown, 50).await;
         let before = added(bench).await;
         fill(bench, 100..200).await;
-        follow.synchronizer().await.reload("items").await.unwrap();
+        follow.replicator().await.reload("items").await.unwrap();
         if mode != Mode::Full {
             follow.catch_up_well().await;
         }
@@ -151,7 +151,7 @@ async fn a_table_made_by_hand_stays_as_it_was_made() {
     let made = ask(bench, DEFINITION).await.replace(" ORDER BY _id", " PARTITION BY _id % 2 ORDER BY _id");
     ask(bench, "DROP TABLE items").await;
     ask(bench, &made).await;
-    follow.synchronizer().await.reload("items").await.unwrap();
+    follow.replicator().await.reload("items").await.unwrap();
     assert_eq!(added(bench).await.0.partition_by.as_deref(), Some("_id % 2"));
     follow.assert_equal("items_current").await;
     follow.bench.remove().await;
@@ -170,7 +170,7 @@ async fn what_cannot_be_kept_is_named_and_nothing_is_changed() {
     follow.catch_up_well().await;
     let refused = async |parts: &[&str]| {
         let before = (ask(bench, DEFINITION).await, bench.count("items").await);
-        let error = follow.synchronizer().await.reload("items").await.unwrap_err();
+        let error = follow.replicator().await.reload("items").await.unwrap_err();
         assert!(matches!(error, EngineError::CannotKeep { .. }) && error.is_input(), "{error:?}");
         let text = error.to_string();
         assert!(parts.iter().all(|part| text.contains(part)) && !text.contains("fine"), "{text}");
@@ -196,7 +196,7 @@ async fn what_cannot_be_kept_is_named_and_nothing_is_changed() {
         ask(bench, &made).await;
     }
     ask(bench, "ALTER TABLE items MODIFY COLUMN n REMOVE CODEC").await;
-    follow.synchronizer().await.reload("items").await.unwrap();
+    follow.replicator().await.reload("items").await.unwrap();
     follow.assert_equal("items_current").await;
     assert!(ask(bench, DEFINITION).await.contains("INDEX fine name"));
     follow.bench.remove().await;

@@ -79,7 +79,7 @@ async fn a_pipeline_goes_on_and_its_table_gets_the_notes() {
         let collection = follow.bench.databases.mongodb.collection::<Document>("items");
         let identity = "SELECT uuid FROM system.tables WHERE database = currentDatabase() AND name = 'items'";
         let table = follow.query(identity).await;
-        let checks = follow.synchronizer().await.check("items").await;
+        let checks = follow.replicator().await.check("items").await;
         assert!(checks.iter().all(|check| check.found.is_ok()), "{mode:?}: {checks:?}");
         let columns = follow.query(&format!("{COLUMNS}'items'")).await;
         assert!(!columns.contains("_zenith_notes"), "a check writes nothing: {columns}");
@@ -182,7 +182,7 @@ async fn a_table_of_dead_letters_gets_its_columns_with_the_first_letter() {
     let follow = Follow::new("earlier_letters_follow", PipelineSettings::default()).await;
     follow.query(LETTERS).await;
     follow.bench.fill("items", [rawdoc! { "_id": 1, "s": "x" }, spoilt(2)]).await;
-    let checks = follow.synchronizer().await.check("items").await;
+    let checks = follow.replicator().await.check("items").await;
     let letters = checks.iter().find(|check| check.what == "dead letters").unwrap();
     assert_eq!(letters.found.as_deref(), Ok("zenith_dead_letters is there"));
     follow.catch_up_well().await;

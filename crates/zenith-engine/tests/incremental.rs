@@ -10,7 +10,7 @@ use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
     ClickHouseSink, ConnectionOptions, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome,
-    PipelineSettings, Pool, SyncPipeline, Synchronizer, Target, Until,
+    PipelineSettings, Pool, Replicator, SyncPipeline, Target, Until,
 };
 use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer};
 
@@ -25,7 +25,7 @@ pub struct Follow {
     name: String,
 }
 
-pub type TestSynchronizer = Synchronizer<MongoSource, ClickHouseSink, MemoryStore>;
+pub type TestReplicator = Replicator<MongoSource, ClickHouseSink, MemoryStore>;
 
 impl Follow {
     pub async fn new(label: &str, settings: PipelineSettings) -> Follow {
@@ -45,24 +45,24 @@ impl Follow {
         follow
     }
 
-    pub async fn synchronizer(&self) -> TestSynchronizer {
+    pub async fn replicator(&self) -> TestReplicator {
         let pool = Pool::new(self.memory).unwrap();
         let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
-        let mut synchronizer = Synchronizer::new(source, Arc::clone(&self.state), pool.clone());
+        let mut replicator = Replicator::new(source, Arc::clone(&self.state), pool.clone());
         let sink = self.bench.sink(Some(pool));
-        synchronizer.add(self.pipeline(&self.name, sink)).unwrap();
-        synchronizer
+        replicator.add(self.pipeline(&self.name, sink)).unwrap();
+        replicator
     }
 
     /// The same with a target of another address.
-    pub async fn synchronizer_to(&self, address: &str) -> TestSynchronizer {
+    pub async fn synchronizer_to(&self, address: &str) -> TestReplicator {
         let pool = Pool::new(self.memory).unwrap();
         let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
-        let mut synchronizer = Synchronizer::new(source, Arc::clone(&self.state), pool.clone());
+        let mut replicator = Replicator::new(source, Arc::clone(&self.state), pool.clone());
         let target = Target::parse(address).unwrap();
         let sink = ClickHouseSink::new(target, Some(pool), ConnectionOptions::default()).unwrap();
-        synchronizer.add(self.pipeline(&self.name, sink)).unwrap();
-        synchronizer
+        replicator.add(self.pipeline(&self.name, sink)).unwrap();
+        replicator
     }
 
     /// A pipeline whose collection and table have its name.
@@ -89,7 +89,7 @@ impl Follow {
     }
 
     pub async fn catch_up(&self) -> Outcome {
-        let run = async { self.synchronizer().await.run(Until::CaughtUp).await };
+        let run = async { self.replicator().await.run(Until::CaughtUp).await };
         let outcomes =
             tokio::time::timeout(Duration::from_secs(60), run).await.expect("never caught up").unwrap();
         outcomes.into_iter().next().unwrap()
@@ -178,9 +178,9 @@ async fn changes_that_come_while_it_runs_are_seen_at_once() {
     let follow = Follow::new("live", PipelineSettings::default()).await;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");
     collection.insert_many(items(0..10)).await.unwrap();
-    let synchronizer = follow.synchronizer().await;
-    let stop = synchronizer.stop_handle();
-    let running = tokio::spawn(async move { synchronizer.run(Until::Stopped).await.unwrap() });
+    let replicator = follow.replicator().await;
+    let stop = replicator.stop_handle();
+    let running = tokio::spawn(async move { replicator.run(Until::Stopped).await.unwrap() });
     for n in 10..40 {
         collection.insert_one(items(n..n + 1).remove(0)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -269,10 +269,10 @@ async fn a_run_that_only_catches_up_does_not_wait_for_ever_for_the_source() {
     let run = async || {
         let source = MongoSource::connect(&uri).await.unwrap();
         let pool = Pool::new(follow.memory).unwrap();
-        let synchronizer = Synchronizer::new(source, Arc::clone(&follow.state), pool.clone());
-        let mut synchronizer = synchronizer.with_patience(Duration::from_secs(2));
-        synchronizer.add(follow.pipeline("items", follow.bench.sink(Some(pool)))).unwrap();
-        let run = tokio::time::timeout(Duration::from_secs(40), synchronizer.run(Until::CaughtUp));
+        let replicator = Replicator::new(source, Arc::clone(&follow.state), pool.clone());
+        let mut replicator = replicator.with_patience(Duration::from_secs(2));
+        replicator.add(follow.pipeline("items", follow.bench.sink(Some(pool)))).unwrap();
+        let run = tokio::time::timeout(Duration::from_secs(40), replicator.run(Until::CaughtUp));
         run.await.expect("it waits for ever").unwrap().remove(0).error
     };
     assert!(run().await.is_none());
@@ -325,14 +325,14 @@ async fn a_collection_that_goes_stops_the_pipeline_or_empties_the_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_of_another_type_stops_the_pipeline_and_a_reload_mends_it() {
-    let follow = Follow::new("key_misfit", PipelineSettings::default()).await;
+    let follow = Follow::new("key_mismatch", PipelineSettings::default()).await;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");
     collection.insert_many(items(0..10)).await.unwrap();
     follow.catch_up_well().await;
     collection.insert_one(doc! { "_id": "text", "n": 1 }).await.unwrap();
     let outcome = follow.catch_up().await;
-    assert!(matches!(outcome.error, Some(EngineError::KeyMisfit { .. })), "{:?}", outcome.error);
-    follow.synchronizer().await.reload("items").await.unwrap();
+    assert!(matches!(outcome.error, Some(EngineError::KeyMismatch { .. })), "{:?}", outcome.error);
+    follow.replicator().await.reload("items").await.unwrap();
     collection.insert_one(doc! { "_id": "another", "n": 2 }).await.unwrap();
     follow.catch_up_well().await;
     follow.assert_equal("items_current").await;
@@ -380,13 +380,13 @@ async fn a_target_that_is_away_does_not_hold_up_the_others() {
 
     let pool = Pool::new(follow.memory).unwrap();
     let source = MongoSource::connect(&follow.bench.databases.mongodb_uri).await.unwrap();
-    let mut synchronizer = Synchronizer::new(source, Arc::clone(&follow.state), pool.clone());
-    synchronizer.add(follow.pipeline("items", follow.bench.sink(Some(pool.clone())))).unwrap();
+    let mut replicator = Replicator::new(source, Arc::clone(&follow.state), pool.clone());
+    replicator.add(follow.pipeline("items", follow.bench.sink(Some(pool.clone())))).unwrap();
     let target = Target::parse(&database.url()).unwrap();
     let sink = ClickHouseSink::new(target, Some(pool), ConnectionOptions::default()).unwrap();
-    synchronizer.add(follow.pipeline("far", sink)).unwrap();
-    let stop = synchronizer.stop_handle();
-    let running = tokio::spawn(async move { synchronizer.run(Until::Stopped).await.unwrap() });
+    replicator.add(follow.pipeline("far", sink)).unwrap();
+    let stop = replicator.stop_handle();
+    let running = tokio::spawn(async move { replicator.run(Until::Stopped).await.unwrap() });
 
     let count = async |database: &ClickHouse, table: &str, expected: usize| {
         for _ in 0..600 {

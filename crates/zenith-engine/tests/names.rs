@@ -46,7 +46,7 @@ async fn names(follow: &Follow) -> Vec<String> {
 
 async fn refused(follow: &Follow, parts: &[&str]) {
     let run = follow.catch_up().await.error.expect("it does not begin");
-    let reload = follow.synchronizer().await.reload("items").await.expect_err("nor is it loaded");
+    let reload = follow.replicator().await.reload("items").await.expect_err("nor is it loaded");
     for error in [run, reload] {
         // A change log is not reloaded, whatever there is.
         if follow.settings.mode == Mode::ChangeLog && matches!(error, EngineError::Setting { .. }) {
@@ -56,7 +56,7 @@ async fn refused(follow: &Follow, parts: &[&str]) {
         let text = error.to_string();
         assert!(parts.iter().all(|part| text.contains(part)) && text.lines().count() == 1, "{text}");
     }
-    let checks = follow.synchronizer().await.check("items").await;
+    let checks = follow.replicator().await.check("items").await;
     let wrong: Vec<_> = checks.iter().filter_map(|check| check.found.as_ref().err()).collect();
     assert!(wrong.len() == 1 && parts.iter().all(|part| wrong[0].contains(part)), "{checks:?}");
 }
@@ -75,7 +75,7 @@ async fn a_view_takes_nobodys_place() {
     follow.settings.view = "items now".to_owned();
     follow.catch_up_well().await;
     follow.assert_equal("items now").await;
-    follow.synchronizer().await.reload("items").await.unwrap();
+    follow.replicator().await.reload("items").await.unwrap();
     assert_eq!(follow.query("SELECT count() FROM items_current").await, "1000");
 
     // The view of one table is not that of another one.
@@ -133,7 +133,7 @@ async fn tables_that_zenith_did_not_make_are_not_replaced() {
     for (number, each) in [Mode::Full, Mode::IdCursor, Mode::Changes].into_iter().enumerate() {
         let follow = follow(&format!("names_table_{number}"), mode(each)).await;
         follow.query(&OBJECTS[0].0.replace("NAME", "items")).await;
-        let error = follow.synchronizer().await.reload("items").await.unwrap_err();
+        let error = follow.replicator().await.reload("items").await.unwrap_err();
         assert!(error.to_string().contains("table = \"NAME\""), "{error}");
         assert!(follow.catch_up().await.error.is_some());
         assert_eq!(follow.query("SELECT count() FROM items").await, "1000");
@@ -155,7 +155,7 @@ async fn tables_that_zenith_made_of_other_collections_are_not_replaced() {
         let other = comment.replace(&own, "elsewhere.items");
         assert_ne!(comment, other);
         follow.query(&format!("ALTER TABLE items MODIFY COMMENT '{other}'")).await;
-        let error = follow.synchronizer().await.reload("items").await.unwrap_err();
+        let error = follow.replicator().await.reload("items").await.unwrap_err();
         assert!(
             error.is_input() && matches!(error, zenith_engine::EngineError::NameTaken { .. }),
             "{error:?}"
@@ -164,7 +164,7 @@ async fn tables_that_zenith_made_of_other_collections_are_not_replaced() {
         assert!(said.contains("copied from elsewhere.items") && said.contains("table = \"NAME\""), "{said}");
         assert_eq!(follow.query("SELECT count() > 0 FROM items").await, "1");
         follow.query("ALTER TABLE items MODIFY COMMENT 'ask Ann'").await;
-        follow.synchronizer().await.reload("items").await.unwrap();
+        follow.replicator().await.reload("items").await.unwrap();
         follow.bench.remove().await;
     }
 }
@@ -177,7 +177,7 @@ async fn a_view_that_is_missing_is_made_and_one_of_an_earlier_version_is_known()
         "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = 'items_current'";
     assert_eq!(follow.query(comment).await, "[zenith: view of items]");
     let view = async || {
-        let checks = follow.synchronizer().await.check("items").await;
+        let checks = follow.replicator().await.check("items").await;
         checks.into_iter().find(|check| check.what == "view").unwrap().found.unwrap()
     };
     assert_eq!(view().await, "items_current is there");

@@ -115,12 +115,12 @@ async fn a_pipeline_waits_for_a_view_to_be_mended() {
     collection.insert_many(items(0..10)).await.unwrap();
     follow.catch_up_well().await;
     failing_view(&follow.bench).await;
-    let synchronizer = std::sync::Arc::new(follow.synchronizer().await);
-    let (running, stop) = (std::sync::Arc::clone(&synchronizer), synchronizer.stop_handle());
+    let replicator = std::sync::Arc::new(follow.replicator().await);
+    let (running, stop) = (std::sync::Arc::clone(&replicator), replicator.stop_handle());
     let running = tokio::spawn(async move { running.run(Until::Stopped).await.unwrap() });
     collection.insert_many(items(40..60)).await.unwrap();
     let waits = async || {
-        let progress = synchronizer.progress().remove(0);
+        let progress = replicator.progress().remove(0);
         progress.phase == Phase::Retrying
             && progress.last_error.is_some_and(|error| error.contains("seen_by"))
     };
@@ -130,7 +130,7 @@ async fn a_pipeline_waits_for_a_view_to_be_mended() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    assert!(waits().await, "{:?}", synchronizer.progress());
+    assert!(waits().await, "{:?}", replicator.progress());
     mend_view(&follow.bench).await;
     for _ in 0..200 {
         if follow.query("SELECT count() FROM seen").await == "20" {
@@ -241,10 +241,10 @@ async fn documents_with_keys_of_every_type_are_removed() {
             "{label}"
         );
         assert_eq!(follow.query("SELECT count() FROM zenith_dead_letters").await, "1", "{label}");
-        let replay = follow.synchronizer().await.retry_letters("items", None, false).await.unwrap();
+        let replay = follow.replicator().await.retry_letters("items", None, false).await.unwrap();
         assert_eq!((replay.letters, replay.failed.len()), (1, 1), "{label}: {replay:?}");
         follow.query("ALTER TABLE items DROP CONSTRAINT positive").await;
-        let replay = follow.synchronizer().await.retry_letters("items", None, false).await.unwrap();
+        let replay = follow.replicator().await.retry_letters("items", None, false).await.unwrap();
         assert_eq!((replay.letters, replay.written), (1, 1), "{label}: {replay:?}");
         follow.assert_equal("items_current").await;
         follow.bench.remove().await;
@@ -347,7 +347,7 @@ async fn a_document_with_a_bad_key_takes_no_row_from_the_count() {
     collection.insert_many(["c", "d", "e"].map(|id| doc! { "_id": id, "s": "good" })).await.unwrap();
     let outcome = follow.catch_up().await;
     assert!(outcome.error.is_none(), "{outcome:?}");
-    assert_eq!((outcome.rows, outcome.misfits.documents_total()), (3, 2), "{outcome:?}");
+    assert_eq!((outcome.rows, outcome.mismatches.documents_total()), (3, 2), "{outcome:?}");
     follow.bench.remove().await;
 }
 
@@ -420,8 +420,8 @@ async fn letters_are_tried_again_page_by_page() {
 
     let address = format!("{}?max_memory_usage=150000000", follow.bench.databases.clickhouse.url());
     let retry = async |dry_run: bool| {
-        let synchronizer = follow.synchronizer_to(&address).await;
-        synchronizer.retry_letters("items", None, dry_run).await.unwrap()
+        let replicator = follow.synchronizer_to(&address).await;
+        replicator.retry_letters("items", None, dry_run).await.unwrap()
     };
     let would = retry(true).await;
     assert_eq!((would.letters, would.written, would.gone, would.left), (2300, 2290, 10, 0));

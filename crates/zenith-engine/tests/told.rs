@@ -32,7 +32,7 @@ async fn what_a_crash_repeats_counts_once() {
         let collection = follow.bench.databases.mongodb.collection::<Document>("items");
         collection.insert_one(doc! { "_id": 0, "n": 1 }).await.unwrap();
         follow.catch_up_well().await;
-        let counted = async || follow.state.misfits("items", None).await.unwrap();
+        let counted = async || follow.state.mismatches("items", None).await.unwrap();
         assert!(counted().await.is_empty());
 
         let mut cut_short = 0;
@@ -46,7 +46,7 @@ async fn what_a_crash_repeats_counts_once() {
                     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
                 let runtime = runtime.unwrap();
                 runtime.block_on(async {
-                    let running = async { follow.synchronizer().await.run(Until::Stopped).await };
+                    let running = async { follow.replicator().await.run(Until::Stopped).await };
                     tokio::time::timeout(length, running).await.expect_err("it runs until it is killed");
                 });
                 runtime.shutdown_timeout(Duration::from_secs(5));

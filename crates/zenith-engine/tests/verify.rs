@@ -12,7 +12,7 @@ use zenith_testkit::{ClickHouseOptions, ClickHouseServer};
 use crate::incremental::{Follow, items};
 
 async fn verify(follow: &Follow) -> Verification {
-    follow.synchronizer().await.verify("items", VerifyOptions::default()).await.unwrap()
+    follow.replicator().await.verify("items", VerifyOptions::default()).await.unwrap()
 }
 
 fn settings(mode: Mode) -> PipelineSettings {
@@ -20,7 +20,7 @@ fn settings(mode: Mode) -> PipelineSettings {
 }
 
 fn extra(found: &Verification) -> Vec<(String, String, u64)> {
-    let values = found.misfits.values.iter();
+    let values = found.mismatches.values.iter();
     values
         .flat_map(|(field, reasons)| reasons.iter().map(|(reason, n)| (field.clone(), reason.clone(), *n)))
         .collect()
@@ -99,7 +99,7 @@ async fn changes_are_found(mode: Mode, native: bool) {
     let counts = (found.missing_count, found.surplus_count, found.differing_count);
     assert_eq!(counts, (1, 1, 4));
     let sampled = VerifyOptions { sample: Some(10_000), ids_shown: 1 };
-    let found = follow.synchronizer().await.verify("items", sampled).await.unwrap();
+    let found = follow.replicator().await.verify("items", sampled).await.unwrap();
     let counts = (found.missing_count, found.surplus_count, found.differing_count);
     assert_eq!((counts, found.differing.len()), ((1, 0, 4), 1));
     let after = follow.query("SELECT count() FROM items").await;
@@ -123,7 +123,7 @@ async fn another_order_of_uuids_is_a_difference() {
     collection.insert_many(documents).await.unwrap();
     follow.catch_up_well().await;
     let found = verify(&follow).await;
-    assert!(found.is_equal() && found.misfits.is_empty(), "{found:?}");
+    assert!(found.is_equal() && found.mismatches.is_empty(), "{found:?}");
     follow.settings.uuid_legacy = UuidLegacy::Java;
     let found = verify(&follow).await;
     assert_eq!((found.missing_count, found.surplus_count, found.differing_count), (0, 0, 10), "{found:?}");
@@ -163,12 +163,12 @@ async fn dead_letters_are_told_and_without_their_letter_they_are_missing() {
         assert!(found.is_equal(), "{found:?}");
         assert_eq!((found.source_rows, found.target_rows), (53, 50));
         let reasons = BTreeMap::from([("BSON text is not valid UTF-8".to_owned(), 3)]);
-        assert_eq!(found.misfits.documents, reasons);
+        assert_eq!(found.mismatches.documents, reasons);
         assert_eq!(letters, follow.query("SELECT count() FROM zenith_dead_letters").await);
 
         follow.query("DELETE FROM zenith_dead_letters WHERE id LIKE '%101%'").await;
         let found = verify(&follow).await;
-        assert_eq!((found.missing, found.misfits.documents_total()), (vec!["101".to_owned()], 2));
+        assert_eq!((found.missing, found.mismatches.documents_total()), (vec!["101".to_owned()], 2));
 
         // A row of a document that cannot be read is no row of it.
         let versioned = mode == Mode::Changes;
@@ -195,12 +195,12 @@ async fn letters_that_no_longer_count_are_no_excuse() {
         collection.insert_many(items(5..14)).await.unwrap();
         if mode == Mode::Full {
             // A table that is made anew keeps the constraint.
-            assert_eq!(follow.synchronizer().await.reload("items").await.unwrap().dead_letters, 4);
+            assert_eq!(follow.replicator().await.reload("items").await.unwrap().dead_letters, 4);
         } else {
             follow.catch_up_well().await;
         }
         let found = verify(&follow).await;
-        assert!(found.is_equal() && found.misfits.documents_total() == 4, "{mode:?} {found:?}");
+        assert!(found.is_equal() && found.mismatches.documents_total() == 4, "{mode:?} {found:?}");
 
         // Of another pipeline whose name begins alike; of a document that is another one by now.
         follow.query("ALTER TABLE zenith_dead_letters UPDATE pipeline = 'items2' WHERE id LIKE '%\"10\"%' SETTINGS mutations_sync = 2").await;
@@ -213,7 +213,7 @@ async fn letters_that_no_longer_count_are_no_excuse() {
             _ => (vec!["10", "11"], 2),
         };
         assert_eq!(
-            (found.missing, found.misfits.documents_total()),
+            (found.missing, found.mismatches.documents_total()),
             (missing.iter().map(|id| (*id).to_owned()).collect(), letters),
             "{mode:?}"
         );
@@ -224,13 +224,13 @@ async fn letters_that_no_longer_count_are_no_excuse() {
         }
         // The table made anew has all rows; the letters are still kept.
         follow.query("ALTER TABLE items DROP CONSTRAINT few").await;
-        follow.synchronizer().await.reload("items").await.unwrap();
+        follow.replicator().await.reload("items").await.unwrap();
         follow.catch_up_well().await;
         assert!(verify(&follow).await.is_equal(), "{mode:?}");
         follow.query("ALTER TABLE items DELETE WHERE _id >= 12 SETTINGS mutations_sync = 2").await;
         let found = verify(&follow).await;
         assert_eq!(
-            (found.missing, found.misfits.documents_total()),
+            (found.missing, found.mismatches.documents_total()),
             (vec!["12".to_owned(), "13".to_owned()], 0),
             "{mode:?}"
         );
@@ -386,8 +386,9 @@ async fn values_of_all_types_are_compared() {
         // As many values of each field, for the same reasons, as were counted when they were written.
         let found = verify(&follow).await;
         assert!(found.is_equal(), "{:#?}", found.differing);
-        let written = zenith_engine::state::StateStore::misfits(&*follow.state, "items", None).await.unwrap();
-        assert_eq!(found.misfits, written);
+        let written =
+            zenith_engine::state::StateStore::mismatches(&*follow.state, "items", None).await.unwrap();
+        assert_eq!(found.mismatches, written);
         follow.bench.remove().await;
     }
 }
@@ -439,7 +440,7 @@ async fn nothing_is_written() {
     let found =
         follow.synchronizer_to(&reader).await.verify("items", VerifyOptions::default()).await.unwrap();
     assert_eq!((found.missing, found.differing_count), (vec!["7".to_owned()], 1));
-    assert_eq!(found.misfits.documents_total(), 1);
+    assert_eq!(found.mismatches.documents_total(), 1);
     drop(server);
     std::fs::remove_dir_all(data).unwrap();
     follow.bench.remove().await;

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use bson::{Bson, Document, RawBson, RawDocumentBuf, Timestamp, doc};
 use zenith_extract::{
-    ChangeReader, ChangeSource, Landing, MongoSource, Namespace, Scope, StartAt, Transport, WatchOptions,
+    ChangeReader, ChangeSource, MongoSource, Namespace, ReplyBudget, Scope, StartAt, Transport, WatchOptions,
 };
 use zenith_memory::Pool;
 use zenith_testkit::{MongoOptions, MongoServer, Shape, load};
@@ -264,14 +264,14 @@ impl Bench {
     }
 
     async fn follow(&self, transport: Transport, batch_bytes: usize, looked_at: bool) -> Result<u64> {
-        let landing = Landing::new(Pool::new(64 * MIB)?);
+        let reply_budget = ReplyBudget::new(Pool::new(64 * MIB)?);
         let options = WatchOptions {
             from: StartAt::Time(self.begin),
             batch_bytes,
             ..WatchOptions::new(
                 Scope::Collection(self.namespace.clone()),
                 vec![self.namespace.clone()],
-                landing,
+                reply_budget,
             )
         };
         let mut reader = self.source.clone().with_transport(transport).watch(options).await?;
@@ -291,12 +291,12 @@ impl Bench {
 
     async fn look_up(&self, transport: Transport, at_once: usize) -> Result<u64> {
         let source = self.source.clone().with_transport(transport);
-        let landing = Landing::new(Pool::new(64 * MIB)?);
+        let reply_budget = ReplyBudget::new(Pool::new(64 * MIB)?);
         let after = source.now().await?;
         let mut found = 0;
         // Twice, to make as many as there are events.
         for ids in self.ids.chunks(at_once).chain(self.ids.chunks(at_once)) {
-            let batches = source.lookup(&self.namespace, ids, Some(after), &landing).await?;
+            let batches = source.lookup(&self.namespace, ids, Some(after), &reply_budget).await?;
             found += batches.iter().map(|batch| u64::try_from(batch.len()).unwrap_or_default()).sum::<u64>();
         }
         Ok(found)

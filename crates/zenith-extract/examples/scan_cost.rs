@@ -11,7 +11,7 @@ use std::process;
 use std::time::Instant;
 
 use zenith_extract::{
-    DocumentReader, Landing, MongoSource, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
+    DocumentReader, MongoSource, Namespace, Partition, PartitionStrategy, ReadOptions, ReplyBudget, Source,
     Transport,
 };
 use zenith_memory::Pool;
@@ -75,7 +75,8 @@ async fn cheapest(
     server: u32,
     documents: u64,
 ) -> Result<String, Box<dyn std::error::Error>> {
-    let options = ReadOptions::new(Landing::new(Pool::new(64 * 1024 * 1024)?)).with_batch_bytes(batch_bytes);
+    let options =
+        ReadOptions::new(ReplyBudget::new(Pool::new(64 * 1024 * 1024)?)).with_batch_bytes(batch_bytes);
     let mut fastest = f64::INFINITY;
     let mut used = (0.0, 0.0);
     // The first pass warms caches and the pool's pages.

@@ -14,10 +14,10 @@
 //! | [`ChangeReader`] | the stream of changes of some collections |
 //! | [`ChangeBatch`], [`Change`] | one reply's events, and one of them |
 //! | [`ResumeToken`] | a place in the stream; can be written down and read again |
-//! | [`Landing`] | the share of the pool that replies may occupy |
+//! | [`ReplyBudget`] | the share of the pool that replies may occupy |
 //!
 //! ```text
-//!  socket ──▶ landing buffer (pool) ──▶ DocumentBatch ──▶ the consumer decodes ──▶ dropped: memory returns
+//!  socket ──▶ reply budget buffer (pool) ──▶ DocumentBatch ──▶ the consumer decodes ──▶ dropped: memory returns
 //!                 ▲ waits while the share is taken, which stops the reading and, by TCP, the server
 //! ```
 //!
@@ -29,11 +29,11 @@ pub mod change_test_suite;
 mod error;
 mod file_source;
 mod id;
-mod landing;
 mod memory_source;
 mod mongodb;
 mod namespace;
 mod partition;
+mod reply_budget;
 pub mod source;
 pub mod test_suite;
 mod wire;
@@ -43,14 +43,14 @@ pub use change::{Change, ChangeBatch, ChangeKind, ResumeToken, Transaction};
 pub use error::ExtractError;
 pub use file_source::{FileReader, FileSource};
 pub use id::IdTypes;
-pub use landing::{Landing, LandingShare};
 pub use memory_source::{MemoryChange, MemoryChanges, MemoryReader, MemorySource};
 pub use mongodb::{MongoChanges, MongoReader, MongoSource, Transport};
 pub use namespace::Namespace;
 pub use partition::{IdBound, IdRange, Partition, PartitionBounds, PartitionStrategy, RecordRange};
+pub use reply_budget::{BudgetPermit, ReplyBudget};
 pub use source::{
     ChangePreflight, ChangeReader, ChangeSource, CollectionInfo, CollectionKind, CollectionSize,
-    DocumentReader, DynChanges, DynReader, DynSource, Preflight, ReadConcern, ReadOptions, Scope, Source,
+    DocumentReader, DynChanges, DynReader, DynSource, ReadConcern, ReadOptions, Scope, Source, SourceInfo,
     StartAt, Topology, WatchOptions,
 };
 

@@ -16,7 +16,7 @@ use zenith_memory::Pool;
 
 use crate::batch::document_id;
 use crate::{
-    DocumentBatch, DocumentReader, Landing, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
+    DocumentBatch, DocumentReader, Namespace, Partition, PartitionStrategy, ReadOptions, ReplyBudget, Source,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -71,7 +71,7 @@ pub async fn read_all<S: Source>(
     batch_bytes: usize,
 ) -> Vec<RawDocumentBuf> {
     let pool = Pool::new(64 * MIB).expect("a pool");
-    let options = ReadOptions::new(Landing::new(pool)).with_batch_bytes(batch_bytes);
+    let options = ReadOptions::new(ReplyBudget::new(pool)).with_batch_bytes(batch_bytes);
     let mut reader = source.open(partition, options).await.expect("opening a partition");
     let mut found = Vec::new();
     while let Some(batch) = reader.next().await.expect("reading a batch") {
@@ -206,7 +206,7 @@ pub async fn batches_tell_their_measures<S: Source>(
     let (source, namespace) = make(documents(2_000)).await;
     let partition = ranges(&source, &namespace, 1).await.remove(0);
     let pool = Pool::new(64 * MIB).expect("a pool");
-    let options = ReadOptions::new(Landing::new(pool)).with_batch_bytes(20_000);
+    let options = ReadOptions::new(ReplyBudget::new(pool)).with_batch_bytes(20_000);
     let mut reader = source.open(&partition, options).await.expect("opening a partition");
     let mut batches = 0;
     while let Some(batch) = reader.next().await.expect("reading a batch") {
@@ -233,7 +233,7 @@ pub async fn memory_returns_to_the_pool<S: Source>(
     let (source, namespace) = make(documents(5_000)).await;
     let partition = ranges(&source, &namespace, 1).await.remove(0);
     let pool = Pool::new(64 * MIB).expect("a pool");
-    let options = ReadOptions::new(Landing::new(pool.clone())).with_batch_bytes(50_000);
+    let options = ReadOptions::new(ReplyBudget::new(pool.clone())).with_batch_bytes(50_000);
     let mut reader = source.open(&partition, options).await.expect("opening a partition");
     let first = reader.next().await.expect("reading a batch").expect("a batch");
     let second = reader.next().await.expect("reading a batch").expect("a batch");
@@ -255,7 +255,7 @@ pub async fn readers_share_a_small_pool<S: Source>(
     let expected = documents(10_000);
     let (source, namespace) = make(expected.clone()).await;
     let pool = Pool::new(MIB).expect("a pool");
-    let options = ReadOptions::new(Landing::new(pool.clone())).with_batch_bytes(200_000);
+    let options = ReadOptions::new(ReplyBudget::new(pool.clone())).with_batch_bytes(200_000);
     let mut tasks = Vec::new();
     for partition in ranges(&source, &namespace, 6).await {
         let mut reader = source.open(&partition, options.clone()).await.expect("opening a partition");

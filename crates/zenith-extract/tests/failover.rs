@@ -2,8 +2,8 @@
 
 use bson::{RawDocumentBuf, doc};
 use zenith_extract::{
-    DocumentReader, ExtractError, Landing, MongoSource, Namespace, PartitionStrategy, ReadOptions, Source,
-    Transport, test_suite,
+    DocumentReader, ExtractError, MongoSource, Namespace, PartitionStrategy, ReadOptions, ReplyBudget,
+    Source, Transport, test_suite,
 };
 use zenith_memory::Pool;
 use zenith_testkit::ReplicaSet;
@@ -31,14 +31,15 @@ async fn a_range_goes_on_at_the_next_primary() {
     let source = MongoSource::connect(&set.uri()).await.unwrap();
     for transport in [Transport::Driver, Transport::Direct] {
         let source = source.clone().with_transport(transport);
-        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+        let options =
+            ReadOptions::new(ReplyBudget::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let mut reader = source.open(&partition, options).await.unwrap();
         let first = reader.next().await.unwrap().unwrap();
         readers.push((transport, reader, owned(&first)));
     }
     let parts = source.partitions(&namespace, 2, PartitionStrategy::Natural).await.unwrap();
     assert_eq!(parts.len(), 2);
-    let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+    let options = ReadOptions::new(ReplyBudget::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
     let mut records = source.open(&parts[0], options).await.unwrap();
     records.next().await.unwrap().unwrap();
     set.kill_primary().await.unwrap();

@@ -9,8 +9,8 @@ use bson::{RawDocumentBuf, doc, rawdoc};
 use tempfile::TempDir;
 use zenith_extract::test_suite::{documents, read_all};
 use zenith_extract::{
-    CollectionKind, DocumentReader, ExtractError, FileSource, Landing, Namespace, PartitionBounds,
-    PartitionStrategy, ReadOptions, Source, source_test_suite,
+    CollectionKind, DocumentReader, ExtractError, FileSource, Namespace, PartitionBounds, PartitionStrategy,
+    ReadOptions, ReplyBudget, Source, source_test_suite,
 };
 use zenith_memory::Pool;
 use zenith_testkit::dump;
@@ -104,7 +104,7 @@ async fn documents_larger_than_a_batch_or_the_pool_come_whole() {
         let source = FileSource::open(dumped(name, &expected)).unwrap();
         let part = source.partitions(&orders(), 1, PartitionStrategy::Natural).await.unwrap().remove(0);
         let pool = Pool::new(2 * MIB).unwrap();
-        let options = ReadOptions::new(Landing::new(pool.clone())).with_batch_bytes(1_000);
+        let options = ReadOptions::new(ReplyBudget::new(pool.clone())).with_batch_bytes(1_000);
         let mut reader = source.open(&part, options).await.unwrap();
         let mut found = Vec::new();
         while let Some(batch) = reader.next().await.unwrap() {
@@ -191,7 +191,7 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
     let (all, path) = (documents(5_000), dumped("orders.bson", &documents(5_000)));
     let source = FileSource::open(&path).unwrap();
     let part = source.partitions(&orders(), 1, PartitionStrategy::Natural).await.unwrap().remove(0);
-    let options = ReadOptions::new(Landing::new(Pool::new(8 * MIB).unwrap())).with_batch_bytes(10_000);
+    let options = ReadOptions::new(ReplyBudget::new(Pool::new(8 * MIB).unwrap())).with_batch_bytes(10_000);
     let mut reader = source.open(&part, options).await.unwrap();
     reader.next().await.unwrap().unwrap();
     // Cut between two documents, so that only the survey knows that there were more.

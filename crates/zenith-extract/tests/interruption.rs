@@ -6,8 +6,8 @@ use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt;
 use mongodb::Client;
 use zenith_extract::{
-    DocumentReader, ExtractError, Landing, MongoSource, Namespace, PartitionStrategy, ReadOptions, Source,
-    Transport, test_suite,
+    DocumentReader, ExtractError, MongoSource, Namespace, PartitionStrategy, ReadOptions, ReplyBudget,
+    Source, Transport, test_suite,
 };
 use zenith_memory::Pool;
 
@@ -66,7 +66,7 @@ async fn a_range_goes_on_after_its_cursor_was_killed() {
         let namespace = servers::fill(&uri, expected.clone()).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
         let pool = Pool::new(4 * MIB).unwrap();
-        let options = ReadOptions::new(Landing::new(pool)).with_batch_bytes(50_000);
+        let options = ReadOptions::new(ReplyBudget::new(pool)).with_batch_bytes(50_000);
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         let (mut found, mut killed) = (Vec::new(), 0);
@@ -89,7 +89,8 @@ async fn an_abandoned_scan_closes_its_cursor() {
         let uri = servers::uri().await;
         let namespace = servers::fill(&uri, test_suite::documents(20_000)).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+        let options =
+            ReadOptions::new(ReplyBudget::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
@@ -112,7 +113,8 @@ async fn a_collection_dropped_on_the_way_is_an_error() {
         let uri = servers::uri().await;
         let namespace = servers::fill(&uri, test_suite::documents(20_000)).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+        let options =
+            ReadOptions::new(ReplyBudget::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let partition = servers::whole(&source, &namespace).await;
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
@@ -136,7 +138,8 @@ async fn a_collection_replaced_while_disconnected_is_an_error() {
     for transport in BOTH {
         let (proxy, source, namespace, _) = behind_a_proxy(transport).await;
         let partition = servers::whole(&source, &namespace).await;
-        let options = ReadOptions::new(Landing::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
+        let options =
+            ReadOptions::new(ReplyBudget::new(Pool::new(4 * MIB).unwrap())).with_batch_bytes(50_000);
         let mut reader = source.open(&partition, options).await.unwrap();
         reader.next().await.unwrap().unwrap();
         proxy.cut_after(1);

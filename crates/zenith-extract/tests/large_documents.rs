@@ -2,7 +2,7 @@
 
 use bson::{RawDocumentBuf, rawdoc};
 use zenith_extract::{
-    DocumentReader, Landing, MongoSource, Namespace, PartitionStrategy, ReadOptions, Source, Transport,
+    DocumentReader, MongoSource, Namespace, PartitionStrategy, ReadOptions, ReplyBudget, Source, Transport,
 };
 use zenith_memory::Pool;
 
@@ -34,7 +34,7 @@ async fn they_pass_by_either_transport_and_a_small_pool() {
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
         for budget in [MIB, 64 * MIB] {
             let pool = Pool::new(budget).unwrap();
-            let options = ReadOptions::new(Landing::new(pool.clone()));
+            let options = ReadOptions::new(ReplyBudget::new(pool.clone()));
             let mut tasks = Vec::new();
             for partition in source.partitions(&namespace, 2, PartitionStrategy::IdRanges).await.unwrap() {
                 let mut reader = source.open(&partition, options.clone()).await.unwrap();

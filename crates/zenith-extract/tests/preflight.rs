@@ -8,7 +8,7 @@ use zenith_testkit::{MongoOptions, MongoServer};
 
 use crate::servers;
 
-async fn look(uri: &str, namespace: &Namespace) -> Result<zenith_extract::Preflight, ExtractError> {
+async fn look(uri: &str, namespace: &Namespace) -> Result<zenith_extract::SourceInfo, ExtractError> {
     MongoSource::connect(uri).await?.preflight(namespace).await
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bson::{RawDocumentBuf, doc, rawdoc};
 use tokio::time::timeout;
 use zenith_extract::{
-    DocumentReader, ExtractError, Landing, MongoSource, Namespace, Partition, PartitionBounds,
-    PartitionStrategy, ReadOptions, RecordRange, Source, Transport, test_suite,
+    DocumentReader, ExtractError, MongoSource, Namespace, Partition, PartitionBounds, PartitionStrategy,
+    ReadOptions, RecordRange, ReplyBudget, Source, Transport, test_suite,
 };
 use zenith_memory::Pool;
 
@@ -106,8 +106,8 @@ async fn what_is_thrown_away_makes_room_for_what_is_under_way() {
     let parts = parts(&source, &namespace, 2).await;
     let mut found = 0;
     for part in &parts {
-        let landing = Landing::with_share(Pool::new(servers::MIB).unwrap(), 64 * 1024);
-        let options = ReadOptions::new(landing).with_batch_bytes(60_000);
+        let reply_budget = ReplyBudget::with_share(Pool::new(servers::MIB).unwrap(), 64 * 1024);
+        let options = ReadOptions::new(reply_budget).with_batch_bytes(60_000);
         let mut reader = source.open(part, options).await.unwrap();
         loop {
             let next = timeout(Duration::from_secs(20), reader.next()).await.expect("it hangs");

@@ -6,7 +6,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Collection};
 use tokio::sync::OnceCell;
 use zenith_extract::{
-    DocumentReader, ExtractError, Landing, Namespace, Partition, PartitionStrategy, ReadOptions, Source,
+    DocumentReader, ExtractError, Namespace, Partition, PartitionStrategy, ReadOptions, ReplyBudget, Source,
 };
 use zenith_memory::Pool;
 use zenith_testkit::{MongoOptions, MongoServer};
@@ -72,7 +72,7 @@ pub async fn read(
     batch_bytes: usize,
 ) -> Result<Found, (Found, ExtractError)> {
     let pool = Pool::new(64 * MIB).unwrap();
-    let options = ReadOptions::new(Landing::new(pool.clone())).with_batch_bytes(batch_bytes);
+    let options = ReadOptions::new(ReplyBudget::new(pool.clone())).with_batch_bytes(batch_bytes);
     let mut reader = source.open(partition, options).await.map_err(|error| (Found::default(), error))?;
     let mut found = Found::default();
     loop {

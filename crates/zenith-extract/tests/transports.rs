@@ -117,8 +117,9 @@ async fn read_concerns_reach_the_server() {
             (ReadConcern::SnapshotAt(time), 500),
         ] {
             let pool = zenith_memory::Pool::new(8 * servers::MIB).unwrap();
-            let landing = zenith_extract::Landing::new(pool);
-            let options = ReadOptions { read_concern, ..ReadOptions::new(landing).with_batch_bytes(5_000) };
+            let reply_budget = zenith_extract::ReplyBudget::new(pool);
+            let options =
+                ReadOptions { read_concern, ..ReadOptions::new(reply_budget).with_batch_bytes(5_000) };
             let mut reader = source.open(&partition, options).await.unwrap();
             let mut found = 0;
             while let Some(batch) = zenith_extract::DocumentReader::next(&mut reader).await.unwrap() {

@@ -11,7 +11,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use zenith_state::{Checkpoint, Connector, Intent, Misfits, PipelineRecord, Role, SqliteStore, StateStore};
+use zenith_state::{
+    Checkpoint, Connector, Intent, Mismatches, PipelineRecord, Role, SqliteStore, StateStore,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -45,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             saved: SystemTime::now(),
         };
         let at = Instant::now();
-        store.commit_intent("p", &intent.token, &checkpoint, &Misfits::default()).await?;
+        store.commit_intent("p", &intent.token, &checkpoint, &Mismatches::default()).await?;
         committed.push(at.elapsed());
     }
     let rounds = u64::try_from(committed.len())?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Run, RunEnd, RunStart,
+    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot, StateStore,
 };
 
@@ -85,17 +85,17 @@ methods! {
     checkpoint(pipeline: [&str]) -> Option<Checkpoint>;
     advance(pipeline: [&str], checkpoint: [&Checkpoint]) -> ();
     begin_intent(intent: [&Intent]) -> ();
-    commit_intent(pipeline: [&str], token: [&str], checkpoint: [&Checkpoint], misfits: [&Misfits]) -> ();
+    commit_intent(pipeline: [&str], token: [&str], checkpoint: [&Checkpoint], mismatches: [&Mismatches]) -> ();
     abandon_intent(pipeline: [&str], token: [&str]) -> ();
     open_intents(pipeline: [&str]) -> Vec<Intent>;
     reset(pipeline: [&str], checkpoint: [Option<&Checkpoint>]) -> ();
     epoch(pipeline: [&str]) -> u64;
     snapshot(pipeline: [&str]) -> Option<Snapshot>;
     begin_snapshot(pipeline: [&str], snapshot: [&Snapshot]) -> ();
-    finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], misfits: [&Misfits]) -> ();
+    finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], mismatches: [&Mismatches]) -> ();
     finish_snapshot(pipeline: [&str], consistent_after: [&[u8]]) -> ();
-    misfits(pipeline: [&str], after: [Option<SystemTime>]) -> Misfits;
-    set_misfits(pipeline: [&str], misfits: [&Misfits]) -> ();
+    mismatches(pipeline: [&str], after: [Option<SystemTime>]) -> Mismatches;
+    set_mismatches(pipeline: [&str], mismatches: [&Mismatches]) -> ();
     start_run(run: [&RunStart]) -> i64;
     finish_run(id: [i64], end: [&RunEnd]) -> ();
     touch_run(id: [i64], figures: [Figures]) -> ();

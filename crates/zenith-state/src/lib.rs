@@ -7,13 +7,13 @@
 //! | [`MemoryStore`] | forgets everything with the process; for tests and examples |
 //! | [`Connector`], [`PipelineRecord`] | what was applied |
 //! | [`Checkpoint`], [`Intent`], [`Snapshot`] | how far a pipeline has come |
-//! | [`Misfits`] | what of documents did not fit, counted |
+//! | [`Mismatches`] | what of documents did not fit, counted |
 //! | [`RunStart`], [`RunEnd`], [`Run`] | the history |
 //! | [`StateError`] | what went wrong, and whether the user can mend it |
 //!
 //! ```text
 //!   begin_intent ──▶ insert with the token ──▶ acknowledged ──▶ commit_intent
-//!     durable            may land twice,                          checkpoint forward, misfits counted
+//!     durable            may land twice,                          checkpoint forward, mismatches counted
 //!                        counts once                              and intent closed, in one step
 //! ```
 //!
@@ -25,7 +25,7 @@
 mod dynamic;
 mod error;
 pub mod memory;
-mod misfits;
+mod mismatches;
 mod records;
 mod secret;
 pub mod sqlite;
@@ -35,7 +35,7 @@ pub mod test_suite;
 pub use dynamic::DynStateStore;
 pub use error::{Cause, Result, StateError};
 pub use memory::MemoryStore;
-pub use misfits::{FIELDS_MAX, Misfits, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX};
+pub use mismatches::{FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX};
 pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot, SnapshotPartition,

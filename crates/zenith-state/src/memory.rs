@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Role, Run, RunEnd, RunStart,
-    SchemaVersion, Snapshot, StateError, StateStore, misfits, secret,
+    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Role, Run, RunEnd, RunStart,
+    SchemaVersion, Snapshot, StateError, StateStore, mismatches, secret,
 };
 
 /// Records in memory.
@@ -34,7 +34,7 @@ struct Pipeline {
     progress: Progress,
     schemas: Vec<SchemaVersion>,
     /// By slot.
-    misfits: BTreeMap<i64, Misfits>,
+    mismatches: BTreeMap<i64, Mismatches>,
 }
 
 #[derive(Debug, Default)]
@@ -96,14 +96,14 @@ impl State {
 }
 
 impl Pipeline {
-    fn count(&mut self, misfits: &Misfits, at: SystemTime) {
-        if misfits.is_empty() {
+    fn count(&mut self, mismatches: &Mismatches, at: SystemTime) {
+        if mismatches.is_empty() {
             return;
         }
-        let added = self.misfits.entry(misfits::ALL).or_default().add_bounded(misfits);
-        self.misfits.entry(misfits::slot(at)).or_default().add(&added);
-        let first = misfits::first_kept(at);
-        self.misfits.retain(|slot, _| *slot == misfits::ALL || *slot >= first);
+        let added = self.mismatches.entry(mismatches::ALL).or_default().add_bounded(mismatches);
+        self.mismatches.entry(mismatches::slot(at)).or_default().add(&added);
+        let first = mismatches::first_kept(at);
+        self.mismatches.retain(|slot, _| *slot == mismatches::ALL || *slot >= first);
     }
 }
 
@@ -167,7 +167,7 @@ impl StateStore for MemoryStore {
                     record,
                     progress: Progress::default(),
                     schemas: Vec::new(),
-                    misfits: BTreeMap::new(),
+                    mismatches: BTreeMap::new(),
                 };
                 state.pipelines.insert(pipeline.name.clone(), new);
             }
@@ -238,7 +238,7 @@ impl StateStore for MemoryStore {
         pipeline: &str,
         token: &str,
         checkpoint: &Checkpoint,
-        misfits: &Misfits,
+        mismatches: &Mismatches,
     ) -> Result<()> {
         let mut state = self.state();
         let found = state.pipeline(pipeline)?;
@@ -247,7 +247,7 @@ impl StateStore for MemoryStore {
         progress.check_forward(pipeline, checkpoint)?;
         progress.checkpoint = Some(checkpoint.clone());
         progress.intents.remove(index);
-        found.count(misfits, checkpoint.saved);
+        found.count(mismatches, checkpoint.saved);
         Ok(())
     }
 
@@ -295,7 +295,12 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    async fn finish_partitions(&self, pipeline: &str, parts: &[(u32, u64)], misfits: &Misfits) -> Result<()> {
+    async fn finish_partitions(
+        &self,
+        pipeline: &str,
+        parts: &[(u32, u64)],
+        mismatches: &Mismatches,
+    ) -> Result<()> {
         let mut state = self.state();
         let partitions = &mut state.snapshot(pipeline)?.partitions;
         let find = |index: &u32| partitions.binary_search_by_key(index, |partition| partition.index).ok();
@@ -310,7 +315,7 @@ impl StateStore for MemoryStore {
             }
         }
         if is_new {
-            state.pipeline(pipeline)?.count(misfits, SystemTime::now());
+            state.pipeline(pipeline)?.count(mismatches, SystemTime::now());
         }
         Ok(())
     }
@@ -329,20 +334,21 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    async fn misfits(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Misfits> {
+    async fn mismatches(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Mismatches> {
         let state = self.state();
-        let Some(found) = state.pipelines.get(pipeline) else { return Ok(Misfits::default()) };
-        let slots = after.map_or(misfits::ALL..=misfits::ALL, |after| misfits::slot(after)..=i64::MAX);
-        let mut sum = Misfits::default();
-        found.misfits.range(slots).for_each(|(_, misfits)| sum.add(misfits));
+        let Some(found) = state.pipelines.get(pipeline) else { return Ok(Mismatches::default()) };
+        let slots =
+            after.map_or(mismatches::ALL..=mismatches::ALL, |after| mismatches::slot(after)..=i64::MAX);
+        let mut sum = Mismatches::default();
+        found.mismatches.range(slots).for_each(|(_, mismatches)| sum.add(mismatches));
         Ok(sum)
     }
 
-    async fn set_misfits(&self, pipeline: &str, misfits: &Misfits) -> Result<()> {
+    async fn set_mismatches(&self, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
         let mut state = self.state();
         let found = state.pipeline(pipeline)?;
-        found.misfits.clear();
-        found.count(misfits, SystemTime::now());
+        found.mismatches.clear();
+        found.count(mismatches, SystemTime::now());
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Run, RunEnd, RunStart,
+    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot,
 };
 
@@ -55,7 +55,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// Pauses a pipeline or lets it go on, and says whether it was there.
     fn set_paused(&self, pipeline: &str, paused: bool) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Removes a pipeline with its checkpoint, intents, snapshot, misfits and schemas, and says whether it was there.
+    /// Removes a pipeline with its checkpoint, intents, snapshot, mismatches and schemas, and says whether it was there.
     /// Its history stays, and its epoch is past: a pipeline that takes the name later begins a new one.
     fn remove_pipeline(&self, pipeline: &str) -> impl Future<Output = Result<bool>> + Send;
 
@@ -93,7 +93,7 @@ pub trait StateStore: Send + Sync + 'static {
         pipeline: &str,
         token: &str,
         checkpoint: &Checkpoint,
-        misfits: &Misfits,
+        mismatches: &Mismatches,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Closes an intent whose insert is known not to have landed.
@@ -127,7 +127,7 @@ pub trait StateStore: Send + Sync + 'static {
     fn begin_snapshot(&self, pipeline: &str, snapshot: &Snapshot) -> impl Future<Output = Result<()>> + Send;
 
     /// Notes that all rows of some partitions are durable, each with its index and how many they are, and counts
-    /// what of them did not fit, in one step. May be repeated; the last number of rows counts, and the misfits of the
+    /// what of them did not fit, in one step. May be repeated; the last number of rows counts, and the mismatches of the
     /// first time.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ pub trait StateStore: Send + Sync + 'static {
         &self,
         pipeline: &str,
         parts: &[(u32, u64)],
-        misfits: &Misfits,
+        mismatches: &Mismatches,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Notes that all partitions have been read, and which position the stream must pass for the table to be
@@ -153,14 +153,18 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// What did not fit since the table was loaded, or in the slots of five minutes that end after a moment within
     /// the last hour.
-    fn misfits(
+    fn mismatches(
         &self,
         pipeline: &str,
         after: Option<SystemTime>,
-    ) -> impl Future<Output = Result<Misfits>> + Send;
+    ) -> impl Future<Output = Result<Mismatches>> + Send;
 
     /// Puts what did not fit into a table that was loaded anew in the place of all that was counted before.
-    fn set_misfits(&self, pipeline: &str, misfits: &Misfits) -> impl Future<Output = Result<()>> + Send;
+    fn set_mismatches(
+        &self,
+        pipeline: &str,
+        mismatches: &Mismatches,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Begins a run in the history and returns its number.
     fn start_run(&self, run: &RunStart) -> impl Future<Output = Result<i64>> + Send;

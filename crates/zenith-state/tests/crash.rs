@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row};
-use zenith_state::{Checkpoint, INTERRUPTED, Intent, Misfits, Outcome, RunStart, SqliteStore, StateStore};
+use zenith_state::{Checkpoint, INTERRUPTED, Intent, Mismatches, Outcome, RunStart, SqliteStore, StateStore};
 
 use crate::child::{self, Running};
 use crate::support::{Folder, apply};
@@ -48,7 +48,7 @@ async fn commits_until_killed() {
         number += 1;
         store.begin_intent(&intent(number)).await.unwrap();
         store
-            .commit_intent("p", &intent(number).token, &checkpoint(number), &Misfits::default())
+            .commit_intent("p", &intent(number).token, &checkpoint(number), &Mismatches::default())
             .await
             .unwrap();
         child::report(&number.to_string());

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zenith_state::{
-    Checkpoint, Connector, Figures, Intent, Misfits, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
+    Checkpoint, Connector, Figures, Intent, Mismatches, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     Snapshot, SnapshotPartition, StateStore,
 };
 
@@ -80,14 +80,14 @@ fn snapshot() -> Snapshot {
 }
 
 /// Format 2 brought them.
-fn misfits(format: usize) -> Misfits {
-    let mut misfits = Misfits::default();
+fn mismatches(format: usize) -> Mismatches {
+    let mut mismatches = Mismatches::default();
     if format >= 2 {
         let reasons = [("is string".to_owned(), u64::MAX >> 2), ("no column".to_owned(), 2)];
-        misfits.values.insert("items.$.\u{1F980}".to_owned(), reasons.into());
-        misfits.documents.insert("BSON text is not valid UTF-8".to_owned(), 3);
+        mismatches.values.insert("items.$.\u{1F980}".to_owned(), reasons.into());
+        mismatches.documents.insert("BSON text is not valid UTF-8".to_owned(), 3);
     }
-    misfits
+    mismatches
 }
 
 fn runs(format: usize) -> [Run; 3] {
@@ -131,7 +131,7 @@ pub async fn fill(store: &impl StateStore) {
         )
         .await
         .expect("saved");
-    store.set_misfits("orders", &misfits(NEWEST)).await.expect("counted");
+    store.set_mismatches("orders", &mismatches(NEWEST)).await.expect("counted");
     for run in runs(NEWEST).into_iter().rev() {
         let Run { pipeline, mode, version, started, .. } = run;
         let id = store.start_run(&RunStart { pipeline, mode, version, started }).await.expect("begun");
@@ -158,7 +158,7 @@ pub async fn check(store: &impl StateStore, format: usize) {
     assert_eq!(store.snapshot("orders").await.expect("read"), Some(snapshot()));
     let customers = store.snapshot("customers").await.expect("read").expect("there");
     assert_eq!((customers.partitions.len(), customers.consistent_after), (0, Some(vec![1, 0])));
-    assert_eq!(store.misfits("orders", None).await.expect("read"), misfits(format));
-    assert_eq!(store.misfits("customers", None).await.expect("read"), Misfits::default());
+    assert_eq!(store.mismatches("orders", None).await.expect("read"), mismatches(format));
+    assert_eq!(store.mismatches("customers", None).await.expect("read"), Mismatches::default());
     assert_eq!(store.runs(None, 10).await.expect("read"), runs(format));
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use zenith_state::test_suite::Place;
+use zenith_state::test_suite::StoreLocation;
 use zenith_state::{Connector, PipelineRecord, Role, SqliteStore, StateStore};
 
 /// A folder for one test.
@@ -24,7 +24,7 @@ impl Folder {
     }
 }
 
-impl Place for Folder {
+impl StoreLocation for Folder {
     type Store = SqliteStore;
 
     async fn open(&self) -> SqliteStore {

@@ -42,8 +42,8 @@ pub use send::WriteStrategy;
 pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;
 pub use sink::{
-    ColumnInfo, Durable, DynSink, Insert, Merging, ObjectInfo, Preflight, Published, Selection, ServerInfo,
-    Sink, TableInfo,
+    ColumnInfo, Durable, DynSink, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection,
+    ServerInfo, Sink, TableInfo,
 };
 pub use socket::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};
 pub use target::{Protocol, Target};

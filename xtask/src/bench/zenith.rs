@@ -13,7 +13,7 @@ use super::process;
 use super::servers::{Cost, Servers};
 
 /// Nothing here takes so long unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(1_200);
+const TIMEOUT: Duration = Duration::from_secs(1_200);
 
 /// The protocol towards ClickHouse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Zenith {
         };
         let mut command = Command::new(&program);
         command.arg("--version");
-        let version = process::run(command, PATIENCE).await?.stdout.trim().to_owned() + &remark;
+        let version = process::run(command, TIMEOUT).await?.stdout.trim().to_owned() + &remark;
         Ok(Self { program, version, memory: None, protocol: Protocol::Http })
     }
 
@@ -128,7 +128,7 @@ impl Zenith {
             command.args(["--memory", memory]);
         }
         let meter = servers.meter()?;
-        let finished = process::run(command, PATIENCE).await?;
+        let finished = process::run(command, TIMEOUT).await?;
         let cost = Cost { seconds: finished.wall_seconds, ..meter.read(servers)? };
         if !finished.status.success() {
             let said = finished.last_words();

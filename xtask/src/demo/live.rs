@@ -12,7 +12,7 @@ use zenith_testkit::{ClickHouse, Error, Result};
 
 const NAME: &str = "orders";
 /// More than any change takes, also on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Follows a collection with `zenith run` and changes documents under its eyes.
 pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &ClickHouse) -> Result<()> {
@@ -95,14 +95,14 @@ async fn tell(to: &ClickHouse, change: &str, question: &str, answer: &str) -> Re
 
 async fn wait(to: &ClickHouse, question: &str, answer: &str) -> Result<Duration> {
     let started = Instant::now();
-    while started.elapsed() < PATIENCE {
+    while started.elapsed() < TIMEOUT {
         // The table may not be there yet.
         if to.query(question).await.is_ok_and(|found| found == answer) {
             return Ok(started.elapsed());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Err(Error::Server(format!("{question} did not become {answer} within {} s", PATIENCE.as_secs())))
+    Err(Error::Server(format!("{question} did not become {answer} within {} s", TIMEOUT.as_secs())))
 }
 
 fn follow(zenith: &Path, file: &Path) -> Result<Child> {

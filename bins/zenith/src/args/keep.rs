@@ -10,7 +10,7 @@ use super::Allowed;
 
 /// Where the state and the configuration are.
 #[derive(Args, Clone, Debug)]
-pub struct Place {
+pub struct StateArgs {
     /// The state [default: as zenith.toml says, else ~/.local/state/zenith/state.sqlite]
     #[arg(long, value_name = "PATH", env = "ZENITH_STATE", help_heading = "Place")]
     pub state: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub struct Check {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Take over what zenith.toml says, after showing what changes.
@@ -71,7 +71,7 @@ pub struct Apply {
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Keep the tables in step until stopped.
@@ -106,7 +106,7 @@ pub struct Run {
     #[command(flatten)]
     pub allowed: Allowed,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Show how far each pipeline has come and how far it lags behind.
@@ -142,7 +142,7 @@ pub struct Status {
     #[command(flatten)]
     pub allowed: Allowed,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -161,7 +161,7 @@ pub struct History {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -222,7 +222,7 @@ pub struct List {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -233,7 +233,7 @@ pub struct Named {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -247,7 +247,7 @@ pub struct Remove {
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Read a collection anew and replace its table in one step.
@@ -279,7 +279,7 @@ pub struct Reload {
     #[arg(long, value_name = "SIZE", env = "ZENITH_MEMORY", value_parser = super::memory)]
     pub memory: Option<ByteSize>,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Have a pipeline go on from somewhere else.
@@ -306,7 +306,7 @@ pub struct Reset {
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Where a pipeline goes on.
@@ -351,7 +351,7 @@ pub struct Schema {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 /// Compare a collection and its table.
@@ -382,7 +382,7 @@ pub struct Verify {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use super::Place;
+use super::StateArgs;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -63,7 +63,7 @@ pub struct ListLetters {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -74,7 +74,7 @@ pub struct ShowLetter {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -91,7 +91,7 @@ pub struct RetryLetters {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -115,7 +115,7 @@ pub struct PurgeLetters {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Place,
+    pub place: StateArgs,
 }
 
 fn before(text: &str) -> Result<SystemTime, String> {

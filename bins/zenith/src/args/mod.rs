@@ -15,7 +15,7 @@ use clap_complete::Shell;
 pub use copy::{Copy, Decimal, Integers, Mixed, ObjectId, OnBadDocument, Strategy, UuidLegacy};
 pub use keep::{
     Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
-    Place, Reload, Remove, Reset, Run, Schema, Status, Verify,
+    Reload, Remove, Reset, Run, Schema, StateArgs, Status, Verify,
 };
 pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
 

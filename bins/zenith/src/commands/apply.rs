@@ -19,7 +19,7 @@ use crate::state::Places;
 use crate::terminal::{Paint, print};
 
 /// How long a target may take to say what has which name.
-const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub async fn run(arguments: &Apply) -> Ending {
     let places = Places::find(&arguments.place)?;
@@ -80,7 +80,7 @@ async fn look_at_names(config: &Config, places: &Places) -> Result<(), Failure> 
             }
             Ok::<(), Failure>(())
         };
-        let unasked = match tokio::time::timeout(LOOK_PATIENCE, looking).await {
+        let unasked = match tokio::time::timeout(LOOK_TIMEOUT, looking).await {
             Ok(Ok(())) => continue,
             Ok(Err(Failure::Input(reason) | Failure::Failed(reason))) => reason,
             Err(_) => "it does not answer".to_owned(),

@@ -12,7 +12,7 @@ use crate::args::Check;
 use crate::config::{Config, file, names};
 use crate::connect::{self, no_pipeline};
 use crate::exit::{Ending, Failure};
-use crate::misfits::{self, Counted, CountedJson};
+use crate::mismatches::{self, Counted, CountedJson};
 use crate::signals::Signals;
 use crate::state::Places;
 use crate::terminal::{Paint, print, print_json};
@@ -34,7 +34,7 @@ struct PipelineReport {
     ok: bool,
     checks: Vec<Line>,
     #[serde(flatten)]
-    misfits: CountedJson,
+    mismatches: CountedJson,
 }
 
 #[derive(Serialize)]
@@ -99,34 +99,34 @@ async fn check(arguments: &Check) -> Ending {
 }
 
 async fn look(config: &Config, name: &str, places: &Places) -> PipelineReport {
-    let mut misfits = Counted::default();
-    let mut checks: Vec<Line> = match checks(config, name, places, &mut misfits).await {
+    let mut mismatches = Counted::default();
+    let mut checks: Vec<Line> = match checks(config, name, places, &mut mismatches).await {
         Ok(checks) => checks.into_iter().map(Line::from).collect(),
         Err(Failure::Input(found) | Failure::Failed(found)) => {
             vec![Line { what: "connection".to_owned(), ok: false, found }]
         }
     };
-    if let Some(line) = misfits.line() {
+    if let Some(line) = mismatches.line() {
         // For people to look at; it is nothing to be mended before a run.
-        let found = format!("{line}\n{}", misfits::list(&misfits.all).trim_end());
+        let found = format!("{line}\n{}", mismatches::list(&mismatches.all).trim_end());
         checks.push(Line { what: "does not fit".to_owned(), ok: true, found });
     }
     let ok = checks.iter().all(|line| line.ok);
-    PipelineReport { name: name.to_owned(), ok, checks, misfits: misfits.json() }
+    PipelineReport { name: name.to_owned(), ok, checks, mismatches: mismatches.json() }
 }
 
 async fn checks(
     config: &Config,
     name: &str,
     places: &Places,
-    misfits: &mut Counted,
+    mismatches: &mut Counted,
 ) -> Result<Vec<Found>, Failure> {
     // Progress is looked at where there is some: whether MongoDB still has the changes since then depends on it.
     let store = match places.look().await {
         Ok(store) => DynStateStore::new(store),
         Err(_) => DynStateStore::new(MemoryStore::new()),
     };
-    *misfits = Counted::read(&store, name, SystemTime::now()).await?;
+    *mismatches = Counted::read(&store, name, SystemTime::now()).await?;
     let single = connect::single(config, name, store, &connect::pool(None, places)?).await?;
     let mut checks = single.keeper.check(name).await;
     let pipelines = config.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));

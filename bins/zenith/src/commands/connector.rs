@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use zenith_engine::Sink as _;
 use zenith_engine::state::Role;
-use zenith_engine::transport::Preflight;
+use zenith_engine::transport::PreflightRequest;
 
 use crate::args::{ConnectorCommand, Connectors, Named};
 use crate::config::applied::{self, Applied};
@@ -131,7 +131,7 @@ async fn test_target(
     places: &Places,
 ) -> Result<String, Failure> {
     let sink = connect::sink(name, connector, &connect::pool(None, places)?)?;
-    let look = Preflight { create_database: false, missing_database: true };
+    let look = PreflightRequest { create_database: false, missing_database: true };
     let server = sink.preflight(&look).await.map_err(|error| {
         let error = zenith_engine::EngineError::Sink(error);
         let text = format!("the target {name}: {}", in_words(&error));

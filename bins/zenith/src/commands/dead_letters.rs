@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use zenith_engine::transport::ClickHouseSink;
-use zenith_engine::{DeadLetters, LetterFilter, Replay, StoredLetter};
+use zenith_engine::{DeadLetterRetry, DeadLetters, LetterFilter, StoredLetter};
 
 use super::something_applied;
 use crate::args::{
@@ -196,7 +196,7 @@ async fn retry(arguments: &RetryLetters) -> Ending {
     };
     let pool = connect::pool(None, &places)?;
     let ids = (!arguments.ids.is_empty()).then(|| arguments.ids.clone());
-    let mut all: Vec<(String, Replay)> = Vec::new();
+    let mut all: Vec<(String, DeadLetterRetry)> = Vec::new();
     for name in names {
         let single = connect::single(&config, &name, places.look().await?, &pool).await?;
         let replay = single.keeper.retry_letters(&name, ids.clone(), arguments.dry_run).await?;
@@ -226,7 +226,7 @@ async fn retry(arguments: &RetryLetters) -> Ending {
     Ok(if left && !arguments.dry_run { ExitCode::from(LEFT) } else { ExitCode::SUCCESS })
 }
 
-fn replay_json(name: &str, replay: &Replay) -> Value {
+fn replay_json(name: &str, replay: &DeadLetterRetry) -> Value {
     let failed = replay
         .failed
         .iter()
@@ -242,7 +242,7 @@ fn replay_json(name: &str, replay: &Replay) -> Value {
     })
 }
 
-fn replay_text(name: &str, replay: &Replay, dry_run: bool) -> String {
+fn replay_text(name: &str, replay: &DeadLetterRetry, dry_run: bool) -> String {
     let verb = if dry_run { "would be written" } else { "written" };
     let mut text = format!(
         "{name}: of {} dead letters {} {verb}, {} of documents that are gone, {} of documents that have a row, {} left\n",

@@ -45,8 +45,8 @@ pub async fn run(arguments: &Reload) -> Ending {
             } else if !arguments.quiet {
                 print(&output::summary_text(&summary));
             }
-            let misfits = summary.misfits();
-            let (values, documents) = (misfits.values_total(), misfits.documents_total());
+            let mismatches = summary.mismatches();
+            let (values, documents) = (mismatches.values_total(), mismatches.documents_total());
             Ok(exit::within(&arguments.allowed.exceeded(name, values, documents)))
         }
         Err(error @ (EngineError::Stopped | EngineError::StoppedLeaving { .. })) => {

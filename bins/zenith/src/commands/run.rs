@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use zenith_engine::Until;
-use zenith_engine::state::{DynStateStore, Misfits, StateStore as _};
+use zenith_engine::state::{DynStateStore, Mismatches, StateStore as _};
 
 use crate::args::{Allowed, Run};
 use crate::config::applied::Applied;
 use crate::connect::{self, no_pipeline};
 use crate::exit::{self, Ending, Failure};
-use crate::misfits;
+use crate::mismatches;
 use crate::progress::say;
 use crate::run::display::Display;
 use crate::run::environment::{self, Environment};
@@ -53,7 +53,7 @@ pub async fn run(arguments: &Run) -> Ending {
         }
         drop(display);
         if !arguments.quiet {
-            summarise_misfits(&supervisor);
+            summarise_mismatches(&supervisor);
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -139,28 +139,28 @@ fn nothing_to_run(places: &Places) -> String {
 }
 
 fn summarise(supervisor: &Supervisor) {
-    for (pipeline, (rows, misfits)) in supervisor.done_so_far() {
-        let totals = misfits::totals(misfits.values_total(), misfits.documents_total());
+    for (pipeline, (rows, mismatches)) in supervisor.done_so_far() {
+        let totals = mismatches::totals(mismatches.values_total(), mismatches.documents_total());
         let totals = totals.map_or_else(String::new, |totals| format!("; {totals}"));
         say(&format!("zenith: {pipeline}: {} rows written{totals}", HumanCount(*rows)));
-        misfits::list(misfits).lines().for_each(say);
+        mismatches::list(mismatches).lines().for_each(say);
     }
 }
 
 /// What did not fit in a run that was stopped; its rows have been shown.
-fn summarise_misfits(supervisor: &Supervisor) {
-    for (pipeline, (_, misfits)) in supervisor.done_so_far() {
-        let Some(totals) = misfits::totals(misfits.values_total(), misfits.documents_total()) else {
+fn summarise_mismatches(supervisor: &Supervisor) {
+    for (pipeline, (_, mismatches)) in supervisor.done_so_far() {
+        let Some(totals) = mismatches::totals(mismatches.values_total(), mismatches.documents_total()) else {
             continue;
         };
         say(&format!("zenith: {pipeline}: {totals} in this run"));
-        misfits::list(misfits).lines().for_each(say);
+        mismatches::list(mismatches).lines().for_each(say);
     }
 }
 
 fn exceeded(supervisor: &Supervisor, allowed: &Allowed) -> Vec<String> {
-    let of = |(pipeline, (_, misfits)): (&String, &(u64, Misfits))| {
-        allowed.exceeded(pipeline, misfits.values_total(), misfits.documents_total())
+    let of = |(pipeline, (_, mismatches)): (&String, &(u64, Mismatches))| {
+        allowed.exceeded(pipeline, mismatches.values_total(), mismatches.documents_total())
     };
     supervisor.done_so_far().iter().flat_map(of).collect()
 }

@@ -11,7 +11,7 @@ use super::something_applied;
 use crate::args::Verify;
 use crate::connect;
 use crate::exit::{self, Ending, Failure};
-use crate::misfits::{self, counted, totals};
+use crate::mismatches::{self, counted, totals};
 use crate::progress::say;
 use crate::signals::Signals;
 use crate::state::Places;
@@ -95,9 +95,9 @@ fn json<'a>(found: &'a Verification, collection: String, table: &'a str) -> Veri
         surplus: &found.surplus,
         differing: found.differing.iter().map(|of| of.id.as_str()).collect(),
         differences: found.differing.iter().map(difference).collect(),
-        extra_values: &found.misfits.values,
-        dead_letters: found.misfits.documents_total(),
-        dead_letters_by_reason: &found.misfits.documents,
+        extra_values: &found.mismatches.values,
+        dead_letters: found.mismatches.documents_total(),
+        dead_letters_by_reason: &found.mismatches.documents,
     }
 }
 
@@ -107,8 +107,8 @@ fn text(found: &Verification, collection: &str, table: &str, paint: Paint) -> St
         counted(found.source_rows, "document"),
         counted(found.target_rows, "row")
     );
-    let misfits = totals(found.misfits.values_total(), found.misfits.documents_total());
-    let told = misfits.map_or_else(String::new, |misfits| format!("; {misfits}"));
+    let mismatches = totals(found.mismatches.values_total(), found.mismatches.documents_total());
+    let told = mismatches.map_or_else(String::new, |mismatches| format!("; {mismatches}"));
     let mut text = match found.is_equal() {
         true => format!("{} equal: {rows}{told}\n", paint.green("✓")),
         false => format!("{} different: {rows}{told}\n", paint.red("✗")),
@@ -124,7 +124,7 @@ fn text(found: &Verification, collection: &str, table: &str, paint: Paint) -> St
         format!("{}{place}: {} in the collection, {}", of.id, of.source, of.target)
     });
     list(&mut text, "with other values", found.differing_count, differing);
-    text.push_str(&misfits::list(&found.misfits));
+    text.push_str(&mismatches::list(&found.mismatches));
     text
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use zenith_engine::extract::ExtractError;
 use zenith_engine::state;
-use zenith_engine::transport::{ClickHouseSink, Preflight};
+use zenith_engine::transport::{ClickHouseSink, PreflightRequest};
 use zenith_engine::{EngineError, MongoSource, Namespace, Sink as _, Source as _, SyncPipeline, Until};
 
 use super::desired::{Group, Member};
 use super::group::{Ended, Shared};
 use crate::config::applied;
-use crate::connect::{self, Keeper};
+use crate::connect::{self, Replicator};
 use crate::exit::Failure;
 
 /// Connects to the source and to all targets, and tells which pipelines failed at that.
@@ -22,13 +22,13 @@ pub async fn build(
     group: &Group,
     done: &HashSet<String>,
     shared: &Shared,
-) -> Result<(Keeper, Vec<Ended>), Failure> {
+) -> Result<(Replicator, Vec<Ended>), Failure> {
     let record = group.source.as_ref().ok_or_else(|| missing("the source"))?;
     let connector = applied::connector(record).map_err(Failure::Input)?;
     let source = connect::source(&record.name, &connector).await?;
     let share = shared.pool.budget() / group.sharing.max(1);
-    let mut keeper =
-        Keeper::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone()).with_memory(share);
+    let mut keeper = Replicator::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone())
+        .with_memory(share);
     let mut sinks = Sinks::default();
     let mut failed = Vec::new();
     let mut source_answers = shared.until != Until::CaughtUp;
@@ -80,7 +80,7 @@ async fn sink(target: &state::Connector, shared: &Shared) -> Result<Arc<ClickHou
     let connector = applied::connector(target).map_err(Failure::Input)?;
     let sink = connect::sink(&target.name, &connector, &shared.pool)?;
     if shared.until == Until::CaughtUp {
-        let look = Preflight { create_database: false, missing_database: true };
+        let look = PreflightRequest { create_database: false, missing_database: true };
         sink.preflight(&look).await.map_err(|error| Failure::from(EngineError::Sink(error)))?;
     }
     Ok(Arc::new(sink))

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar};
 use tokio::task::JoinHandle;
 use zenith_engine::{Phase, PipelineProgress, Pool};
 
-use crate::misfits::totals;
+use crate::mismatches::totals;
 use crate::progress::{LINE_EVERY, say, show, style};
 use crate::status::rates::{self, Rates};
 use crate::terminal::table;
@@ -113,10 +113,10 @@ fn line(pipeline: &PipelineProgress, rates: &mut Rates, at: Instant, now: System
     let rate = rates.see(&pipeline.name, pipeline.counters.rows_written, at).unwrap_or(0.0);
     let lag = lag(pipeline, now).map_or_else(String::new, |lag| format!(", {} behind", time::duration(lag)));
     let trouble = trouble(pipeline).map_or_else(String::new, |error| format!(" ({error})"));
-    let misfits = totals(pipeline.counters.extra_values, pipeline.counters.dead_letters);
-    let misfits = misfits.map_or_else(String::new, |totals| format!(", {totals}"));
+    let mismatches = totals(pipeline.counters.extra_values, pipeline.counters.dead_letters);
+    let mismatches = mismatches.map_or_else(String::new, |totals| format!(", {totals}"));
     format!(
-        "{} {}{trouble}, {} rows, {} rows/s{lag}{misfits}",
+        "{} {}{trouble}, {} rows, {} rows/s{lag}{mismatches}",
         pipeline.name,
         phase(pipeline),
         HumanCount(pipeline.counters.rows_written),
@@ -175,9 +175,9 @@ mod tests {
         assert!(text.contains("orders    snapshot 25 %  500   -       3        12 s"), "{text}");
         let text = line(&pipeline(2_500, Phase::Following), &mut rates, at + Duration::from_secs(2), now);
         assert_eq!(text, "orders following, 2,500 rows, 1,000 rows/s, 12 s behind");
-        let mut misfit = pipeline(2_500, Phase::Following);
-        (misfit.counters.extra_values, misfit.counters.dead_letters) = (1, 2);
-        let text = line(&misfit, &mut Rates::default(), at, now);
+        let mut mismatch = pipeline(2_500, Phase::Following);
+        (mismatch.counters.extra_values, mismatch.counters.dead_letters) = (1, 2);
+        let text = line(&mismatch, &mut Rates::default(), at, now);
         assert!(text.ends_with(", 1 value in _zenith_extra, 2 dead letters"), "{text}");
         let mut away = pipeline(2_500, Phase::Retrying);
         away.last_error = Some("no server".to_owned());

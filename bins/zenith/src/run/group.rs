@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use zenith_engine::state::{DynStateStore, Misfits};
+use zenith_engine::state::{DynStateStore, Mismatches};
 use zenith_engine::{EngineError, PipelineProgress, Pool, Until};
 
 use super::build::build;
 use super::desired::Group;
-use crate::connect::Keeper;
+use crate::connect::Replicator;
 use crate::exit::{Failure, in_words};
 use crate::progress::say;
 
@@ -23,14 +23,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Ended {
     pub name: String,
     pub rows: u64,
-    pub misfits: Misfits,
+    pub mismatches: Mismatches,
     pub failure: Option<Failure>,
 }
 
 impl Ended {
     /// One that has not begun.
     pub fn failed(name: &str, failure: Failure) -> Ended {
-        Ended { name: name.to_owned(), rows: 0, misfits: Misfits::default(), failure: Some(failure) }
+        Ended { name: name.to_owned(), rows: 0, mismatches: Mismatches::default(), failure: Some(failure) }
     }
 }
 
@@ -44,7 +44,7 @@ pub struct Shared {
 
 /// What a group is doing, while it runs.
 #[derive(Clone, Default)]
-pub struct View(Arc<Mutex<Option<Arc<Keeper>>>>);
+pub struct View(Arc<Mutex<Option<Arc<Replicator>>>>);
 
 impl View {
     pub fn progress(&self) -> Vec<PipelineProgress> {
@@ -52,7 +52,7 @@ impl View {
         keeper.map_or_else(Vec::new, |keeper| keeper.progress())
     }
 
-    fn set(&self, keeper: Option<Arc<Keeper>>) {
+    fn set(&self, keeper: Option<Arc<Replicator>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
     }
 }
@@ -132,7 +132,7 @@ async fn attempt(
             Some(error) if error.is_input() => Some(Failure::Input(in_words(&error))),
             Some(error) => Some(Failure::Failed(in_words(&error))),
         };
-        ended.push(Ended { name: outcome.name, rows: outcome.rows, misfits: outcome.misfits, failure });
+        ended.push(Ended { name: outcome.name, rows: outcome.rows, mismatches: outcome.mismatches, failure });
     }
     Ok(ended)
 }

@@ -1,7 +1,7 @@
-//! What `zenith run` does: one synchroniser for each source, side by side, over one pool.
+//! What `zenith run` does: one replicator for each source, side by side, over one pool.
 //!
 //! ```text
-//! state ──▶ desired ──▶ supervisor ──▶ group (one for each source) ──▶ Synchronizer of the engine
+//! state ──▶ desired ──▶ supervisor ──▶ group (one for each source) ──▶ Replicator of the engine
 //!   ▲ polled each second    │ stops and starts groups whose records changed
 //!   └ environment ──────────┘ adds pipelines for collections that appear
 //! ```

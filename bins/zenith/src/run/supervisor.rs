@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zenith_engine::state::{self, Misfits, Outcome, RunEnd, RunStart, StateStore};
+use zenith_engine::state::{self, Mismatches, Outcome, RunEnd, RunStart, StateStore};
 use zenith_engine::{Mode, Phase, PipelineProgress, Until};
 
 use super::desired::{self, Desired, Group, Member};
@@ -72,7 +72,7 @@ pub struct Supervisor {
     failures: BTreeMap<String, Failure>,
     /// Errors that have been told, so that each is told once.
     told: HashSet<(String, String)>,
-    done_so_far: BTreeMap<String, (u64, Misfits)>,
+    done_so_far: BTreeMap<String, (u64, Mismatches)>,
 }
 
 impl Supervisor {
@@ -96,7 +96,7 @@ impl Supervisor {
     }
 
     /// Rows that pipelines have written, and what did not fit, of those that have ended.
-    pub fn done_so_far(&self) -> &BTreeMap<String, (u64, Misfits)> {
+    pub fn done_so_far(&self) -> &BTreeMap<String, (u64, Mismatches)> {
         &self.done_so_far
     }
 
@@ -112,7 +112,7 @@ impl Supervisor {
                 Some(ended) = self.tasks.join_next() => match ended {
                     Ok((source, ended)) => self.ended(&source, ended),
                     Err(error) => return Err(Failure::Failed(format!(
-                        "a synchroniser ended unexpectedly ({error}); please report this"
+                        "a replicator ended unexpectedly ({error}); please report this"
                     ))),
                 },
             }
@@ -244,9 +244,9 @@ impl Supervisor {
 
     fn ended(&mut self, source: &str, ended: Vec<Ended>) {
         for pipeline in ended {
-            let (rows, misfits) = self.done_so_far.entry(pipeline.name.clone()).or_default();
+            let (rows, mismatches) = self.done_so_far.entry(pipeline.name.clone()).or_default();
             *rows += pipeline.rows;
-            misfits.add_bounded(&pipeline.misfits);
+            mismatches.add_bounded(&pipeline.mismatches);
             match pipeline.failure {
                 Some(failure) => {
                     let (Failure::Input(error) | Failure::Failed(error)) = &failure;

@@ -49,7 +49,7 @@ impl Report {
     /// What did not fit more than is allowed, in words.
     pub fn exceeded(&self, allowed: &Allowed) -> Vec<String> {
         let of = |pipeline: &Pipeline| {
-            let all = &pipeline.misfits.all;
+            let all = &pipeline.mismatches.all;
             allowed.exceeded(&pipeline.name, all.values_total(), all.documents_total())
         };
         self.pipelines.iter().flat_map(of).collect()

@@ -7,7 +7,7 @@ use zenith_engine::state::{self, INTERRUPTED, Outcome, PipelineRecord, Run, Sqli
 
 use super::rates::rate;
 use crate::config::applied;
-use crate::misfits::Counted;
+use crate::mismatches::Counted;
 use crate::time;
 
 /// Runs that are looked at for the last error.
@@ -84,7 +84,7 @@ pub struct Pipeline {
     /// When the checkpoint was saved.
     pub checkpoint: Option<SystemTime>,
     pub last_error: Option<Failed>,
-    pub misfits: Counted,
+    pub mismatches: Counted,
 }
 
 impl Pipeline {
@@ -144,7 +144,7 @@ impl Pipeline {
                 let message = run.error.clone()?;
                 Some(Failed { at: run.ended.unwrap_or(run.started), message })
             }),
-            misfits: Counted::read(store, name, now).await?,
+            mismatches: Counted::read(store, name, now).await?,
         };
         if let Some(rate) = rows_per_second {
             pipeline.set_rate(rate);

@@ -4,7 +4,7 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::{Pipeline, Report, State, rates};
-use crate::misfits::{self, CountedJson};
+use crate::mismatches::{self, CountedJson};
 use crate::terminal::{Paint, table};
 use crate::time;
 
@@ -34,7 +34,7 @@ struct PipelineJson<'a> {
     last_error: Option<&'a str>,
     last_error_at: Option<String>,
     #[serde(flatten)]
-    misfits: CountedJson,
+    mismatches: CountedJson,
 }
 
 /// As one JSON object, with everything that is not well.
@@ -62,7 +62,7 @@ pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson<'_> {
                 checkpoint_saved: pipeline.checkpoint.map(time::rfc3339),
                 last_error: pipeline.last_error.as_ref().map(|error| error.message.as_str()),
                 last_error_at: pipeline.last_error.as_ref().map(|error| time::rfc3339(error.at)),
-                misfits: pipeline.misfits.json(),
+                mismatches: pipeline.mismatches.json(),
             })
             .collect(),
     }
@@ -99,10 +99,10 @@ pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
     let header = ["pipeline", "state", "lag", "lag in events", "rows/s", "rows", "checkpoint"];
     text.push_str(&table(&header, &rows));
     for pipeline in &report.pipelines {
-        let Some(line) = pipeline.misfits.line() else { continue };
+        let Some(line) = pipeline.mismatches.line() else { continue };
         text.push_str(&format!("{}: {line}\n", pipeline.name));
         if by_field {
-            text.push_str(&misfits::list(&pipeline.misfits.all));
+            text.push_str(&mismatches::list(&pipeline.mismatches.all));
         }
     }
     for pipeline in &report.pipelines {

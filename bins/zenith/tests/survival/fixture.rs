@@ -16,7 +16,7 @@ use crate::harness::{Ended, ended, zenith};
 use crate::writer::item;
 
 /// More than catching up takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Databases to follow, and a state to follow them with.
 pub struct Fixture {
@@ -155,7 +155,7 @@ poll_interval = "50ms"
         let mut changes = Vec::new();
         let started = Instant::now();
         loop {
-            assert!(started.elapsed() < PATIENCE, "the source does not say what changed");
+            assert!(started.elapsed() < TIMEOUT, "the source does not say what changed");
             let event = stream.next().await.unwrap().unwrap();
             let id = event.document_key.as_ref().and_then(|key| key.get_i64("_id").ok()).unwrap();
             if id == i64::MAX {

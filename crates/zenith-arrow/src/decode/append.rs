@@ -1,12 +1,12 @@
-//! Any value into any column: nulls, conversions, misfits, kinds that are rare, and all that the short cut
+//! Any value into any column: nulls, conversions, mismatches, kinds that are rare, and all that the short cut
 //! ([`expected`](super::expected)) has declined. This is where input is judged.
 
 use super::buffers::{Arena, Fixed};
 use super::column::{Column, Storage};
-use super::context::{Context, Stop};
+use super::context::{Context, RowError};
 use super::{convert, text};
 use crate::extended_json::MISSING;
-use crate::fit::Misfit;
+use crate::fit::MismatchReason;
 use crate::raw::{Decimal, RawError, tag};
 use crate::schema::Blank;
 
@@ -22,10 +22,10 @@ impl Column {
         type_tag: u8,
         at: usize,
         limit: usize,
-    ) -> Result<usize, Stop> {
+    ) -> Result<usize, RowError> {
         if type_tag == tag::NULL && !matches!(self.storage, Storage::MixedId(_)) {
             if self.required {
-                return Err(Stop::Key(Some(type_tag)));
+                return Err(RowError::Key(Some(type_tag)));
             }
             cx.nothings += 1;
             if self.noted.null {
@@ -51,7 +51,7 @@ impl Column {
         type_tag: u8,
         at: usize,
         limit: usize,
-    ) -> Result<usize, Stop> {
+    ) -> Result<usize, RowError> {
         let next = cx.skip_value(type_tag, at, limit)?;
         let value = Value { tag: type_tag, at, next };
         let before = cx.overflow.entries();
@@ -59,7 +59,7 @@ impl Column {
             if node.append_lone(cx, value, limit)? {
                 // The extra column has all of it: no need to say what of it does not fit.
                 cx.overflow.undo(before);
-                self.overflow(cx, value, Some(Misfit::Lone))?;
+                self.overflow(cx, value, Some(MismatchReason::Lone))?;
                 self.len += 1;
                 return Ok(next);
             }
@@ -67,7 +67,7 @@ impl Column {
             return Ok(next);
         }
         if self.required {
-            return Err(Stop::Key(Some(type_tag)));
+            return Err(RowError::Key(Some(type_tag)));
         }
         match &mut self.about.twin {
             Some(twin) => {
@@ -93,7 +93,7 @@ impl Column {
         cx: &mut Context<'_>,
         value: Value,
         limit: usize,
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, RowError> {
         let fits = match &mut self.storage {
             Storage::Document(node) if value.tag == tag::DOCUMENT => {
                 node.append(cx, value.at, limit).map(|_| true)?
@@ -110,7 +110,7 @@ impl Column {
     }
 
     /// Appends to a column whose kind is stored as text made from the value; `false` if there is no such text.
-    fn append_text(&mut self, cx: &mut Context<'_>, value: Value) -> Result<bool, Stop> {
+    fn append_text(&mut self, cx: &mut Context<'_>, value: Value) -> Result<bool, RowError> {
         let bytes = &cx.bytes[value.at..value.next];
         cx.scratch.clear();
         match &self.storage {
@@ -146,9 +146,9 @@ impl Column {
 
     /// Appends a row for a missing field.
     #[inline]
-    pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+    pub(super) fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         if self.required {
-            let Storage::MixedId(buf) = &mut self.storage else { return Err(Stop::Key(None)) };
+            let Storage::MixedId(buf) = &mut self.storage else { return Err(RowError::Key(None)) };
             buf.push(cx.arena, MISSING.as_bytes(), MISSING.len())?;
             self.len += 1;
             return Ok(());
@@ -160,7 +160,7 @@ impl Column {
     }
 
     /// Appends an item that holds nothing.
-    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         let (arena, index) = (&mut *cx.arena, self.len);
         let nullable = match &mut self.storage {
             Storage::ObjectId(buf)
@@ -205,13 +205,13 @@ fn append_scalar(
     cx: &mut Context<'_>,
     index: usize,
     value: Value,
-) -> Result<bool, Stop> {
+) -> Result<bool, RowError> {
     let Value { tag, at, next } = value;
     match (storage, tag) {
         (Storage::String(buf), tag::STRING | tag::SYMBOL) => {
             let (start, len) = cx.string(at, next)?;
             if cx.strict && simdutf8::basic::from_utf8(&cx.bytes[start..start + len]).is_err() {
-                return Err(Stop::Malformed(RawError::InvalidUtf8));
+                return Err(RowError::Malformed(RawError::InvalidUtf8));
             }
             buf.push(cx.arena, &cx.bytes[start..], len)?;
             Ok(true)
@@ -312,7 +312,7 @@ fn put<const N: usize>(
     buf: &mut Fixed<N>,
     index: usize,
     item: Option<[u8; N]>,
-) -> Result<bool, Stop> {
+) -> Result<bool, RowError> {
     let arena: &mut Arena = cx.arena;
     match item {
         Some(item) => buf.put(arena, index, item).map(|()| true),

@@ -8,7 +8,7 @@ use arrow_array::{BinaryArray, StringArray};
 use arrow_buffer::{Buffer, NullBuffer};
 use zenith_memory::{BYTE_COLUMN_SLACK, ByteColumn, MemoryError, Pool, PoolBuf, Reservation, round_up};
 
-use super::Stop;
+use super::RowError;
 
 /// The memory one record batch may use.
 pub(super) struct Arena {
@@ -19,11 +19,14 @@ pub(super) struct Arena {
 impl Arena {
     /// Lets `grow` take memory of this batch.
     #[cold]
-    fn grow(&mut self, grow: impl FnOnce(&mut Reservation) -> Result<(), MemoryError>) -> Result<(), Stop> {
-        let reservation = self.reservation.as_mut().ok_or(Stop::Full)?;
+    fn grow(
+        &mut self,
+        grow: impl FnOnce(&mut Reservation) -> Result<(), MemoryError>,
+    ) -> Result<(), RowError> {
+        let reservation = self.reservation.as_mut().ok_or(RowError::Full)?;
         grow(reservation).map_err(|error| match error {
-            MemoryError::AddressSpace { .. } => Stop::OutOfMemory,
-            _ => Stop::Full,
+            MemoryError::AddressSpace { .. } => RowError::OutOfMemory,
+            _ => RowError::Full,
         })
     }
 }
@@ -93,12 +96,12 @@ impl<const N: usize> Fixed<N> {
 
     /// Writes item `index`, behind `index` others, and makes room for it.
     #[inline]
-    pub(super) fn put(&mut self, arena: &mut Arena, index: usize, item: [u8; N]) -> Result<(), Stop> {
+    pub(super) fn put(&mut self, arena: &mut Arena, index: usize, item: [u8; N]) -> Result<(), RowError> {
         if self.set(index, item) { Ok(()) } else { self.put_growing(arena, index, item) }
     }
 
     #[cold]
-    fn put_growing(&mut self, arena: &mut Arena, index: usize, item: [u8; N]) -> Result<(), Stop> {
+    fn put_growing(&mut self, arena: &mut Arena, index: usize, item: [u8; N]) -> Result<(), RowError> {
         let used = index * N;
         arena.grow(|reservation| self.buf.grow_by_half(reservation, used + N, used))?;
         self.set(index, item);
@@ -113,7 +116,7 @@ impl<const N: usize> Fixed<N> {
         room(self.demand.bytes(rows))
     }
 
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         let bytes = self.demand.bytes(rows);
         begin(&mut self.buf, arena, bytes)
     }
@@ -129,7 +132,7 @@ impl<const N: usize> Fixed<N> {
     }
 }
 
-fn begin(buf: &mut PoolBuf, arena: &mut Arena, bytes: usize) -> Result<(), Stop> {
+fn begin(buf: &mut PoolBuf, arena: &mut Arena, bytes: usize) -> Result<(), RowError> {
     if bytes > buf.len() { arena.grow(|reservation| buf.grow(reservation, bytes, 0)) } else { Ok(()) }
 }
 
@@ -146,23 +149,23 @@ impl Bytes {
     }
 
     /// Appends the first `len` bytes of `source`, and makes room for them.
-    pub(super) fn push(&mut self, arena: &mut Arena, source: &[u8], len: usize) -> Result<(), Stop> {
+    pub(super) fn push(&mut self, arena: &mut Arena, source: &[u8], len: usize) -> Result<(), RowError> {
         if self.items.push(source, len) {
             return Ok(());
         }
         let (items, bytes) = (self.items.len() + 1, self.items.bytes() + len + BYTE_COLUMN_SLACK);
         arena.grow(|reservation| self.items.grow(reservation, items, bytes))?;
         // What is refused now has more bytes than an offset can count.
-        if self.items.push(source, len) { Ok(()) } else { Err(Stop::Full) }
+        if self.items.push(source, len) { Ok(()) } else { Err(RowError::Full) }
     }
 
     #[inline]
-    pub(super) fn push_empty(&mut self, arena: &mut Arena) -> Result<(), Stop> {
+    pub(super) fn push_empty(&mut self, arena: &mut Arena) -> Result<(), RowError> {
         if self.items.push_empty() { Ok(()) } else { self.push(arena, &[], 0) }
     }
 
     /// Makes room for `items` items, together with those there are.
-    pub(super) fn make_room(&mut self, arena: &mut Arena, items: usize) -> Result<(), Stop> {
+    pub(super) fn make_room(&mut self, arena: &mut Arena, items: usize) -> Result<(), RowError> {
         let bytes = self.items.bytes() + BYTE_COLUMN_SLACK;
         arena.grow(|reservation| self.items.grow(reservation, items, bytes))
     }
@@ -176,7 +179,7 @@ impl Bytes {
         room((items + 1) * size_of::<i32>()) + room(bytes)
     }
 
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         self.items.clear();
         let (items, bytes) = self.wanted(rows);
         arena.grow(|reservation| self.items.grow(reservation, items, bytes))
@@ -232,7 +235,7 @@ impl<const FILL: bool> Bits<FILL> {
 
     /// Sets bit `index` to the opposite of `FILL`.
     #[inline]
-    pub(super) fn flip(&mut self, arena: &mut Arena, index: usize) -> Result<(), Stop> {
+    pub(super) fn flip(&mut self, arena: &mut Arena, index: usize) -> Result<(), RowError> {
         let byte = index / 8;
         if byte >= self.filled {
             self.fill_to(arena, byte + 1)?;
@@ -245,7 +248,7 @@ impl<const FILL: bool> Bits<FILL> {
         Ok(())
     }
 
-    fn fill_to(&mut self, arena: &mut Arena, bytes: usize) -> Result<(), Stop> {
+    fn fill_to(&mut self, arena: &mut Arena, bytes: usize) -> Result<(), RowError> {
         if bytes > self.buf.len() {
             arena.grow(|reservation| self.buf.grow_by_half(reservation, bytes, self.filled))?;
         }
@@ -268,7 +271,7 @@ impl<const FILL: bool> Bits<FILL> {
         room(self.demand.bytes(rows))
     }
 
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         self.filled = 0;
         let bytes = self.demand.bytes(rows);
         begin(&mut self.buf, arena, bytes)

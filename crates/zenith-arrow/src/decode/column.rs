@@ -7,13 +7,13 @@ use zenith_memory::Pool;
 
 use super::append::Value;
 use super::buffers::{Arena, Bits, Bytes, Fixed};
-use super::context::{Context, Stop};
+use super::context::{Context, RowError};
 use super::document::DocumentNode;
 use super::list::ListNode;
 use super::overflow::Key;
 use super::tally::Tally;
 use super::twin::TwinColumn;
-use crate::fit::{self, Misfit};
+use crate::fit::{self, MismatchReason};
 use crate::raw::{RawValue, tag};
 use crate::schema::{Blank, DateRange, TextType};
 use crate::{Field, Kind, UuidOrder};
@@ -48,7 +48,7 @@ pub(super) struct Column {
 pub(super) struct About {
     /// The key; none of elements.
     name: Option<Box<[u8]>>,
-    /// The number that misfits are counted under.
+    /// The number that mismatches are counted under.
     field: u32,
     kind: Kind,
     dates: DateRange,
@@ -205,7 +205,7 @@ impl Column {
         }
     }
 
-    /// The number that misfits are counted under.
+    /// The number that mismatches are counted under.
     pub(super) fn number(&self) -> u32 {
         self.about.field
     }
@@ -216,28 +216,28 @@ impl Column {
         &self,
         cx: &mut Context<'_>,
         value: Value,
-        misfit: Option<Misfit>,
-    ) -> Result<(), Stop> {
+        mismatch: Option<MismatchReason>,
+    ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
-        let misfit = misfit.or_else(|| fit::leaf(&self.about.kind, raw, self.about.dates));
-        let misfit = misfit.unwrap_or(Misfit::OtherType(value.tag));
-        cx.overflow.value(self.key(), raw, self.about.field, misfit)
+        let mismatch = mismatch.or_else(|| fit::leaf(&self.about.kind, raw, self.about.dates));
+        let mismatch = mismatch.unwrap_or(MismatchReason::OtherType(value.tag));
+        cx.overflow.value(self.key(), raw, self.about.field, mismatch)
     }
 
     /// Writes a note on the item at hand.
-    pub(super) fn note(&self, cx: &mut Context<'_>, word: &str) -> Result<(), Stop> {
+    pub(super) fn note(&self, cx: &mut Context<'_>, word: &str) -> Result<(), RowError> {
         cx.overflow.word(self.key(), word)
     }
 
     /// Ends an item of parts; what was written of them since there were `before` entries is put behind the item's key.
     #[inline(always)]
-    pub(super) fn end_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
+    pub(super) fn end_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), RowError> {
         if cx.shows && cx.overflow.entries() == before { Ok(()) } else { self.note_parts(cx, before) }
     }
 
     /// Ends an item that shows nothing, or of which something was written.
     #[inline(never)]
-    fn note_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
+    fn note_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), RowError> {
         let shows = cx.shows;
         cx.nothings += usize::from(!shows);
         if cx.overflow.entries() != before {
@@ -340,7 +340,7 @@ impl Column {
     }
 
     /// Makes room for a batch of `rows` rows.
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         self.len = 0;
         self.validity.begin(arena, rows)?;
         if let Some(twin) = &mut self.about.twin {

@@ -6,7 +6,7 @@ use crate::raw::{RawError, tag};
 
 /// Why the document at hand was not (wholly) appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum RowError {
     /// The memory of this batch is used up: seal it and try the document again.
     Full,
     /// The pool has no address range left.
@@ -54,60 +54,63 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     #[inline(always)]
-    pub(super) fn read<const N: usize>(&self, at: usize, limit: usize) -> Result<[u8; N], Stop> {
+    pub(super) fn read<const N: usize>(&self, at: usize, limit: usize) -> Result<[u8; N], RowError> {
         if at + N > limit {
-            return Err(Stop::Malformed(RawError::Truncated));
+            return Err(RowError::Malformed(RawError::Truncated));
         }
-        self.bytes.get(at..at + N).and_then(|b| b.try_into().ok()).ok_or(Stop::Malformed(RawError::Truncated))
+        self.bytes
+            .get(at..at + N)
+            .and_then(|b| b.try_into().ok())
+            .ok_or(RowError::Malformed(RawError::Truncated))
     }
 
     /// The length prefix at `at`; negative lengths are malformed.
     #[inline(always)]
-    pub(super) fn length(&self, at: usize, limit: usize) -> Result<usize, Stop> {
+    pub(super) fn length(&self, at: usize, limit: usize) -> Result<usize, RowError> {
         let raw = u32::from_le_bytes(self.read(at, limit)?);
         if raw > i32::MAX.unsigned_abs() {
-            return Err(Stop::Malformed(RawError::Truncated));
+            return Err(RowError::Malformed(RawError::Truncated));
         }
-        usize::try_from(raw).map_err(|_| Stop::Malformed(RawError::Truncated))
+        usize::try_from(raw).map_err(|_| RowError::Malformed(RawError::Truncated))
     }
 
     /// Start and length of the string at `at`, without its NUL.
     #[inline(always)]
-    pub(super) fn string(&self, at: usize, limit: usize) -> Result<(usize, usize), Stop> {
+    pub(super) fn string(&self, at: usize, limit: usize) -> Result<(usize, usize), RowError> {
         let with_nul = self.length(at, limit)?;
         let start = at + 4;
         if with_nul == 0 || start + with_nul > limit || self.bytes.get(start + with_nul - 1) != Some(&0) {
-            return Err(Stop::Malformed(RawError::Terminator));
+            return Err(RowError::Malformed(RawError::Terminator));
         }
         Ok((start, with_nul - 1))
     }
 
     /// Where the document or array at `at` ends, its terminating NUL excluded.
     #[inline(always)]
-    pub(super) fn document(&self, at: usize, limit: usize) -> Result<usize, Stop> {
+    pub(super) fn document(&self, at: usize, limit: usize) -> Result<usize, RowError> {
         let size = self.length(at, limit)?;
         if size < 5 || at + size > limit {
-            return Err(Stop::Malformed(RawError::Truncated));
+            return Err(RowError::Malformed(RawError::Truncated));
         }
         let last = at + size - 1;
         if self.bytes.get(last) != Some(&0) {
-            return Err(Stop::Malformed(RawError::Terminator));
+            return Err(RowError::Malformed(RawError::Terminator));
         }
         Ok(last)
     }
 
     /// Position after the NUL of the key at `at`.
     #[inline]
-    pub(super) fn skip_key(&self, at: usize, limit: usize) -> Result<usize, Stop> {
-        let key = self.bytes.get(at..limit).ok_or(Stop::Malformed(RawError::Truncated))?;
-        let len = key.iter().position(|&b| b == 0).ok_or(Stop::Malformed(RawError::Terminator))?;
+    pub(super) fn skip_key(&self, at: usize, limit: usize) -> Result<usize, RowError> {
+        let key = self.bytes.get(at..limit).ok_or(RowError::Malformed(RawError::Truncated))?;
+        let len = key.iter().position(|&b| b == 0).ok_or(RowError::Malformed(RawError::Terminator))?;
         Ok(at + len + 1)
     }
 
     /// Position after the value of type `tag` at `at`, checked as far as skipping needs it.
-    pub(super) fn skip_value(&self, tag: u8, at: usize, limit: usize) -> Result<usize, Stop> {
+    pub(super) fn skip_value(&self, tag: u8, at: usize, limit: usize) -> Result<usize, RowError> {
         let fixed = |n: usize| {
-            if at + n > limit { Err(Stop::Malformed(RawError::Truncated)) } else { Ok(at + n) }
+            if at + n > limit { Err(RowError::Malformed(RawError::Truncated)) } else { Ok(at + n) }
         };
         match tag {
             tag::DOUBLE | tag::DATE | tag::TIMESTAMP | tag::INT64 => fixed(8),
@@ -124,18 +127,18 @@ impl Context<'_> {
             tag::OBJECT_ID => fixed(12),
             tag::BOOLEAN => match self.read::<1>(at, limit)? {
                 [0 | 1] => Ok(at + 1),
-                [other] => Err(Stop::Malformed(RawError::Boolean(other))),
+                [other] => Err(RowError::Malformed(RawError::Boolean(other))),
             },
             tag::REGEX => self.skip_key(self.skip_key(at, limit)?, limit),
             tag::DB_POINTER => {
                 let (start, len) = self.string(at, limit)?;
                 let end = start + len + 13;
-                if end > limit { Err(Stop::Malformed(RawError::Truncated)) } else { Ok(end) }
+                if end > limit { Err(RowError::Malformed(RawError::Truncated)) } else { Ok(end) }
             }
             tag::CODE_WITH_SCOPE => {
                 let size = self.length(at, limit)?;
                 if size < 14 {
-                    return Err(Stop::Malformed(RawError::Truncated));
+                    return Err(RowError::Malformed(RawError::Truncated));
                 }
                 let next = fixed(size)?;
                 let (start, len) = self.string(at + 4, next)?;
@@ -143,21 +146,21 @@ impl Context<'_> {
                 if self.document(scope, next)? + 1 == next {
                     Ok(next)
                 } else {
-                    Err(Stop::Malformed(RawError::Truncated))
+                    Err(RowError::Malformed(RawError::Truncated))
                 }
             }
             tag::INT32 => fixed(4),
             tag::DECIMAL128 => fixed(16),
-            unknown => Err(Stop::Malformed(RawError::UnknownTag(unknown))),
+            unknown => Err(RowError::Malformed(RawError::UnknownTag(unknown))),
         }
     }
 
     /// Where the data of the binary value at `at..next` begins; subtype 2 repeats its length inside.
-    pub(super) fn binary_data(&self, at: usize, next: usize) -> Result<usize, Stop> {
+    pub(super) fn binary_data(&self, at: usize, next: usize) -> Result<usize, RowError> {
         if self.bytes[at + 4] != BINARY_OLD {
             return Ok(at + 5);
         }
         let inner = self.length(at + 5, next)?;
-        if at + 9 + inner == next { Ok(at + 9) } else { Err(Stop::Malformed(RawError::Truncated)) }
+        if at + 9 + inner == next { Ok(at + 9) } else { Err(RowError::Malformed(RawError::Truncated)) }
     }
 }

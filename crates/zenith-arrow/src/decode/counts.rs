@@ -1,23 +1,23 @@
-//! How many values went to the extra column, by field and reason; and kinds of misfits that nobody expected.
+//! How many values went to the extra column, by field and reason; and kinds of mismatches that nobody expected.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::fit::Misfit;
+use crate::fit::MismatchReason;
 
 /// Fields told apart; collections with unbounded keys would otherwise grow the report without end.
 pub(super) const FIELDS_MAX: usize = 1000;
 /// The name under which further fields are counted together.
 pub(super) const OTHERS: &str = "(other fields)";
-/// Documents kept of each kind of misfit that is a surprise.
+/// Documents kept of each kind of mismatch that is a surprise.
 pub(super) const WITNESSES_MAX: usize = 16;
 
 /// Values in the extra column, counted by field and reason.
 #[derive(Clone, Debug, Default)]
 pub struct ExtraCounts {
-    fields: HashMap<Vec<u8>, HashMap<Misfit, u64>>,
+    fields: HashMap<Vec<u8>, HashMap<MismatchReason, u64>>,
 }
 
-/// A kind of misfit that was not expected.
+/// A kind of mismatch that was not expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surprise {
     /// The dotted path of the field.
@@ -64,16 +64,16 @@ impl ExtraCounts {
         }
     }
 
-    pub(super) fn add(&mut self, path: &[u8], misfit: Misfit, count: u64) {
+    pub(super) fn add(&mut self, path: &[u8], mismatch: MismatchReason, count: u64) {
         let path = if self.fields.len() >= FIELDS_MAX && !self.fields.contains_key(path) {
             OTHERS.as_bytes()
         } else {
             path
         };
         if let Some(reasons) = self.fields.get_mut(path) {
-            *reasons.entry(misfit).or_default() += count;
+            *reasons.entry(mismatch).or_default() += count;
         } else {
-            self.fields.insert(path.to_vec(), HashMap::from([(misfit, count)]));
+            self.fields.insert(path.to_vec(), HashMap::from([(mismatch, count)]));
         }
     }
 }

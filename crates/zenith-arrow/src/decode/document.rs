@@ -10,12 +10,12 @@ use zenith_memory::Pool;
 use super::append::Value;
 use super::buffers::Arena;
 use super::column::{Column, Rules, join};
-use super::context::{Context, SLACK, Stop};
+use super::context::{Context, RowError, SLACK};
 use super::overflow::{Key, Reserved};
 use super::tally::Tally;
 use crate::Field;
 use crate::extended_json::repeated_keys;
-use crate::fit::Misfit;
+use crate::fit::MismatchReason;
 use crate::raw::{RawError, RawValue, tag};
 use crate::schema::{Blank, EMPTY_ARRAY, EMPTY_DOCUMENT};
 
@@ -132,17 +132,17 @@ impl Walk {
 
     /// Asks for care if a key without a column occurs twice in the document at `at`.
     #[cold]
-    fn check_strangers(&self, cx: &Context<'_>, at: usize) -> Result<(), Stop> {
+    fn check_strangers(&self, cx: &Context<'_>, at: usize) -> Result<(), RowError> {
         let document = cx.bytes.get(at..=self.last).unwrap_or_default();
-        let repeated = repeated_keys(document).map_err(Stop::Malformed)?;
-        if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(Stop::Duplicate) }
+        let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
+        if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(RowError::Duplicate) }
     }
 }
 
 impl Care {
-    fn begin(cx: &mut Context<'_>, walk: &Walk) -> Result<Care, Stop> {
+    fn begin(cx: &mut Context<'_>, walk: &Walk) -> Result<Care, RowError> {
         let document = cx.bytes.get(walk.at - 4..=walk.last).unwrap_or_default();
-        let repeated = repeated_keys(document).map_err(Stop::Malformed)?;
+        let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
         let outside = cx.overflow.begin_level();
         Ok(Care { repeated, position: 0, duplicates: Vec::new(), outside })
     }
@@ -154,8 +154,8 @@ impl Care {
         self.repeated.binary_search(&position).is_ok()
     }
 
-    fn end(self, cx: &mut Context<'_>, before: usize) -> Result<(), Stop> {
-        cx.overflow.end_level(before, &self.duplicates, self.outside).map_err(Stop::Malformed)
+    fn end(self, cx: &mut Context<'_>, before: usize) -> Result<(), RowError> {
+        cx.overflow.end_level(before, &self.duplicates, self.outside).map_err(RowError::Malformed)
     }
 }
 
@@ -186,7 +186,12 @@ impl DocumentNode {
 
     /// Appends the document at `at`; returns the position after it, and leaves in [`Context::shows`] whether any column
     /// shows something of it.
-    pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<usize, Stop> {
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        limit: usize,
+    ) -> Result<usize, RowError> {
         let last = cx.document(at, limit)?;
         let outside = cx.nothings;
         let mut walk = Walk::begin(at, last, self.first);
@@ -202,7 +207,7 @@ impl DocumentNode {
             self.walk_slowly(cx, &mut walk)?;
         }
         if walk.at > last {
-            return Err(Stop::Malformed(RawError::Truncated));
+            return Err(RowError::Malformed(RawError::Truncated));
         }
         if walk.matched != self.slots.len() {
             self.append_missing(cx)?;
@@ -221,7 +226,7 @@ impl DocumentNode {
 
     /// Takes each field the long way; where care is asked for, with those that are repeated apart.
     #[cold]
-    fn walk_slowly(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), Stop> {
+    fn walk_slowly(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), RowError> {
         let before = cx.overflow.entries();
         let mut care = if cx.is_careful { Some(Care::begin(cx, walk)?) } else { None };
         while walk.at < walk.last {
@@ -239,7 +244,7 @@ impl DocumentNode {
 
     /// Gives every column that has no value for the row at hand the one of a missing field.
     #[inline(never)]
-    fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+    fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         let row = self.len;
         for slot in self.slots.iter_mut().filter(|slot| slot.column.len == row) {
             slot.column.append_missing(cx)?;
@@ -248,7 +253,7 @@ impl DocumentNode {
     }
 
     /// Gives every twin that has no text for the row at hand a NULL.
-    fn fill_twins(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+    fn fill_twins(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         for slot in &mut self.slots {
             if let Some(twin) = slot.column.about.twin.as_mut().filter(|twin| twin.len() == self.len) {
                 twin.push_null(cx.arena)?;
@@ -259,7 +264,7 @@ impl DocumentNode {
 
     /// Appends fields as long as they come as in the document before and are of the types expected.
     #[inline(never)]
-    fn follow(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), Stop> {
+    fn follow(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), RowError> {
         let (slots, row) = (&mut *self.slots, self.len);
         let end = walk.last + SLACK;
         let Some(mut rest) = cx.bytes.get(walk.at..end) else { return Ok(()) };
@@ -283,7 +288,12 @@ impl DocumentNode {
 
     /// Appends one field, whatever it is.
     #[inline(never)]
-    fn search(&mut self, cx: &mut Context<'_>, walk: &mut Walk, care: Option<&mut Care>) -> Result<(), Stop> {
+    fn search(
+        &mut self,
+        cx: &mut Context<'_>,
+        walk: &mut Walk,
+        care: Option<&mut Care>,
+    ) -> Result<(), RowError> {
         let type_tag = cx.bytes[walk.at];
         let start = walk.at + 1;
         let value = cx.skip_key(start, walk.last)?;
@@ -298,7 +308,10 @@ impl DocumentNode {
                 Known::Slot(index) => self.slots[index].column.number(),
                 Known::Stranger(number) => number,
             };
-            return cx.overflow.duplicate(&mut care.duplicates, key, raw, number).map_err(Stop::Malformed);
+            return cx
+                .overflow
+                .duplicate(&mut care.duplicates, key, raw, number)
+                .map_err(RowError::Malformed);
         }
         let Some(index) = self.find(&cx.bytes[key.clone()], walk) else {
             walk.strangers += 1;
@@ -308,7 +321,7 @@ impl DocumentNode {
         let row = self.len;
         let slot = &mut self.slots[index];
         if slot.column.len != row {
-            return Err(Stop::Duplicate);
+            return Err(RowError::Duplicate);
         }
         walk.at = slot.column.append(cx, type_tag, value, walk.last)?;
         if slot.column.expect(type_tag) {
@@ -321,7 +334,12 @@ impl DocumentNode {
     }
 
     /// Writes the value of a key that has no column.
-    fn append_stranger(&mut self, cx: &mut Context<'_>, key: Range<usize>, value: Value) -> Result<(), Stop> {
+    fn append_stranger(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: Range<usize>,
+        value: Value,
+    ) -> Result<(), RowError> {
         let key = &cx.bytes[key];
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
         match (value.tag, raw.bytes) {
@@ -334,7 +352,7 @@ impl DocumentNode {
                     Known::Stranger(number) => number,
                     Known::Slot(index) => self.slots[index].column.number(),
                 };
-                cx.overflow.value(Key::Name(key), raw, number, Misfit::NoColumn)
+                cx.overflow.value(Key::Name(key), raw, number, MismatchReason::NoColumn)
             }
         }
     }
@@ -370,7 +388,7 @@ impl DocumentNode {
     }
 
     /// Appends a row of nothing to every column.
-    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+    pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         for slot in &mut self.slots {
             slot.column.append_blank(cx)?;
         }
@@ -396,7 +414,7 @@ impl DocumentNode {
         self.slots.iter().map(|slot| slot.column.room(rows)).sum()
     }
 
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         self.len = 0;
         self.slots.iter_mut().try_for_each(|slot| slot.column.begin(arena, rows))
     }

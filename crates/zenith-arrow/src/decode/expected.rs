@@ -6,7 +6,7 @@
 
 use super::buffers::Bytes;
 use super::column::{Column, Storage};
-use super::context::{Context, SLACK, Stop};
+use super::context::{Context, RowError, SLACK};
 use super::text;
 use crate::schema::TextType;
 
@@ -22,7 +22,7 @@ impl Column {
         cx: &mut Context<'_>,
         value: &'a [u8],
         end: usize,
-    ) -> Result<Option<&'a [u8]>, Stop> {
+    ) -> Result<Option<&'a [u8]>, RowError> {
         let index = self.len;
         // One jump by the kind: what else there is to know of a column is asked for behind it.
         let after = match &mut self.storage {
@@ -54,7 +54,7 @@ impl Column {
         cx: &mut Context<'_>,
         at: usize,
         limit: usize,
-    ) -> Result<usize, Stop> {
+    ) -> Result<usize, RowError> {
         let before = cx.overflow.entries();
         let next = match &mut self.storage {
             Storage::Document(node) => node.append(cx, at, limit)?,

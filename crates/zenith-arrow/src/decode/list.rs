@@ -8,7 +8,7 @@ use zenith_memory::Pool;
 use super::append::Value;
 use super::buffers::{Arena, Fixed};
 use super::column::{Column, Rules};
-use super::context::{Context, SLACK, Stop};
+use super::context::{Context, RowError, SLACK};
 use super::tally::Tally;
 use crate::Kind;
 use crate::raw::RawError;
@@ -36,7 +36,12 @@ impl ListNode {
     /// elements.
     ///
     /// An element that does not fit keeps its place, and shows as much as fits.
-    pub(super) fn append(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<usize, Stop> {
+    pub(super) fn append(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        limit: usize,
+    ) -> Result<usize, RowError> {
         let last = cx.document(at, limit)?;
         self.element.about.first = self.element.len;
         // What elements show is not what the field at hand shows.
@@ -54,7 +59,7 @@ impl ListNode {
         cx: &mut Context<'_>,
         value: Value,
         limit: usize,
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, RowError> {
         self.element.about.first = self.element.len;
         let outside = cx.nothings;
         let fits = self.element.append_fitting(cx, value, limit)?;
@@ -65,7 +70,7 @@ impl ListNode {
         Ok(fits)
     }
 
-    fn append_elements(&mut self, cx: &mut Context<'_>, mut at: usize, last: usize) -> Result<(), Stop> {
+    fn append_elements(&mut self, cx: &mut Context<'_>, mut at: usize, last: usize) -> Result<(), RowError> {
         loop {
             if cx.is_fast {
                 at = self.follow(cx, at, last)?;
@@ -76,12 +81,12 @@ impl ListNode {
             let value = cx.skip_key(at + 1, last)?;
             at = self.append_element(cx, cx.bytes[at], value, last)?;
         }
-        if at == last { Ok(()) } else { Err(Stop::Malformed(RawError::Truncated)) }
+        if at == last { Ok(()) } else { Err(RowError::Malformed(RawError::Truncated)) }
     }
 
     /// Appends elements as long as they are of the type expected; returns the position after them.
     #[inline(always)]
-    fn follow(&mut self, cx: &mut Context<'_>, at: usize, last: usize) -> Result<usize, Stop> {
+    fn follow(&mut self, cx: &mut Context<'_>, at: usize, last: usize) -> Result<usize, RowError> {
         let end = last + SLACK;
         let Some(mut rest) = cx.bytes.get(at..end) else { return Ok(at) };
         let mut keys = KeyLengths::new();
@@ -116,7 +121,7 @@ impl ListNode {
         type_tag: u8,
         at: usize,
         last: usize,
-    ) -> Result<usize, Stop> {
+    ) -> Result<usize, RowError> {
         let next = self.element.append(cx, type_tag, at, last)?;
         if self.element.expect(type_tag) {
             self.element_tag = type_tag;
@@ -124,13 +129,13 @@ impl ListNode {
         Ok(next)
     }
 
-    pub(super) fn append_empty(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+    pub(super) fn append_empty(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         self.close(cx.arena)
     }
 
     #[inline]
-    fn close(&mut self, arena: &mut Arena) -> Result<(), Stop> {
-        let end = i32::try_from(self.element.len).map_err(|_| Stop::Full)?;
+    fn close(&mut self, arena: &mut Arena) -> Result<(), RowError> {
+        let end = i32::try_from(self.element.len).map_err(|_| RowError::Full)?;
         self.offsets.put(arena, self.len + 1, end.to_le_bytes())?;
         self.len += 1;
         Ok(())
@@ -149,7 +154,7 @@ impl ListNode {
         self.offsets.room(rows + 1).max(zenith_memory::GRANULE) + self.element.room(rows)
     }
 
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         self.len = 0;
         self.element.begin(arena, rows)?;
         self.offsets.begin(arena, rows + 1)?;

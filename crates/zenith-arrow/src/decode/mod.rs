@@ -47,10 +47,10 @@ use crate::raw::RawError;
 use crate::schema::ID_KEY;
 use buffers::{Arena, Bytes};
 use column::{Rules, buffers_of};
-use context::{Context, Stop};
+use context::{Context, RowError};
 pub use counts::{ExtraCounts, Surprise, keep_witnesses};
 use document::DocumentNode;
-use outcome::key_misfit;
+use outcome::key_mismatch;
 pub use outcome::{BadDocument, DecodeError, DecoderOptions};
 use overflow::OverflowWriter;
 
@@ -238,18 +238,18 @@ impl Decoder {
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?))
     }
 
-    /// Keeps some documents of each kind of misfit that those learned from did not have; to be said before they are.
+    /// Keeps some documents of each kind of mismatch that those learned from did not have; to be said before they are.
     pub fn watch(&mut self) {
         self.overflow.tally.watch();
     }
 
-    /// The kinds of misfits that the documents learned from did not have, and that came at least so often. Each is
+    /// The kinds of mismatches that the documents learned from did not have, and that came at least so often. Each is
     /// told again when it has come twice as often.
     pub fn surprises(&mut self, least: u64) -> Vec<Surprise> {
         self.overflow.tally.surprises(least)
     }
 
-    /// All kinds of misfits that the documents learned from did not have.
+    /// All kinds of mismatches that the documents learned from did not have.
     pub fn all_surprises(&mut self) -> Vec<Surprise> {
         self.overflow.tally.all_surprises()
     }
@@ -282,9 +282,9 @@ impl Decoder {
                 Err(stop) => {
                     self.truncate(row);
                     match stop {
-                        Stop::Malformed(reason) => rejected.push(BadDocument { range, reason }),
-                        Stop::Key(tag) => return Err(key_misfit(&bytes[range], tag)),
-                        Stop::Full | Stop::OutOfMemory if row > 0 => {
+                        RowError::Malformed(reason) => rejected.push(BadDocument { range, reason }),
+                        RowError::Key(tag) => return Err(key_mismatch(&bytes[range], tag)),
+                        RowError::Full | RowError::OutOfMemory if row > 0 => {
                             *documents = before;
                             return Ok(Pause::BatchFull);
                         }
@@ -320,19 +320,19 @@ impl Decoder {
         self.odd = range.len() > self.options.bytes_max / 4;
         match self.row(bytes, range.clone(), strict) {
             Ok(()) => Ok(()),
-            Err(Stop::Malformed(reason)) => {
+            Err(RowError::Malformed(reason)) => {
                 self.truncate(0);
                 rejected.push(BadDocument { range, reason });
                 Ok(())
             }
-            Err(Stop::Key(tag)) => Err(key_misfit(&bytes[range], tag)),
+            Err(RowError::Key(tag)) => Err(key_mismatch(&bytes[range], tag)),
             Err(_) => Err(DecodeError::DocumentTooLarge { bytes: range.len() }),
         }
     }
 
     /// Appends one row, or leaves columns of unequal length behind, which [`Decoder::truncate`] mends.
     #[inline]
-    fn row(&mut self, bytes: &[u8], range: Range<usize>, strict: bool) -> Result<(), Stop> {
+    fn row(&mut self, bytes: &[u8], range: Range<usize>, strict: bool) -> Result<(), RowError> {
         let row = self.root.len;
         if row >= self.text_rows {
             self.make_room_for_text(row + 1)?;
@@ -340,7 +340,7 @@ impl Decoder {
         match self.fields(bytes, range.clone(), strict, false) {
             Ok(()) if self.overflow.entries() == 0 => return Ok(()),
             Ok(()) if !self.overflow.has_reserved_keys() => {}
-            Ok(()) | Err(Stop::Duplicate) => {
+            Ok(()) | Err(RowError::Duplicate) => {
                 self.root.truncate(row);
                 self.fields(bytes, range.clone(), strict, true)?;
             }
@@ -357,7 +357,7 @@ impl Decoder {
         range: Range<usize>,
         strict: bool,
         is_careful: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RowError> {
         self.overflow.begin();
         let mut cx = Context {
             bytes,
@@ -372,12 +372,12 @@ impl Decoder {
             scratch: &mut self.scratch,
         };
         let end = self.root.append(&mut cx, range.start, range.end)?;
-        if end == range.end { Ok(()) } else { Err(Stop::Malformed(RawError::Terminator)) }
+        if end == range.end { Ok(()) } else { Err(RowError::Malformed(RawError::Terminator)) }
     }
 
     /// Appends the texts of a row. Rows before that have none get theirs here, or when the batch is sealed.
     #[inline(never)]
-    fn text(&mut self, row: usize, document: &[u8]) -> Result<(), Stop> {
+    fn text(&mut self, row: usize, document: &[u8]) -> Result<(), RowError> {
         let (extra, notes) = self.overflow.finish();
         for (column, text) in [(&mut self.extra, extra), (&mut self.notes, notes)] {
             if !text.is_empty() {
@@ -391,7 +391,7 @@ impl Decoder {
 
     /// Makes room for the texts of at least so many rows, empty ones at least.
     #[cold]
-    fn make_room_for_text(&mut self, rows: usize) -> Result<(), Stop> {
+    fn make_room_for_text(&mut self, rows: usize) -> Result<(), RowError> {
         self.extra.make_room(&mut self.arena, rows)?;
         self.notes.make_room(&mut self.arena, rows)?;
         self.text_rows = self.extra.items.room().min(self.notes.items.room());
@@ -451,14 +451,14 @@ impl Decoder {
             self.notes.clear(&pool);
             self.arena.reservation = None;
             return Err(match stop {
-                Stop::OutOfMemory => MemoryError::AddressSpace { wanted: bytes }.into(),
+                RowError::OutOfMemory => MemoryError::AddressSpace { wanted: bytes }.into(),
                 _ => DecodeError::TooManyColumns { bytes },
             });
         }
         Ok(())
     }
 
-    fn open_columns(&mut self, rows: usize) -> Result<(), Stop> {
+    fn open_columns(&mut self, rows: usize) -> Result<(), RowError> {
         self.root.begin(&mut self.arena, rows)?;
         self.extra.begin(&mut self.arena, rows)?;
         self.notes.begin(&mut self.arena, rows)?;

@@ -59,7 +59,7 @@ pub enum DecodeError {
 }
 
 /// The error of a document whose key does not fit.
-pub(super) fn key_misfit(document: &[u8], tag: Option<u8>) -> DecodeError {
+pub(super) fn key_mismatch(document: &[u8], tag: Option<u8>) -> DecodeError {
     let found = tag.map_or("missing", crate::raw::tag::name);
     DecodeError::Key { id: crate::extended_json::id_text(document), found }
 }

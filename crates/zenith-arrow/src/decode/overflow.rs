@@ -19,10 +19,10 @@
 //! document or an array in which something was written, it puts that into braces behind its key
 //! ([`OverflowWriter::nest`]). So a document that fits pays for one comparison a level.
 
-use super::context::Stop;
+use super::context::RowError;
 use super::tally::Tally;
 use crate::extended_json::{self, LITERAL_KEY, is_reserved_key, write_display, write_string};
-use crate::fit::Misfit;
+use crate::fit::MismatchReason;
 use crate::raw::{RawError, RawValue};
 use crate::schema::{DUPLICATES_KEY, ELEMENTS_KEY};
 
@@ -88,36 +88,36 @@ impl OverflowWriter {
         key: Key<'_>,
         value: RawValue<'_>,
         field: u32,
-        misfit: Misfit,
-    ) -> Result<(), Stop> {
+        mismatch: MismatchReason,
+    ) -> Result<(), RowError> {
         self.mark();
-        self.tally.note(field, misfit);
-        self.extra.entry(key, |text| extended_json::write_value(text, value)).map_err(Stop::Malformed)
+        self.tally.note(field, mismatch);
+        self.extra.entry(key, |text| extended_json::write_value(text, value)).map_err(RowError::Malformed)
     }
 
     /// Writes what a JSON column would not give back of a document of `field`.
-    pub(super) fn overlay(&mut self, key: Key<'_>, overlay: &[u8], field: u32) -> Result<(), Stop> {
+    pub(super) fn overlay(&mut self, key: Key<'_>, overlay: &[u8], field: u32) -> Result<(), RowError> {
         self.mark();
-        self.tally.note(field, Misfit::NotPlainJson);
+        self.tally.note(field, MismatchReason::NotPlainJson);
         let write = |text: &mut Vec<u8>| {
             text.extend_from_slice(overlay);
             Ok(())
         };
-        self.extra.entry(key, write).map_err(Stop::Malformed)
+        self.extra.entry(key, write).map_err(RowError::Malformed)
     }
 
     /// Writes a note.
-    pub(super) fn word(&mut self, key: Key<'_>, word: &str) -> Result<(), Stop> {
+    pub(super) fn word(&mut self, key: Key<'_>, word: &str) -> Result<(), RowError> {
         self.mark();
-        self.notes.entry(key, |text| write_string(text, word.as_bytes())).map_err(Stop::Malformed)
+        self.notes.entry(key, |text| write_string(text, word.as_bytes())).map_err(RowError::Malformed)
     }
 
     /// Puts all entries but the first `before` into a document or array of this key.
     #[cold]
-    pub(super) fn nest(&mut self, before: usize, key: Key<'_>, is_array: bool) -> Result<(), Stop> {
+    pub(super) fn nest(&mut self, before: usize, key: Key<'_>, is_array: bool) -> Result<(), RowError> {
         let Some(mark) = self.marks.get(before).copied() else { return Ok(()) };
-        self.extra.nest(mark.extra, key, is_array).map_err(Stop::Malformed)?;
-        self.notes.nest(mark.notes, key, is_array).map_err(Stop::Malformed)
+        self.extra.nest(mark.extra, key, is_array).map_err(RowError::Malformed)?;
+        self.notes.nest(mark.notes, key, is_array).map_err(RowError::Malformed)
     }
 
     /// Takes all entries but the first `before` back.
@@ -138,7 +138,7 @@ impl OverflowWriter {
         field: u32,
     ) -> Result<(), RawError> {
         self.mark();
-        self.tally.note(field, Misfit::Duplicate);
+        self.tally.note(field, MismatchReason::Duplicate);
         duplicates.push(if duplicates.is_empty() { b'[' } else { b',' });
         duplicates.push(b'{');
         write_string(duplicates, key)?;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::counts::{ExtraCounts, FIELDS_MAX, OTHERS, Surprise, WITNESSES_MAX, keep_witnesses};
-use crate::fit::Misfit;
+use crate::fit::MismatchReason;
 use crate::raw::{Element, Elements};
 
-/// Kinds of misfits of which documents are kept.
+/// Kinds of mismatches of which documents are kept.
 const SURPRISES_MAX: usize = 64;
 /// Bytes of a document that is kept.
 const WITNESS_BYTES_MAX: usize = 64 * 1024;
@@ -21,7 +21,7 @@ pub(super) struct Tally {
     /// The field that further ones without a column are counted under.
     others: Option<u32>,
     /// Entries of rows not yet known to stay: of the run at hand, then of the row at hand.
-    run: Vec<(u32, Misfit)>,
+    run: Vec<(u32, MismatchReason)>,
     run_rows_end: usize,
     watched: Option<Watched>,
 }
@@ -31,20 +31,20 @@ pub(super) struct Tally {
 struct Counted {
     /// The dotted path, without positions in arrays.
     path: Box<[u8]>,
-    reasons: Vec<(Misfit, u64)>,
+    reasons: Vec<(MismatchReason, u64)>,
 }
 
 /// What is expected, and what came beside it.
 #[derive(Debug, Default)]
 struct Watched {
-    known: HashSet<(u32, Misfit)>,
+    known: HashSet<(u32, MismatchReason)>,
     witnesses: Vec<Witnesses>,
 }
 
 #[derive(Debug)]
 struct Witnesses {
     field: u32,
-    misfit: Misfit,
+    mismatch: MismatchReason,
     /// Those with the smallest hashes, with these: whichever of them is read first, they are the same.
     documents: Vec<(u64, Vec<u8>)>,
     /// How often it had come when it was told last.
@@ -70,8 +70,8 @@ impl Tally {
         (others, false)
     }
 
-    pub(super) fn note(&mut self, field: u32, misfit: Misfit) {
-        self.run.push((field, misfit));
+    pub(super) fn note(&mut self, field: u32, mismatch: MismatchReason) {
+        self.run.push((field, mismatch));
     }
 
     /// How much has been noted of the run at hand.
@@ -88,9 +88,9 @@ impl Tally {
         if let Some(watched) = &mut self.watched
             && document.len() <= WITNESS_BYTES_MAX
         {
-            for &(field, misfit) in &self.run[self.run_rows_end..] {
+            for &(field, mismatch) in &self.run[self.run_rows_end..] {
                 if let Some(counted) = self.fields.get(field as usize) {
-                    watched.see(field, &counted.path, misfit, document);
+                    watched.see(field, &counted.path, mismatch, document);
                 }
             }
         }
@@ -109,11 +109,11 @@ impl Tally {
 
     /// The run stays.
     pub(super) fn commit(&mut self) {
-        for (field, misfit) in self.run.drain(..) {
+        for (field, mismatch) in self.run.drain(..) {
             let Some(counted) = self.fields.get_mut(field as usize) else { continue };
-            match counted.reasons.iter_mut().find(|(reason, _)| *reason == misfit) {
+            match counted.reasons.iter_mut().find(|(reason, _)| *reason == mismatch) {
                 Some((_, count)) => *count += 1,
-                None => counted.reasons.push((misfit, 1)),
+                None => counted.reasons.push((mismatch, 1)),
             }
         }
         self.run_rows_end = 0;
@@ -123,8 +123,8 @@ impl Tally {
     pub(super) fn take(&mut self) -> ExtraCounts {
         let mut counts = ExtraCounts::default();
         for counted in &mut self.fields {
-            for (misfit, count) in counted.reasons.drain(..) {
-                counts.add(&counted.path, misfit, count);
+            for (mismatch, count) in counted.reasons.drain(..) {
+                counts.add(&counted.path, mismatch, count);
             }
         }
         counts
@@ -143,7 +143,7 @@ impl Tally {
         for (field, counted) in (0..).zip(&mut self.fields) {
             let reasons = std::mem::take(&mut counted.reasons);
             if let Some(watched) = &mut self.watched {
-                watched.known.extend(reasons.into_iter().map(|(misfit, _)| (field, misfit)));
+                watched.known.extend(reasons.into_iter().map(|(mismatch, _)| (field, mismatch)));
             }
         }
         if let Some(watched) = &mut self.watched {
@@ -158,7 +158,7 @@ impl Tally {
         let mut surprises = Vec::new();
         for witnesses in &mut watched.witnesses {
             let Some(counted) = self.fields.get(witnesses.field as usize) else { continue };
-            let reason = counted.reasons.iter().find(|(reason, _)| *reason == witnesses.misfit);
+            let reason = counted.reasons.iter().find(|(reason, _)| *reason == witnesses.mismatch);
             let count = reason.map_or(0, |(_, count)| *count);
             if count < least.max(1).max(witnesses.told.saturating_mul(2)) {
                 continue;
@@ -166,7 +166,7 @@ impl Tally {
             witnesses.told = count;
             surprises.push(Surprise {
                 path: String::from_utf8_lossy(&counted.path).into_owned(),
-                reason: witnesses.misfit.to_string(),
+                reason: witnesses.mismatch.to_string(),
                 count,
                 documents: witnesses.documents.clone(),
             });
@@ -184,14 +184,15 @@ impl Tally {
 }
 
 impl Watched {
-    /// Keeps the document of a misfit that is not expected, and that columns of other types could mend.
-    fn see(&mut self, field: u32, path: &[u8], misfit: Misfit, document: &[u8]) {
-        if matches!(misfit, Misfit::Duplicate | Misfit::NotPlainJson | Misfit::Lone)
-            || self.known.contains(&(field, misfit))
+    /// Keeps the document of a mismatch that is not expected, and that columns of other types could mend.
+    fn see(&mut self, field: u32, path: &[u8], mismatch: MismatchReason, document: &[u8]) {
+        if matches!(mismatch, MismatchReason::Duplicate | MismatchReason::NotPlainJson | MismatchReason::Lone)
+            || self.known.contains(&(field, mismatch))
         {
             return;
         }
-        let index = self.witnesses.iter().position(|known| known.field == field && known.misfit == misfit);
+        let index =
+            self.witnesses.iter().position(|known| known.field == field && known.mismatch == mismatch);
         if index.is_none() && self.witnesses.len() >= SURPRISES_MAX {
             return;
         }
@@ -199,7 +200,7 @@ impl Watched {
         let hash = hash(element);
         let Some(witnesses) = index.and_then(|index| self.witnesses.get_mut(index)) else {
             let documents = alone(element).map(|alone| (hash, alone)).into_iter().collect();
-            return self.witnesses.push(Witnesses { field, misfit, documents, told: 0 });
+            return self.witnesses.push(Witnesses { field, mismatch, documents, told: 0 });
         };
         let is_wanted = witnesses.documents.last().is_none_or(|(last, _)| hash < *last);
         if is_wanted || witnesses.documents.len() < WITNESSES_MAX {

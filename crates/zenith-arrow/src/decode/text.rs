@@ -1,6 +1,6 @@
 //! Values that are stored as text made from them.
 
-use super::context::Stop;
+use super::context::RowError;
 use crate::extended_json;
 use crate::raw::{RawValue, tag};
 use crate::schema::TextType;
@@ -37,8 +37,8 @@ pub(super) fn decimal(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn mixed_id(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
-    extended_json::mixed_id_text(RawValue { tag: type_tag, bytes: value }, out).map_err(Stop::Malformed)
+pub(super) fn mixed_id(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
+    extended_json::mixed_id_text(RawValue { tag: type_tag, bytes: value }, out).map_err(RowError::Malformed)
 }
 
 /// The text of a document for a JSON column; whether it says all of it, the rest being in `overlay`.
@@ -47,15 +47,15 @@ pub(super) fn json(
     out: &mut Vec<u8>,
     overlay: &mut Vec<u8>,
     keep_nulls: bool,
-) -> Result<bool, Stop> {
+) -> Result<bool, RowError> {
     let rejected =
-        extended_json::split_json_column(out, overlay, document, keep_nulls).map_err(Stop::Malformed)?;
+        extended_json::split_json_column(out, overlay, document, keep_nulls).map_err(RowError::Malformed)?;
     Ok(!rejected)
 }
 
 /// The text of a value of any type, and that type.
-pub(super) fn plain(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<TextType, Stop> {
-    extended_json::plain_text(RawValue { tag: type_tag, bytes: value }, out).map_err(Stop::Malformed)
+pub(super) fn plain(type_tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<TextType, RowError> {
+    extended_json::plain_text(RawValue { tag: type_tag, bytes: value }, out).map_err(RowError::Malformed)
 }
 
 #[cfg(test)]

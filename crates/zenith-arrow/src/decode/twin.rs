@@ -6,7 +6,7 @@ use arrow_schema::ArrowError;
 use zenith_memory::Pool;
 
 use super::buffers::{Arena, Bits, Bytes};
-use super::context::Stop;
+use super::context::RowError;
 use super::seal;
 use crate::schema::TextType;
 
@@ -27,11 +27,11 @@ impl TwinColumn {
         self.bytes.items.len()
     }
 
-    pub(super) fn push(&mut self, arena: &mut Arena, text: &[u8]) -> Result<(), Stop> {
+    pub(super) fn push(&mut self, arena: &mut Arena, text: &[u8]) -> Result<(), RowError> {
         self.bytes.push(arena, text, text.len())
     }
 
-    pub(super) fn push_null(&mut self, arena: &mut Arena) -> Result<(), Stop> {
+    pub(super) fn push_null(&mut self, arena: &mut Arena) -> Result<(), RowError> {
         self.validity.flip(arena, self.len())?;
         self.bytes.push_empty(arena)
     }
@@ -49,7 +49,7 @@ impl TwinColumn {
         self.bytes.room(rows) + self.validity.room(rows)
     }
 
-    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, arena: &mut Arena, rows: usize) -> Result<(), RowError> {
         self.validity.begin(arena, rows)?;
         self.bytes.begin(arena, rows)
     }

@@ -2,7 +2,7 @@
 
 use super::census::{Level, Values};
 use super::fit::Tally;
-use super::keys::{self, Place};
+use super::keys::{self, KeyPosition};
 use super::numbers;
 use super::{IdTypes, InferOptions, Integers, Mixed, ObjectIdAs};
 use crate::schema::{Blank, Field, ID_KEY, Kind, TextType, Twin, UuidOrder};
@@ -11,16 +11,16 @@ use crate::schema::{Blank, Field, ID_KEY, Kind, TextType, Twin, UuidOrder};
 pub(super) fn top_fields(level: &Level, options: &InferOptions) -> Vec<Field> {
     let id = Field::new(ID_KEY, id_kind(level.get(ID_KEY.as_bytes()), options));
     let mut fields = vec![id];
-    fields.extend(fields_of(level, Place::Top, "", options));
+    fields.extend(fields_of(level, KeyPosition::Top, "", options));
     fields
 }
 
 /// `parent` is the path of the document that the fields are in.
-fn fields_of(level: &Level, place: Place, parent: &str, options: &InferOptions) -> Vec<Field> {
+fn fields_of(level: &Level, place: KeyPosition, parent: &str, options: &InferOptions) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     for (key, values) in &level.keys {
         let Some(name) = keys::column_name(key, place) else { continue };
-        if place == Place::Top && name == ID_KEY {
+        if place == KeyPosition::Top && name == ID_KEY {
             continue;
         }
         let path = if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
@@ -70,7 +70,7 @@ struct Choice {
 impl Choice {
     fn of(values: &Values, path: &str, options: &InferOptions) -> Option<Choice> {
         let all = values.tally();
-        let Candidate { kind, held } = best(candidates(values, Place::Embedded, path, options), &all)?;
+        let Candidate { kind, held } = best(candidates(values, KeyPosition::Embedded, path, options), &all)?;
         let alone = |kind| Some(Choice { kind, twin: None });
         match options.mixed_of(path) {
             _ if nearly_all(&held, &all) => alone(kind),
@@ -86,7 +86,7 @@ impl Choice {
 /// The kind of the type that most values have.
 pub(super) fn most_frequent(
     values: &Values,
-    place: Place,
+    place: KeyPosition,
     path: &str,
     options: &InferOptions,
 ) -> Option<Kind> {
@@ -132,7 +132,7 @@ fn best(candidates: Vec<Candidate>, all: &Tally) -> Option<Candidate> {
 }
 
 /// What the column could be, that for the most values first.
-fn candidates(values: &Values, place: Place, path: &str, options: &InferOptions) -> Vec<Candidate> {
+fn candidates(values: &Values, place: KeyPosition, path: &str, options: &InferOptions) -> Vec<Candidate> {
     let array = (values.arrays > 0).then(|| array(values, path, options)).flatten();
     let mut kinds = lone(values, place, path, options);
     kinds.extend(array.map(|kind| (values.arrays, kind)));
@@ -140,7 +140,7 @@ fn candidates(values: &Values, place: Place, path: &str, options: &InferOptions)
 }
 
 /// The kinds that are no arrays, with the number of values of their type.
-fn lone(values: &Values, place: Place, path: &str, options: &InferOptions) -> Vec<(u64, Kind)> {
+fn lone(values: &Values, place: KeyPosition, path: &str, options: &InferOptions) -> Vec<(u64, Kind)> {
     let mut kinds = scalars(values, options);
     if values.documents > 0 {
         kinds.extend(documents(values, place, path, options).map(|kind| (values.documents, kind)));
@@ -182,7 +182,7 @@ fn binary(subtype: u8, is_uuid: bool, options: &InferOptions) -> Kind {
     if is_uuid && order.subtype() == subtype { Kind::Uuid(order) } else { Kind::Binary { subtype } }
 }
 
-fn documents(values: &Values, place: Place, path: &str, options: &InferOptions) -> Option<Kind> {
+fn documents(values: &Values, place: KeyPosition, path: &str, options: &InferOptions) -> Option<Kind> {
     let Some(level) = values.inside.as_deref() else { return Some(Kind::Json) };
     if keys::unbounded(level) {
         return Some(Kind::Json);
@@ -196,11 +196,11 @@ fn array(values: &Values, path: &str, options: &InferOptions) -> Option<Kind> {
     let elements = values.elements.as_deref()?;
     let mixed = options.mixed_of(path);
     let element = if elements.count() > 0 {
-        element(&elements.tally(), candidates(elements, Place::Element, path, options), mixed)
+        element(&elements.tally(), candidates(elements, KeyPosition::Element, path, options), mixed)
     } else if values.takes_lone_values() {
         let mut all = values.tally();
         all[TextType::Array] = 0;
-        element(&all, in_order(values, lone(values, Place::Element, path, options)), mixed)
+        element(&all, in_order(values, lone(values, KeyPosition::Element, path, options)), mixed)
     } else {
         None
     };

@@ -5,7 +5,7 @@ use crate::raw::{self, Element, Elements, RawValue, tag};
 use crate::schema::{DateRange, Kind};
 
 use super::census::{Counting, Values};
-use super::keys::Place;
+use super::keys::KeyPosition;
 use super::{InferOptions, choose};
 
 /// The values that a sample has at one place: in its documents, in documents inside them, in arrays.
@@ -78,7 +78,7 @@ impl<'a> Found<'a> {
         for value in &self.values {
             values.add(*value, self.level, &mut counting).ok()?;
         }
-        let place = if self.elements { Place::Element } else { Place::Embedded };
+        let place = if self.elements { KeyPosition::Element } else { KeyPosition::Embedded };
         choose::most_frequent(&values, place, &self.path, options)
     }
 

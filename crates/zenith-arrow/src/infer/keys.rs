@@ -9,7 +9,7 @@ const TAKEN: [&str; 4] = [EXTRA_COLUMN, "_row_exists", "_block_number", "_block_
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum KeyPosition {
     /// In the document itself: the key names a column.
     Top,
     /// In an embedded document: the key names an element of a tuple.
@@ -23,12 +23,12 @@ pub(super) enum Place {
 /// Not empty, UTF-8, not of ours (`_zenith_…`) nor of the target. A tuple has no element `null`, which would
 /// be its own null map, and in an array none like `size0`, where the array stores its lengths: values
 /// inserted there are not readable any more (seen on ClickHouse 26.7).
-pub(super) fn column_name(key: &[u8], place: Place) -> Option<&str> {
+pub(super) fn column_name(key: &[u8], place: KeyPosition) -> Option<&str> {
     let name = std::str::from_utf8(key).ok().filter(|name| !name.is_empty())?;
     let taken = match place {
-        Place::Top => name.starts_with("_zenith_") || TAKEN.contains(&name),
-        Place::Embedded => name == "null" || name.starts_with("_zenith_"),
-        Place::Element => name == "null" || name.starts_with("_zenith_") || names_lengths(name),
+        KeyPosition::Top => name.starts_with("_zenith_") || TAKEN.contains(&name),
+        KeyPosition::Embedded => name == "null" || name.starts_with("_zenith_"),
+        KeyPosition::Element => name == "null" || name.starts_with("_zenith_") || names_lengths(name),
     };
     (!taken).then_some(name)
 }
@@ -44,7 +44,12 @@ pub(super) fn has_sibling_prefix(name: &str, level: &Level) -> bool {
 
 /// The name of the twin of the column `name`: with `_text` behind it, once or more often, so that nothing else at the
 /// same place is called so, be it a key without a column or the twin of another one.
-pub(super) fn twin_name(name: &str, place: Place, level: &Level, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn twin_name(
+    name: &str,
+    place: KeyPosition,
+    level: &Level,
+    taken: impl Fn(&str) -> bool,
+) -> String {
     let is_key_or_path = |name: &str| {
         let beside =
             |key: &[u8]| key.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"."));
@@ -98,14 +103,14 @@ mod tests {
 
     #[test]
     fn names_of_columns() {
-        assert_eq!(column_name(b"null", Place::Top), Some("null"));
-        assert_eq!(column_name(b"null", Place::Embedded), None);
-        assert_eq!(column_name(b"size0", Place::Embedded), Some("size0"));
-        assert_eq!(column_name(b"size0", Place::Element), None);
-        assert_eq!(column_name(b"size", Place::Element), Some("size"));
-        assert_eq!(column_name(b"_row_exists", Place::Top), None);
-        assert_eq!(column_name(b"_zenith_extra", Place::Top), None);
-        assert_eq!(column_name(b"\xFF", Place::Top), None);
-        assert_eq!(column_name(b"", Place::Top), None);
+        assert_eq!(column_name(b"null", KeyPosition::Top), Some("null"));
+        assert_eq!(column_name(b"null", KeyPosition::Embedded), None);
+        assert_eq!(column_name(b"size0", KeyPosition::Embedded), Some("size0"));
+        assert_eq!(column_name(b"size0", KeyPosition::Element), None);
+        assert_eq!(column_name(b"size", KeyPosition::Element), Some("size"));
+        assert_eq!(column_name(b"_row_exists", KeyPosition::Top), None);
+        assert_eq!(column_name(b"_zenith_extra", KeyPosition::Top), None);
+        assert_eq!(column_name(b"\xFF", KeyPosition::Top), None);
+        assert_eq!(column_name(b"", KeyPosition::Top), None);
     }
 }

@@ -37,9 +37,9 @@ impl Walk<'_> {
             let values = level.and_then(|level| level.get(field.name.as_bytes()));
             self.kind(&field.kind, values, path(&field.name));
             if let Some(twin) = &field.twin {
-                let misfits = |values: &Values| values.count() - values.held(&field.kind).total();
+                let mismatches = |values: &Values| values.count() - values.held(&field.kind).total();
                 let kind = Kind::Text { usual: twin.usual };
-                self.leaf(&kind, values.map_or(0, misfits), values, path(&twin.name));
+                self.leaf(&kind, values.map_or(0, mismatches), values, path(&twin.name));
             }
         }
     }

@@ -11,9 +11,9 @@ use zenith_extract::{ChangeSource, ResumeToken, Source};
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
-use super::batching::{Limits, Ready, Waiting};
+use super::batching::{BatchReadiness, Limits, PendingEvents};
 use super::context::Context;
-use super::event::{EventKind, Gone, Portion};
+use super::event::{EventBatch, EventKind, Gone};
 use super::flush::{Assembler, Batch, Work};
 use super::pace::Pace;
 use super::position::Position;
@@ -45,7 +45,7 @@ pub(super) struct Apply<S, K, T> {
     /// Waits until the one before is written.
     assembled: Option<Batch>,
     writing: Option<Writing>,
-    waiting: Waiting,
+    waiting: PendingEvents,
     limits: Limits,
     pace: Pace,
     taken_at: Instant,
@@ -59,7 +59,7 @@ pub(super) struct Apply<S, K, T> {
     seen: Option<(ResumeToken, Option<SystemTime>)>,
     saved: Instant,
     /// An insert of an earlier run that may or may not have landed.
-    repetition: Option<Repetition>,
+    repetition: Option<BatchReplay>,
     tokens: Tokens,
     /// Where a run that only catches up may end, once that is known.
     until: Arc<OnceLock<Timestamp>>,
@@ -69,7 +69,7 @@ type Assembled<S, K, T> = (Assembler<S, K, T>, Result<(Batch, Option<Work>)>);
 type Writing = JoinHandle<Result<(Position, u64)>>;
 type Joined<V> = std::result::Result<V, tokio::task::JoinError>;
 
-struct Repetition {
+struct BatchReplay {
     token: String,
     to: Position,
 }
@@ -102,7 +102,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
     ) -> Result<Apply<S, K, T>> {
         let repetition = match follower.intents.first() {
             Some(intent) => {
-                Some(Repetition { token: intent.token.clone(), to: Position::decode(&intent.to)? })
+                Some(BatchReplay { token: intent.token.clone(), to: Position::decode(&intent.to)? })
             }
             None => None,
         };
@@ -116,7 +116,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
             rest: None,
             assembled: None,
             writing: None,
-            waiting: Waiting::new(),
+            waiting: PendingEvents::new(),
             limits,
             taken_at: Instant::now().checked_sub(pace.pause()).unwrap_or_else(Instant::now),
             pace,
@@ -133,7 +133,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
     }
 
     /// Applies changes until there are no more, the goal is reached, or the pipeline is stopped.
-    pub(super) async fn run(mut self, portions: Receiver<Portion>) -> Result<()> {
+    pub(super) async fn run(mut self, portions: Receiver<EventBatch>) -> Result<()> {
         let stop = self.context.stop.clone();
         let mut open = true;
         loop {
@@ -179,7 +179,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         self.assembling.is_some() || self.rest.is_some() || self.assembled.is_some() || self.writing.is_some()
     }
 
-    fn take(&mut self, portion: Portion) {
+    fn take(&mut self, portion: EventBatch) {
         let bytes = portion.events.iter().map(|event| event.bytes).sum();
         self.context.live.counters.read(portion.events.len(), bytes);
         self.context.live.counters.memory(self.context.shares.pool().stats().in_use);
@@ -209,14 +209,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
         let is_writing = self.writing.is_some();
         let due = if is_writing { Instant::now() + IDLE_SAVE } else { self.taken_at + pause };
         match self.waiting.ready(self.limits, due) {
-            Ready::At(when) => Ok(Some(when)),
+            BatchReadiness::At(when) => Ok(Some(when)),
             // First what came before it is written.
-            Ready::Gone if is_writing => Ok(None),
-            Ready::Gone => {
+            BatchReadiness::Gone if is_writing => Ok(None),
+            BatchReadiness::Gone => {
                 self.gone().await?;
                 Ok(Some(Instant::now()))
             }
-            Ready::Rows(count) => {
+            BatchReadiness::Rows(count) => {
                 let token = self.tokens.next();
                 self.take_changes(count, token, false)?;
                 Ok(None)
@@ -231,7 +231,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apply<S, K, T> 
     }
 
     /// Writes exactly the changes of an insert that an earlier run began, under its name.
-    async fn begin_repeating(&mut self, repetition: Repetition) -> Result<Option<Instant>> {
+    async fn begin_repeating(&mut self, repetition: BatchReplay) -> Result<Option<Instant>> {
         let (count, behind) = self.waiting.up_to(repetition.to.token.order());
         let reached = self.seen.as_ref().is_some_and(|(seen, _)| seen.order() >= repetition.to.token.order());
         if reached || behind {

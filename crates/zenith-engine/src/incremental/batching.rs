@@ -11,11 +11,11 @@ use super::event::{Event, EventKind};
 
 /// How long the end of a transaction is waited for. A server sends all of one as fast as it can, but a transaction may
 /// end with its reply, or go on in the next.
-const TRANSACTION_PATIENCE: Duration = Duration::from_millis(100);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Changes in the order of the stream.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct PendingEvents {
     events: VecDeque<Event>,
     bytes: usize,
     arrived: Instant,
@@ -23,7 +23,7 @@ pub(super) struct Waiting {
 
 /// What can be done now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ready {
+pub(super) enum BatchReadiness {
     /// Nothing before this moment, or before more has come.
     At(Instant),
     /// The first so many changes can be written.
@@ -39,9 +39,9 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
 }
 
-impl Waiting {
-    pub(super) fn new() -> Waiting {
-        Waiting { events: VecDeque::new(), bytes: 0, arrived: Instant::now() }
+impl PendingEvents {
+    pub(super) fn new() -> PendingEvents {
+        PendingEvents { events: VecDeque::new(), bytes: 0, arrived: Instant::now() }
     }
 
     pub(super) fn push(&mut self, events: Vec<Event>) {
@@ -77,37 +77,37 @@ impl Waiting {
     }
 
     /// What can be done, if the next batch is due at `due` unless there are changes enough.
-    pub(super) fn ready(&self, limits: Limits, due: Instant) -> Ready {
+    pub(super) fn ready(&self, limits: Limits, due: Instant) -> BatchReadiness {
         let now = Instant::now();
         let enough = self.events.len() >= limits.rows || self.is_full(limits);
         if !enough && now < due {
-            return Ready::At(due);
+            return BatchReadiness::At(due);
         }
         let whole = self.events.iter().position(|event| matches!(event.kind, EventKind::Gone(_)));
         if whole == Some(0) {
-            return Ready::Gone;
+            return BatchReadiness::Gone;
         }
         let complete = whole.unwrap_or(self.events.len());
         if complete > limits.rows {
             let rows = self.boundary(limits.rows, complete);
             let may_go_on = rows == complete && whole.is_none() && !self.is_full(limits);
-            if may_go_on && now < self.arrived + TRANSACTION_PATIENCE {
-                return Ready::At(self.arrived + TRANSACTION_PATIENCE);
+            if may_go_on && now < self.arrived + TRANSACTION_TIMEOUT {
+                return BatchReadiness::At(self.arrived + TRANSACTION_TIMEOUT);
             }
-            return Ready::Rows(rows);
+            return BatchReadiness::Rows(rows);
         }
         let held = match self.events.back() {
             Some(last)
-                if whole.is_none() && last.in_transaction && now < self.arrived + TRANSACTION_PATIENCE =>
+                if whole.is_none() && last.in_transaction && now < self.arrived + TRANSACTION_TIMEOUT =>
             {
                 self.before_version(complete, last.version)
             }
             _ => complete,
         };
         match held {
-            0 if self.is_full(limits) => Ready::Rows(complete),
-            0 => Ready::At(self.arrived + TRANSACTION_PATIENCE),
-            rows => Ready::Rows(rows),
+            0 if self.is_full(limits) => BatchReadiness::Rows(complete),
+            0 => BatchReadiness::At(self.arrived + TRANSACTION_TIMEOUT),
+            rows => BatchReadiness::Rows(rows),
         }
     }
 

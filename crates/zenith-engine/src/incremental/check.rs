@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use zenith_extract::{ChangeSource, Scope, Source, Topology};
 use zenith_state::StateStore;
-use zenith_transport::{Preflight, Sink};
+use zenith_transport::{PreflightRequest, Sink};
 
 use super::context::Context;
-use super::{Mode, Synchronizer};
+use super::{Mode, Replicator};
 use crate::EngineError;
 use crate::error::sentence;
 use crate::names::ViewState;
@@ -24,7 +24,7 @@ pub struct Check {
     pub found: Result<String, String>,
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// Looks at both ends of a pipeline.
     pub async fn check(&self, name: &str) -> Vec<Check> {
         match self.context(name) {
@@ -79,7 +79,8 @@ where
             Err(error) => note("change stream", Err(sentence(&error))),
         }
     }
-    let wanted = Preflight { create_database: false, missing_database: context.settings.create_database };
+    let wanted =
+        PreflightRequest { create_database: false, missing_database: context.settings.create_database };
     let target = context.sink.preflight(&wanted).await;
     let reachable = target.is_ok();
     note(

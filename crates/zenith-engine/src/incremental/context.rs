@@ -7,22 +7,22 @@ use std::time::Duration;
 use zenith_arrow::Schema;
 use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
-use zenith_state::{Misfits, SchemaVersion, StateStore};
+use zenith_state::{Mismatches, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{Sink, TableInfo};
 
-use super::patience::Patience;
+use super::memory_quota::MemoryQuota;
 use super::progress::Live;
-use super::shares::Shares;
+use super::retry_budget::RetryBudget;
 use super::{Mode, PipelineSettings};
 use crate::error::sentence;
 use crate::layout::Layout;
-use crate::misfits::Advice;
+use crate::mismatches::Advice;
 use crate::reload::findings::{Findings, Planned};
 use crate::reload::{ReloadPlan, same_values};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
 
-/// One pipeline of a synchroniser.
+/// One pipeline of a replicator.
 pub(super) struct Context<S, K, T> {
     pub(super) name: String,
     pub(super) namespace: Namespace,
@@ -31,13 +31,13 @@ pub(super) struct Context<S, K, T> {
     pub(super) source: Arc<S>,
     pub(super) sink: Arc<K>,
     pub(super) state: Arc<T>,
-    pub(super) shares: Shares,
+    pub(super) shares: MemoryQuota,
     pub(super) live: Arc<Live>,
     pub(super) stop: StopHandle,
     /// Whether the run ends when it has caught up.
     pub(super) once: AtomicBool,
     /// How long such a run waits for a server.
-    pub(super) patience: Duration,
+    pub(super) retry_budget: Duration,
     /// Whether other pipelines hang on the same stream, or its memory.
     pub(super) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
@@ -194,9 +194,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Notes that the table has been replaced by a new one, and what of it did not fit.
     pub(super) async fn replaced(&self, summary: &Summary) -> Result<()> {
-        let misfits = summary.misfits();
-        self.state.set_misfits(&self.name, &misfits).await?;
-        self.live.misfits(&misfits, &self.name, Advice::of(self.settings.mode, true));
+        let mismatches = summary.mismatches();
+        self.state.set_mismatches(&self.name, &mismatches).await?;
+        self.live.mismatches(&mismatches, &self.name, Advice::of(self.settings.mode, true));
         Ok(())
     }
 
@@ -213,12 +213,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     where
         F: Future<Output = zenith_extract::Result<V>>,
     {
-        self.trying(self.patience(), question, EngineError::Reading).await
+        self.trying(self.retry_budget(), question, EngineError::Reading).await
     }
 
     async fn trying<V, E, F>(
         &self,
-        mut patience: Patience,
+        mut retry_budget: RetryBudget,
         mut action: impl FnMut() -> F,
         error: fn(E) -> EngineError,
     ) -> Result<V>
@@ -230,7 +230,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 Ok(value) => return Ok(value),
                 Err(failure) => error(failure),
             };
-            let pause = if error.is_passing() { patience.next() } else { None };
+            let pause = if error.is_passing() { retry_budget.next() } else { None };
             let Some(pause) = pause else { return Err(error) };
             self.failing(&error, pause);
             self.unless_stopped(tokio::time::sleep(pause)).await?;
@@ -259,9 +259,9 @@ impl<S, K, T> Context<S, K, T> {
     }
 
     /// The error of a change whose `_id` the key column does not hold, where the table is not made anew for it.
-    pub(super) fn key_misfit(&self, error: EngineError) -> EngineError {
+    pub(super) fn key_mismatch(&self, error: EngineError) -> EngineError {
         let EngineError::Key { id, found, .. } = error else { return error };
-        EngineError::KeyMisfit {
+        EngineError::KeyMismatch {
             namespace: self.namespace.to_string(),
             table: self.table.clone(),
             id,
@@ -299,19 +299,19 @@ impl<S, K, T> Context<S, K, T> {
     }
 
     /// How long to try something again in this run.
-    pub(super) fn patience(&self) -> Patience {
-        Patience::new(self.once.load(Ordering::Relaxed).then_some(self.patience))
+    pub(super) fn retry_budget(&self) -> RetryBudget {
+        RetryBudget::new(self.once.load(Ordering::Relaxed).then_some(self.retry_budget))
     }
 
     /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
-    pub(super) fn patience_with_target(&self) -> Patience {
-        self.patience().together(self.shares_stream.load(Ordering::Relaxed))
+    pub(super) fn patience_with_target(&self) -> RetryBudget {
+        self.retry_budget().together(self.shares_stream.load(Ordering::Relaxed))
     }
 
     /// Notes what of rows that are in the table now did not fit; the state knows it already.
-    pub(super) fn counted(&self, misfits: &Misfits, is_load: bool) {
-        self.live.counters.extra(misfits.values_total());
-        self.live.misfits(misfits, &self.name, Advice::of(self.settings.mode, is_load));
+    pub(super) fn counted(&self, mismatches: &Mismatches, is_load: bool) {
+        self.live.counters.extra(mismatches.values_total());
+        self.live.mismatches(mismatches, &self.name, Advice::of(self.settings.mode, is_load));
     }
 
     /// Says that something failed and will be tried again.

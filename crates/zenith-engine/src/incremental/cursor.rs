@@ -12,17 +12,17 @@ use bson::raw::cstr;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
-use zenith_state::{Checkpoint, Intent, Misfits, StateStore};
-use zenith_transport::{Preflight, Sink};
+use zenith_state::{Checkpoint, Intent, Mismatches, StateStore};
+use zenith_transport::{PreflightRequest, Sink};
 
 use super::apply::Tokens;
 use super::context::{Context, encode_schema};
 use super::flush::too_little_memory;
 use super::progress::Phase;
-use super::synchronizer::Until;
+use super::replicator::Until;
 use super::write::write;
 use crate::progress::to_u64;
-use crate::reload::dead_letters::Letter;
+use crate::reload::dead_letters::RejectedDocument;
 use crate::reload::replace_with_empty;
 use crate::{EngineError, Result, Summary};
 
@@ -35,7 +35,7 @@ pub(super) struct Cursor<S, K, T> {
     schema: Arc<Schema>,
     /// Absent while it decodes.
     decoder: Option<Decoder>,
-    place: Place,
+    place: CursorPosition,
     /// Rows written so far, of all runs.
     written: u64,
     tokens: Tokens,
@@ -45,12 +45,12 @@ pub(super) struct Cursor<S, K, T> {
 
 /// The last `_id` that was read, and how many documents were.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Place {
+struct CursorPosition {
     id: Option<RawBson>,
     rows: u64,
 }
 
-impl Place {
+impl CursorPosition {
     fn encode(&self) -> Vec<u8> {
         let mut document = RawDocumentBuf::new();
         if let Some(id) = &self.id {
@@ -60,14 +60,14 @@ impl Place {
         document.into_bytes()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Place> {
+    fn decode(bytes: &[u8]) -> Result<CursorPosition> {
         let unreadable = || EngineError::Checkpoint {
             reason: "the saved _id cannot be read; reset the pipeline".to_owned(),
         };
         let document = RawDocument::from_bytes(bytes).map_err(|_| unreadable())?;
         let id = document.get("id").map_err(|_| unreadable())?.map(Into::into);
         let rows = document.get_i64("rows").map_err(|_| unreadable())?.cast_unsigned();
-        Ok(Place { id, rows })
+        Ok(CursorPosition { id, rows })
     }
 
     /// `written` are the rows in the table.
@@ -91,13 +91,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             None => create(&context).await?,
         };
         let (place, written) = match context.state.checkpoint(&context.name).await? {
-            Some(checkpoint) => (Place::decode(&checkpoint.position)?, checkpoint.rows),
+            Some(checkpoint) => (CursorPosition::decode(&checkpoint.position)?, checkpoint.rows),
             None => {
                 if context.state.open_intents(&context.name).await?.is_empty() {
                     let table = context.retrying(|| context.sink.describe(&context.table)).await?;
                     refuse_rows(&context, table.map_or(0, |table| table.rows))?;
                 }
-                (Place::default(), 0)
+                (CursorPosition::default(), 0)
             }
         };
         let epoch = context.state.epoch(&context.name).await?;
@@ -120,7 +120,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         let intents = self.context.state.open_intents(&self.context.name).await?;
         let ordinary = self.decoder.take();
         for intent in intents {
-            let to = Place::decode(&intent.to)?;
+            let to = CursorPosition::decode(&intent.to)?;
             // It has to be one batch again, and settings may have changed in between.
             let bytes_max = self.context.shares.cursor_bytes() * 2;
             let options = DecoderOptions { rows_max: REPEATED_ROWS, bytes_max };
@@ -192,7 +192,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
 
     /// Reads from the place up to `upper`, and writes batch by batch; or all in one, under the name it had in an earlier
     /// run.
-    async fn read(&mut self, upper: Option<RawBson>, repetition: Option<(String, Place)>) -> Result<()> {
+    async fn read(
+        &mut self,
+        upper: Option<RawBson>,
+        repetition: Option<(String, CursorPosition)>,
+    ) -> Result<()> {
         let context = Arc::clone(&self.context);
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), upper);
         let _turn = context.unless_stopped(context.shares.snapshot()).await?;
@@ -277,14 +281,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     }
 
     /// Makes rows durable, and moves the checkpoint behind them.
-    async fn write(&mut self, gathered: Gathered, repetition: Option<(String, Place)>) -> Result<()> {
+    async fn write(
+        &mut self,
+        gathered: Gathered,
+        repetition: Option<(String, CursorPosition)>,
+    ) -> Result<()> {
         let context = &self.context;
         let rows = to_u64(gathered.batch.as_ref().map_or(0, RecordBatch::num_rows));
         let is_repetition = repetition.is_some();
         let (token, to) = match repetition {
             Some((token, place)) => (token, place),
             None => {
-                let to = Place {
+                let to = CursorPosition {
                     id: gathered.last,
                     rows: self.place.rows + rows + to_u64(gathered.letters.len()),
                 };
@@ -305,11 +313,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         let documents =
             write(context, &self.schema, &token, gathered.batch, gathered.letters, 0, is_repetition).await?;
         self.written += all.saturating_sub(documents.values().sum());
-        let misfits = Misfits { values: gathered.extra.by_field(), documents };
+        let mismatches = Mismatches { values: gathered.extra.by_field(), documents };
         let now = SystemTime::now();
         let checkpoint = to.checkpoint(self.written, now);
-        context.state.commit_intent(&context.name, &token, &checkpoint, &misfits).await?;
-        context.counted(&misfits, false);
+        context.state.commit_intent(&context.name, &token, &checkpoint, &mismatches).await?;
+        context.counted(&mismatches, false);
         context.live.applied_to(Some(now));
         self.place = to;
         Ok(())
@@ -320,7 +328,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
 #[derive(Default)]
 struct Gathered {
     batch: Option<RecordBatch>,
-    letters: Vec<Letter>,
+    letters: Vec<RejectedDocument>,
     extra: ExtraCounts,
     last: Option<RawBson>,
 }
@@ -337,7 +345,7 @@ fn decode(
     let letters = &mut current.letters;
     let batch = decoder.append(bytes, &mut left, &mut |bad| {
         let document = bytes.get(bad.range.clone()).unwrap_or_default();
-        letters.push(Letter::new(document, bad.reason.to_string()));
+        letters.push(RejectedDocument::new(document, bad.reason.to_string()));
     })?;
     let consumed = ranges.len() - left.len();
     *done += consumed;
@@ -362,13 +370,13 @@ where
     context.check_kind(plan.source.collection.kind)?;
     refuse_rows(context, plan.existing.as_ref().map_or(0, |table| table.rows))?;
     if !plan.target.database_exists {
-        let create = Preflight { create_database: true, missing_database: false };
+        let create = PreflightRequest { create_database: true, missing_database: false };
         context.retrying(|| context.sink.preflight(&create)).await?;
     }
     let definition = plan.definition.clone().if_not_exists();
     context.retrying(|| context.sink.create(&definition)).await?;
     context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
-    context.state.set_misfits(&context.name, &Misfits::default()).await?;
+    context.state.set_mismatches(&context.name, &Mismatches::default()).await?;
     Ok(plan.schema)
 }
 
@@ -418,9 +426,9 @@ mod tests {
     #[test]
     fn places_are_read_as_they_were_written() {
         for id in [None, Some(RawBson::Int64(7)), Some(RawBson::String("x".to_owned()))] {
-            let place = Place { id, rows: 12 };
-            assert_eq!(Place::decode(&place.encode()).unwrap(), place);
+            let place = CursorPosition { id, rows: 12 };
+            assert_eq!(CursorPosition::decode(&place.encode()).unwrap(), place);
         }
-        assert!(Place::decode(b"").is_err());
+        assert!(CursorPosition::decode(b"").is_err());
     }
 }

@@ -110,7 +110,7 @@ impl Event {
 
 /// What one reply of the stream means for one pipeline.
 #[derive(Debug)]
-pub(super) struct Portion {
+pub(super) struct EventBatch {
     pub(super) events: Vec<Event>,
     /// The place after them.
     pub(super) after: ResumeToken,

@@ -18,9 +18,9 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::event::Event;
+use super::memory_quota::Permit;
 use super::position::{Position, time_of_version};
 use super::rows::{Decoded, Decoding, Rows, Step};
-use super::shares::Turn;
 use crate::layout::Layout;
 use crate::{EngineError, Result};
 
@@ -59,7 +59,7 @@ pub(super) struct Batch {
     pub(super) decoded: Decoded,
     pub(super) is_repetition: bool,
     /// The right to the memory it occupies.
-    _turn: Turn,
+    _turn: Permit,
 }
 
 /// Makes batches of changes.
@@ -182,13 +182,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 
     fn failed(&self, source: zenith_arrow::DecodeError) -> EngineError {
-        self.context.key_misfit(EngineError::decoding(&self.context.namespace, source))
+        self.context.key_mismatch(EngineError::decoding(&self.context.namespace, source))
     }
 
     /// Documents as they are now; `None` if they are too large to be had together.
     async fn look_up(&self, ids: &[RawBson], after: Timestamp) -> Result<Option<Vec<DocumentBatch>>> {
         let context = &self.context;
-        let mut patience = context.patience();
+        let mut retry_budget = context.retry_budget();
         loop {
             let lookup =
                 context.source.lookup(&context.namespace, ids, Some(after), context.shares.lookups());
@@ -196,7 +196,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
                 Ok(batches) => return Ok(Some(batches)),
                 Err(error) if error.is_lookup_too_large() && ids.len() > 1 => return Ok(None),
                 Err(error) => {
-                    let pause = if error.is_transient() { patience.next() } else { None };
+                    let pause = if error.is_transient() { retry_budget.next() } else { None };
                     let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
                     context.failing(&error, pause);
                     context.unless_abandoned(tokio::time::sleep(pause)).await?;

@@ -8,7 +8,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `synchronizer` | runs the pipelines of one deployment with one stream |
+//! | `replicator` | runs the pipelines of one deployment with one stream |
 //! | `recovery` | what is done when that stream has failed |
 //! | `run` | one pipeline from its beginning to its end |
 //! | `prepare` | table, schema and place in the stream, before a pipeline follows |
@@ -19,7 +19,7 @@
 //! | `cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `verify`, `reset` | looks at both ends, compares them, moves a pipeline |
 //! | `replay` | dead letters tried again |
-//! | `shares`, `patience` | who may have how much memory; how long something is tried again |
+//! | `shares`, `retry budget` | who may have how much memory; how long something is tried again |
 //! | `position` | a place in the stream, and how it is written down |
 
 mod apply;
@@ -29,30 +29,30 @@ mod context;
 mod cursor;
 mod event;
 mod flush;
+mod memory_quota;
 mod pace;
-mod patience;
 mod position;
 mod prepare;
 mod progress;
 mod recovery;
 mod removal;
 mod replay;
+mod replicator;
 mod reset;
+mod retry_budget;
 mod rows;
 mod run;
 mod settings;
-mod shares;
 mod snapshot;
 mod stream;
-mod synchronizer;
 mod verify;
 mod view;
 mod write;
 
 pub use check::Check;
 pub use progress::{Phase, PipelineProgress};
-pub use replay::Replay;
+pub use replay::DeadLetterRetry;
+pub use replicator::{Outcome, Replicator, SyncPipeline, Until};
 pub use reset::ResetTo;
 pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings, UuidLegacy};
-pub use synchronizer::{Outcome, SyncPipeline, Synchronizer, Until};
 pub use verify::{ValueDifference, Verification, VerifyOptions};

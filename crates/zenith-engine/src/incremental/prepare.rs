@@ -10,12 +10,12 @@ use zenith_extract::{
     ChangeReader, ChangeSource, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source, StartAt,
     WatchOptions,
 };
-use zenith_state::{Misfits, Snapshot, SnapshotPartition, StateStore};
-use zenith_transport::{Preflight, Sink};
+use zenith_state::{Mismatches, Snapshot, SnapshotPartition, StateStore};
+use zenith_transport::{PreflightRequest, Sink};
 
 use super::context::{Context, encode_schema};
 use super::position::{Position, version_of};
-use crate::layout::{Layout, Stamp};
+use crate::layout::{Layout, LoadMetadata};
 use crate::{EngineError, Result, Strategy, Summary};
 
 /// Documents of one part of a snapshot, about: what a crash costs.
@@ -65,14 +65,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return Ok((schema, Position::new(token)));
         }
         if !plan.target.database_exists {
-            let create = Preflight { create_database: true, missing_database: false };
+            let create = PreflightRequest { create_database: true, missing_database: false };
             self.retrying(|| self.sink.preflight(&create)).await?;
         }
         let definition = plan.definition.clone().if_not_exists();
         self.retrying(|| self.sink.create(&definition)).await?;
         self.keep_view().await?;
         self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
-        self.state.set_misfits(&self.name, &Misfits::default()).await?;
+        self.state.set_mismatches(&self.name, &Mismatches::default()).await?;
         if self.layout() == Layout::Current {
             self.keep_planned(&plan);
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
@@ -114,7 +114,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
         pipeline.options.strategy = Strategy::Swap;
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
-        let stamp = Stamp::Version(version_of(time).saturating_sub(1));
+        let stamp = LoadMetadata::Version(version_of(time).saturating_sub(1));
         let summary = loop {
             let plan = self.plan(&pipeline).await?;
             self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;

@@ -1,12 +1,12 @@
-//! What each pipeline of a synchroniser is doing, for displays.
+//! What each pipeline of a replicator is doing, for displays.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use zenith_state::Misfits;
+use zenith_state::Mismatches;
 
 use crate::error::sentence;
-use crate::misfits::{Advice, Told};
+use crate::mismatches::{Advice, Told};
 use crate::{Progress, ProgressSnapshot};
 
 /// What a pipeline is doing.
@@ -101,17 +101,17 @@ impl Live {
     }
 
     /// Notes what of documents did not fit, and says so where it is new in this run.
-    pub(crate) fn misfits(&self, misfits: &Misfits, pipeline: &str, advice: Advice) {
-        if misfits.is_empty() {
+    pub(crate) fn mismatches(&self, mismatches: &Mismatches, pipeline: &str, advice: Advice) {
+        if mismatches.is_empty() {
             return;
         }
-        for line in self.with(|state| state.told.add(misfits, pipeline, advice)) {
+        for line in self.with(|state| state.told.add(mismatches, pipeline, advice)) {
             tracing::warn!(pipeline, "{line}");
         }
     }
 
     /// Everything that did not fit in this run.
-    pub(crate) fn all_misfits(&self) -> Misfits {
+    pub(crate) fn all_mismatches(&self) -> Mismatches {
         self.with(|state| state.told.all().clone())
     }
 

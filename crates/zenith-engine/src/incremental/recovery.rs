@@ -9,31 +9,31 @@ use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
-use super::patience::Patience;
 use super::position::Position;
 use super::progress::Phase;
+use super::replicator::{Halted, Replicator, WaitingPipeline};
+use super::retry_budget::RetryBudget;
 use super::run::finish;
-use super::synchronizer::{Halted, Synchronizer, Waiting};
 use super::{Mode, OnHistoryLost};
 use crate::{EngineError, Result};
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// What becomes of pipelines whose stream failed.
     pub(super) async fn after_failure(
         &self,
         error: ExtractError,
-        left: Vec<Waiting<S, K, T>>,
-        patience: &mut Patience,
+        left: Vec<WaitingPipeline<S, K, T>>,
+        retry_budget: &mut RetryBudget,
     ) -> Halted<S, K, T> {
         let (mut outcomes, mut again) = (Vec::new(), Vec::new());
         if error.is_history_lost() {
             for (context, run) in left {
                 match self.recover_history(&context).await {
                     Ok(()) => {
-                        patience.renew();
+                        retry_budget.renew();
                         again.push((context, run));
                     }
-                    Err(error) => match patience.next() {
+                    Err(error) => match retry_budget.next() {
                         Some(pause) if error.is_passing() => {
                             context.failing(&error, pause);
                             again.push((context, run));
@@ -46,7 +46,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             return (outcomes, again);
         }
         if error.is_transient()
-            && let Some(pause) = patience.next()
+            && let Some(pause) = retry_budget.next()
         {
             tracing::warn!(%error, ?pause, "the change stream is opened again");
             for (context, _) in &left {

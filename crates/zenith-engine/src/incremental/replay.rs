@@ -21,11 +21,11 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::position::version_of;
-use super::{Mode, Synchronizer};
-use crate::layout::{Layout, Side, SideColumns, Stamp};
+use super::{Mode, Replicator};
+use crate::layout::{Layout, LoadMetadata, MetadataColumns, RowMetadata};
 use crate::letters::{DeadLetters, LetterFilter, StoredLetter, parts};
 use crate::reload::insert::Inserting;
-use crate::reload::load::Load;
+use crate::reload::load::LoadContext;
 use crate::reload::{literal, refusal, run_name};
 use crate::{EngineError, OnBadDocument, Result, StopHandle};
 
@@ -36,7 +36,7 @@ const FAILED_TOLD: usize = 1_000;
 
 /// What became of dead letters that were tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Replay {
+pub struct DeadLetterRetry {
     /// Letters that were tried.
     pub letters: u64,
     /// Rows that were written, or would be.
@@ -54,7 +54,7 @@ pub struct Replay {
 /// A document to be written.
 struct Piece {
     document: Vec<u8>,
-    side: Side,
+    side: RowMetadata,
     /// The letters that are settled by it, by their place.
     letters: Vec<usize>,
 }
@@ -67,7 +67,7 @@ enum Fate {
     Failed(String),
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// Tries dead letters of a pipeline again, all or those of some names, and removes those that are settled. With
     /// `dry_run` nothing is written or removed.
     ///
@@ -78,14 +78,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         name: &str,
         names: Option<Vec<String>>,
         dry_run: bool,
-    ) -> Result<Replay> {
+    ) -> Result<DeadLetterRetry> {
         let context = self.context(name)?;
         // Nobody waits for ever for an answer.
         context.once.store(true, Ordering::Relaxed);
         let table = &context.settings.dead_letters;
         let kept = DeadLetters::new(&*context.sink, table);
         let filter = LetterFilter { pipeline: Some(name.to_owned()), names, before: None };
-        let mut replay = Replay::default();
+        let mut replay = DeadLetterRetry::default();
         let mut page = kept.page(&filter, None).await?;
         if page.is_empty() {
             return Ok(replay);
@@ -169,7 +169,7 @@ where
         let (load, sequence) = (load_of(context, format!("{token}/{number}")), AtomicU64::new(0));
         let (table, layout) = (&context.table, context.layout());
         let inserting =
-            Inserting { load: &load, table, schema, layout, stamp: Stamp::None, sequence: &sequence };
+            Inserting { load: &load, table, schema, layout, stamp: LoadMetadata::None, sequence: &sequence };
         for (number, part) in absent.into_iter().enumerate() {
             let token = format!("{}/{number}", load.run);
             for refused in inserting.insert(&*context.sink, part, token, false).await? {
@@ -183,8 +183,8 @@ where
     Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
 }
 
-fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> Load {
-    Load {
+fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> LoadContext {
+    LoadContext {
         run,
         pipeline: context.name.clone(),
         dead_letters: context.settings.dead_letters.clone(),
@@ -192,7 +192,7 @@ fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> Load {
         pool: context.shares.pool().clone(),
         progress: Arc::clone(&context.live.counters),
         on_bad_document: OnBadDocument::Keep,
-        dead: crate::misfits::DeadLetters::default(),
+        dead: crate::mismatches::DeadLetters::default(),
         stop: context.stop.clone(),
         abort: StopHandle::new(),
     }
@@ -213,7 +213,7 @@ fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
         match operation {
             Some(operation) => pieces.push(Piece {
                 document: letter.document.clone(),
-                side: Side {
+                side: RowMetadata {
                     operation,
                     version: letter.version,
                     index: letter.index,
@@ -251,7 +251,8 @@ where
     let follows = context.settings.mode == Mode::Changes;
     // Read after this time, a document is at least as new.
     let time = if follows { Some(context.asking(|| context.source.now()).await?) } else { None };
-    let side = Side { operation: "replace", version: time.map_or(0, version_of), index: 0, deleted: false };
+    let side =
+        RowMetadata { operation: "replace", version: time.map_or(0, version_of), index: 0, deleted: false };
     let (mut pieces, mut strangers) = (Vec::new(), 0);
     let mut ids: Vec<RawBson> = wanted.values().map(|(id, _)| id.clone()).collect();
     let mut most = TOGETHER;
@@ -315,8 +316,8 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let landing = context.shares.lookups();
-    let found = context.asking(|| context.source.lookup(&context.namespace, ids, after, landing)).await;
+    let reply_budget = context.shares.lookups();
+    let found = context.asking(|| context.source.lookup(&context.namespace, ids, after, reply_budget)).await;
     match found {
         Ok(batches) => {
             let documents = batches.iter().flat_map(|batch| {
@@ -345,7 +346,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let failed = |source| context.key_misfit(EngineError::decoding(&context.namespace, source));
+    let failed = |source| context.key_mismatch(EngineError::decoding(&context.namespace, source));
     let options = DecoderOptions { rows_max: TOGETHER, bytes_max: context.shares.batch_bytes() };
     let mut decoder = Decoder::new(schema, context.shares.pool(), options);
     let layout = context.layout();
@@ -353,7 +354,7 @@ where
     let mut pending: Vec<&Piece> = Vec::new();
     let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece>| {
         let of: Vec<&Piece> = pending.drain(..batch.num_rows().min(pending.len())).collect();
-        let mut sides = SideColumns::new(layout, of.len());
+        let mut sides = MetadataColumns::new(layout, of.len());
         of.iter().for_each(|piece| sides.push(piece.side));
         sides.beside(&batch).map(|batch| (batch, of))
     };
@@ -400,7 +401,7 @@ pub(super) fn id_of(document: &[u8]) -> Option<RawBson> {
     Some(alone.get("_id").ok()??.into())
 }
 
-impl Replay {
+impl DeadLetterRetry {
     /// How many letters are settled.
     #[must_use]
     pub fn settled(&self) -> u64 {

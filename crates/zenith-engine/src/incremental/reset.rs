@@ -8,7 +8,7 @@ use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::position::Position;
-use super::{Mode, Synchronizer};
+use super::{Mode, Replicator};
 use crate::{EngineError, Result};
 
 /// Where to go on.
@@ -24,7 +24,7 @@ pub enum ResetTo {
     Token(String),
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// Moves the checkpoint of a pipeline that does not run, backwards too. The table is left alone: what it has already
     /// is replaced by equal rows, and a change log has it twice.
     ///

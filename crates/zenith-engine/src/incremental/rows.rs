@@ -10,15 +10,15 @@ use zenith_extract::DocumentBatch;
 
 use super::event::{Event, EventKind, Span};
 use super::position::Position;
-use crate::layout::{Layout, Side, SideColumns};
-use crate::reload::dead_letters::Letter;
+use crate::layout::{Layout, MetadataColumns, RowMetadata};
+use crate::reload::dead_letters::RejectedDocument;
 
 /// A row to be decoded: a document in one of several buffers, and what stands beside it.
 pub(super) struct Row {
     /// The event whose reply, or the look-up whose batch, holds the document.
     buffer: usize,
     span: Span,
-    side: Side,
+    side: RowMetadata,
     /// The change it is of, whose key stands for the document where that cannot be decoded.
     event: usize,
 }
@@ -48,7 +48,7 @@ impl<'a> Rows<'a> {
         let mut rows = Rows { events, ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
         for at in kept(layout, events) {
             let (Some(event), Some(&index)) = (events.get(at), numbers.get(at)) else { continue };
-            let side = Side {
+            let side = RowMetadata {
                 operation: event.kind.operation(),
                 version: event.version,
                 index,
@@ -137,11 +137,11 @@ pub(super) struct Decoded {
     pub(super) batch: Option<RecordBatch>,
     /// Whether they are more than one batch holds. What there is of them is then of no use.
     pub(super) is_too_much: bool,
-    pub(super) letters: Vec<Letter>,
+    pub(super) letters: Vec<RejectedDocument>,
     /// How many of the rows stand for no document, but mark as deleted what became a letter.
     pub(super) marks: usize,
     /// The changes of these, and their sides: an older row of the document is not to stay as if it were its newest.
-    bad: Vec<(usize, Side)>,
+    bad: Vec<(usize, RowMetadata)>,
     /// Values that went to the extra column, by field and reason.
     pub(super) extra: BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -150,7 +150,7 @@ pub(super) struct Decoded {
 pub(super) struct Decoding {
     decoder: Decoder,
     layout: Layout,
-    sides: SideColumns,
+    sides: MetadataColumns,
     rows: usize,
     out: Decoded,
 }
@@ -160,7 +160,7 @@ impl Decoding {
         Decoding {
             decoder,
             layout,
-            sides: SideColumns::new(layout, rows),
+            sides: MetadataColumns::new(layout, rows),
             rows,
             out: Decoded {
                 batch: None,
@@ -216,7 +216,7 @@ impl Decoding {
                 }
                 Some(reason) => {
                     let side = row.side;
-                    let letter = Letter::new(row.span.of(bytes), reason.to_string());
+                    let letter = RejectedDocument::new(row.span.of(bytes), reason.to_string());
                     self.out.letters.push(letter.of_change(side.version, side.operation, side.index));
                     self.out.bad.push((row.event, side));
                 }
@@ -236,17 +236,17 @@ impl Decoding {
         if self.layout != Layout::Current {
             return Vec::new();
         }
-        let key = |(event, side): (usize, Side)| {
+        let key = |(event, side): (usize, RowMetadata)| {
             let span = events.get(event)?.key;
             let key = span.of(events.get(event)?.batch.bytes());
             zenith_arrow::raw::validate(key).ok()?;
-            Some(Row { buffer: event, span, side: Side { deleted: true, ..side }, event })
+            Some(Row { buffer: event, span, side: RowMetadata { deleted: true, ..side }, event })
         };
         bad.into_iter().filter_map(key).collect()
     }
 
     fn seal(&mut self, batch: &RecordBatch) -> Result<(), DecodeError> {
-        let sides = std::mem::replace(&mut self.sides, SideColumns::new(self.layout, self.rows));
+        let sides = std::mem::replace(&mut self.sides, MetadataColumns::new(self.layout, self.rows));
         let whole = sides.beside(batch).map_err(|_| {
             arrow_schema::ArrowError::SchemaError("the columns beside the documents do not fit".to_owned())
         })?;
@@ -287,7 +287,7 @@ fn id_element(document: &[u8]) -> Option<&[u8]> {
 mod tests {
     use bson::rawdoc;
     use zenith_extract::{
-        DocumentReader, Landing, MemorySource, Namespace, PartitionStrategy, ReadOptions, Source,
+        DocumentReader, MemorySource, Namespace, PartitionStrategy, ReadOptions, ReplyBudget, Source,
     };
     use zenith_memory::Pool;
 
@@ -298,7 +298,7 @@ mod tests {
         let namespace: Namespace = "d.c".parse().unwrap();
         let source = MemorySource::new().with_collection(namespace.clone(), documents);
         let partitions = source.partitions(&namespace, 1, PartitionStrategy::Natural).await.unwrap();
-        let options = ReadOptions::new(Landing::new(Pool::new(1024 * 1024).unwrap()));
+        let options = ReadOptions::new(ReplyBudget::new(Pool::new(1024 * 1024).unwrap()));
         source.open(&partitions[0], options).await.unwrap().next().await.unwrap().unwrap()
     }
 
@@ -309,7 +309,7 @@ mod tests {
         let row = |version| Row {
             buffer: 0,
             span: Span::default(),
-            side: Side { operation: "update", version, index: 0, deleted: false },
+            side: RowMetadata { operation: "update", version, index: 0, deleted: false },
             event: 0,
         };
         let wanted = [(&a, vec![row(1), row(4)]), (&b, vec![row(2)]), (&c, vec![row(3)])];

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::cursor::Cursor;
 use super::position::Position;
 use super::progress::Phase;
-use super::synchronizer::{Outcome, Until};
+use super::replicator::{Outcome, Until};
 use super::{Mode, snapshot};
 use crate::error::sentence;
 use crate::{EngineError, ProgressSnapshot, Result};
@@ -34,7 +34,7 @@ pub(super) async fn follow_pipeline<S, K, T>(
     context: &Arc<Context<S, K, T>>,
     run: i64,
     follower: Follower,
-    portions: async_channel::Receiver<super::event::Portion>,
+    portions: async_channel::Receiver<super::event::EventBatch>,
     until: Until,
 ) -> Result<()>
 where
@@ -115,7 +115,7 @@ where
     loop {
         context.schema_to_write().await?;
         match Cursor::set_up(Arc::clone(context), run).await?.run(until).await {
-            Err(error @ EngineError::Key { .. }) if has_begun => return Err(context.key_misfit(error)),
+            Err(error @ EngineError::Key { .. }) if has_begun => return Err(context.key_mismatch(error)),
             Err(error @ EngineError::Key { .. }) => {
                 let Some(schema) = context.schema().await? else { return Err(error) };
                 let mut findings = context.findings();
@@ -177,7 +177,7 @@ pub(super) async fn finish<S, K, T: StateStore>(
     Outcome {
         name: context.name.clone(),
         rows: done.rows_written,
-        misfits: context.live.all_misfits(),
+        mismatches: context.live.all_mismatches(),
         error: error.or(noted.err().map(EngineError::from)),
     }
 }

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Partition, ReadConcern, Source};
-use zenith_state::{Misfits, Snapshot, StateStore};
+use zenith_state::{Mismatches, Snapshot, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
 use super::prepare::{decode_time, encode_time};
-use crate::layout::Stamp;
-use crate::misfits::DeadLetters;
+use crate::layout::LoadMetadata;
+use crate::mismatches::DeadLetters;
 use crate::reload::findings::Planned;
-use crate::reload::load::{Load, Parts, load};
+use crate::reload::load::{LoadContext, LoadSpec, load};
 use crate::reload::run_name;
 use crate::retry::after_load;
 use crate::{EngineError, Result, StopHandle};
@@ -47,15 +47,15 @@ where
         for part in together {
             partitions.push(Partition::decode(&part.partition)?);
         }
-        let (rows, misfits) = read(context, schema, &snapshot, partitions, planned.as_ref()).await?;
+        let (rows, mismatches) = read(context, schema, &snapshot, partitions, planned.as_ref()).await?;
         // The rows of parts that are read together cannot be told apart.
         let done: Vec<(u32, u64)> = together
             .iter()
             .zip([rows].into_iter().chain(std::iter::repeat(0)))
             .map(|(part, rows)| (part.index, rows))
             .collect();
-        context.state.finish_partitions(&context.name, &done, &misfits).await?;
-        context.counted(&misfits, true);
+        context.state.finish_partitions(&context.name, &done, &mismatches).await?;
+        context.counted(&mismatches, true);
     }
     let now = context.unless_stopped(context.source.now()).await??;
     context.state.finish_snapshot(&context.name, &encode_time(now)).await?;
@@ -70,16 +70,16 @@ async fn read<S, K, T>(
     snapshot: &Snapshot,
     partitions: Vec<Partition>,
     planned: Option<&Planned>,
-) -> Result<(u64, Misfits)>
+) -> Result<(u64, Mismatches)>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
     let pipeline = context.reload(false);
-    let (mut failures, mut patience) = (0, context.patience());
+    let (mut failures, mut retry_budget) = (0, context.retry_budget());
     loop {
-        let shared = Arc::new(Load {
+        let shared = Arc::new(LoadContext {
             run: format!("{}-{}", context.name, run_name()),
             pipeline: context.name.clone(),
             dead_letters: context.settings.dead_letters.clone(),
@@ -91,7 +91,7 @@ where
             stop: context.stop.clone(),
             abort: StopHandle::new(),
         });
-        let parts = Parts {
+        let parts = LoadSpec {
             source: &context.source,
             sink: &context.sink,
             schema,
@@ -105,7 +105,7 @@ where
             readers: pipeline.options.readers(),
             options: &pipeline.options,
             table: &context.table,
-            stamp: Stamp::Version(snapshot.version),
+            stamp: LoadMetadata::Version(snapshot.version),
             read_concern: decode_time(&snapshot.read_from)
                 .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
             watched: planned,
@@ -115,7 +115,7 @@ where
             Ok(counts) => {
                 let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
                 let documents = shared.dead.by_reason();
-                return Ok((read, Misfits { values: counts.by_field(), documents }));
+                return Ok((read, Mismatches { values: counts.by_field(), documents }));
             }
             Err(EngineError::Stopped) => return Err(EngineError::Stopped),
             Err(error) => {
@@ -123,9 +123,9 @@ where
                 let error = error.while_loading();
                 let Some(pause) = after_load(&error, failures)
                     // What is read again has new names, so that views would be given it twice.
-                    .or_else(
-                        || if error.is_passing() && !error.is_of_table() { patience.next() } else { None },
-                    )
+                    .or_else(|| {
+                        if error.is_passing() && !error.is_of_table() { retry_budget.next() } else { None }
+                    })
                 else {
                     return Err(error);
                 };

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use async_channel::Sender;
 use zenith_extract::{ChangeBatch, ChangeReader, ExtractError, Namespace};
 
-use super::event::{Portion, events_of};
-use super::patience::Patience;
+use super::event::{EventBatch, events_of};
 use super::position::system_time;
+use super::retry_budget::RetryBudget;
 use crate::StopHandle;
 
 /// A pipeline that listens.
@@ -16,7 +16,7 @@ pub(super) struct Route {
     pub(super) namespace: Namespace,
     /// What lies up to here, it has.
     pub(super) order: Vec<u8>,
-    pub(super) portions: Sender<Portion>,
+    pub(super) portions: Sender<EventBatch>,
 }
 
 /// How a stream ended.
@@ -30,14 +30,14 @@ pub(super) enum Ended {
 
 /// Reads the stream until it is stopped, fails, or nobody listens.
 ///
-/// Each reply that is handed out gives `patience` with failures anew.
+/// Each reply that is handed out gives `retry budget` with failures anew.
 ///
 /// A pipeline that is slow keeps the others waiting once the memory of the stream is used up.
 pub(super) async fn hand_out<R: ChangeReader>(
     mut reader: R,
     mut routes: Vec<Route>,
     stop: &StopHandle,
-    patience: &mut Patience,
+    retry_budget: &mut RetryBudget,
 ) -> Ended {
     loop {
         if routes.is_empty() {
@@ -58,7 +58,7 @@ pub(super) async fn hand_out<R: ChangeReader>(
                 Ok(events) => events,
                 Err(error) => return Ended::Failed(error),
             };
-            let portion = Portion { events, after: batch.token_after().clone(), source_time };
+            let portion = EventBatch { events, after: batch.token_after().clone(), source_time };
             let sent = tokio::select! {
                 biased;
                 () = stop.stopped() => return Ended::Quietly,
@@ -70,7 +70,7 @@ pub(super) async fn hand_out<R: ChangeReader>(
                 Err(_) => drop(routes.swap_remove(index)),
             }
         }
-        patience.renew();
+        retry_budget.renew();
     }
 }
 

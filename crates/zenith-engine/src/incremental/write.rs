@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Intent, Misfits, StateStore};
+use zenith_state::{Intent, Mismatches, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
@@ -17,12 +17,12 @@ use super::position::Position;
 use super::progress::Phase;
 use super::removal::remove_older;
 use super::rows::Decoded;
-use crate::layout::{Layout, Stamp};
-use crate::misfits::DeadLetters;
+use crate::layout::{Layout, LoadMetadata};
+use crate::mismatches::DeadLetters;
 use crate::progress::to_u64;
-use crate::reload::dead_letters::{self, Letter};
+use crate::reload::dead_letters::{self, RejectedDocument};
 use crate::reload::insert::Inserting;
-use crate::reload::load::Load;
+use crate::reload::load::LoadContext;
 use crate::reload::refusal::Refused;
 use crate::{EngineError, OnBadDocument, Result, StopHandle};
 
@@ -55,10 +55,10 @@ where
     let Decoded { batch, letters, marks, extra, .. } = decoded;
     let documents = write(context, schema, &token, batch, letters, marks, is_repetition).await?;
     let dead = documents.values().sum();
-    let misfits = Misfits { values: extra, documents };
+    let mismatches = Mismatches { values: extra, documents };
     let checkpoint = to.checkpoint(rows.saturating_sub(dead), source_time)?;
-    context.state.commit_intent(&context.name, &token, &checkpoint, &misfits).await?;
-    context.counted(&misfits, false);
+    context.state.commit_intent(&context.name, &token, &checkpoint, &mismatches).await?;
+    context.counted(&mismatches, false);
     context.live.applied_to(source_time);
     Ok((to, dead))
 }
@@ -72,7 +72,7 @@ pub(super) async fn write<S, K, T>(
     schema: &Schema,
     token: &str,
     batch: Option<RecordBatch>,
-    mut letters: Vec<Letter>,
+    mut letters: Vec<RejectedDocument>,
     marks: usize,
     is_repetition: bool,
 ) -> Result<BTreeMap<String, u64>>
@@ -88,7 +88,7 @@ where
             reason: letter.reason.clone(),
         });
     }
-    let load = Load {
+    let load = LoadContext {
         run: token.to_owned(),
         pipeline: context.name.clone(),
         dead_letters: context.settings.dead_letters.clone(),
@@ -116,19 +116,25 @@ where
 async fn insert<S, K, T>(
     context: &Context<S, K, T>,
     schema: &Schema,
-    load: &Load,
+    load: &LoadContext,
     batch: RecordBatch,
     mut may_be_there: bool,
-) -> Result<Vec<Letter>>
+) -> Result<Vec<RejectedDocument>>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
-    let mut patience = context.patience_with_target();
+    let mut retry_budget = context.patience_with_target();
     let (sequence, layout) = (AtomicU64::new(0), context.layout());
-    let inserting =
-        Inserting { load, table: &context.table, schema, layout, stamp: Stamp::None, sequence: &sequence };
+    let inserting = Inserting {
+        load,
+        table: &context.table,
+        schema,
+        layout,
+        stamp: LoadMetadata::None,
+        sequence: &sequence,
+    };
     loop {
         let error = match insert_once(context, &inserting, batch.clone(), may_be_there).await {
             Ok(letters) => return Ok(letters),
@@ -137,7 +143,7 @@ where
         may_be_there = true;
         // A run that is to end by itself waits for a server, and not for somebody who mends a table.
         let is_worth_waiting = !(error.is_of_table() && context.once.load(Ordering::Relaxed));
-        let pause = if error.is_passing() && is_worth_waiting { patience.next() } else { None };
+        let pause = if error.is_passing() && is_worth_waiting { retry_budget.next() } else { None };
         let Some(pause) = pause else { return Err(error.while_loading()) };
         context.failing(&error, pause);
         context.live.phase(Phase::Retrying);
@@ -154,7 +160,7 @@ async fn insert_once<S, K, T>(
     inserting: &Inserting<'_>,
     batch: RecordBatch,
     may_be_there: bool,
-) -> Result<Vec<Letter>>
+) -> Result<Vec<RejectedDocument>>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,

@@ -8,7 +8,7 @@ use zenith_arrow::extended_json::id_text;
 use zenith_transport::{DeadLetter, Sink};
 
 use super::insert;
-use super::load::Load;
+use super::load::LoadContext;
 use crate::Result;
 use crate::progress::to_u64;
 
@@ -20,7 +20,7 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// A document that could not become a row.
 #[derive(Clone, Debug)]
-pub(crate) struct Letter {
+pub(crate) struct RejectedDocument {
     pub(crate) id: String,
     pub(crate) reason: String,
     pub(crate) document: Vec<u8>,
@@ -30,9 +30,9 @@ pub(crate) struct Letter {
     index: u32,
 }
 
-impl Letter {
-    pub(crate) fn new(document: &[u8], reason: String) -> Letter {
-        Letter {
+impl RejectedDocument {
+    pub(crate) fn new(document: &[u8], reason: String) -> RejectedDocument {
+        RejectedDocument {
             id: id_text(document),
             reason,
             document: document.to_vec(),
@@ -43,13 +43,17 @@ impl Letter {
     }
 
     /// The same, of a row that would have been written for a change.
-    pub(crate) fn of_change(self, version: u64, operation: &str, index: u32) -> Letter {
-        Letter { version, operation: operation.to_owned(), index, ..self }
+    pub(crate) fn of_change(self, version: u64, operation: &str, index: u32) -> RejectedDocument {
+        RejectedDocument { version, operation: operation.to_owned(), index, ..self }
     }
 }
 
 /// Writes letters until no more can come.
-pub(crate) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Letter>) -> Result<()> {
+pub(crate) async fn keep<K: Sink>(
+    load: &LoadContext,
+    sink: &K,
+    letters: Receiver<RejectedDocument>,
+) -> Result<()> {
     while let Ok(first) = letters.recv().await {
         let mut bytes = first.document.len();
         let mut together = vec![first];
@@ -64,7 +68,11 @@ pub(crate) async fn keep<K: Sink>(load: &Load, sink: &K, letters: Receiver<Lette
 }
 
 /// Writes letters, those of an insert once however often it is repeated.
-pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) -> Result<()> {
+pub(crate) async fn write<K: Sink>(
+    load: &LoadContext,
+    sink: &K,
+    letters: Vec<RejectedDocument>,
+) -> Result<()> {
     for part in letters.chunks(LETTERS_MAX) {
         // A name that only the same letters bear: a repetition may have others.
         let mut hasher = DefaultHasher::new();
@@ -84,7 +92,7 @@ pub(crate) async fn write<K: Sink>(load: &Load, sink: &K, letters: Vec<Letter>) 
 }
 
 /// Says that there are dead letters: at once the first time, then now and then, with how many there are by then.
-fn tell(load: &Load, letter: &Letter) {
+fn tell(load: &LoadContext, letter: &RejectedDocument) {
     let Some(untold) = load.progress.tell_dead_letters(TELL_EVERY) else { return };
     let more = match untold {
         0 | 1 => String::new(),
@@ -100,7 +108,7 @@ fn tell(load: &Load, letter: &Letter) {
     );
 }
 
-fn dead(load: &Load, letter: &Letter) -> DeadLetter {
+fn dead(load: &LoadContext, letter: &RejectedDocument) -> DeadLetter {
     DeadLetter {
         at: SystemTime::now(),
         pipeline: load.pipeline.clone(),

@@ -5,21 +5,21 @@ use zenith_arrow::extended_json::id_text;
 use zenith_arrow::{BadDocument, Decoder, ExtraCounts};
 use zenith_extract::DocumentBatch;
 
-use super::dead_letters::Letter;
+use super::dead_letters::RejectedDocument;
 use super::findings::Watch;
 use super::handover::Giver;
-use super::load::Load;
+use super::load::LoadContext;
 use super::sizes::Sizes;
 use crate::{EngineError, OnBadDocument, Result};
 
 /// Decodes replies until there are no more, then hands over what is left.
 pub(super) fn decode(
-    load: &Load,
+    load: &LoadContext,
     mut decoder: Decoder,
     replies: &Receiver<DocumentBatch>,
     batches: &Giver,
     sizes: &Sizes,
-    letters: &Sender<Letter>,
+    letters: &Sender<RejectedDocument>,
     watch: Option<&Watch>,
 ) -> Result<ExtraCounts> {
     let failed = |source| EngineError::decoding(&load.namespace, source);
@@ -67,7 +67,12 @@ pub(super) fn decode(
     Ok(decoder.take_counts())
 }
 
-fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>) -> Result<()> {
+fn reject(
+    load: &LoadContext,
+    bytes: &[u8],
+    bad: &BadDocument,
+    letters: &Sender<RejectedDocument>,
+) -> Result<()> {
     let document = &bytes[bad.range.clone()];
     match load.on_bad_document {
         OnBadDocument::Fail => Err(EngineError::BadDocument {
@@ -76,7 +81,7 @@ fn reject(load: &Load, bytes: &[u8], bad: &BadDocument, letters: &Sender<Letter>
             reason: bad.reason.to_string(),
         }),
         OnBadDocument::Keep => {
-            let letter = Letter::new(document, bad.reason.to_string());
+            let letter = RejectedDocument::new(document, bad.reason.to_string());
             letters.send_blocking(letter).map_err(|_| EngineError::Stopped)
         }
     }

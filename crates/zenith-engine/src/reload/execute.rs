@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use zenith_extract::{Partition, PartitionStrategy, Source};
-use zenith_state::Misfits;
-use zenith_transport::{Preflight, Sink};
+use zenith_state::Mismatches;
+use zenith_transport::{PreflightRequest, Sink};
 
 use super::findings::Findings;
 use super::insert::repeat;
-use super::load::{Load, Parts, load};
+use super::load::{LoadContext, LoadSpec, load};
 use super::plan::shadow_prefix;
 use super::{ReloadPlan, shadow};
-use crate::layout::Stamp;
-use crate::misfits::DeadLetters;
+use crate::layout::LoadMetadata;
+use crate::mismatches::DeadLetters;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
 
@@ -25,7 +25,7 @@ const PARTITIONS_PER_READER: usize = 4;
 pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    stamp: Stamp,
+    stamp: LoadMetadata,
 ) -> Result<Summary> {
     let mut findings = Findings::default();
     let mut plan = Cow::Borrowed(plan);
@@ -47,16 +47,16 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
 pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    stamp: Stamp,
+    stamp: LoadMetadata,
     findings: &Findings,
 ) -> Result<Summary> {
     let started = Instant::now();
     let cpu_before = usage::cpu_time();
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
-    let misfits = loop {
+    let mismatches = loop {
         match attempt(pipeline, plan, stamp, failures > 0, findings).await {
-            Ok(misfits) => break misfits,
+            Ok(mismatches) => break mismatches,
             Err(error) => {
                 failures += 1;
                 let Some(pause) = after_load(&error, failures) else { return Err(error) };
@@ -69,7 +69,7 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
             }
         }
     };
-    pipeline.progress.extra(misfits.values_total());
+    pipeline.progress.extra(mismatches.values_total());
     let done = pipeline.progress.snapshot();
     Ok(Summary {
         table: pipeline.table.clone(),
@@ -80,9 +80,9 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
         arrow_bytes: done.arrow_bytes,
         peak_rss_bytes: usage::peak_rss_bytes(),
         cpu_time: usage::cpu_time().saturating_sub(cpu_before),
-        extra_values: misfits.values,
+        extra_values: mismatches.values,
         dead_letters: done.dead_letters,
-        dead_letters_by_reason: misfits.documents,
+        dead_letters_by_reason: mismatches.documents,
         dead_letter_table: (done.dead_letters > 0).then(|| pipeline.options.dead_letters.clone()),
         inserts: done.inserts,
         inserts_repeated: done.inserts_repeated,
@@ -93,14 +93,14 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
 async fn attempt<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    stamp: Stamp,
+    stamp: LoadMetadata,
     anew: bool,
     findings: &Findings,
-) -> Result<Misfits> {
+) -> Result<Mismatches> {
     let sink = &*pipeline.sink;
     let shared = load_of(pipeline);
     if !plan.target.database_exists {
-        let create = Preflight { create_database: true, missing_database: false };
+        let create = PreflightRequest { create_database: true, missing_database: false };
         repeat(&shared, || sink.preflight(&create)).await?;
     }
     let mut definition = plan.definition.clone();
@@ -167,9 +167,9 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
 }
 
 /// A load of a pipeline, under a name of its own.
-pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
+pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<LoadContext> {
     let run = run_name();
-    Arc::new(Load {
+    Arc::new(LoadContext {
         pipeline: pipeline.name.clone().unwrap_or_else(|| run.clone()),
         run,
         namespace: pipeline.namespace.clone(),
@@ -186,18 +186,18 @@ pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<Load> {
 async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    shared: &Arc<Load>,
+    shared: &Arc<LoadContext>,
     table: &str,
-    stamp: Stamp,
+    stamp: LoadMetadata,
     anew: bool,
     findings: &Findings,
-) -> Result<Misfits> {
+) -> Result<Mismatches> {
     let partitions = shared.unless_stopped(partitions(pipeline, plan, anew)).await??;
     // A table that may not be replaced keeps its columns, and rows that are there already are not taken back.
     let may_plan_anew =
         plan.strategy == Strategy::Swap && (pipeline.options.replace || plan.existing.is_none());
     let planned = plan.held_against();
-    let parts = Parts {
+    let parts = LoadSpec {
         source: &pipeline.source,
         sink: &pipeline.sink,
         schema: &plan.schema,
@@ -224,7 +224,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
             counted,
         });
     }
-    Ok(Misfits { values: counts.by_field(), documents: shared.dead.by_reason() })
+    Ok(Mismatches { values: counts.by_field(), documents: shared.dead.by_reason() })
 }
 
 /// What is read side by side: parts of the order of storage, where the server can be asked for them; else ranges of `_id`,

@@ -11,11 +11,11 @@ use async_channel::Sender;
 use zenith_arrow::Schema;
 use zenith_transport::{Insert, Merging, Sink, TransportError};
 
-use super::dead_letters::Letter;
+use super::dead_letters::RejectedDocument;
 use super::handover::Taker;
-use super::load::Load;
+use super::load::LoadContext;
 use super::refusal::{Refused, absent, left_nothing, name};
-use crate::layout::{Layout, Stamp};
+use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
 use crate::retry::{AfterInsert, after_insert};
 use crate::{EngineError, OnBadDocument, Result};
@@ -25,17 +25,22 @@ const PARTS_BEFORE_MERGES: u64 = 1000;
 
 /// What all inserters of a load share.
 pub(crate) struct Inserting<'a> {
-    pub(crate) load: &'a Load,
+    pub(crate) load: &'a LoadContext,
     pub(crate) table: &'a str,
     pub(crate) schema: &'a Schema,
     pub(crate) layout: Layout,
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: LoadMetadata,
     pub(crate) sequence: &'a AtomicU64,
 }
 
 impl Inserting<'_> {
     /// Inserts batches until there are no more.
-    pub(super) async fn run<K: Sink>(self, sink: &K, batches: Taker, letters: Sender<Letter>) -> Result<()> {
+    pub(super) async fn run<K: Sink>(
+        self,
+        sink: &K,
+        batches: Taker,
+        letters: Sender<RejectedDocument>,
+    ) -> Result<()> {
         while let Some(batch) = batches.take().await {
             let number = self.sequence.fetch_add(1, Ordering::Relaxed);
             if number == PARTS_BEFORE_MERGES {
@@ -136,11 +141,11 @@ impl Inserting<'_> {
     }
 
     /// What is kept of a row that was refused; an error, where nothing is to be kept.
-    pub(crate) fn letter(&self, refused: &Refused) -> Result<Letter> {
+    pub(crate) fn letter(&self, refused: &Refused) -> Result<RejectedDocument> {
         let unreadable = |_| EngineError::Worker { worker: "inserter, while rebuilding a refused row" };
         let document = zenith_arrow::rebuild(self.schema, &refused.row, 0).map_err(unreadable)?;
         let document = document.to_vec().map_err(|_| EngineError::Worker { worker: "inserter" })?;
-        let letter = Letter::new(&document, refused.reason.clone()).of_change(
+        let letter = RejectedDocument::new(&document, refused.reason.clone()).of_change(
             refused.version(),
             &refused.operation(),
             refused.index(),
@@ -157,7 +162,7 @@ impl Inserting<'_> {
 }
 
 /// Does something with the sink, again and again while its failures are transient.
-pub(crate) async fn repeat<T, F>(load: &Load, mut action: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn repeat<T, F>(load: &LoadContext, mut action: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = std::result::Result<T, TransportError>>,
 {

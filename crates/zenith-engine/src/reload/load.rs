@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
-use zenith_extract::{Landing, Namespace, Partition, ReadConcern, ReadOptions, Source};
+use zenith_extract::{Namespace, Partition, ReadConcern, ReadOptions, ReplyBudget, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
@@ -15,17 +15,17 @@ use super::insert::Inserting;
 use super::read::Queue;
 use super::sizes::Sizes;
 use super::{dead_letters, decode, handover, read};
-use crate::layout::Stamp;
-use crate::misfits::DeadLetters;
+use crate::layout::LoadMetadata;
+use crate::mismatches::DeadLetters;
 use crate::{EngineError, OnBadDocument, Progress, ReloadOptions, Result, StopHandle};
 
 /// How long readers and inserters may take to end once the load was stopped.
-const TASKS_PATIENCE: Duration = Duration::from_secs(3);
+const TASKS_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long decoders may take after that.
-const DECODERS_PATIENCE: Duration = Duration::from_secs(1);
+const DECODERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every worker of a load knows.
-pub(crate) struct Load {
+pub(crate) struct LoadContext {
     /// Names this load; part of every token, so that a later load of equal data is not taken for a repeat.
     pub(crate) run: String,
     /// The pipeline it is for; the run, where there is no pipeline.
@@ -44,7 +44,7 @@ pub(crate) struct Load {
     pub(crate) abort: StopHandle,
 }
 
-impl Load {
+impl LoadContext {
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_stopped() || self.abort.is_stopped()
     }
@@ -68,7 +68,7 @@ impl Load {
 }
 
 /// What a load is made of.
-pub(crate) struct Parts<'a, S, K> {
+pub(crate) struct LoadSpec<'a, S, K> {
     pub(crate) source: &'a Arc<S>,
     pub(crate) sink: &'a Arc<K>,
     pub(crate) schema: &'a Schema,
@@ -83,7 +83,7 @@ pub(crate) struct Parts<'a, S, K> {
     /// The table rows go to.
     pub(crate) table: &'a str,
     /// What every row gets beside its document.
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: LoadMetadata,
     /// Which state of the data is read.
     pub(crate) read_concern: ReadConcern,
     /// What is held against the load, if it is to end where other columns would have been chosen.
@@ -96,7 +96,7 @@ struct FirstError(Mutex<Option<EngineError>>);
 
 impl FirstError {
     /// Keeps the first error that is not a mere consequence, and stops everybody.
-    fn note<T>(&self, load: &Load, result: Result<T>) -> Option<T> {
+    fn note<T>(&self, load: &LoadContext, result: Result<T>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -118,8 +118,8 @@ impl FirstError {
 
 /// Runs all workers to their end.
 pub(crate) async fn load<S: Source, K: Sink + 'static>(
-    load: Arc<Load>,
-    parts: Parts<'_, S, K>,
+    load: Arc<LoadContext>,
+    parts: LoadSpec<'_, S, K>,
 ) -> Result<ExtraCounts> {
     let options = parts.options;
     let (reply_sender, replies) = async_channel::bounded(options.decoders);
@@ -127,7 +127,8 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     let (letter_sender, letters) = async_channel::bounded(64);
     let first = Arc::new(FirstError::default());
 
-    let mut read_options = ReadOptions::new(Landing::with_share(load.pool.clone(), options.landing_bytes()));
+    let mut read_options =
+        ReadOptions::new(ReplyBudget::with_share(load.pool.clone(), options.landing_bytes()));
     read_options.batch_bytes = options.reply_bytes(parts.readers);
     read_options.read_concern = parts.read_concern;
     let queue = Arc::new(Queue::new(parts.partitions));
@@ -205,7 +206,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
 
     let mut overdue = std::pin::pin!(async {
         load.stopped().await;
-        tokio::time::sleep(TASKS_PATIENCE).await;
+        tokio::time::sleep(TASKS_TIMEOUT).await;
     });
     let mut aborted = false;
     loop {
@@ -228,7 +229,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     });
     let joined = if load.is_stopped() {
         // A decoder may wait for memory that an insert given up has lent to a server that hangs.
-        tokio::time::timeout(DECODERS_PATIENCE, joined).await.unwrap_or_else(|_| Ok(Vec::new()))
+        tokio::time::timeout(DECODERS_TIMEOUT, joined).await.unwrap_or_else(|_| Ok(Vec::new()))
     } else {
         joined.await
     };

@@ -25,7 +25,7 @@ mod read;
 pub(crate) mod refusal;
 mod shadow;
 mod sizes;
-mod steer;
+mod table_types;
 
 pub(crate) use difference::same_values;
 pub(crate) use execute::{execute, execute_once, replace_with_empty, run_name};

@@ -8,14 +8,14 @@ use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, Mixed, Ob
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{DateRange, Kind, Schema};
 use zenith_extract::Source;
-use zenith_extract::source::Preflight as SourceInfo;
+use zenith_extract::source::SourceInfo;
 use zenith_transport::ddl::{Dialect, column_type};
-use zenith_transport::{Preflight, ServerInfo, Sink, TableDefinition, TableInfo};
+use zenith_transport::{PreflightRequest, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::difference::difference;
 use super::findings::{Findings, Planned, Sample};
 use super::keep::{self, Kept, keep};
-use super::steer::{Steering, steer};
+use super::table_types::{TypeAdoption, adopt_table_types};
 use crate::{EngineError, Pipeline, Result, Strategy, names};
 
 /// Leaf columns from which on parts are kept in one file each.
@@ -127,7 +127,10 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         // What a load has found counts for more than the table of before.
         let exact = !findings.may_surprise();
         let options = &infer_options;
-        steer(&mut schema, &Steering { table, dialect, sample: &sample, options, replace, exact });
+        adopt_table_types(
+            &mut schema,
+            &TypeAdoption { table, dialect, sample: &sample, options, replace, exact },
+        );
     }
 
     let arrow = pipeline.layout.schema(&schema.to_arrow());
@@ -218,7 +221,8 @@ async fn look_at_source<S: Source, K>(pipeline: &Pipeline<S, K>) -> Result<AtSou
 
 async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarget> {
     // The database is created last, so that nothing is created for a run that cannot succeed.
-    let look = Preflight { create_database: false, missing_database: pipeline.options.create_database };
+    let look =
+        PreflightRequest { create_database: false, missing_database: pipeline.options.create_database };
     let target = pipeline.sink.preflight(&look).await?;
     if !target.database_exists {
         return Ok((target, None, Vec::new()));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use async_channel::Sender;
 use zenith_extract::{DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
 
-use super::load::Load;
+use super::load::LoadContext;
 use crate::{EngineError, Result};
 
 /// The partitions nobody has begun to read.
@@ -26,7 +26,7 @@ impl Queue {
 
 /// Reads partitions until none is left or the load stops.
 pub(super) async fn read<S: Source>(
-    load: &Load,
+    load: &LoadContext,
     source: &S,
     queue: &Queue,
     options: ReadOptions,

@@ -7,7 +7,7 @@ use zenith_transport::ddl::{Additions, LOADING_SETTINGS, identifier};
 use zenith_transport::{Sink, TableDefinition};
 
 use super::insert::repeat;
-use super::load::Load;
+use super::load::LoadContext;
 use crate::error::sentence;
 use crate::{EngineError, Pipeline, Result};
 
@@ -15,7 +15,7 @@ use crate::{EngineError, Pipeline, Result};
 /// already was made by a try whose answer was lost.
 pub(super) async fn create<S: Source, K: Sink>(
     pipeline: &Pipeline<S, K>,
-    load: &Load,
+    load: &LoadContext,
     definition: &TableDefinition,
 ) -> Result<()> {
     let sink = &*pipeline.sink;
@@ -50,19 +50,19 @@ pub(super) async fn create<S: Source, K: Sink>(
 /// The table has been created with them, so they can be put back.
 pub(super) async fn without_ttl<S: Source, K: Sink>(
     pipeline: &Pipeline<S, K>,
-    load: &Load,
+    load: &LoadContext,
     definition: &TableDefinition,
 ) -> Result<()> {
     alter(pipeline, load, &definition.name, definition.additions.without_ttl()).await
 }
 
 /// How long dropping the shadow table of a failed load may take: a server that hangs must not keep us.
-const DROP_PATIENCE: Duration = Duration::from_secs(4);
+const DROP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Drops what a failed load leaves behind, and says whether nothing is left. Should publication have taken place after all,
 /// the old table bears this name: it goes too.
 pub(super) async fn drop<S, K: Sink>(pipeline: &Pipeline<S, K>, shadow: &str) -> bool {
-    let dropped = tokio::time::timeout(DROP_PATIENCE, pipeline.sink.drop_table(shadow)).await;
+    let dropped = tokio::time::timeout(DROP_TIMEOUT, pipeline.sink.drop_table(shadow)).await;
     let is_dropped = matches!(dropped, Ok(Ok(())));
     if !is_dropped {
         tracing::warn!(%shadow, "the shadow table could not be dropped");
@@ -73,7 +73,7 @@ pub(super) async fn drop<S, K: Sink>(pipeline: &Pipeline<S, K>, shadow: &str) ->
 /// Puts TTLs back, and the table in the place of the other one.
 pub(super) async fn publish<S: Source, K: Sink>(
     pipeline: &Pipeline<S, K>,
-    load: &Load,
+    load: &LoadContext,
     definition: &TableDefinition,
 ) -> Result<()> {
     alter(pipeline, load, &definition.name, definition.additions.with_ttl()).await?;
@@ -99,7 +99,7 @@ pub(super) async fn publish<S: Source, K: Sink>(
 
 async fn alter<S: Source, K: Sink>(
     pipeline: &Pipeline<S, K>,
-    load: &Load,
+    load: &LoadContext,
     table: &str,
     change: Option<String>,
 ) -> Result<()> {

@@ -98,7 +98,7 @@ async fn a_rare_uuid_of_another_subtype_is_named_as_such() {
     follow.catch_up_well().await;
     follow.bench.fill("items", [raw(&doc! { "_id": 900, "u": modern(&text(9)) })]).await;
     follow.catch_up_well().await;
-    let counted = follow.state.misfits("items", None).await.unwrap();
+    let counted = follow.state.mismatches("items", None).await.unwrap();
     assert_eq!(counted.values["u"]["is binary(4)"], 1, "{counted:?}");
     let extra = follow.query("SELECT _id FROM items_current WHERE JSONHas(_zenith_extra, 'u')").await;
     assert_eq!(extra, "900");
@@ -142,7 +142,7 @@ async fn strings_that_are_not_utf8_leave_no_stale_row() {
         replace(7, "tea").await;
         replace(10, "tea").await;
         assert_eq!(follow.query(sql).await, "148,12988,146");
-        let counted = follow.state.misfits("items", None).await.unwrap();
+        let counted = follow.state.mismatches("items", None).await.unwrap();
         assert!(counted.documents.values().sum::<u64>() >= 4, "{counted:?}");
         follow.bench.remove().await;
     }

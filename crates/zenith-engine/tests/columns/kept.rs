@@ -288,7 +288,7 @@ async fn full_copies_of_a_pipeline_keep_the_types_of_parts() {
         assert_eq!(dates, (ROWS - 10 * odd).to_string());
     }
     put(0).await;
-    follow.synchronizer().await.reload("items").await.unwrap();
+    follow.replicator().await.reload("items").await.unwrap();
     assert_eq!(follow.query(has_twin).await, "0");
     follow.bench.remove().await;
 }

@@ -214,7 +214,7 @@ async fn a_table_that_is_kept_in_step_has_every_key() {
                 None => all.extend(wrong(&follow.bench, table, &keys, &way).await),
                 Some(error) => all.push(format!("{}, {way}: {error}", keys.name)),
             }
-            match follow.synchronizer().await.reload("items").await {
+            match follow.replicator().await.reload("items").await {
                 Ok(_) => {
                     // A cursor fills the table in its next run.
                     follow.catch_up_well().await;
@@ -245,7 +245,7 @@ async fn a_reload_has_the_keys_that_came_later() {
         if outcome.error.is_none() {
             all.extend(wrong(&follow.bench, "items_current", &keys, "followed").await);
         }
-        match follow.synchronizer().await.reload("items").await {
+        match follow.replicator().await.reload("items").await {
             Ok(_) => all.extend(wrong(&follow.bench, "items_current", &keys, "reloaded").await),
             Err(error) => all.push(format!("{}: {error}", keys.name)),
         }

@@ -38,7 +38,7 @@ async fn it_is_counted() {
     follow.catch_up_well().await;
     follow.bench.fill("items", (100..150).map(|id| raw(&order(id, Some("hi"))))).await;
     follow.catch_up_well().await;
-    let counted = follow.state.misfits("items", None).await.unwrap();
+    let counted = follow.state.mismatches("items", None).await.unwrap();
     assert_eq!(counted.values["items.gift_note"]["no column"], 50, "{counted:?}");
     follow.bench.remove().await;
 }

@@ -122,7 +122,7 @@ impl Shown {
         follow.catch_up_well().await;
         follow.assert_equal("items_current").await;
         let mut wrong = self.ask(&follow.bench, "items_current", &self.followed, "followed").await;
-        follow.synchronizer().await.reload("items").await.unwrap();
+        follow.replicator().await.reload("items").await.unwrap();
         follow.assert_equal("items_current").await;
         wrong.extend(self.ask(&follow.bench, "items_current", &self.loaded, "reloaded").await);
         follow.bench.remove().await;

@@ -21,7 +21,7 @@ pub(crate) use array::{FramingError, array_frame, array_of, document_len, name_l
 pub use ranges::Ranges;
 pub(crate) use sequence::{SequenceFrame, sequence_frame};
 
-use crate::landing::LandingShare;
+use crate::reply_budget::BudgetPermit;
 
 /// Documents of one reply, or of one piece of a file. Dropping it returns its memory to the pool.
 pub struct DocumentBatch {
@@ -38,11 +38,11 @@ pub struct DocumentBatch {
 /// Whose bytes they are. Heap memory carries the share of the pool's budget it stands for.
 pub(crate) enum Memory {
     /// Landed in the pool: a reply, or a piece of a file.
-    Landed { bytes: PoolBuf, _share: LandingShare },
+    Landed { bytes: PoolBuf, _share: BudgetPermit },
     /// A reply of the driver.
-    Driver { reply: RawBatch, _share: LandingShare },
+    Driver { reply: RawBatch, _share: BudgetPermit },
     /// Made in memory.
-    Heap { bytes: Vec<u8>, _share: LandingShare },
+    Heap { bytes: Vec<u8>, _share: BudgetPermit },
 }
 
 impl Memory {

@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use bson::{RawBson, RawDocumentBuf};
 use zenith_memory::Pool;
 
-use super::{
-    ChangeWriter, IDLE, MIB, PATIENCE, Seen, document, inserts, kinds, options, read, seen, sibling,
-};
+use super::{ChangeWriter, IDLE, MIB, Seen, TIMEOUT, document, inserts, kinds, options, read, seen, sibling};
 use crate::{
-    ChangeKind, ChangeReader, ChangeSource, DynSource, Landing, MemoryChange as Change, Namespace,
+    ChangeKind, ChangeReader, ChangeSource, DynSource, MemoryChange as Change, Namespace, ReplyBudget,
     ResumeToken, Scope, Source, StartAt, WatchOptions,
 };
 
@@ -126,7 +124,7 @@ pub async fn an_idle_stream_says_where_it_is<S: ChangeSource, W: ChangeWriter>(
     for n in 0..4 {
         writer.write(inserts(&other, n..n + 1), false).await;
         let now = source.now().await.expect("the time");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let begun = Instant::now();
             let batch = reader.next().await.expect("a reply");
@@ -283,7 +281,7 @@ pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
     };
     let mut places = Vec::new();
     for mut reader in readers {
-        let (mut count, deadline) = (0, Instant::now() + PATIENCE);
+        let (mut count, deadline) = (0, Instant::now() + TIMEOUT);
         places.push((reader.opened().0, count));
         while count < 4 {
             assert!(Instant::now() < deadline, "{count} changes of 4");
@@ -297,7 +295,7 @@ pub async fn a_place_is_one_in_every_scope<S: ChangeSource, W: ChangeWriter>(
     for (place, count) in places {
         for scope in &scopes {
             let mut reader = watch(scope, StartAt::Token(place.clone())).await;
-            let (mut found, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+            let (mut found, deadline) = (Vec::new(), Instant::now() + TIMEOUT);
             while found.last() != all.last() && Instant::now() < deadline {
                 found.extend(inserted(&seen(&reader.next().await.expect("the next changes"))));
             }
@@ -332,19 +330,19 @@ pub async fn a_look_up_finds_what_is_there<S: ChangeSource, W: ChangeWriter>(
 ) {
     let (source, writer, namespace) = make().await;
     let pool = Pool::new(64 * MIB).expect("a pool");
-    let landing = Landing::new(pool.clone());
+    let reply_budget = ReplyBudget::new(pool.clone());
     let ids = |ids: std::ops::Range<i32>| ids.map(RawBson::Int32).collect::<Vec<_>>();
     let missing = sibling(&namespace, "missing");
-    let found = source.lookup(&missing, &ids(0..3), None, &landing).await.expect("a look-up");
+    let found = source.lookup(&missing, &ids(0..3), None, &reply_budget).await.expect("a look-up");
     assert!(found.iter().all(|batch| batch.is_empty()));
-    assert!(source.lookup(&namespace, &[], None, &landing).await.expect("a look-up").is_empty());
+    assert!(source.lookup(&namespace, &[], None, &reply_budget).await.expect("a look-up").is_empty());
     writer.write(inserts(&namespace, 0..300), false).await;
     writer.write(vec![Change::Update(namespace.clone(), document(7, "changed"))], false).await;
     writer.write(vec![Change::Delete(namespace.clone(), RawBson::Int32(8))], false).await;
     let now = source.now().await.expect("the time");
     for (asked, after) in [(0..20, Some(now)), (0..25_000, None), (400..500, Some(now))] {
         let batches =
-            source.lookup(&namespace, &ids(asked.clone()), after, &landing).await.expect("a look-up");
+            source.lookup(&namespace, &ids(asked.clone()), after, &reply_budget).await.expect("a look-up");
         let whole = |bytes: &[u8]| RawDocumentBuf::from_bytes(bytes.to_vec()).expect("a document");
         let mut found: Vec<RawDocumentBuf> =
             batches.iter().flat_map(|batch| batch.documents().map(whole)).collect();
@@ -365,7 +363,7 @@ pub async fn changes_hold_memory_while_they_live<S: ChangeSource, W: ChangeWrite
     let (source, writer, namespace) = make().await;
     let pool = Pool::new(4 * MIB).expect("a pool");
     let options = WatchOptions {
-        landing: Landing::new(pool.clone()),
+        reply_budget: ReplyBudget::new(pool.clone()),
         batch_bytes: 10_000,
         ..options(Scope::Cluster, std::slice::from_ref(&namespace))
     };
@@ -406,8 +404,9 @@ pub async fn a_source_of_forgotten_type_is_the_same_source<S: Source + ChangeSou
     writer.write(inserts(&namespace, 0..3), false).await;
     assert_eq!(read(&mut reader, 3).await.len(), 3);
     assert!(source.now().await.expect("the time") > reader.opened().1);
-    let landing = Landing::new(Pool::new(4 * MIB).expect("a pool"));
-    let batches = source.lookup(&namespace, &[RawBson::Int32(1)], None, &landing).await.expect("a look-up");
+    let reply_budget = ReplyBudget::new(Pool::new(4 * MIB).expect("a pool"));
+    let batches =
+        source.lookup(&namespace, &[RawBson::Int32(1)], None, &reply_budget).await.expect("a look-up");
     assert_eq!(batches.len(), 1);
     assert_eq!(source.max_id(&namespace).await.expect("the largest _id"), Some(RawBson::Int32(2)));
     assert!(source.id_types(&namespace).await.expect("types of _id").is_some());

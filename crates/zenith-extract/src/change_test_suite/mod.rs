@@ -18,8 +18,8 @@ use bson::{RawBson, RawDocumentBuf, Timestamp, rawdoc};
 use zenith_memory::Pool;
 
 use crate::{
-    ChangeBatch, ChangeKind, ChangeReader, Landing, MemoryChange as Change, Namespace, ResumeToken, Scope,
-    WatchOptions,
+    ChangeBatch, ChangeKind, ChangeReader, MemoryChange as Change, Namespace, ReplyBudget, ResumeToken,
+    Scope, WatchOptions,
 };
 
 pub use checks::*;
@@ -28,7 +28,7 @@ const MIB: usize = 1024 * 1024;
 /// How long replies without changes are waited for here.
 const IDLE: Duration = Duration::from_millis(300);
 /// Until when expected changes have to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Declares a module of tests for one implementation of [`ChangeSource`](crate::ChangeSource)(crate::ChangeSource).
 #[macro_export]
@@ -137,7 +137,7 @@ pub fn seen(batch: &ChangeBatch) -> Vec<Seen> {
 /// # Panics
 /// If they do not come, or places are out of order.
 pub async fn read(reader: &mut impl ChangeReader, count: usize) -> Vec<Seen> {
-    let (deadline, mut found) = (Instant::now() + PATIENCE, Vec::<Seen>::new());
+    let (deadline, mut found) = (Instant::now() + TIMEOUT, Vec::<Seen>::new());
     let mut place: Option<ResumeToken> = None;
     while found.len() < count {
         assert!(Instant::now() < deadline, "{} changes of {count}: {found:#?}", found.len());
@@ -161,8 +161,8 @@ pub async fn read(reader: &mut impl ChangeReader, count: usize) -> Vec<Seen> {
 }
 
 fn options(scope: Scope, namespaces: &[Namespace]) -> WatchOptions {
-    let landing = Landing::new(Pool::new(64 * MIB).expect("a pool"));
-    WatchOptions { idle: IDLE, ..WatchOptions::new(scope, namespaces.to_vec(), landing) }
+    let reply_budget = ReplyBudget::new(Pool::new(64 * MIB).expect("a pool"));
+    WatchOptions { idle: IDLE, ..WatchOptions::new(scope, namespaces.to_vec(), reply_budget) }
 }
 
 fn kinds(seen: &[Seen]) -> Vec<ChangeKind> {

@@ -37,7 +37,7 @@ use bson::{RawBson, RawDocumentBuf};
 
 use crate::{
     CollectionInfo, CollectionKind, CollectionSize, ExtractError, IdTypes, Namespace, Partition,
-    PartitionBounds, PartitionStrategy, Preflight, ReadOptions, Source, Topology,
+    PartitionBounds, PartitionStrategy, ReadOptions, Source, SourceInfo, Topology,
 };
 use layout::Layout;
 use parts::Span;
@@ -126,10 +126,10 @@ impl FileSource {
 impl Source for FileSource {
     type Reader = FileReader;
 
-    async fn preflight(&self, namespace: &Namespace) -> Result<Preflight, ExtractError> {
+    async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         let metadata = self.shared.layout.metadata(namespace)?;
         let survey = self.survey(namespace, SAMPLE).await?;
-        Ok(Preflight {
+        Ok(SourceInfo {
             server_version: String::new(),
             topology: Topology::Files,
             cluster_time: None,

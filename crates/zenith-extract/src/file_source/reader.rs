@@ -66,7 +66,7 @@ impl DocumentReader for FileReader {
             }
             let size = self.options.batch_bytes.min(usize::try_from(left).unwrap_or(usize::MAX));
             let size = size.max(self.needed).max(1);
-            let mut share = self.options.landing.reserve(size).await?;
+            let mut share = self.options.reply_budget.reserve(size).await?;
             let mut bytes = share.allocate(size)?;
             let (state, end) = (mem::replace(&mut self.state, State::Busy), self.end);
             let work = move || {

@@ -10,8 +10,8 @@ use super::state::{Entry, MemoryChange, State};
 use super::{ADDRESS, MemorySource, batch};
 use crate::batch::document_id;
 use crate::{
-    ChangeBatch, ChangePreflight, ChangeReader, ChangeSource, DocumentBatch, ExtractError, Landing,
-    Namespace, ResumeToken, Scope, StartAt, Topology, WatchOptions,
+    ChangeBatch, ChangePreflight, ChangeReader, ChangeSource, DocumentBatch, ExtractError, Namespace,
+    ReplyBudget, ResumeToken, Scope, StartAt, Topology, WatchOptions,
 };
 
 /// The stream of changes of a [`MemorySource`].
@@ -56,7 +56,7 @@ impl ChangeSource for MemorySource {
         namespace: &Namespace,
         ids: &[RawBson],
         _after: Option<Timestamp>,
-        landing: &Landing,
+        reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>, ExtractError> {
         let Ok(documents) = self.collection(namespace) else { return Ok(Vec::new()) };
         let wanted = |document: &&RawDocumentBuf| {
@@ -66,7 +66,7 @@ impl ChangeSource for MemorySource {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(vec![batch(found, landing).await?])
+        Ok(vec![batch(found, reply_budget).await?])
     }
 
     async fn now(&self) -> Result<Timestamp, ExtractError> {
@@ -186,7 +186,8 @@ impl ChangeReader for MemoryChanges {
             }
         };
         let events =
-            batch(reply.events.iter().map(|event| event.as_bytes()).collect(), &self.options.landing).await?;
+            batch(reply.events.iter().map(|event| event.as_bytes()).collect(), &self.options.reply_budget)
+                .await?;
         let token = reply.position.token()?;
         self.position = reply.position;
         Ok(ChangeBatch::new(events, token, Some(reply.time), Arc::from(ADDRESS)))

@@ -22,8 +22,8 @@ use bson::{RawBson, RawBsonRef, RawDocumentBuf};
 use crate::batch::{FramingError, Memory, array_of, document_id};
 use crate::{
     CollectionInfo, CollectionKind, CollectionSize, DocumentBatch, DocumentReader, ExtractError, IdBound,
-    IdRange, IdTypes, Landing, Namespace, Partition, PartitionBounds, PartitionStrategy, Preflight,
-    ReadOptions, RecordRange, Source, Topology,
+    IdRange, IdTypes, Namespace, Partition, PartitionBounds, PartitionStrategy, ReadOptions, RecordRange,
+    ReplyBudget, Source, SourceInfo, Topology,
 };
 
 /// The address that errors name.
@@ -35,14 +35,14 @@ pub use state::{MemoryChange, MemorySource};
 impl Source for MemorySource {
     type Reader = MemoryReader;
 
-    async fn preflight(&self, namespace: &Namespace) -> Result<Preflight, ExtractError> {
+    async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         let documents = self.collection(namespace)?;
         let bytes = documents.iter().map(|document| document.as_bytes().len()).sum::<usize>();
         let size = CollectionSize {
             documents: u64::try_from(documents.len()).unwrap_or(u64::MAX),
             bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
         };
-        Ok(Preflight {
+        Ok(SourceInfo {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             topology: Topology::InMemory,
             cluster_time: Some(self.latest()),
@@ -163,20 +163,20 @@ impl DocumentReader for MemoryReader {
             return Ok(None);
         }
         let len = documents.len();
-        let batch = batch(documents, &self.options.landing).await?;
+        let batch = batch(documents, &self.options.reply_budget).await?;
         self.rest.start += len;
         Ok(Some(batch))
     }
 }
 
 /// A batch of these documents, accounted for as one that has landed.
-async fn batch(documents: Vec<&[u8]>, landing: &Landing) -> Result<DocumentBatch, ExtractError> {
+async fn batch(documents: Vec<&[u8]>, reply_budget: &ReplyBudget) -> Result<DocumentBatch, ExtractError> {
     let malformed = |error: FramingError| ExtractError::Protocol {
         address: ADDRESS.to_owned(),
         reason: error.to_string(),
     };
     let bytes = array_of(documents).map_err(malformed)?;
-    let share = landing.reserve(bytes.len()).await?;
+    let share = reply_budget.reserve(bytes.len()).await?;
     let array = 0..bytes.len();
     DocumentBatch::new(Memory::Heap { bytes, _share: share }, array).map_err(malformed)
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Without a reply in this time it fails. An election takes about 12 seconds, a restart a minute.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Pauses that grow, until patience ends.
+/// Pauses that grow, until retry budget ends.
 #[derive(Debug)]
 pub(super) struct Backoff {
     pause: Duration,
@@ -25,10 +25,10 @@ impl Backoff {
         *self = Backoff::new();
     }
 
-    /// The pause before the next attempt; `None` if patience has ended.
+    /// The pause before the next attempt; `None` if retry budget has ended.
     pub(super) fn next(&mut self) -> Option<Duration> {
         let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > TIMEOUT {
             return None;
         }
         let pause = self.pause;
@@ -49,7 +49,7 @@ mod tests {
         assert_eq!(pauses[7], PAUSE_MAX);
         backoff.reset();
         assert_eq!(backoff.next(), Some(PAUSE_FIRST));
-        backoff.since = Instant::now().checked_sub(PATIENCE * 2);
+        backoff.since = Instant::now().checked_sub(TIMEOUT * 2);
         assert_eq!(backoff.next(), None);
     }
 }

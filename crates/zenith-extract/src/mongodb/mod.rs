@@ -10,7 +10,7 @@
 //! | [`find`] | the command both transports send |
 //! | [`scan`] | reads a partition, resumes it |
 //! | [`changes`] | follows changes, looks documents up |
-//! | [`session`], [`open_cursor`] | keep long scans alive, close what was left open |
+//! | [`session`], [`cursor_guard`] | keep long scans alive, close what was left open |
 //! | [`backoff`], [`batch_size`] | when to try again, how much to ask for |
 //! | [`direct`] | what connections of our own need of the driver |
 //! | [`error`] | the driver's errors in our words |
@@ -22,11 +22,11 @@ mod backoff;
 mod batch_size;
 mod changes;
 mod connect;
+mod cursor_guard;
 mod direct;
 mod error;
 mod find;
 mod id_types;
-mod open_cursor;
 mod partition;
 mod parts;
 mod positions;
@@ -51,7 +51,7 @@ pub use scan::MongoReader;
 use crate::wire::Settings;
 use crate::{
     CollectionInfo, CollectionKind, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy,
-    Preflight, ReadOptions, Source,
+    ReadOptions, Source, SourceInfo,
 };
 
 /// How the documents of a scan come over the network.
@@ -179,7 +179,7 @@ impl Deployment {
 impl Source for MongoSource {
     type Reader = MongoReader;
 
-    async fn preflight(&self, namespace: &Namespace) -> Result<Preflight, ExtractError> {
+    async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         self.deployment.known().remove(namespace);
         preflight::preflight(&self.deployment, namespace).await
     }

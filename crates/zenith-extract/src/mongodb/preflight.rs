@@ -7,18 +7,18 @@ use bson::{Bson, Document, Timestamp, Uuid, doc};
 
 use super::Deployment;
 use super::sample::{REPLY_DOCUMENTS, read};
-use crate::{CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, Preflight, Topology};
+use crate::{CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, SourceInfo, Topology};
 
 pub(super) async fn preflight(
     deployment: &Deployment,
     namespace: &Namespace,
-) -> Result<Preflight, ExtractError> {
+) -> Result<SourceInfo, ExtractError> {
     // The first command is the one that needs a server, so its failure says what is wrong with the address.
     let hello = deployment.command("admin", doc! { "hello": 1 }, "greet the server").await?;
     let build = deployment.command("admin", doc! { "buildInfo": 1 }, "ask for the server's version").await?;
     let collection = deployment.collection(namespace).await?;
     can_read(deployment, namespace).await?;
-    Ok(Preflight {
+    Ok(SourceInfo {
         server_version: build.get_str("version").unwrap_or("unknown").to_owned(),
         topology: topology(&hello),
         cluster_time: cluster_time(&hello),

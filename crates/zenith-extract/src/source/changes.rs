@@ -6,7 +6,7 @@ use std::time::Duration;
 use bson::{RawBson, Timestamp};
 
 use super::Topology;
-use crate::{ChangeBatch, DocumentBatch, ExtractError, Landing, Namespace, ResumeToken};
+use crate::{ChangeBatch, DocumentBatch, ExtractError, Namespace, ReplyBudget, ResumeToken};
 
 /// The aim for one reply of a change stream, in bytes of events.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -54,7 +54,7 @@ pub trait ChangeSource: Send + Sync + 'static {
         namespace: &Namespace,
         ids: &[RawBson],
         after: Option<Timestamp>,
-        landing: &Landing,
+        reply_budget: &ReplyBudget,
     ) -> impl Future<Output = Result<Vec<DocumentBatch>, ExtractError>> + Send;
 
     /// A cluster time at or after everything that has been acknowledged so far.
@@ -138,7 +138,7 @@ pub struct WatchOptions {
     /// Where to begin.
     pub from: StartAt,
     /// Where replies land.
-    pub landing: Landing,
+    pub reply_budget: ReplyBudget,
     /// The aim for one reply, in bytes of events; what is there comes at once, so a quiet stream has smaller ones.
     pub batch_bytes: usize,
     /// How long a reply without changes is waited for.
@@ -151,12 +151,12 @@ pub struct WatchOptions {
 impl WatchOptions {
     /// The changes of `namespaces` from now on, in replies of about 512 KiB, at least one a second, without images.
     #[must_use]
-    pub fn new(scope: Scope, namespaces: Vec<Namespace>, landing: Landing) -> WatchOptions {
+    pub fn new(scope: Scope, namespaces: Vec<Namespace>, reply_budget: ReplyBudget) -> WatchOptions {
         WatchOptions {
             scope,
             namespaces,
             from: StartAt::Now,
-            landing,
+            reply_budget,
             batch_bytes: BATCH_BYTES,
             idle: IDLE,
             images: false,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bson::{RawBson, RawDocumentBuf};
 
 use super::dynamic_changes::ErasedChangeSource;
-use super::{ChangeSource, DocumentReader, Preflight, ReadOptions, Source};
+use super::{ChangeSource, DocumentReader, ReadOptions, Source, SourceInfo};
 use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy};
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ExtractError>> + Send + 'a>>;
@@ -50,7 +50,7 @@ impl<S: Source + ChangeSource> Erased for S {}
 
 /// The object-safe twin of [`Source`], implemented for all of them.
 pub(super) trait ErasedSource: Send + Sync {
-    fn preflight<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Preflight>;
+    fn preflight<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, SourceInfo>;
     fn sample<'a>(&'a self, namespace: &'a Namespace, documents: usize)
     -> BoxFuture<'a, Vec<RawDocumentBuf>>;
     fn id_types<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Option<IdTypes>>;
@@ -65,7 +65,7 @@ pub(super) trait ErasedSource: Send + Sync {
 }
 
 impl<S: Source> ErasedSource for S {
-    fn preflight<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, Preflight> {
+    fn preflight<'a>(&'a self, namespace: &'a Namespace) -> BoxFuture<'a, SourceInfo> {
         Box::pin(Source::preflight(self, namespace))
     }
 
@@ -115,7 +115,7 @@ impl<R: DocumentReader> ErasedReader for R {
 impl Source for DynSource {
     type Reader = DynReader;
 
-    async fn preflight(&self, namespace: &Namespace) -> Result<Preflight, ExtractError> {
+    async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         self.inner.preflight(namespace).await
     }
 

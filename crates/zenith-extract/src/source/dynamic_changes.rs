@@ -6,7 +6,7 @@ use bson::{RawBson, Timestamp};
 
 use super::dynamic::{BoxFuture, DynSource};
 use super::{ChangePreflight, ChangeReader, ChangeSource, WatchOptions};
-use crate::{ChangeBatch, DocumentBatch, ExtractError, Landing, Namespace, ResumeToken};
+use crate::{ChangeBatch, DocumentBatch, ExtractError, Namespace, ReplyBudget, ResumeToken};
 
 /// The stream of changes of a [`DynSource`].
 pub struct DynChanges {
@@ -28,7 +28,7 @@ pub(super) trait ErasedChangeSource: Send + Sync {
         namespace: &'a Namespace,
         ids: &'a [RawBson],
         after: Option<Timestamp>,
-        landing: &'a Landing,
+        reply_budget: &'a ReplyBudget,
     ) -> BoxFuture<'a, Vec<DocumentBatch>>;
     fn now(&self) -> BoxFuture<'_, Timestamp>;
 }
@@ -50,9 +50,9 @@ impl<S: ChangeSource> ErasedChangeSource for S {
         namespace: &'a Namespace,
         ids: &'a [RawBson],
         after: Option<Timestamp>,
-        landing: &'a Landing,
+        reply_budget: &'a ReplyBudget,
     ) -> BoxFuture<'a, Vec<DocumentBatch>> {
-        Box::pin(ChangeSource::lookup(self, namespace, ids, after, landing))
+        Box::pin(ChangeSource::lookup(self, namespace, ids, after, reply_budget))
     }
 
     fn now(&self) -> BoxFuture<'_, Timestamp> {
@@ -91,9 +91,9 @@ impl ChangeSource for DynSource {
         namespace: &Namespace,
         ids: &[RawBson],
         after: Option<Timestamp>,
-        landing: &Landing,
+        reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>, ExtractError> {
-        self.inner.lookup(namespace, ids, after, landing).await
+        self.inner.lookup(namespace, ids, after, reply_budget).await
     }
 
     async fn now(&self) -> Result<Timestamp, ExtractError> {

@@ -21,7 +21,7 @@ pub use changes::{ChangePreflight, ChangeReader, ChangeSource, Scope, StartAt, W
 pub use dynamic::{DynReader, DynSource};
 pub use dynamic_changes::DynChanges;
 pub use options::{ReadConcern, ReadOptions};
-pub use preflight::{CollectionInfo, CollectionKind, CollectionSize, Preflight, Topology};
+pub use preflight::{CollectionInfo, CollectionKind, CollectionSize, SourceInfo, Topology};
 
 /// A database whose collections can be read whole.
 pub trait Source: Send + Sync + 'static {
@@ -35,7 +35,7 @@ pub trait Source: Send + Sync + 'static {
     fn preflight(
         &self,
         namespace: &Namespace,
-    ) -> impl Future<Output = Result<Preflight, ExtractError>> + Send;
+    ) -> impl Future<Output = Result<SourceInfo, ExtractError>> + Send;
 
     /// About `documents` documents, never more, each once, for inferring a schema: from both ends and from between.
     ///

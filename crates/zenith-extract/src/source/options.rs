@@ -2,7 +2,7 @@
 
 use bson::Timestamp;
 
-use crate::Landing;
+use crate::ReplyBudget;
 
 /// The aim for one reply, in bytes of documents.
 ///
@@ -21,7 +21,7 @@ const READ_AHEAD: usize = 4;
 pub struct ReadOptions {
     /// Where replies land. Readers of one run share it, so they have to be consumed side by side: what one has read
     /// ahead would keep another from reading at all.
-    pub landing: Landing,
+    pub reply_budget: ReplyBudget,
     /// The aim for one batch, in bytes; the server decides in whole documents, and 16 MB is its most.
     pub batch_bytes: usize,
     /// The same where every batch costs a round trip to the server.
@@ -36,9 +36,9 @@ impl ReadOptions {
     /// Batches of about 512 KiB (4 MiB where each costs a round trip), four of them read ahead, the read concern of the
     /// connection string.
     #[must_use]
-    pub fn new(landing: Landing) -> ReadOptions {
+    pub fn new(reply_budget: ReplyBudget) -> ReadOptions {
         ReadOptions {
-            landing,
+            reply_budget,
             batch_bytes: BATCH_BYTES,
             round_trip_bytes: ROUND_TRIP_BYTES,
             read_ahead: READ_AHEAD,

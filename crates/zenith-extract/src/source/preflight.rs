@@ -4,7 +4,7 @@ use bson::{Timestamp, Uuid};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Preflight {
+pub struct SourceInfo {
     /// The server's version, as in `6.0.5`; empty where there is no server.
     pub server_version: String,
     /// What kind of deployment it is.

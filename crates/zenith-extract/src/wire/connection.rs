@@ -18,7 +18,7 @@ use super::header::{HEADER_BYTES, Header, MessageError, OP_COMPRESSED, OP_MSG};
 use super::op_msg::OpMsg;
 use super::stream::{Address, Stream};
 use super::{ReplyError, WireError};
-use crate::landing::{Landing, LandingShare};
+use crate::reply_budget::{BudgetPermit, ReplyBudget};
 
 /// The largest message before the server has said what it takes; its default.
 const MESSAGE_BYTES_MAX: usize = 48_000_000;
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Landed {
     pub(crate) bytes: PoolBuf,
-    pub(crate) share: LandingShare,
+    pub(crate) share: BudgetPermit,
     /// Where the reply's document lies in `bytes`.
     pub(crate) body: Range<usize>,
 }
@@ -137,11 +137,11 @@ impl Connection {
     }
 
     /// Takes the next reply into memory of the pool, waiting for both if need be.
-    pub(crate) async fn receive(&mut self, landing: &Landing) -> Result<Landed, WireError> {
+    pub(crate) async fn receive(&mut self, reply_budget: &ReplyBudget) -> Result<Landed, WireError> {
         let header = self.receive_header().await?;
         let (bytes, share, len) = match header.op_code {
-            OP_MSG => self.land(header.payload_bytes, landing).await?,
-            OP_COMPRESSED => self.land_compressed(header.payload_bytes, landing).await?,
+            OP_MSG => self.land(header.payload_bytes, reply_budget).await?,
+            OP_COMPRESSED => self.land_compressed(header.payload_bytes, reply_budget).await?,
             other => return Err(MessageError::OpCode(other).into()),
         };
         let body = OpMsg::parse(bytes.get(..len).unwrap_or_default())?.body;
@@ -151,9 +151,9 @@ impl Connection {
     async fn land(
         &mut self,
         len: usize,
-        landing: &Landing,
-    ) -> Result<(PoolBuf, LandingShare, usize), WireError> {
-        let mut share = landing.reserve(len).await?;
+        reply_budget: &ReplyBudget,
+    ) -> Result<(PoolBuf, BudgetPermit, usize), WireError> {
+        let mut share = reply_budget.reserve(len).await?;
         let mut bytes = share.allocate(len)?;
         self.stream.read_exact(bytes.get_mut(..len).unwrap_or_default()).await?;
         Ok((bytes, share, len))
@@ -162,15 +162,15 @@ impl Connection {
     async fn land_compressed(
         &mut self,
         payload_bytes: usize,
-        landing: &Landing,
-    ) -> Result<(PoolBuf, LandingShare, usize), WireError> {
+        reply_budget: &ReplyBudget,
+    ) -> Result<(PoolBuf, BudgetPermit, usize), WireError> {
         let compressed_bytes =
             payload_bytes.checked_sub(COMPRESSED_HEADER_BYTES).ok_or(MessageError::Truncated)?;
         let mut header = [0; COMPRESSED_HEADER_BYTES];
         self.stream.read_exact(&mut header).await?;
         let header = CompressedHeader::parse(&header, self.message_bytes_max)?;
         let len = header.uncompressed_bytes;
-        let mut share = landing.reserve(len).await?;
+        let mut share = reply_budget.reserve(len).await?;
         let mut bytes = share.allocate(len)?;
         let mut compressed = std::mem::take(&mut self.compressed);
         compressed.resize(compressed_bytes, 0);

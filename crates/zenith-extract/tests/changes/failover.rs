@@ -2,7 +2,7 @@
 
 use bson::doc;
 use zenith_extract::change_test_suite::read;
-use zenith_extract::{ChangeSource, Landing, MongoSource, Namespace, StartAt};
+use zenith_extract::{ChangeSource, MongoSource, Namespace, ReplyBudget, StartAt};
 use zenith_memory::Pool;
 use zenith_testkit::ReplicaSet;
 
@@ -27,13 +27,13 @@ async fn a_stream_goes_on_at_the_next_primary() {
         let collection = servers::collection(&client, &namespace);
         collection.insert_many(numbered(ids)).write_concern(concern.clone()).await.unwrap();
     };
-    let landing = Landing::new(Pool::new(4 * MIB).unwrap());
+    let reply_budget = ReplyBudget::new(Pool::new(4 * MIB).unwrap());
     let ids = [bson::RawBson::Int32(3)];
     insert(0..300).await;
     for (reader, seen) in &mut readers {
         *seen = read(reader, 300).await;
     }
-    source.lookup(&namespace, &ids, None, &landing).await.unwrap();
+    source.lookup(&namespace, &ids, None, &reply_budget).await.unwrap();
     // Where the connection string sends reads to secondaries, changes are read there as well.
     let secondaries = MongoSource::connect(&format!("{}&readPreference=secondary", set.uri())).await.unwrap();
     for transport in BOTH {
@@ -42,11 +42,11 @@ async fn a_stream_goes_on_at_the_next_primary() {
         let seen = read(&mut source.watch(watching(&namespace, from)).await.unwrap(), 300).await;
         assert_numbered(&seen, 0..300);
         let after = Some(source.now().await.unwrap());
-        assert_eq!(source.lookup(&namespace, &ids, after, &landing).await.unwrap()[0].len(), 1);
+        assert_eq!(source.lookup(&namespace, &ids, after, &reply_budget).await.unwrap()[0].len(), 1);
     }
     set.kill_primary().await.unwrap();
     // Asked of a server that has gone: it is looked for anew.
-    let found = source.lookup(&namespace, &ids, Some(readers[0].1[299].time), &landing).await.unwrap();
+    let found = source.lookup(&namespace, &ids, Some(readers[0].1[299].time), &reply_budget).await.unwrap();
     assert_eq!(found[0].len(), 1);
     set.primary().await.unwrap();
     insert(300..400).await;

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use mongodb::Client;
 use zenith_extract::change_test_suite::read;
 use zenith_extract::{
-    ChangeReader, ChangeSource, Landing, MongoSource, Scope, StartAt, Transport, WatchOptions,
+    ChangeReader, ChangeSource, MongoSource, ReplyBudget, Scope, StartAt, Transport, WatchOptions,
 };
 use zenith_memory::Pool;
 use zenith_testkit::{Direction, Fault, FaultProxy, MongoOptions, MongoServer, Plan};
@@ -39,10 +39,10 @@ async fn a_stream_goes_on_where_its_connection_was_cut() {
         servers::collection(&client, &namespace).insert_many(numbered(3_000..3_010)).await.unwrap();
         assert_numbered(&read(&mut reader, 10).await, 3_000..3_010);
         let ids = [7, 8].map(bson::RawBson::Int32);
-        let landing = Landing::new(Pool::new(4 * MIB).unwrap());
+        let reply_budget = ReplyBudget::new(Pool::new(4 * MIB).unwrap());
         let now = source.now().await.unwrap();
         for _ in 0..3 {
-            let found = source.lookup(&namespace, &ids, Some(now), &landing).await;
+            let found = source.lookup(&namespace, &ids, Some(now), &reply_budget).await;
             assert_eq!(found.unwrap().iter().map(|batch| batch.len()).sum::<usize>(), 2);
             // What was kept open is of no use now.
             proxy.cut_all();
@@ -57,10 +57,10 @@ async fn a_stream_goes_on_after_its_cursor_was_killed() {
     for transport in BOTH {
         let namespace = servers::fill(&uri, Vec::new()).await;
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let landing = Landing::new(Pool::new(8 * MIB).unwrap());
+        let reply_budget = ReplyBudget::new(Pool::new(8 * MIB).unwrap());
         // Of the collection, so that no other test's cursor is killed.
         let scope = Scope::Collection(namespace.clone());
-        let options = WatchOptions::new(scope, vec![namespace.clone()], landing);
+        let options = WatchOptions::new(scope, vec![namespace.clone()], reply_budget);
         let mut reader = source.watch(options).await.unwrap();
         for round in 0..3 {
             let ids = round * 100..(round + 1) * 100;
@@ -151,8 +151,9 @@ async fn a_slow_consumer_holds_the_stream_up() {
     for transport in [Transport::Direct, Transport::Driver] {
         let namespace = servers::fill(&uri, Vec::new()).await;
         let pool = Pool::new(MIB).unwrap();
-        let landing = Landing::with_share(pool.clone(), 64 * 1024);
-        let options = WatchOptions { landing, batch_bytes: 10_000, ..watching(&namespace, StartAt::Now) };
+        let reply_budget = ReplyBudget::with_share(pool.clone(), 64 * 1024);
+        let options =
+            WatchOptions { reply_budget, batch_bytes: 10_000, ..watching(&namespace, StartAt::Now) };
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
         let mut reader = source.watch(options).await.unwrap();
         servers::collection(&client, &namespace).insert_many(numbered(0..2_000)).await.unwrap();

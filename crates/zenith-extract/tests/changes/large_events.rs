@@ -3,7 +3,7 @@
 use bson::{RawBson, RawDocumentBuf, doc, rawdoc};
 use zenith_extract::change_test_suite::{ChangeWriter, read};
 use zenith_extract::{
-    ChangeReader, ChangeSource, ExtractError, Landing, MemoryChange, MongoSource, StartAt, WatchOptions,
+    ChangeReader, ChangeSource, ExtractError, MemoryChange, MongoSource, ReplyBudget, StartAt, WatchOptions,
 };
 use zenith_memory::Pool;
 
@@ -85,14 +85,14 @@ async fn a_look_up_larger_than_its_memory_says_so() {
     let ids: Vec<_> = (0..6).map(RawBson::Int32).collect();
     for transport in BOTH {
         let source = MongoSource::connect(&uri).await.unwrap().with_transport(transport);
-        let small = Landing::new(Pool::new(8 * MIB).unwrap());
+        let small = ReplyBudget::new(Pool::new(8 * MIB).unwrap());
         let error = source.lookup(&namespace, &ids, None, &small).await.unwrap_err();
         assert!(error.is_lookup_too_large(), "{error}");
         for id in &ids {
             let found = source.lookup(&namespace, std::slice::from_ref(id), None, &small).await.unwrap();
             assert_eq!(found[0].len(), 1);
         }
-        let enough = Landing::new(Pool::new(256 * MIB).unwrap());
+        let enough = ReplyBudget::new(Pool::new(256 * MIB).unwrap());
         let found = source.lookup(&namespace, &ids, None, &enough).await.unwrap();
         assert_eq!(found.iter().map(|batch| batch.len()).sum::<usize>(), 6);
     }

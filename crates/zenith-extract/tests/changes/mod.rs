@@ -11,7 +11,7 @@ mod writer;
 
 use bson::{RawBson, RawDocumentBuf, rawdoc};
 use zenith_extract::change_test_suite::Seen;
-use zenith_extract::{Landing, Namespace, Scope, StartAt, Transport, WatchOptions};
+use zenith_extract::{Namespace, ReplyBudget, Scope, StartAt, Transport, WatchOptions};
 use zenith_memory::Pool;
 
 use crate::servers::MIB;
@@ -20,8 +20,8 @@ const BOTH: [Transport; 2] = [Transport::Driver, Transport::Direct];
 
 /// A stream of one collection through the whole deployment.
 fn watching(namespace: &Namespace, from: StartAt) -> WatchOptions {
-    let landing = Landing::new(Pool::new(8 * MIB).unwrap());
-    WatchOptions { from, ..WatchOptions::new(Scope::Cluster, vec![namespace.clone()], landing) }
+    let reply_budget = ReplyBudget::new(Pool::new(8 * MIB).unwrap());
+    WatchOptions { from, ..WatchOptions::new(Scope::Cluster, vec![namespace.clone()], reply_budget) }
 }
 
 /// Documents with consecutive `_id`s.

@@ -6,7 +6,7 @@ use bson::doc;
 use mongodb::Client;
 use zenith_extract::change_test_suite::read;
 use zenith_extract::{
-    ChangeReader, ChangeSource, ExtractError, Landing, MongoSource, ResumeToken, StartAt, WatchOptions,
+    ChangeReader, ChangeSource, ExtractError, MongoSource, ReplyBudget, ResumeToken, StartAt, WatchOptions,
 };
 use zenith_memory::Pool;
 use zenith_testkit::{MongoOptions, MongoServer};
@@ -105,8 +105,9 @@ async fn a_stream_that_lags_behind_finds_its_history_lost() {
     let mut readers = Vec::new();
     for transport in BOTH {
         let source = MongoSource::connect(&server.uri()).await.unwrap().with_transport(transport);
-        let landing = Landing::with_share(Pool::new(4 << 20).unwrap(), 64 * 1024);
-        let options = WatchOptions { landing, batch_bytes: 10_000, ..watching(&namespace, StartAt::Now) };
+        let reply_budget = ReplyBudget::with_share(Pool::new(4 << 20).unwrap(), 64 * 1024);
+        let options =
+            WatchOptions { reply_budget, batch_bytes: 10_000, ..watching(&namespace, StartAt::Now) };
         readers.push((transport, source.watch(options).await.unwrap()));
     }
     servers::collection(&client, &namespace).insert_many(numbered(0..2_000)).await.unwrap();

@@ -19,8 +19,8 @@ use crate::{Result, StateError};
 
 /// How long to wait for the lock. Those who look whether it is held have it for an instant, and who creates the
 /// state has it for as long as the disk takes.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE_WITH_DISKS: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT_WITH_DISKS: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long somebody means to keep the lock.
@@ -39,8 +39,8 @@ pub(super) async fn acquire(database: &Path) -> Result<File> {
         if let Some(lock) = try_acquire(database, Hold::Life)? {
             return Ok(lock);
         }
-        let patience = if holder(database).is_some() { PATIENCE } else { PATIENCE_WITH_DISKS };
-        if started.elapsed() >= patience {
+        let retry_budget = if holder(database).is_some() { TIMEOUT } else { TIMEOUT_WITH_DISKS };
+        if started.elapsed() >= retry_budget {
             return Err(locked(database));
         }
         sleep(PAUSE).await;

@@ -16,7 +16,7 @@ use crate::{Result, StateError};
 /// The formats, oldest first.
 const FORMATS: [(i64, &str, &str); 2] = [
     (1, "state", include_str!("../../migrations/0001_state.sql")),
-    (2, "misfits", include_str!("../../migrations/0002_misfits.sql")),
+    (2, "mismatches", include_str!("../../migrations/0002_mismatches.sql")),
 ];
 /// The newest format.
 pub(super) const KNOWN: i64 = FORMATS[FORMATS.len() - 1].0;
@@ -24,7 +24,7 @@ pub(super) const KNOWN: i64 = FORMATS[FORMATS.len() - 1].0;
 const APPLICATION_ID: i64 = 0x5A4E_5448;
 const LOOK: &str = "look for the format";
 /// How long to wait for those who are looking.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a file is.
@@ -86,7 +86,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> R
 /// the file for itself and does not wait for it, so those who are just looking are waited for here.
 async fn use_log(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     const ACTION: &str = "switch to a write-ahead log";
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mode = loop {
         let row = sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await;
         let mode = row.and_then(|row| row.try_get::<String, _>(0));

@@ -8,7 +8,7 @@
 //! | `session.rs` | connections and transactions |
 //! | `fault.rs` | what SQLite's codes mean |
 //! | `values.rs` | moments and numbers as SQLite keeps them |
-//! | `applied.rs`, `schemas.rs`, `progress.rs`, `snapshot.rs`, `misfits.rs`, `history.rs` | the tables |
+//! | `applied.rs`, `schemas.rs`, `progress.rs`, `snapshot.rs`, `mismatches.rs`, `history.rs` | the tables |
 //!
 //! What it relies on: a write-ahead log with `synchronous = FULL`, so that a transaction is on the disk once
 //! it has been committed, and a commit costs one `fsync`. It never maps the file and keeps little of it in
@@ -19,7 +19,7 @@ mod fault;
 mod history;
 mod lock;
 mod migrate;
-mod misfits;
+mod mismatches;
 mod open;
 mod progress;
 mod schemas;
@@ -36,7 +36,7 @@ use std::time::SystemTime;
 
 use self::session::{Session, Slot};
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Misfits, PipelineRecord, Result, Run, RunEnd, RunStart,
+    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot, StateError, StateStore,
 };
 
@@ -159,9 +159,9 @@ impl StateStore for SqliteStore {
         pipeline: &str,
         token: &str,
         checkpoint: &Checkpoint,
-        misfits: &Misfits,
+        mismatches: &Mismatches,
     ) -> Result<()> {
-        progress::commit_intent(self, pipeline, token, checkpoint, misfits).await
+        progress::commit_intent(self, pipeline, token, checkpoint, mismatches).await
     }
 
     async fn abandon_intent(&self, pipeline: &str, token: &str) -> Result<()> {
@@ -188,20 +188,25 @@ impl StateStore for SqliteStore {
         snapshot::begin(self, pipeline, snapshot).await
     }
 
-    async fn finish_partitions(&self, pipeline: &str, parts: &[(u32, u64)], misfits: &Misfits) -> Result<()> {
-        snapshot::finish_partitions(self, pipeline, parts, misfits).await
+    async fn finish_partitions(
+        &self,
+        pipeline: &str,
+        parts: &[(u32, u64)],
+        mismatches: &Mismatches,
+    ) -> Result<()> {
+        snapshot::finish_partitions(self, pipeline, parts, mismatches).await
     }
 
     async fn finish_snapshot(&self, pipeline: &str, consistent_after: &[u8]) -> Result<()> {
         snapshot::finish(self, pipeline, consistent_after).await
     }
 
-    async fn misfits(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Misfits> {
-        misfits::read(self, pipeline, after).await
+    async fn mismatches(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Mismatches> {
+        mismatches::read(self, pipeline, after).await
     }
 
-    async fn set_misfits(&self, pipeline: &str, misfits: &Misfits) -> Result<()> {
-        misfits::set(self, pipeline, misfits).await
+    async fn set_mismatches(&self, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
+        mismatches::set(self, pipeline, mismatches).await
     }
 
     async fn start_run(&self, run: &RunStart) -> Result<i64> {

@@ -21,7 +21,7 @@ use crate::{Result, StateError};
 /// How long a transaction waits for another process to end one of its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for somebody else to create the database or bring it up to date.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Pages kept in memory by each connection. Negative: in KiB.
 const CACHE_KIBIBYTES: &str = "-256";
@@ -58,7 +58,7 @@ impl SqliteStore {
     pub async fn open_shared(path: &Path) -> Result<SqliteStore> {
         let path = prepare(path).await?;
         let mut writer = connect(&path, writing(&path)).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while format(&mut writer, &path).await? != Format::Current {
             if let Some(_lock) = lock::try_acquire(&path, Hold::Moment)? {
                 migrate(&mut writer, &path).await?;

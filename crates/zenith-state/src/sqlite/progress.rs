@@ -8,10 +8,10 @@ use sqlx::{Row, query};
 
 use super::SqliteStore;
 use super::applied::{begin_epoch, expect_pipeline};
-use super::misfits;
+use super::mismatches;
 use super::session::Session;
 use super::values::{moment, nanoseconds};
-use crate::{Checkpoint, Intent, Misfits, Result, StateError};
+use crate::{Checkpoint, Intent, Mismatches, Result, StateError};
 
 pub(super) async fn checkpoint(store: &SqliteStore, pipeline: &str) -> Result<Option<Checkpoint>> {
     let mut session = store.read("read a checkpoint").await?;
@@ -86,12 +86,12 @@ pub(super) async fn commit_intent(
     pipeline: &str,
     token: &str,
     checkpoint: &Checkpoint,
-    misfits: &Misfits,
+    mismatches: &Mismatches,
 ) -> Result<()> {
     let mut session = store.write("commit an insert").await?;
     close_intent(&mut session, pipeline, token).await?;
     move_forward(&mut session, pipeline, checkpoint).await?;
-    misfits::count(&mut session, pipeline, misfits, checkpoint.saved).await?;
+    mismatches::count(&mut session, pipeline, mismatches, checkpoint.saved).await?;
     session.commit().await
 }
 

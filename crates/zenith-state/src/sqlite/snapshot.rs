@@ -8,10 +8,10 @@ use sqlx::{Row, query};
 
 use super::SqliteStore;
 use super::applied::expect_pipeline;
-use super::misfits;
+use super::mismatches;
 use super::session::Session;
 use super::values::{moment, nanoseconds, small};
-use crate::{Misfits, Result, Snapshot, SnapshotPartition, StateError};
+use crate::{Mismatches, Result, Snapshot, SnapshotPartition, StateError};
 
 pub(super) async fn snapshot(store: &SqliteStore, pipeline: &str) -> Result<Option<Snapshot>> {
     let mut session = store.read("read a snapshot").await?;
@@ -86,7 +86,7 @@ pub(super) async fn finish_partitions(
     store: &SqliteStore,
     pipeline: &str,
     parts: &[(u32, u64)],
-    misfits: &Misfits,
+    mismatches: &Mismatches,
 ) -> Result<()> {
     let mut session = store.write("finish partitions").await?;
     expect_snapshot(&mut session, pipeline).await?;
@@ -102,7 +102,7 @@ pub(super) async fn finish_partitions(
         session.execute(done.bind(rows.cast_signed()).bind(pipeline).bind(index)).await?;
     }
     if is_new {
-        misfits::count(&mut session, pipeline, misfits, SystemTime::now()).await?;
+        mismatches::count(&mut session, pipeline, mismatches, SystemTime::now()).await?;
     }
     session.commit().await
 }

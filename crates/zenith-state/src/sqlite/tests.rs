@@ -5,12 +5,12 @@
 use sqlx::Row;
 
 use super::*;
-use crate::test_suite::Place;
+use crate::test_suite::StoreLocation;
 use crate::{Role, RunStart};
 
 struct Folder(tempfile::TempDir);
 
-impl Place for Folder {
+impl StoreLocation for Folder {
     type Store = SqliteStore;
 
     async fn open(&self) -> SqliteStore {

@@ -1,10 +1,10 @@
 //! Of connectors, pipelines and schemas.
 
-use super::{Place, applied, apply, checkpoint, connector, intent, moment, record};
+use super::{StoreLocation, applied, apply, checkpoint, connector, intent, moment, record};
 use crate::{PipelineRecord, Role, RunStart, Snapshot, StateError, StateStore};
 
 /// Connectors are kept as they are; the last one of a name counts.
-pub async fn connectors_come_back_by_name(place: &impl Place) {
+pub async fn connectors_come_back_by_name(place: &impl StoreLocation) {
     let store = place.open().await;
     assert_eq!(store.connectors().await.expect("read"), []);
     let (mut b, a) = (connector("b", Role::Source), connector("a", Role::Target));
@@ -22,7 +22,7 @@ pub async fn connectors_come_back_by_name(place: &impl Place) {
 }
 
 /// An address with a password is not kept, and the refusal does not repeat it.
-pub async fn a_password_in_an_address_is_refused(place: &impl Place) {
+pub async fn a_password_in_an_address_is_refused(place: &impl StoreLocation) {
     let store = place.open().await;
     let mut secret = connector("mongo", Role::Source);
     store.put_connector(&secret).await.expect("saved");
@@ -36,7 +36,7 @@ pub async fn a_password_in_an_address_is_refused(place: &impl Place) {
 }
 
 /// What a pipeline uses is neither removed nor turned around.
-pub async fn a_connector_in_use_stays(place: &impl Place) {
+pub async fn a_connector_in_use_stays(place: &impl StoreLocation) {
     let store = applied(place).await;
     for name in ["mongo", "click"] {
         let error = store.remove_connector(name).await.expect_err("in use");
@@ -52,7 +52,7 @@ pub async fn a_connector_in_use_stays(place: &impl Place) {
 }
 
 /// Pipelines are kept as they are; the last one of a name counts.
-pub async fn pipelines_come_back_by_name(place: &impl Place) {
+pub async fn pipelines_come_back_by_name(place: &impl StoreLocation) {
     let store = applied(place).await;
     let a = PipelineRecord { paused: true, settings: String::new(), ..record("a") };
     store.put_pipeline(&a).await.expect("saved");
@@ -63,7 +63,7 @@ pub async fn pipelines_come_back_by_name(place: &impl Place) {
 }
 
 /// A pipeline is saved only between a source and a target that are there.
-pub async fn a_pipeline_needs_its_ends(place: &impl Place) {
+pub async fn a_pipeline_needs_its_ends(place: &impl StoreLocation) {
     let store = applied(place).await;
     for (source, target) in [("absent", "click"), ("mongo", "absent"), ("click", "click"), ("mongo", "mongo")]
     {
@@ -75,7 +75,7 @@ pub async fn a_pipeline_needs_its_ends(place: &impl Place) {
 }
 
 /// Applying a pipeline again changes its settings and nothing else.
-pub async fn a_pipeline_applied_again_keeps_its_progress(place: &impl Place) {
+pub async fn a_pipeline_applied_again_keeps_its_progress(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.advance("p", &checkpoint(5)).await.expect("saved");
     store.begin_intent(&intent("p", "t")).await.expect("noted");
@@ -89,7 +89,7 @@ pub async fn a_pipeline_applied_again_keeps_its_progress(place: &impl Place) {
 }
 
 /// Pausing changes nothing else, and says whether there was something to pause.
-pub async fn a_pipeline_is_paused(place: &impl Place) {
+pub async fn a_pipeline_is_paused(place: &impl StoreLocation) {
     let store = applied(place).await;
     for paused in [true, true, false] {
         assert!(store.set_paused("p", paused).await.expect("set"));
@@ -99,7 +99,7 @@ pub async fn a_pipeline_is_paused(place: &impl Place) {
 }
 
 /// A pipeline goes with its progress; its history stays, and its name stands for another life from then on.
-pub async fn a_removed_pipeline_leaves_history_and_epoch(place: &impl Place) {
+pub async fn a_removed_pipeline_leaves_history_and_epoch(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
     let snapshot = Snapshot {
@@ -135,7 +135,7 @@ pub async fn a_removed_pipeline_leaves_history_and_epoch(place: &impl Place) {
 }
 
 /// A schema is a version of its own unless it is the newest already.
-pub async fn schemas_are_numbered(place: &impl Place) {
+pub async fn schemas_are_numbered(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
     for (schema, version) in [(&b"a"[..], 1), (b"a", 1), (b"", 2), (b"", 2), (b"a", 3)] {

@@ -1,6 +1,6 @@
 //! Of the history.
 
-use super::{Place, moment};
+use super::{StoreLocation, moment};
 use crate::{Figures, Outcome, Run, RunEnd, RunStart, StateError, StateStore};
 
 fn start(pipeline: &str, seconds: u64) -> RunStart {
@@ -20,7 +20,7 @@ fn end(outcome: Outcome, error: Option<&str>) -> RunEnd {
 }
 
 /// A run is there from its beginning, and keeps how it ended. It needs no pipeline.
-pub async fn a_run_is_told(place: &impl Place) {
+pub async fn a_run_is_told(place: &impl StoreLocation) {
     let store = place.open().await;
     for (outcome, error) in
         [(Outcome::Done, None), (Outcome::Stopped, None), (Outcome::Failed, Some("it's \u{1F980}"))]
@@ -48,7 +48,7 @@ pub async fn a_run_is_told(place: &impl Place) {
 }
 
 /// Figures are noted until the end; what a run says of its end counts most.
-pub async fn figures_of_a_run_are_noted(place: &impl Place) {
+pub async fn figures_of_a_run_are_noted(place: &impl StoreLocation) {
     let store = place.open().await;
     let id = store.start_run(&start("p", 1)).await.expect("begun");
     let figures = async || {
@@ -66,7 +66,7 @@ pub async fn figures_of_a_run_are_noted(place: &impl Place) {
 }
 
 /// The newest come first, of one pipeline or of all, and no more than wanted.
-pub async fn the_newest_runs_come_first(place: &impl Place) {
+pub async fn the_newest_runs_come_first(place: &impl StoreLocation) {
     let store = place.open().await;
     let mut ids = Vec::new();
     for (pipeline, seconds) in [("a", 3), ("b", 2), ("a", 1), ("b", 0)] {
@@ -84,7 +84,7 @@ pub async fn the_newest_runs_come_first(place: &impl Place) {
 }
 
 /// There is no end to what was not begun.
-pub async fn an_unknown_run_is_missing(place: &impl Place) {
+pub async fn an_unknown_run_is_missing(place: &impl StoreLocation) {
     let store = place.open().await;
     let error = store.finish_run(77, &end(Outcome::Done, None)).await.expect_err("no such run");
     assert!(matches!(&error, StateError::Missing { what: "run", name } if name == "77"), "{error:?}");

@@ -4,13 +4,13 @@
 //! zenith_state::state_test_suite!(my_store, MyPlace::new());
 //! ```
 //!
-//! makes a module of `#[tokio::test]`s, one for each function here, each with a [`Place`] of its own from the
+//! makes a module of `#[tokio::test]`s, one for each function here, each with a [`StoreLocation`] of its own from the
 //! given expression. What it opens first must be empty. The crate that uses it needs tokio with `macros`,
 //! `rt-multi-thread` and `time`.
 
 mod applied;
 mod history;
-mod misfits;
+mod mismatches;
 mod progress;
 mod reopen;
 mod snapshot;
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use applied::*;
 pub use history::*;
-pub use misfits::*;
+pub use mismatches::*;
 pub use progress::*;
 pub use reopen::*;
 pub use snapshot::*;
@@ -28,7 +28,7 @@ pub use snapshot::*;
 use crate::{Checkpoint, Connector, Intent, MemoryStore, PipelineRecord, Role, StateStore};
 
 /// Where a store is, so that a test can leave it and come back.
-pub trait Place: Sync {
+pub trait StoreLocation: Sync {
     /// The store.
     type Store: StateStore;
 
@@ -36,7 +36,7 @@ pub trait Place: Sync {
     fn open(&self) -> impl Future<Output = Self::Store> + Send;
 }
 
-impl Place for MemoryStore {
+impl StoreLocation for MemoryStore {
     type Store = MemoryStore;
 
     async fn open(&self) -> MemoryStore {
@@ -75,9 +75,9 @@ macro_rules! state_test_suite {
             partitions_are_finished,
             an_unfinished_snapshot_stays_so,
             indexes_are_unique,
-            misfits_are_counted_with_their_rows,
-            misfits_of_parts_are_counted_once,
-            misfits_of_a_loaded_table_replace_earlier_ones,
+            mismatches_are_counted_with_their_rows,
+            mismatches_of_parts_are_counted_once,
+            mismatches_of_a_loaded_table_replace_earlier_ones,
             fields_and_reasons_are_bounded,
             a_run_is_told,
             figures_of_a_run_are_noted,
@@ -155,7 +155,7 @@ async fn apply(store: &impl StateStore) {
 }
 
 /// A store with a pipeline `p`.
-async fn applied<P: Place>(place: &P) -> P::Store {
+async fn applied<P: StoreLocation>(place: &P) -> P::Store {
     let store = place.open().await;
     apply(&store).await;
     store

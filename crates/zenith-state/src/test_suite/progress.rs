@@ -2,11 +2,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Place, applied, checkpoint, intent, moment, record};
-use crate::{Checkpoint, Intent, Misfits, Snapshot, SnapshotPartition, StateError, StateStore};
+use super::{StoreLocation, applied, checkpoint, intent, moment, record};
+use crate::{Checkpoint, Intent, Mismatches, Snapshot, SnapshotPartition, StateError, StateStore};
 
 /// No value is changed by being kept.
-pub async fn every_value_of_a_checkpoint_comes_back(place: &impl Place) {
+pub async fn every_value_of_a_checkpoint_comes_back(place: &impl StoreLocation) {
     let store = applied(place).await;
     assert_eq!(store.checkpoint("p").await.expect("read"), None);
     let plain = checkpoint(1);
@@ -25,7 +25,7 @@ pub async fn every_value_of_a_checkpoint_comes_back(place: &impl Place) {
 }
 
 /// Further or the same, but not back.
-pub async fn a_checkpoint_only_moves_forward(place: &impl Place) {
+pub async fn a_checkpoint_only_moves_forward(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.advance("p", &checkpoint(5)).await.expect("the first");
     let again = Checkpoint { saved: moment(9999), ..checkpoint(5) };
@@ -41,7 +41,7 @@ pub async fn a_checkpoint_only_moves_forward(place: &impl Place) {
 }
 
 /// Orders are neither numbers nor text.
-pub async fn orders_compare_bytewise(place: &impl Place) {
+pub async fn orders_compare_bytewise(place: &impl StoreLocation) {
     let store = applied(place).await;
     let orders: [&[u8]; 8] = [b"", b"\0", b"\0\0", b"\x09", b"10", b"9", b"\x7f", b"\x80\0"];
     let at = |order: &[u8]| Checkpoint { order: order.to_vec(), ..checkpoint(0) };
@@ -55,13 +55,13 @@ pub async fn orders_compare_bytewise(place: &impl Place) {
 }
 
 /// Intents are repeated in the order in which they were noted, whatever was closed in between.
-pub async fn intents_come_back_in_order(place: &impl Place) {
+pub async fn intents_come_back_in_order(place: &impl StoreLocation) {
     let store = applied(place).await;
     assert_eq!(store.open_intents("p").await.expect("read"), []);
     for token in ["c", "a", "d", "b"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
     }
-    store.commit_intent("p", "c", &checkpoint(1), &Misfits::default()).await.expect("committed");
+    store.commit_intent("p", "c", &checkpoint(1), &Mismatches::default()).await.expect("committed");
     store.abandon_intent("p", "b").await.expect("abandoned");
     let last = Intent {
         from: Vec::new(),
@@ -76,7 +76,7 @@ pub async fn intents_come_back_in_order(place: &impl Place) {
 }
 
 /// Two open inserts of a pipeline do not share a token.
-pub async fn a_token_is_open_once(place: &impl Place) {
+pub async fn a_token_is_open_once(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
     store.begin_intent(&intent("p", "t")).await.expect("noted");
@@ -85,45 +85,48 @@ pub async fn a_token_is_open_once(place: &impl Place) {
     let error = store.begin_intent(&other).await.expect_err("open already");
     assert!(matches!(error, StateError::IntentExists { .. }), "{error:?}");
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "t")]);
-    store.commit_intent("p", "t", &checkpoint(1), &Misfits::default()).await.expect("committed");
+    store.commit_intent("p", "t", &checkpoint(1), &Mismatches::default()).await.expect("committed");
     store.begin_intent(&other).await.expect("free again");
     assert_eq!(store.open_intents("q").await.expect("read"), [intent("q", "t")]);
 }
 
 /// A commit is a checkpoint and the end of its intent.
-pub async fn a_commit_saves_and_closes(place: &impl Place) {
+pub async fn a_commit_saves_and_closes(place: &impl StoreLocation) {
     let store = applied(place).await;
     for token in ["a", "b"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
     }
-    store.commit_intent("p", "a", &checkpoint(3), &Misfits::default()).await.expect("committed");
+    store.commit_intent("p", "a", &checkpoint(3), &Mismatches::default()).await.expect("committed");
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(3)));
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "b")]);
-    store.commit_intent("p", "b", &checkpoint(3), &Misfits::default()).await.expect("no step back");
+    store.commit_intent("p", "b", &checkpoint(3), &Mismatches::default()).await.expect("no step back");
     assert_eq!(store.open_intents("p").await.expect("read"), []);
 }
 
 /// A commit that would go back, or is not of an open intent, has no effect at all.
-pub async fn a_refused_commit_changes_nothing(place: &impl Place) {
+pub async fn a_refused_commit_changes_nothing(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.advance("p", &checkpoint(5)).await.expect("saved");
     store.begin_intent(&intent("p", "t")).await.expect("noted");
     let error =
-        store.commit_intent("p", "t", &checkpoint(4), &Misfits::default()).await.expect_err("a step back");
+        store.commit_intent("p", "t", &checkpoint(4), &Mismatches::default()).await.expect_err("a step back");
     assert!(matches!(error, StateError::Backwards { .. }), "{error:?}");
-    let error =
-        store.commit_intent("p", "u", &checkpoint(6), &Misfits::default()).await.expect_err("no such intent");
+    let error = store
+        .commit_intent("p", "u", &checkpoint(6), &Mismatches::default())
+        .await
+        .expect_err("no such intent");
     assert!(matches!(&error, StateError::UnknownIntent { token, .. } if token == "u"), "{error:?}");
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(5)));
     assert_eq!(store.open_intents("p").await.expect("read"), [intent("p", "t")]);
-    store.commit_intent("p", "t", &checkpoint(6), &Misfits::default()).await.expect("committed");
-    let error = store.commit_intent("p", "t", &checkpoint(7), &Misfits::default()).await.expect_err("closed");
+    store.commit_intent("p", "t", &checkpoint(6), &Mismatches::default()).await.expect("committed");
+    let error =
+        store.commit_intent("p", "t", &checkpoint(7), &Mismatches::default()).await.expect_err("closed");
     assert!(matches!(error, StateError::UnknownIntent { .. }), "{error:?}");
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(6)));
 }
 
 /// Abandoning closes an intent and leaves the checkpoint.
-pub async fn an_abandoned_intent_is_closed(place: &impl Place) {
+pub async fn an_abandoned_intent_is_closed(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.advance("p", &checkpoint(5)).await.expect("saved");
     store.begin_intent(&intent("p", "t")).await.expect("noted");
@@ -135,7 +138,7 @@ pub async fn an_abandoned_intent_is_closed(place: &impl Place) {
 }
 
 /// A reset goes where it is told, backwards or to the beginning, and ends what was under way.
-pub async fn a_reset_goes_back(place: &impl Place) {
+pub async fn a_reset_goes_back(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
     let partition = SnapshotPartition { index: 0, partition: vec![1], done: false, rows: 0 };
@@ -156,7 +159,7 @@ pub async fn a_reset_goes_back(place: &impl Place) {
     assert_eq!(store.open_intents("p").await.expect("read"), []);
     assert_eq!(store.snapshot("p").await.expect("read"), None);
     let error = store
-        .commit_intent("p", "t", &checkpoint(9), &Misfits::default())
+        .commit_intent("p", "t", &checkpoint(9), &Mismatches::default())
         .await
         .expect_err("of another life");
     assert!(matches!(error, StateError::UnknownIntent { .. }), "{error:?}");
@@ -170,7 +173,7 @@ pub async fn a_reset_goes_back(place: &impl Place) {
 }
 
 /// No two lives of a pipeline have the same epoch.
-pub async fn epochs_grow(place: &impl Place) {
+pub async fn epochs_grow(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
     assert_eq!(store.epoch("p").await.expect("read"), 0);
@@ -184,7 +187,7 @@ pub async fn epochs_grow(place: &impl Place) {
 }
 
 /// Looking for a pipeline that is not there is no error.
-pub async fn an_unknown_pipeline_has_nothing(place: &impl Place) {
+pub async fn an_unknown_pipeline_has_nothing(place: &impl StoreLocation) {
     let store = place.open().await;
     assert_eq!(store.pipelines().await.expect("read"), []);
     assert_eq!(store.schemas("p").await.expect("read"), []);
@@ -192,14 +195,14 @@ pub async fn an_unknown_pipeline_has_nothing(place: &impl Place) {
     assert_eq!(store.open_intents("p").await.expect("read"), []);
     assert_eq!(store.epoch("p").await.expect("read"), 0);
     assert_eq!(store.snapshot("p").await.expect("read"), None);
-    assert_eq!(store.misfits("p", None).await.expect("read"), Misfits::default());
+    assert_eq!(store.mismatches("p", None).await.expect("read"), Mismatches::default());
     assert_eq!(store.runs(Some("p"), 10).await.expect("read"), []);
     assert!(!store.remove_pipeline("p").await.expect("not there"));
     assert!(!store.remove_connector("c").await.expect("not there"));
 }
 
 /// Writing about a pipeline that is not there is one.
-pub async fn an_unknown_pipeline_takes_nothing(place: &impl Place) {
+pub async fn an_unknown_pipeline_takes_nothing(place: &impl StoreLocation) {
     let store = place.open().await;
     let empty = Snapshot {
         started: moment(0),
@@ -212,13 +215,13 @@ pub async fn an_unknown_pipeline_takes_nothing(place: &impl Place) {
         store.add_schema("p", b"schema").await.map(|_| ()),
         store.advance("p", &checkpoint(1)).await,
         store.begin_intent(&intent("p", "t")).await,
-        store.commit_intent("p", "t", &checkpoint(1), &Misfits::default()).await,
+        store.commit_intent("p", "t", &checkpoint(1), &Mismatches::default()).await,
         store.abandon_intent("p", "t").await,
         store.reset("p", None).await,
         store.begin_snapshot("p", &empty).await,
-        store.finish_partitions("p", &[(0, 1)], &Misfits::default()).await,
+        store.finish_partitions("p", &[(0, 1)], &Mismatches::default()).await,
         store.finish_snapshot("p", b"").await,
-        store.set_misfits("p", &Misfits::default()).await,
+        store.set_mismatches("p", &Mismatches::default()).await,
     ];
     for failure in failures {
         let error = failure.expect_err("no such pipeline");

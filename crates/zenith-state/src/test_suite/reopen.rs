@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{Place, applied, apply, checkpoint, connector, intent, moment, record};
-use crate::{DynStateStore, Figures, Misfits, Role, RunStart, Snapshot, SnapshotPartition, StateStore};
+use super::{StoreLocation, applied, apply, checkpoint, connector, intent, moment, record};
+use crate::{DynStateStore, Figures, Mismatches, Role, RunStart, Snapshot, SnapshotPartition, StateStore};
 
 const FIGURES: Figures = Figures { rows: 10, bytes: 1000, extra_values: 3, dead_letters: 1 };
 
 /// What was acknowledged is there when the store is opened again.
-pub async fn everything_survives_reopening(place: &impl Place) {
+pub async fn everything_survives_reopening(place: &impl StoreLocation) {
     let store = applied(place).await;
     let partition = SnapshotPartition { index: 0, partition: vec![1], done: true, rows: 4 };
     let snapshot = Snapshot {
@@ -28,7 +28,7 @@ pub async fn everything_survives_reopening(place: &impl Place) {
     for token in ["a", "b", "c"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
     }
-    store.commit_intent("p", "b", &checkpoint(2), &Misfits::default()).await.expect("committed");
+    store.commit_intent("p", "b", &checkpoint(2), &Mismatches::default()).await.expect("committed");
     let run = RunStart { pipeline: "p".into(), mode: "full".into(), version: "1".into(), started: moment(0) };
     let id = store.start_run(&run).await.expect("begun");
     store.touch_run(id, FIGURES).await.expect("noted");
@@ -50,7 +50,7 @@ pub async fn everything_survives_reopening(place: &impl Place) {
 }
 
 /// Tasks that commit at the same time lose nothing, and readers see checkpoints that only grow.
-pub async fn tasks_commit_side_by_side<P: Place>(place: &P) {
+pub async fn tasks_commit_side_by_side<P: StoreLocation>(place: &P) {
     const ROUNDS: u8 = 40;
     let store = Arc::new(applied(place).await);
     store.put_pipeline(&record("q")).await.expect("saved");
@@ -61,7 +61,7 @@ pub async fn tasks_commit_side_by_side<P: Place>(place: &P) {
                 let token = format!("{pipeline} {round}");
                 store.begin_intent(&intent(pipeline, &token)).await.expect("noted");
                 store
-                    .commit_intent(pipeline, &token, &checkpoint(round), &Misfits::default())
+                    .commit_intent(pipeline, &token, &checkpoint(round), &Mismatches::default())
                     .await
                     .expect("committed");
             }
@@ -89,15 +89,15 @@ pub async fn tasks_commit_side_by_side<P: Place>(place: &P) {
 
 /// A future that is dropped at any point has saved the checkpoint and closed the intent, or neither; and the
 /// store goes on.
-pub async fn a_call_given_up_has_all_of_its_effect_or_none(place: &impl Place) {
+pub async fn a_call_given_up_has_all_of_its_effect_or_none(place: &impl StoreLocation) {
     let store = applied(place).await;
     let (mut last, mut committed) = (0, 0);
-    let mut misfit = Misfits::default();
-    misfit.documents.insert("bad".to_owned(), 1);
+    let mut mismatch = Mismatches::default();
+    mismatch.documents.insert("bad".to_owned(), 1);
     for round in 1..=90_u8 {
         store.begin_intent(&intent("p", "t")).await.expect("noted");
         let at = checkpoint(round);
-        let commit = store.commit_intent("p", "t", &at, &misfit);
+        let commit = store.commit_intent("p", "t", &at, &mismatch);
         match polled(commit, usize::from(round % 30)).await {
             Some(done) => done.expect("committed"),
             // It may still be under way; a transaction of our own comes after it.
@@ -113,7 +113,7 @@ pub async fn a_call_given_up_has_all_of_its_effect_or_none(place: &impl Place) {
             assert_eq!(found.map_or(0, |found| found.order[0]), last, "round {round}");
             store.abandon_intent("p", "t").await.expect("abandoned");
         }
-        assert_eq!(store.misfits("p", None).await.expect("read").documents_total(), committed);
+        assert_eq!(store.mismatches("p", None).await.expect("read").documents_total(), committed);
     }
     assert!(last > 0, "some were waited for");
 }
@@ -137,13 +137,13 @@ async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
 }
 
 /// The object-safe twin does what the store does, and so do its clones.
-pub async fn the_boxed_twin_is_the_same_store(place: &impl Place) {
+pub async fn the_boxed_twin_is_the_same_store(place: &impl StoreLocation) {
     let twin = DynStateStore::new(place.open().await);
     apply(&twin).await;
     let clone = twin.clone();
     clone.begin_intent(&intent("p", "t")).await.expect("noted");
     assert_eq!(twin.open_intents("p").await.expect("read"), [intent("p", "t")]);
     let nested = DynStateStore::new(Arc::new(twin));
-    nested.commit_intent("p", "t", &checkpoint(1), &Misfits::default()).await.expect("committed");
+    nested.commit_intent("p", "t", &checkpoint(1), &Mismatches::default()).await.expect("committed");
     assert_eq!(clone.checkpoint("p").await.expect("read"), Some(checkpoint(1)));
 }

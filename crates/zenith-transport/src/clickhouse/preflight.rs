@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::server::Server;
 use super::session::Session;
 use crate::ddl::identifier;
-use crate::sink::{Preflight, ServerInfo};
+use crate::sink::{PreflightRequest, ServerInfo};
 use crate::statement::Statement;
 use crate::{Result, TransportError};
 
@@ -26,7 +26,11 @@ const ENGINE: &str = "MergeTree";
 /// Database engines that can exchange two tables in one step.
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
-pub(super) async fn preflight(session: &Session, server: &Server, wanted: &Preflight) -> Result<ServerInfo> {
+pub(super) async fn preflight(
+    session: &Session,
+    server: &Server,
+    wanted: &PreflightRequest,
+) -> Result<ServerInfo> {
     let database = session.target().database.clone();
     // Before anything else: a database is invisible to those who may do nothing in it.
     check_privileges(session, &server.user, &database).await?;

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::{catalog, insert, preflight, publish, read};
 use crate::ddl::{self, Dialect, identifier};
 use crate::sink::{
-    Durable, Insert, Merging, ObjectInfo, Preflight, Published, Selection, ServerInfo, Sink, TableInfo,
+    Durable, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection, ServerInfo, Sink, TableInfo,
 };
 use crate::statement::Statement;
 use crate::{ConnectionOptions, Result, TableDefinition, Target};
@@ -94,7 +94,7 @@ impl ClickHouseSink {
 }
 
 impl Sink for ClickHouseSink {
-    async fn preflight(&self, wanted: &Preflight) -> Result<ServerInfo> {
+    async fn preflight(&self, wanted: &PreflightRequest) -> Result<ServerInfo> {
         preflight::preflight(&self.session, self.server().await?, wanted).await
     }
 

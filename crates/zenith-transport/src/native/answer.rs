@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 
 use super::packet::{Dialect, Exception, Packet, packet};
-use super::wire::{Reader, Stop};
+use super::wire::{Reader, WireError};
 use crate::socket::exchange::{Answer, Failure};
 
 /// Bytes of a packet that is no part of a result.
@@ -57,11 +57,11 @@ impl QueryAnswer {
         let limit = self.dialect.bytes_max.max(PACKET_BYTES_MAX);
         let packet = match packet(&mut reader, self.dialect) {
             Ok(packet) => packet,
-            Err(Stop::Short(needed)) if needed <= limit => {
+            Err(WireError::Short(needed)) if needed <= limit => {
                 self.needed = needed;
                 return Ok(false);
             }
-            Err(Stop::Short(_)) => {
+            Err(WireError::Short(_)) => {
                 return Err(Failure::Malformed(format!("it is longer than {limit} bytes")));
             }
             Err(stop) => return Err(stop.into()),

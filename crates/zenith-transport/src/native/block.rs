@@ -34,7 +34,7 @@ pub(super) struct Block {
 }
 
 /// Where a window's bytes lie.
-enum Place {
+enum WindowBytes {
     Chunk(std::ops::Range<usize>),
     Column(Buffer),
 }
@@ -97,20 +97,20 @@ impl Body for Block {
                 }
             };
             if let Some(column) = column {
-                places.push(Place::Chunk(start..chunk.len()));
-                places.push(Place::Column(column));
+                places.push(WindowBytes::Chunk(start..chunk.len()));
+                places.push(WindowBytes::Column(column));
                 start = chunk.len();
             }
         }
-        places.push(Place::Chunk(start..chunk.len()));
+        places.push(WindowBytes::Chunk(start..chunk.len()));
         self.chunk = Buffer::from_vec(chunk);
         for place in places {
             match place {
-                Place::Chunk(range) if range.is_empty() => {}
-                Place::Chunk(range) => {
+                WindowBytes::Chunk(range) if range.is_empty() => {}
+                WindowBytes::Chunk(range) => {
                     window.push(Piece::Memory(self.chunk.slice_with_length(range.start, range.len())));
                 }
-                Place::Column(buffer) => window.push(Piece::of(buffer, self.pool.as_ref())),
+                WindowBytes::Column(buffer) => window.push(Piece::of(buffer, self.pool.as_ref())),
             }
         }
         Ok(())

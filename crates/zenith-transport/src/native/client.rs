@@ -39,13 +39,13 @@ pub(crate) struct NativeClient {
     target: Arc<Target>,
     options: Arc<ConnectionOptions>,
     connector: Connector,
-    idle: Idle<Greeted>,
+    idle: Idle<HandshakenConnection>,
     /// Whose file, if it has one, large columns are sent from.
     pool: Option<Pool>,
 }
 
 /// A connection after its handshake.
-struct Greeted {
+struct HandshakenConnection {
     connection: Connection,
     revision: u64,
     /// Whether names without a database mean the target's.
@@ -53,7 +53,7 @@ struct Greeted {
     idle_since: Instant,
 }
 
-impl Reuse for Greeted {
+impl Reuse for HandshakenConnection {
     fn is_usable(&self) -> bool {
         self.connection.is_quiet()
     }
@@ -128,18 +128,18 @@ impl NativeClient {
             greeted.in_database = true;
         }
         let (batches, bytes, greeted) = self.query(greeted, statement, block).await?;
-        self.idle.give(Greeted { idle_since: Instant::now(), ..greeted });
+        self.idle.give(HandshakenConnection { idle_since: Instant::now(), ..greeted });
         Ok((batches, bytes))
     }
 
     /// Runs a statement on a connection, which comes back if all went well.
     async fn query(
         &self,
-        greeted: Greeted,
+        greeted: HandshakenConnection,
         statement: &Statement,
         block: Option<Block>,
-    ) -> Result<(Vec<RecordBatch>, u64, Greeted)> {
-        let Greeted { connection, revision, in_database, idle_since } = greeted;
+    ) -> Result<(Vec<RecordBatch>, u64, HandshakenConnection)> {
+        let HandshakenConnection { connection, revision, in_database, idle_since } = greeted;
         // Results are small; compressing them would only keep both sides busy.
         let compression = if block.is_some() { self.compression() } else { Compression::None };
         let dialect = Dialect {
@@ -168,9 +168,11 @@ impl NativeClient {
         match answer.exception {
             // After some exceptions the server closes the connection, and it does not say after which.
             Some(exception) => Err(self.refused(doing(), exception)),
-            None if clean => {
-                Ok((answer.batches, bytes, Greeted { connection, revision, in_database, idle_since }))
-            }
+            None if clean => Ok((
+                answer.batches,
+                bytes,
+                HandshakenConnection { connection, revision, in_database, idle_since },
+            )),
             None => {
                 Err(self.malformed(&statement.doing, "something follows the end of the answer".to_owned()))
             }
@@ -178,7 +180,7 @@ impl NativeClient {
     }
 
     /// A connection that has been greeted: an idle one, or a new one.
-    async fn greeted(&self, doing: &str) -> Result<Greeted> {
+    async fn greeted(&self, doing: &str) -> Result<HandshakenConnection> {
         while let Some(greeted) = self.idle.take() {
             if greeted.idle_since.elapsed() < PING_AFTER {
                 return Ok(greeted);
@@ -200,19 +202,19 @@ impl NativeClient {
         })
     }
 
-    async fn ping(&self, greeted: Greeted) -> Option<Greeted> {
-        let Greeted { connection, revision, .. } = greeted;
+    async fn ping(&self, greeted: HandshakenConnection) -> Option<HandshakenConnection> {
+        let HandshakenConnection { connection, revision, .. } = greeted;
         let dialect = Dialect { revision, compressed: false, binary: true, bytes_max: 0 };
         let answer = QueryAnswer::new(dialect);
         let mut exchange = Exchange::new(connection, answer, None, self.options.idle_timeout);
         exchange.send(whole(query::ping())).await.ok()?;
         exchange.read_until(|_| false).await.ok()?;
         let (answer, connection) = exchange.finish()?;
-        answer.is_clean().then_some(Greeted { connection, ..greeted })
+        answer.is_clean().then_some(HandshakenConnection { connection, ..greeted })
     }
 
     /// Shakes hands on a new connection.
-    async fn greet(&self, connection: Connection, doing: &str) -> Result<Greeted> {
+    async fn greet(&self, connection: Connection, doing: &str) -> Result<HandshakenConnection> {
         // Nothing has been asked for yet, so that nothing can have been lost.
         let failed = |failure: Failure| match failure {
             Failure::Io(source) if !tls::is_refusal(&source) => {
@@ -235,7 +237,7 @@ impl NativeClient {
         let Some((_, connection)) = exchange.finish() else {
             return Err(failed(Failure::Io(io::ErrorKind::NotConnected.into())));
         };
-        Ok(Greeted { connection, revision, in_database: false, idle_since: Instant::now() })
+        Ok(HandshakenConnection { connection, revision, in_database: false, idle_since: Instant::now() })
     }
 
     fn failed(&self, doing: String, failure: Failure) -> TransportError {

@@ -12,7 +12,7 @@ use cityhash_rs::cityhash_102_128;
 
 use super::block::Block;
 use super::query;
-use super::wire::{Reader, Stop};
+use super::wire::{Reader, WireError};
 use crate::Compression;
 use crate::frame::Piece;
 use crate::socket::body::Body;
@@ -65,8 +65,12 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
 }
 
 /// Reads a frame and appends its plain bytes, up to `bytes_max` in all.
-pub(super) fn unframe(reader: &mut Reader<'_>, plain: &mut Vec<u8>, bytes_max: usize) -> Result<(), Stop> {
-    let bad = |reason: &str| Stop::Bad(format!("a compressed block {reason}"));
+pub(super) fn unframe(
+    reader: &mut Reader<'_>,
+    plain: &mut Vec<u8>,
+    bytes_max: usize,
+) -> Result<(), WireError> {
+    let bad = |reason: &str| WireError::Bad(format!("a compressed block {reason}"));
     let expected: [u8; CHECKSUM_BYTES] = reader.array()?;
     let mut whole = reader.clone();
     let (method, size, plain_size) =
@@ -79,7 +83,7 @@ pub(super) fn unframe(reader: &mut Reader<'_>, plain: &mut Vec<u8>, bytes_max: u
     }
     let (start, plain_len) = (plain.len(), as_len(plain_size));
     if plain_len > bytes_max.saturating_sub(start) {
-        return Err(Stop::Unreadable(format!("it is longer than {bytes_max} bytes")));
+        return Err(WireError::Unreadable(format!("it is longer than {bytes_max} bytes")));
     }
     plain.resize(start + plain_len, 0);
     let into = &mut plain[start..];
@@ -172,14 +176,16 @@ mod tests {
             assert_eq!(plain, text);
             assert!(compression == Compression::None || framed.len() < text.len() / 10);
             let short = unframe(&mut Reader::new(&framed[..framed.len() - 1]), &mut Vec::new(), 10_000);
-            assert_eq!(short, Err(Stop::Short(framed.len())));
+            assert_eq!(short, Err(WireError::Short(framed.len())));
             let long = unframe(&mut Reader::new(&framed), &mut Vec::new(), 1000);
-            assert!(matches!(long, Err(Stop::Unreadable(reason)) if reason.contains("longer than 1000")));
+            assert!(
+                matches!(long, Err(WireError::Unreadable(reason)) if reason.contains("longer than 1000"))
+            );
             for at in [0, 16, 21, framed.len() - 1] {
                 let mut damaged = framed.clone();
                 damaged[at] ^= 1;
                 let read = unframe(&mut Reader::new(&damaged), &mut Vec::new(), 10_000);
-                assert!(matches!(read, Err(Stop::Bad(_) | Stop::Short(_))), "{at}");
+                assert!(matches!(read, Err(WireError::Bad(_) | WireError::Short(_))), "{at}");
             }
         }
     }

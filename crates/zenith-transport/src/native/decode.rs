@@ -10,25 +10,25 @@ use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 
 use super::types::{self, Type};
-use super::wire::{Reader, Stop};
+use super::wire::{Reader, WireError};
 
 /// The version of JSON columns that are sent as text.
 const JSON_AS_TEXT: u64 = 1;
 
 /// Reads a block; `None` if it has no rows. Texts become Binary if `binary`, else Utf8.
-pub(super) fn block(reader: &mut Reader<'_>, binary: bool) -> Result<Option<RecordBatch>, Stop> {
+pub(super) fn block(reader: &mut Reader<'_>, binary: bool) -> Result<Option<RecordBatch>, WireError> {
     block_info(reader)?;
     let (columns, rows) = (reader.len()?, reader.len()?);
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for _ in 0..columns {
         let (name, type_name) = (reader.text()?, reader.text()?);
         if reader.byte()? != 0 {
-            return Err(Stop::Bad(format!("the column {name} is laid out in an unknown way")));
+            return Err(WireError::Bad(format!("the column {name} is laid out in an unknown way")));
         }
         if rows == 0 {
             continue;
         }
-        let data_type = types::parse(&type_name).map_err(Stop::Unreadable)?;
+        let data_type = types::parse(&type_name).map_err(WireError::Unreadable)?;
         prefix(reader, &data_type)?;
         let array = column(reader, &data_type, rows, binary)?;
         fields.push(field(&name, &data_type, &array));
@@ -39,16 +39,16 @@ pub(super) fn block(reader: &mut Reader<'_>, binary: bool) -> Result<Option<Reco
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options);
-    batch.map(Some).map_err(|error| Stop::Bad(error.to_string()))
+    batch.map(Some).map_err(|error| WireError::Bad(error.to_string()))
 }
 
-fn block_info(reader: &mut Reader<'_>) -> Result<(), Stop> {
+fn block_info(reader: &mut Reader<'_>) -> Result<(), WireError> {
     loop {
         match reader.varint()? {
             0 => return Ok(()),
             1 => drop(reader.byte()?),
             2 => drop(reader.array::<4>()?),
-            other => return Err(Stop::Bad(format!("a block's head has the unknown field {other}"))),
+            other => return Err(WireError::Bad(format!("a block's head has the unknown field {other}"))),
         }
     }
 }
@@ -59,11 +59,13 @@ fn field(name: &str, data_type: &Type, array: &ArrayRef) -> Field {
 }
 
 /// Reads what stands before the values of a column and all columns inside it.
-fn prefix(reader: &mut Reader<'_>, data_type: &Type) -> Result<(), Stop> {
+fn prefix(reader: &mut Reader<'_>, data_type: &Type) -> Result<(), WireError> {
     match data_type {
         Type::Json => match u64::from_le_bytes(reader.array()?) {
             JSON_AS_TEXT => Ok(()),
-            _ => Err(Stop::Unreadable("a JSON column does not come as text: cast it to String".to_owned())),
+            _ => Err(WireError::Unreadable(
+                "a JSON column does not come as text: cast it to String".to_owned(),
+            )),
         },
         Type::Nullable(inner) | Type::Array(inner) => prefix(reader, inner),
         Type::Tuple(elements) => elements.iter().try_for_each(|(_, element)| prefix(reader, element)),
@@ -71,7 +73,12 @@ fn prefix(reader: &mut Reader<'_>, data_type: &Type) -> Result<(), Stop> {
     }
 }
 
-fn column(reader: &mut Reader<'_>, data_type: &Type, rows: usize, binary: bool) -> Result<ArrayRef, Stop> {
+fn column(
+    reader: &mut Reader<'_>,
+    data_type: &Type,
+    rows: usize,
+    binary: bool,
+) -> Result<ArrayRef, WireError> {
     match data_type {
         Type::Nullable(inner) => {
             let map = reader.values(rows, 1)?;
@@ -89,7 +96,7 @@ fn values(
     rows: usize,
     binary: bool,
     nulls: Option<NullBuffer>,
-) -> Result<ArrayRef, Stop> {
+) -> Result<ArrayRef, WireError> {
     let raw = |arrow: &DataType, bytes: Buffer, nulls: Option<NullBuffer>| {
         array(ArrayData::builder(arrow.clone()).len(rows).add_buffer(bytes).nulls(nulls))
     };
@@ -146,25 +153,26 @@ fn values(
                 arrays.push(array);
             }
             let tuple = StructArray::try_new(Fields::from(fields), arrays, nulls);
-            Ok(Arc::new(tuple.map_err(|error| Stop::Bad(error.to_string()))?))
+            Ok(Arc::new(tuple.map_err(|error| WireError::Bad(error.to_string()))?))
         }
     }
 }
 
-fn list(reader: &mut Reader<'_>, inner: &Type, rows: usize, binary: bool) -> Result<ArrayRef, Stop> {
+fn list(reader: &mut Reader<'_>, inner: &Type, rows: usize, binary: bool) -> Result<ArrayRef, WireError> {
     let ends = reader.values(rows, 8)?.as_chunks::<8>().0;
     let mut offsets = Vec::with_capacity(rows + 1);
     offsets.push(0_i32);
     let mut last = 0;
     for end in ends {
         let end = i32::try_from(u64::from_le_bytes(*end)).ok().filter(|end| *end >= last);
-        last = end.ok_or_else(|| Stop::Bad("an array ends before it begins, or is too long".to_owned()))?;
+        last =
+            end.ok_or_else(|| WireError::Bad("an array ends before it begins, or is too long".to_owned()))?;
         offsets.push(last);
     }
     let elements = column(reader, inner, usize::try_from(last).unwrap_or_default(), binary)?;
     let element = Arc::new(field("item", inner, &elements));
     let list = ListArray::try_new(element, OffsetBuffer::new(offsets.into()), elements, None);
-    Ok(Arc::new(list.map_err(|error| Stop::Bad(error.to_string()))?))
+    Ok(Arc::new(list.map_err(|error| WireError::Bad(error.to_string()))?))
 }
 
 fn texts(
@@ -172,10 +180,10 @@ fn texts(
     rows: usize,
     binary: bool,
     nulls: Option<NullBuffer>,
-) -> Result<ArrayRef, Stop> {
+) -> Result<ArrayRef, WireError> {
     // A row takes a byte at least, so that what is reserved is bounded by what has come.
     if reader.left() < rows {
-        return Err(Stop::Short(reader.at().saturating_add(rows)));
+        return Err(WireError::Short(reader.at().saturating_add(rows)));
     }
     let mut offsets = Vec::with_capacity(rows + 1);
     offsets.push(0_i32);
@@ -183,7 +191,7 @@ fn texts(
     for _ in 0..rows {
         bytes.extend_from_slice(reader.bytes()?);
         let end = i32::try_from(bytes.len());
-        offsets.push(end.map_err(|_| Stop::Bad("a column has more than 2 GiB of text".to_owned()))?);
+        offsets.push(end.map_err(|_| WireError::Bad("a column has more than 2 GiB of text".to_owned()))?);
     }
     let arrow = if binary { DataType::Binary } else { DataType::Utf8 };
     let data = ArrayData::builder(arrow).len(rows).nulls(nulls);
@@ -191,6 +199,6 @@ fn texts(
 }
 
 /// Checks what an array is made of; texts that are not UTF-8 are found here.
-fn array(data: arrow_data::ArrayDataBuilder) -> Result<ArrayRef, Stop> {
-    data.build().map(arrow_array::make_array).map_err(|error| Stop::Unreadable(error.to_string()))
+fn array(data: arrow_data::ArrayDataBuilder) -> Result<ArrayRef, WireError> {
+    data.build().map(arrow_array::make_array).map_err(|error| WireError::Unreadable(error.to_string()))
 }

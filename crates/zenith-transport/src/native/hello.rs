@@ -1,7 +1,7 @@
 //! The handshake: who we are, and which revision both speak.
 
 use super::packet::{self, Exception};
-use super::wire::{Reader, Stop, put_text, put_varint};
+use super::wire::{Reader, WireError, put_text, put_varint};
 use super::{CLIENT_NAME, CLIENT_VERSION, REVISION_MIN};
 use crate::Target;
 use crate::socket::exchange::{Answer, Failure};
@@ -43,7 +43,7 @@ impl HelloAnswer {
         HelloAnswer { revision_max, bytes: Vec::new(), outcome: None }
     }
 
-    fn parse(&self) -> Result<Result<u64, Exception>, Stop> {
+    fn parse(&self) -> Result<Result<u64, Exception>, WireError> {
         let mut reader = Reader::new(&self.bytes);
         match reader.byte()? {
             packet::HELLO => {}
@@ -54,7 +54,7 @@ impl HelloAnswer {
         let (_major, _minor) = (reader.varint()?, reader.varint()?);
         let revision = reader.varint()?.min(self.revision_max);
         if revision < REVISION_MIN {
-            return Err(Stop::Bad(format!(
+            return Err(WireError::Bad(format!(
                 "it speaks revision {revision} of the protocol, and {REVISION_MIN} is the oldest that will do: \
                  use its HTTP port, or ClickHouse 22.8 or later"
             )));
@@ -70,7 +70,7 @@ impl HelloAnswer {
         }
         match reader.left() {
             0 => Ok(Ok(revision)),
-            _ => Err(Stop::Bad("there is something after its hello".to_owned())),
+            _ => Err(WireError::Bad("there is something after its hello".to_owned())),
         }
     }
 }
@@ -80,8 +80,8 @@ impl Answer for HelloAnswer {
         self.bytes.extend_from_slice(bytes);
         match self.parse() {
             Ok(outcome) => self.outcome = Some(outcome),
-            Err(Stop::Short(needed)) if needed <= HELLO_BYTES_MAX => {}
-            Err(Stop::Short(_)) => return Err(Failure::Malformed("its hello is too long".to_owned())),
+            Err(WireError::Short(needed)) if needed <= HELLO_BYTES_MAX => {}
+            Err(WireError::Short(_)) => return Err(Failure::Malformed("its hello is too long".to_owned())),
             Err(stop) => return Err(stop.into()),
         }
         Ok(())

@@ -5,7 +5,7 @@
 
 use arrow_array::RecordBatch;
 
-use super::wire::{Reader, Stop};
+use super::wire::{Reader, WireError};
 use super::{compress, decode};
 use crate::http::brief;
 
@@ -63,7 +63,7 @@ pub(super) struct Dialect {
 }
 
 /// Reads one packet.
-pub(super) fn packet(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Packet, Stop> {
+pub(super) fn packet(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Packet, WireError> {
     match reader.byte()? {
         DATA => data(reader, dialect).map(Packet::Data),
         TOTALS | EXTREMES => data(reader, dialect).map(|_| Packet::Other),
@@ -99,8 +99,8 @@ pub(super) fn packet(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Packet
 }
 
 /// What is wrong when a packet begins with this byte.
-pub(super) fn unknown(kind: u8) -> Stop {
-    Stop::Bad(match kind {
+pub(super) fn unknown(kind: u8) -> WireError {
+    WireError::Bad(match kind {
         b'H' => "an answer that looks like HTTP".to_owned(),
         0x15 | 0x16 => "an answer that looks like TLS".to_owned(),
         other => format!("a packet of the unknown kind {other}"),
@@ -108,7 +108,7 @@ pub(super) fn unknown(kind: u8) -> Stop {
 }
 
 /// Reads an exception after its first byte.
-pub(super) fn exception(reader: &mut Reader<'_>) -> Result<Exception, Stop> {
+pub(super) fn exception(reader: &mut Reader<'_>) -> Result<Exception, WireError> {
     let mut outermost = None;
     for _ in 0..EXCEPTIONS_MAX {
         let code = u32::from_le_bytes(reader.array()?);
@@ -123,11 +123,11 @@ pub(super) fn exception(reader: &mut Reader<'_>) -> Result<Exception, Stop> {
             break;
         }
     }
-    outermost.ok_or_else(|| Stop::Bad("an exception without end".to_owned()))
+    outermost.ok_or_else(|| WireError::Bad("an exception without end".to_owned()))
 }
 
 /// Reads a block after the first byte of its packet: its rows, if it has any.
-fn data(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Option<RecordBatch>, Stop> {
+fn data(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Option<RecordBatch>, WireError> {
     let _table = reader.bytes()?;
     if !dialect.compressed {
         return decode::block(reader, dialect.binary);
@@ -138,9 +138,9 @@ fn data(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Option<RecordBatch>
         compress::unframe(reader, &mut plain, dialect.bytes_max)?;
         let mut inner = Reader::new(&plain);
         match decode::block(&mut inner, dialect.binary) {
-            Err(Stop::Short(_)) => {}
+            Err(WireError::Short(_)) => {}
             Ok(_) if inner.left() > 0 => {
-                return Err(Stop::Bad("a block is followed by something".to_owned()));
+                return Err(WireError::Bad("a block is followed by something".to_owned()));
             }
             read => return read,
         }
@@ -180,7 +180,7 @@ mod tests {
             let mut reader = Reader::new(&bytes);
             assert!(matches!(packet(&mut reader, dialect), Ok(Packet::Other)), "{revision}");
             assert_eq!(reader.left(), 0);
-            assert!(matches!(packet(&mut Reader::new(&bytes[..fields]), dialect), Err(Stop::Short(_))));
+            assert!(matches!(packet(&mut Reader::new(&bytes[..fields]), dialect), Err(WireError::Short(_))));
         }
     }
 

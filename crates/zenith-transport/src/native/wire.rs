@@ -29,7 +29,7 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
 
 /// Why bytes cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum WireError {
     /// They end too early: so many are needed, counted from the first, and perhaps more.
     Short(usize),
     /// They are nothing the protocol has.
@@ -38,12 +38,12 @@ pub(super) enum Stop {
     Unreadable(String),
 }
 
-impl From<Stop> for Failure {
-    fn from(stop: Stop) -> Failure {
+impl From<WireError> for Failure {
+    fn from(stop: WireError) -> Failure {
         match stop {
-            Stop::Short(needed) => Failure::Malformed(format!("it ends before its byte {needed}")),
-            Stop::Bad(reason) => Failure::Malformed(reason),
-            Stop::Unreadable(reason) => Failure::Unreadable(reason),
+            WireError::Short(needed) => Failure::Malformed(format!("it ends before its byte {needed}")),
+            WireError::Bad(reason) => Failure::Malformed(reason),
+            WireError::Unreadable(reason) => Failure::Unreadable(reason),
         }
     }
 }
@@ -70,29 +70,29 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Stop> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], WireError> {
         let end = self.at.saturating_add(len);
-        let taken = self.bytes.get(self.at..end).ok_or(Stop::Short(end))?;
+        let taken = self.bytes.get(self.at..end).ok_or(WireError::Short(end))?;
         self.at = end;
         Ok(taken)
     }
 
     /// `count` values of `width` bytes each.
-    pub(super) fn values(&mut self, count: usize, width: usize) -> Result<&'a [u8], Stop> {
+    pub(super) fn values(&mut self, count: usize, width: usize) -> Result<&'a [u8], WireError> {
         self.take(count.saturating_mul(width))
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, Stop> {
+    pub(super) fn byte(&mut self) -> Result<u8, WireError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Stop> {
+    pub(super) fn varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0_u64;
         for index in 0..VARINT_BYTES_MAX {
             let byte = self.byte()?;
@@ -106,22 +106,23 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(Stop::Bad("a number has more than 64 bits".to_owned()))
+        Err(WireError::Bad("a number has more than 64 bits".to_owned()))
     }
 
     /// A number of things in memory.
-    pub(super) fn len(&mut self) -> Result<usize, Stop> {
-        usize::try_from(self.varint()?).map_err(|_| Stop::Bad("a length is beyond any memory".to_owned()))
+    pub(super) fn len(&mut self) -> Result<usize, WireError> {
+        usize::try_from(self.varint()?)
+            .map_err(|_| WireError::Bad("a length is beyond any memory".to_owned()))
     }
 
     /// The bytes of a text.
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Stop> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let len = self.len()?;
         self.take(len)
     }
 
     /// A text for people: what is not UTF-8 in it is replaced.
-    pub(super) fn text(&mut self) -> Result<String, Stop> {
+    pub(super) fn text(&mut self) -> Result<String, WireError> {
         self.bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 }
@@ -137,12 +138,12 @@ mod tests {
             put_varint(&mut bytes, value);
             assert_eq!(Reader::new(&bytes).varint(), Ok(value));
             let cut = &bytes[..bytes.len() - 1];
-            assert_eq!(Reader::new(cut).varint(), Err(Stop::Short(bytes.len())));
+            assert_eq!(Reader::new(cut).varint(), Err(WireError::Short(bytes.len())));
         }
-        assert!(matches!(Reader::new(&[0xff; 10]).varint(), Err(Stop::Bad(_))));
+        assert!(matches!(Reader::new(&[0xff; 10]).varint(), Err(WireError::Bad(_))));
         assert!(matches!(
             Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint(),
-            Err(Stop::Bad(_))
+            Err(WireError::Bad(_))
         ));
     }
 
@@ -151,9 +152,12 @@ mod tests {
         let mut bytes = Vec::new();
         put_text(&mut bytes, "hello");
         assert_eq!(Reader::new(&bytes).text(), Ok("hello".to_owned()));
-        assert_eq!(Reader::new(&bytes[..3]).bytes(), Err(Stop::Short(6)));
+        assert_eq!(Reader::new(&bytes[..3]).bytes(), Err(WireError::Short(6)));
         let mut endless = Vec::new();
         put_varint(&mut endless, u64::MAX);
-        assert!(matches!(Reader::new(&endless).bytes(), Err(Stop::Short(usize::MAX) | Stop::Bad(_))));
+        assert!(matches!(
+            Reader::new(&endless).bytes(),
+            Err(WireError::Short(usize::MAX) | WireError::Bad(_))
+        ));
     }
 }

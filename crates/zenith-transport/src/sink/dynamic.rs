@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
 use super::{
-    Durable, Insert, Merging, ObjectInfo, Preflight, Published, Selection, ServerInfo, Sink, TableInfo,
+    Durable, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection, ServerInfo, Sink, TableInfo,
 };
 use crate::Result;
 use crate::ddl::TableDefinition;
@@ -22,7 +22,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// [`Sink`] with boxed futures. Call the methods of [`Sink`], which `dyn DynSink` implements.
 pub trait DynSink: Send + Sync {
     /// [`Sink::preflight`], boxed.
-    fn preflight_boxed<'a>(&'a self, wanted: &'a Preflight) -> Boxed<'a, ServerInfo>;
+    fn preflight_boxed<'a>(&'a self, wanted: &'a PreflightRequest) -> Boxed<'a, ServerInfo>;
     /// [`Sink::describe`], boxed.
     fn describe_boxed<'a>(&'a self, table: &'a str) -> Boxed<'a, Option<TableInfo>>;
     /// [`Sink::object`], boxed.
@@ -63,7 +63,7 @@ pub trait DynSink: Send + Sync {
 }
 
 impl<S: Sink> DynSink for S {
-    fn preflight_boxed<'a>(&'a self, wanted: &'a Preflight) -> Boxed<'a, ServerInfo> {
+    fn preflight_boxed<'a>(&'a self, wanted: &'a PreflightRequest) -> Boxed<'a, ServerInfo> {
         Box::pin(Sink::preflight(self, wanted))
     }
 
@@ -138,7 +138,7 @@ impl<S: Sink> DynSink for S {
 }
 
 impl Sink for dyn DynSink + '_ {
-    async fn preflight(&self, wanted: &Preflight) -> Result<ServerInfo> {
+    async fn preflight(&self, wanted: &PreflightRequest) -> Result<ServerInfo> {
         self.preflight_boxed(wanted).await
     }
 
@@ -211,7 +211,10 @@ impl Sink for dyn DynSink + '_ {
 macro_rules! forward {
     ($pointer:ty) => {
         impl<S: Sink + ?Sized> Sink for $pointer {
-            fn preflight(&self, wanted: &Preflight) -> impl Future<Output = Result<ServerInfo>> + Send {
+            fn preflight(
+                &self,
+                wanted: &PreflightRequest,
+            ) -> impl Future<Output = Result<ServerInfo>> + Send {
                 (**self).preflight(wanted)
             }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::RecordBatch;
 use arrow_schema::{FieldRef, Schema};
 
-use super::{ColumnInfo, Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
+use super::{ColumnInfo, Durable, Insert, Merging, PreflightRequest, Published, ServerInfo, Sink, TableInfo};
 use crate::ddl::{Dialect, Engine, column_type};
 use crate::{Result, TableDefinition, TransportError};
 
@@ -165,7 +165,7 @@ impl Table {
 }
 
 impl Sink for MemorySink {
-    async fn preflight(&self, _: &Preflight) -> Result<ServerInfo> {
+    async fn preflight(&self, _: &PreflightRequest) -> Result<ServerInfo> {
         Ok(ServerInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             version_number: (0, 0),

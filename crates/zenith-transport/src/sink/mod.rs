@@ -35,7 +35,7 @@ pub trait Sink: Send + Sync {
     ///
     /// # Errors
     /// One clear sentence for: host down, wrong password, no such database, missing privileges.
-    fn preflight(&self, wanted: &Preflight) -> impl Future<Output = Result<ServerInfo>> + Send;
+    fn preflight(&self, wanted: &PreflightRequest) -> impl Future<Output = Result<ServerInfo>> + Send;
 
     /// The columns, engine and row count of a table, or `None` if it is not there.
     fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send;
@@ -148,7 +148,7 @@ pub trait Sink: Send + Sync {
 
 /// What a run needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Preflight {
+pub struct PreflightRequest {
     /// Whether to create the database if it is not there.
     pub create_database: bool,
     /// Whether the database may be missing, for looking before anything is created.

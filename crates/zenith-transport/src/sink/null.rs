@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
-use super::{Durable, Insert, Merging, Preflight, Published, ServerInfo, Sink, TableInfo};
+use super::{Durable, Insert, Merging, PreflightRequest, Published, ServerInfo, Sink, TableInfo};
 use crate::{Result, TableDefinition, TransportError};
 
 /// Takes everything, counts rows, keeps nothing.
@@ -29,7 +29,7 @@ impl NullSink {
 }
 
 impl Sink for NullSink {
-    async fn preflight(&self, _: &Preflight) -> Result<ServerInfo> {
+    async fn preflight(&self, _: &PreflightRequest) -> Result<ServerInfo> {
         Ok(ServerInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             version_number: (0, 0),

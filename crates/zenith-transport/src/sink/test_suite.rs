@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::{DynSink, Insert, Merging, Preflight, Published, Sink};
+use super::{DynSink, Insert, Merging, PreflightRequest, Published, Sink};
 use crate::{DeadLetter, Durable, Result, TableDefinition};
 
 /// Makes a test module that runs the suite against sinks made by an expression, which is awaited.
@@ -90,7 +90,7 @@ async fn ids<S: Sink + ?Sized>(sink: &S, table: &str) -> Vec<i64> {
 
 /// The check before a run succeeds and says where tables go.
 pub async fn preflight_names_the_database(sink: &impl Sink) {
-    let info = sink.preflight(&Preflight::default()).await.expect("a usable sink");
+    let info = sink.preflight(&PreflightRequest::default()).await.expect("a usable sink");
     assert!(!info.database.is_empty() && !info.version.is_empty());
     assert!(!info.database_created);
 }

@@ -13,7 +13,7 @@ use zenith_memory::Pool;
 
 use super::body::Body;
 use super::connection::{Connection, Sent};
-use super::{lent, tls};
+use super::{in_flight, tls};
 use crate::frame::Piece;
 use crate::send::Cursor;
 use crate::target::Target;
@@ -239,7 +239,7 @@ impl<A: Answer> Drop for Exchange<'_, A> {
             return;
         }
         if let (Some(connection), Some(answer)) = (self.connection.take(), self.answer.take()) {
-            lent::keep_until_read(connection, answer, pieces);
+            in_flight::keep_until_read(connection, answer, pieces);
         }
     }
 }

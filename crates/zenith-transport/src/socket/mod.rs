@@ -18,7 +18,7 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod exchange;
 pub(crate) mod idle;
-mod lent;
+mod in_flight;
 mod options;
 pub(crate) mod tls;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, TimestampMillisecondBuilder};
 use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use zenith_transport::{Insert, Preflight, Sink, TableDefinition};
+use zenith_transport::{Insert, PreflightRequest, Sink, TableDefinition};
 
 use super::support::sink;
 
@@ -47,7 +47,7 @@ fn rows(dates: &[i64]) -> RecordBatch {
 #[tokio::test]
 async fn the_ends_of_the_range_are_held_shown_and_compared() {
     let (sink, database) = sink("dates").await;
-    let (first, last) = sink.preflight(&Preflight::default()).await.unwrap().date_range_ms;
+    let (first, last) = sink.preflight(&PreflightRequest::default()).await.unwrap().date_range_ms;
     assert_eq!((first, last), (FIRST, LAST), "what ClickHouse 26.7 holds");
     let batch = rows(&[last, 0, first, ANY]);
     let definition = TableDefinition::new("t", batch.schema()).order_by(["_id"]);

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field};
 use zenith_testkit::services::test_servers::{unique_name, with_causes};
 use zenith_testkit::{ClickHouseOptions, ClickHouseServer, ClickHouseUser};
 use zenith_transport::{
-    ClickHouseSink, ConnectionOptions, Insert, Preflight, Protocol, Sink, TableDefinition, Target,
+    ClickHouseSink, ConnectionOptions, Insert, PreflightRequest, Protocol, Sink, TableDefinition, Target,
     TransportError,
 };
 
@@ -74,12 +74,12 @@ async fn an_unknown_database_and_how_it_is_created() {
     let name = unique_name("no such `database`");
     let database = server.clone().with_database(&name);
     let sink = sink_for(&database, None, ConnectionOptions::default()).await;
-    let error = sink.preflight(&Preflight::default()).await.unwrap_err();
+    let error = sink.preflight(&PreflightRequest::default()).await.unwrap_err();
     assert!(error.is_unknown_database() && !error.is_transient(), "{error:?}");
     assert!(error.to_string().ends_with("create it, or let it be created"), "{error}");
     let error = sink.execute("SELECT 1").await.unwrap_err();
     assert!(error.is_unknown_database(), "{error:?}");
-    let wanted = Preflight { create_database: true, ..Preflight::default() };
+    let wanted = PreflightRequest { create_database: true, ..PreflightRequest::default() };
     let info = sink.preflight(&wanted).await.unwrap();
     assert!(info.database_created && info.exchanges_atomically && info.database == name, "{info:?}");
     sink.execute("SELECT 1").await.unwrap();
@@ -125,7 +125,7 @@ async fn missing_privileges_are_named_together() {
     let (server, url, data) =
         server_with_grants(&[&format!("{granted}, {missing} ON d.*"), "TABLE ENGINE ON MergeTree"]).await;
     let sink = sink_at(&url);
-    sink.preflight(&Preflight::default()).await.unwrap();
+    sink.preflight(&PreflightRequest::default()).await.unwrap();
     zenith_transport::sink::test_suite::a_taken_name_is_replaced(&sink).await;
     sink.drop_table("t").await.unwrap();
     zenith_transport::sink::test_suite::columns_are_added(&sink).await;

@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use zenith_memory::Pool;
 use zenith_testkit::{ClickHouse, ClickHouseServer, FaultProxy};
 use zenith_transport::{
-    ClickHouseSink, ConnectionOptions, Preflight, Protocol, Sink, Target, TransportError,
+    ClickHouseSink, ConnectionOptions, PreflightRequest, Protocol, Sink, Target, TransportError,
 };
 
 pub use super::super::PROTOCOL;
@@ -32,7 +32,7 @@ pub fn sink_at(url: &str) -> ClickHouseSink {
 
 /// What is wrong with an address, as the first look says it.
 pub async fn preflight_error(url: &str) -> TransportError {
-    sink_at(url).preflight(&Preflight::default()).await.unwrap_err()
+    sink_at(url).preflight(&PreflightRequest::default()).await.unwrap_err()
 }
 
 /// A proxy before the shared server, and a database behind it.

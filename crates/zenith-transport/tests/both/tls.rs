@@ -3,7 +3,7 @@
 use zenith_memory::Pool;
 use zenith_testkit::Certificate;
 use zenith_transport::{
-    ClickHouseSink, ConnectionOptions, Insert, Preflight, Sink, TableDefinition, Target, TlsOptions,
+    ClickHouseSink, ConnectionOptions, Insert, PreflightRequest, Sink, TableDefinition, Target, TlsOptions,
     TransportError,
 };
 
@@ -19,7 +19,7 @@ async fn batches_and_statements_go_through_tls() {
     let pool = Pool::new(32 * 1024 * 1024).unwrap();
     let tls = TlsOptions { ca_file: Some(certificate.authority_file()), insecure: false };
     let sink = sink(&target, Some(pool.clone()), tls).unwrap();
-    sink.preflight(&Preflight::default()).await.unwrap();
+    sink.preflight(&PreflightRequest::default()).await.unwrap();
     let batch = pooled_rows(&pool, 200_000);
     sink.create(&TableDefinition::new("t", batch.schema())).await.unwrap();
     for token in ["a", "b"] {

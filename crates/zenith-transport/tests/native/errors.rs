@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zenith_testkit::services::test_servers::with_causes;
 use zenith_testkit::{ClickHouseOptions, ClickHouseServer};
-use zenith_transport::{ClickHouseSink, ConnectionOptions, Preflight, Sink, Target, TransportError};
+use zenith_transport::{ClickHouseSink, ConnectionOptions, PreflightRequest, Sink, Target, TransportError};
 
 use super::both::support::sink;
 
@@ -17,7 +17,7 @@ async fn a_port_that_is_not_native() {
     let options =
         ConnectionOptions { connect_timeout: Duration::from_millis(500), ..ConnectionOptions::default() };
     let sink = ClickHouseSink::new(Target::parse(&url).unwrap(), None, options).unwrap();
-    let error = sink.preflight(&Preflight::default()).await.unwrap_err();
+    let error = sink.preflight(&PreflightRequest::default()).await.unwrap_err();
     let text = with_causes(&error);
     assert!(
         text.contains("no greeting within 0.5 s") && text.ends_with("9000 by default and 9440 with TLS"),

@@ -15,7 +15,7 @@ use crate::bench::zenith::Zenith;
 pub(super) const NAME: &str = "followed";
 /// Documents that are there before anything is measured.
 pub(super) const DOCUMENTS: u64 = 100_000;
-const PATIENCE: Duration = Duration::from_secs(1_200);
+const TIMEOUT: Duration = Duration::from_secs(1_200);
 
 /// A configured command.
 pub(super) struct Follower {
@@ -55,7 +55,7 @@ impl Follower {
 
     /// Runs a command to its end.
     pub(super) async fn finish(&self, arguments: &[&str]) -> Result<Finished> {
-        let finished = process::run(self.command(arguments), PATIENCE).await?;
+        let finished = process::run(self.command(arguments), TIMEOUT).await?;
         if finished.status.success() {
             return Ok(finished);
         }
@@ -79,7 +79,7 @@ pub(super) async fn wait_for(
     pause: Duration,
 ) -> Result<Duration> {
     let started = Instant::now();
-    while started.elapsed() < PATIENCE {
+    while started.elapsed() < TIMEOUT {
         if servers.target.query(question).await? == answer {
             return Ok(started.elapsed());
         }

@@ -19,7 +19,7 @@ use crate::bench::servers::{DATABASE, Servers};
 /// Collection of the events.
 pub(super) const COLLECTION: &str = "events";
 /// A tool that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(1_200);
+const TIMEOUT: Duration = Duration::from_secs(1_200);
 /// The most documents dlt is given: it takes minutes for a million.
 const DLT_ROWS_MAX: u64 = 100_000;
 
@@ -185,7 +185,7 @@ async fn copy_by_sling(servers: &Servers, site: &Path, table: &str, folder: &Tem
         .args(["--src-stream", &format!("{DATABASE}.{COLLECTION}")])
         .args(["--tgt-object", &format!("{DATABASE}.{table}")])
         .current_dir(folder.path());
-    let finished = succeeded("sling", process::run(command, PATIENCE).await?)?;
+    let finished = succeeded("sling", process::run(command, TIMEOUT).await?)?;
     Ok(Copied {
         seconds: finished.wall_seconds,
         client: Some((finished.cpu_seconds, finished.peak_rss_bytes)),
@@ -203,7 +203,7 @@ async fn run_python(program: &str, site: &Path, servers: &Servers, more: &[Strin
         .env("PYTHONPATH", site)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONWARNINGS", "ignore");
-    let finished = succeeded(program, process::run(command, PATIENCE).await?)?;
+    let finished = succeeded(program, process::run(command, TIMEOUT).await?)?;
     let said: Said = finished
         .stdout
         .lines()

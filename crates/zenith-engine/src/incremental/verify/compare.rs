@@ -11,7 +11,7 @@ use zenith_arrow::raw::{self, Elements, RawValue, tag};
 use zenith_arrow::rebuild::{Duplicate, duplicates};
 use zenith_arrow::schema::{EXTRA_COLUMN, Schema};
 use zenith_arrow::{equal, rebuild};
-use zenith_state::Misfits;
+use zenith_state::Mismatches;
 
 use super::cell;
 use super::expect::{self, Rules, Value};
@@ -71,18 +71,18 @@ impl Comparer {
         source: &SourceDocument,
         batch: &RecordBatch,
         row: usize,
-    ) -> Result<Misfits, Box<Mismatch>> {
+    ) -> Result<Mismatches, Box<Mismatch>> {
         self.is_exact(source, batch, row)?;
         let repeats = !source.repeated.is_empty();
         let mut walk = Walk::new(&self.rules, repeats);
         walk.fields(&source.document, &self.schema.fields, &|name| batch.column_by_name(name), row)?;
-        let mut misfits = walk.into_misfits();
+        let mut mismatches = walk.into_mismatches();
         for repeated in &source.repeated {
             let keys = repeated.path.iter().filter(|key| key.parse::<usize>().is_err());
             let path: Vec<&str> = keys.map(String::as_str).chain([repeated.key.as_str()]).collect();
-            count(&mut misfits, path.join("."), "repeated key".to_owned());
+            count(&mut mismatches, path.join("."), "repeated key".to_owned());
         }
-        Ok(misfits)
+        Ok(mismatches)
     }
 
     /// Whether everything that the row says gives the document.
@@ -197,6 +197,6 @@ pub(super) fn plain(value: &Bson) -> String {
 }
 
 /// Counts a value that only the extra column has.
-pub(super) fn count(misfits: &mut Misfits, field: String, reason: String) {
-    *misfits.values.entry(field).or_default().entry(reason).or_default() += 1;
+pub(super) fn count(mismatches: &mut Mismatches, field: String, reason: String) {
+    *mismatches.values.entry(field).or_default().entry(reason).or_default() += 1;
 }

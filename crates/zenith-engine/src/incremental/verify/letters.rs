@@ -16,7 +16,7 @@ use crate::incremental::replay::id_of;
 use crate::letters::{moment, of_pipeline, unhex};
 use crate::reload::literal::hex;
 use crate::reload::refusal::text;
-use crate::{Result, misfits};
+use crate::{Result, mismatches};
 
 /// Documents of one question, and the bytes of its text and of its answer.
 const TOGETHER: usize = 500;
@@ -77,7 +77,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 let letters = names.iter().filter_map(|name| found.get(name));
                 let letter = letters.into_iter().find(|(_, letter)| self.is_same(document, letter));
                 if let (Some((reason, _)), Some(place)) = (letter, reasons.get_mut(*place)) {
-                    *place = Some(misfits::kind(reason));
+                    *place = Some(mismatches::kind(reason));
                 }
             }
         }

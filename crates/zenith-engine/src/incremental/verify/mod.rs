@@ -32,11 +32,11 @@ use std::sync::Arc;
 
 use bson::RawBson;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Misfits, StateStore};
+use zenith_state::{Mismatches, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
-use super::{Mode, Synchronizer};
+use super::{Mode, Replicator};
 use crate::{EngineError, Result};
 use compare::{Comparer, Mismatch};
 use expect::Rules;
@@ -85,7 +85,7 @@ pub struct Verification {
     pub differing_count: u64,
     /// Values of documents without a difference that only the extra column has, and documents that have no row but are
     /// dead letters.
-    pub misfits: Misfits,
+    pub mismatches: Mismatches,
 }
 
 /// A document and a row of other values.
@@ -180,7 +180,7 @@ struct Verifier<S, K, T> {
     letters: Option<String>,
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// Compares. While changes go on, what differs is looked at again a few times: it may be on its way.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 break;
             }
             context.unless_stopped(tokio::time::sleep(PAUSE)).await?;
-            differences = verifier.again(differences, &mut found.misfits).await?;
+            differences = verifier.again(differences, &mut found.mismatches).await?;
         }
         Ok(told(found, &differences, options.ids_shown))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use zenith_extract::{ChangeSource, DocumentReader, PartitionStrategy, ReadConcern, ReadOptions, Source};
-use zenith_state::{Misfits, StateStore};
+use zenith_state::{Mismatches, StateStore};
 use zenith_transport::Sink;
 
 use super::compare::{Comparer, Mismatch, SourceDocument};
@@ -49,7 +49,7 @@ impl Part {
 #[derive(Debug, Default)]
 struct Found {
     documents: u64,
-    misfits: Misfits,
+    mismatches: Mismatches,
     /// Hashes of the keys that have rows, one for each document.
     hashes: Vec<u64>,
     differences: Vec<Difference>,
@@ -58,7 +58,7 @@ struct Found {
 /// A document held against the rows of its key.
 pub(super) enum Outcome {
     /// One of them is the document.
-    Same { hash: u64, misfits: Misfits },
+    Same { hash: u64, mismatches: Mismatches },
     /// There is one row, and it is not.
     Differing { hash: u64, mismatch: Box<Mismatch> },
     /// There is none of it.
@@ -78,7 +78,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         while let Some(part) = self.context.unless_stopped(compared.try_next()).await?? {
             found.source_rows += part.documents;
             found.target_rows += to_u64(part.hashes.len());
-            found.misfits.add_bounded(&part.misfits);
+            found.mismatches.add_bounded(&part.mismatches);
             part.hashes.iter().for_each(|hash| buckets.add(*hash));
             part.differences.into_iter().for_each(|difference| differences.add(difference));
         }
@@ -165,9 +165,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let mut found = Found { documents: to_u64(documents.len()), ..Found::default() };
         for (document, outcome) in documents.iter().zip(outcomes) {
             let finding = match outcome {
-                Outcome::Same { hash, misfits } => {
+                Outcome::Same { hash, mismatches } => {
                     found.hashes.push(hash);
-                    found.misfits.add_bounded(&misfits);
+                    found.mismatches.add_bounded(&mismatches);
                     continue;
                 }
                 Outcome::Differing { hash, mismatch } => {
@@ -176,7 +176,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 }
                 Outcome::NoRow => match letters.next().flatten() {
                     Some(reason) => {
-                        *found.misfits.documents.entry(reason).or_default() += 1;
+                        *found.mismatches.documents.entry(reason).or_default() += 1;
                         continue;
                     }
                     None => Finding::Missing,
@@ -219,7 +219,7 @@ pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&str>, r
             })),
         };
         match compared {
-            Ok(misfits) => Some(Outcome::Same { hash, misfits }),
+            Ok(mismatches) => Some(Outcome::Same { hash, mismatches }),
             Err(mismatch) => {
                 differing.get_or_insert(Outcome::Differing { hash, mismatch });
                 None

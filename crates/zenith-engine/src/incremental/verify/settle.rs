@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bson::{RawBson, RawDocumentBuf};
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Misfits, StateStore};
+use zenith_state::{Mismatches, StateStore};
 use zenith_transport::Sink;
 
 use super::pass::{Outcome, Part, blocking, outcome};
@@ -17,7 +17,11 @@ const TOGETHER: usize = 500;
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, T> {
     /// Looks at what differed again, and gives back what still does.
-    pub(super) async fn again(&self, before: Differences, misfits: &mut Misfits) -> Result<Differences> {
+    pub(super) async fn again(
+        &self,
+        before: Differences,
+        mismatches: &mut Mismatches,
+    ) -> Result<Differences> {
         let mut left = Differences::default();
         let mut ids = Vec::new();
         for difference in before.first {
@@ -27,7 +31,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 None => left.add(difference),
             }
         }
-        self.settle(ids, &mut left, misfits).await?;
+        self.settle(ids, &mut left, mismatches).await?;
         Ok(left)
     }
 
@@ -36,10 +40,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         &self,
         ids: Vec<RawBson>,
         differences: &mut Differences,
-        misfits: &mut Misfits,
+        mismatches: &mut Mismatches,
     ) -> Result<()> {
         for ids in ids.chunks(TOGETHER) {
-            self.settle_some(ids, differences, misfits).await?;
+            self.settle_some(ids, differences, mismatches).await?;
         }
         Ok(())
     }
@@ -48,7 +52,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         &self,
         ids: &[RawBson],
         differences: &mut Differences,
-        misfits: &mut Misfits,
+        mismatches: &mut Mismatches,
     ) -> Result<()> {
         let keys = self.keys_of(ids).await?;
         let part = Arc::new(self.look_up(ids).await?);
@@ -80,13 +84,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             let finding = match outcome {
                 Outcome::NoRow => match letters.next().flatten() {
                     Some(reason) => {
-                        *misfits.documents.entry(reason).or_default() += 1;
+                        *mismatches.documents.entry(reason).or_default() += 1;
                         continue;
                     }
                     None => Finding::Missing,
                 },
-                Outcome::Same { misfits: found, .. } => {
-                    misfits.add_bounded(&found);
+                Outcome::Same { mismatches: found, .. } => {
+                    mismatches.add_bounded(&found);
                     *numbers.entry(key.as_deref().unwrap_or_default()).or_default() += 1;
                     continue;
                 }
@@ -128,9 +132,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let (mut part, mut most, mut rest) = (Part::default(), ids.len(), ids);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(most.min(rest.len()));
-            let landing = context.shares.lookups();
+            let reply_budget = context.shares.lookups();
             let found =
-                context.asking(|| context.source.lookup(&context.namespace, now, None, landing)).await;
+                context.asking(|| context.source.lookup(&context.namespace, now, None, reply_budget)).await;
             match found {
                 Ok(batches) => {
                     batches

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use zenith_arrow::rebuild;
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Misfits, StateStore};
+use zenith_state::{Mismatches, StateStore};
 use zenith_transport::{Selection, Sink};
 
 use super::rows::{alive, hash, table, visible};
@@ -108,7 +108,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             }
             // What fits has been counted, and what has other values has been found.
             let mut found = Differences::default();
-            self.settle(ids, &mut found, &mut Misfits::default()).await?;
+            self.settle(ids, &mut found, &mut Mismatches::default()).await?;
             differences.add_numbers(found);
             after = Some(last);
         }

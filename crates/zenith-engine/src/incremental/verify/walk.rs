@@ -8,7 +8,7 @@ use bson::{Bson, Document};
 use zenith_arrow::extended_json::parse_document;
 use zenith_arrow::schema::Field;
 use zenith_arrow::{Kind, equal};
-use zenith_state::Misfits;
+use zenith_state::Mismatches;
 
 use super::cell;
 use super::compare::{Mismatch, count, in_words};
@@ -51,19 +51,19 @@ impl fmt::Display for Step {
 pub(super) struct Walk<'r> {
     rules: &'r Rules,
     path: Vec<Step>,
-    misfits: Misfits,
+    mismatches: Mismatches,
     /// Whether any key of the document comes twice.
     repeats: bool,
 }
 
 impl<'r> Walk<'r> {
     pub(super) fn new(rules: &'r Rules, repeats: bool) -> Walk<'r> {
-        Walk { rules, path: Vec::new(), misfits: Misfits::default(), repeats }
+        Walk { rules, path: Vec::new(), mismatches: Mismatches::default(), repeats }
     }
 
     /// What the columns do not show.
-    pub(super) fn into_misfits(self) -> Misfits {
-        self.misfits
+    pub(super) fn into_mismatches(self) -> Mismatches {
+        self.mismatches
     }
 
     /// The fields of a document and their columns.
@@ -300,7 +300,7 @@ impl<'r> Walk<'r> {
             Step::Position(_) => None,
         });
         let field = keys.collect::<Vec<_>>().join(".");
-        count(&mut self.misfits, field, reason);
+        count(&mut self.mismatches, field, reason);
     }
 
     fn mismatch(&self, value: Option<&Bson>, target: &str) -> Box<Mismatch> {

@@ -15,11 +15,11 @@ use super::failure::Failure;
 use super::reply::{Reply, is_labelled_resumable, is_resumable_by_driver};
 use crate::batch::Memory;
 use crate::mongodb::batch_size::BatchSize;
+use crate::mongodb::cursor_guard::CursorGuard;
 use crate::mongodb::direct::{self, DialError, DirectConnection};
-use crate::mongodb::open_cursor::OpenCursor;
 use crate::mongodb::{Deployment, error};
 use crate::wire::{ReplyError, Settings};
-use crate::{ExtractError, Landing};
+use crate::{ExtractError, ReplyBudget};
 
 /// Requests under way at once: the server works on the next reply while the last one is on its way.
 const PIPELINE_DEPTH: usize = 2;
@@ -30,7 +30,7 @@ const EVENT_BYTES: u32 = 512;
 /// How replies are asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
-    pub(super) landing: Landing,
+    pub(super) reply_budget: ReplyBudget,
     pub(super) batch_bytes: usize,
     pub(super) idle: Duration,
 }
@@ -43,7 +43,7 @@ pub(super) enum Cursor {
 
 pub(super) struct DirectCursor {
     connection: DirectConnection,
-    open: OpenCursor,
+    open: CursorGuard,
     database: String,
     collection: String,
     batch_size: BatchSize,
@@ -106,7 +106,7 @@ impl DirectCursor {
         let (database, collection) = (stream.database().to_owned(), stream.collection().to_owned());
         let (client, server) = (deployment.client.clone(), connection.server.clone());
         let mut cursor = DirectCursor {
-            open: OpenCursor::new(client, &database, &collection, server),
+            open: CursorGuard::new(client, &database, &collection, server),
             connection,
             database,
             collection,
@@ -155,7 +155,7 @@ impl DirectCursor {
     }
 
     async fn receive(&mut self, asking: &Asking) -> Result<Reply, Failure> {
-        let landed = self.connection.connection.receive(&asking.landing).await;
+        let landed = self.connection.connection.receive(&asking.reply_budget).await;
         let address = self.connection.connection.address();
         let failed =
             |error, labelled| Failure::new(error::from_wire(address, self.action.clone(), error), labelled);
@@ -205,7 +205,8 @@ impl DriverCursor {
         };
         let reply = reply.map_err(|error| failure(&self.deployment, &self.action, error))?;
         let len = reply.as_raw_document().as_bytes().len();
-        let share = asking.landing.reserve(len).await.map_err(|error| Failure::new(error.into(), false))?;
+        let share =
+            asking.reply_budget.reserve(len).await.map_err(|error| Failure::new(error.into(), false))?;
         Reply::parse(Memory::Driver { reply, _share: share }, 0..len).map_err(|error| match error {
             ReplyError::Malformed(reason) => malformed(reason),
             other => malformed(other.to_string()),

@@ -12,12 +12,12 @@ use mongodb::action::Action;
 
 use crate::batch::Memory;
 use crate::mongodb::backoff::Backoff;
+use crate::mongodb::cursor_guard::CursorGuard;
 use crate::mongodb::direct::{self, DialError, DirectConnection, usable_settings};
 use crate::mongodb::find;
-use crate::mongodb::open_cursor::OpenCursor;
 use crate::mongodb::{Deployment, Transport, error};
 use crate::wire::{CursorReply, ReplyError, Settings, WireError};
-use crate::{DocumentBatch, ExtractError, Landing, Namespace, ReadConcern};
+use crate::{DocumentBatch, ExtractError, Namespace, ReadConcern, ReplyBudget};
 
 /// The most `_id`s one command asks for, and the most bytes of them: a command may have 16 MB.
 const IDS_MAX: usize = 10_000;
@@ -59,13 +59,13 @@ pub(super) async fn lookup(
     namespace: &Namespace,
     ids: &[RawBson],
     after: Option<Timestamp>,
-    landing: &Landing,
+    reply_budget: &ReplyBudget,
 ) -> Result<Vec<DocumentBatch>, ExtractError> {
     let mut lookup = Lookup {
         deployment,
         settings: usable_settings(deployment, transport),
         namespace,
-        landing,
+        reply_budget,
         concern: after.map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
         ids: ids.len(),
         found: Vec::new(),
@@ -98,7 +98,7 @@ struct Lookup<'a> {
     deployment: &'a Arc<Deployment>,
     settings: Option<Arc<Settings>>,
     namespace: &'a Namespace,
-    landing: &'a Landing,
+    reply_budget: &'a ReplyBudget,
     concern: ReadConcern,
     /// How many are looked up in all.
     ids: usize,
@@ -182,7 +182,7 @@ impl Lookup<'_> {
         let failed = |error: WireError| error::from_wire(&address, action.clone(), error);
         let Namespace { database, collection } = self.namespace;
         let client = self.deployment.client.clone();
-        let mut cursor = OpenCursor::new(client, database, collection, direct.server.clone());
+        let mut cursor = CursorGuard::new(client, database, collection, direct.server.clone());
         let mut command = command.clone();
         if let Some(preference) = direct::read_preference(&self.deployment.options) {
             command.append(cstr!("$readPreference"), preference);
@@ -191,7 +191,7 @@ impl Lookup<'_> {
         loop {
             self.check_room()?;
             direct.connection.send(&command).await.map_err(failed)?;
-            let landed = direct.connection.receive(self.landing).await.map_err(failed)?;
+            let landed = direct.connection.receive(self.reply_budget).await.map_err(failed)?;
             let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
             let reply = CursorReply::parse(body).map_err(|error| failed(error.into()))?;
             cursor.id = reply.cursor_id;
@@ -227,7 +227,7 @@ impl Lookup<'_> {
             let malformed =
                 |reason: String| ExtractError::Protocol { address: self.deployment.address.clone(), reason };
             let array = CursorReply::parse(bytes).map_err(|error| malformed(error.to_string()))?.documents;
-            let share = self.landing.reserve(bytes.len()).await?;
+            let share = self.reply_budget.reserve(bytes.len()).await?;
             let batch = DocumentBatch::new(Memory::Driver { reply, _share: share }, array)
                 .map_err(|error| malformed(error.to_string()))?;
             self.keep(batch);
@@ -244,7 +244,7 @@ impl Lookup<'_> {
     /// Whether one more reply has room beside those held already: waiting for it would be waiting for ourselves.
     fn check_room(&self) -> Result<(), ExtractError> {
         let held: usize = self.found.iter().map(DocumentBatch::memory_len).sum();
-        if self.found.is_empty() || held + REPLY_BYTES_MAX <= self.landing.bytes_max() {
+        if self.found.is_empty() || held + REPLY_BYTES_MAX <= self.reply_budget.bytes_max() {
             return Ok(());
         }
         Err(ExtractError::LookupTooLarge { namespace: self.namespace.clone(), ids: self.ids })

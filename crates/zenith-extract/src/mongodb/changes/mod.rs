@@ -26,7 +26,9 @@ pub(super) use lookup::Connections;
 pub use reader::MongoChanges;
 
 use super::{Deployment, MongoSource};
-use crate::{ChangePreflight, ChangeSource, DocumentBatch, ExtractError, Landing, Namespace, WatchOptions};
+use crate::{
+    ChangePreflight, ChangeSource, DocumentBatch, ExtractError, Namespace, ReplyBudget, WatchOptions,
+};
 
 impl ChangeSource for MongoSource {
     type Changes = MongoChanges;
@@ -44,9 +46,9 @@ impl ChangeSource for MongoSource {
         namespace: &Namespace,
         ids: &[RawBson],
         after: Option<Timestamp>,
-        landing: &Landing,
+        reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>, ExtractError> {
-        lookup::lookup(&self.deployment, self.transport, namespace, ids, after, landing).await
+        lookup::lookup(&self.deployment, self.transport, namespace, ids, after, reply_budget).await
     }
 
     async fn now(&self) -> Result<Timestamp, ExtractError> {

@@ -10,7 +10,7 @@ use super::command::{Start, Stream};
 use super::cursor::{Asking, Cursor};
 use crate::mongodb::direct::usable_settings;
 use crate::mongodb::{Deployment, Transport, preflight};
-use crate::{ChangePreflight, ExtractError, Landing, Namespace, Scope, Topology};
+use crate::{ChangePreflight, ExtractError, Namespace, ReplyBudget, Scope, Topology};
 
 /// Memory for the replies of trial openings, which have no events.
 const TRIAL_BYTES: usize = 1024 * 1024;
@@ -110,8 +110,8 @@ async fn trial(
 ) -> Result<(), ExtractError> {
     let stream =
         Stream { scope: scope.clone(), namespaces: namespaces.to_vec(), images: false, split: false };
-    let landing = Landing::new(zenith_memory::Pool::new(TRIAL_BYTES)?);
-    let asking = Asking { landing, batch_bytes: TRIAL_BYTES, idle: Duration::ZERO };
+    let reply_budget = ReplyBudget::new(zenith_memory::Pool::new(TRIAL_BYTES)?);
+    let asking = Asking { reply_budget, batch_bytes: TRIAL_BYTES, idle: Duration::ZERO };
     let settings = usable_settings(deployment, transport);
     match Cursor::open(deployment, settings.as_deref(), &stream, &Start::Now, &asking).await {
         Ok(_) => Ok(()),

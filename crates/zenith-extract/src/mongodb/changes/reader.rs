@@ -62,9 +62,10 @@ pub(super) async fn open(
     let start = Start::from(&options.from);
     let images = options.images && preflight::keeps_images(deployment, &options.namespaces).await;
     let mut stream = Stream::new(&options, images, preflight::splits_large_events(deployment).await?);
-    let asking = Asking { landing: options.landing, batch_bytes: options.batch_bytes, idle: options.idle };
+    let asking =
+        Asking { reply_budget: options.reply_budget, batch_bytes: options.batch_bytes, idle: options.idle };
     let settings = usable_settings(deployment, transport);
-    let (cursor, reply) = open_cursor(deployment, settings.as_deref(), &mut stream, &start, &asking)
+    let (cursor, reply) = cursor_guard(deployment, settings.as_deref(), &mut stream, &start, &asking)
         .await
         .map_err(|failure| failure.explained(&deployment.address, &stream, &start))?;
     let time = opening_time(&reply).ok_or_else(|| ExtractError::Protocol {
@@ -129,7 +130,7 @@ fn leave_out(events: &mut DocumentBatch, place: &ResumeToken) {
 
 /// Opens the stream, without the stage that splits events if the server turns out not to know it: a member of an older
 /// version may have become primary.
-async fn open_cursor(
+async fn cursor_guard(
     deployment: &Arc<Deployment>,
     settings: Option<&Settings>,
     stream: &mut Stream,
@@ -167,7 +168,7 @@ struct Reading {
 }
 
 /// Why reading from a cursor has stopped.
-enum Stop {
+enum ReadEnd {
     /// Nobody wants more.
     Abandoned,
     /// The server has closed the stream, as after an invalidation.
@@ -175,9 +176,9 @@ enum Stop {
     Failed(Failure),
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
+impl From<Failure> for ReadEnd {
+    fn from(failure: Failure) -> ReadEnd {
+        ReadEnd::Failed(failure)
     }
 }
 
@@ -193,13 +194,13 @@ impl Reading {
                         cursor = Some(open);
                         continue;
                     }
-                    Err(failure) => Stop::Failed(failure),
+                    Err(failure) => ReadEnd::Failed(failure),
                 },
             };
             let pause = match stop {
-                Stop::Abandoned => return,
-                Stop::Ended => Duration::ZERO,
-                Stop::Failed(failure) => match self.pause_after(failure, &mut backoff).await {
+                ReadEnd::Abandoned => return,
+                ReadEnd::Ended => Duration::ZERO,
+                ReadEnd::Failed(failure) => match self.pause_after(failure, &mut backoff).await {
                     Ok(pause) => pause,
                     Err(error) => {
                         // If nobody listens any more, nobody needs to know.
@@ -213,7 +214,7 @@ impl Reading {
     }
 
     /// Hands over replies for as long as they come.
-    async fn read(&mut self, mut cursor: Cursor, backoff: &mut Backoff) -> Stop {
+    async fn read(&mut self, mut cursor: Cursor, backoff: &mut Backoff) -> ReadEnd {
         loop {
             let ended = match cursor.next(&self.asking).await {
                 Ok(reply) => {
@@ -223,19 +224,19 @@ impl Reading {
                         Err(stop) => return stop,
                     }
                 }
-                Err(failure) => return Stop::Failed(failure),
+                Err(failure) => return ReadEnd::Failed(failure),
             };
             backoff.reset();
             if ended {
-                return Stop::Ended;
+                return ReadEnd::Ended;
             }
         }
     }
 
-    async fn hand_over(&mut self, reply: Reply, cursor: &mut Cursor) -> Result<(), Stop> {
+    async fn hand_over(&mut self, reply: Reply, cursor: &mut Cursor) -> Result<(), ReadEnd> {
         let operation_time = reply.operation_time;
         let splits = self.stream.split;
-        let whole = self.pieces.assemble(reply, splits, &self.asking.landing, &self.address).await;
+        let whole = self.pieces.assemble(reply, splits, &self.asking.reply_budget, &self.address).await;
         let mut whole = whole.map_err(|error| Failure::new(error, false))?;
         cursor.observe(whole.events.len(), whole.events.byte_len());
         let Some(token) = whole.token.take() else { return Ok(()) };
@@ -259,10 +260,10 @@ impl Reading {
         // moves on with the oplog, though its consumer may be busy for a long time.
         let sent = match batch.is_empty() {
             true => match self.sender.try_send(Ok(batch)) {
-                Err(TrySendError::Closed(_)) => Err(Stop::Abandoned),
+                Err(TrySendError::Closed(_)) => Err(ReadEnd::Abandoned),
                 Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
             },
-            false => self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned),
+            false => self.sender.send(Ok(batch)).await.map_err(|_| ReadEnd::Abandoned),
         };
         self.token = token;
         sent
@@ -276,7 +277,7 @@ impl Reading {
         };
         let settings = self.settings.clone();
         let stream = &mut self.stream;
-        let opening = open_cursor(&self.deployment, settings.as_deref(), stream, &start, &self.asking);
+        let opening = cursor_guard(&self.deployment, settings.as_deref(), stream, &start, &self.asking);
         let (cursor, _) = opening.await?;
         Ok(cursor)
     }

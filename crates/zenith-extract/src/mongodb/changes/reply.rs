@@ -57,12 +57,12 @@ mod tests {
     use zenith_memory::Pool;
 
     use super::*;
-    use crate::Landing;
+    use crate::ReplyBudget;
 
     async fn parse(reply: RawDocumentBuf) -> Result<Reply, ReplyError> {
-        let landing = Landing::new(Pool::new(1024 * 1024).unwrap());
+        let reply_budget = ReplyBudget::new(Pool::new(1024 * 1024).unwrap());
         let bytes = reply.into_bytes();
-        let share = landing.reserve(bytes.len()).await.unwrap();
+        let share = reply_budget.reserve(bytes.len()).await.unwrap();
         let body = 0..bytes.len();
         Reply::parse(Memory::Heap { bytes, _share: share }, body)
     }

@@ -11,7 +11,7 @@ use bson::{RawDocument, RawDocumentBuf};
 use super::reply::Reply;
 use crate::batch::{FramingError, Memory, array_of};
 use crate::change::Elements;
-use crate::{DocumentBatch, ExtractError, Landing, ResumeToken};
+use crate::{DocumentBatch, ExtractError, ReplyBudget, ResumeToken};
 
 /// The field that tells a piece.
 const SPLIT: &str = "splitEvent";
@@ -54,7 +54,7 @@ impl Pieces {
         &mut self,
         reply: Reply,
         splits: bool,
-        landing: &Landing,
+        reply_budget: &ReplyBudget,
         address: &str,
     ) -> Result<Whole, ExtractError> {
         let malformed = |error: SplitError| ExtractError::Protocol {
@@ -74,7 +74,7 @@ impl Pieces {
         let bytes =
             array_of(events.iter().map(|event| event.as_bytes())).map_err(|error| malformed(error.into()))?;
         drop(events);
-        let share = landing.reserve(bytes.len()).await?;
+        let share = reply_budget.reserve(bytes.len()).await?;
         let array = 0..bytes.len();
         let events = DocumentBatch::new(Memory::Heap { bytes, _share: share }, array)
             .map_err(|error| malformed(error.into()))?;
@@ -187,12 +187,12 @@ mod tests {
 
     async fn assemble(
         pieces: &mut Pieces,
-        landing: &Landing,
+        reply_budget: &ReplyBudget,
         events: &[RawDocumentBuf],
         place: &str,
     ) -> Result<Whole, ExtractError> {
         let bytes = array_of(events.iter().map(|event| event.as_bytes())).unwrap();
-        let share = landing.reserve(bytes.len()).await.unwrap();
+        let share = reply_budget.reserve(bytes.len()).await.unwrap();
         let array = 0..bytes.len();
         let reply = Reply {
             memory: Memory::Heap { bytes, _share: share },
@@ -201,31 +201,31 @@ mod tests {
             token: ResumeToken::new(rawdoc! { "_data": place }).unwrap(),
             operation_time: None,
         };
-        pieces.assemble(reply, true, landing, "here").await
+        pieces.assemble(reply, true, reply_budget, "here").await
     }
 
     fn order(whole: &Whole) -> Option<&[u8]> {
         whole.token.as_ref().map(ResumeToken::order)
     }
 
-    fn landing() -> Landing {
-        Landing::new(Pool::new(MIB).unwrap())
+    fn reply_budget() -> ReplyBudget {
+        ReplyBudget::new(Pool::new(MIB).unwrap())
     }
 
     #[tokio::test]
     async fn an_event_over_three_replies_comes_whole_and_its_inside_is_no_place() {
-        let (landing, mut pieces) = (landing(), Pieces::default());
+        let (reply_budget, mut pieces) = (reply_budget(), Pieces::default());
         let time = Timestamp { time: 1, increment: 1 };
         let first = piece("8202", 1, 3, rawdoc! { "operationType": "update", "clusterTime": time });
-        let whole = assemble(&mut pieces, &landing, &[event("8201", 1), first], "8202").await.unwrap();
+        let whole = assemble(&mut pieces, &reply_budget, &[event("8201", 1), first], "8202").await.unwrap();
         assert_eq!((whole.events.len(), order(&whole)), (1, Some(&b"8201"[..])));
         drop(whole);
         let second = piece("8203", 2, 3, rawdoc! { "fullDocument": { "_id": 2 } });
-        let whole = assemble(&mut pieces, &landing, &[second], "8203").await.unwrap();
+        let whole = assemble(&mut pieces, &reply_budget, &[second], "8203").await.unwrap();
         assert_eq!((whole.events.len(), order(&whole)), (0, None));
         drop(whole);
         let third = piece("8204", 3, 3, rawdoc! { "documentKey": { "_id": 2 } });
-        let whole = assemble(&mut pieces, &landing, &[third, event("8205", 3)], "8206").await.unwrap();
+        let whole = assemble(&mut pieces, &reply_budget, &[third, event("8205", 3)], "8206").await.unwrap();
         assert_eq!((whole.events.len(), order(&whole)), (2, Some(&b"8206"[..])));
         let token = whole.token.clone().unwrap();
         let batch = ChangeBatch::new(whole.events, token, None, "here".into());
@@ -237,7 +237,7 @@ mod tests {
     /// The pieces fill the whole share: what is made of them must not wait for it.
     #[tokio::test]
     async fn an_event_larger_than_the_share_does_not_wait_for_itself() {
-        let (landing, mut pieces) = (landing(), Pieces::default());
+        let (reply_budget, mut pieces) = (reply_budget(), Pieces::default());
         let time = Timestamp { time: 1, increment: 1 };
         let large = || rawdoc! { "text": "x".repeat(MIB) };
         let first = piece(
@@ -247,24 +247,24 @@ mod tests {
             rawdoc! { "operationType": "update", "clusterTime": time, "fullDocument": large() },
         );
         let second = piece("8203", 2, 2, rawdoc! { "fullDocumentBeforeChange": large() });
-        let whole = assemble(&mut pieces, &landing, &[first, second], "8203").await.unwrap();
+        let whole = assemble(&mut pieces, &reply_budget, &[first, second], "8203").await.unwrap();
         assert!(whole.events.byte_len() > 2 * MIB && whole.events.len() == 1);
     }
 
     #[tokio::test]
     async fn pieces_out_of_order_are_refused() {
         for numbers in [&[(2, 2)][..], &[(1, 3), (3, 3)], &[(1, 2), (1, 2)], &[(1, 0)]] {
-            let (landing, mut pieces) = (landing(), Pieces::default());
+            let (reply_budget, mut pieces) = (reply_budget(), Pieces::default());
             let events: Vec<_> =
                 numbers.iter().map(|&(number, count)| piece("82", number, count, rawdoc! {})).collect();
-            assert!(assemble(&mut pieces, &landing, &events, "82").await.is_err(), "{numbers:?}");
+            assert!(assemble(&mut pieces, &reply_budget, &events, "82").await.is_err(), "{numbers:?}");
         }
-        let (landing, mut pieces) = (landing(), Pieces::default());
+        let (reply_budget, mut pieces) = (reply_budget(), Pieces::default());
         let events = [piece("82", 1, 2, rawdoc! {}), event("83", 1)];
-        assert!(assemble(&mut pieces, &landing, &events, "83").await.is_err());
+        assert!(assemble(&mut pieces, &reply_budget, &events, "83").await.is_err());
         // From its start, as after a lost connection.
         pieces.clear();
         let events = [piece("82", 1, 2, rawdoc! {}), piece("83", 2, 2, rawdoc! {})];
-        assert_eq!(assemble(&mut pieces, &landing, &events, "83").await.unwrap().events.len(), 1);
+        assert_eq!(assemble(&mut pieces, &reply_budget, &events, "83").await.unwrap().events.len(), 1);
     }
 }

@@ -10,30 +10,30 @@ use bson::raw::cstr;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use mongodb::ClientSession;
 
-use super::{Scan, Stop};
+use super::{PassEnd, Scan};
 use crate::batch::Memory;
 use crate::mongodb::batch_size::BatchSize;
+use crate::mongodb::cursor_guard::CursorGuard;
 use crate::mongodb::direct::{self, DialError, DirectConnection};
 use crate::mongodb::error;
 use crate::mongodb::find::{self, Step};
-use crate::mongodb::open_cursor::OpenCursor;
 use crate::mongodb::session::KeepAlive;
 use crate::wire::{Connection, CursorReply, ReplyError, Settings, WireError};
-use crate::{DocumentBatch, ExtractError, Landing, Namespace, PartitionBounds};
+use crate::{DocumentBatch, ExtractError, Namespace, PartitionBounds, ReplyBudget};
 
 /// Requests under way at once.
 pub(super) const PIPELINE_DEPTH: usize = 4;
 
 /// How reading by a connection of our own ended early.
 pub(super) enum DirectStop {
-    Stop(Stop),
+    PassEnd(PassEnd),
     /// It cannot be done with this server; nothing has been read.
     Unsupported(String),
 }
 
-impl<T: Into<Stop>> From<T> for DirectStop {
+impl<T: Into<PassEnd>> From<T> for DirectStop {
     fn from(stop: T) -> DirectStop {
-        DirectStop::Stop(stop.into())
+        DirectStop::PassEnd(stop.into())
     }
 }
 
@@ -72,7 +72,7 @@ impl Scan {
         step: &Step,
         direct: &mut DirectConnection,
         session: &ClientSession,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), PassEnd> {
         if let PartitionBounds::Records(range) = self.partition.bounds.clone() {
             return self.read_records(range, direct, session).await;
         }
@@ -82,7 +82,7 @@ impl Scan {
         cursor.send(&find).await?;
         let mut first = true;
         loop {
-            let (batch, _) = cursor.receive(&self.options.landing).await?;
+            let (batch, _) = cursor.receive(&self.options.reply_budget).await?;
             batch_size.observe(batch.len(), batch.byte_len());
             while cursor.has_more() && cursor.awaited() < PIPELINE_DEPTH {
                 cursor.get_more(batch_size.documents()).await?;
@@ -92,7 +92,7 @@ impl Scan {
                 break;
             }
         }
-        cursor.drain(&self.options.landing).await
+        cursor.drain(&self.options.reply_budget).await
     }
 
     pub(super) fn find(&self, step: &Step, documents: i32, cursor: &DirectCursor<'_>) -> RawDocumentBuf {
@@ -110,7 +110,7 @@ impl Scan {
 /// A cursor of a scan, on a connection of our own.
 pub(super) struct DirectCursor<'a> {
     connection: &'a mut Connection,
-    open: OpenCursor,
+    open: CursorGuard,
     namespace: Namespace,
     action: String,
     session_id: RawDocumentBuf,
@@ -122,30 +122,30 @@ impl<'a> DirectCursor<'a> {
         scan: &Scan,
         direct: &'a mut DirectConnection,
         session: &ClientSession,
-    ) -> Result<DirectCursor<'a>, Stop> {
+    ) -> Result<DirectCursor<'a>, PassEnd> {
         let DirectConnection { connection, server } = direct;
         let namespace = scan.partition.namespace.clone();
         let session_id = bson::serialize_to_raw_document_buf(session.id()).map_err(|error| {
-            Stop::Failed(ExtractError::Driver {
+            PassEnd::Failed(ExtractError::Driver {
                 action: "make a session".to_owned(),
                 source: Box::new(error),
             })
         })?;
         let client = scan.deployment.client.clone();
-        let open = OpenCursor::new(client, &namespace.database, &namespace.collection, server.clone());
+        let open = CursorGuard::new(client, &namespace.database, &namespace.collection, server.clone());
         Ok(DirectCursor { connection, open, namespace, action: scan.action(), session_id })
     }
 
-    fn failed(&self, error: WireError) -> Stop {
-        Stop::Failed(error::from_wire(self.connection.address(), self.action.clone(), error))
+    fn failed(&self, error: WireError) -> PassEnd {
+        PassEnd::Failed(error::from_wire(self.connection.address(), self.action.clone(), error))
     }
 
-    pub(super) async fn send(&mut self, command: &RawDocument) -> Result<(), Stop> {
+    pub(super) async fn send(&mut self, command: &RawDocument) -> Result<(), PassEnd> {
         let sent = self.connection.send(command).await;
         sent.map_err(|error| self.failed(error))
     }
 
-    pub(super) async fn get_more(&mut self, documents: i32) -> Result<(), Stop> {
+    pub(super) async fn get_more(&mut self, documents: i32) -> Result<(), PassEnd> {
         let command = rawdoc! {
             "getMore": self.open.id,
             "collection": self.namespace.collection.as_str(),
@@ -157,8 +157,11 @@ impl<'a> DirectCursor<'a> {
     }
 
     /// The documents of the next reply, and the record they end with if it was to tell.
-    pub(super) async fn receive(&mut self, landing: &Landing) -> Result<(DocumentBatch, Option<i64>), Stop> {
-        let landed = self.connection.receive(landing).await.map_err(|error| self.failed(error))?;
+    pub(super) async fn receive(
+        &mut self,
+        reply_budget: &ReplyBudget,
+    ) -> Result<(DocumentBatch, Option<i64>), PassEnd> {
+        let landed = self.connection.receive(reply_budget).await.map_err(|error| self.failed(error))?;
         let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
         let reply = CursorReply::parse(body).map_err(|error| self.failed(error.into()))?;
         self.open.id = reply.cursor_id;
@@ -180,9 +183,9 @@ impl<'a> DirectCursor<'a> {
     }
 
     /// Takes what is still to come, which is of no interest: requests that overtook the end are answered with an error.
-    pub(super) async fn drain(&mut self, landing: &Landing) -> Result<(), Stop> {
+    pub(super) async fn drain(&mut self, reply_budget: &ReplyBudget) -> Result<(), PassEnd> {
         while self.awaited() > 0 {
-            self.connection.receive(landing).await.map_err(|error| self.failed(error))?;
+            self.connection.receive(reply_budget).await.map_err(|error| self.failed(error))?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use mongodb::action::Action;
 
-use super::{Scan, Stop};
+use super::{PassEnd, Scan};
 use crate::batch::Memory;
 use crate::mongodb::find::{self, Step};
 use crate::mongodb::session::KeepAlive;
@@ -12,7 +12,7 @@ use crate::{DocumentBatch, ExtractError};
 
 impl Scan {
     /// Reads one step to its end. The size of replies is set once: the driver's cursor cannot change it on the way.
-    pub(super) async fn read_by_driver(&mut self, step: &Step) -> Result<(), Stop> {
+    pub(super) async fn read_by_driver(&mut self, step: &Step) -> Result<(), PassEnd> {
         if let Step::Records { .. } = step {
             let reason =
                 "records are only numbered alike on one server, and the driver chooses it".to_owned();
@@ -44,7 +44,7 @@ impl Scan {
             let malformed =
                 |reason: String| ExtractError::Protocol { address: deployment.address.clone(), reason };
             let array = CursorReply::parse(bytes).map_err(|error| malformed(error.to_string()))?.documents;
-            let share = self.options.landing.reserve(bytes.len()).await.map_err(ExtractError::from)?;
+            let share = self.options.reply_budget.reserve(bytes.len()).await.map_err(ExtractError::from)?;
             let batch = DocumentBatch::new(Memory::Driver { reply, _share: share }, array)
                 .map_err(|error| malformed(error.to_string()))?;
             first &= !self.hand_over(step, first, batch).await?;

@@ -108,15 +108,15 @@ struct Scan {
 }
 
 /// Why a pass over the partition ended early.
-enum Stop {
+enum PassEnd {
     /// Nobody wants more.
     Abandoned,
     Failed(ExtractError),
 }
 
-impl From<ExtractError> for Stop {
-    fn from(error: ExtractError) -> Stop {
-        Stop::Failed(error)
+impl From<ExtractError> for PassEnd {
+    fn from(error: ExtractError) -> PassEnd {
+        PassEnd::Failed(error)
     }
 }
 
@@ -130,8 +130,8 @@ impl Scan {
                 _ => self.resume().await,
             };
             let error = match pass {
-                Ok(()) | Err(Stop::Abandoned) => return,
-                Err(Stop::Failed(error)) => error,
+                Ok(()) | Err(PassEnd::Abandoned) => return,
+                Err(PassEnd::Failed(error)) => error,
             };
             if self.documents > before {
                 backoff.reset();
@@ -181,9 +181,9 @@ impl Scan {
 
     /// Reads what is left, unless the collection has gone: to the server one that is not there is one without documents,
     /// and the scan would seem to have come to its end.
-    async fn resume(&mut self) -> Result<(), Stop> {
+    async fn resume(&mut self) -> Result<(), PassEnd> {
         let namespace = &self.partition.namespace;
-        let replaced = || Stop::Failed(ExtractError::Replaced { namespace: namespace.clone() });
+        let replaced = || PassEnd::Failed(ExtractError::Replaced { namespace: namespace.clone() });
         match preflight::collection(&self.deployment, namespace).await {
             Ok(collection) if collection.uuid == self.collection_uuid => self.pass().await,
             Ok(_) | Err(ExtractError::NoSuchCollection { .. } | ExtractError::NoSuchDatabase { .. }) => {
@@ -194,7 +194,7 @@ impl Scan {
     }
 
     /// Reads what the partition holds, once.
-    async fn pass(&mut self) -> Result<(), Stop> {
+    async fn pass(&mut self) -> Result<(), PassEnd> {
         for step in find::steps(&self.partition.bounds) {
             let Some(settings) = self.settings.clone() else {
                 self.read_by_driver(&step).await?;
@@ -202,7 +202,7 @@ impl Scan {
             };
             match self.read_directly(&step, &settings).await {
                 Ok(()) => {}
-                Err(DirectStop::Stop(stop)) => return Err(stop),
+                Err(DirectStop::PassEnd(stop)) => return Err(stop),
                 Err(DirectStop::Unsupported(reason)) => {
                     tracing::debug!(namespace = %self.partition.namespace, reason, "reading by the driver");
                     self.settings = None;
@@ -215,7 +215,12 @@ impl Scan {
 
     /// Hands over what belongs to `step` of a batch. `first` says that no document of its cursor came before; whether one
     /// has come now is what is returned.
-    async fn hand_over(&mut self, step: &Step, first: bool, mut batch: DocumentBatch) -> Result<bool, Stop> {
+    async fn hand_over(
+        &mut self,
+        step: &Step,
+        first: bool,
+        mut batch: DocumentBatch,
+    ) -> Result<bool, PassEnd> {
         if batch.is_empty() {
             return Ok(false);
         }
@@ -234,7 +239,7 @@ impl Scan {
         }
         let len = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let last_id = batch.last_id().map(RawBson::from);
-        self.sender.send(Ok(batch)).await.map_err(|_| Stop::Abandoned)?;
+        self.sender.send(Ok(batch)).await.map_err(|_| PassEnd::Abandoned)?;
         self.documents += len;
         self.last_id = last_id;
         Ok(true)

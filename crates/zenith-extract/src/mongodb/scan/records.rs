@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use mongodb::ClientSession;
 
 use super::direct::{DirectCursor, PIPELINE_DEPTH};
-use super::{Scan, Stop};
+use super::{PassEnd, Scan};
 use crate::mongodb::batch_size::BatchSize;
 use crate::mongodb::direct::DirectConnection;
 use crate::mongodb::find::Step;
@@ -57,7 +57,7 @@ impl Scan {
         range: RecordRange,
         direct: &mut DirectConnection,
         session: &ClientSession,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), PassEnd> {
         let member = direct.member();
         if member != range.server {
             let reason = format!("reads go to {member} now, which numbers its records for itself");
@@ -86,7 +86,7 @@ impl Scan {
         asked: &mut Asked,
         direct: &mut DirectConnection,
         session: &ClientSession,
-    ) -> Result<Option<i32>, Stop> {
+    ) -> Result<Option<i32>, PassEnd> {
         asked.under_way.clear();
         let mut cursor = DirectCursor::new(self, direct, session)?;
         let mut reply = self.open_records(asked, &mut cursor).await?;
@@ -100,7 +100,7 @@ impl Scan {
                     let documents = i32::try_from(batch.len()).unwrap_or(i32::MAX);
                     // What is to come may need its memory.
                     drop(batch);
-                    cursor.drain(&self.options.landing).await?;
+                    cursor.drain(&self.options.reply_budget).await?;
                     return Ok(Some(documents).filter(|&documents| documents > 1));
                 }
                 range.after = Some(record);
@@ -118,10 +118,10 @@ impl Scan {
                 self.partition.bounds = PartitionBounds::Records(range);
             }
             if !cursor.has_more() || cursor.awaited() == 0 {
-                cursor.drain(&self.options.landing).await?;
+                cursor.drain(&self.options.reply_budget).await?;
                 return Ok(None);
             }
-            reply = cursor.receive(&self.options.landing).await?;
+            reply = cursor.receive(&self.options.reply_budget).await?;
             asked.under_way.pop_front();
         }
     }
@@ -132,16 +132,16 @@ impl Scan {
         &mut self,
         asked: &Asked,
         cursor: &mut DirectCursor<'_>,
-    ) -> Result<(DocumentBatch, Option<i64>), Stop> {
-        let landing = self.options.landing.clone();
+    ) -> Result<(DocumentBatch, Option<i64>), PassEnd> {
+        let reply_budget = self.options.reply_budget.clone();
         let Some(range) = self.record_range() else { return Err(self.no_record()) };
         let documents = asked.next(&range).unwrap_or(1);
         let mut after = range.after;
         loop {
             let find = self.find(&Step::Records { after }, documents, cursor);
             cursor.send(&find).await?;
-            let gone = match cursor.receive(&landing).await {
-                Err(Stop::Failed(error @ ExtractError::Server { code: KEY_NOT_FOUND, .. })) => error,
+            let gone = match cursor.receive(&reply_budget).await {
+                Err(PassEnd::Failed(error @ ExtractError::Server { code: KEY_NOT_FOUND, .. })) => error,
                 reply => return reply,
             };
             after = match (after, range.after) {
@@ -155,7 +155,7 @@ impl Scan {
         }
     }
 
-    fn no_record(&self) -> Stop {
+    fn no_record(&self) -> PassEnd {
         let reason = "a scan that was to tell the records it reads does not".to_owned();
         ExtractError::Protocol { address: self.deployment.address.clone(), reason }.into()
     }

@@ -8,40 +8,44 @@ use sqlx::{Row, query};
 use super::SqliteStore;
 use super::applied::expect_pipeline;
 use super::session::Session;
-use crate::misfits::{ALL, first_kept, slot};
-use crate::{Misfits, Result};
+use crate::mismatches::{ALL, first_kept, slot};
+use crate::{Mismatches, Result};
 
 const VALUE: &str = "value";
 const DOCUMENT: &str = "document";
 
-pub(super) async fn read(store: &SqliteStore, pipeline: &str, after: Option<SystemTime>) -> Result<Misfits> {
+pub(super) async fn read(
+    store: &SqliteStore,
+    pipeline: &str,
+    after: Option<SystemTime>,
+) -> Result<Mismatches> {
     let mut session = store.read("read what did not fit").await?;
     let sums = query(
-        "SELECT kind, field, reason, sum(amount) FROM misfits \
+        "SELECT kind, field, reason, sum(amount) FROM mismatches \
          WHERE pipeline = ? AND slot BETWEEN ? AND ? GROUP BY kind, field, reason",
     );
     let (first, last) = after.map_or((ALL, ALL), |after| (slot(after), i64::MAX));
-    let mut misfits = Misfits::default();
+    let mut mismatches = Mismatches::default();
     for row in session.rows(sums.bind(pipeline).bind(first).bind(last)).await? {
         let text = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
         let (kind, field, reason) = (text(0)?, text(1)?, text(2)?);
         let amount = row.try_get::<i64, _>(3).map_err(|error| session.fault(error))?.cast_unsigned();
         let reasons = match kind.as_str() {
-            VALUE => misfits.values.entry(field).or_default(),
-            DOCUMENT => &mut misfits.documents,
+            VALUE => mismatches.values.entry(field).or_default(),
+            DOCUMENT => &mut mismatches.documents,
             other => return Err(session.damaged(format!("something of the kind {other:?} did not fit"))),
         };
         reasons.insert(reason, amount);
     }
     session.commit().await?;
-    Ok(misfits)
+    Ok(mismatches)
 }
 
-pub(super) async fn set(store: &SqliteStore, pipeline: &str, misfits: &Misfits) -> Result<()> {
+pub(super) async fn set(store: &SqliteStore, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
     let mut session = store.write("set what did not fit").await?;
     expect_pipeline(&mut session, pipeline).await?;
-    session.execute(query("DELETE FROM misfits WHERE pipeline = ?").bind(pipeline)).await?;
-    count(&mut session, pipeline, misfits, SystemTime::now()).await?;
+    session.execute(query("DELETE FROM mismatches WHERE pipeline = ?").bind(pipeline)).await?;
+    count(&mut session, pipeline, mismatches, SystemTime::now()).await?;
     session.commit().await
 }
 
@@ -49,28 +53,28 @@ pub(super) async fn set(store: &SqliteStore, pipeline: &str, misfits: &Misfits) 
 pub(super) async fn count(
     session: &mut Session<'_>,
     pipeline: &str,
-    misfits: &Misfits,
+    mismatches: &Mismatches,
     at: SystemTime,
 ) -> Result<()> {
-    if misfits.is_empty() {
+    if mismatches.is_empty() {
         return Ok(());
     }
-    let fields = "SELECT DISTINCT field FROM misfits WHERE pipeline = ? AND slot = ? AND kind = ?";
+    let fields = "SELECT DISTINCT field FROM mismatches WHERE pipeline = ? AND slot = ? AND kind = ?";
     let fields = known(session, fields, pipeline, VALUE).await?;
-    let reasons = "SELECT reason FROM misfits WHERE pipeline = ? AND slot = ? AND kind = ?";
+    let reasons = "SELECT reason FROM mismatches WHERE pipeline = ? AND slot = ? AND kind = ?";
     let reasons = known(session, reasons, pipeline, DOCUMENT).await?;
-    let misfits = misfits.bounded(fields, reasons);
+    let mismatches = mismatches.bounded(fields, reasons);
     for slot in [ALL, slot(at)] {
-        for (field, reasons) in &misfits.values {
+        for (field, reasons) in &mismatches.values {
             for (reason, amount) in reasons {
                 add(session, pipeline, slot, [VALUE, field, reason], *amount).await?;
             }
         }
-        for (reason, amount) in &misfits.documents {
+        for (reason, amount) in &mismatches.documents {
             add(session, pipeline, slot, [DOCUMENT, "", reason], *amount).await?;
         }
     }
-    let forget = query("DELETE FROM misfits WHERE pipeline = ? AND slot > ? AND slot < ?");
+    let forget = query("DELETE FROM mismatches WHERE pipeline = ? AND slot > ? AND slot < ?");
     session.execute(forget.bind(pipeline).bind(ALL).bind(first_kept(at))).await?;
     Ok(())
 }
@@ -83,7 +87,7 @@ async fn add(
     amount: u64,
 ) -> Result<()> {
     let add = query(
-        "INSERT INTO misfits (pipeline, slot, kind, field, reason, amount) VALUES (?, ?, ?, ?, ?, ?) \
+        "INSERT INTO mismatches (pipeline, slot, kind, field, reason, amount) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT (pipeline, slot, kind, field, reason) DO UPDATE SET amount = amount + excluded.amount",
     );
     let add = add.bind(pipeline).bind(slot).bind(kind).bind(field).bind(reason);

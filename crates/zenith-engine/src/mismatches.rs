@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use zenith_state::Misfits;
+use zenith_state::Mismatches;
 
 use crate::Mode;
 
@@ -73,7 +73,7 @@ impl Advice {
 /// What has been told of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    all: Misfits,
+    all: Mismatches,
     lines: usize,
     /// Whether it has been said that no more is told.
     is_silent: bool,
@@ -81,16 +81,16 @@ pub(crate) struct Told {
 
 impl Told {
     /// Everything of the run.
-    pub(crate) fn all(&self) -> &Misfits {
+    pub(crate) fn all(&self) -> &Mismatches {
         &self.all
     }
 
     /// Adds to it, and gives a line for each field and reason that is new, or one for many.
-    pub(crate) fn add(&mut self, misfits: &Misfits, pipeline: &str, advice: Advice) -> Vec<String> {
+    pub(crate) fn add(&mut self, mismatches: &Mismatches, pipeline: &str, advice: Advice) -> Vec<String> {
         let before = |field: &str, reason: &str| {
             self.all.values.get(field).is_some_and(|reasons| reasons.contains_key(reason))
         };
-        let new_fields: Vec<(&String, &String)> = misfits
+        let new_fields: Vec<(&String, &String)> = mismatches
             .values
             .iter()
             .flat_map(|(field, reasons)| reasons.keys().map(move |reason| (field, reason)))
@@ -103,7 +103,7 @@ impl Told {
             }
             _ => vec![many(&new_fields, pipeline, advice)],
         };
-        self.all.add_bounded(misfits);
+        self.all.add_bounded(mismatches);
         let left = LINES.saturating_sub(self.lines);
         self.lines += lines.len();
         if lines.len() > left {
@@ -145,12 +145,12 @@ fn many(fields: &[(&String, &String)], pipeline: &str, advice: Advice) -> String
 mod tests {
     use super::*;
 
-    fn values(fields: impl IntoIterator<Item = (String, &'static str)>) -> Misfits {
-        let mut misfits = Misfits::default();
+    fn values(fields: impl IntoIterator<Item = (String, &'static str)>) -> Mismatches {
+        let mut mismatches = Mismatches::default();
         for (field, reason) in fields {
-            misfits.values.entry(field).or_default().insert(reason.to_owned(), 1);
+            mismatches.values.entry(field).or_default().insert(reason.to_owned(), 1);
         }
-        misfits
+        mismatches
     }
 
     #[test]

@@ -13,7 +13,7 @@ const TOGETHER: Duration = Duration::from_secs(5);
 
 /// Tries of one thing.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct RetryBudget {
     /// The first failure.
     began: Option<Instant>,
     tries: u32,
@@ -21,20 +21,20 @@ pub(super) struct Patience {
     limit: Option<Duration>,
 }
 
-impl Patience {
+impl RetryBudget {
     /// A run that follows waits for ever; one that only catches up does not.
-    pub(super) fn new(limit: Option<Duration>) -> Patience {
-        Patience { began: None, tries: 0, limit }
+    pub(super) fn new(limit: Option<Duration>) -> RetryBudget {
+        RetryBudget { began: None, tries: 0, limit }
     }
 
     /// All of it again: something has succeeded.
     pub(super) fn renew(&mut self) {
-        *self = Patience::new(self.limit);
+        *self = RetryBudget::new(self.limit);
     }
 
     /// Less of it where others wait as well.
-    pub(super) fn together(self, shared: bool) -> Patience {
-        Patience { limit: self.limit.or(shared.then_some(TOGETHER)), ..self }
+    pub(super) fn together(self, shared: bool) -> RetryBudget {
+        RetryBudget { limit: self.limit.or(shared.then_some(TOGETHER)), ..self }
     }
 
     /// The pause before the next try; `None` if there is to be none.
@@ -55,21 +55,21 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_have_an_end_only_where_a_run_has_one() {
-        let mut patience = Patience::new(None);
-        let pauses: Vec<_> = (0..6).filter_map(|_| patience.next()).collect();
+        let mut retry_budget = RetryBudget::new(None);
+        let pauses: Vec<_> = (0..6).filter_map(|_| retry_budget.next()).collect();
         assert_eq!(pauses.first(), Some(&PAUSE));
         assert_eq!(pauses.last(), Some(&PAUSE_MAX));
         let long_ago = Instant::now().checked_sub(ONCE);
-        let since_long = |patience| Patience { began: long_ago, tries: 9, ..patience };
-        assert!(since_long(Patience::new(None)).next().is_some());
-        assert!(since_long(Patience::new(Some(ONCE))).next().is_none());
-        assert!(since_long(Patience::new(None).together(false)).next().is_some());
-        assert!(since_long(Patience::new(None).together(true)).next().is_none());
+        let since_long = |retry_budget| RetryBudget { began: long_ago, tries: 9, ..retry_budget };
+        assert!(since_long(RetryBudget::new(None)).next().is_some());
+        assert!(since_long(RetryBudget::new(Some(ONCE))).next().is_none());
+        assert!(since_long(RetryBudget::new(None).together(false)).next().is_some());
+        assert!(since_long(RetryBudget::new(None).together(true)).next().is_none());
         // A run that catches up gives up, and does not come back for the pipeline later.
         let a_while_ago = Instant::now().checked_sub(TOGETHER);
-        let once = Patience::new(Some(ONCE)).together(true);
-        assert!(Patience { began: a_while_ago, ..once }.next().is_some());
-        let mut renewed = since_long(Patience::new(Some(ONCE)));
+        let once = RetryBudget::new(Some(ONCE)).together(true);
+        assert!(RetryBudget { began: a_while_ago, ..once }.next().is_some());
+        let mut renewed = since_long(RetryBudget::new(Some(ONCE)));
         renewed.renew();
         assert_eq!(renewed.next(), Some(PAUSE));
     }

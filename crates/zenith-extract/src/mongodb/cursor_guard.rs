@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 /// A cursor the server keeps for us; closed there if it is dropped before its end.
 #[derive(Debug)]
-pub(super) struct OpenCursor {
+pub(super) struct CursorGuard {
     /// 0 for none.
     pub(super) id: i64,
     client: Client,
@@ -16,15 +16,20 @@ pub(super) struct OpenCursor {
     server: ServerAddress,
 }
 
-impl OpenCursor {
+impl CursorGuard {
     /// None yet; `database` and `collection` are those of the `getMore` that reads it.
-    pub(super) fn new(client: Client, database: &str, collection: &str, server: ServerAddress) -> OpenCursor {
+    pub(super) fn new(
+        client: Client,
+        database: &str,
+        collection: &str,
+        server: ServerAddress,
+    ) -> CursorGuard {
         let (database, collection) = (database.to_owned(), collection.to_owned());
-        OpenCursor { id: 0, client, database, collection, server }
+        CursorGuard { id: 0, client, database, collection, server }
     }
 }
 
-impl Drop for OpenCursor {
+impl Drop for CursorGuard {
     fn drop(&mut self) {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.id == 0 {

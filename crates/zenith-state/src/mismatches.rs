@@ -24,14 +24,14 @@ const KEPT: Duration = Duration::from_secs(3600 + SLOT);
 
 /// Values that went to the extra column, and documents that went to the dead letter table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Misfits {
+pub struct Mismatches {
     /// Values, by field and reason.
     pub values: BTreeMap<String, BTreeMap<String, u64>>,
     /// Documents, by reason.
     pub documents: BTreeMap<String, u64>,
 }
 
-impl Misfits {
+impl Mismatches {
     /// Whether everything fits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -51,7 +51,7 @@ impl Misfits {
     }
 
     /// Adds others to these.
-    pub fn add(&mut self, others: &Misfits) {
+    pub fn add(&mut self, others: &Mismatches) {
         for (field, reasons) in &others.values {
             let of_field = self.values.entry(field.clone()).or_default();
             for (reason, count) in reasons {
@@ -65,7 +65,7 @@ impl Misfits {
 
     /// Adds others to these, and returns them under the names they were added by: further fields and reasons than
     /// [`FIELDS_MAX`] and [`REASONS_MAX`] share one.
-    pub fn add_bounded(&mut self, others: &Misfits) -> Misfits {
+    pub fn add_bounded(&mut self, others: &Mismatches) -> Mismatches {
         let (fields, reasons) = (self.values.keys().cloned(), self.documents.keys().cloned());
         let others = others.bounded(fields.collect(), reasons.collect());
         self.add(&others);
@@ -73,7 +73,7 @@ impl Misfits {
     }
 
     /// These, under the names that a store has already, and under new ones as far as there is room.
-    pub(crate) fn bounded(&self, mut fields: BTreeSet<String>, mut reasons: BTreeSet<String>) -> Misfits {
+    pub(crate) fn bounded(&self, mut fields: BTreeSet<String>, mut reasons: BTreeSet<String>) -> Mismatches {
         let name = |known: &mut BTreeSet<String>, name: &str, most: usize, others: &str| {
             if !known.contains(name) && known.len() >= most {
                 return others.to_owned();
@@ -81,7 +81,7 @@ impl Misfits {
             known.insert(name.to_owned());
             name.to_owned()
         };
-        let mut bounded = Misfits::default();
+        let mut bounded = Mismatches::default();
         for (field, of_field) in &self.values {
             let field = name(&mut fields, field, FIELDS_MAX, OTHER_FIELDS);
             let sum = bounded.values.entry(field).or_default();

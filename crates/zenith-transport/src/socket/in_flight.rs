@@ -19,11 +19,11 @@ use crate::frame::Piece;
 
 /// Pieces that must not return to the pool while someone may read them.
 ///
-/// Dropped without [`Lent::release`] they are never returned: a leak is harmless, another insert's rows
+/// Dropped without [`InFlightPages::release`] they are never returned: a leak is harmless, another insert's rows
 /// under this one's token are not.
-struct Lent(ManuallyDrop<Vec<Piece>>);
+struct InFlightPages(ManuallyDrop<Vec<Piece>>);
 
-impl Lent {
+impl InFlightPages {
     fn release(self) {
         drop(ManuallyDrop::into_inner(self.0));
     }
@@ -31,7 +31,7 @@ impl Lent {
 
 /// Keeps `pieces` in the background until nobody can read them from `connection` any more.
 pub(super) fn keep_until_read(connection: Connection, answer: impl Answer, pieces: Vec<Piece>) {
-    let lent = Lent(ManuallyDrop::new(pieces));
+    let lent = InFlightPages(ManuallyDrop::new(pieces));
     match Handle::try_current() {
         Ok(runtime) => {
             runtime.spawn(wait(connection, answer, lent));
@@ -43,7 +43,7 @@ pub(super) fn keep_until_read(connection: Connection, answer: impl Answer, piece
     }
 }
 
-async fn wait(mut connection: Connection, mut answer: impl Answer, lent: Lent) {
+async fn wait(mut connection: Connection, mut answer: impl Answer, lent: InFlightPages) {
     // The server takes the end of the stream for the end of a request it has only a part of.
     let _ = connection.end_sending().await;
     let mut buf = vec![0; 4096];

@@ -10,31 +10,31 @@ use zenith_memory::{GRANULE, MemoryError, Pool, PoolBuf, Reservation, round_up};
 
 /// A share of a pool for replies; clones draw on the same share. First come, first served.
 #[derive(Clone, Debug)]
-pub struct Landing {
+pub struct ReplyBudget {
     pool: Pool,
     /// One permit is one granule.
     share: Arc<Semaphore>,
     granules_max: u32,
 }
 
-impl Landing {
+impl ReplyBudget {
     /// Half of the pool.
     #[must_use]
-    pub fn new(pool: Pool) -> Landing {
+    pub fn new(pool: Pool) -> ReplyBudget {
         let bytes_max = pool.budget() / 2;
-        Landing::with_share(pool, bytes_max)
+        ReplyBudget::with_share(pool, bytes_max)
     }
 
     /// `bytes_max` of the pool, at most all of it.
     ///
     /// Below about 17 MiB a collection of the largest documents is read one reply at a time, in overdraft.
     #[must_use]
-    pub fn with_share(pool: Pool, bytes_max: usize) -> Landing {
+    pub fn with_share(pool: Pool, bytes_max: usize) -> ReplyBudget {
         let bytes_max = bytes_max.clamp(GRANULE, pool.budget());
         // A pool's budget fits u32 granules; `Pool::new` sees to that.
         let granules_max = u32::try_from(bytes_max / GRANULE).unwrap_or(u32::MAX);
         let share = Arc::new(Semaphore::new(bytes_max / GRANULE));
-        Landing { pool, share, granules_max }
+        ReplyBudget { pool, share, granules_max }
     }
 
     /// The size of the share.
@@ -49,7 +49,7 @@ impl Landing {
     ///
     /// # Errors
     /// None that a reply of MongoDB (48 MB at most) could cause; the pool's, otherwise.
-    pub async fn reserve(&self, bytes: usize) -> Result<LandingShare, MemoryError> {
+    pub async fn reserve(&self, bytes: usize) -> Result<BudgetPermit, MemoryError> {
         let granules = u32::try_from(round_up(bytes) / GRANULE).unwrap_or(u32::MAX);
         let permits = granules.min(self.granules_max);
         // The semaphore is never closed, so acquiring cannot fail.
@@ -59,18 +59,18 @@ impl Landing {
         } else {
             self.pool.reserve(bytes).await?
         };
-        Ok(LandingShare { reservation, _permit: permit })
+        Ok(BudgetPermit { reservation, _permit: permit })
     }
 }
 
 /// A part of the share, held until dropped.
 #[derive(Debug)]
-pub struct LandingShare {
+pub struct BudgetPermit {
     reservation: Reservation,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl LandingShare {
+impl BudgetPermit {
     /// Makes a buffer of what was reserved. The share has to be kept as long as the buffer.
     ///
     /// # Errors
@@ -86,18 +86,18 @@ mod tests {
 
     use zenith_memory::Pool;
 
-    use super::Landing;
+    use super::ReplyBudget;
 
     const MIB: usize = 1024 * 1024;
 
     #[tokio::test(start_paused = true)]
     async fn replies_leave_the_rest_of_the_pool_alone() {
         let pool = Pool::new(8 * MIB).unwrap();
-        let landing = Landing::new(pool.clone());
-        let held = landing.reserve(3 * MIB).await.unwrap();
+        let reply_budget = ReplyBudget::new(pool.clone());
+        let held = reply_budget.reserve(3 * MIB).await.unwrap();
         let waiting = tokio::spawn({
-            let landing = landing.clone();
-            async move { landing.reserve(2 * MIB).await.unwrap() }
+            let reply_budget = reply_budget.clone();
+            async move { reply_budget.reserve(2 * MIB).await.unwrap() }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!waiting.is_finished());
@@ -110,10 +110,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reply_larger_than_the_share_is_alone_and_overdraws() {
         let pool = Pool::new(2 * MIB).unwrap();
-        let landing = Landing::new(pool.clone());
-        let mut large = landing.reserve(17 * MIB).await.unwrap();
+        let reply_budget = ReplyBudget::new(pool.clone());
+        let mut large = reply_budget.reserve(17 * MIB).await.unwrap();
         assert_eq!(large.allocate(17 * MIB).unwrap().len(), 17 * MIB);
-        let next = tokio::spawn(async move { landing.reserve(512).await.unwrap() });
+        let next = tokio::spawn(async move { reply_budget.reserve(512).await.unwrap() });
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!next.is_finished());
         assert!(pool.try_reserve(2 * MIB).is_some());

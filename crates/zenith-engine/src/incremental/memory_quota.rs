@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zenith_extract::Landing;
+use zenith_extract::ReplyBudget;
 use zenith_memory::Pool;
 
 use crate::options::MEMORY_MIN;
@@ -21,13 +21,13 @@ use crate::{EngineError, Result};
 /// Batches of changes decoded and inserted at the same time.
 const BATCHES: usize = 2;
 
-/// The memory of one synchroniser and who may use it. Clones share it.
+/// The memory of one replicator and who may use it. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Shares {
+pub(super) struct MemoryQuota {
     pool: Pool,
     memory: usize,
-    stream: Landing,
-    lookups: Landing,
+    stream: ReplyBudget,
+    lookups: ReplyBudget,
     snapshot: Arc<Semaphore>,
     lookup: Arc<Semaphore>,
     batches: Arc<Semaphore>,
@@ -35,16 +35,16 @@ pub(super) struct Shares {
 
 /// A turn, until dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Permit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Shares {
+impl MemoryQuota {
     /// `memory` bytes of the pool.
-    pub(super) fn new(pool: Pool, memory: usize) -> Shares {
-        Shares {
-            stream: Landing::with_share(pool.clone(), memory / 4),
-            lookups: Landing::with_share(pool.clone(), memory / 8),
+    pub(super) fn new(pool: Pool, memory: usize) -> MemoryQuota {
+        MemoryQuota {
+            stream: ReplyBudget::with_share(pool.clone(), memory / 4),
+            lookups: ReplyBudget::with_share(pool.clone(), memory / 8),
             snapshot: Arc::new(Semaphore::new(1)),
             lookup: Arc::new(Semaphore::new(1)),
             batches: Arc::new(Semaphore::new(BATCHES)),
@@ -81,8 +81,8 @@ impl Shares {
     }
 
     /// Where a cursor's replies land.
-    pub(super) fn cursor(&self) -> Landing {
-        Landing::with_share(self.pool.clone(), self.cursor_bytes())
+    pub(super) fn cursor(&self) -> ReplyBudget {
+        ReplyBudget::with_share(self.pool.clone(), self.cursor_bytes())
     }
 
     /// Bytes of changes that may wait before they are written: so many that as many more can come meanwhile.
@@ -96,32 +96,32 @@ impl Shares {
     }
 
     /// Where replies of the change stream land.
-    pub(super) fn stream(&self) -> &Landing {
+    pub(super) fn stream(&self) -> &ReplyBudget {
         &self.stream
     }
 
-    /// Where documents that are looked up land. Only for the holder of a [`Shares::lookup`].
-    pub(super) fn lookups(&self) -> &Landing {
+    /// Where documents that are looked up land. Only for the holder of a [`MemoryQuota::lookup`].
+    pub(super) fn lookups(&self) -> &ReplyBudget {
         &self.lookups
     }
 
     /// Waits until no other collection is read whole.
-    pub(super) async fn snapshot(&self) -> Turn {
+    pub(super) async fn snapshot(&self) -> Permit {
         turn(&self.snapshot).await
     }
 
     /// Waits until nobody else looks documents up.
-    pub(super) async fn lookup(&self) -> Turn {
+    pub(super) async fn lookup(&self) -> Permit {
         turn(&self.lookup).await
     }
 
     /// Waits until a batch may be made.
-    pub(super) async fn batch(&self) -> Turn {
+    pub(super) async fn batch(&self) -> Permit {
         turn(&self.batches).await
     }
 }
 
-async fn turn(semaphore: &Arc<Semaphore>) -> Turn {
+async fn turn(semaphore: &Arc<Semaphore>) -> Permit {
     // The semaphores are never closed, so acquiring cannot fail.
-    Turn { _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
+    Permit { _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::HumanCount;
 use serde::Serialize;
-use zenith_engine::state::{self, Misfits, StateStore};
+use zenith_engine::state::{self, Mismatches, StateStore};
 
 use crate::args::Allowed;
 
@@ -20,8 +20,8 @@ type ByReason = BTreeMap<String, u64>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counted {
     /// Since the table was loaded.
-    pub all: Misfits,
-    pub last_hour: Misfits,
+    pub all: Mismatches,
+    pub last_hour: Mismatches,
 }
 
 /// The same for machines.
@@ -38,8 +38,8 @@ impl Counted {
     pub async fn read(store: &impl StateStore, pipeline: &str, now: SystemTime) -> state::Result<Counted> {
         let hour_ago = now.checked_sub(HOUR).unwrap_or(SystemTime::UNIX_EPOCH);
         Ok(Counted {
-            all: store.misfits(pipeline, None).await?,
-            last_hour: store.misfits(pipeline, Some(hour_ago)).await?,
+            all: store.mismatches(pipeline, None).await?,
+            last_hour: store.mismatches(pipeline, Some(hour_ago)).await?,
         })
     }
 
@@ -75,14 +75,14 @@ pub fn totals(values: u64, documents: u64) -> Option<String> {
 }
 
 /// A line for each field, and one for each reason of a dead letter.
-pub fn list(misfits: &Misfits) -> String {
-    fields(misfits) + &reasons(misfits)
+pub fn list(mismatches: &Mismatches) -> String {
+    fields(mismatches) + &reasons(mismatches)
 }
 
 /// A line for each field, those with most values first.
-pub fn fields(misfits: &Misfits) -> String {
+pub fn fields(mismatches: &Mismatches) -> String {
     let mut text = String::new();
-    let mut fields: Vec<(&String, &ByReason)> = misfits.values.iter().collect();
+    let mut fields: Vec<(&String, &ByReason)> = mismatches.values.iter().collect();
     fields.sort_by_key(|(_, reasons)| std::cmp::Reverse(reasons.values().sum::<u64>()));
     for (field, reasons) in fields.iter().take(FIELDS_SHOWN) {
         let _ = writeln!(text, "  {field}: {}", by_reason(reasons));
@@ -94,9 +94,9 @@ pub fn fields(misfits: &Misfits) -> String {
 }
 
 /// A line for each reason of a dead letter.
-pub fn reasons(misfits: &Misfits) -> String {
+pub fn reasons(mismatches: &Mismatches) -> String {
     let mut text = String::new();
-    for (reason, count) in &misfits.documents {
+    for (reason, count) in &mismatches.documents {
         let _ = writeln!(text, "  {}: {reason}", counted(*count, "dead letter"));
     }
     text
@@ -139,22 +139,23 @@ impl Allowed {
 mod tests {
     use super::*;
 
-    fn misfits(values: &[(&str, &str, u64)], documents: &[(&str, u64)]) -> Misfits {
-        let mut misfits = Misfits::default();
+    fn mismatches(values: &[(&str, &str, u64)], documents: &[(&str, u64)]) -> Mismatches {
+        let mut mismatches = Mismatches::default();
         for (field, reason, count) in values {
-            misfits.values.entry((*field).to_owned()).or_default().insert((*reason).to_owned(), *count);
+            mismatches.values.entry((*field).to_owned()).or_default().insert((*reason).to_owned(), *count);
         }
-        misfits.documents = documents.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
-        misfits
+        mismatches.documents =
+            documents.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        mismatches
     }
 
     #[test]
     fn people_get_totals_and_lists() {
-        let all = misfits(
+        let all = mismatches(
             &[("a", "no column", 1), ("b.c", "is string", 1_500), ("b.c", "out of range", 2)],
             &[("not BSON", 1)],
         );
-        let counted = Counted { all: all.clone(), last_hour: misfits(&[("a", "no column", 1)], &[]) };
+        let counted = Counted { all: all.clone(), last_hour: mismatches(&[("a", "no column", 1)], &[]) };
         assert_eq!(
             counted.line().unwrap(),
             "1,503 values (1 in the last hour) in _zenith_extra, 1 dead letter (0 in the last hour)"

@@ -18,7 +18,7 @@ const HELD_LEAST: f64 = 0.95;
 const SCALE_MAX: u8 = 38;
 
 /// What the columns of a table are held against.
-pub(super) struct Steering<'a> {
+pub(super) struct TypeAdoption<'a> {
     pub(super) table: &'a TableInfo,
     pub(super) dialect: Dialect,
     pub(super) sample: &'a [&'a [u8]],
@@ -31,38 +31,38 @@ pub(super) struct Steering<'a> {
 }
 
 /// Gives fields the kind of the column that the table has for them, where nearly all of the sample fits it.
-pub(super) fn steer(schema: &mut Schema, steering: &Steering<'_>) {
-    let columns = steering.table.columns.iter();
+pub(super) fn adopt_table_types(schema: &mut Schema, adoption: &TypeAdoption<'_>) {
+    let columns = adoption.table.columns.iter();
     let there: Vec<_> = columns.map(|there| (there.name.clone(), there.data_type.as_str())).collect();
-    let there = Place { there: &there, inferred: &schema.fields };
-    let found = Found::documents(steering.sample.iter().copied());
+    let there = Level { there: &there, inferred: &schema.fields };
+    let found = Found::documents(adoption.sample.iter().copied());
     let kept: Vec<Field> = schema
         .fields
         .iter()
         .map(|field| match field.name.as_str() {
-            ID_KEY => steering.key(field, &there, &found),
-            _ => steering.field(field, &there, &found),
+            ID_KEY => adoption.key(field, &there, &found),
+            _ => adoption.field(field, &there, &found),
         })
         .collect();
     let mut leaves: usize = schema.fields.iter().map(Field::leaves).sum();
     for (field, kept) in schema.fields.iter_mut().zip(kept) {
         // A document that is one column so that there are not too many stays one.
         let with = leaves - field.leaves() + kept.leaves();
-        if with <= leaves.max(steering.options.leaves_max) {
+        if with <= leaves.max(adoption.options.leaves_max) {
             (*field, leaves) = (kept, with);
         }
     }
 }
 
 /// The columns of a table, or the elements of a tuple.
-struct Place<'a> {
+struct Level<'a> {
     /// The names and types that are there.
     there: &'a [(String, &'a str)],
     /// The fields as inferred.
     inferred: &'a [Field],
 }
 
-impl Place<'_> {
+impl Level<'_> {
     fn position(&self, name: &str) -> Option<usize> {
         self.there.iter().position(|(there, _)| there == name)
     }
@@ -73,9 +73,9 @@ impl Place<'_> {
     }
 }
 
-impl Steering<'_> {
+impl TypeAdoption<'_> {
     /// A key column holds every key.
-    fn key(&self, field: &Field, place: &Place<'_>, found: &Found<'_>) -> Field {
+    fn key(&self, field: &Field, place: &Level<'_>, found: &Found<'_>) -> Field {
         let is_there = |kind: &Kind| {
             let of = |there| self.is_of(Field::new(ID_KEY, kind.clone()), there);
             place.column(ID_KEY).is_some_and(of)
@@ -90,7 +90,7 @@ impl Steering<'_> {
     }
 
     /// A field as it goes on; `found` are the documents it is in.
-    fn field(&self, field: &Field, place: &Place<'_>, found: &Found<'_>) -> Field {
+    fn field(&self, field: &Field, place: &Level<'_>, found: &Found<'_>) -> Field {
         let mut kept = field.clone();
         let Some(there) = place.column(&field.name) else { return kept };
         if !self.is_kind_of(&field.kind, there) {
@@ -134,7 +134,7 @@ impl Steering<'_> {
 
     /// Each field judged for itself, in the order that is there; new ones come last.
     fn document(&self, fields: &[Field], there: &[(String, &str)], found: &Found<'_>) -> Kind {
-        let place = Place { there, inferred: fields };
+        let place = Level { there, inferred: fields };
         let mut kept: Vec<Field> = fields.iter().map(|field| self.field(field, &place, found)).collect();
         kept.sort_by_key(|field| place.position(&field.name).unwrap_or(usize::MAX));
         Kind::Document(kept)
@@ -181,7 +181,7 @@ impl Steering<'_> {
     }
 
     /// A column without a twin keeps doing without one, and one with a twin keeps it.
-    fn steer_twin(&self, field: &mut Field, place: &Place<'_>, found: &Found<'_>) {
+    fn steer_twin(&self, field: &mut Field, place: &Level<'_>, found: &Found<'_>) {
         match &field.twin {
             // A column of text shows what its values have been text for so far.
             Some(twin)
@@ -274,7 +274,7 @@ mod tests {
             values.iter().map(|value| doc! { "n": value.clone() }.to_vec().unwrap()).collect();
         let sample: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
         let mut schema = Schema::new(vec![field]);
-        let steering = Steering {
+        let adoption = TypeAdoption {
             table: &table(columns),
             dialect: Dialect::of_version((26, 7)),
             sample: &sample,
@@ -282,7 +282,7 @@ mod tests {
             replace,
             exact: false,
         };
-        steer(&mut schema, &steering);
+        adopt_table_types(&mut schema, &adoption);
         schema.fields.remove(0)
     }
 

@@ -11,20 +11,20 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use zenith_extract::{ChangeSource, Namespace, Source, StartAt, WatchOptions};
 use zenith_memory::Pool;
-use zenith_state::{Misfits, StateStore};
+use zenith_state::{Mismatches, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
-use super::patience::{ONCE, Patience};
+use super::memory_quota::MemoryQuota;
 use super::progress::{Live, Phase, PipelineProgress};
+use super::retry_budget::{ONCE, RetryBudget};
 use super::run::{Follower, alone, finish, follow_pipeline, start};
-use super::shares::Shares;
 use super::stream::{Ended, Route, hand_out};
 use super::{Mode, PipelineSettings};
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// How long what is under way when a stop is asked for may take to end.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reply without changes is waited for: what an idle stream's checkpoint may be late by.
 const IDLE: Duration = Duration::from_millis(500);
 /// Replies a pipeline may have waiting before the stream waits for it.
@@ -62,33 +62,33 @@ pub struct Outcome {
     /// Rows written in this run.
     pub rows: u64,
     /// What of the documents of this run did not fit.
-    pub misfits: Misfits,
+    pub mismatches: Mismatches,
     /// Why it could not go on.
     pub error: Option<EngineError>,
 }
 
 /// Keeps tables in step with collections of one deployment.
-pub struct Synchronizer<S, K, T> {
+pub struct Replicator<S, K, T> {
     pub(super) source: Arc<S>,
     state: Arc<T>,
-    pub(super) shares: Shares,
+    pub(super) shares: MemoryQuota,
     pub(super) pipelines: Vec<Arc<Context<S, K, T>>>,
     /// Of a run that only catches up.
-    patience: Duration,
+    retry_budget: Duration,
     pub(super) stop: StopHandle,
     abandon: StopHandle,
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// Nothing to do yet. Give the sinks the same pool, so that they can send from it without copying.
     #[must_use]
-    pub fn new(source: S, state: Arc<T>, pool: Pool) -> Synchronizer<S, K, T> {
-        Synchronizer {
+    pub fn new(source: S, state: Arc<T>, pool: Pool) -> Replicator<S, K, T> {
+        Replicator {
             source: Arc::new(source),
             state,
-            shares: Shares::new(pool.clone(), pool.budget()),
+            shares: MemoryQuota::new(pool.clone(), pool.budget()),
             pipelines: Vec::new(),
-            patience: ONCE,
+            retry_budget: ONCE,
             stop: StopHandle::new(),
             abandon: StopHandle::new(),
         }
@@ -97,16 +97,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     /// Uses no more than these bytes of the pool, so that others can use the rest. To be said before pipelines are
     /// added.
     #[must_use]
-    pub fn with_memory(self, bytes: usize) -> Synchronizer<S, K, T> {
-        let shares = Shares::new(self.shares.pool().clone(), bytes);
-        Synchronizer { shares, ..self }
+    pub fn with_memory(self, bytes: usize) -> Replicator<S, K, T> {
+        let shares = MemoryQuota::new(self.shares.pool().clone(), bytes);
+        Replicator { shares, ..self }
     }
 
     /// How long a run that only catches up waits for a server that is away, instead of a minute. To be said before
     /// pipelines are added.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Synchronizer<S, K, T> {
-        Synchronizer { patience, ..self }
+    pub fn with_patience(self, retry_budget: Duration) -> Replicator<S, K, T> {
+        Replicator { retry_budget, ..self }
     }
 
     /// Adds a pipeline. It has to be in the state already.
@@ -130,7 +130,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             live: Arc::new(Live::default()),
             stop: self.stop.clone(),
             once: AtomicBool::new(false),
-            patience: self.patience,
+            retry_budget: self.retry_budget,
             shares_stream: AtomicBool::new(false),
             abandon: self.abandon.clone(),
             findings: Mutex::default(),
@@ -169,7 +169,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             let (stop, abandon) = (self.stop.clone(), self.abandon.clone());
             tokio::spawn(async move {
                 stop.stopped().await;
-                tokio::time::sleep(STOP_PATIENCE).await;
+                tokio::time::sleep(STOP_TIMEOUT).await;
                 abandon.stop();
             })
         };
@@ -202,7 +202,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
 
     /// Runs the pipelines that follow changes until each has ended: with one stream for all that can begin at once. One
     /// whose servers are away keeps nobody waiting; it has a stream of its own, when it can begin.
-    async fn follow(&self, all: Vec<Waiting<S, K, T>>, until: Until) -> Vec<Outcome> {
+    async fn follow(&self, all: Vec<WaitingPipeline<S, K, T>>, until: Until) -> Vec<Outcome> {
         let tried = join_all(all.into_iter().map(|(context, run)| async move {
             let follower = self.try_set_up(&context).await;
             (context, run, follower)
@@ -236,13 +236,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     /// Follows with one stream, and sets pipelines up again when it has failed.
     async fn follow_group(
         &self,
-        mut ready: Vec<Ready<S, K, T>>,
-        mut left: Vec<Waiting<S, K, T>>,
+        mut ready: Vec<ReadyPipeline<S, K, T>>,
+        mut left: Vec<WaitingPipeline<S, K, T>>,
         until: Until,
         apart: &Apart<S, K, T>,
     ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        let mut patience = Patience::new((until == Until::CaughtUp).then_some(self.patience));
+        let mut retry_budget = RetryBudget::new((until == Until::CaughtUp).then_some(self.retry_budget));
         loop {
             for (context, run) in std::mem::take(&mut left) {
                 match self.set_up(&context).await {
@@ -254,7 +254,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
                 return outcomes;
             }
             let (ended, again) =
-                self.follow_once(std::mem::take(&mut ready), until, apart, &mut patience).await;
+                self.follow_once(std::mem::take(&mut ready), until, apart, &mut retry_budget).await;
             outcomes.extend(ended);
             left = again;
         }
@@ -270,13 +270,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
 
     /// Sets a pipeline up, again and again while the source or the target is away.
     async fn set_up(&self, context: &Arc<Context<S, K, T>>) -> Result<Follower> {
-        let mut patience = context.patience();
+        let mut retry_budget = context.retry_budget();
         loop {
             let error = match context.unless_stopped(self.try_set_up(context)).await? {
                 Ok(follower) => return Ok(follower),
                 Err(error) => error,
             };
-            let pause = if error.is_passing() { patience.next() } else { None };
+            let pause = if error.is_passing() { retry_budget.next() } else { None };
             let Some(pause) = pause else { return Err(error) };
             context.failing(&error, pause);
             context.live.phase(Phase::Retrying);
@@ -288,10 +288,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     /// target is away for longer goes on `apart`.
     async fn follow_once(
         &self,
-        ready: Vec<Ready<S, K, T>>,
+        ready: Vec<ReadyPipeline<S, K, T>>,
         until: Until,
         apart: &Apart<S, K, T>,
-        patience: &mut Patience,
+        retry_budget: &mut RetryBudget,
     ) -> Halted<S, K, T> {
         let mut outcomes = Vec::new();
         // Also those with a stream of their own share the memory.
@@ -326,7 +326,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             Ok(reader) => reader,
             Err(error) => {
                 let left = ready.into_iter().map(|(context, run, _)| (context, run)).collect();
-                return self.after_failure(error, left, patience).await;
+                return self.after_failure(error, left, retry_budget).await;
             }
         };
         let mut routes = Vec::new();
@@ -352,7 +352,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
             });
             running.insert(task.id(), known);
         }
-        let mut handing_out = Box::pin(hand_out(reader, routes, &self.stop, patience));
+        let mut handing_out = Box::pin(hand_out(reader, routes, &self.stop, retry_budget));
         let mut halted = None;
         while halted.is_none() || !running.is_empty() {
             let task = tokio::select! {
@@ -396,7 +396,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
         match halted {
             Ended::Quietly => (outcomes, left),
             Ended::Failed(error) => {
-                let (failed, again) = self.after_failure(error, left, patience).await;
+                let (failed, again) = self.after_failure(error, left, retry_budget).await;
                 outcomes.extend(failed);
                 (outcomes, again)
             }
@@ -427,9 +427,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Synchronizer<S,
     }
 }
 
-type Ready<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
-pub(super) type Waiting<S, K, T> = (Arc<Context<S, K, T>>, i64);
+type ReadyPipeline<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
+pub(super) type WaitingPipeline<S, K, T> = (Arc<Context<S, K, T>>, i64);
 /// Where pipelines go that are to go on by themselves.
-type Apart<S, K, T> = async_channel::Sender<Waiting<S, K, T>>;
+type Apart<S, K, T> = async_channel::Sender<WaitingPipeline<S, K, T>>;
 /// Pipelines that have ended, and those to be set up again.
-pub(super) type Halted<S, K, T> = (Vec<Outcome>, Vec<Waiting<S, K, T>>);
+pub(super) type Halted<S, K, T> = (Vec<Outcome>, Vec<WaitingPipeline<S, K, T>>);
