@@ -29,10 +29,10 @@
 //!
 //! Any [`Source`] and any [`Sink`] will do; [`DynSource`] and [`DynSink`] are for those chosen while running.
 
+mod dead_letters;
 mod error;
-pub mod incremental;
 mod layout;
-mod letters;
+mod load;
 mod mismatches;
 mod names;
 mod notes;
@@ -40,25 +40,29 @@ mod options;
 mod pipeline;
 mod progress;
 pub mod reload;
+pub mod replication;
 mod retry;
+mod settings;
 mod stop;
 mod summary;
 pub mod usage;
+pub mod verify;
 
+pub use dead_letters::{DeadLetters, LetterFilter, StoredLetter};
 pub use error::{EngineError, sentence};
-pub use incremental::{
-    Check, DeadLetterRetry, Mode, OnDrop, OnHistoryLost, Outcome, Phase, PipelineProgress, PipelineSettings,
-    Replicator, ResetTo, SyncPipeline, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
-};
 pub use layout::Layout;
-pub use letters::{DeadLetters, LetterFilter, StoredLetter};
 pub use names::names_are_free;
 pub use options::{OnBadDocument, ReloadOptions, Strategy};
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};
 pub use reload::{ColumnPlan, ReloadPlan};
+pub use replication::{
+    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, SyncPipeline, Until,
+};
+pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings, UuidLegacy};
 pub use stop::StopHandle;
 pub use summary::Summary;
+pub use verify::{ValueDifference, Verification, VerifyOptions};
 
 pub use zenith_arrow as arrow;
 pub use zenith_extract as extract;

@@ -3,15 +3,13 @@
 //! Tables, views and dictionaries share one space of names, so what follows from one name may be somebody else's. Only
 //! what carries Zenith's mark is ever replaced: the comment of a view or, for those made before there was one, its text.
 
-use zenith_transport::ddl::{Dialect, column_type, identifier, literal};
+use zenith_transport::ddl::{Dialect, column_type, identifier, literal, same_values};
 use zenith_transport::{ObjectInfo, Sink, dead_letter};
 
 use crate::layout::{DELETED_COLUMN, VERSION_COLUMN};
-use crate::reload::same_values;
-use crate::{EngineError, PipelineSettings, Result};
+use crate::settings::PipelineSettings;
+use crate::{EngineError, Result};
 
-/// The table of dead letters, unless another one is named.
-pub(crate) const DEAD_LETTERS: &str = "zenith_dead_letters";
 /// Engines of what takes no rows, or hands them on.
 const NOT_TABLES: [&str; 5] = ["View", "MaterializedView", "LiveView", "WindowView", "Dictionary"];
 /// What the comment of a view has before the name of its table.

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use zenith_arrow::UuidOrder;
 use zenith_arrow::infer::{Integers, Mixed};
 
-use crate::{EngineError, Result, names};
+use crate::{EngineError, Result};
+
+/// The table of dead letters, unless another one is named.
+pub(crate) const DEAD_LETTERS: &str = "zenith_dead_letters";
 
 /// The default memory budget in bytes.
 pub const MEMORY_DEFAULT: usize = 64 * 1024 * 1024;
@@ -110,7 +113,7 @@ impl Default for ReloadOptions {
             replace: false,
             keep_types: true,
             on_bad_document: OnBadDocument::default(),
-            dead_letters: names::DEAD_LETTERS.to_owned(),
+            dead_letters: DEAD_LETTERS.to_owned(),
             fsync: false,
             object_id_fixed: false,
             decimal_text: false,
@@ -177,8 +180,8 @@ impl ReloadOptions {
     /// Bytes one record batch may occupy: the rest of the budget has to hold those being filled and those
     /// being sent.
     pub(crate) fn batch_bytes(&self) -> usize {
-        let shares = self.decoders + self.inserters.min(2);
-        (self.memory - self.landing_bytes()) / shares.max(2)
+        let memory = self.decoders + self.inserters.min(2);
+        (self.memory - self.landing_bytes()) / memory.max(2)
     }
 
     /// Scans side by side, whatever the documents.

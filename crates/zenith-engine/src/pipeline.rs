@@ -6,9 +6,8 @@ use zenith_extract::{Namespace, ReadConcern, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
-use crate::layout::{Layout, LoadMetadata};
-use crate::reload::{self, ReloadPlan};
-use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle, Strategy, Summary, notes};
+use crate::layout::Layout;
+use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle};
 
 /// One collection and the table it becomes.
 pub struct Pipeline<S, K> {
@@ -143,36 +142,6 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
 }
 
 impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
-    /// Looks at both ends, samples the collection and says what a run would do. Writes nothing.
-    ///
-    /// # Errors
-    /// Everything that would keep a run from succeeding and can be known before it.
-    pub async fn plan(&self) -> Result<ReloadPlan> {
-        reload::plan(self, &reload::findings::Findings::default()).await
-    }
-
-    /// Reloads the table: [`Pipeline::plan`], then [`Pipeline::execute`].
-    ///
-    /// # Errors
-    /// As those.
-    pub async fn run(&self) -> Result<Summary> {
-        let plan = self.plan().await?;
-        self.execute(&plan).await
-    }
-
-    /// Does what a plan says.
-    ///
-    /// # Errors
-    /// [`EngineError::Stopped`] after [`StopHandle::stop`]; otherwise what went wrong. With the swap
-    /// strategy the old table is then as it was, and the shadow table is dropped.
-    pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
-        let lacks_notes = |table: &zenith_transport::TableInfo| notes::are_missing(&table.columns);
-        if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
-            self.sink.add_columns(&self.table, &[notes::column()]).await?;
-        }
-        reload::execute(self, plan, LoadMetadata::None).await
-    }
-
     /// The counters of the run.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {

@@ -1,6 +1,12 @@
-//! Whether to try again: the one place that decides it.
+//! Whether to try again, and when: the one place that decides it.
+//!
+//! | policy | what it is for |
+//! | --- | --- |
+//! | [`after_insert`] | one insert: the same bytes under the same token, a few times |
+//! | [`after_load`] | a whole load, begun anew |
+//! | [`RetryBudget`] | a pipeline whose source or target is away: for ever where it follows, for a while where it catches up |
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zenith_transport::TransportError;
 
@@ -78,6 +84,53 @@ fn pause(tries: u32) -> Duration {
     PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(PAUSE_MAX)
 }
 
+/// The first pause; each further one is twice as long.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause: how late a server's return may be noticed.
+const FOLLOW_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a run that is to end by itself waits for a server, unless it was told.
+pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a pipeline that shares a stream waits for its target: meanwhile the stream fills up for all of them.
+const SHARED_STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Tries of one thing.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    /// The first failure.
+    began: Option<Instant>,
+    tries: u32,
+    /// After which there is none any more.
+    limit: Option<Duration>,
+}
+
+impl RetryBudget {
+    /// A run that follows waits for ever; one that only catches up does not.
+    pub(crate) fn new(limit: Option<Duration>) -> RetryBudget {
+        RetryBudget { began: None, tries: 0, limit }
+    }
+
+    /// All of it again: something has succeeded.
+    pub(crate) fn renew(&mut self) {
+        *self = RetryBudget::new(self.limit);
+    }
+
+    /// Less of it where others wait as well.
+    pub(crate) fn together(self, shared: bool) -> RetryBudget {
+        RetryBudget { limit: self.limit.or(shared.then_some(SHARED_STREAM_TIMEOUT)), ..self }
+    }
+
+    /// The pause before the next try; `None` if there is to be none.
+    pub(crate) fn next(&mut self) -> Option<Duration> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        if self.limit.is_some_and(|limit| began.elapsed() >= limit) {
+            return None;
+        }
+        let pause = FOLLOW_PAUSE.saturating_mul(1 << self.tries.min(10)).min(FOLLOW_PAUSE_MAX);
+        self.tries += 1;
+        Some(pause)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +151,26 @@ mod tests {
     fn refused_rows_are_halved_and_stops_are_final() {
         assert_eq!(after_insert(&injected(false), 1), AfterInsert::Halve);
         assert_eq!(after_load(&EngineError::Stopped, 1), None);
+    }
+
+    #[test]
+    fn pauses_grow_and_have_an_end_only_where_a_run_has_one() {
+        let mut retry_budget = RetryBudget::new(None);
+        let pauses: Vec<_> = (0..6).filter_map(|_| retry_budget.next()).collect();
+        assert_eq!(pauses.first(), Some(&FOLLOW_PAUSE));
+        assert_eq!(pauses.last(), Some(&FOLLOW_PAUSE_MAX));
+        let long_ago = Instant::now().checked_sub(CATCH_UP_TIMEOUT);
+        let since_long = |retry_budget| RetryBudget { began: long_ago, tries: 9, ..retry_budget };
+        assert!(since_long(RetryBudget::new(None)).next().is_some());
+        assert!(since_long(RetryBudget::new(Some(CATCH_UP_TIMEOUT))).next().is_none());
+        assert!(since_long(RetryBudget::new(None).together(false)).next().is_some());
+        assert!(since_long(RetryBudget::new(None).together(true)).next().is_none());
+        // A run that catches up gives up, and does not come back for the pipeline later.
+        let a_while_ago = Instant::now().checked_sub(SHARED_STREAM_TIMEOUT);
+        let once = RetryBudget::new(Some(CATCH_UP_TIMEOUT)).together(true);
+        assert!(RetryBudget { began: a_while_ago, ..once }.next().is_some());
+        let mut renewed = since_long(RetryBudget::new(Some(CATCH_UP_TIMEOUT)));
+        renewed.renew();
+        assert_eq!(renewed.next(), Some(FOLLOW_PAUSE));
     }
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::same_type;
+use zenith_transport::ddl::same_values;
 
-use super::ColumnPlan;
+use super::columns::ColumnPlan;
 use super::keep::is_computed;
 use crate::layout::Layout;
 use crate::{Strategy, notes};
@@ -81,38 +81,11 @@ pub(super) fn difference(
     (!lines.is_empty()).then_some(lines)
 }
 
-/// Whether columns of the two types take the same values. A dictionary is only a way to store them, and
-/// whether it pays is guessed from a sample, which may say one thing today and another tomorrow.
-pub(crate) fn same_values(there: &str, wanted: &str) -> bool {
-    same_type(&without_dictionaries(there), &without_dictionaries(wanted))
-}
-
 /// Whether the new column differs only in wider integers. The new table takes every value the old one had, and the
 /// next sample may well show wider ones than the last: no reason to refuse a reload.
 fn widened(there: &str, wanted: &str) -> bool {
     let wide = |data_type: &str| data_type.replace("Int32", "Int64");
     there.contains("Int32") && same_values(&wide(there), &wide(wanted))
-}
-
-fn without_dictionaries(data_type: &str) -> String {
-    const OPEN: &str = "LowCardinality(";
-    let mut rest = data_type.to_owned();
-    while let Some(start) = rest.find(OPEN) {
-        let inside = start + OPEN.len();
-        let mut depth = 1_u32;
-        let closing = rest[inside..].char_indices().find(|(_, character)| {
-            match character {
-                '(' => depth += 1,
-                ')' => depth -= 1,
-                _ => {}
-            }
-            depth == 0
-        });
-        let Some((length, _)) = closing else { break };
-        let values = rest[inside..inside + length].to_owned();
-        rest.replace_range(start..=inside + length, &values);
-    }
-    rest
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use zenith_extract::{Partition, PartitionStrategy, Source};
 use zenith_state::Mismatches;
 use zenith_transport::{PreflightRequest, Sink};
 
-use super::findings::Findings;
-use super::insert::repeat;
-use super::load::{LoadContext, LoadSpec, load};
 use super::plan::shadow_prefix;
 use super::{ReloadPlan, shadow};
 use crate::layout::LoadMetadata;
+use crate::load::context::LoadContext;
+use crate::load::findings::Findings;
+use crate::load::run::{LoadSpec, load};
 use crate::mismatches::DeadLetters;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
@@ -101,7 +101,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
     let shared = load_of(pipeline);
     if !plan.target.database_exists {
         let create = PreflightRequest { create_database: true, missing_database: false };
-        repeat(&shared, || sink.preflight(&create)).await?;
+        shared.repeat(|| sink.preflight(&create)).await?;
     }
     let mut definition = plan.definition.clone();
     match plan.strategy {
@@ -129,15 +129,15 @@ async fn attempt<S: Source, K: Sink + 'static>(
         Strategy::Truncate => {
             definition = definition.if_not_exists();
             if plan.existing.is_none() {
-                repeat(&shared, || sink.create(&definition)).await?;
+                shared.repeat(|| sink.create(&definition)).await?;
             }
             // Also where the table has just been created: an earlier try may have put rows into it.
-            repeat(&shared, || sink.truncate(&pipeline.table)).await?;
+            shared.repeat(|| sink.truncate(&pipeline.table)).await?;
             let loaded =
                 load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp, anew, findings).await;
             if plan.existing.is_none() && matches!(loaded, Err(EngineError::Key { .. })) {
                 // It was made for this load, and the next one needs another.
-                repeat(&shared, || sink.drop_table(&pipeline.table)).await?;
+                shared.repeat(|| sink.drop_table(&pipeline.table)).await?;
             }
             loaded.map_err(EngineError::while_loading)
         }
@@ -151,7 +151,7 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
 ) -> Result<()> {
     let shared = load_of(pipeline);
     if plan.strategy == Strategy::Truncate {
-        return repeat(&shared, || pipeline.sink.truncate(&pipeline.table)).await;
+        return shared.repeat(|| pipeline.sink.truncate(&pipeline.table)).await;
     }
     let mut definition = plan.definition.clone().loading();
     definition.name = format!("{}{}", shadow_prefix(&pipeline.table), shared.run);
@@ -213,7 +213,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     };
     let counts = load(Arc::clone(shared), parts).await?;
     let done = pipeline.progress.snapshot();
-    let counted = repeat(shared, || pipeline.sink.count(table)).await?;
+    let counted = shared.repeat(|| pipeline.sink.count(table)).await?;
     if done.documents_read != done.rows_written + done.dead_letters || counted != done.rows_written {
         return Err(EngineError::Reconcile {
             namespace: pipeline.namespace.to_string(),

@@ -5,7 +5,7 @@ use zenith_extract::Namespace;
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, Parts, identifier, parts};
 
-use super::ColumnPlan;
+use super::columns::ColumnPlan;
 use crate::layout::Layout;
 use crate::{EngineError, Pipeline, Result};
 

@@ -10,24 +10,16 @@
 //! of replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others;
 //! the shadow table is dropped whatever happens.
 
-pub(crate) mod dead_letters;
-mod decode;
+mod columns;
 mod difference;
 mod execute;
-pub(crate) mod findings;
-mod handover;
-pub(crate) mod insert;
 mod keep;
-pub(crate) mod literal;
-pub(crate) mod load;
 mod plan;
-mod read;
-pub(crate) mod refusal;
+mod run;
 mod shadow;
-mod sizes;
 mod table_types;
 
-pub(crate) use difference::same_values;
-pub(crate) use execute::{execute, execute_once, replace_with_empty, run_name};
+pub use columns::ColumnPlan;
+pub(crate) use execute::{execute_once, replace_with_empty, run_name};
+pub use plan::ReloadPlan;
 pub(crate) use plan::plan;
-pub use plan::{ColumnPlan, ReloadPlan};

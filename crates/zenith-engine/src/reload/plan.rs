@@ -12,10 +12,11 @@ use zenith_extract::source::SourceInfo;
 use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{PreflightRequest, ServerInfo, Sink, TableDefinition, TableInfo};
 
+use super::columns::ColumnPlan;
 use super::difference::difference;
-use super::findings::{Findings, Planned, Sample};
 use super::keep::{self, Kept, keep};
 use super::table_types::{TypeAdoption, adopt_table_types};
+use crate::load::findings::{Findings, Planned, Sample};
 use crate::{EngineError, Pipeline, Result, Strategy, names};
 
 /// Leaf columns from which on parts are kept in one file each.
@@ -50,19 +51,6 @@ pub struct ReloadPlan {
     pub schema: Schema,
     pub(crate) sample: Arc<Sample>,
     pub(crate) infer: InferOptions,
-}
-
-/// One column of a plan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ColumnPlan {
-    /// Its name.
-    pub name: String,
-    /// The type of the values in the collection, in words.
-    pub bson_type: String,
-    /// Its type in the target.
-    pub target_type: String,
-    /// The share of the sample that has the field, 0 to 1.
-    pub present: f64,
 }
 
 impl ReloadPlan {
@@ -256,9 +244,9 @@ fn presence(inference: &Inference, name: &str) -> f64 {
     let of_field = |path: &str| {
         path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    let shares =
+    let memory =
         inference.fields.iter().filter(|part| of_field(&part.path)).map(|part| part.values_per_document);
-    shares.fold(0.0, f64::max).min(1.0)
+    memory.fold(0.0, f64::max).min(1.0)
 }
 
 /// The paths that no column of the sample comes of: misspelled, or of fields that the sample does not have.

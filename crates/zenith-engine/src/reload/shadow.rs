@@ -6,9 +6,8 @@ use zenith_extract::Source;
 use zenith_transport::ddl::{Additions, LOADING_SETTINGS, identifier};
 use zenith_transport::{Sink, TableDefinition};
 
-use super::insert::repeat;
-use super::load::LoadContext;
 use crate::error::sentence;
+use crate::load::context::LoadContext;
 use crate::{EngineError, Pipeline, Result};
 
 /// Creates the table, or says which of the additions is in the way. No other load has its name, so one that is there
@@ -20,7 +19,7 @@ pub(super) async fn create<S: Source, K: Sink>(
 ) -> Result<()> {
     let sink = &*pipeline.sink;
     let definition = &definition.clone().if_not_exists();
-    let error = match repeat(load, || sink.create(definition)).await {
+    let error = match load.repeat(|| sink.create(definition)).await {
         Ok(()) => return Ok(()),
         Err(error) if definition.additions.is_empty() || error.is_passing() => return Err(error),
         Err(EngineError::Stopped) => return Err(EngineError::Stopped),
@@ -77,7 +76,7 @@ pub(super) async fn publish<S: Source, K: Sink>(
     definition: &TableDefinition,
 ) -> Result<()> {
     alter(pipeline, load, &definition.name, definition.additions.with_ttl()).await?;
-    repeat(load, || pipeline.sink.publish(&definition.name, &pipeline.table)).await?;
+    load.repeat(|| pipeline.sink.publish(&definition.name, &pipeline.table)).await?;
     let settings = LOADING_SETTINGS.iter().filter_map(|(name, _)| {
         definition.additions.settings.get(*name).map(|value| format!("{} = {value}", identifier(name)))
     });
@@ -105,7 +104,7 @@ async fn alter<S: Source, K: Sink>(
 ) -> Result<()> {
     let Some(change) = change else { return Ok(()) };
     let statement = format!("ALTER TABLE {} {change}", identifier(table));
-    repeat(load, || pipeline.sink.execute(&statement)).await
+    load.repeat(|| pipeline.sink.execute(&statement)).await
 }
 
 #[cfg(test)]

@@ -8,9 +8,7 @@ use zenith_arrow::infer::{Found, InferOptions};
 use zenith_arrow::schema::{ID_KEY, TextType};
 use zenith_arrow::{Field, Kind, Schema, Twin, UuidOrder};
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Dialect, Parts, column_type, parts};
-
-use super::difference::same_values;
+use zenith_transport::ddl::{Dialect, Parts, column_type, parts, same_values};
 
 /// The share of a field's values that has to fit what is there for it to keep its type.
 const HELD_LEAST: f64 = 0.95;

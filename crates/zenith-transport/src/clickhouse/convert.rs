@@ -25,9 +25,7 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::{ClickHouseSink, catalog};
 use crate::Result;
-use crate::ddl::{
-    Dialect, EXTENSION_NAME, column_type, identifier, literal, same_but_for_dictionaries, wire_type,
-};
+use crate::ddl::{Dialect, EXTENSION_NAME, column_type, identifier, literal, same_values, wire_type};
 use crate::target::Protocol;
 
 /// Settings under which text and JSON mean the same, and NULL stays NULL.
@@ -96,7 +94,7 @@ pub(super) async fn statement(sink: &ClickHouseSink, table: &str, schema: &Schem
                 values.push(format!("CAST({name}, {})", literal(data_type)));
             }
             Some(data_type) => {
-                converts |= native && !same_but_for_dictionaries(data_type, &sent);
+                converts |= native && !same_values(data_type, &sent);
                 values.push(name.clone());
             }
             // The server says best what is missing.

@@ -11,8 +11,12 @@ pub fn same_type(a: &str, b: &str) -> bool {
     tokens(a) == tokens(b)
 }
 
-/// Whether `a` and `b` mean one type, but that columns of either may be dictionaries.
-pub(crate) fn same_but_for_dictionaries(a: &str, b: &str) -> bool {
+/// Whether columns of types `a` and `b` take the same values.
+///
+/// A dictionary is only a way to store them, and whether it pays is guessed from a sample, which may say one thing today
+/// and another tomorrow.
+#[must_use]
+pub fn same_values(a: &str, b: &str) -> bool {
     without_dictionaries(tokens(a)) == without_dictionaries(tokens(b))
 }
 
@@ -99,7 +103,7 @@ mod tests {
     fn dictionaries_may_be_left_out() {
         let plain = "Array(Tuple(`LowCardinality` Nullable(String), b Int8))";
         let dictionary = "Array(Tuple(LowCardinality LowCardinality(Nullable(String)), b Int8))";
-        assert!(same_but_for_dictionaries(plain, dictionary) && !same_type(plain, dictionary));
-        assert!(!same_but_for_dictionaries("LowCardinality(String)", "LowCardinality(Nullable(String))"));
+        assert!(same_values(plain, dictionary) && !same_type(plain, dictionary));
+        assert!(!same_values("LowCardinality(String)", "LowCardinality(Nullable(String))"));
     }
 }

@@ -1,0 +1,74 @@
+//! What every worker of a load knows: its name, its memory, whether it is to stop, and how often to try again.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use zenith_extract::Namespace;
+use zenith_memory::Pool;
+use zenith_transport::TransportError;
+
+use crate::mismatches::DeadLetters;
+use crate::retry::{AfterInsert, after_insert};
+use crate::{EngineError, OnBadDocument, Progress, Result, StopHandle};
+
+/// What every worker of a load knows.
+pub(crate) struct LoadContext {
+    /// Names this load; part of every token, so that a later load of equal data is not taken for a repeat.
+    pub(crate) run: String,
+    /// The pipeline it is for; the run, where there is no pipeline.
+    pub(crate) pipeline: String,
+    /// The table that keeps documents no table could take.
+    pub(crate) dead_letters: String,
+    pub(crate) namespace: Namespace,
+    pub(crate) pool: Pool,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) on_bad_document: OnBadDocument,
+    /// Those of this load alone; the progress may have those of others, too.
+    pub(crate) dead: DeadLetters,
+    /// Asked from outside.
+    pub(crate) stop: StopHandle,
+    /// Asked by a worker that failed.
+    pub(crate) abort: StopHandle,
+}
+
+impl LoadContext {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_stopped() || self.abort.is_stopped()
+    }
+
+    /// Returns once the load is stopped.
+    pub(super) async fn stopped(&self) {
+        tokio::select! {
+            () = self.stop.stopped() => {}
+            () = self.abort.stopped() => {}
+        }
+    }
+
+    /// The outcome of `future`, unless the load is stopped first.
+    pub(crate) async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => Err(EngineError::Stopped),
+            output = future => Ok(output),
+        }
+    }
+
+    /// Does something with the sink, again and again while its failures are transient.
+    pub(crate) async fn repeat<T, F>(&self, mut action: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<T, TransportError>>,
+    {
+        let mut tries = 0;
+        loop {
+            let error = match self.unless_stopped(action()).await? {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            tries += 1;
+            let AfterInsert::Repeat(pause) = after_insert(&error, tries) else { return Err(error.into()) };
+            tracing::warn!(run = self.run, tries, ?pause, %error, "repeating an insert");
+            self.progress.repeated();
+            self.unless_stopped(tokio::time::sleep(pause)).await?;
+        }
+    }
+}

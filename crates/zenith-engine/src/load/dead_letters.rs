@@ -1,0 +1,124 @@
+//! Documents that could not become rows: collected, and written to the dead letter table.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, SystemTime};
+
+use async_channel::Receiver;
+use zenith_arrow::extended_json::id_text;
+use zenith_transport::{DeadLetter, Sink};
+
+use super::context::LoadContext;
+use crate::Result;
+use crate::progress::to_u64;
+
+/// Letters and bytes of one insert.
+const LETTERS_MAX: usize = 1000;
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Between two warnings about letters of one pipeline.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// A document that could not become a row.
+#[derive(Clone, Debug)]
+pub(crate) struct RejectedDocument {
+    pub(crate) id: String,
+    pub(crate) reason: String,
+    pub(crate) document: Vec<u8>,
+    /// As in [`DeadLetter`].
+    version: u64,
+    operation: String,
+    index: u32,
+}
+
+impl RejectedDocument {
+    pub(crate) fn new(document: &[u8], reason: String) -> RejectedDocument {
+        RejectedDocument {
+            id: id_text(document),
+            reason,
+            document: document.to_vec(),
+            version: 0,
+            operation: String::new(),
+            index: 0,
+        }
+    }
+
+    /// The same, of a row that would have been written for a change.
+    pub(crate) fn of_change(self, version: u64, operation: &str, index: u32) -> RejectedDocument {
+        RejectedDocument { version, operation: operation.to_owned(), index, ..self }
+    }
+}
+
+/// Writes letters until no more can come.
+pub(crate) async fn keep<K: Sink>(
+    load: &LoadContext,
+    sink: &K,
+    letters: Receiver<RejectedDocument>,
+) -> Result<()> {
+    while let Ok(first) = letters.recv().await {
+        let mut bytes = first.document.len();
+        let mut together = vec![first];
+        while together.len() < LETTERS_MAX && bytes < BYTES_MAX {
+            let Ok(next) = letters.try_recv() else { break };
+            bytes += next.document.len();
+            together.push(next);
+        }
+        write(load, sink, together).await?;
+    }
+    Ok(())
+}
+
+/// Writes letters, those of an insert once however often it is repeated.
+pub(crate) async fn write<K: Sink>(
+    load: &LoadContext,
+    sink: &K,
+    letters: Vec<RejectedDocument>,
+) -> Result<()> {
+    for part in letters.chunks(LETTERS_MAX) {
+        // A name that only the same letters bear: a repetition may have others.
+        let mut hasher = DefaultHasher::new();
+        for letter in part {
+            (&letter.id, &letter.reason, &letter.document, letter.version, letter.index).hash(&mut hasher);
+        }
+        let token = format!("{}-dead-{:016x}", load.run, hasher.finish());
+        let together: Vec<DeadLetter> = part.iter().map(|letter| dead(load, letter)).collect();
+        load.repeat(|| sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
+        part.iter().for_each(|letter| load.dead.count(&letter.reason));
+        load.progress.dead(to_u64(part.len()));
+        if let Some(first) = part.first() {
+            tell(load, first);
+        }
+    }
+    Ok(())
+}
+
+/// Says that there are dead letters: at once the first time, then now and then, with how many there are by then.
+fn tell(load: &LoadContext, letter: &RejectedDocument) {
+    let Some(untold) = load.progress.tell_dead_letters(TELL_EVERY) else { return };
+    let more = match untold {
+        0 | 1 => String::new(),
+        many => format!(", one of {many}"),
+    };
+    tracing::warn!(
+        pipeline = load.pipeline,
+        namespace = %load.namespace,
+        id = letter.id,
+        "a document has no row and is kept in {}{more}: {}",
+        load.dead_letters,
+        letter.reason
+    );
+}
+
+fn dead(load: &LoadContext, letter: &RejectedDocument) -> DeadLetter {
+    DeadLetter {
+        at: SystemTime::now(),
+        pipeline: load.pipeline.clone(),
+        run: load.run.clone(),
+        namespace: load.namespace.to_string(),
+        id: letter.id.clone(),
+        field: String::new(),
+        reason: letter.reason.clone(),
+        document: letter.document.clone(),
+        version: letter.version,
+        operation: letter.operation.clone(),
+        index: letter.index,
+    }
+}

@@ -1,0 +1,160 @@
+//! Inserters: record batches in, acknowledgements out.
+//!
+//! A batch, and with it its memory of the pool, is held until it is acknowledged, so that a repeat sends
+//! the very same bytes with the very same token.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use async_channel::Sender;
+use zenith_arrow::Schema;
+use zenith_transport::{Insert, Merging, Sink, TransportError};
+
+use super::context::LoadContext;
+use super::dead_letters::RejectedDocument;
+use super::refusal::{Refused, absent, left_nothing, name};
+use crate::layout::{Layout, LoadMetadata};
+use crate::progress::to_u64;
+use crate::retry::{AfterInsert, after_insert};
+use crate::{EngineError, OnBadDocument, Result};
+
+/// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
+const PARTS_BEFORE_MERGES: u64 = 1000;
+
+/// What all inserters of a load share.
+pub(crate) struct Inserting<'a> {
+    pub(crate) load: &'a LoadContext,
+    pub(crate) table: &'a str,
+    pub(crate) schema: &'a Schema,
+    pub(crate) layout: Layout,
+    pub(crate) stamp: LoadMetadata,
+    pub(crate) sequence: &'a AtomicU64,
+}
+
+impl Inserting<'_> {
+    /// Inserts batches until there are no more.
+    pub(super) async fn run<K: Sink>(
+        self,
+        sink: &K,
+        batches: flume::Receiver<RecordBatch>,
+        letters: Sender<RejectedDocument>,
+    ) -> Result<()> {
+        while let Ok(batch) = batches.recv_async().await {
+            let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+            if number == PARTS_BEFORE_MERGES {
+                // A failure here would show again as "too many parts", which is repeated.
+                let _ = sink.set_merging(self.table, Merging::Running).await;
+            }
+            let token = format!("{}-{}", self.load.run, number);
+            for refused in self.insert(sink, self.stamp.apply(batch)?, token, false).await? {
+                let letter = self.letter(&refused)?;
+                self.load.unless_stopped(letters.send(letter)).await?.map_err(|_| EngineError::Stopped)?;
+            }
+            self.load.progress.memory(self.load.pool.stats().in_use);
+        }
+        Ok(())
+    }
+
+    /// Inserts one batch, and gives back the rows that are refused. `may_be_there` says that an earlier try under this
+    /// name may have landed.
+    pub(crate) async fn insert<K: Sink>(
+        &self,
+        sink: &K,
+        batch: RecordBatch,
+        token: String,
+        may_be_there: bool,
+    ) -> Result<Vec<Refused>> {
+        let may_be_there = AtomicBool::new(may_be_there);
+        let Some(error) = self.send(sink, &batch, &token, &may_be_there).await? else {
+            return Ok(Vec::new());
+        };
+        let mut reason = Some(left_nothing(sink, self.table, error).await?.to_string());
+        let mut left = vec![batch];
+        if may_be_there.into_inner()
+            && let Some(batch) = left.pop()
+        {
+            let rows = batch.num_rows();
+            left = absent(sink, self.table, self.layout, &batch).await?;
+            left.reverse();
+            let there = rows - left.iter().map(RecordBatch::num_rows).sum::<usize>();
+            if there > 0 {
+                self.load.progress.written(to_u64(there), 0);
+                reason = None;
+            }
+        }
+        let (mut refused, known) = (Vec::new(), AtomicBool::new(true));
+        while let Some(part) = left.pop() {
+            let name = name(&token, &part)?;
+            // The whole of it has just been refused.
+            let reason = match reason.take() {
+                Some(reason) => reason,
+                None => match self.send(sink, &part, &name, &known).await? {
+                    Some(error) => error.to_string(),
+                    None => continue,
+                },
+            };
+            let rows = part.num_rows();
+            if rows > 1 {
+                left.push(part.slice(rows / 2, rows - rows / 2));
+                left.push(part.slice(0, rows / 2));
+            } else {
+                refused.push(Refused { row: part, token: name, reason });
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Inserts rows under a name; gives back the error if it is about the rows.
+    async fn send<K: Sink>(
+        &self,
+        sink: &K,
+        batch: &RecordBatch,
+        token: &str,
+        may_be_there: &AtomicBool,
+    ) -> Result<Option<TransportError>> {
+        let insert = Insert { table: self.table.to_owned(), batch: batch.clone(), token: token.to_owned() };
+        let write = || async {
+            let written = sink.write(insert.clone()).await;
+            if written.as_ref().is_err_and(|error| error.is_outcome_unknown() || error.view().is_some()) {
+                may_be_there.store(true, Ordering::Relaxed);
+            }
+            written
+        };
+        match self.load.repeat(write).await {
+            Ok(durable) => {
+                self.load.progress.written(durable.rows, durable.bytes);
+                Ok(None)
+            }
+            Err(EngineError::Sink(error)) if after_insert(&error, 1) == AfterInsert::Halve => Ok(Some(error)),
+            Err(EngineError::Sink(error)) => match error.view().map(str::to_owned) {
+                Some(view) if !error.is_transient() => Err(EngineError::ViewFailed {
+                    table: self.table.to_owned(),
+                    view,
+                    source: Box::new(error),
+                }),
+                _ => Err(EngineError::Sink(error)),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is kept of a row that was refused; an error, where nothing is to be kept.
+    pub(crate) fn letter(&self, refused: &Refused) -> Result<RejectedDocument> {
+        let unreadable = |_| EngineError::Worker { worker: "inserter, while rebuilding a refused row" };
+        let document = zenith_arrow::rebuild(self.schema, &refused.row, 0).map_err(unreadable)?;
+        let document = document.to_vec().map_err(|_| EngineError::Worker { worker: "inserter" })?;
+        let letter = RejectedDocument::new(&document, refused.reason.clone()).of_change(
+            refused.version(),
+            &refused.operation(),
+            refused.index(),
+        );
+        match self.load.on_bad_document {
+            OnBadDocument::Keep => Ok(letter),
+            OnBadDocument::Fail => Err(EngineError::BadDocument {
+                namespace: self.load.namespace.to_string(),
+                id: letter.id,
+                reason: letter.reason,
+            }),
+        }
+    }
+}

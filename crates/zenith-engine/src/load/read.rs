@@ -1,0 +1,45 @@
+//! Readers: partitions in, replies out.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use async_channel::Sender;
+use zenith_extract::{DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
+
+use super::context::LoadContext;
+use crate::{EngineError, Result};
+
+/// The partitions nobody has begun to read.
+pub(super) struct Queue {
+    partitions: Mutex<VecDeque<Partition>>,
+}
+
+impl Queue {
+    pub(super) fn new(partitions: Vec<Partition>) -> Queue {
+        Queue { partitions: Mutex::new(partitions.into()) }
+    }
+
+    fn next(&self) -> Option<Partition> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+/// Reads partitions until none is left or the load stops.
+pub(super) async fn read<S: Source>(
+    load: &LoadContext,
+    source: &S,
+    queue: &Queue,
+    options: ReadOptions,
+    replies: Sender<DocumentBatch>,
+) -> Result<()> {
+    while let Some(partition) = queue.next() {
+        let mut reader = load.unless_stopped(source.open(&partition, options.clone())).await??;
+        while let Some(batch) = load.unless_stopped(reader.next()).await?? {
+            load.progress.read(batch.len(), batch.byte_len());
+            load.progress.memory(load.pool.stats().in_use);
+            // The decoders are gone only if the load is being stopped for another reason.
+            load.unless_stopped(replies.send(batch)).await?.map_err(|_| EngineError::Stopped)?;
+        }
+    }
+    Ok(())
+}

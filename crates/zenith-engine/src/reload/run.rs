@@ -1,0 +1,42 @@
+//! A reload as its caller sees it: a plan, and what it does.
+
+use zenith_extract::Source;
+use zenith_transport::{Sink, TableInfo};
+
+use super::execute::execute;
+use super::plan::{ReloadPlan, plan};
+use crate::layout::LoadMetadata;
+use crate::load::findings::Findings;
+use crate::{Pipeline, Result, Strategy, Summary, notes};
+
+impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
+    /// Looks at both ends, samples the collection and says what a run would do. Writes nothing.
+    ///
+    /// # Errors
+    /// Everything that would keep a run from succeeding and can be known before it.
+    pub async fn plan(&self) -> Result<ReloadPlan> {
+        plan(self, &Findings::default()).await
+    }
+
+    /// Reloads the table: [`Pipeline::plan`], then [`Pipeline::execute`].
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn run(&self) -> Result<Summary> {
+        let plan = self.plan().await?;
+        self.execute(&plan).await
+    }
+
+    /// Does what a plan says.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`] after [`StopHandle::stop`]; otherwise what went wrong. With the swap
+    /// strategy the old table is then as it was, and the shadow table is dropped.
+    pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
+        let lacks_notes = |table: &TableInfo| notes::are_missing(&table.columns);
+        if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
+            self.sink.add_columns(&self.table, &[notes::column()]).await?;
+        }
+        execute(self, plan, LoadMetadata::None).await
+    }
+}

@@ -1,0 +1,181 @@
+//! Looks at everything a pipeline needs, one line for each, and changes nothing.
+
+use std::time::Duration;
+
+use zenith_extract::{ChangeSource, Scope, Source, Topology};
+use zenith_state::StateStore;
+use zenith_transport::{PreflightRequest, Sink};
+
+use super::Replicator;
+use super::context::Context;
+use crate::EngineError;
+use crate::error::sentence;
+use crate::names::ViewState;
+use crate::settings::Mode;
+
+/// An oplog that holds less than this is lost by an ordinary night's outage.
+const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What it is.
+    pub what: String,
+    /// What was found, or what is wrong and what to do.
+    pub found: Result<String, String>,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
+    /// Looks at both ends of a pipeline.
+    pub async fn check(&self, name: &str) -> Vec<Check> {
+        match self.context(name) {
+            Ok(context) => check(context).await,
+            Err(error) => vec![Check { what: "pipeline".to_owned(), found: Err(sentence(&error)) }],
+        }
+    }
+}
+
+async fn check<S, K, T>(context: &Context<S, K, T>) -> Vec<Check>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let mut checks = Vec::new();
+    let mut note = |what: &str, found| checks.push(Check { what: what.to_owned(), found });
+    let source = context.source.preflight(&context.namespace).await;
+    let readable = source.is_ok();
+    let kind = source.as_ref().map_or(Ok(()), |found| context.check_kind(found.collection.kind));
+    note(
+        "source",
+        source.map_err(|error| sentence(&error)).map(|found| {
+            let documents = found
+                .collection
+                .size
+                .map_or_else(String::new, |size| format!(", about {} documents", size.documents));
+            format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
+        }),
+    );
+    if let Err(error) = &kind {
+        note("mode", Err(sentence(error)));
+    } else if context.settings.mode.follows_changes() {
+        match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
+            Ok(found) => {
+                note(
+                    "change stream",
+                    Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))),
+                );
+                note(
+                    "oplog window",
+                    Ok(match found.oplog_window {
+                        None => "not told to this user (read access to the database local would)".to_owned(),
+                        Some(window) if window < WINDOW_SHORT => format!(
+                            "{}: a pipeline that stands still for longer has to be reloaded; a larger oplog keeps more",
+                            hours(window)
+                        ),
+                        Some(window) => hours(window),
+                    }),
+                );
+            }
+            Err(error) => note("change stream", Err(sentence(&error))),
+        }
+    }
+    let wanted =
+        PreflightRequest { create_database: false, missing_database: context.settings.create_database };
+    let target = context.sink.preflight(&wanted).await;
+    let reachable = target.is_ok();
+    note(
+        "target",
+        target.map_err(|error| sentence(&error)).map(|found| {
+            let missing = if found.database_exists { "" } else { " (will be created)" };
+            format!("ClickHouse {}, database {}{missing} as {}", found.version, found.database, found.user)
+        }),
+    );
+    if readable && kind.is_ok() && reachable {
+        note("target table", table(context).await.map_err(|error| sentence(&error)));
+    }
+    if reachable {
+        if let Some(view) = context.settings.view_of(&context.table) {
+            note("view", looked_at_view(context, &view).await.map_err(|error| sentence(&error)));
+        }
+        let letters = context.look_at_dead_letters().await;
+        let name = &context.settings.dead_letters;
+        note(
+            "dead letters",
+            letters.map_err(|error| sentence(&error)).map(|is_there| match is_there {
+                true => format!("{name} is there"),
+                false => format!("{name} will be created when there are any"),
+            }),
+        );
+    }
+    checks
+}
+
+/// Whether the table is there and fits.
+async fn table<S, K, T>(context: &Context<S, K, T>) -> crate::Result<String>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let begun = !context.state.schemas(&context.name).await?.is_empty();
+    if begun && context.settings.mode != Mode::Full {
+        context.schema().await?;
+        return Ok(format!("{} is there and has the columns of the pipeline", context.table));
+    }
+    let replace = context.settings.mode == Mode::Full;
+    match context.plan(&context.reload(replace)).await {
+        Ok(plan) => Ok(match plan.existing {
+            Some(existing) => format!("{} is there with {} rows", context.table, existing.rows),
+            None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
+        }),
+        // Of a database that will be created nothing can be said.
+        Err(EngineError::Sink(error)) if error.is_unknown_database() => {
+            Ok(format!("{} will be created", context.table))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the view is there and shows the columns of the table.
+async fn looked_at_view<S, K, T>(context: &Context<S, K, T>, view: &str) -> crate::Result<String>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let begun = !context.state.schemas(&context.name).await?.is_empty();
+    Ok(match context.look_at_view(view, true).await? {
+        ViewState::Fits => format!("{view} is there"),
+        ViewState::Stale => format!("{view} will be renewed by the next run"),
+        ViewState::Missing if begun => format!("{view} is missing, and will be made anew by the next run"),
+        ViewState::Missing => format!("{view} will be created"),
+    })
+}
+
+fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Cluster => "of the whole deployment".to_owned(),
+        Scope::Database(name) => format!("of the database {name}"),
+        Scope::Collection(namespace) => format!("of {namespace}"),
+    }
+}
+
+fn topology(topology: &Topology) -> String {
+    match topology {
+        Topology::ReplicaSet(name) => format!("the replica set {name}"),
+        Topology::Sharded => "a sharded cluster".to_owned(),
+        Topology::Standalone => "a server on its own".to_owned(),
+        Topology::InMemory => "documents in memory".to_owned(),
+        Topology::Files => "files of a dump".to_owned(),
+    }
+}
+
+fn hours(window: Duration) -> String {
+    let hours = window.as_secs() / 3600;
+    match (hours, window.as_secs() / 60) {
+        (0, 0) => "less than a minute so far".to_owned(),
+        (0, minutes) => format!("{minutes} minutes so far"),
+        _ => format!("{hours} hours"),
+    }
+}

@@ -1,0 +1,346 @@
+//! What every part of one pipeline knows.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use zenith_arrow::Schema;
+use zenith_arrow::schema::NOTES_COLUMN;
+use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
+use zenith_state::{Mismatches, SchemaVersion, StateStore};
+use zenith_transport::ddl::{Dialect, column_type, same_values};
+use zenith_transport::{Sink, TableInfo};
+
+use super::memory_quota::MemoryQuota;
+use super::progress::Live;
+use crate::error::sentence;
+use crate::layout::Layout;
+use crate::load::findings::{Findings, Planned};
+use crate::mismatches::Advice;
+use crate::reload::ReloadPlan;
+use crate::retry::RetryBudget;
+use crate::settings::{Mode, PipelineSettings};
+use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
+
+/// One pipeline of a replicator.
+pub(crate) struct Context<S, K, T> {
+    pub(crate) name: String,
+    pub(crate) namespace: Namespace,
+    pub(crate) table: String,
+    pub(crate) settings: PipelineSettings,
+    pub(crate) source: Arc<S>,
+    pub(crate) sink: Arc<K>,
+    pub(crate) state: Arc<T>,
+    pub(crate) memory: MemoryQuota,
+    pub(crate) live: Arc<Live>,
+    pub(crate) stop: StopHandle,
+    /// Whether the run ends when it has caught up.
+    pub(crate) once: AtomicBool,
+    /// How long such a run waits for a server.
+    pub(crate) retry_budget: Duration,
+    /// Whether other pipelines hang on the same stream, or its memory.
+    pub(crate) shares_stream: AtomicBool,
+    /// Asked some seconds after `stop`: what is still under way is given up.
+    pub(crate) abandon: StopHandle,
+    /// What loads of the table have found that their plans did not expect.
+    pub(crate) findings: Mutex<Findings>,
+    /// The sample that the columns of a table just made were chosen from, and how.
+    pub(crate) planned: Mutex<Option<Planned>>,
+    /// Whether the table is loaded anew when the pipeline is set up, as its columns are not those of the collection.
+    pub(crate) anew: AtomicBool,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    pub(crate) fn layout(&self) -> Layout {
+        match self.settings.mode {
+            Mode::Full | Mode::IdCursor => Layout::Rows,
+            Mode::Changes => Layout::Current,
+            Mode::ChangeLog => Layout::Log,
+        }
+    }
+
+    /// Whether updates are to come with the document, where the collection keeps images.
+    pub(crate) fn uses_images(&self) -> bool {
+        self.settings.post_images.unwrap_or(self.settings.mode == Mode::ChangeLog)
+    }
+
+    /// A reload of this pipeline's collection into its table.
+    pub(crate) fn reload(&self, replace: bool) -> Pipeline<S, K> {
+        let mut options = self.settings.reload_options(self.memory.snapshot_bytes());
+        options.replace = replace;
+        // What is loaded anew on request is to have the columns that suit it best.
+        options.keep_types = !replace;
+        Pipeline {
+            source: Arc::clone(&self.source),
+            sink: Arc::clone(&self.sink),
+            namespace: self.namespace.clone(),
+            table: self.table.clone(),
+            pool: self.memory.pool().clone(),
+            options,
+            name: Some(self.name.clone()),
+            layout: self.layout(),
+            read_concern: zenith_extract::ReadConcern::Configured,
+            guarded: true,
+            progress: Arc::clone(&self.live.counters),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// The newest schema of the pipeline that is the table's own, if the table is there.
+    ///
+    /// A reload notes its schema before the new table takes the place of the old one, so after a crash in between the
+    /// newest schema is that of a table that never was.
+    pub(crate) async fn schema(&self) -> Result<Option<Schema>> {
+        Ok(self.schema_and_table().await?.map(|(schema, _)| schema))
+    }
+
+    /// The same, for a table that is about to be written to: one of version 0.1 gets the column it lacks.
+    pub(crate) async fn schema_to_write(&self) -> Result<Option<Schema>> {
+        let Some((schema, table)) = self.schema_and_table().await? else { return Ok(None) };
+        if notes::are_missing(&table.columns) {
+            tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
+            self.retrying(|| async { self.sink.add_columns(&self.table, &[notes::column()]).await }).await?;
+            self.keep_view().await?;
+        }
+        Ok(Some(schema))
+    }
+
+    async fn schema_and_table(&self) -> Result<Option<(Schema, TableInfo)>> {
+        let versions = self.state.schemas(&self.name).await?;
+        if versions.is_empty() {
+            return Ok(None);
+        }
+        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
+            return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
+        };
+        // Whatever the server's version: asking for that asks for privileges that who only looks need not have.
+        let dialects = [Dialect { json: true }, Dialect { json: false }];
+        let lacks_notes = notes::are_missing(&table.columns);
+        let fits = |field: &arrow_schema::FieldRef| {
+            if field.name() == NOTES_COLUMN && lacks_notes {
+                return true;
+            }
+            let there = table.columns.iter().find(|there| there.name == *field.name());
+            there.is_some_and(|there| {
+                dialects.iter().any(|dialect| {
+                    column_type(field, *dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
+                })
+            })
+        };
+        for version in versions.iter().rev() {
+            let schema = decode_schema(version)?;
+            let columns = self.layout().schema(&schema.to_arrow());
+            if columns.fields().iter().all(fits) {
+                return Ok(Some((schema, table)));
+            }
+        }
+        Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
+    }
+
+    /// What a load would do.
+    pub(crate) async fn plan(&self, pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
+        let findings = self.findings();
+        let plan = self.unless_stopped(crate::reload::plan(pipeline, &findings)).await?;
+        plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
+    }
+
+    /// What the rest of a first snapshot is held against, after the sample that the table was made of is gone: a sample of
+    /// now, and the columns of the table.
+    pub(crate) async fn plan_rest(&self) -> Result<Option<Planned>> {
+        if !self.findings().may_surprise() {
+            return Ok(None);
+        }
+        match self.plan(&self.reload(true)).await {
+            Ok(plan) => Ok(Some(Planned { is_of_table: false, ..plan.held_against() })),
+            Err(EngineError::Stopped) => Err(EngineError::Stopped),
+            Err(error) => {
+                tracing::warn!(
+                    pipeline = self.name,
+                    "the rest of the collection is read without looking for kinds of values that have no column, as no \
+                     sample could be had: {}",
+                    sentence(&error)
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Loads the whole collection in the place of what the table has; its columns may keep their types.
+    pub(crate) async fn load_whole(&self, keep_types: bool) -> Result<Summary> {
+        let mut pipeline = self.reload(true);
+        pipeline.options.keep_types = keep_types;
+        let summary = pipeline.execute(&self.plan(&pipeline).await?).await?;
+        self.replaced(&summary).await?;
+        Ok(summary)
+    }
+
+    /// Refuses what has no index of `_id` and no changes of its own, where the mode needs them.
+    pub(crate) fn check_kind(&self, kind: CollectionKind) -> Result<()> {
+        let what = match kind {
+            _ if self.settings.mode == Mode::Full => return Ok(()),
+            CollectionKind::Collection | CollectionKind::Capped => return Ok(()),
+            CollectionKind::TimeSeries => "a time series",
+            CollectionKind::View => "a view",
+        };
+        Err(EngineError::Setting {
+            setting: "the mode",
+            value: self.settings.mode.name().to_owned(),
+            reason: format!(
+                "{} is {what}, which has neither an index of _id nor changes: mode = \"full\" loads it whole each time it runs",
+                self.namespace
+            ),
+        })
+    }
+
+    /// Notes that the table has been replaced by a new one, and what of it did not fit.
+    pub(crate) async fn replaced(&self, summary: &Summary) -> Result<()> {
+        let mismatches = summary.mismatches();
+        self.state.set_mismatches(&self.name, &mismatches).await?;
+        self.live.mismatches(&mismatches, &self.name, Advice::of(self.settings.mode, true));
+        Ok(())
+    }
+
+    /// Does something with the sink until it succeeds, fails for good or for too long, or the pipeline is stopped.
+    pub(crate) async fn retrying<V, F>(&self, action: impl FnMut() -> F) -> Result<V>
+    where
+        F: Future<Output = std::result::Result<V, zenith_transport::TransportError>>,
+    {
+        self.trying(self.retry_budget_of_target(), action, EngineError::Sink).await
+    }
+
+    /// Asks the source until it answers, fails for good, or the pipeline is stopped.
+    pub(crate) async fn asking<V, F>(&self, question: impl FnMut() -> F) -> Result<V>
+    where
+        F: Future<Output = zenith_extract::Result<V>>,
+    {
+        self.trying(self.retry_budget(), question, EngineError::Reading).await
+    }
+
+    async fn trying<V, E, F>(
+        &self,
+        mut retry_budget: RetryBudget,
+        mut action: impl FnMut() -> F,
+        error: fn(E) -> EngineError,
+    ) -> Result<V>
+    where
+        F: Future<Output = std::result::Result<V, E>>,
+    {
+        loop {
+            let error = match self.unless_stopped(action()).await? {
+                Ok(value) => return Ok(value),
+                Err(failure) => error(failure),
+            };
+            let pause = if error.is_passing() { retry_budget.next() } else { None };
+            let Some(pause) = pause else { return Err(error) };
+            self.failing(&error, pause);
+            self.unless_stopped(tokio::time::sleep(pause)).await?;
+        }
+    }
+
+    /// The outcome of `future`, unless the pipeline is stopped first.
+    pub(crate) async fn unless_stopped<V>(&self, future: impl Future<Output = V>) -> Result<V> {
+        tokio::select! {
+            biased;
+            () = self.stop.stopped() => Err(EngineError::Stopped),
+            output = future => Ok(output),
+        }
+    }
+}
+
+impl<S, K, T> Context<S, K, T> {
+    /// What loads of the table have found.
+    pub(crate) fn findings(&self) -> Findings {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what loads have found for the next plan.
+    pub(crate) fn found(&self, findings: Findings) {
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+    }
+
+    /// The error of a change whose `_id` the key column does not hold, where the table is not made anew for it.
+    pub(crate) fn key_mismatch(&self, error: EngineError) -> EngineError {
+        let EngineError::Key { id, found, .. } = error else { return error };
+        EngineError::KeyMismatch {
+            namespace: self.namespace.to_string(),
+            table: self.table.clone(),
+            id,
+            found,
+            remedy: match self.settings.mode {
+                Mode::ChangeLog => format!("give the pipeline {} another table (table = \"…\")", self.name),
+                _ => format!("zenith reload {} makes a table that can", self.name),
+            },
+        }
+    }
+
+    /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already.
+    pub(crate) fn keep_planned(&self, plan: &ReloadPlan) {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.findings().may_surprise().then(|| plan.held_against());
+    }
+
+    /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.
+    pub(crate) fn load_anew(&self, error: EngineError) {
+        if matches!(error, EngineError::Surprise { .. }) {
+            let mut findings = self.findings();
+            // It takes what is a reason to load anew, and says so.
+            let _ = findings.take(error, &Schema::default(), &self.table);
+            self.found(findings);
+        } else {
+            tracing::warn!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
+        }
+        self.live.counters.restart();
+        self.anew.store(true, Ordering::Relaxed);
+    }
+
+    /// The sample that the columns of a table just made were chosen from, unless other columns have been chosen before.
+    pub(crate) fn take_planned(&self) -> Option<Planned> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How long to try something again in this run.
+    pub(crate) fn retry_budget(&self) -> RetryBudget {
+        RetryBudget::new(self.once.load(Ordering::Relaxed).then_some(self.retry_budget))
+    }
+
+    /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
+    pub(crate) fn retry_budget_of_target(&self) -> RetryBudget {
+        self.retry_budget().together(self.shares_stream.load(Ordering::Relaxed))
+    }
+
+    /// Notes what of rows that are in the table now did not fit; the state knows it already.
+    pub(crate) fn counted(&self, mismatches: &Mismatches, is_load: bool) {
+        self.live.counters.extra(mismatches.values_total());
+        self.live.mismatches(mismatches, &self.name, Advice::of(self.settings.mode, is_load));
+    }
+
+    /// Says that something failed and will be tried again.
+    pub(crate) fn failing(&self, error: &dyn std::error::Error, pause: Duration) {
+        tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
+        self.live.failed(error);
+    }
+
+    /// The outcome of `future`, unless it takes too long after the pipeline was stopped.
+    pub(crate) async fn unless_abandoned<V>(&self, future: impl Future<Output = V>) -> Result<V> {
+        tokio::select! {
+            biased;
+            () = self.abandon.stopped() => Err(EngineError::Stopped),
+            output = future => Ok(output),
+        }
+    }
+}
+
+/// What the state keeps of a schema.
+pub(crate) fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {
+    serde_json::to_vec(schema).map_err(|_| unreadable_schema())
+}
+
+pub(crate) fn decode_schema(version: &SchemaVersion) -> Result<Schema> {
+    serde_json::from_slice(&version.schema).map_err(|_| unreadable_schema())
+}
+
+fn unreadable_schema() -> EngineError {
+    EngineError::Checkpoint {
+        reason: "the saved schema cannot be read by this version of Zenith; reload the pipeline".to_owned(),
+    }
+}

@@ -1,0 +1,245 @@
+//! One batch of changes: from spans of replies to rows.
+//!
+//! ```text
+//! changes ─▶ the last of each document ─▶ look up what updates left ─▶ decode
+//! ```
+//!
+//! A change log keeps every change; a table of documents as they are keeps the last change of each.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bson::{RawBson, Timestamp};
+use zenith_arrow::{Decoder, DecoderOptions, Schema};
+use zenith_extract::{ChangeSource, DocumentBatch, Source};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::context::Context;
+use super::event::Event;
+use super::memory_quota::Permit;
+use super::position::Position;
+use super::rows::{Decoded, Decoding, Rows, Step};
+use super::version::time_of_version;
+use crate::layout::Layout;
+use crate::{EngineError, Result};
+
+/// The most rows that any settings ask for.
+const REPEATED_ROWS: usize = 1 << 20;
+/// Documents asked for at once.
+const LOOKUP_IDS: usize = 1000;
+
+/// Changes to be written together.
+pub(super) struct Work {
+    pub(super) events: Arc<Vec<Event>>,
+    pub(super) from: Position,
+    /// The place after the last of them.
+    pub(super) to: Position,
+    pub(super) source_time: Option<SystemTime>,
+    /// The name of the insert; that of an earlier run if this is its repetition.
+    pub(super) token: String,
+    /// How many inserts this has become already, being more than one batch holds.
+    pub(super) part: u32,
+    pub(super) is_repetition: bool,
+}
+
+impl Work {
+    fn name(&self) -> String {
+        if self.part == 0 { self.token.clone() } else { format!("{}.{}", self.token, self.part) }
+    }
+}
+
+/// The rows of some changes, to be written under one name.
+pub(super) struct Batch {
+    pub(super) token: String,
+    pub(super) from: Position,
+    pub(super) to: Position,
+    pub(super) source_time: Option<SystemTime>,
+    pub(super) changes: usize,
+    pub(super) decoded: Decoded,
+    pub(super) is_repetition: bool,
+    /// The right to the memory it occupies.
+    _turn: Permit,
+}
+
+/// Makes batches of changes.
+pub(super) struct Assembler<S, K, T> {
+    context: Arc<Context<S, K, T>>,
+    /// Absent while it decodes.
+    decoder: Option<Decoder>,
+    /// Changes that one batch held lately.
+    together: usize,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K, T> {
+    pub(super) fn new(context: Arc<Context<S, K, T>>, schema: &Schema) -> Assembler<S, K, T> {
+        let together = context.settings.flush_rows.max(1);
+        let options = DecoderOptions {
+            // A repetition has to be one batch again, and settings may have changed in between.
+            rows_max: together.max(REPEATED_ROWS),
+            bytes_max: context.memory.batch_bytes(),
+        };
+        let decoder = Decoder::new(schema, context.memory.pool(), options);
+        Assembler { context, decoder: Some(decoder), together }
+    }
+
+    /// Makes a batch of the changes, or of the first of them where they are more than one batch holds; then gives back the
+    /// others.
+    pub(super) async fn assemble(&mut self, mut work: Work) -> Result<(Batch, Option<Work>)> {
+        let context = Arc::clone(&self.context);
+        let turn = context.unless_abandoned(context.memory.batch()).await?;
+        let (decoded, count) = loop {
+            let all = work.events.len();
+            let count = if work.is_repetition { all } else { first_part(&work.events, self.together) };
+            let decoded = self.decode(&work.from, &work.events, count).await?;
+            if !decoded.is_too_much || count == 1 {
+                break (decoded, count);
+            }
+            if work.is_repetition && context.layout() == Layout::Log {
+                return Err(too_little_memory(&context.name));
+            }
+            if work.is_repetition {
+                // Rows of equal versions replace each other, so that other bounds do no harm here.
+                context.state.abandon_intent(&context.name, &work.token).await?;
+                work.is_repetition = false;
+                work.token.push_str(".again");
+            } else {
+                self.together = (count / 2).max(1);
+            }
+        };
+        self.together = self.together.saturating_mul(2).min(context.settings.flush_rows.max(1));
+        let token = work.name();
+        let mut events = Arc::unwrap_or_clone(work.events);
+        let left = events.split_off(count);
+        let (to, source_time) = match events.last() {
+            Some(last) if !left.is_empty() => {
+                (work.from.after(&events)?, Some(time_of_version(last.version)))
+            }
+            _ => (work.to.clone(), work.source_time),
+        };
+        let batch = Batch {
+            token,
+            from: work.from,
+            to: to.clone(),
+            source_time,
+            changes: count,
+            decoded,
+            is_repetition: work.is_repetition,
+            _turn: turn,
+        };
+        let left = Arc::new(left);
+        let rest = Work { events: left, from: to, part: work.part + 1, is_repetition: false, ..work };
+        Ok((batch, Some(rest).filter(|rest| !rest.events.is_empty())))
+    }
+
+    /// Decodes what came with the first `count` changes, then looks up what updates left out, part by part: a part is
+    /// decoded and gone before the next one comes. Ends early when there is more than one batch.
+    async fn decode(&mut self, from: &Position, events: &Arc<Vec<Event>>, count: usize) -> Result<Decoded> {
+        let context = Arc::clone(&self.context);
+        let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
+        let ready = std::mem::take(&mut rows.ready);
+        let Some(decoder) = self.decoder.take() else {
+            return Err(EngineError::Worker { worker: "decoder" });
+        };
+        let mut decoding = Decoding::new(decoder, context.layout(), count);
+        decoding = self.step(decoding, Step::Events(Arc::clone(events), ready)).await?;
+        let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
+        let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
+        while !ids.is_empty() && !decoding.is_too_much() {
+            let _turn = context.unless_abandoned(context.memory.lookup()).await?;
+            let part: Vec<RawBson> = ids.iter().take(most).cloned().collect();
+            let Some(found) = self.look_up(&part, newest).await? else {
+                most = (part.len() / 2).max(1);
+                continue;
+            };
+            ids.drain(..part.len());
+            let found_rows = rows.take_found(&found);
+            decoding = self.step(decoding, Step::LookedUp(found, found_rows)).await?;
+        }
+        if context.layout() == Layout::Log && !decoding.is_too_much() {
+            // What is gone by now still has changed.
+            decoding = self.step(decoding, Step::Events(Arc::clone(events), rows.into_gone())).await?;
+        }
+        let gone = decoding.take_bad(events);
+        if !gone.is_empty() && !decoding.is_too_much() {
+            decoding = self.step(decoding, Step::Events(Arc::clone(events), gone)).await?;
+        }
+        let (decoder, decoded) = decoding.finish();
+        self.decoder = Some(decoder);
+        decoded.map_err(|source| self.failed(source))
+    }
+
+    /// Decodes on a thread where it may block.
+    async fn step(&self, mut decoding: Decoding, step: Step) -> Result<Decoding> {
+        let work = move || {
+            let result = decoding.step(&step);
+            (decoding, result)
+        };
+        let (decoding, result) = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| EngineError::Worker { worker: "decoder of changes" })?;
+        result.map(|()| decoding).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: zenith_arrow::DecodeError) -> EngineError {
+        self.context.key_mismatch(EngineError::decoding(&self.context.namespace, source))
+    }
+
+    /// Documents as they are now; `None` if they are too large to be had together.
+    async fn look_up(&self, ids: &[RawBson], after: Timestamp) -> Result<Option<Vec<DocumentBatch>>> {
+        let context = &self.context;
+        let mut retry_budget = context.retry_budget();
+        loop {
+            let lookup =
+                context.source.lookup(&context.namespace, ids, Some(after), context.memory.lookups());
+            match context.unless_abandoned(lookup).await? {
+                Ok(batches) => return Ok(Some(batches)),
+                Err(error) if error.is_lookup_too_large() && ids.len() > 1 => return Ok(None),
+                Err(error) => {
+                    let pause = if error.is_transient() { retry_budget.next() } else { None };
+                    let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
+                    context.failing(&error, pause);
+                    context.unless_abandoned(tokio::time::sleep(pause)).await?;
+                }
+            }
+        }
+    }
+}
+
+/// How many changes are as many of the first as `most`, and more rather than fewer than all of a cluster time.
+fn first_part(events: &[Event], most: usize) -> usize {
+    let Some(next) = events.get(most) else { return events.len() };
+    let before = events.iter().take(most).rposition(|event| event.version != next.version);
+    let end = match before {
+        Some(last) => last + 1,
+        // One transaction is more than a batch holds: it is written in parts.
+        None => most,
+    };
+    end.max(1)
+}
+
+pub(super) fn too_little_memory(pipeline: &str) -> EngineError {
+    EngineError::Checkpoint {
+        reason: format!(
+            "an insert of {pipeline} that a crash interrupted has to be repeated as it was, and the memory is too \
+             little for it: run once with more (--memory)"
+        ),
+    }
+}
+
+fn timestamp(version: u64) -> Timestamp {
+    let part = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+    Timestamp { time: part(version >> 32), increment: part(version) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_cluster_times() {
+        let time = Timestamp { time: 7, increment: 9 };
+        assert_eq!(timestamp(super::super::version::version_of(time)), time);
+    }
+}

@@ -1,0 +1,127 @@
+//! Who may have how much of the memory, so that whoever waits for some waits for somebody who will be done.
+//!
+//! | share | for | at the same time |
+//! | --- | --- | --- |
+//! | 1/2 | a collection that is read whole, or by a cursor | one |
+//! | 1/4 | replies of change streams, until they are written | all |
+//! | 1/8 | documents that are looked up | one holder |
+//! | 1/8 | columns of changes on their way | two batches |
+//!
+//! The parts are no more than the memory, and nobody asks for one of a kind while holding another of that kind.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zenith_extract::ReplyBudget;
+use zenith_memory::Pool;
+
+use crate::options::MEMORY_MIN;
+use crate::{EngineError, Result};
+
+/// Batches of changes decoded and inserted at the same time.
+const BATCHES: usize = 2;
+
+/// The memory of one replicator and who may use it. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryQuota {
+    pool: Pool,
+    memory: usize,
+    stream: ReplyBudget,
+    lookups: ReplyBudget,
+    snapshot: Arc<Semaphore>,
+    lookup: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
+}
+
+/// A turn, until dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl MemoryQuota {
+    /// `memory` bytes of the pool.
+    pub(crate) fn new(pool: Pool, memory: usize) -> MemoryQuota {
+        MemoryQuota {
+            stream: ReplyBudget::with_share(pool.clone(), memory / 4),
+            lookups: ReplyBudget::with_share(pool.clone(), memory / 8),
+            snapshot: Arc::new(Semaphore::new(1)),
+            lookup: Arc::new(Semaphore::new(1)),
+            batches: Arc::new(Semaphore::new(BATCHES)),
+            pool,
+            memory,
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// # Errors
+    /// [`EngineError::Setting`] if it is too little to be shared.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.memory / 2 >= MEMORY_MIN {
+            return Ok(());
+        }
+        Err(EngineError::Setting {
+            setting: "the memory for each source",
+            value: format!("{} bytes", self.memory),
+            reason: "keeping tables in step needs 16 MiB for each source".to_owned(),
+        })
+    }
+
+    /// Bytes for reading a collection whole.
+    pub(crate) fn snapshot_bytes(&self) -> usize {
+        self.memory / 2
+    }
+
+    /// Bytes of a cursor's columns, and of its replies: it reads like a snapshot, in its turn.
+    pub(crate) fn cursor_bytes(&self) -> usize {
+        self.snapshot_bytes() / 4
+    }
+
+    /// Where a cursor's replies land.
+    pub(crate) fn cursor(&self) -> ReplyBudget {
+        ReplyBudget::with_share(self.pool.clone(), self.cursor_bytes())
+    }
+
+    /// Bytes of changes that may wait before they are written: so many that as many more can come meanwhile.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.memory / 8
+    }
+
+    /// Bytes of the columns of one batch of changes.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.memory / 8 / BATCHES
+    }
+
+    /// Where replies of the change stream land.
+    pub(crate) fn stream(&self) -> &ReplyBudget {
+        &self.stream
+    }
+
+    /// Where documents that are looked up land. Only for the holder of a [`MemoryQuota::lookup`].
+    pub(crate) fn lookups(&self) -> &ReplyBudget {
+        &self.lookups
+    }
+
+    /// Waits until no other collection is read whole.
+    pub(crate) async fn snapshot(&self) -> Permit {
+        turn(&self.snapshot).await
+    }
+
+    /// Waits until nobody else looks documents up.
+    pub(crate) async fn lookup(&self) -> Permit {
+        turn(&self.lookup).await
+    }
+
+    /// Waits until a batch may be made.
+    pub(crate) async fn batch(&self) -> Permit {
+        turn(&self.batches).await
+    }
+}
+
+async fn turn(semaphore: &Arc<Semaphore>) -> Permit {
+    // The semaphores are never closed, so acquiring cannot fail.
+    Permit { _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
+}

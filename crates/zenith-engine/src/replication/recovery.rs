@@ -1,0 +1,106 @@
+//! What is done when the stream of a group of pipelines has failed: wait and open it again, load anew what cannot go on, or
+//! end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zenith_extract::{ChangeReader as _, ChangeSource, ExtractError, Source, StartAt, WatchOptions};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::context::Context;
+use super::position::Position;
+use super::progress::Phase;
+use super::replicator::{Halted, Replicator, WaitingPipeline};
+use super::run::finish;
+use crate::retry::RetryBudget;
+use crate::settings::{Mode, OnHistoryLost};
+use crate::{EngineError, Result};
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
+    /// What becomes of pipelines whose stream failed.
+    pub(super) async fn after_failure(
+        &self,
+        error: ExtractError,
+        left: Vec<WaitingPipeline<S, K, T>>,
+        retry_budget: &mut RetryBudget,
+    ) -> Halted<S, K, T> {
+        let (mut outcomes, mut again) = (Vec::new(), Vec::new());
+        if error.is_history_lost() {
+            for (context, run) in left {
+                match self.recover_history(&context).await {
+                    Ok(()) => {
+                        retry_budget.renew();
+                        again.push((context, run));
+                    }
+                    Err(error) => match retry_budget.next() {
+                        Some(pause) if error.is_passing() => {
+                            context.failing(&error, pause);
+                            again.push((context, run));
+                            self.pause(pause).await;
+                        }
+                        _ => outcomes.push(finish(&context, run, Err(error)).await),
+                    },
+                }
+            }
+            return (outcomes, again);
+        }
+        if error.is_transient()
+            && let Some(pause) = retry_budget.next()
+        {
+            tracing::warn!(%error, ?pause, "the change stream is opened again");
+            for (context, _) in &left {
+                context.live.failed(&error);
+                context.live.phase(Phase::Retrying);
+            }
+            self.pause(pause).await;
+            return (outcomes, left);
+        }
+        // One error, told for each.
+        let message = Arc::new(error);
+        for (context, run) in left {
+            let error = EngineError::Stream(Arc::clone(&message));
+            outcomes.push(finish(&context, run, Err(error)).await);
+        }
+        (outcomes, again)
+    }
+
+    /// Waits, unless it is stopped.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.stop.stopped() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    /// Loads a pipeline anew whose changes are lost, if that is wished; leaves alone one whose changes are not.
+    async fn recover_history(&self, context: &Arc<Context<S, K, T>>) -> Result<()> {
+        let Some(checkpoint) = context.state.checkpoint(&context.name).await? else { return Ok(()) };
+        let position = Position::decode(&checkpoint.position)?;
+        let namespaces = vec![context.namespace.clone()];
+        let found = self.source.change_preflight(&namespaces).await?;
+        let mut options = WatchOptions::new(found.scope, namespaces, self.memory.lookups().clone());
+        options.from = StartAt::Token(position.token);
+        // The server may look only when it is asked for the first changes.
+        let known = async { self.source.watch(options).await?.next().await };
+        match context.unless_stopped(known).await? {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_history_lost() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if context.settings.on_history_lost == OnHistoryLost::Reload && context.settings.mode == Mode::Changes
+        {
+            tracing::warn!(
+                pipeline = context.name,
+                "the changes since the checkpoint are lost: loading the table anew"
+            );
+            context.live.phase(Phase::Snapshot);
+            context.reload_now().await?;
+            return Ok(());
+        }
+        Err(EngineError::HistoryLost {
+            pipeline: context.name.clone(),
+            namespace: context.namespace.to_string(),
+        })
+    }
+}

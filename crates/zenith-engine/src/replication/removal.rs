@@ -1,0 +1,200 @@
+//! Rows that a table of documents as they are refuses: what they would have replaced has to go all the same.
+//!
+//! An older row that stays would pass for the document as it is. So a row of the same version marks it as deleted, and
+//! where the table refuses that one too, as constraints do, a `DELETE` removes the older rows, which passes them. Neither
+//! touches rows of later versions.
+
+use arrow_array::{ArrayRef, RecordBatch, StructArray, UInt8Array, make_array, new_null_array};
+use arrow_schema::{DataType, Field};
+use std::sync::Arc;
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+use zenith_transport::ddl::identifier;
+
+use super::context::Context;
+use crate::layout::{DELETED_COLUMN, KEY, VERSION_COLUMN};
+use crate::load::insert::Inserting;
+use crate::load::literal;
+use crate::load::refusal::Refused;
+use crate::{EngineError, Result};
+
+/// Documents of one statement.
+const TOGETHER: usize = 200;
+/// What ClickHouse answers to a lightweight `DELETE` from a table with projections.
+const SUPPORT_IS_DISABLED: u32 = 344;
+
+/// Has what these rows would have replaced removed.
+pub(super) async fn remove_older<S, K, T>(
+    context: &Context<S, K, T>,
+    inserting: &Inserting<'_>,
+    refused: &[Refused],
+) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    for together in refused.chunks(TOGETHER) {
+        let snapshot = context.state.snapshot(&context.name).await?;
+        let is_read = snapshot.is_none_or(|snapshot| snapshot.consistent_after.is_some());
+        if is_read && !is_any_there(context, &conditions(together)?).await? {
+            continue;
+        }
+        let mut left = Vec::new();
+        for row in together {
+            if row.is_deletion() || !mark_as_deleted(context, inserting, row).await? {
+                left.push(row);
+            }
+        }
+        let Some(first) = left.first() else { continue };
+        if !is_read {
+            // Rows of the snapshot that were read before the deletion may be still to come.
+            return Err(EngineError::StillRead {
+                pipeline: context.name.clone(),
+                table: context.table.clone(),
+                id: literal::key(&first.row, 0)?,
+            });
+        }
+        delete(context, &conditions(left)?).await?;
+    }
+    Ok(())
+}
+
+/// The rows of these documents up to the versions that were refused.
+fn conditions<'a>(rows: impl IntoIterator<Item = &'a Refused>) -> Result<String> {
+    let version = identifier(VERSION_COLUMN);
+    let conditions = rows.into_iter().map(|refused| {
+        let key = literal::key(&refused.row, 0)?;
+        Ok(format!("({} AND {version} <= {})", literal::is(&key), refused.version()))
+    });
+    Ok(conditions.collect::<Result<Vec<_>>>()?.join(" OR "))
+}
+
+async fn is_any_there<S, K, T>(context: &Context<S, K, T>, conditions: &str) -> Result<bool>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let statement = format!("SELECT {KEY} FROM {} WHERE {conditions} LIMIT 1", identifier(&context.table));
+    let found = context.retrying(|| context.sink.query(&statement)).await?;
+    Ok(found.iter().any(|batch| batch.num_rows() > 0))
+}
+
+/// Writes a row of the refused row's key and version that stands for a deletion; gives back whether the table takes it.
+async fn mark_as_deleted<S, K, T>(
+    context: &Context<S, K, T>,
+    inserting: &Inserting<'_>,
+    refused: &Refused,
+) -> Result<bool>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let row = deletion_of(&refused.row)?;
+    let again = inserting.insert(&*context.sink, row, format!("{}.gone", refused.token), true).await?;
+    Ok(again.is_empty())
+}
+
+/// A row of the same key and version with nothing else in it, marked as deleted.
+fn deletion_of(row: &RecordBatch) -> Result<RecordBatch> {
+    let schema = row.schema();
+    let columns =
+        schema.fields().iter().zip(row.columns()).map(|(field, column)| match field.name().as_str() {
+            KEY | VERSION_COLUMN => Arc::clone(column),
+            DELETED_COLUMN => Arc::new(UInt8Array::from_value(1, row.num_rows())),
+            _ => blank(field, row.num_rows()),
+        });
+    let columns: Vec<ArrayRef> = columns.collect();
+    RecordBatch::try_new(schema, columns).map_err(|_| EngineError::Worker { worker: "a row for a deletion" })
+}
+
+/// Nothing: NULL where the column has it, an empty value where it has not.
+fn blank(field: &Field, rows: usize) -> ArrayRef {
+    match field.data_type() {
+        DataType::Struct(fields) if !field.is_nullable() => {
+            let columns = fields.iter().map(|field| blank(field, rows)).collect();
+            Arc::new(StructArray::new(fields.clone(), columns, None))
+        }
+        data_type if field.is_nullable() => new_null_array(data_type, rows),
+        data_type => {
+            let nulls = new_null_array(data_type, rows).to_data();
+            let empty = nulls.clone().into_builder().nulls(None).build();
+            make_array(empty.unwrap_or(nulls))
+        }
+    }
+}
+
+async fn delete<S, K, T>(context: &Context<S, K, T>, conditions: &str) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let table = identifier(&context.table);
+    tracing::info!(pipeline = context.name, "removing rows that the table lets nobody mark as deleted");
+    let statement = format!("DELETE FROM {table} WHERE {conditions}");
+    match context.retrying(|| context.sink.execute(&statement)).await {
+        // A table with projections has parts rewritten for it.
+        Err(EngineError::Sink(error))
+            if error.server().is_some_and(|error| error.code == SUPPORT_IS_DISABLED) =>
+        {
+            let statement =
+                format!("ALTER TABLE {table} DELETE WHERE {conditions} SETTINGS mutations_sync = 2");
+            context.retrying(|| context.sink.execute(&statement)).await
+        }
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::{Array, Int64Array, UInt64Array};
+    use arrow_schema::{Fields, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_deletion_has_the_key_and_the_version_and_nothing_else() {
+        let inner: Fields = vec![Field::new("x", DataType::Int64, true)].into();
+        let item = Arc::new(Field::new("item", DataType::Utf8, true));
+        let schema = Schema::new(vec![
+            Field::new(KEY, DataType::Int64, false),
+            Field::new("n", DataType::Int64, true),
+            Field::new("tags", DataType::List(item.clone()), false),
+            Field::new("sub", DataType::Struct(inner.clone()), false),
+            Field::new("extra", DataType::Utf8, false),
+            Field::new(VERSION_COLUMN, DataType::UInt64, false),
+            Field::new(DELETED_COLUMN, DataType::UInt8, false),
+        ]);
+        let sub = StructArray::new(inner, vec![Arc::new(Int64Array::from(vec![5]))], None);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![7])),
+            Arc::new(Int64Array::from(vec![3])),
+            new_list(&item),
+            Arc::new(sub),
+            Arc::new(arrow_array::StringArray::from(vec!["{}"])),
+            Arc::new(UInt64Array::from(vec![9])),
+            Arc::new(UInt8Array::from(vec![0])),
+        ];
+        let row = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        let gone = deletion_of(&row).unwrap();
+        let refused = Refused { row: gone.clone(), token: String::new(), reason: String::new() };
+        assert!(refused.is_deletion());
+        assert_eq!(refused.version(), 9);
+        assert_eq!(literal::key(&gone, 0).unwrap(), "toInt64('7')");
+        assert!(gone.column(1).is_null(0) && gone.column(3).as_struct().column(0).is_null(0));
+        assert_eq!(gone.column(2).as_list::<i32>().value_length(0), 0);
+        assert_eq!(gone.column(4).as_string::<i32>().value(0), "");
+    }
+
+    fn new_list(item: &Arc<Field>) -> ArrayRef {
+        let mut builder = arrow_array::builder::ListBuilder::new(arrow_array::builder::StringBuilder::new())
+            .with_field(Arc::clone(item));
+        builder.append_value([Some("a"), Some("b")]);
+        Arc::new(builder.finish())
+    }
+}

@@ -1,0 +1,467 @@
+//! Dead letters tried again, with their documents as they are now.
+//!
+//! **Documents as they are.** The row gets the cluster time of right before the document was read. It holds every change up
+//! to then, so that it wins over the row that marks the document as deleted; whatever changes later has a higher version
+//! and wins over it, whether or not the pipeline runs meanwhile.
+//!
+//! **A change log** tells what was, so there the letter's own document is written, as the change it came with. Tables of
+//! either other kind hold a document once; whatever is there already is left alone.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp, cstr};
+use zenith_arrow::extended_json::id_text;
+use zenith_arrow::{Decoder, DecoderOptions, Schema};
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::Replicator;
+use super::context::Context;
+use super::version::version_of;
+use crate::dead_letters::{DeadLetters, LetterFilter, StoredLetter, parts};
+use crate::layout::{Layout, LoadMetadata, MetadataColumns, RowMetadata};
+use crate::load::context::LoadContext;
+use crate::load::insert::Inserting;
+use crate::load::{literal, refusal};
+use crate::reload::run_name;
+use crate::settings::Mode;
+use crate::{EngineError, OnBadDocument, Result, StopHandle};
+
+/// Letters that are tried together.
+const TOGETHER: usize = 200;
+/// Letters that stay, of which it is told why.
+const FAILED_TOLD: usize = 1_000;
+
+/// What became of dead letters that were tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterRetry {
+    /// Letters that were tried.
+    pub letters: u64,
+    /// Rows that were written, or would be.
+    pub written: u64,
+    /// Letters of documents that are gone by now.
+    pub gone: u64,
+    /// Letters of documents that the table has already.
+    pub there: u64,
+    /// Letters that stay.
+    pub left: u64,
+    /// The first of these without their documents, with the reason.
+    pub failed: Vec<(StoredLetter, String)>,
+}
+
+/// A document to be written.
+struct Piece {
+    document: Vec<u8>,
+    side: RowMetadata,
+    /// The letters that are settled by it, by their place.
+    letters: Vec<usize>,
+}
+
+/// The outcome of each letter.
+enum Fate {
+    Written,
+    Gone,
+    There,
+    Failed(String),
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
+    /// Tries dead letters of a pipeline again, all or those of some names, and removes those that are settled. With
+    /// `dry_run` nothing is written or removed.
+    ///
+    /// # Errors
+    /// When an end cannot be reached; a pipeline that has not begun. Letters before that may be settled.
+    pub async fn retry_letters(
+        &self,
+        name: &str,
+        names: Option<Vec<String>>,
+        dry_run: bool,
+    ) -> Result<DeadLetterRetry> {
+        let context = self.context(name)?;
+        // Nobody waits for ever for an answer.
+        context.once.store(true, Ordering::Relaxed);
+        let table = &context.settings.dead_letters;
+        let kept = DeadLetters::new(&*context.sink, table);
+        let filter = LetterFilter { pipeline: Some(name.to_owned()), names, before: None };
+        let mut replay = DeadLetterRetry::default();
+        let mut page = kept.page(&filter, None).await?;
+        if page.is_empty() {
+            return Ok(replay);
+        }
+        let schema = if dry_run { context.schema().await? } else { context.schema_to_write().await? };
+        let Some(schema) = schema else {
+            return Err(EngineError::Setting {
+                setting: "the pipeline",
+                value: name.to_owned(),
+                reason: "it has not begun yet, and has no table: run it first".to_owned(),
+            });
+        };
+        let (run, mut number) = (format!("{name}/retry/{}", run_name()), 0);
+        // Not those that come meanwhile.
+        let all = kept.count(&filter).await?;
+        while let Some(last) = page.last().filter(|_| replay.letters < all) {
+            for part in parts(&page, TOGETHER) {
+                let letters = kept.with_documents(part).await?;
+                let fates = again(context, &schema, &letters, format!("{run}/{number}"), dry_run).await?;
+                number += 1;
+                let settled = replay.count(letters, fates);
+                if !dry_run && !settled.is_empty() {
+                    kept.remove_these(&settled).await?;
+                }
+            }
+            page = kept.page(&filter, Some(last)).await?;
+        }
+        Ok(replay)
+    }
+}
+
+/// Tries some letters, and says what became of each.
+async fn again<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    schema: &Schema,
+    letters: &[StoredLetter],
+    token: String,
+    dry_run: bool,
+) -> Result<Vec<Fate>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let mut fates: Vec<Option<Fate>> = letters.iter().map(|_| None).collect();
+    let pieces = if context.layout() == Layout::Log {
+        logged(letters, &mut fates)
+    } else {
+        current(context, letters, &mut fates).await?
+    };
+    let mut set = |piece: &Piece, fate: fn(String) -> Fate, reason: &str| {
+        for letter in &piece.letters {
+            if let Some(place) = fates.get_mut(*letter) {
+                *place = Some(fate(reason.to_owned()));
+            }
+        }
+    };
+    let decoded = decode(context, schema, &pieces)?;
+    for (piece, reason) in &decoded.bad {
+        set(piece, Fate::Failed, reason);
+    }
+    for (number, (batch, of)) in decoded.batches.iter().enumerate() {
+        let absent = refusal::absent(&*context.sink, &context.table, context.layout(), batch).await?;
+        // What is not written of these is there.
+        let mut left: HashSet<String> = HashSet::new();
+        for part in &absent {
+            for row in 0..part.num_rows() {
+                left.insert(identity(part, row)?);
+            }
+        }
+        let mut by_identity = HashMap::new();
+        for (row, piece) in of.iter().enumerate() {
+            let identity = identity(batch, row)?;
+            let there = !left.contains(&identity);
+            set(piece, if there { |_| Fate::There } else { |_| Fate::Written }, "");
+            by_identity.insert(identity, *piece);
+        }
+        if dry_run {
+            continue;
+        }
+        let (load, sequence) = (load_of(context, format!("{token}/{number}")), AtomicU64::new(0));
+        let (table, layout) = (&context.table, context.layout());
+        let inserting =
+            Inserting { load: &load, table, schema, layout, stamp: LoadMetadata::None, sequence: &sequence };
+        for (number, part) in absent.into_iter().enumerate() {
+            let token = format!("{}/{number}", load.run);
+            for refused in inserting.insert(&*context.sink, part, token, false).await? {
+                if let Some(piece) = by_identity.get(&identity(&refused.row, 0)?) {
+                    set(piece, Fate::Failed, &refused.reason);
+                }
+            }
+        }
+    }
+    let untold = || Fate::Failed("it could not be tried".to_owned());
+    Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
+}
+
+fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> LoadContext {
+    LoadContext {
+        run,
+        pipeline: context.name.clone(),
+        dead_letters: context.settings.dead_letters.clone(),
+        namespace: context.namespace.clone(),
+        pool: context.memory.pool().clone(),
+        progress: Arc::clone(&context.live.counters),
+        on_bad_document: OnBadDocument::Keep,
+        dead: crate::mismatches::DeadLetters::default(),
+        stop: context.stop.clone(),
+        abort: StopHandle::new(),
+    }
+}
+
+/// What tells the rows of one batch apart.
+fn identity(batch: &RecordBatch, row: usize) -> Result<String> {
+    let single = refusal::Refused { row: batch.slice(row, 1), token: String::new(), reason: String::new() };
+    Ok(format!("{} {} {}", literal::key(batch, row)?, single.version(), single.index()))
+}
+
+/// The changes of letters as they were.
+fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (place, (letter, fate)) in letters.iter().zip(fates).enumerate() {
+        let operation =
+            ["insert", "update", "replace", "delete"].into_iter().find(|known| letter.operation == *known);
+        match operation {
+            Some(operation) => pieces.push(Piece {
+                document: letter.document.clone(),
+                side: RowMetadata {
+                    operation,
+                    version: letter.version,
+                    index: letter.index,
+                    deleted: operation == "delete",
+                },
+                letters: vec![place],
+            }),
+            None => {
+                let reason = "it does not say which change it is of, as letters of version 0.1 do not";
+                *fate = Some(Fate::Failed(reason.to_owned()));
+            }
+        }
+    }
+    pieces
+}
+
+/// The documents of letters as they are now.
+async fn current<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    letters: &[StoredLetter],
+    fates: &mut [Option<Fate>],
+) -> Result<Vec<Piece>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let mut wanted: HashMap<String, (RawBson, Vec<usize>)> = HashMap::new();
+    for (place, (letter, fate)) in letters.iter().zip(fates.iter_mut()).enumerate() {
+        match id_of(&letter.document) {
+            Some(id) => wanted.entry(same(&id)).or_insert_with(|| (id, Vec::new())).1.push(place),
+            None => *fate = Some(Fate::Failed("its _id cannot be read".to_owned())),
+        }
+    }
+    let follows = context.settings.mode == Mode::Changes;
+    // Read after this time, a document is at least as new.
+    let time = if follows { Some(context.asking(|| context.source.now()).await?) } else { None };
+    let side =
+        RowMetadata { operation: "replace", version: time.map_or(0, version_of), index: 0, deleted: false };
+    let (mut pieces, mut strangers) = (Vec::new(), 0);
+    let mut ids: Vec<RawBson> = wanted.values().map(|(id, _)| id.clone()).collect();
+    let mut most = TOGETHER;
+    while !ids.is_empty() {
+        let part: Vec<RawBson> = ids.iter().take(most).cloned().collect();
+        let Some(found) = look_up(context, &part, time).await? else {
+            most = (part.len() / 2).max(1);
+            continue;
+        };
+        ids.drain(..part.len());
+        for document in found {
+            match id_of(&document).and_then(|id| wanted.remove(&same(&id))) {
+                Some((_, letters)) => pieces.push(Piece { document, side, letters }),
+                None => strangers += 1,
+            }
+        }
+    }
+    for place in wanted.into_values().flat_map(|(_, places)| places) {
+        if let Some(fate) = fates.get_mut(place) {
+            // One of those that came may be it.
+            *fate = Some(match strangers {
+                0 => Fate::Gone,
+                _ => Fate::Failed(
+                    "MongoDB has a document whose _id is equal to it, and of another type".to_owned(),
+                ),
+            });
+        }
+    }
+    Ok(pieces)
+}
+
+/// A key that is the same for `_id`s that are equal to the server: a document rebuilt of its row may have one of another
+/// type of number.
+fn same(id: &RawBson) -> String {
+    let number = match id {
+        RawBson::Int32(number) => number.to_string(),
+        RawBson::Int64(number) => number.to_string(),
+        // Without an exponent, with as many digits as it takes.
+        RawBson::Double(number) if number.is_finite() => format!("{}", number + 0.0),
+        RawBson::Decimal128(number) => number.to_string(),
+        other => {
+            let mut document = RawDocumentBuf::new();
+            document.append(cstr!("_id"), other.clone());
+            return id_text(document.as_bytes());
+        }
+    };
+    if number.contains('.') && !number.contains(['e', 'E']) {
+        return number.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    number
+}
+
+/// Documents as they are now; `None` if they are too large to be had together.
+async fn look_up<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    ids: &[RawBson],
+    after: Option<Timestamp>,
+) -> Result<Option<Vec<Vec<u8>>>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let reply_budget = context.memory.lookups();
+    let found = context.asking(|| context.source.lookup(&context.namespace, ids, after, reply_budget)).await;
+    match found {
+        Ok(batches) => {
+            let documents = batches.iter().flat_map(|batch| {
+                batch.ranges().map(|range| batch.documents_bytes().get(range).unwrap_or_default().to_vec())
+            });
+            Ok(Some(documents.collect()))
+        }
+        Err(EngineError::Reading(error)) if error.is_lookup_too_large() && ids.len() > 1 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+struct Decoded<'a> {
+    /// Rows, and the piece of each.
+    batches: Vec<(RecordBatch, Vec<&'a Piece>)>,
+    bad: Vec<(&'a Piece, String)>,
+}
+
+fn decode<'a, S, K, T>(
+    context: &Context<S, K, T>,
+    schema: &Schema,
+    pieces: &'a [Piece],
+) -> Result<Decoded<'a>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let failed = |source| context.key_mismatch(EngineError::decoding(&context.namespace, source));
+    let options = DecoderOptions { rows_max: TOGETHER, bytes_max: context.memory.batch_bytes() };
+    let mut decoder = Decoder::new(schema, context.memory.pool(), options);
+    let layout = context.layout();
+    let mut decoded = Decoded { batches: Vec::new(), bad: Vec::new() };
+    let mut pending: Vec<&Piece> = Vec::new();
+    let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece>| {
+        let of: Vec<&Piece> = pending.drain(..batch.num_rows().min(pending.len())).collect();
+        let mut sides = MetadataColumns::new(layout, of.len());
+        of.iter().for_each(|piece| sides.push(piece.side));
+        sides.beside(&batch).map(|batch| (batch, of))
+    };
+    for piece in pieces {
+        let mut ranges = std::iter::once(0..piece.document.len());
+        let mut is_bad = None;
+        while ranges.len() > 0 {
+            let full = decoder
+                .append(&piece.document, &mut ranges, &mut |bad| is_bad = Some(bad.reason.to_string()))
+                .map_err(failed)?;
+            if is_bad.is_none() && ranges.len() == 0 {
+                pending.push(piece);
+            }
+            if let Some(batch) = full {
+                decoded.batches.push(seal(batch, &mut pending)?);
+            }
+        }
+        if let Some(reason) = is_bad {
+            decoded.bad.push((piece, reason));
+        }
+    }
+    if let Some(batch) = decoder.finish().map_err(failed)? {
+        decoded.batches.push(seal(batch, &mut pending)?);
+    }
+    Ok(decoded)
+}
+
+/// `_id` of a document that may be damaged behind it, or before it.
+pub(crate) fn id_of(document: &[u8]) -> Option<RawBson> {
+    let id = zenith_arrow::raw::Elements::new(document)
+        .ok()?
+        .map_while(std::result::Result::ok)
+        .find(|element| element.key == b"_id")?;
+    let start = id.value.bytes.as_ptr().addr() - document.as_ptr().addr();
+    let element = document.get(start.checked_sub(b"\x00_id\x00".len())?..start + id.value.bytes.len())?;
+    let mut alone = Vec::with_capacity(element.len() + 5);
+    let length = i32::try_from(element.len() + 5).ok()?;
+    alone.extend_from_slice(&length.to_le_bytes());
+    alone.extend_from_slice(element);
+    alone.push(0);
+    zenith_arrow::raw::validate(&alone).ok()?;
+    let alone = RawDocumentBuf::from_bytes(alone).ok()?;
+    let alone: &RawDocument = &alone;
+    Some(alone.get("_id").ok()??.into())
+}
+
+impl DeadLetterRetry {
+    /// How many letters are settled.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.letters - self.left
+    }
+
+    /// Counts what became of letters, and gives back those that are settled.
+    fn count(&mut self, letters: Vec<StoredLetter>, fates: Vec<Fate>) -> Vec<StoredLetter> {
+        let mut settled = Vec::new();
+        for (letter, fate) in letters.into_iter().zip(fates) {
+            // The document has done its duty.
+            let letter = StoredLetter { document: Vec::new(), ..letter };
+            self.letters += 1;
+            match fate {
+                Fate::Written => self.written += 1,
+                Fate::Gone => self.gone += 1,
+                Fate::There => self.there += 1,
+                Fate::Failed(reason) => {
+                    self.left += 1;
+                    if self.failed.len() < FAILED_TOLD {
+                        self.failed.push((letter, reason));
+                    }
+                    continue;
+                }
+            }
+            settled.push(letter);
+        }
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_found_in_damaged_documents() {
+        let mut bytes = rawdoc! { "a": "xy", "_id": "k", "b": "z@" }.into_bytes();
+        let at = bytes.iter().position(|byte| *byte == b'@').unwrap();
+        bytes[at] = 0xFF;
+        assert_eq!(id_of(&bytes), Some(RawBson::String("k".to_owned())));
+        assert_eq!(id_of(rawdoc! { "_id": 7_i64 }.as_bytes()), Some(RawBson::Int64(7)));
+        assert_eq!(id_of(rawdoc! { "b": 7_i64 }.as_bytes()), None);
+        assert_eq!(id_of(b""), None);
+    }
+
+    #[test]
+    fn equal_numbers_are_one_key() {
+        let decimal = |text: &str| RawBson::Decimal128(text.parse().unwrap());
+        let one = [RawBson::Int32(100), RawBson::Int64(100), RawBson::Double(100.0), decimal("100.00")];
+        assert!(one.iter().all(|id| same(id) == "100"), "{one:?}");
+        assert_eq!(
+            (same(&RawBson::Double(1.25)), same(&decimal("1.250"))),
+            ("1.25".to_owned(), "1.25".to_owned())
+        );
+        assert_ne!(same(&RawBson::Int64(i64::MAX)), same(&RawBson::Int64(i64::MAX - 1)));
+        assert_ne!(same(&RawBson::Int32(1)), same(&RawBson::String("1".to_owned())));
+    }
+}

@@ -1,0 +1,338 @@
+//! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use bson::{RawBson, RawDocument};
+use zenith_arrow::{DecodeError, Decoder};
+use zenith_extract::DocumentBatch;
+
+use super::event::{Event, EventKind, Span};
+use super::position::Position;
+use crate::layout::{Layout, MetadataColumns, RowMetadata};
+use crate::load::dead_letters::RejectedDocument;
+
+/// A row to be decoded: a document in one of several buffers, and what stands beside it.
+pub(super) struct Row {
+    /// The event whose reply, or the look-up whose batch, holds the document.
+    buffer: usize,
+    span: Span,
+    side: RowMetadata,
+    /// The change it is of, whose key stands for the document where that cannot be decoded.
+    event: usize,
+}
+
+impl Row {
+    /// Whether it marks as deleted what was not deleted, but cannot be decoded.
+    fn is_mark(&self) -> bool {
+        self.side.deleted && self.side.operation != EventKind::Delete.operation()
+    }
+}
+
+/// The rows of a batch of changes.
+pub(super) struct Rows<'a> {
+    events: &'a [Event],
+    /// Those whose document came with the change, and those of documents that are gone.
+    pub(super) ready: Vec<Row>,
+    /// Those whose document is to be looked up, by `_id` as an element. Until it is found, they stand for its key.
+    wanted: HashMap<&'a [u8], Vec<Row>>,
+    /// The version of the newest of these.
+    pub(super) newest: u64,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of changes that come after `from`.
+    pub(super) fn of(layout: Layout, from: &Position, events: &'a [Event]) -> Rows<'a> {
+        let numbers = numbers(from, events);
+        let mut rows = Rows { events, ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
+        for at in kept(layout, events) {
+            let (Some(event), Some(&index)) = (events.get(at), numbers.get(at)) else { continue };
+            let side = RowMetadata {
+                operation: event.kind.operation(),
+                version: event.version,
+                index,
+                deleted: event.kind == EventKind::Delete,
+            };
+            let row = |span| Row { buffer: at, span, side, event: at };
+            match event.document {
+                Some(document) => rows.ready.push(row(document)),
+                None if event.kind == EventKind::Update => {
+                    rows.newest = rows.newest.max(event.version);
+                    // Most documents change once in a batch, and in most tables only the last change counts.
+                    let of_id = rows.wanted.entry(event.id()).or_insert_with(|| Vec::with_capacity(1));
+                    of_id.push(row(event.key));
+                }
+                None => rows.ready.push(row(event.key)),
+            }
+        }
+        rows
+    }
+
+    /// The `_id`s of the documents to be looked up.
+    pub(super) fn wanted_ids(&self) -> impl Iterator<Item = RawBson> {
+        let events = self.wanted.values().filter_map(|rows| self.events.get(rows.first()?.buffer));
+        events.filter_map(|event| {
+            let key = RawDocument::from_bytes(event.key.of(event.batch.bytes())).ok()?;
+            key.get("_id").ok()?.map(Into::into)
+        })
+    }
+
+    /// Takes the rows of these documents. Of those that are gone by now a deletion is on its way.
+    pub(super) fn take_found(&mut self, found: &[DocumentBatch]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (buffer, batch) in found.iter().enumerate() {
+            for range in batch.ranges() {
+                let document = batch.documents_bytes().get(range.clone()).unwrap_or_default();
+                let wanted = id_element(document).and_then(|id| self.wanted.remove(id));
+                let span = Span::from(range);
+                rows.extend(wanted.into_iter().flatten().map(|row| Row { buffer, span, ..row }));
+            }
+        }
+        rows
+    }
+
+    /// The rows of documents that were not found, with nothing but their key.
+    pub(super) fn into_gone(self) -> Vec<Row> {
+        self.wanted.into_values().flatten().collect()
+    }
+}
+
+/// The indexes of the changes that make rows, in order.
+fn kept(layout: Layout, events: &[Event]) -> Vec<usize> {
+    if layout != Layout::Current {
+        return (0..events.len()).collect();
+    }
+    let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(events.len());
+    for (index, event) in events.iter().enumerate() {
+        last.insert(event.id(), index);
+    }
+    let mut kept: Vec<usize> = last.into_values().collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// The number of each change within its version.
+fn numbers(from: &Position, events: &[Event]) -> Vec<u32> {
+    let (mut version, mut index) = (from.version, from.index);
+    let number = |event: &Event| {
+        if event.version != version {
+            (version, index) = (event.version, 0);
+        }
+        index += 1;
+        index - 1
+    };
+    events.iter().map(number).collect()
+}
+
+/// What is decoded in one go.
+pub(super) enum Step {
+    Events(Arc<Vec<Event>>, Vec<Row>),
+    LookedUp(Vec<DocumentBatch>, Vec<Row>),
+}
+
+/// What came of a batch of changes.
+pub(super) struct Decoded {
+    /// The rows, if there are any.
+    pub(super) batch: Option<RecordBatch>,
+    /// Whether they are more than one batch holds. What there is of them is then of no use.
+    pub(super) is_too_much: bool,
+    pub(super) letters: Vec<RejectedDocument>,
+    /// How many of the rows stand for no document, but mark as deleted what became a letter.
+    pub(super) marks: usize,
+    /// The changes of these, and their sides: an older row of the document is not to stay as if it were its newest.
+    bad: Vec<(usize, RowMetadata)>,
+    /// Values that went to the extra column, by field and reason.
+    pub(super) extra: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// A batch of changes that is being decoded.
+pub(super) struct Decoding {
+    decoder: Decoder,
+    layout: Layout,
+    sides: MetadataColumns,
+    rows: usize,
+    out: Decoded,
+}
+
+impl Decoding {
+    pub(super) fn new(decoder: Decoder, layout: Layout, rows: usize) -> Decoding {
+        Decoding {
+            decoder,
+            layout,
+            sides: MetadataColumns::new(layout, rows),
+            rows,
+            out: Decoded {
+                batch: None,
+                is_too_much: false,
+                letters: Vec::new(),
+                marks: 0,
+                bad: Vec::new(),
+                extra: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// Decodes rows, those of one buffer in one go. Blocks while there is no memory.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), DecodeError> {
+        match step {
+            Step::Events(events, rows) => {
+                let bytes = |buffer: usize| events.get(buffer).map_or(&[][..], |event| event.batch.bytes());
+                self.rows(rows, bytes)
+            }
+            Step::LookedUp(batches, rows) => {
+                let bytes =
+                    |buffer: usize| batches.get(buffer).map_or(&[][..], DocumentBatch::documents_bytes);
+                self.rows(rows, bytes)
+            }
+        }
+    }
+
+    fn rows<'a>(&mut self, rows: &[Row], bytes_of: impl Fn(usize) -> &'a [u8]) -> Result<(), DecodeError> {
+        let same = |a: &Row, b: &Row| std::ptr::eq(bytes_of(a.buffer).as_ptr(), bytes_of(b.buffer).as_ptr());
+        for run in rows.chunk_by(same) {
+            if let Some(first) = run.first() {
+                self.run(run, bytes_of(first.buffer))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, run: &[Row], bytes: &[u8]) -> Result<(), DecodeError> {
+        if self.out.batch.is_some() {
+            self.out.is_too_much = true;
+            return Ok(());
+        }
+        let mut ranges = run.iter().map(|row| row.span.range());
+        let mut bad = HashMap::new();
+        let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
+            bad.insert(document.range.start, document.reason);
+        })?;
+        for row in run.iter().take(run.len() - ranges.len()) {
+            match bad.get(&row.span.range().start) {
+                None => {
+                    self.sides.push(row.side);
+                    self.out.marks += usize::from(row.is_mark());
+                }
+                Some(reason) => {
+                    let side = row.side;
+                    let letter = RejectedDocument::new(row.span.of(bytes), reason.to_string());
+                    self.out.letters.push(letter.of_change(side.version, side.operation, side.index));
+                    self.out.bad.push((row.event, side));
+                }
+            }
+        }
+        if let Some(batch) = full {
+            self.seal(&batch)?;
+            self.out.is_too_much = ranges.len() > 0;
+        }
+        Ok(())
+    }
+
+    /// Rows that mark as deleted what could not be decoded so far, each of the version of its change. Where the key itself
+    /// cannot be decoded, no row of it has ever been written.
+    pub(super) fn take_bad(&mut self, events: &[Event]) -> Vec<Row> {
+        let bad = std::mem::take(&mut self.out.bad);
+        if self.layout != Layout::Current {
+            return Vec::new();
+        }
+        let key = |(event, side): (usize, RowMetadata)| {
+            let span = events.get(event)?.key;
+            let key = span.of(events.get(event)?.batch.bytes());
+            zenith_arrow::raw::validate(key).ok()?;
+            Some(Row { buffer: event, span, side: RowMetadata { deleted: true, ..side }, event })
+        };
+        bad.into_iter().filter_map(key).collect()
+    }
+
+    fn seal(&mut self, batch: &RecordBatch) -> Result<(), DecodeError> {
+        let sides = std::mem::replace(&mut self.sides, MetadataColumns::new(self.layout, self.rows));
+        let whole = sides.beside(batch).map_err(|_| {
+            arrow_schema::ArrowError::SchemaError("the columns beside the documents do not fit".to_owned())
+        })?;
+        self.out.batch = Some(whole);
+        Ok(())
+    }
+
+    pub(super) fn is_too_much(&self) -> bool {
+        self.out.is_too_much
+    }
+
+    pub(super) fn finish(mut self) -> (Decoder, Result<Decoded, DecodeError>) {
+        let sealed = match self.decoder.finish() {
+            // Rows beyond a batch that is full already.
+            Ok(Some(_)) if self.out.batch.is_some() => {
+                self.out.is_too_much = true;
+                Ok(())
+            }
+            Ok(Some(batch)) => self.seal(&batch),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.out.extra = self.decoder.take_counts().by_field();
+        (self.decoder, sealed.map(|()| self.out))
+    }
+}
+
+/// `_id` of a document as an element: its type, its name and its value.
+fn id_element(document: &[u8]) -> Option<&[u8]> {
+    let mut elements = zenith_arrow::raw::Elements::new(document).ok()?;
+    let element = elements.find_map(|element| element.ok().filter(|element| element.key == b"_id"))?;
+    // The type byte and the name stand right before the value.
+    let start = element.value.bytes.as_ptr().addr() - document.as_ptr().addr();
+    document.get(start.checked_sub(b"\x00_id\x00".len())?..start + element.value.bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+    use zenith_extract::{
+        DocumentReader, MemorySource, Namespace, PartitionStrategy, ReadOptions, ReplyBudget, Source,
+    };
+    use zenith_memory::Pool;
+
+    use super::*;
+
+    /// The documents as a look-up brings them.
+    async fn found(documents: Vec<bson::RawDocumentBuf>) -> DocumentBatch {
+        let namespace: Namespace = "d.c".parse().unwrap();
+        let source = MemorySource::new().with_collection(namespace.clone(), documents);
+        let partitions = source.partitions(&namespace, 1, PartitionStrategy::Natural).await.unwrap();
+        let options = ReadOptions::new(ReplyBudget::new(Pool::new(1024 * 1024).unwrap()));
+        source.open(&partitions[0], options).await.unwrap().next().await.unwrap().unwrap()
+    }
+
+    /// A document makes all rows that wait for it, once, whichever look-up finds it; the others are gone.
+    #[tokio::test]
+    async fn what_is_not_found_is_gone() {
+        let [a, b, c] = [1, 2, 3].map(|id| rawdoc! { "_id": id });
+        let row = |version| Row {
+            buffer: 0,
+            span: Span::default(),
+            side: RowMetadata { operation: "update", version, index: 0, deleted: false },
+            event: 0,
+        };
+        let wanted = [(&a, vec![row(1), row(4)]), (&b, vec![row(2)]), (&c, vec![row(3)])];
+        let wanted = wanted.map(|(key, rows)| (id_element(key.as_bytes()).unwrap(), rows));
+        let mut rows = Rows { events: &[], ready: Vec::new(), wanted: wanted.into(), newest: 4 };
+        let versions = |rows: Vec<Row>| {
+            let mut versions: Vec<_> = rows.iter().map(|row| (row.side.version, row.buffer)).collect();
+            versions.sort_unstable();
+            versions
+        };
+        let first = [found(vec![rawdoc! { "_id": 9 }]).await, found(vec![a.clone()]).await];
+        assert_eq!(versions(rows.take_found(&first)), [(1, 1), (4, 1)]);
+        let second = [found(vec![a.clone(), b.clone()]).await];
+        assert_eq!(versions(rows.take_found(&second)), [(2, 0)]);
+        assert_eq!(versions(rows.into_gone()), [(3, 0)]);
+    }
+
+    #[test]
+    fn an_id_is_the_same_in_a_key_and_in_its_document() {
+        let key = rawdoc! { "_id": 5 };
+        let document = rawdoc! { "a": "b", "_id": 5, "c": 1 };
+        assert_eq!(id_element(document.as_bytes()), Some(&b"\x10_id\0\x05\0\0\0"[..]));
+        assert_eq!(id_element(document.as_bytes()), id_element(key.as_bytes()));
+        assert_eq!(id_element(b"\x05\0\0\0\0"), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Reads a collection whole while its changes are applied beside it.
+//!
+//! Its rows carry a version older than any change that is applied, so that whichever comes first, the change wins. A part
+//! that was not finished before a crash is read again; rows of equal versions replace each other.
+
+use std::sync::Arc;
+
+use zenith_arrow::Schema;
+use zenith_extract::{ChangeSource, Partition, ReadConcern, Source};
+use zenith_state::{Mismatches, Snapshot, StateStore};
+use zenith_transport::Sink;
+
+use super::context::Context;
+use super::prepare::{decode_time, encode_time};
+use crate::layout::LoadMetadata;
+use crate::load::context::LoadContext;
+use crate::load::findings::Planned;
+use crate::load::run::{LoadSpec, load};
+use crate::mismatches::DeadLetters;
+use crate::reload::run_name;
+use crate::retry::after_load;
+use crate::{EngineError, Result, StopHandle};
+
+/// Reads what is left of the snapshot, if anything is.
+pub(super) async fn snapshot<S, K, T>(context: &Arc<Context<S, K, T>>, schema: &Schema) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let Some(snapshot) = context.state.snapshot(&context.name).await? else { return Ok(()) };
+    if snapshot.consistent_after.is_some() {
+        return Ok(());
+    }
+    let _turn = context.unless_stopped(context.memory.snapshot()).await?;
+    let pipeline = context.reload(false);
+    let size = context.unless_stopped(context.source.preflight(&context.namespace)).await?;
+    if let Ok(found) = size {
+        context.live.counters.expect(found.collection.size.map_or(0, |size| size.documents));
+    }
+    let planned = match context.take_planned() {
+        Some(planned) => Some(planned),
+        None => context.plan_rest().await?,
+    };
+    let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
+    for together in left.chunks(pipeline.options.readers()) {
+        let mut partitions = Vec::with_capacity(together.len());
+        for part in together {
+            partitions.push(Partition::decode(&part.partition)?);
+        }
+        let (rows, mismatches) = read(context, schema, &snapshot, partitions, planned.as_ref()).await?;
+        // The rows of parts that are read together cannot be told apart.
+        let done: Vec<(u32, u64)> = together
+            .iter()
+            .zip([rows].into_iter().chain(std::iter::repeat(0)))
+            .map(|(part, rows)| (part.index, rows))
+            .collect();
+        context.state.finish_partitions(&context.name, &done, &mismatches).await?;
+        context.counted(&mismatches, true);
+    }
+    let now = context.unless_stopped(context.source.now()).await??;
+    context.state.finish_snapshot(&context.name, &encode_time(now)).await?;
+    tracing::info!(pipeline = context.name, "the collection has been read; its changes are followed");
+    Ok(())
+}
+
+/// Reads some partitions, and says how many rows they had and what of these did not fit.
+async fn read<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    schema: &Schema,
+    snapshot: &Snapshot,
+    partitions: Vec<Partition>,
+    planned: Option<&Planned>,
+) -> Result<(u64, Mismatches)>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let pipeline = context.reload(false);
+    let (mut failures, mut retry_budget) = (0, context.retry_budget());
+    loop {
+        let shared = Arc::new(LoadContext {
+            run: format!("{}-{}", context.name, run_name()),
+            pipeline: context.name.clone(),
+            dead_letters: context.settings.dead_letters.clone(),
+            namespace: context.namespace.clone(),
+            pool: context.memory.pool().clone(),
+            progress: Arc::clone(&context.live.counters),
+            on_bad_document: context.settings.on_bad_document,
+            dead: DeadLetters::default(),
+            stop: context.stop.clone(),
+            abort: StopHandle::new(),
+        });
+        let parts = LoadSpec {
+            source: &context.source,
+            sink: &context.sink,
+            schema,
+            // What does not fit has been judged rare only of the sample that the columns were chosen from.
+            sample: planned
+                .filter(|planned| planned.is_of_table)
+                .map(|planned| Arc::clone(&planned.sample))
+                .unwrap_or_default(),
+            partitions: partitions.clone(),
+            documents: None,
+            readers: pipeline.options.readers(),
+            options: &pipeline.options,
+            table: &context.table,
+            stamp: LoadMetadata::Version(snapshot.version),
+            read_concern: decode_time(&snapshot.read_from)
+                .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
+            watched: planned,
+        };
+        let before = context.live.counters.snapshot().documents_read;
+        match load(Arc::clone(&shared), parts).await {
+            Ok(counts) => {
+                let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
+                let documents = shared.dead.by_reason();
+                return Ok((read, Mismatches { values: counts.by_field(), documents }));
+            }
+            Err(EngineError::Stopped) => return Err(EngineError::Stopped),
+            Err(error) => {
+                failures += 1;
+                let error = error.while_loading();
+                let Some(pause) = after_load(&error, failures)
+                    // What is read again has new names, so that views would be given it twice.
+                    .or_else(|| {
+                        if error.is_passing() && !error.is_of_table() { retry_budget.next() } else { None }
+                    })
+                else {
+                    return Err(error);
+                };
+                context.failing(&error, pause);
+                context.unless_stopped(tokio::time::sleep(pause)).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One change stream for all pipelines of a deployment: read once, handed to each what concerns it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_channel::Sender;
+use zenith_extract::{ChangeBatch, ChangeReader, ExtractError, Namespace};
+
+use super::event::{EventBatch, events_of};
+use super::version::system_time;
+use crate::StopHandle;
+use crate::retry::RetryBudget;
+
+/// A pipeline that listens.
+pub(super) struct Route {
+    pub(super) namespace: Namespace,
+    /// What lies up to here, it has.
+    pub(super) order: Vec<u8>,
+    pub(super) portions: Sender<EventBatch>,
+}
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It was stopped, or nobody listens any more.
+    Quietly,
+    /// It cannot be read on.
+    Failed(ExtractError),
+}
+
+/// Reads the stream until it is stopped, fails, or nobody listens.
+///
+/// Each reply that is handed out gives `retry budget` with failures anew.
+///
+/// A pipeline that is slow keeps the others waiting once the memory of the stream is used up.
+pub(super) async fn hand_out<R: ChangeReader>(
+    mut reader: R,
+    mut routes: Vec<Route>,
+    stop: &StopHandle,
+    retry_budget: &mut RetryBudget,
+) -> Ended {
+    loop {
+        if routes.is_empty() {
+            return Ended::Quietly;
+        }
+        let batch = tokio::select! {
+            biased;
+            () = stop.stopped() => return Ended::Quietly,
+            batch = reader.next() => match batch {
+                Ok(batch) => Arc::new(batch),
+                Err(error) => return Ended::Failed(error),
+            },
+        };
+        let source_time = source_time(&batch);
+        let mut index = 0;
+        while let Some(route) = routes.get(index) {
+            let events = match events_of(&batch, &route.namespace, &route.order) {
+                Ok(events) => events,
+                Err(error) => return Ended::Failed(error),
+            };
+            let portion = EventBatch { events, after: batch.token_after().clone(), source_time };
+            let sent = tokio::select! {
+                biased;
+                () = stop.stopped() => return Ended::Quietly,
+                sent = route.portions.send(portion) => sent,
+            };
+            match sent {
+                Ok(()) => index += 1,
+                // That pipeline has ended.
+                Err(_) => drop(routes.swap_remove(index)),
+            }
+        }
+        retry_budget.renew();
+    }
+}
+
+/// The time up to which nothing is missing: now, if the server had nothing more to say; else that of the place reached.
+fn source_time(batch: &ChangeBatch) -> Option<SystemTime> {
+    let reached = batch.token_after().cluster_time()?;
+    match batch.operation_time() {
+        Some(newest) if newest <= reached => Some(SystemTime::now()),
+        _ if batch.is_empty() => Some(SystemTime::now()),
+        _ => Some(system_time(reached)),
+    }
+}

@@ -1,0 +1,160 @@
+//! One document of the source held against one row of the table.
+//!
+//! Twice: whether columns, notes and extra column together give the document back, and whether each column by itself
+//! shows what a person expects of it. What a column does not show and need not show is counted.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use bson::{Bson, Document};
+use zenith_arrow::raw::{self, Elements, RawValue, tag};
+use zenith_arrow::rebuild::{Duplicate, duplicates};
+use zenith_arrow::schema::{EXTRA_COLUMN, Schema};
+use zenith_arrow::{equal, rebuild};
+use zenith_state::Mismatches;
+
+use super::cell;
+use super::expect::Rules;
+use super::mismatch::{Mismatch, count, in_words};
+use super::walk::Walk;
+
+/// What is the same for all documents.
+#[derive(Debug)]
+pub(super) struct Comparer {
+    pub(super) schema: Schema,
+    pub(super) rules: Rules,
+}
+
+/// A document as the source has it.
+#[derive(Debug)]
+pub(super) struct SourceDocument {
+    document: Document,
+    /// Earlier values of keys that come again.
+    repeated: Vec<Duplicate>,
+}
+
+impl SourceDocument {
+    /// Reads a document; what is wrong with it where it cannot be read.
+    pub(super) fn read(bytes: &[u8]) -> Result<SourceDocument, String> {
+        raw::validate(bytes).map_err(|error| error.to_string())?;
+        let document = Document::from_reader(bytes).map_err(|error| error.to_string())?;
+        let mut repeated = Vec::new();
+        repetitions(bytes, &mut Vec::new(), &mut repeated);
+        Ok(SourceDocument { document, repeated })
+    }
+}
+
+impl Comparer {
+    /// Compares, and counts what only the extra column has.
+    pub(super) fn compare(
+        &self,
+        source: &SourceDocument,
+        batch: &RecordBatch,
+        row: usize,
+    ) -> Result<Mismatches, Box<Mismatch>> {
+        self.is_exact(source, batch, row)?;
+        let repeats = !source.repeated.is_empty();
+        let mut walk = Walk::new(&self.rules, repeats);
+        walk.fields(&source.document, &self.schema.fields, &|name| batch.column_by_name(name), row)?;
+        let mut mismatches = walk.into_mismatches();
+        for repeated in &source.repeated {
+            let keys = repeated.path.iter().filter(|key| key.parse::<usize>().is_err());
+            let path: Vec<&str> = keys.map(String::as_str).chain([repeated.key.as_str()]).collect();
+            count(&mut mismatches, path.join("."), "repeated key".to_owned());
+        }
+        Ok(mismatches)
+    }
+
+    /// Whether everything that the row says gives the document.
+    fn is_exact(
+        &self,
+        source: &SourceDocument,
+        batch: &RecordBatch,
+        row: usize,
+    ) -> Result<(), Box<Mismatch>> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            Mismatch::new("", "a document", format!("a row of which {error}"))
+        };
+        let there = rebuild(&self.schema, batch, row).map_err(|error| unreadable(&error))?;
+        equal(&source.document, &there, self.schema.keep_nulls).map_err(|found| {
+            Mismatch::new(found.path.join("."), in_words(found.left.as_ref()), in_words(found.right.as_ref()))
+        })?;
+        let extra = batch.column_by_name(EXTRA_COLUMN).and_then(|column| cell::bytes(column, row));
+        let extra = std::str::from_utf8(extra.unwrap_or_default()).map_err(|error| unreadable(&error))?;
+        if source.repeated.is_empty() && !extra.contains("$duplicates") {
+            return Ok(());
+        }
+        let there = sorted(duplicates(extra).map_err(|error| unreadable(&error))?);
+        let here = sorted(source.repeated.clone());
+        for index in 0..here.len().max(there.len()) {
+            let (here, there) = (here.get(index), there.get(index));
+            let value = |of: Option<&Duplicate>| bson::doc! { "v": of.map(|of| of.value.clone()) };
+            let place = |of: Option<&Duplicate>| of.map(|of| (of.path.clone(), of.key.clone()));
+            if place(here) != place(there) || equal(&value(here), &value(there), true).is_err() {
+                let path = here.or(there).map_or_else(String::new, |of| {
+                    [&of.path[..], std::slice::from_ref(&of.key)].concat().join(".")
+                });
+                let words = |of: Option<&Duplicate>| match of {
+                    Some(of) => format!("{} in an earlier place", in_words(Some(&of.value))),
+                    None => "no earlier value".to_owned(),
+                };
+                return Err(Mismatch::new(path, words(here), words(there)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sorted(mut found: Vec<Duplicate>) -> Vec<Duplicate> {
+    found.sort_by(|left, right| (&left.path, &left.key).cmp(&(&right.path, &right.key)));
+    found
+}
+
+/// The earlier values of keys that come again, at every level.
+fn repetitions(document: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
+    let Ok(elements) = Elements::new(document) else { return };
+    let mut last: HashMap<&[u8], usize> = HashMap::new();
+    let elements: Vec<_> = elements.map_while(Result::ok).collect();
+    for (position, element) in elements.iter().enumerate() {
+        last.insert(element.key, position);
+    }
+    for (position, element) in elements.iter().enumerate() {
+        let key = String::from_utf8_lossy(element.key).into_owned();
+        if last.get(element.key) != Some(&position) {
+            if let Some(value) = bson_of(element.value) {
+                found.push(Duplicate { path: path.clone(), key, value });
+            }
+            continue;
+        }
+        path.push(key);
+        match element.value.tag {
+            tag::DOCUMENT => repetitions(element.value.bytes, path, found),
+            tag::ARRAY => items(element.value.bytes, path, found),
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+/// The same inside the elements of an array, whose keys are places.
+fn items(array: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
+    let Ok(elements) = Elements::new(array) else { return };
+    for (position, element) in elements.map_while(Result::ok).enumerate() {
+        path.push(position.to_string());
+        match element.value.tag {
+            tag::DOCUMENT => repetitions(element.value.bytes, path, found),
+            tag::ARRAY => items(element.value.bytes, path, found),
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+fn bson_of(value: RawValue<'_>) -> Option<Bson> {
+    let length = i32::try_from(value.bytes.len() + 8).ok()?;
+    let mut document = length.to_le_bytes().to_vec();
+    document.extend_from_slice(&[value.tag, b'v', 0]);
+    document.extend_from_slice(value.bytes);
+    document.push(0);
+    Document::from_reader(document.as_slice()).ok()?.remove("v")
+}

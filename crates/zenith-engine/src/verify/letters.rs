@@ -1,0 +1,189 @@
+//! Documents that have no row because they are dead letters.
+
+use std::collections::HashMap;
+
+use bson::{Document, RawBson, RawDocumentBuf, cstr};
+use zenith_arrow::extended_json::id_text;
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::{Outcome, StateStore};
+use zenith_transport::Sink;
+use zenith_transport::ddl::{identifier, literal};
+
+use super::Verifier;
+use crate::dead_letters::{moment, of_pipeline, unhex};
+use crate::load::literal::hex;
+use crate::load::refusal::text;
+use crate::replication::context::Context;
+use crate::replication::replay::id_of;
+use crate::settings::Mode;
+use crate::{Result, mismatches};
+
+/// Documents of one question, and the bytes of its text and of its answer.
+const TOGETHER: usize = 500;
+const BYTES_MAX: usize = 128 * 1024;
+const ANSWER_MAX: usize = 4 * 1024 * 1024;
+/// Runs among which the last one that loaded the table is looked for.
+const RUNS: u32 = 100;
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, T> {
+    /// What is true of the letters that documents of this pipeline may have today; `None` if there are none.
+    ///
+    /// A table that was loaded anew has letters of its own: those of before say nothing of it.
+    pub(super) async fn letters_of_today(context: &Context<S, K, T>) -> Result<Option<String>> {
+        let table = &context.settings.dead_letters;
+        let Some(table) = context.retrying(|| context.sink.describe(table)).await? else { return Ok(None) };
+        let namespace = literal(&context.namespace.to_string());
+        let mut condition = format!("namespace = {namespace} AND {}", of_pipeline(&context.name));
+        let has_versions = table.columns.iter().any(|column| column.name == "version");
+        if let Some(snapshot) = context.state.snapshot(&context.name).await?.filter(|_| has_versions) {
+            // The rows of a load have the version right before the time that it begins at. Changes up to that time are in it;
+            // their letters name an insert, and those of loads do not.
+            let (version, changes) = (snapshot.version, literal(&format!("{}/", context.name)));
+            condition.push_str(&format!(
+                " AND (version = 0 OR version > {} OR version = {version} AND NOT startsWith(run, {changes}))",
+                version.saturating_add(1)
+            ));
+        }
+        if context.settings.mode == Mode::Full {
+            let runs = context.state.runs(Some(&context.name), RUNS).await?;
+            if let Some(run) = runs.iter().find(|run| run.outcome == Some(Outcome::Done)) {
+                condition.push_str(&format!(" AND at >= {}", moment(run.started)));
+            }
+        }
+        Ok(Some(condition))
+    }
+
+    /// Of each document why it is a dead letter, if it is one. A document whose `_id` cannot be read is known by its
+    /// bytes. The letter of a document that has become another one since is none of it.
+    pub(super) async fn letters(&self, documents: &[&[u8]]) -> Result<Vec<Option<String>>> {
+        let mut reasons = vec![None; documents.len()];
+        let Some(condition) = &self.letters else { return Ok(reasons) };
+        let names: Vec<Vec<String>> = documents.iter().map(|document| names(document)).collect();
+        let all: Vec<_> = documents.iter().copied().zip(&names).enumerate().collect();
+        let mut rest = all.as_slice();
+        while !rest.is_empty() {
+            let (mut question, mut answer) = (0, 0);
+            let fits = rest.iter().take(TOGETHER).take_while(|(_, (document, names))| {
+                let is_first = answer == 0;
+                question += names.iter().map(|name| name.len() + 4).sum::<usize>();
+                answer += document.len();
+                is_first || question <= BYTES_MAX && answer <= ANSWER_MAX
+            });
+            let (part, after) = rest.split_at(fits.count());
+            rest = after;
+            let wanted = part.iter().flat_map(|(_, (_, names))| *names);
+            let found = self.newest(condition, wanted, answer).await?;
+            for (place, (document, names)) in part {
+                let letters = names.iter().filter_map(|name| found.get(name));
+                let letter = letters.into_iter().find(|(_, letter)| self.is_same(document, letter));
+                if let (Some((reason, _)), Some(place)) = (letter, reasons.get_mut(*place)) {
+                    *place = Some(mismatches::kind(reason));
+                }
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// The reason and the document of the newest letter of each of these names. What is larger than `bytes_max` is none of
+    /// the documents that are asked for.
+    async fn newest(
+        &self,
+        condition: &str,
+        names: impl Iterator<Item = &String>,
+        bytes_max: usize,
+    ) -> Result<HashMap<String, (String, Vec<u8>)>> {
+        let context = &self.context;
+        let literals: Vec<String> = names.map(|name| literal(name)).collect();
+        // A document that was rebuilt of a row may have wider numbers.
+        let statement = format!(
+            "SELECT if(id = '', 'bytes ' || lower(hex(document)), 'id ' || id) AS name, argMax(reason, at), \
+             argMax(if(length(document) <= {}, hex(document), ''), at) FROM {} \
+             WHERE {condition} AND name IN ({}) GROUP BY name",
+            bytes_max.saturating_mul(4),
+            identifier(&context.settings.dead_letters),
+            literals.join(", ")
+        );
+        let mut found = HashMap::new();
+        for batch in context.retrying(|| context.sink.query(&statement)).await? {
+            found.extend((0..batch.num_rows()).map(|row| {
+                let [name, reason, document] =
+                    [0, 1, 2].map(|column| text(batch.column(column).as_ref(), row));
+                (name, (reason, unhex(&document)))
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Whether a letter is of the document as it is: of the same bytes, or of equal values, as it was rebuilt of a row.
+    fn is_same(&self, document: &[u8], letter: &[u8]) -> bool {
+        let read = |bytes: &[u8]| {
+            zenith_arrow::raw::validate(bytes).ok()?;
+            Document::from_reader(bytes).ok()
+        };
+        document == letter
+            || read(document).zip(read(letter)).is_some_and(|(document, letter)| {
+                zenith_arrow::equal(&document, &letter, self.context.settings.keep_nulls).is_ok()
+            })
+    }
+}
+
+/// What a document may be called among the letters; nothing for one that could only be called by bytes that are too many.
+///
+/// A document that was rebuilt of a row has the number of its key column in the place of an equal one.
+fn names(document: &[u8]) -> Vec<String> {
+    match id_text(document) {
+        id if !id.is_empty() => {
+            let equal = id_of(document).map(equal_numbers).unwrap_or_default();
+            let equal = equal.into_iter().map(|id| {
+                let mut document = RawDocumentBuf::new();
+                document.append(cstr!("_id"), id);
+                id_text(document.as_bytes())
+            });
+            let mut names: Vec<String> =
+                std::iter::once(id).chain(equal).map(|id| format!("id {id}")).collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        }
+        _ if document.len() <= BYTES_MAX / 2 => vec![format!("bytes {}", hex(document))],
+        _ => Vec::new(),
+    }
+}
+
+/// The numbers of other types that are equal to a number.
+fn equal_numbers(id: RawBson) -> Vec<RawBson> {
+    let text = match id {
+        RawBson::Int32(number) => number.to_string(),
+        RawBson::Int64(number) => number.to_string(),
+        RawBson::Double(number) if number.is_finite() => number.to_string(),
+        _ => return Vec::new(),
+    };
+    let double = text.parse::<f64>().ok().filter(|number| number.to_string() == text);
+    [
+        text.parse().ok().map(RawBson::Int32),
+        text.parse().ok().map(RawBson::Int64),
+        double.map(RawBson::Double),
+        text.parse().ok().map(RawBson::Decimal128),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_by_every_number_that_it_is_equal_to() {
+        let of = |document: RawDocumentBuf| names(document.as_bytes());
+        assert_eq!(of(rawdoc! { "_id": 5 }), of(rawdoc! { "_id": 5.0 }));
+        assert_eq!(of(rawdoc! { "_id": 5 }), of(rawdoc! { "a": 1, "_id": 5_i64 }));
+        assert_eq!(of(rawdoc! { "_id": 5 }).len(), 4);
+        assert_eq!(of(rawdoc! { "_id": i64::MAX }).len(), 2, "no double is equal to it");
+        assert_eq!(of(rawdoc! { "_id": "5" }).len(), 1);
+        assert_eq!(of(rawdoc! { "a": 5 }).len(), 1);
+    }
+}

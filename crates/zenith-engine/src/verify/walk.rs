@@ -1,0 +1,342 @@
+//! What the columns of a row show, held against what a person expects to see in them.
+
+use std::fmt;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use bson::{Bson, Document};
+use zenith_arrow::extended_json::parse_document;
+use zenith_arrow::schema::Field;
+use zenith_arrow::{Kind, equal};
+use zenith_state::Mismatches;
+
+use super::cell;
+use super::expect::{self, Digits, Expected, Rules, Value};
+use super::mismatch::{Mismatch, count, in_words};
+use crate::layout::KEY;
+
+/// Levels of a JSON column in which simple values have to be shown.
+const JSON_LEVELS: usize = 8;
+
+/// Whether a column shows a value, or why it need not.
+enum Shown {
+    Yes,
+    Elsewhere(String),
+}
+
+/// A step from a value into it.
+enum Step {
+    Key(String),
+    Position(usize),
+}
+
+impl Step {
+    /// Whether a JSON column takes it as it is.
+    fn is_plain_key(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        matches!(self, Step::Key(key) if !key.is_empty() && key.bytes().all(is_plain))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Key(key) => f.write_str(key),
+            Step::Position(position) => write!(f, "{position}"),
+        }
+    }
+}
+
+/// The walk over a document and its columns.
+pub(super) struct Walk<'r> {
+    rules: &'r Rules,
+    path: Vec<Step>,
+    mismatches: Mismatches,
+    /// Whether any key of the document comes twice.
+    repeats: bool,
+}
+
+impl<'r> Walk<'r> {
+    pub(super) fn new(rules: &'r Rules, repeats: bool) -> Walk<'r> {
+        Walk { rules, path: Vec::new(), mismatches: Mismatches::default(), repeats }
+    }
+
+    /// What the columns do not show.
+    pub(super) fn into_mismatches(self) -> Mismatches {
+        self.mismatches
+    }
+
+    /// The fields of a document and their columns.
+    ///
+    /// # Errors
+    /// The first column that does not show what it has to.
+    pub(super) fn fields<'b>(
+        &mut self,
+        document: &Document,
+        fields: &[Field],
+        column: &dyn Fn(&str) -> Option<&'b ArrayRef>,
+        row: usize,
+    ) -> Result<(), Box<Mismatch>> {
+        for field in fields {
+            self.path.push(Step::Key(field.name.clone()));
+            let array = column(&field.name).ok_or_else(|| self.mismatch(None, "no such column"))?;
+            let twin = field.twin.as_ref().and_then(|twin| column(&twin.name));
+            self.field(document.get(&field.name), field, array, twin, row)?;
+            self.path.pop();
+        }
+        for (key, value) in document {
+            if !matches!(value, Bson::Null) && fields.iter().all(|field| field.name != *key) {
+                self.path.push(Step::Key(key.clone()));
+                self.count("no column".to_owned());
+                self.path.pop();
+            }
+        }
+        Ok(())
+    }
+
+    fn field(
+        &mut self,
+        value: Option<&Bson>,
+        field: &Field,
+        array: &ArrayRef,
+        twin: Option<&ArrayRef>,
+        row: usize,
+    ) -> Result<(), Box<Mismatch>> {
+        let is_key = self.path.len() == 1 && field.name == KEY;
+        let twin = twin.filter(|twin| !cell::is_null(twin, row));
+        let shown = match value {
+            // A key that is missing has a text, which only the way back can tell from that of a document.
+            None if is_key => return Ok(()),
+            Some(value) if is_key || !matches!(value, Bson::Null) => {
+                self.value(&field.kind, array, row, value)?
+            }
+            _ if is_blank(&field.kind, array, row) => Shown::Yes,
+            _ => return Err(self.mismatch(value, &cell::text(array, row))),
+        };
+        match (shown, twin) {
+            (Shown::Yes, None) => Ok(()),
+            (Shown::Yes, Some(twin)) => {
+                Err(self.mismatch(value, &format!("{} in the twin", cell::text(twin, row))))
+            }
+            (Shown::Elsewhere(reason), None) if field.twin.is_none() => {
+                self.count(reason);
+                Ok(())
+            }
+            (Shown::Elsewhere(_), twin) => {
+                let expected = value.and_then(expect::text);
+                if twin.is_some_and(|twin| expected.is_some_and(|expected| shows(&expected, twin, row))) {
+                    return Ok(());
+                }
+                let there = twin.map_or_else(|| "NULL".to_owned(), |twin| cell::text(twin, row));
+                Err(self.mismatch(value, &format!("{there} in the twin")))
+            }
+        }
+    }
+
+    fn value(
+        &mut self,
+        kind: &Kind,
+        array: &ArrayRef,
+        row: usize,
+        value: &Bson,
+    ) -> Result<Shown, Box<Mismatch>> {
+        match (kind, value) {
+            (Kind::Document(fields), Bson::Document(document)) => {
+                let Some(parts) = array.as_struct_opt() else {
+                    return Err(self.mismatch(Some(value), &cell::text(array, row)));
+                };
+                self.fields(document, fields, &|name| parts.column_by_name(name), row)?;
+                Ok(Shown::Yes)
+            }
+            (Kind::Array(element), Bson::Array(values)) => self.elements(element, array, row, values),
+            (Kind::Array(element), value) => self.alone(element, array, row, value),
+            (Kind::Json, Bson::Document(document)) => self.json(array, row, document),
+            (Kind::Document(_) | Kind::Json, value) if is_blank(kind, array, row) => {
+                Ok(Shown::Elsewhere(expect::is_other(value)))
+            }
+            (Kind::Document(_) | Kind::Json, value) => {
+                Err(self.mismatch(Some(value), &cell::text(array, row)))
+            }
+            (kind, value) => {
+                let is_blank = cell::is_null(array, row);
+                match self.rules.expected(kind, value) {
+                    Expected::Shown(expected) | Expected::Perhaps(expected)
+                        if !is_blank && shows(&expected, array, row) =>
+                    {
+                        Ok(Shown::Yes)
+                    }
+                    Expected::Perhaps(_) if is_blank => Ok(Shown::Elsewhere("out of range".to_owned())),
+                    Expected::Elsewhere(reason) if is_blank => Ok(Shown::Elsewhere(reason)),
+                    _ => Err(self.mismatch(Some(value), &cell::text(array, row))),
+                }
+            }
+        }
+    }
+
+    /// Each element stands in its place.
+    fn elements(
+        &mut self,
+        kind: &Kind,
+        array: &ArrayRef,
+        row: usize,
+        values: &[Bson],
+    ) -> Result<Shown, Box<Mismatch>> {
+        let items = cell::items(array, row).filter(|items| items.len() == values.len());
+        let Some(items) = items else {
+            let value = Bson::Array(values.to_vec());
+            return Err(self.mismatch(Some(&value), &cell::text(array, row)));
+        };
+        for (index, value) in values.iter().enumerate() {
+            self.path.push(Step::Position(index));
+            let shown = match value {
+                Bson::Null if is_blank(kind, &items, index) => Shown::Yes,
+                Bson::Null => return Err(self.mismatch(Some(value), &cell::text(&items, index))),
+                value => self.value(kind, &items, index, value)?,
+            };
+            self.path.pop();
+            if let Shown::Elsewhere(reason) = shown {
+                self.count(reason);
+            }
+        }
+        Ok(Shown::Yes)
+    }
+
+    /// A value that is no array is shown as an array of one, if it is of the elements' type.
+    fn alone(
+        &mut self,
+        kind: &Kind,
+        array: &ArrayRef,
+        row: usize,
+        value: &Bson,
+    ) -> Result<Shown, Box<Mismatch>> {
+        let items = cell::items(array, row);
+        match items.as_ref().map_or(0, |items| items.len()) {
+            0 if !self.fits_alone(kind, value) => return Ok(Shown::Elsewhere(expect::is_other(value))),
+            1 => {
+                if let Some(items) = &items
+                    && let Shown::Yes = self.value(kind, items, 0, value)?
+                {
+                    self.count("is no array".to_owned());
+                    return Ok(Shown::Yes);
+                }
+            }
+            _ => {}
+        }
+        Err(self.mismatch(Some(value), &cell::text(array, row)))
+    }
+
+    fn fits_alone(&self, kind: &Kind, value: &Bson) -> bool {
+        match (kind, value) {
+            (Kind::Document(_) | Kind::Json, value) => matches!(value, Bson::Document(_)),
+            (Kind::Array(_), _) => false,
+            (kind, value) => matches!(self.rules.expected(kind, value), Expected::Shown(_)),
+        }
+    }
+
+    /// A column of JSON shows nothing that the document has not, and all of it that JSON has a form for.
+    fn json(&mut self, array: &ArrayRef, row: usize, document: &Document) -> Result<Shown, Box<Mismatch>> {
+        let text =
+            cell::bytes(array, row).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        let there = match text {
+            "" => Document::new(),
+            text => parse_document(text)
+                .map_err(|_| self.mismatch(Some(&document.clone().into()), &cell::text(array, row)))?,
+        };
+        if !self.json_level(document, &there, 0)? {
+            self.count("not plain JSON".to_owned());
+        }
+        Ok(Shown::Yes)
+    }
+
+    /// Whether everything is shown.
+    fn json_level(
+        &mut self,
+        document: &Document,
+        there: &Document,
+        level: usize,
+    ) -> Result<bool, Box<Mismatch>> {
+        if let Some((key, value)) = there.iter().find(|(key, _)| !document.contains_key(*key)) {
+            self.path.push(Step::Key(key.clone()));
+            return Err(self.mismatch(None, &in_words(Some(value))));
+        }
+        let mut is_whole = true;
+        for (key, value) in document {
+            self.path.push(Step::Key(key.clone()));
+            match (value, there.get(key)) {
+                (Bson::Null, None) => {}
+                (Bson::Document(inside), Some(Bson::Document(there))) => {
+                    is_whole &= self.json_level(inside, there, level + 1)?;
+                }
+                // A document of which nothing can be shown is not there at all.
+                (Bson::Document(inside), None) => {
+                    self.json_level(inside, &Document::new(), level + 1)?;
+                    is_whole = false;
+                }
+                (value, Some(there)) => {
+                    let pair = |value: &Bson| bson::doc! { "v": value.clone() };
+                    if equal(&pair(value), &pair(there), false).is_err() {
+                        return Err(self.mismatch(Some(value), &in_words(Some(there))));
+                    }
+                }
+                (value, None) => {
+                    let is_simple =
+                        matches!(value, Bson::Boolean(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::String(_));
+                    let is_plain = self.path.iter().rev().take(level + 1).all(Step::is_plain_key);
+                    if is_simple && is_plain && level < JSON_LEVELS && !self.repeats {
+                        return Err(self.mismatch(Some(value), "nothing"));
+                    }
+                    is_whole = false;
+                }
+            }
+            self.path.pop();
+        }
+        Ok(is_whole)
+    }
+
+    fn count(&mut self, reason: String) {
+        // As they are counted when they are written: elements under their array.
+        let keys = self.path.iter().filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Position(_) => None,
+        });
+        let field = keys.collect::<Vec<_>>().join(".");
+        count(&mut self.mismatches, field, reason);
+    }
+
+    fn mismatch(&self, value: Option<&Bson>, target: &str) -> Box<Mismatch> {
+        let path: Vec<String> = self.path.iter().map(Step::to_string).collect();
+        Mismatch::new(path.join("."), in_words(value), format!("the column shows {target}"))
+    }
+}
+
+fn is_blank(kind: &Kind, array: &ArrayRef, row: usize) -> bool {
+    match kind {
+        Kind::Json => cell::is_null(array, row) || matches!(cell::bytes(array, row), Some(b"" | b"{}")),
+        _ if cell::is_blank(array, row) => true,
+        // The tuple of an element may have parts of JSON, which are never NULL.
+        Kind::Document(fields) => array.as_struct_opt().is_some_and(|parts| {
+            fields.iter().all(|field| {
+                let twin = field.twin.as_ref().and_then(|twin| parts.column_by_name(&twin.name));
+                twin.is_none_or(|twin| cell::is_null(twin, row))
+                    && parts.column_by_name(&field.name).is_some_and(|part| is_blank(&field.kind, part, row))
+            })
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a cell that is not NULL shows a value.
+fn shows(value: &Value<'_>, array: &ArrayRef, row: usize) -> bool {
+    match value {
+        Value::Bool(value) => cell::boolean(array, row) == Some(*value),
+        Value::Integer(value) => cell::integer(array, row) == Some(i128::from(*value)),
+        Value::Unsigned(value) => cell::integer(array, row) == Some(i128::from(*value)),
+        Value::Double(value) => cell::double(array, row)
+            .is_some_and(|there| there.to_bits() == value.to_bits() || there.is_nan() && value.is_nan()),
+        Value::Decimal(value) => {
+            cell::decimal(array, row).and_then(|text| Digits::parse(&text)).as_ref() == Some(value)
+        }
+        Value::Millis(value) => cell::millis(array, row) == Some(*value),
+        Value::Bytes(value) => cell::bytes(array, row) == Some(&**value),
+    }
+}
