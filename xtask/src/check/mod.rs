@@ -3,6 +3,7 @@
 //! | part | what it checks |
 //! | --- | --- |
 //! | [`imports`] | which crate may depend on which |
+//! | [`modules`] | which file of a crate may import which |
 //! | [`sources`] | what every source file must have and must not have |
 //! | [`code`] | (tells code from comments and strings) |
 //!
@@ -10,6 +11,7 @@
 
 mod code;
 mod imports;
+mod modules;
 mod sources;
 
 use std::path::Path;
@@ -21,6 +23,7 @@ use crate::Outcome;
 pub fn run() -> Outcome {
     let root = crate::workspace_root();
     let mut findings = imports::check(&crate::metadata(&root)?);
+    findings.extend(modules::check(&root));
     findings.extend(sources::check(&root)?);
     findings.sort();
     for Finding { place, complaint } in &findings {
