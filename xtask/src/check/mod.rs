@@ -2,6 +2,7 @@
 //!
 //! | part | what it checks |
 //! | --- | --- |
+//! | [`functions`] | how long functions are, and how many parameters they have |
 //! | [`imports`] | which crate may depend on which |
 //! | [`modules`] | which file of a crate may import which |
 //! | [`sources`] | what every source file must have and must not have |
@@ -10,6 +11,7 @@
 //! All findings are printed, not the first one.
 
 mod code;
+mod functions;
 mod imports;
 mod modules;
 mod sources;

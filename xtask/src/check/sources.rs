@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use zenith_testkit::{Error, Result};
 
-use super::Finding;
 use super::code::{without_text, words};
+use super::{Finding, functions};
 
 /// Longest a file may be, in lines.
 const LINES_MAX: usize = 500;
@@ -54,6 +54,7 @@ fn check_file(file: &Path, source: &str, findings: &mut Vec<Finding>) {
         findings.push(Finding::at(path.clone(), complaint));
     }
     let code = without_text(source);
+    functions::check(file, &code, findings);
     let lines: Vec<&str> = source.lines().collect();
     for (index, line) in code.lines().enumerate() {
         let mut complain = |complaint: String| findings.push(Finding::in_line(file, index + 1, complaint));
