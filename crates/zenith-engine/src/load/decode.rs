@@ -1,5 +1,7 @@
 //! Decoders: replies in, record batches out, each on a thread of its own.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use async_channel::{Receiver, Sender};
 use zenith_arrow::extended_json::id_text;
@@ -12,59 +14,65 @@ use super::findings::Watch;
 use super::sizes::Sizes;
 use crate::{EngineError, OnBadDocument, Result};
 
-/// Decodes replies until there are no more, then hands over what is left.
-pub(super) fn decode(
-    load: &LoadContext,
-    mut decoder: Decoder,
-    replies: &Receiver<DocumentBatch>,
-    batches: &flume::Sender<RecordBatch>,
-    sizes: &Sizes,
-    letters: &Sender<RejectedDocument>,
-    watch: Option<&Watch>,
-) -> Result<ExtraCounts> {
-    let failed = |source| EngineError::decoding(&load.namespace, source);
-    let is_in_vain = || watch.is_some_and(Watch::is_in_vain);
-    // Rows the batch at hand is to have.
-    let mut planned = None;
-    while let Ok(reply) = replies.recv_blocking() {
-        if load.is_stopped() {
-            return Err(EngineError::Stopped);
-        }
-        let bytes = reply.documents_bytes();
-        let mut documents = reply.ranges();
-        loop {
-            let rows = *planned.get_or_insert_with(|| sizes.begin(decoder.rows_of_a_batch()));
-            decoder.limit(rows);
-            let mut bad = Vec::new();
-            let full =
-                decoder.append(bytes, &mut documents, &mut |document| bad.push(document)).map_err(failed)?;
-            for document in bad {
-                reject(load, bytes, &document, letters)?;
+/// What all decoders of a load share.
+#[derive(Clone)]
+pub(super) struct Decoding {
+    pub(super) load: Arc<LoadContext>,
+    pub(super) replies: Receiver<DocumentBatch>,
+    pub(super) batches: flume::Sender<RecordBatch>,
+    pub(super) sizes: Arc<Sizes>,
+    pub(super) letters: Sender<RejectedDocument>,
+    pub(super) watch: Option<Arc<Watch>>,
+}
+
+impl Decoding {
+    /// Decodes replies until there are no more, then hands over what is left.
+    pub(super) fn run(&self, mut decoder: Decoder) -> Result<ExtraCounts> {
+        let failed = |source| EngineError::decoding(&self.load.namespace, source);
+        let is_in_vain = || self.watch.as_deref().is_some_and(Watch::is_in_vain);
+        // Rows the batch at hand is to have.
+        let mut planned = None;
+        while let Ok(reply) = self.replies.recv_blocking() {
+            if self.load.is_stopped() {
+                return Err(EngineError::Stopped);
             }
-            match full {
-                Some(batch) => {
-                    planned = None;
-                    sizes.sealed(rows, batch.num_rows());
-                    if !is_in_vain() {
-                        batches.send(batch).map_err(|_| EngineError::Stopped)?;
-                    }
+            let bytes = reply.documents_bytes();
+            let mut documents = reply.ranges();
+            loop {
+                let rows = *planned.get_or_insert_with(|| self.sizes.begin(decoder.rows_of_a_batch()));
+                decoder.limit(rows);
+                let mut bad = Vec::new();
+                let full = decoder
+                    .append(bytes, &mut documents, &mut |document| bad.push(document))
+                    .map_err(failed)?;
+                for document in bad {
+                    reject(&self.load, bytes, &document, &self.letters)?;
                 }
-                None => break,
+                match full {
+                    Some(batch) => {
+                        planned = None;
+                        self.sizes.sealed(rows, batch.num_rows());
+                        if !is_in_vain() {
+                            self.batches.send(batch).map_err(|_| EngineError::Stopped)?;
+                        }
+                    }
+                    None => break,
+                }
+            }
+            if let Some(watch) = self.watch.as_deref() {
+                watch.look(&mut decoder, reply.len());
             }
         }
-        if let Some(watch) = watch {
-            watch.look(&mut decoder, reply.len());
+        if let Some(batch) = decoder.finish().map_err(failed)?
+            && !is_in_vain()
+        {
+            self.batches.send(batch).map_err(|_| EngineError::Stopped)?;
         }
+        if let Some(watch) = self.watch.as_deref() {
+            watch.ended(&mut decoder);
+        }
+        Ok(decoder.take_counts())
     }
-    if let Some(batch) = decoder.finish().map_err(failed)?
-        && !is_in_vain()
-    {
-        batches.send(batch).map_err(|_| EngineError::Stopped)?;
-    }
-    if let Some(watch) = watch {
-        watch.ended(&mut decoder);
-    }
-    Ok(decoder.take_counts())
 }
 
 fn reject(

@@ -2,18 +2,25 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
+use async_channel::{Receiver, Sender};
+use tokio::task::JoinSet;
+
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
-use zenith_extract::{Partition, ReadConcern, ReadOptions, ReplyBudget, Source};
+use zenith_extract::{DocumentBatch, Partition, ReadConcern, ReadOptions, ReplyBudget, Source};
 use zenith_transport::Sink;
 
 use super::context::LoadContext;
+use super::dead_letters::{self, RejectedDocument};
+use super::decode::Decoding;
 use super::findings::{Planned, Sample, Watch};
 use super::insert::Inserting;
+use super::read;
 use super::read::Queue;
 use super::sizes::Sizes;
-use super::{dead_letters, decode, read};
 use crate::layout::LoadMetadata;
 use crate::{EngineError, ReloadOptions, Result};
 
@@ -74,138 +81,184 @@ impl FirstError {
 /// Runs all workers to their end.
 pub(crate) async fn load<S: Source, K: Sink + 'static>(
     load: Arc<LoadContext>,
-    parts: LoadSpec<'_, S, K>,
+    spec: LoadSpec<'_, S, K>,
 ) -> Result<ExtraCounts> {
-    let options = parts.options;
+    let options = spec.options;
     let (reply_sender, replies) = async_channel::bounded(options.decoders);
     // A rendezvous: a batch goes only to an inserter that waits for one, so that there are never more under way than
     // decoders and inserters. One that lay between them would take the memory of a batch and make nothing faster.
     let (batch_sender, batches) = flume::bounded(0);
     let (letter_sender, letters) = async_channel::bounded(64);
-    let first = Arc::new(FirstError::default());
-
-    let mut read_options =
-        ReadOptions::new(ReplyBudget::with_share(load.pool.clone(), options.landing_bytes()));
-    read_options.batch_bytes = options.reply_bytes(parts.readers);
-    read_options.read_concern = parts.read_concern;
-    let queue = Arc::new(Queue::new(parts.partitions));
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..parts.readers {
-        let (load, first, queue) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&queue));
-        let (source, sender, read_options) =
-            (Arc::clone(parts.source), reply_sender.clone(), read_options.clone());
-        tasks.spawn(async move {
-            let result = read::read(&load, &*source, &queue, read_options, sender).await;
-            first.note(&load, result);
-        });
-    }
+    let watch = spec
+        .watched
+        .map(|planned| Arc::new(Watch::new(planned.clone(), spec.schema, spec.documents, options.decoders)));
+    let decoding = Decoding {
+        load: Arc::clone(&load),
+        replies,
+        batches: batch_sender,
+        sizes: Arc::new(Sizes::new(options.inserters, spec.documents)),
+        letters: letter_sender.clone(),
+        watch: watch.clone(),
+    };
+    let mut workers = Workers { load, first: Arc::default(), tasks: JoinSet::new(), threads: Vec::new() };
+    workers.spawn_readers(&spec, &reply_sender);
     drop(reply_sender);
-
-    let sizes = Arc::new(Sizes::new(options.inserters, parts.documents));
-    let watch = parts.watched.map(|planned| {
-        Arc::new(Watch::new(planned.clone(), parts.schema, parts.documents, options.decoders))
-    });
-    let mut threads = Vec::new();
-    for index in 0..options.decoders {
-        let decoder_options =
-            DecoderOptions { rows_max: options.batch_rows, bytes_max: options.batch_bytes() };
-        let mut decoder = Decoder::new(parts.schema, &load.pool, decoder_options);
-        if watch.is_some() {
-            decoder.watch();
-        }
-        let learned = decoder.learn(&parts.sample.bytes, parts.sample.ranges.iter().cloned());
-        let learned = learned.map_err(|source| EngineError::decoding(&load.namespace, source));
-        if first.note(&load, learned).is_none() {
-            break;
-        }
-        let (load, first) = (Arc::clone(&load), Arc::clone(&first));
-        let (replies, batches, letters) = (replies.clone(), batch_sender.clone(), letter_sender.clone());
-        let sizes = Arc::clone(&sizes);
-        let watch = watch.clone();
-        let work = move || {
-            let result =
-                decode::decode(&load, decoder, &replies, &batches, &sizes, &letters, watch.as_deref());
-            first.note(&load, result)
-        };
-        let thread = std::thread::Builder::new().name(format!("zenith-decode-{index}")).spawn(work);
-        threads.push(thread.map_err(|_| EngineError::Worker { worker: "decoder" })?);
-    }
-    drop((replies, batch_sender));
-
-    let sequence = Arc::new(AtomicU64::new(0));
-    let schema = Arc::new(parts.schema.clone());
-    let stamp = parts.stamp;
-    for _ in 0..options.inserters {
-        let (load, first, sequence) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(&sequence));
-        let (sink, batches, letters) = (Arc::clone(parts.sink), batches.clone(), letter_sender.clone());
-        let (schema, table) = (Arc::clone(&schema), parts.table.to_owned());
-        tasks.spawn(async move {
-            let inserting = Inserting {
-                load: &load,
-                table: &table,
-                schema: &schema,
-                layout: stamp.layout(),
-                stamp,
-                sequence: &sequence,
-            };
-            let result = inserting.run(&*sink, batches, letters).await;
-            first.note(&load, result);
-        });
-    }
+    workers.spawn_decoders(&spec, decoding)?;
+    workers.spawn_inserters(&spec, &batches, &letter_sender);
     drop((batches, letter_sender));
-    {
-        let (load, first, sink) = (Arc::clone(&load), Arc::clone(&first), Arc::clone(parts.sink));
-        tasks.spawn(async move {
+    workers.spawn_keeper(&spec, letters);
+    workers.end(watch.as_deref()).await
+}
+
+/// The workers of a load.
+struct Workers {
+    load: Arc<LoadContext>,
+    first: Arc<FirstError>,
+    tasks: JoinSet<()>,
+    threads: Vec<JoinHandle<Option<ExtraCounts>>>,
+}
+
+impl Workers {
+    fn spawn_readers<S: Source, K>(&mut self, spec: &LoadSpec<'_, S, K>, replies: &Sender<DocumentBatch>) {
+        let budget = ReplyBudget::with_share(self.load.pool.clone(), spec.options.landing_bytes());
+        let mut options = ReadOptions::new(budget);
+        options.batch_bytes = spec.options.reply_bytes(spec.readers);
+        options.read_concern = spec.read_concern;
+        let queue = Arc::new(Queue::new(spec.partitions.clone()));
+        for _ in 0..spec.readers {
+            let (load, first, queue) = (Arc::clone(&self.load), Arc::clone(&self.first), Arc::clone(&queue));
+            let (source, replies, options) = (Arc::clone(spec.source), replies.clone(), options.clone());
+            self.tasks.spawn(async move {
+                let result = read::read(&load, &*source, &queue, options, replies).await;
+                first.note(&load, result);
+            });
+        }
+    }
+
+    fn spawn_decoders<S, K>(&mut self, spec: &LoadSpec<'_, S, K>, decoding: Decoding) -> Result<()> {
+        let options =
+            DecoderOptions { rows_max: spec.options.batch_rows, bytes_max: spec.options.batch_bytes() };
+        for index in 0..spec.options.decoders {
+            let mut decoder = Decoder::new(spec.schema, &self.load.pool, options);
+            if decoding.watch.is_some() {
+                decoder.watch();
+            }
+            let learned = decoder.learn(&spec.sample.bytes, spec.sample.ranges.iter().cloned());
+            let learned = learned.map_err(|source| EngineError::decoding(&self.load.namespace, source));
+            if self.first.note(&self.load, learned).is_none() {
+                break;
+            }
+            let (first, decoding) = (Arc::clone(&self.first), decoding.clone());
+            let work = move || first.note(&decoding.load, decoding.run(decoder));
+            let thread = std::thread::Builder::new().name(format!("zenith-decode-{index}")).spawn(work);
+            self.threads.push(thread.map_err(|_| EngineError::Worker { worker: "decoder" })?);
+        }
+        Ok(())
+    }
+
+    fn spawn_inserters<S, K: Sink + 'static>(
+        &mut self,
+        spec: &LoadSpec<'_, S, K>,
+        batches: &flume::Receiver<RecordBatch>,
+        letters: &Sender<RejectedDocument>,
+    ) {
+        let sequence = Arc::new(AtomicU64::new(0));
+        let schema = Arc::new(spec.schema.clone());
+        let stamp = spec.stamp;
+        for _ in 0..spec.options.inserters {
+            let (load, first) = (Arc::clone(&self.load), Arc::clone(&self.first));
+            let (sink, batches, letters) = (Arc::clone(spec.sink), batches.clone(), letters.clone());
+            let (schema, sequence) = (Arc::clone(&schema), Arc::clone(&sequence));
+            let table = spec.table.to_owned();
+            self.tasks.spawn(async move {
+                let inserting = Inserting {
+                    load: &load,
+                    table: &table,
+                    schema: &schema,
+                    layout: stamp.layout(),
+                    stamp,
+                    sequence: &sequence,
+                };
+                let result = inserting.run(&*sink, batches, letters).await;
+                first.note(&load, result);
+            });
+        }
+    }
+
+    /// The worker that writes dead letters.
+    fn spawn_keeper<S, K: Sink + 'static>(
+        &mut self,
+        spec: &LoadSpec<'_, S, K>,
+        letters: Receiver<RejectedDocument>,
+    ) {
+        let (load, first) = (Arc::clone(&self.load), Arc::clone(&self.first));
+        let sink = Arc::clone(spec.sink);
+        self.tasks.spawn(async move {
             let result = dead_letters::keep(&load, &*sink, letters).await;
             first.note(&load, result);
         });
     }
 
-    let mut overdue = std::pin::pin!(async {
-        load.stopped().await;
-        tokio::time::sleep(TASKS_TIMEOUT).await;
-    });
-    let mut aborted = false;
-    loop {
-        tokio::select! {
-            ended = tasks.join_next() => match ended {
-                Some(Err(error)) if error.is_panic() => {
-                    first.note::<()>(&load, Err(EngineError::Worker { worker: "reader or inserter" }));
-                }
-                Some(_) => {}
-                None => break,
+    /// Waits for all of them: the counts of the decoders, or the first failure.
+    async fn end(mut self, watch: Option<&Watch>) -> Result<ExtraCounts> {
+        self.end_tasks().await;
+        let counts = self.end_threads().await;
+        match self.first.take() {
+            _ if self.load.stop.is_stopped() => Err(EngineError::Stopped),
+            Some(error) => Err(error),
+            None => match watch.and_then(Watch::verdict) {
+                Some(surprise) => Err(surprise),
+                None => Ok(counts),
             },
-            () = &mut overdue, if !aborted => {
-                aborted = true;
-                tasks.abort_all();
+        }
+    }
+
+    async fn end_tasks(&mut self) {
+        let load = Arc::clone(&self.load);
+        let mut overdue = std::pin::pin!(async {
+            load.stopped().await;
+            tokio::time::sleep(TASKS_TIMEOUT).await;
+        });
+        let mut aborted = false;
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => match ended {
+                    Some(Err(error)) if error.is_panic() => {
+                        let error = EngineError::Worker { worker: "reader or inserter" };
+                        self.first.note::<()>(&load, Err(error));
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                () = &mut overdue, if !aborted => {
+                    aborted = true;
+                    self.tasks.abort_all();
+                }
             }
         }
     }
-    let joined = tokio::task::spawn_blocking(move || {
-        threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
-    });
-    let joined = if load.is_stopped() {
-        // A decoder may wait for memory that an insert given up has lent to a server that hangs.
-        tokio::time::timeout(DECODERS_TIMEOUT, joined).await.unwrap_or_else(|_| Ok(Vec::new()))
-    } else {
-        joined.await
-    };
-    let mut counts = ExtraCounts::default();
-    for ended in joined.unwrap_or_default() {
-        match ended {
-            Ok(Some(part)) => counts.merge(&part),
-            Ok(None) => {}
-            Err(_) => {
-                first.note::<()>(&load, Err(EngineError::Worker { worker: "decoder" }));
+
+    async fn end_threads(&mut self) -> ExtraCounts {
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(JoinHandle::join).collect::<Vec<_>>()
+        });
+        let joined = if self.load.is_stopped() {
+            // A decoder may wait for memory that an insert given up has lent to a server that hangs.
+            tokio::time::timeout(DECODERS_TIMEOUT, joined).await.unwrap_or_else(|_| Ok(Vec::new()))
+        } else {
+            joined.await
+        };
+        let mut counts = ExtraCounts::default();
+        for ended in joined.unwrap_or_default() {
+            match ended {
+                Ok(Some(part)) => counts.merge(&part),
+                Ok(None) => {}
+                Err(_) => {
+                    self.first.note::<()>(&self.load, Err(EngineError::Worker { worker: "decoder" }));
+                }
             }
         }
-    }
-    match first.take() {
-        _ if load.stop.is_stopped() => Err(EngineError::Stopped),
-        Some(error) => Err(error),
-        None => match watch.and_then(|watch| watch.verdict()) {
-            Some(surprise) => Err(surprise),
-            None => Ok(counts),
-        },
+        counts
     }
 }

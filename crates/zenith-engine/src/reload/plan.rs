@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_schema::{FieldRef, SchemaRef};
 use bson::RawDocumentBuf;
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, Mixed, ObjectIdAs, infer};
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
@@ -17,7 +18,7 @@ use super::difference::difference;
 use super::keep::{self, Kept, keep};
 use super::table_types::{TypeAdoption, adopt_table_types};
 use crate::load::findings::{Findings, Planned, Sample};
-use crate::{EngineError, Pipeline, Result, Strategy, names};
+use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
 /// Leaf columns from which on parts are kept in one file each.
 const LEAVES_FOR_COMPACT_PARTS: usize = 500;
@@ -70,17 +71,60 @@ impl ReloadPlan {
     }
 }
 
+/// Looks at both ends and says what a load would do.
 pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     findings: &Findings,
 ) -> Result<ReloadPlan> {
     let options = &pipeline.options;
-    let namespace = &pipeline.namespace;
     // Both ends are looked at side by side: answers are quick, but there are many.
     let ((source, documents, ids), (target, existing, leftovers)) =
         tokio::try_join!(look_at_source(pipeline), look_at_target(pipeline))?;
     let dialect = Dialect::of_version(target.version_number);
-    let infer_options = InferOptions {
+    let infer = infer_options(options, ids, findings, &target);
+    let sampled: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
+    let sample = findings.with(&sampled);
+    let (mut schema, inference) = inferred(pipeline, &sample, &infer);
+    if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
+        let replace = options.replace && options.strategy == Strategy::Swap;
+        // What a load has found counts for more than the table of before.
+        let exact = !findings.may_surprise();
+        let adoption = TypeAdoption { table, dialect, sample: &sample, options: &infer, replace, exact };
+        adopt_table_types(&mut schema, &adoption);
+    }
+    let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &inference, dialect)?;
+    check_target(pipeline, &target, existing.as_ref(), &columns)?;
+    let kept = match existing.as_ref().filter(|_| options.strategy == Strategy::Swap) {
+        Some(table) => keep(pipeline, table, &columns)?,
+        None => Kept::default(),
+    };
+    let definition = definition(pipeline, &schema, kept);
+    let size = source.collection.size;
+    let readers = options.readers_of(size.and_then(|size| size.document_bytes_average()));
+    Ok(ReloadPlan {
+        source,
+        target,
+        columns,
+        definition,
+        existing,
+        leftovers,
+        strategy: options.strategy,
+        sampled: documents.len(),
+        readers,
+        schema,
+        sample: Arc::new(Sample::of(sampled, SAMPLE_BYTES)),
+        infer,
+    })
+}
+
+/// How columns are chosen.
+fn infer_options(
+    options: &ReloadOptions,
+    ids: Option<zenith_extract::IdTypes>,
+    findings: &Findings,
+    target: &ServerInfo,
+) -> InferOptions {
+    InferOptions {
         object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
         decimal: if options.decimal_text { DecimalAs::Text } else { DecimalAs::Decimal },
         integers: options.integers,
@@ -97,43 +141,49 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         key: findings.key(),
         dates: DateRange { first_ms: target.date_range_ms.0, last_ms: target.date_range_ms.1 },
         ..InferOptions::default()
-    };
-    let sampled: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
-    let inference = infer(findings.with(&sampled), &infer_options);
+    }
+}
+
+/// The columns that a sample asks for.
+fn inferred<S, K>(
+    pipeline: &Pipeline<S, K>,
+    sample: &[&[u8]],
+    options: &InferOptions,
+) -> (Schema, Inference) {
+    let inference = infer(sample.iter().copied(), options);
     let mut schema = inference.schema.clone();
     if schema.fields.iter().all(|field| field.name != "_id") {
         // An empty collection, or documents whose `_id` fits no column of its own.
         schema.fields.insert(0, zenith_arrow::Field::new("_id", Kind::MixedId));
     }
-
     for path in without_column(&inference, &options.mixed_fields) {
+        let namespace = &pipeline.namespace;
         tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
     }
-    if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
-        let replace = options.replace && options.strategy == Strategy::Swap;
-        let sample = findings.with(&sampled);
-        // What a load has found counts for more than the table of before.
-        let exact = !findings.may_surprise();
-        let options = &infer_options;
-        adopt_table_types(
-            &mut schema,
-            &TypeAdoption { table, dialect, sample: &sample, options, replace, exact },
-        );
-    }
+    (schema, inference)
+}
 
-    let arrow = pipeline.layout.schema(&schema.to_arrow());
-    let mut columns = Vec::with_capacity(arrow.fields().len());
-    for field in arrow.fields() {
+fn columns(arrow: &SchemaRef, inference: &Inference, dialect: Dialect) -> Result<Vec<ColumnPlan>> {
+    let column = |field: &FieldRef| {
         let kind = field.metadata().get(BSON_METADATA_KEY).cloned();
-        let present = presence(&inference, field.name());
-        columns.push(ColumnPlan {
+        Ok(ColumnPlan {
             name: field.name().clone(),
             bson_type: kind.unwrap_or_else(|| beside(field.name()).to_owned()),
             target_type: column_type(field, dialect)?,
-            present,
-        });
-    }
+            present: presence(inference, field.name()),
+        })
+    };
+    arrow.fields().iter().map(column).collect()
+}
 
+/// Whether the strategy works in the target's database, and the table that is there may take the rows or be replaced.
+fn check_target<S, K>(
+    pipeline: &Pipeline<S, K>,
+    target: &ServerInfo,
+    existing: Option<&TableInfo>,
+    columns: &[ColumnPlan],
+) -> Result<()> {
+    let options = &pipeline.options;
     if options.strategy == Strategy::Swap && !target.exchanges_atomically {
         return Err(EngineError::Setting {
             setting: "the strategy",
@@ -144,33 +194,32 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
             ),
         });
     }
-    if let Some(table) =
-        existing.as_ref().filter(|table| !table.engine.ends_with("MergeTree") && table.engine != "Memory")
-    {
+    let Some(table) = existing else { return Ok(()) };
+    if !table.engine.ends_with("MergeTree") && table.engine != "Memory" {
         return Err(EngineError::NotATable { table: pipeline.table.clone(), engine: table.engine.clone() });
     }
-    if let Some(table) = &existing
-        && !(options.replace && options.strategy == Strategy::Swap)
-        && let Some(difference) = difference(&columns, table, options.strategy, pipeline.layout)
-    {
-        return Err(EngineError::TableDiffers {
-            table: pipeline.table.clone(),
-            namespace: namespace.to_string(),
-            difference,
-            is_ours: keep::is_ours(table, namespace),
-            advice: "Name another table, or allow the table to be replaced".to_owned(),
-        });
+    if options.replace && options.strategy == Strategy::Swap {
+        return Ok(());
     }
-    let kept = match existing.as_ref().filter(|_| options.strategy == Strategy::Swap) {
-        Some(table) => keep(pipeline, table, &columns)?,
-        None => Kept::default(),
-    };
-    let sample = Arc::new(Sample::of(sampled, SAMPLE_BYTES));
-    let comment = kept.comment.unwrap_or_else(|| keep::comment_of(namespace));
-    let mut definition = TableDefinition::new(&pipeline.table, arrow)
+    match difference(columns, table, options.strategy, pipeline.layout) {
+        None => Ok(()),
+        Some(difference) => Err(EngineError::TableDiffers {
+            table: pipeline.table.clone(),
+            namespace: pipeline.namespace.to_string(),
+            difference,
+            is_ours: keep::is_ours(table, &pipeline.namespace),
+            advice: "Name another table, or allow the table to be replaced".to_owned(),
+        }),
+    }
+}
+
+/// The table of these columns.
+fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> TableDefinition {
+    let comment = kept.comment.unwrap_or_else(|| keep::comment_of(&pipeline.namespace));
+    let mut definition = TableDefinition::new(&pipeline.table, pipeline.layout.schema(&schema.to_arrow()))
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
-        .fsync(options.fsync)
+        .fsync(pipeline.options.fsync)
         .comment(comment);
     definition.additions = kept.additions;
     let leaves: usize = schema.fields.iter().map(zenith_arrow::Field::leaves).sum();
@@ -178,22 +227,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
         definition.settings.insert("min_bytes_for_wide_part".to_owned(), COMPACT_PART_BYTES.to_owned());
     }
-    let size = source.collection.size;
-    let readers = options.readers_of(size.and_then(|size| size.document_bytes_average()));
-    Ok(ReloadPlan {
-        source,
-        target,
-        columns,
-        definition,
-        existing,
-        leftovers,
-        strategy: options.strategy,
-        sampled: documents.len(),
-        readers,
-        schema,
-        sample,
-        infer: infer_options,
-    })
+    definition
 }
 
 type AtSource = (SourceInfo, Vec<RawDocumentBuf>, Option<zenith_extract::IdTypes>);
