@@ -1,32 +1,36 @@
 //! Stopping a run from outside, or from a worker that failed.
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Asks a run to stop. Clones ask the same run.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
-    sender: watch::Sender<bool>,
+    token: CancellationToken,
 }
 
 impl StopHandle {
     pub(crate) fn new() -> StopHandle {
-        StopHandle { sender: watch::Sender::new(false) }
+        StopHandle { token: CancellationToken::new() }
+    }
+
+    /// A handle for a part of the run: stopped with it, or by itself.
+    pub(crate) fn child(&self) -> StopHandle {
+        StopHandle { token: self.token.child_token() }
     }
 
     /// Asks the run to stop; asking twice changes nothing.
     pub fn stop(&self) {
-        self.sender.send_replace(true);
+        self.token.cancel();
     }
 
     /// Whether it has been asked to.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        *self.sender.borrow()
+        self.token.is_cancelled()
     }
 
     /// Returns once it has been asked to.
     pub async fn stopped(&self) {
-        // We hold a sender, so the channel cannot be closed while we wait.
-        let _ = self.sender.subscribe().wait_for(|stopped| *stopped).await;
+        self.token.cancelled().await;
     }
 }

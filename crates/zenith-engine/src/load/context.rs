@@ -27,21 +27,18 @@ pub(crate) struct LoadContext {
     pub(crate) dead: DeadLetters,
     /// Asked from outside.
     pub(crate) stop: StopHandle,
-    /// Asked by a worker that failed.
+    /// Asked from outside, or by a worker that failed.
     pub(crate) abort: StopHandle,
 }
 
 impl LoadContext {
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.is_stopped() || self.abort.is_stopped()
+        self.abort.is_stopped()
     }
 
     /// Returns once the load is stopped.
     pub(super) async fn stopped(&self) {
-        tokio::select! {
-            () = self.stop.stopped() => {}
-            () = self.abort.stopped() => {}
-        }
+        self.abort.stopped().await;
     }
 
     /// The outcome of `future`, unless the load is stopped first.

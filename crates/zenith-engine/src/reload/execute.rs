@@ -16,7 +16,7 @@ use crate::load::findings::Findings;
 use crate::load::run::{LoadSpec, load};
 use crate::mismatches::DeadLetters;
 use crate::retry::after_load;
-use crate::{EngineError, Pipeline, Result, StopHandle, Strategy, Summary, usage};
+use crate::{EngineError, Pipeline, Result, Strategy, Summary, usage};
 
 /// Partitions a reader, so that one with dense data does not keep the others waiting at the end.
 const PARTITIONS_PER_READER: usize = 4;
@@ -179,7 +179,7 @@ pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<LoadContext> {
         dead_letters: pipeline.options.dead_letters.clone(),
         dead: DeadLetters::default(),
         stop: pipeline.stop.clone(),
-        abort: StopHandle::new(),
+        abort: pipeline.stop.child(),
     })
 }
 

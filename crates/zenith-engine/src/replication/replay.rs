@@ -29,7 +29,7 @@ use crate::load::insert::Inserting;
 use crate::load::{literal, refusal};
 use crate::reload::run_name;
 use crate::settings::Mode;
-use crate::{EngineError, OnBadDocument, Result, StopHandle};
+use crate::{EngineError, OnBadDocument, Result};
 
 /// Letters that are tried together.
 const TOGETHER: usize = 200;
@@ -196,7 +196,7 @@ fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> LoadContext {
         on_bad_document: OnBadDocument::Keep,
         dead: crate::mismatches::DeadLetters::default(),
         stop: context.stop.clone(),
-        abort: StopHandle::new(),
+        abort: context.stop.child(),
     }
 }
 

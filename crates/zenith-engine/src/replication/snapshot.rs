@@ -19,7 +19,7 @@ use crate::load::run::{LoadSpec, load};
 use crate::mismatches::DeadLetters;
 use crate::reload::run_name;
 use crate::retry::after_load;
-use crate::{EngineError, Result, StopHandle};
+use crate::{EngineError, Result};
 
 /// Reads what is left of the snapshot, if anything is.
 pub(super) async fn snapshot<S, K, T>(context: &Arc<Context<S, K, T>>, schema: &Schema) -> Result<()>
@@ -90,7 +90,7 @@ where
             on_bad_document: context.settings.on_bad_document,
             dead: DeadLetters::default(),
             stop: context.stop.clone(),
-            abort: StopHandle::new(),
+            abort: context.stop.child(),
         });
         let parts = LoadSpec {
             source: &context.source,

@@ -24,7 +24,7 @@ use crate::load::insert::Inserting;
 use crate::load::refusal::Refused;
 use crate::mismatches::DeadLetters;
 use crate::progress::to_u64;
-use crate::{EngineError, OnBadDocument, Result, StopHandle};
+use crate::{EngineError, OnBadDocument, Result};
 
 /// Intent, insert, checkpoint: the batch is durable afterwards, and the place behind it saved. `rows` is what the checkpoint
 /// says of the changes written so far, these included; gives back how many of these are not, as no row could be had of
@@ -98,7 +98,7 @@ where
         on_bad_document: context.settings.on_bad_document,
         dead: DeadLetters::default(),
         stop: context.abandon.clone(),
-        abort: StopHandle::new(),
+        abort: context.abandon.child(),
     };
     if let Some(batch) = batch {
         letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
