@@ -224,6 +224,17 @@ pub enum ExtractError {
         #[source]
         source: BoxError,
     },
+    /// A failure of a source that is none of this crate's: [`ExtractError::other`] makes one.
+    #[error("{message}")]
+    Other {
+        /// What helps.
+        kind: FailureKind,
+        /// One sentence: what was tried, what came back, what to do.
+        message: String,
+        /// What it came of.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// The buffer pool refused memory for a reply.
     #[error("no memory for documents that are read")]
     Memory(#[from] MemoryError),
@@ -235,7 +246,34 @@ pub enum ExtractError {
     },
 }
 
+/// What helps against a failure: all that retries and exit codes go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The same call may succeed later without anybody changing anything.
+    Transient,
+    /// The user has to mend something: a wrong address, name, password or privilege, or a damaged file.
+    Input,
+    /// Neither.
+    Permanent,
+}
+
 impl ExtractError {
+    /// A failure of a source of one's own.
+    #[must_use]
+    pub fn other(kind: FailureKind, message: impl Into<String>) -> ExtractError {
+        ExtractError::Other { kind, message: message.into(), source: None }
+    }
+
+    /// As [`ExtractError::other`], with what it came of.
+    #[must_use]
+    pub fn caused(
+        kind: FailureKind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> ExtractError {
+        ExtractError::Other { kind, message: message.into(), source: Some(source.into()) }
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -245,6 +283,7 @@ impl ExtractError {
             | Self::Protocol { .. }
             | Self::Interrupted { .. } => true,
             Self::Server { code, .. } => is_transient_code(*code),
+            Self::Other { kind, .. } => *kind == FailureKind::Transient,
             Self::InvalidUri { .. }
             | Self::InvalidNamespace { .. }
             | Self::Tls { .. }
@@ -298,6 +337,7 @@ impl ExtractError {
             | Self::File { .. }
             | Self::Dump { .. }
             | Self::NoChangeStreams { .. } => true,
+            Self::Other { kind, .. } => *kind == FailureKind::Input,
             Self::Replaced { .. }
             | Self::Server { .. }
             | Self::Connection { .. }
@@ -356,7 +396,9 @@ fn listing(what: &str, known: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ExtractError;
+    use std::error::Error as _;
+
+    use super::{ExtractError, FailureKind};
     use crate::Namespace;
 
     #[test]
@@ -371,5 +413,16 @@ mod tests {
             "there is no collection shop.ordres at mongodb://localhost; collections there: orders, users"
         );
         assert!(error.is_input() && !error.is_transient());
+    }
+
+    #[test]
+    fn failures_of_other_sources_say_by_their_kind_what_helps() {
+        let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = ExtractError::caused(FailureKind::Input, "cannot open a.csv: check the path", cause);
+        assert_eq!(error.to_string(), "cannot open a.csv: check the path");
+        assert!(error.source().is_some() && error.is_input() && !error.is_transient());
+        assert!(ExtractError::other(FailureKind::Transient, "busy").is_transient());
+        let permanent = ExtractError::other(FailureKind::Permanent, "broken");
+        assert!(!permanent.is_input() && !permanent.is_transient());
     }
 }

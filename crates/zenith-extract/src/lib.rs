@@ -40,7 +40,7 @@ mod wire;
 
 pub use batch::DocumentBatch;
 pub use change::{Change, ChangeBatch, ChangeKind, ResumeToken, Transaction};
-pub use error::ExtractError;
+pub use error::{ExtractError, FailureKind};
 pub use file_source::{FileReader, FileSource};
 pub use id::IdTypes;
 pub use memory_source::{MemoryChange, MemoryChanges, MemoryReader, MemorySource};

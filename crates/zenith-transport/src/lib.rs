@@ -37,7 +37,7 @@ pub mod target;
 pub use clickhouse::ClickHouseSink;
 pub use ddl::{Engine, TableDefinition};
 pub use dead_letter::DeadLetter;
-pub use error::{Result, ServerError, TransportError};
+pub use error::{FailureKind, Result, ServerError, TransportError};
 pub use send::WriteStrategy;
 pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;

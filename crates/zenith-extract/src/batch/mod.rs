@@ -21,6 +21,7 @@ pub(crate) use array::{FramingError, array_frame, array_of, document_len, name_l
 pub use ranges::Ranges;
 pub(crate) use sequence::{SequenceFrame, sequence_frame};
 
+use crate::error::{ExtractError, FailureKind};
 use crate::reply_budget::BudgetPermit;
 
 /// Documents of one reply, or of one piece of a file. Dropping it returns its memory to the pool.
@@ -82,6 +83,25 @@ impl DocumentBatch {
             last: frame.last,
             memory,
         }
+    }
+
+    /// Documents that stand back to back in the first `used` bytes of a buffer: how a source of one's own hands them
+    /// over. `permit` is the one that the buffer was allocated of ([`BudgetPermit::allocate`]).
+    ///
+    /// # Errors
+    /// [`ExtractError::Other`] of the kind [`FailureKind::Permanent`] where the bytes are not whole documents.
+    pub fn of_documents(
+        bytes: PoolBuf,
+        used: usize,
+        permit: BudgetPermit,
+    ) -> Result<DocumentBatch, ExtractError> {
+        let (frame, rest) = sequence_frame(bytes.get(..used).unwrap_or_default());
+        if let Some(error) = rest {
+            let message =
+                format!("the documents that a source hands over are not BSON back to back: {error}");
+            return Err(ExtractError::other(FailureKind::Permanent, message));
+        }
+        Ok(DocumentBatch::back_to_back(Memory::Landed { bytes, _share: permit }, frame))
     }
 
     /// The documents in order, each as its BSON bytes, borrowed from the reply.

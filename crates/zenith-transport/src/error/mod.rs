@@ -160,6 +160,17 @@ pub enum TransportError {
         /// What was asked.
         what: &'static str,
     },
+    /// A failure of a sink that is none of this crate's: [`TransportError::other`] makes one.
+    #[error("{message}")]
+    Other {
+        /// What helps.
+        kind: FailureKind,
+        /// One sentence: what was tried, on what, what came back, what to do.
+        message: String,
+        /// What it came of.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A failure made on purpose by a test.
     #[error("injected failure: {reason}")]
     Injected {
@@ -170,7 +181,34 @@ pub enum TransportError {
     },
 }
 
+/// What helps against a failure: all that retries and exit codes go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The same request may succeed later. Whether this one took effect is unknown.
+    Transient,
+    /// The rows themselves were refused, and none of them is in the table.
+    Refused,
+    /// Neither.
+    Permanent,
+}
+
 impl TransportError {
+    /// A failure of a sink of one's own.
+    #[must_use]
+    pub fn other(kind: FailureKind, message: impl Into<String>) -> TransportError {
+        TransportError::Other { kind, message: message.into(), source: None }
+    }
+
+    /// As [`TransportError::other`], with what it came of.
+    #[must_use]
+    pub fn caused(
+        kind: FailureKind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> TransportError {
+        TransportError::Other { kind, message: message.into(), source: Some(source.into()) }
+    }
+
     /// Whether the same request may succeed later: lost connections, silence, overload, too many parts.
     ///
     /// After such an error it may be unknown whether an insert took effect; repeat it with the same token.
@@ -182,6 +220,7 @@ impl TransportError {
             Self::Server(error) => error.is_transient(),
             Self::Status { status, .. } => matches!(status, 408 | 429 | 502 | 503 | 504),
             Self::Injected { transient, .. } => *transient,
+            Self::Other { kind, .. } => *kind == FailureKind::Transient,
             Self::Target { .. }
             | Self::Tls { .. }
             | Self::Answer { .. }
@@ -202,6 +241,7 @@ impl TransportError {
             Self::Server(error) => error.is_data_rejected(),
             Self::Arrow { action, .. } => *action == "encode",
             Self::Injected { transient, .. } => !transient,
+            Self::Other { kind, .. } => *kind == FailureKind::Refused,
             _ => false,
         }
     }
@@ -272,6 +312,7 @@ impl TransportError {
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
             Self::Lost { .. } | Self::Silent { .. } | Self::Status { .. } => true,
+            Self::Other { kind, .. } => *kind == FailureKind::Transient,
             Self::Server(error) => error.is_outcome_unknown(),
             _ => false,
         }

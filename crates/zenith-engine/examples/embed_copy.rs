@@ -1,5 +1,5 @@
 //! A copy from within a program:
-//! `ZENITH_SOURCE=mongodb://…/DB ZENITH_TARGET=http://…/DB cargo run -p zenith-engine --example embed COLLECTION`.
+//! `ZENITH_SOURCE=mongodb://…/DB ZENITH_TARGET=http://…/DB cargo run -p zenith-engine --example embed_copy COLLECTION`.
 #![allow(clippy::print_stdout)]
 
 use std::env;
@@ -9,7 +9,7 @@ use zenith_engine::{ClickHouseSink, ConnectionOptions, MongoSource, Namespace, P
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let collection = env::args().nth(1).ok_or("usage: embed COLLECTION")?;
+    let collection = env::args().nth(1).ok_or("usage: embed_copy COLLECTION")?;
     let source = MongoSource::connect(&env::var("ZENITH_SOURCE")?).await?;
     let database = source.default_database().ok_or("ZENITH_SOURCE names no database")?.to_owned();
     // One pool for both, so that what is decoded is sent from where it lies.
