@@ -80,7 +80,8 @@ impl Source for TextFile {
     }
 
     async fn max_id(&self, _: &Namespace) -> Result<Option<RawBson>, ExtractError> {
-        Ok(self.documents()?.last().transpose()?.and_then(|last| last.get("_id").ok()??.try_into().ok()))
+        let last = self.documents()?.last().transpose()?;
+        Ok(last.and_then(|last| last.get("_id").ok()?.map(RawBson::from)))
     }
 
     async fn partitions(

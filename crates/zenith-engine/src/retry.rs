@@ -12,8 +12,8 @@ use zenith_transport::TransportError;
 
 use crate::EngineError;
 
-/// Tries of one insert before the run fails.
-const INSERT_TRIES: u32 = 8;
+/// Tries of one insert before a load fails.
+pub(crate) const INSERT_TRIES: u32 = 8;
 /// Whole loads begun anew before the run fails.
 const LOAD_TRIES: u32 = 3;
 /// The first pause; each further one is twice as long.
@@ -32,10 +32,10 @@ pub(crate) enum AfterInsert {
     Fail,
 }
 
-/// Decides about an insert that has been tried `tries` times.
-pub(crate) fn after_insert(error: &TransportError, tries: u32) -> AfterInsert {
+/// Decides about an insert that has been tried `tries` times, of `tries_max` it may be.
+pub(crate) fn after_insert(error: &TransportError, tries: u32, tries_max: u32) -> AfterInsert {
     if error.is_transient() {
-        if tries >= INSERT_TRIES { AfterInsert::Fail } else { AfterInsert::Repeat(pause(tries)) }
+        if tries >= tries_max { AfterInsert::Fail } else { AfterInsert::Repeat(pause(tries)) }
     } else if error.is_data_rejected() && error.view().is_none() {
         AfterInsert::Halve
     } else {
@@ -91,7 +91,7 @@ const FOLLOW_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a run that is to end by itself waits for a server, unless it was told.
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a pipeline that shares a stream waits for its target: meanwhile the stream fills up for all of them.
-const SHARED_STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+const SHARED_STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Tries of one thing.
 #[derive(Debug)]
@@ -121,11 +121,12 @@ impl RetryBudget {
 
     /// The pause before the next try; `None` if there is to be none.
     pub(crate) fn next(&mut self) -> Option<Duration> {
-        let began = *self.began.get_or_insert_with(Instant::now);
-        if self.limit.is_some_and(|limit| began.elapsed() >= limit) {
-            return None;
+        let elapsed = self.began.get_or_insert_with(Instant::now).elapsed();
+        let mut pause = FOLLOW_PAUSE.saturating_mul(1 << self.tries.min(10)).min(FOLLOW_PAUSE_MAX);
+        if let Some(limit) = self.limit {
+            // The last try is made when the time is up, not after it.
+            pause = pause.min(limit.checked_sub(elapsed).filter(|left| !left.is_zero())?);
         }
-        let pause = FOLLOW_PAUSE.saturating_mul(1 << self.tries.min(10)).min(FOLLOW_PAUSE_MAX);
         self.tries += 1;
         Some(pause)
     }
@@ -141,15 +142,15 @@ mod tests {
 
     #[test]
     fn transient_failures_are_repeated_with_growing_pauses_and_an_end() {
-        assert_eq!(after_insert(&injected(true), 1), AfterInsert::Repeat(PAUSE));
-        assert_eq!(after_insert(&injected(true), 3), AfterInsert::Repeat(PAUSE * 4));
-        assert_eq!(after_insert(&injected(true), INSERT_TRIES), AfterInsert::Fail);
+        assert_eq!(after_insert(&injected(true), 1, INSERT_TRIES), AfterInsert::Repeat(PAUSE));
+        assert_eq!(after_insert(&injected(true), 3, INSERT_TRIES), AfterInsert::Repeat(PAUSE * 4));
+        assert_eq!(after_insert(&injected(true), INSERT_TRIES, INSERT_TRIES), AfterInsert::Fail);
         assert_eq!(pause(40), PAUSE_MAX);
     }
 
     #[test]
     fn refused_rows_are_halved_and_stops_are_final() {
-        assert_eq!(after_insert(&injected(false), 1), AfterInsert::Halve);
+        assert_eq!(after_insert(&injected(false), 1, INSERT_TRIES), AfterInsert::Halve);
         assert_eq!(after_load(&EngineError::Stopped, 1), None);
     }
 

@@ -1,6 +1,10 @@
 //! Stopping a run from outside, or from a worker that failed.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
+
+use crate::{EngineError, Result};
 
 /// Asks a run to stop. Clones ask the same run.
 #[derive(Clone, Debug)]
@@ -32,5 +36,23 @@ impl StopHandle {
     /// Returns once it has been asked to.
     pub async fn stopped(&self) {
         self.token.cancelled().await;
+    }
+
+    /// Returns so long after it has been asked to.
+    pub(crate) async fn stopped_for(&self, time: Duration) {
+        self.stopped().await;
+        tokio::time::sleep(time).await;
+    }
+
+    /// Waits before something is tried again.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`] once it has been asked to stop.
+    pub(crate) async fn pause(&self, pause: Duration) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => Err(EngineError::Stopped),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
     }
 }

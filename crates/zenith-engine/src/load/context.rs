@@ -25,6 +25,8 @@ pub(crate) struct LoadContext {
     pub(crate) on_bad_document: OnBadDocument,
     /// Those of this load alone; the progress may have those of others, too.
     pub(crate) dead: DeadLetters,
+    /// How often an insert is tried.
+    pub(crate) tries_max: u32,
     /// Asked from outside.
     pub(crate) stop: StopHandle,
     /// Asked from outside, or by a worker that failed.
@@ -62,10 +64,12 @@ impl LoadContext {
                 Err(error) => error,
             };
             tries += 1;
-            let AfterInsert::Repeat(pause) = after_insert(&error, tries) else { return Err(error.into()) };
+            let AfterInsert::Repeat(pause) = after_insert(&error, tries, self.tries_max) else {
+                return Err(error.into());
+            };
             tracing::warn!(run = self.run, tries, ?pause, %error, "repeating an insert");
             self.progress.repeated();
-            self.unless_stopped(tokio::time::sleep(pause)).await?;
+            self.abort.pause(pause).await?;
         }
     }
 }

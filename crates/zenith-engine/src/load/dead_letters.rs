@@ -72,20 +72,35 @@ pub(crate) async fn write<K: Sink>(
     sink: &K,
     letters: Vec<RejectedDocument>,
 ) -> Result<()> {
-    for part in letters.chunks(LETTERS_MAX) {
-        // A name that only the same letters bear: a repetition may have others.
-        let mut hasher = DefaultHasher::new();
-        for letter in part {
-            (&letter.id, &letter.reason, &letter.document, letter.version, letter.index).hash(&mut hasher);
-        }
-        let token = format!("{}-dead-{:016x}", load.run, hasher.finish());
-        let together: Vec<DeadLetter> = part.iter().map(|letter| dead(load, letter)).collect();
-        load.repeat(|| sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
-        part.iter().for_each(|letter| load.dead.count(&letter.reason));
-        load.progress.dead(to_u64(part.len()));
-        if let Some(first) = part.first() {
-            tell(load, first);
-        }
+    for part in parts(&letters) {
+        write_part(load, sink, part).await?;
+    }
+    Ok(())
+}
+
+/// Letters, as many at a time as one insert takes.
+pub(crate) fn parts(letters: &[RejectedDocument]) -> impl Iterator<Item = &[RejectedDocument]> {
+    letters.chunks(LETTERS_MAX)
+}
+
+/// Writes the letters of one insert, and counts them.
+pub(crate) async fn write_part<K: Sink>(
+    load: &LoadContext,
+    sink: &K,
+    part: &[RejectedDocument],
+) -> Result<()> {
+    // A name that only the same letters bear: a repetition may have others.
+    let mut hasher = DefaultHasher::new();
+    for letter in part {
+        (&letter.id, &letter.reason, &letter.document, letter.version, letter.index).hash(&mut hasher);
+    }
+    let token = format!("{}-dead-{:016x}", load.run, hasher.finish());
+    let together: Vec<DeadLetter> = part.iter().map(|letter| dead(load, letter)).collect();
+    load.repeat(|| sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
+    part.iter().for_each(|letter| load.dead.count(&letter.reason));
+    load.progress.dead(to_u64(part.len()));
+    if let Some(first) = part.first() {
+        tell(load, first);
     }
     Ok(())
 }

@@ -125,7 +125,9 @@ impl Inserting<'_> {
                 self.load.progress.written(durable.rows, durable.bytes);
                 Ok(None)
             }
-            Err(EngineError::Sink(error)) if after_insert(&error, 1) == AfterInsert::Halve => Ok(Some(error)),
+            Err(EngineError::Sink(error)) if after_insert(&error, 1, 1) == AfterInsert::Halve => {
+                Ok(Some(error))
+            }
             Err(EngineError::Sink(error)) => match error.view().map(str::to_owned) {
                 Some(view) if !error.is_transient() => Err(EngineError::ViewFailed {
                     table: self.table.to_owned(),

@@ -215,10 +215,7 @@ impl Workers {
 
     async fn end_tasks(&mut self) {
         let load = Arc::clone(&self.load);
-        let mut overdue = std::pin::pin!(async {
-            load.stopped().await;
-            tokio::time::sleep(TASKS_TIMEOUT).await;
-        });
+        let mut overdue = std::pin::pin!(load.abort.stopped_for(TASKS_TIMEOUT));
         let mut aborted = false;
         loop {
             tokio::select! {

@@ -61,10 +61,7 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
                 failures += 1;
                 let Some(pause) = after_load(&error, failures) else { return Err(error) };
                 tracing::warn!(%error, failures, "the load begins anew");
-                tokio::select! {
-                    () = pipeline.stop.stopped() => return Err(EngineError::Stopped),
-                    () = tokio::time::sleep(pause) => {}
-                }
+                pipeline.stop.pause(pause).await?;
                 pipeline.progress.restart();
             }
         }
@@ -178,6 +175,7 @@ pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<LoadContext> {
         on_bad_document: pipeline.options.on_bad_document,
         dead_letters: pipeline.options.dead_letters.clone(),
         dead: DeadLetters::default(),
+        tries_max: crate::retry::INSERT_TRIES,
         stop: pipeline.stop.clone(),
         abort: pipeline.stop.child(),
     })

@@ -233,7 +233,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             let pause = if error.is_passing() { retry_budget.next() } else { None };
             let Some(pause) = pause else { return Err(error) };
             self.failing(&error, pause);
-            self.unless_stopped(tokio::time::sleep(pause)).await?;
+            self.stop.pause(pause).await?;
         }
     }
 

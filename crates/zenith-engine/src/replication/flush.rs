@@ -200,7 +200,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
                     let pause = if error.is_transient() { retry_budget.next() } else { None };
                     let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
                     context.failing(&error, pause);
-                    context.unless_abandoned(tokio::time::sleep(pause)).await?;
+                    context.abandon.pause(pause).await?;
                 }
             }
         }

@@ -2,7 +2,6 @@
 //! end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use zenith_extract::{ChangeReader as _, ChangeSource, ExtractError, Source, StartAt, WatchOptions};
 use zenith_state::StateStore;
@@ -37,7 +36,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                         Some(pause) if error.is_passing() => {
                             context.failing(&error, pause);
                             again.push((context, run));
-                            self.pause(pause).await;
+                            // A stop ends what comes next.
+                            let _ = self.stop.pause(pause).await;
                         }
                         _ => outcomes.push(finish(&context, run, Err(error)).await),
                     },
@@ -53,7 +53,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                 context.live.failed(&error);
                 context.live.phase(Phase::Retrying);
             }
-            self.pause(pause).await;
+            // A stop ends what comes next.
+            let _ = self.stop.pause(pause).await;
             return (outcomes, left);
         }
         // One error, told for each.
@@ -63,14 +64,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             outcomes.push(finish(&context, run, Err(error)).await);
         }
         (outcomes, again)
-    }
-
-    /// Waits, unless it is stopped.
-    async fn pause(&self, pause: Duration) {
-        tokio::select! {
-            () = self.stop.stopped() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
     }
 
     /// Loads a pipeline anew whose changes are lost, if that is wished; leaves alone one whose changes are not.

@@ -195,6 +195,7 @@ fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> LoadContext {
         progress: Arc::clone(&context.live.counters),
         on_bad_document: OnBadDocument::Keep,
         dead: crate::mismatches::DeadLetters::default(),
+        tries_max: crate::retry::INSERT_TRIES,
         stop: context.stop.clone(),
         abort: context.stop.child(),
     }

@@ -148,8 +148,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let guard = {
             let (stop, abandon) = (self.stop.clone(), self.abandon.clone());
             tokio::spawn(async move {
-                stop.stopped().await;
-                tokio::time::sleep(STOP_TIMEOUT).await;
+                stop.stopped_for(STOP_TIMEOUT).await;
                 abandon.stop();
             })
         };
@@ -260,7 +259,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             let Some(pause) = pause else { return Err(error) };
             context.failing(&error, pause);
             context.live.phase(Phase::Retrying);
-            context.unless_stopped(tokio::time::sleep(pause)).await?;
+            context.stop.pause(pause).await?;
         }
     }
 

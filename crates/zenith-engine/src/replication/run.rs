@@ -53,8 +53,10 @@ where
         Ok::<(), EngineError>(())
     };
     let touch = async {
+        let mut every = tokio::time::interval(TOUCH_EVERY);
+        every.tick().await;
         loop {
-            tokio::time::sleep(TOUCH_EVERY).await;
+            every.tick().await;
             // Only figures for the history.
             let _ = context.state.touch_run(run, figures(context.live.counters.snapshot())).await;
         }

@@ -89,6 +89,7 @@ where
             progress: Arc::clone(&context.live.counters),
             on_bad_document: context.settings.on_bad_document,
             dead: DeadLetters::default(),
+            tries_max: crate::retry::INSERT_TRIES,
             stop: context.stop.clone(),
             abort: context.stop.child(),
         });
@@ -131,7 +132,7 @@ where
                     return Err(error);
                 };
                 context.failing(&error, pause);
-                context.unless_stopped(tokio::time::sleep(pause)).await?;
+                context.stop.pause(pause).await?;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Makes batches durable under one name, however long the target is away.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -97,6 +98,8 @@ where
         progress: Arc::clone(&context.live.counters),
         on_bad_document: context.settings.on_bad_document,
         dead: DeadLetters::default(),
+        // What is to be tried again is decided here, for letters as for rows.
+        tries_max: 1,
         stop: context.abandon.clone(),
         abort: context.abandon.child(),
     };
@@ -105,7 +108,9 @@ where
         // The row that takes the place of an older one, where a document has become bad, is none of the document's.
         load.progress.not_of_documents(to_u64(marks));
     }
-    dead_letters::write(&load, &*context.sink, letters).await?;
+    for part in dead_letters::parts(&letters) {
+        until_taken(context, |_| dead_letters::write_part(&load, &*context.sink, part)).await?;
+    }
     if context.live.current() == Phase::Retrying {
         context.live.phase(Phase::Following);
     }
@@ -118,14 +123,13 @@ async fn insert<S, K, T>(
     schema: &Schema,
     load: &LoadContext,
     batch: RecordBatch,
-    mut may_be_there: bool,
+    may_be_there: bool,
 ) -> Result<Vec<RejectedDocument>>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
-    let mut retry_budget = context.retry_budget_of_target();
     let (sequence, layout) = (AtomicU64::new(0), context.layout());
     let inserting = Inserting {
         load,
@@ -135,23 +139,38 @@ where
         stamp: LoadMetadata::None,
         sequence: &sequence,
     };
+    until_taken(context, |again| insert_once(context, &inserting, batch.clone(), may_be_there || again)).await
+}
+
+/// Does something with the target until it has succeeded or the time for it is up. `action` is told whether it has been
+/// tried before.
+async fn until_taken<S, K, T, V, F>(
+    context: &Context<S, K, T>,
+    mut action: impl FnMut(bool) -> F,
+) -> Result<V>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+    F: Future<Output = Result<V>>,
+{
+    let mut retry_budget = context.retry_budget_of_target();
+    let mut again = false;
     loop {
-        let error = match insert_once(context, &inserting, batch.clone(), may_be_there).await {
-            Ok(letters) => return Ok(letters),
+        let error = match action(again).await {
+            Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        may_be_there = true;
+        again = true;
         // A run that is to end by itself waits for a server, and not for somebody who mends a table.
         let is_worth_waiting = !(error.is_of_table() && context.once.load(Ordering::Relaxed));
         let pause = if error.is_passing() && is_worth_waiting { retry_budget.next() } else { None };
         let Some(pause) = pause else { return Err(error.while_loading()) };
+        context.live.counters.repeated();
         context.failing(&error, pause);
         context.live.phase(Phase::Retrying);
         // Whoever stops the pipeline need not wait for a target that is away: the intent stays open.
-        tokio::select! {
-            () = context.stop.stopped() => return Err(EngineError::Stopped),
-            () = tokio::time::sleep(pause) => {}
-        }
+        context.stop.pause(pause).await?;
     }
 }
 

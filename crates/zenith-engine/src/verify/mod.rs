@@ -206,7 +206,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             if differences.total() == 0 || !differences.is_whole() {
                 break;
             }
-            context.unless_stopped(tokio::time::sleep(PAUSE)).await?;
+            context.stop.pause(PAUSE).await?;
             differences = verifier.again(differences, &mut found.mismatches).await?;
         }
         Ok(told(found, &differences, options.ids_shown))
