@@ -18,3 +18,4 @@ mod refused;
 mod strategies;
 mod told;
 mod verify;
+mod waiting;
