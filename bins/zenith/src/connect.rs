@@ -6,7 +6,7 @@ use zenith_engine::state::{DynStateStore, Role, StateStore};
 use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
 use zenith_engine::{MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Target, TlsOptions};
 
-use crate::config::{Config, Connector, Pipeline, expand, suggest};
+use crate::config::{Config, Connector, ConnectorOptions, Pipeline, expand, suggest};
 use crate::exit::Failure;
 use crate::state::Places;
 
@@ -21,14 +21,21 @@ pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Fa
 
 /// Makes a sink; it connects when it is used. It sends from the pool without copying.
 pub fn sink(name: &str, connector: &Connector, pool: &Pool) -> Result<ClickHouseSink, Failure> {
+    let (target, options) = target(name, connector)?;
+    let sink = ClickHouseSink::new(target, Some(pool.clone()), options);
+    sink.map_err(|error| named(Role::Target, name, &error.into()))
+}
+
+fn target(name: &str, connector: &Connector) -> Result<(Target, ConnectionOptions), Failure> {
     let uri = expanded(name, Role::Target, connector)?;
+    let target = Target::parse(&uri).map_err(|error| named(Role::Target, name, &error.into()))?;
+    let ConnectorOptions { ca_file, insecure, send } = connector.options.clone();
     let options = ConnectionOptions {
-        tls: TlsOptions { ca_file: connector.options.ca_file.clone(), insecure: connector.options.insecure },
+        tls: TlsOptions { ca_file, insecure },
+        send: send.unwrap_or_default(),
         ..ConnectionOptions::default()
     };
-    let sink =
-        Target::parse(&uri).and_then(|target| ClickHouseSink::new(target, Some(pool.clone()), options));
-    sink.map_err(|error| named(Role::Target, name, &error.into()))
+    Ok((target, options))
 }
 
 fn expanded(name: &str, role: Role, connector: &Connector) -> Result<String, Failure> {
@@ -68,11 +75,31 @@ pub fn no_pipeline<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
 
 /// The memory for data on its way: what the command line says, else the configuration, else the default.
 pub fn pool(asked_for: Option<bytesize::ByteSize>, places: &Places) -> Result<Pool, Failure> {
-    let bytes = match asked_for.or(places.process.memory) {
+    Pool::new(budget(asked_for, places)).map_err(|error| zenith_engine::EngineError::Memory(error).into())
+}
+
+/// The same for commands that load: it is a file if pages of it may be sent to one of the targets as they are.
+pub async fn loading_pool<'c>(
+    asked_for: Option<bytesize::ByteSize>,
+    places: &Places,
+    targets: impl IntoIterator<Item = (&'c String, &'c Connector)>,
+) -> Result<Pool, Failure> {
+    for (name, connector) in targets {
+        // What is wrong with a target is told when a sink is made of it.
+        let Ok((target, options)) = target(name, connector) else { continue };
+        if options.wants_pool_in_file(&target).await {
+            let pool = Pool::in_file(budget(asked_for, places));
+            return pool.map_err(|error| zenith_engine::EngineError::Memory(error).into());
+        }
+    }
+    pool(asked_for, places)
+}
+
+fn budget(asked_for: Option<bytesize::ByteSize>, places: &Places) -> usize {
+    match asked_for.or(places.process.memory) {
         Some(size) => usize::try_from(size.as_u64()).unwrap_or(usize::MAX),
         None => ReloadOptions::default().memory,
-    };
-    Pool::new(bytes).map_err(|error| zenith_engine::EngineError::Memory(error).into())
+    }
 }
 
 /// A source and a sink with one pipeline between them.

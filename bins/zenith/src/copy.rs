@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
+use zenith_engine::transport::{ClickHouseSink, ConnectionOptions, SendReport};
 use zenith_engine::{
     EngineError, FileSource, Integers, Mixed, MongoSource, Namespace, OnBadDocument, Pipeline, Pool,
     ReloadOptions, ReloadPlan, Source, Strategy, Summary, Target, TlsOptions, UuidOrder,
@@ -54,7 +55,7 @@ async fn copy<S: Source>(
             return Ok(ExitCode::from(exit::STOPPED));
         }
     };
-    let (pipeline, plan) = match prepared {
+    let (pipeline, plan, sink) = match prepared {
         Ok(prepared) => prepared,
         Err(message) => return Ok(exit::input(&message)),
     };
@@ -80,7 +81,7 @@ async fn copy<S: Source>(
     match outcome {
         Ok(summary) => {
             tracing::info!(table = summary.table, rows = summary.rows, inserts = summary.inserts, "copied");
-            print_summary(arguments, &summary);
+            print_summary(arguments, &summary, sink.send_report());
             let mismatches = summary.mismatches();
             let (values, documents) = (mismatches.values_total(), mismatches.documents_total());
             Ok(exit::within(&arguments.allowed.exceeded(&summary.table, values, documents)))
@@ -134,21 +135,26 @@ async fn prepare<S: Source>(
     arguments: &Copy,
     source: impl Future<Output = OrMissing<(S, Namespace)>>,
     to: &str,
-) -> OrMissing<(Pipeline<S, ClickHouseSink>, ReloadPlan)> {
+) -> OrMissing<(Pipeline<S, Arc<ClickHouseSink>>, ReloadPlan, Arc<ClickHouseSink>)> {
     let target = Target::parse(to)?;
     let (source, namespace) = match source.await? {
         Ok(opened) => opened,
         Err(message) => return Ok(Err(message)),
     };
     let options = options(arguments);
-    let pool = Pool::new(options.memory)?;
     let connection = ConnectionOptions {
         tls: TlsOptions { ca_file: arguments.ca_file.clone(), insecure: arguments.insecure },
+        send: arguments.send,
         ..ConnectionOptions::default()
     };
+    let pool = match connection.wants_pool_in_file(&target).await {
+        true => Pool::in_file(options.memory)?,
+        false => Pool::new(options.memory)?,
+    };
+    let sink = Arc::new(ClickHouseSink::new(target, Some(pool.clone()), connection)?);
     let mut builder = Pipeline::builder()
         .source(source)
-        .sink(ClickHouseSink::new(target, Some(pool.clone()), connection)?)
+        .sink(Arc::clone(&sink))
         .pool(pool)
         .namespace(namespace)
         .options(options);
@@ -157,7 +163,7 @@ async fn prepare<S: Source>(
     }
     let pipeline = builder.build()?;
     let plan = pipeline.plan().await?;
-    Ok(Ok((pipeline, plan)))
+    Ok(Ok((pipeline, plan, sink)))
 }
 
 fn stopped(plan: &ReloadPlan) -> String {
@@ -175,11 +181,11 @@ fn stopped(plan: &ReloadPlan) -> String {
     }
 }
 
-fn print_summary(arguments: &Copy, summary: &Summary) {
+fn print_summary(arguments: &Copy, summary: &Summary, sent: Option<SendReport>) {
     if arguments.json {
-        print(&format!("{}\n", output::summary_json(summary)));
+        print(&format!("{}\n", output::summary_json(summary, sent)));
     } else if !arguments.quiet {
-        print(&output::summary_text(summary));
+        print(&output::summary_text(summary, sent));
     }
 }
 

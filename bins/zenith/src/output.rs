@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use zenith_engine::extract::Topology;
+use zenith_engine::transport::{SendReason, SendReport};
 use zenith_engine::{ReloadPlan, Strategy, Summary};
 
 use crate::mismatches::{counted, fields, reasons};
@@ -23,10 +24,32 @@ struct SummaryJson<'a> {
     dead_letters: u64,
     dead_letters_by_reason: &'a BTreeMap<String, u64>,
     table: &'a str,
+    send: Option<SendJson>,
 }
 
-/// A summary as one JSON object.
-pub fn summary_json(summary: &Summary) -> String {
+#[derive(Serialize)]
+struct SendJson {
+    path: &'static str,
+    reason: &'static str,
+    /// Processor time of the sending thread, where it was measured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    ns_per_kib: BTreeMap<&'static str, f64>,
+}
+
+impl SendJson {
+    fn new(sent: SendReport) -> SendJson {
+        let ns_per_kib = match sent.reason {
+            SendReason::Measured { writev, sendfile } => {
+                BTreeMap::from([("writev", writev.round()), ("sendfile", sendfile.round())])
+            }
+            _ => BTreeMap::new(),
+        };
+        SendJson { path: sent.path.name(), reason: sent.reason.name(), ns_per_kib }
+    }
+}
+
+/// A summary as one JSON object, with the way its rows were sent.
+pub fn summary_json(summary: &Summary, sent: Option<SendReport>) -> String {
     to_json(&SummaryJson {
         rows: summary.rows,
         seconds: summary.elapsed.as_secs_f64(),
@@ -39,11 +62,12 @@ pub fn summary_json(summary: &Summary) -> String {
         dead_letters: summary.dead_letters,
         dead_letters_by_reason: &summary.dead_letters_by_reason,
         table: &summary.table,
+        send: sent.map(SendJson::new),
     })
 }
 
-/// A summary in words.
-pub fn summary_text(summary: &Summary) -> String {
+/// A summary in words, with the way its rows were sent.
+pub fn summary_text(summary: &Summary, sent: Option<SendReport>) -> String {
     let mut text = String::new();
     let seconds = summary.elapsed.as_secs_f64();
     let _ = writeln!(
@@ -64,6 +88,9 @@ pub fn summary_text(summary: &Summary) -> String {
             n => format!(", {n} of them repeated"),
         }
     );
+    if let Some(sent) = sent {
+        let _ = writeln!(text, "sent {sent}");
+    }
     let _ = writeln!(
         text,
         "peak memory {}, processor time {:.2} s",

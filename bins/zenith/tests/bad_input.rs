@@ -40,6 +40,8 @@ async fn addresses_and_names() {
         (mongodb, "native://u:s3cret@127.0.0.1/d", "there", "clickhouse://127.0.0.1"),
         (mongodb, "ftp://u:s3cret@127.0.0.1/d", "there", "http"),
         (mongodb, &down_target, "there", "cannot connect to ClickHouse"),
+        (mongodb, "https://u:s3cret@127.0.0.1/d?send=splice", "there", "TLS does not allow: say send=auto"),
+        (mongodb, "http://127.0.0.1/d?send=sendfile&compression=lz4", "there", "connect without compression"),
         (mongodb, &no_target, "there", "--create-database"),
     ];
     for (from, to, collection, part) in cases {
@@ -65,6 +67,7 @@ async fn options_that_cannot_work() {
         (&["--batch-rows", "0"], "batch rows cannot be 0"),
         (&["--table", ""], "--table"),
         (&["--strategy", "slow"], "[possible values: swap, truncate]"),
+        (&["--send", "zerocopy"], "[possible values: auto, writev, sendfile, splice]"),
         (&["--no-such-option"], "--no-such-option"),
     ] {
         refused(&run(bench.copy("there", options)).await, part);

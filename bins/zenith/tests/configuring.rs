@@ -123,6 +123,7 @@ async fn mistakes_are_told_with_their_lines_and_nothing_is_applied() {
             &["line 5", "at least 8MiB"],
         ),
         ("uri = \"http", "insecure = \"yes\"\nuri = \"http", &["line 5", "insecure"]),
+        ("uri = \"http", "send = \"zerocopy\"\nuri = \"http", &["line 5", "send", "writev", "splice"]),
         ("uri = \"mongodb", "url = \"mongodb", &["url", "did you mean uri?", "[sources.shop] has no uri"]),
     ] {
         home.write("zenith.toml", &SHOP.replacen(from, to, 1));

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use bson::{RawDocumentBuf, rawdoc};
 
-use crate::harness::{Bench, keys, run};
+use crate::harness::{Bench, keys, run, zenith};
 
 /// What scripts may rely on, as the documentation has it.
-const SUMMARY_KEYS: [&str; 11] = [
+const SUMMARY_KEYS: [&str; 12] = [
     "rows",
     "seconds",
     "rows_per_second",
@@ -19,6 +19,7 @@ const SUMMARY_KEYS: [&str; 11] = [
     "dead_letters",
     "dead_letters_by_reason",
     "table",
+    "send",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,5 +170,50 @@ async fn the_native_protocol_does_the_same() {
     let ended = run(crate::harness::zenith(&arguments)).await.succeeded();
     assert!(ended.stdout.starts_with("3,000 rows in "), "{ended:?}");
     assert_eq!(bench.ask("SELECT count(), uniqExact(_id) FROM events").await, "3000\t3000");
+    bench.remove().await;
+}
+
+/// Each way of sending, by either protocol, said by the option and by the address.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_of_sending_copies_the_same_rows() {
+    let bench = Bench::new("send").await;
+    bench.events("events", 20_000).await;
+    let sum = "SELECT count(), sum(cityHash64(*)) FROM ";
+    run(bench.copy("events", &[])).await.succeeded();
+    let expected = bench.ask(&format!("{sum}events")).await;
+    let native = zenith_testkit::TestServers::shared().await.clickhouse_native();
+    let native = format!("clickhouse://{native}/{}", bench.databases.name);
+    for (send, path, reason, words) in [
+        ("auto", "writev", "same-machine", "sent by writev, as ClickHouse is on this machine"),
+        ("writev", "writev", "configured", "sent by writev, as configured"),
+        ("sendfile", "sendfile", "configured", "sent by sendfile, as configured"),
+        ("splice", "splice", "configured", "sent by splice, as configured"),
+    ] {
+        for to in [bench.to(), native.clone()] {
+            let said = format!("{to}?send={send}");
+            for (to, more) in [(&to, &["--json", "--send", send][..]), (&said, &["--json"]), (&said, &["-v"])]
+            {
+                let copy = [
+                    "copy",
+                    "--from",
+                    bench.from(),
+                    "--collection",
+                    "events",
+                    "--to",
+                    to,
+                    "--table",
+                    "other",
+                ];
+                let ended = run(zenith(&[&copy, more].concat())).await.succeeded();
+                if more.contains(&"--json") {
+                    let sent = &ended.json()["send"];
+                    assert_eq!((&sent["path"], &sent["reason"]), (&path.into(), &reason.into()), "{to}");
+                } else {
+                    assert!(ended.stdout.contains(words) && ended.stderr.contains(words), "{ended:?}");
+                }
+                assert_eq!(bench.ask(&format!("{sum}other")).await, expected, "{to}");
+            }
+        }
+    }
     bench.remove().await;
 }

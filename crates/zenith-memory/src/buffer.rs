@@ -236,13 +236,14 @@ mod tests {
         if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
             return;
         }
-        let pool = Pool::new(16 * MIB).unwrap();
-        let mut reservation = pool.try_reserve(2 * GRANULE).unwrap();
-        let mut grown = pool.empty_buf();
-        grown.grow(&mut reservation, GRANULE, 0).unwrap();
-        for buffer in [grown, reservation.allocate(GRANULE).unwrap()] {
-            assert_eq!(buffer.as_ptr().addr() % LARGE_PAGE, 0);
-            assert!(flags_of(buffer.as_ptr().addr()).split(' ').any(|flag| flag == "hg"));
+        for pool in [Pool::new(16 * MIB).unwrap(), Pool::in_file(16 * MIB).unwrap()] {
+            let mut reservation = pool.try_reserve(2 * GRANULE).unwrap();
+            let mut grown = pool.empty_buf();
+            grown.grow(&mut reservation, GRANULE, 0).unwrap();
+            for buffer in [grown, reservation.allocate(GRANULE).unwrap()] {
+                assert_eq!(buffer.as_ptr().addr() % LARGE_PAGE, 0);
+                assert!(flags_of(buffer.as_ptr().addr()).split(' ').any(|flag| flag == "hg"));
+            }
         }
     }
 

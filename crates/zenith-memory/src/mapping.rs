@@ -1,8 +1,9 @@
 //! The address range of a pool, mapped once for its life.
 //!
 //! It is a range of addresses, not memory: pages exist once touched, and are given back to the system only by
-//! [`Mapping::release`]. They are anonymous, and then as large as the system has them, or those of a memfd, which can be
-//! sent without copying.
+//! [`Mapping::release`]. They are anonymous, or those of a memfd, which can be sent without copying. Either are as large as
+//! the system has them: `/sys/kernel/mm/transparent_hugepage` has `enabled` for the former and `shmem_enabled` for the
+//! latter.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -25,7 +26,7 @@ const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    /// At the beginning of a large page, if the pages are anonymous.
+    /// At the beginning of a large page.
     base: NonNull<u8>,
     len: usize,
     /// What was mapped: the range and what lies before and behind it.
@@ -46,38 +47,49 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Anonymous pages, small ones but for where [`Mapping::prefer_large_pages`] asks for others.
     pub(crate) fn anonymous(len: usize) -> Result<Mapping, MemoryError> {
-        let page = page_size(len)?;
-        let whole_len = len.saturating_add(LARGE_PAGE);
-        let length = NonZeroUsize::new(whole_len).ok_or_else(|| refused("mmap", len)(nix::Error::EINVAL))?;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
-        // SAFETY: a fresh private mapping at an address the kernel chooses aliases no Rust object.
-        let whole = unsafe { mmap_anonymous(None, length, WRITABLE, flags) };
-        let whole = whole.map_err(refused("mmap", len))?;
-        let before = whole.addr().get().next_multiple_of(LARGE_PAGE) - whole.addr().get();
-        // SAFETY: `before` is less than a large page, by which the mapping is longer than `len`.
-        let base = unsafe { whole.cast::<u8>().add(before) };
-        // SAFETY: the range is the mapping. The size of pages changes no byte of them.
-        let advised = unsafe { madvise(whole, whole_len, MmapAdvise::MADV_NOHUGEPAGE) };
-        // A system without large pages need not be told.
-        let _ = advised;
-        Ok(Mapping { base, len, whole, whole_len, page, file: None })
+        Ok(Mapping::aligned(len, WRITABLE)?.with_small_pages())
     }
 
-    /// The pages of a memfd.
+    /// The pages of a memfd, of the same sizes.
     pub(crate) fn in_file(len: usize) -> Result<Mapping, MemoryError> {
-        let page = page_size(len)?;
         let file = memfd_create(c"zenith-pool", MFdFlags::MFD_CLOEXEC);
         let file = file.map_err(refused("memfd_create", len))?;
         let size =
             nix::libc::off_t::try_from(len).map_err(|_| refused("ftruncate", len)(nix::Error::EFBIG))?;
         ftruncate(&file, size).map_err(refused("ftruncate", len))?;
+        // Large pages need a file that begins where a large page does; addresses that cannot be used are no memory.
+        let mut mapping = Mapping::aligned(len, ProtFlags::PROT_NONE)?;
         let length = NonZeroUsize::new(len).ok_or_else(|| refused("mmap", len)(nix::Error::EINVAL))?;
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
-        // SAFETY: a fresh shared mapping of a file this process alone holds, at an address the kernel
-        // chooses, aliases no Rust object.
-        let whole = unsafe { mmap(None, length, WRITABLE, flags, &file, 0) };
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED;
+        // SAFETY: the file is mapped over a part of the range that was mapped just now and is known to nobody else.
+        let mapped = unsafe { mmap(Some(mapping.base.addr()), length, WRITABLE, flags, &file, 0) };
+        mapped.map_err(refused("mmap", len))?;
+        mapping.file = Some(file);
+        Ok(mapping.with_small_pages())
+    }
+
+    /// A range of addresses without a file, which begins where a large page does.
+    fn aligned(len: usize, protection: ProtFlags) -> Result<Mapping, MemoryError> {
+        let page = page_size(len)?;
+        let whole_len = len.saturating_add(LARGE_PAGE);
+        let length = NonZeroUsize::new(whole_len).ok_or_else(|| refused("mmap", len)(nix::Error::EINVAL))?;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+        // SAFETY: a fresh private mapping at an address the kernel chooses aliases no Rust object.
+        let whole = unsafe { mmap_anonymous(None, length, protection, flags) };
         let whole = whole.map_err(refused("mmap", len))?;
-        Ok(Mapping { base: whole.cast(), len, whole, whole_len: len, page, file: Some(file) })
+        let before = whole.addr().get().next_multiple_of(LARGE_PAGE) - whole.addr().get();
+        // SAFETY: `before` is less than a large page, by which the mapping is longer than `len`.
+        let base = unsafe { whole.cast::<u8>().add(before) };
+        Ok(Mapping { base, len, whole, whole_len, page, file: None })
+    }
+
+    /// Has small pages everywhere, until some of the range is asked to have large ones.
+    fn with_small_pages(self) -> Mapping {
+        // SAFETY: the range is the mapping. The size of pages changes no byte of them.
+        let advised = unsafe { madvise(self.base.cast(), self.len, MmapAdvise::MADV_NOHUGEPAGE) };
+        // A system without large pages need not be told.
+        let _ = advised;
+        self
     }
 
     /// The memfd, unless the pages are anonymous.
@@ -104,7 +116,7 @@ impl Mapping {
     /// Asks for large pages in `start..start + len`, which cost much less to provide and to give back.
     pub(crate) fn prefer_large_pages(&self, start: usize, len: usize) {
         let pages = self.whole_pages(start, len);
-        if self.file.is_none() && !pages.is_empty() {
+        if !pages.is_empty() {
             let address = self.at(pages.start).cast();
             // SAFETY: the range consists of whole pages of the mapping. Their size changes no byte of them.
             let advised = unsafe { madvise(address, pages.len(), MmapAdvise::MADV_HUGEPAGE) };

@@ -6,7 +6,7 @@
 //!
 //! Bytes too few to be worth a system call or an entry of an I/O vector (metadata, padding, small columns)
 //! are put together; that is the only copying here. Large buffers of a pool in a file become ranges
-//! of that, if they are to go by `sendfile`, each with the buffer that keeps them alive.
+//! of that, whose pages the kernel can take, each with the buffer that keeps them alive.
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -14,12 +14,10 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::ArrowError;
 use zenith_memory::Pool;
 
-use crate::WriteStrategy;
-
 /// Buffers below this many bytes are put together with their neighbours.
 pub(crate) const GATHER_BYTES_MAX: usize = 4 * 1024;
-/// Buffers of the pool from this many bytes on are sent by `sendfile`.
-const SENDFILE_BYTES_MIN: usize = 16 * 1024;
+/// Buffers of the pool from this many bytes on are worth a system call of their own.
+const FILE_BYTES_MIN: usize = 16 * 1024;
 
 /// A part of a request, sent by one kind of system call.
 #[derive(Clone, Debug)]
@@ -33,7 +31,7 @@ pub(crate) enum Piece {
 impl Piece {
     /// A buffer as a range of the pool's file, if it lies there and is large enough, or as memory.
     pub(crate) fn of(buffer: Buffer, pool: Option<&Pool>) -> Piece {
-        let pool = pool.filter(|pool| pool.file().is_some() && buffer.len() >= SENDFILE_BYTES_MIN);
+        let pool = pool.filter(|pool| pool.file().is_some() && buffer.len() >= FILE_BYTES_MIN);
         match pool.and_then(|pool| pool.locate(&buffer)) {
             Some(offset) => Piece::File { offset, buffer },
             None => Piece::Memory(buffer),
@@ -56,14 +54,9 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// Frames one batch as a complete Arrow stream: schema, dictionaries, batch, end.
-    pub(crate) fn encode(
-        batch: &RecordBatch,
-        pool: Option<&Pool>,
-        strategy: WriteStrategy,
-    ) -> Result<Frame, ArrowError> {
+    pub(crate) fn encode(batch: &RecordBatch, pool: Option<&Pool>) -> Result<Frame, ArrowError> {
         let mut encoder = StreamEncoder::try_new(batch.schema_ref())?;
-        let mut frame =
-            FrameBuilder { pool: pool.filter(|_| strategy == WriteStrategy::Sendfile), ..Default::default() };
+        let mut frame = FrameBuilder { pool, ..Default::default() };
         for buffer in encoder.encode(batch)? {
             frame.push(buffer);
         }
@@ -169,52 +162,45 @@ mod tests {
         }
     }
 
-    /// Whichever way they go, column buffers are sent from where the decoder has put them.
+    /// Column buffers are sent from where the decoder has put them, and those of a file from the file.
     #[test]
     fn no_body_is_copied() {
-        let pool = Pool::in_file(64 * 1024 * 1024).unwrap();
-        let batch = batch(&pool);
-        for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
-            let frame = Frame::encode(&batch, Some(&pool), strategy).unwrap();
+        const BYTES: usize = 64 * 1024 * 1024;
+        for (pool, in_file) in [(Pool::in_file(BYTES).unwrap(), true), (Pool::new(BYTES).unwrap(), false)] {
+            let frame = Frame::encode(&batch(&pool), Some(&pool)).unwrap();
             let in_pool = |piece: &&Piece| pool.locate(piece.buffer()).is_some();
             let sent_from_pool: usize =
                 frame.pieces.iter().filter(in_pool).map(|piece| piece.buffer().len()).sum();
             let copied = frame.bytes - sent_from_pool;
-            assert!(copied < 8 * 1024, "{copied} bytes of {} are on the heap: {strategy:?}", frame.bytes);
-            let files = frame.pieces.iter().filter(|piece| matches!(piece, Piece::File { .. })).count();
-            assert_eq!(files > 0, strategy == WriteStrategy::Sendfile);
-            for piece in &frame.pieces {
+            assert!(copied < 8 * 1024, "{copied} bytes of {} are on the heap", frame.bytes);
+            for piece in frame.pieces.iter().filter(in_pool) {
                 match piece {
-                    Piece::File { offset, buffer } => assert_eq!(pool.locate(buffer), Some(*offset)),
-                    Piece::Memory(_) => {}
+                    Piece::File { offset, buffer } => {
+                        assert!(in_file && pool.locate(buffer) == Some(*offset));
+                    }
+                    Piece::Memory(buffer) => assert!(!in_file || buffer.len() < FILE_BYTES_MIN),
                 }
             }
         }
-        // Of a pool without a file nothing can go that way.
-        let pool = Pool::new(64 * 1024 * 1024).unwrap();
-        let frame = Frame::encode(&self::batch(&pool), Some(&pool), WriteStrategy::Sendfile).unwrap();
-        assert!(frame.pieces.iter().all(|piece| matches!(piece, Piece::Memory(_))));
     }
 
     #[test]
     fn the_pieces_are_the_stream() {
         let pool = Pool::in_file(64 * 1024 * 1024).unwrap();
         let batch = batch(&pool);
-        for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
-            let frame = Frame::encode(&batch, Some(&pool), strategy).unwrap();
-            let bytes: Vec<u8> =
-                frame.pieces.iter().flat_map(|piece| piece.buffer().as_slice()).copied().collect();
-            assert_eq!(bytes.len(), frame.bytes);
-            let mut reader = StreamReader::try_new(bytes.as_slice(), None).unwrap();
-            assert_eq!(reader.next().unwrap().unwrap(), batch);
-            assert!(reader.next().is_none());
-        }
+        let frame = Frame::encode(&batch, Some(&pool)).unwrap();
+        let bytes: Vec<u8> =
+            frame.pieces.iter().flat_map(|piece| piece.buffer().as_slice()).copied().collect();
+        assert_eq!(bytes.len(), frame.bytes);
+        let mut reader = StreamReader::try_new(bytes.as_slice(), None).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap(), batch);
+        assert!(reader.next().is_none());
     }
 
     #[test]
     fn a_frame_holds_its_buffers() {
         let pool = Pool::in_file(64 * 1024 * 1024).unwrap();
-        let frame = Frame::encode(&batch(&pool), Some(&pool), WriteStrategy::Sendfile).unwrap();
+        let frame = Frame::encode(&batch(&pool), Some(&pool)).unwrap();
         assert!(pool.stats().in_use > ROWS * 8);
         drop(frame);
         assert_eq!(pool.stats().in_use, 0);

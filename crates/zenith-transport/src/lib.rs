@@ -14,7 +14,7 @@
 //!
 //! ```text
 //!  RecordBatch ──frame──▶ pieces: bytes in memory | ranges of the pool's file
-//!                            │ writev              │ sendfile
+//!                            │ writev              │ sendfile, splice
 //!                            └────────▶ socket ◀───┘ ──▶ ClickHouse ──────▶ Durable, buffers released
 //! ```
 //!
@@ -38,12 +38,13 @@ pub use clickhouse::ClickHouseSink;
 pub use ddl::{Engine, TableDefinition};
 pub use dead_letter::DeadLetter;
 pub use error::{FailureKind, Result, ServerError, TransportError};
-pub use send::WriteStrategy;
 pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;
 pub use sink::{
     ColumnInfo, Durable, DynSink, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection,
     ServerInfo, Sink, TableInfo,
 };
-pub use socket::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};
+pub use socket::{
+    Compression, ConnectionOptions, REVISION_NEWEST, SendMode, SendPath, SendReason, SendReport, TlsOptions,
+};
 pub use target::{Protocol, Target};

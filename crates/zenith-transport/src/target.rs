@@ -6,7 +6,8 @@
 //! | `clickhouse`, `clickhouses` | the native protocol | 9000, 9440 |
 //!
 //! The query part may say how to connect: `secure=true` (TLS), `ca_cert=FILE`, `client_cert=FILE` with
-//! `client_cert_key=FILE`, `skip_verify=true`, `compression=lz4|zstd|none`.
+//! `client_cert_key=FILE`, `skip_verify=true`, `compression=lz4|zstd|none`,
+//! `send=auto|writev|sendfile|splice`.
 //!
 //! Only a few settings of ClickHouse may stand in the query part, so that a copied address cannot change
 //! how data is written. The password is shown by nothing here: neither `Debug` nor `Display`, nor errors.
@@ -17,7 +18,7 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::{Compression, Result, TlsOptions, TransportError};
+use crate::{Compression, Result, SendMode, TlsOptions, TransportError};
 
 /// Settings of ClickHouse an address may carry.
 const SETTINGS: [&str; 9] = [
@@ -33,8 +34,8 @@ const SETTINGS: [&str; 9] = [
 ];
 
 /// What an address may say about connecting.
-const OPTIONS: [&str; 6] =
-    ["secure", "ca_cert", "client_cert", "client_cert_key", "skip_verify", "compression"];
+const OPTIONS: [&str; 7] =
+    ["secure", "ca_cert", "client_cert", "client_cert_key", "skip_verify", "compression", "send"];
 
 /// What is spoken with ClickHouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct Target {
     pub settings: Vec<(String, String)>,
     /// How inserts are compressed, if the address says it.
     pub compression: Option<Compression>,
+    /// How inserts are put on the socket, if the address says it.
+    pub send: Option<SendMode>,
     files: TlsFiles,
     password: String,
 }
@@ -247,6 +250,7 @@ fn parse(text: &str) -> std::result::Result<Target, String> {
         password: decode(url.password().unwrap_or_default(), "password")?,
         settings: std::mem::take(&mut query.settings),
         compression: query.compression,
+        send: query.send,
         files: query.files,
     };
     if [&target.user, &target.password, &target.database].iter().any(|text| text.contains('\0')) {
@@ -261,6 +265,7 @@ struct Query {
     secure: Option<bool>,
     files: TlsFiles,
     compression: Option<Compression>,
+    send: Option<SendMode>,
     settings: Vec<(String, String)>,
 }
 
@@ -282,6 +287,7 @@ fn query(url: &Url) -> std::result::Result<Query, String> {
                     _ => return Err("its compression must be none, lz4 or zstd".into()),
                 });
             }
+            "send" => query.send = Some(value.parse().map_err(|reason| format!("its {reason}"))?),
             setting if SETTINGS.contains(&setting) => {
                 query.settings.push((name.into_owned(), value.into_owned()));
             }
@@ -383,13 +389,15 @@ mod tests {
         assert_eq!(files.ca_file, Some("/a b.pem".into()));
         assert_eq!(files.client, Some(("c".into(), "k".into())));
         assert!(!files.insecure && target.settings.is_empty());
-        assert_eq!(target.compression, Some(Compression::Lz4));
+        assert_eq!((target.compression, target.send), (Some(Compression::Lz4), None));
+        assert_eq!(Target::parse("http://h?send=splice").unwrap().send, Some(SendMode::Splice));
         for (text, wrong) in [
             ("clickhouse://h?ca_cert=a", "secure=true"),
             ("clickhouses://h?client_cert=a", "belong together"),
             ("clickhouses://h?skip_verify=maybe", "true or false"),
             ("clickhouses://h?ca_cert=", "names no file"),
             ("http://h?compression=snappy", "none, lz4 or zstd"),
+            ("http://h?send=zerocopy", "its send must be auto, writev, sendfile or splice"),
         ] {
             assert!(reason(text).contains(wrong), "{}", reason(text));
         }

@@ -1,8 +1,9 @@
 //! The arguments of `zenith copy`.
 
 use bytesize::ByteSize;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
+use zenith_engine::transport::SendMode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -115,6 +116,15 @@ pub struct Copy {
     /// Accept any certificate of a target with TLS: encrypted, but by whomever
     #[arg(long, help_heading = "Connection")]
     pub insecure: bool,
+    /// How inserts leave this machine; auto chooses what takes less processor time
+    #[arg(
+        long,
+        value_name = "CALL",
+        default_value = "auto",
+        value_parser = PossibleValuesParser::new(SendMode::NAMES).try_map(|mode| mode.parse::<SendMode>()),
+        help_heading = "Connection"
+    )]
+    pub send: SendMode,
 
     #[command(flatten)]
     pub allowed: super::Allowed,

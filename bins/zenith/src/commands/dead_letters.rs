@@ -194,7 +194,7 @@ async fn retry(arguments: &RetryLetters) -> Ending {
         }
         None => config.pipelines.keys().cloned().collect(),
     };
-    let pool = connect::pool(None, &places)?;
+    let pool = connect::loading_pool(None, &places, &config.targets).await?;
     let ids = (!arguments.ids.is_empty()).then(|| arguments.ids.clone());
     let mut all: Vec<(String, DeadLetterRetry)> = Vec::new();
     for name in names {

@@ -20,8 +20,9 @@ pub async fn run(arguments: &Reload) -> Ending {
     let places = Places::find(&arguments.place)?;
     let config = something_applied(&places.look().await?).await?.config().map_err(Failure::Input)?;
     let name = &arguments.name;
-    connect::pipeline(&config, name)?;
-    let pool = connect::pool(arguments.memory, &places)?;
+    let target = &connect::pipeline(&config, name)?.target;
+    let targets = config.targets.get_key_value(target);
+    let pool = connect::loading_pool(arguments.memory, &places, targets).await?;
     if arguments.dry_run {
         let single = connect::single(&config, name, places.look().await?, &pool).await?;
         return announce(arguments, &single).await;
@@ -31,7 +32,7 @@ pub async fn run(arguments: &Reload) -> Ending {
         Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
     let single = connect::single(&config, name, store, &pool).await?;
     signals.stop(single.keeper.stop_handle());
-    let keeper = std::sync::Arc::new(single.keeper);
+    let (keeper, sink) = (std::sync::Arc::new(single.keeper), single.sink);
     let display = (!arguments.quiet).then(|| {
         let shown = std::sync::Arc::clone(&keeper);
         Display::start(pool.clone(), move || shown.progress())
@@ -41,9 +42,9 @@ pub async fn run(arguments: &Reload) -> Ending {
     match reloaded {
         Ok(summary) => {
             if arguments.json {
-                print(&format!("{}\n", output::summary_json(&summary)));
+                print(&format!("{}\n", output::summary_json(&summary, sink.send_report())));
             } else if !arguments.quiet {
-                print(&output::summary_text(&summary));
+                print(&output::summary_text(&summary, sink.send_report()));
             }
             let mismatches = summary.mismatches();
             let (values, documents) = (mismatches.values_total(), mismatches.documents_total());

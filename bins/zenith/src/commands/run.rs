@@ -1,5 +1,6 @@
 //! `zenith run`: keeps the tables in step until stopped.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -98,7 +99,8 @@ async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared, String), Failur
     {
         return Err(no_pipeline(name, applied.pipelines.iter().map(|record| record.name.as_str())));
     }
-    let pool = connect::pool(arguments.memory, &places)?;
+    let targets = if by_environment { BTreeMap::from([environment::target()]) } else { applied.targets() };
+    let pool = connect::loading_pool(arguments.memory, &places, &targets).await?;
     let store = DynStateStore::new(places.own().await?);
     let environment = if by_environment {
         let mut environment = Environment::open(&store).await?;

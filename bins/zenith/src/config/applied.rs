@@ -29,6 +29,12 @@ impl Applied {
         self.pipelines.iter().find(|pipeline| pipeline.name == name)
     }
 
+    /// Its targets, but for those that this version does not understand.
+    pub fn targets(&self) -> BTreeMap<String, Connector> {
+        let targets = self.connectors.iter().filter(|record| record.role == Role::Target);
+        targets.filter_map(|record| Some((record.name.clone(), connector(record).ok()?))).collect()
+    }
+
     /// As a configuration.
     ///
     /// # Errors

@@ -168,7 +168,7 @@ impl<'t> Reader<'t> {
             let mut settings = self.table(&format!("{kind}.{name}"), value);
             let uri = self.text_of(&mut settings, "uri");
             let mut options = match kind {
-                "targets" => self.fields(&settings, &what, &["ca_file", "insecure"]),
+                "targets" => self.fields(&settings, &what, &["ca_file", "insecure", "send"]),
                 _ => {
                     self.no_more(&settings, &what, &["uri"]);
                     ConnectorOptions::default()

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use zenith_engine::PipelineSettings;
+use zenith_engine::transport::SendMode;
 
 /// The file that is looked for where none is named.
 pub const FILE: &str = "zenith.toml";
@@ -64,6 +65,9 @@ pub struct ConnectorOptions {
     /// Whether any certificate will do.
     #[serde(skip_serializing_if = "is_false")]
     pub insecure: bool,
+    /// How inserts are put on the socket; an address that says it counts more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<SendMode>,
 }
 
 // The signature is the one serde asks for.

@@ -19,6 +19,7 @@ uri = "mongodb://app:${MONGO_PASSWORD}@localhost:27017/shop?replicaSet=rs0"
 uri = "http://default:${CLICKHOUSE_PASSWORD}@localhost:8123/shop"
 # ca_file = "/etc/ssl/our-authority.pem"   # with TLS: certificate authorities to trust
 # insecure = false                         # with TLS: accept any certificate
+# send = "auto"                            # how inserts leave this machine: auto, writev, sendfile, splice
 
 # One collection and its table. The name is yours; commands use it.
 [pipelines.orders]

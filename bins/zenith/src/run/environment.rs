@@ -44,10 +44,18 @@ fn reference(variable: &str) -> String {
     format!("${{{variable}}}")
 }
 
+fn connector(variable: &str) -> Connector {
+    Connector { uri: reference(variable), ..Connector::default() }
+}
+
+/// The target of the whole database, and what it is called.
+pub fn target() -> (String, Connector) {
+    (TARGET.0.to_owned(), connector(TARGET.1))
+}
+
 impl Environment {
     /// Connects, and notes both connectors.
     pub async fn open(store: &impl StateStore) -> Result<Environment, Failure> {
-        let connector = |variable: &str| Connector { uri: reference(variable), ..Connector::default() };
         let source = connect::source(SOURCE.0, &connector(SOURCE.1)).await?;
         let Some(database) = source.default_database().map(str::to_owned) else {
             return Err(Failure::Input(format!(

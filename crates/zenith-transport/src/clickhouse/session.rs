@@ -12,7 +12,7 @@ use crate::http::HttpClient;
 use crate::native::NativeClient;
 use crate::statement::Statement;
 use crate::target::Protocol;
-use crate::{ConnectionOptions, Result, Target};
+use crate::{ConnectionOptions, Result, SendReport, Target};
 
 /// A client of one ClickHouse.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ impl Session {
 
     pub(super) fn target(&self) -> &Target {
         &self.target
+    }
+
+    pub(super) fn send_report(&self) -> Option<SendReport> {
+        match &self.carrier {
+            Carrier::Http(client) => client.send_report(),
+            Carrier::Native(client) => client.send_report(),
+        }
     }
 
     /// The format of inserts, as the statement names it.

@@ -17,7 +17,7 @@ use crate::sink::{
     Durable, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection, ServerInfo, Sink, TableInfo,
 };
 use crate::statement::Statement;
-use crate::{ConnectionOptions, Result, TableDefinition, Target};
+use crate::{ConnectionOptions, Result, SendReport, TableDefinition, Target};
 
 /// ClickHouse, over HTTP or the native protocol as the address says.
 ///
@@ -39,10 +39,12 @@ impl fmt::Debug for ClickHouseSink {
 impl ClickHouseSink {
     /// A sink for `target`; no connection is made yet.
     ///
-    /// Batches whose buffers lie in `pool` are sent without copying.
+    /// Batches whose buffers lie in `pool` are sent from where they lie; what kind of pool is best,
+    /// [`ConnectionOptions::wants_pool_in_file`] knows.
     ///
     /// # Errors
-    /// [`crate::TransportError::Tls`] if the TLS options cannot be used.
+    /// [`crate::TransportError::Tls`] if the TLS options cannot be used, [`crate::TransportError::Target`] if
+    /// [`ConnectionOptions::send`] cannot be honoured.
     pub fn new(target: Target, pool: Option<Pool>, options: ConnectionOptions) -> Result<ClickHouseSink> {
         Ok(ClickHouseSink {
             session: Session::new(target, pool, options)?,
@@ -58,6 +60,12 @@ impl ClickHouseSink {
     /// What ClickHouse refuses, broken connections, and rows that are no `T`.
     pub async fn query_rows<T: DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
         self.session.rows(Statement::of_user(sql)).await
+    }
+
+    /// Which way inserts are sent, and why; `None` if that depends on where ClickHouse is, and no connection has been made.
+    #[must_use]
+    pub fn send_report(&self) -> Option<SendReport> {
+        self.session.send_report()
     }
 
     /// What the server's DDL has.

@@ -16,6 +16,7 @@ use super::exception::Exception;
 use super::request::{self, Length};
 use super::response::{Decoder, Response};
 use crate::frame::{Frame, Piece};
+use crate::send::Route;
 use crate::socket::ConnectionOptions;
 use crate::socket::body::{Body, Chain, Whole};
 use crate::socket::connect::Connector;
@@ -23,7 +24,7 @@ use crate::socket::connection::Connection;
 use crate::socket::exchange::{Exchange, Failure};
 use crate::socket::idle::{Idle, Reuse};
 use crate::statement::Statement;
-use crate::{Compression, Result, ServerError, Target, TransportError, WriteStrategy};
+use crate::{Result, SendReport, ServerError, Target, TransportError};
 
 /// Characters of a foreign answer that an error message quotes.
 const QUOTE_CHARS_MAX: usize = 200;
@@ -64,9 +65,14 @@ impl HttpClient {
         pool: Option<Pool>,
         options: Arc<ConnectionOptions>,
     ) -> Result<HttpClient> {
-        let connector = Connector::new(&target, &options)?;
+        let connector = Connector::new(&target, &options, pool.as_ref())?;
         let idle = Idle::new(options.idle_connections_max);
         Ok(HttpClient { target, options, connector, idle, pool })
+    }
+
+    /// Which way inserts go.
+    pub(crate) fn send_report(&self) -> Option<SendReport> {
+        self.connector.paths.report()
     }
 
     /// Runs a statement that has no result.
@@ -109,12 +115,7 @@ impl HttpClient {
     /// Runs an `INSERT … FORMAT ArrowStream` with a batch; how many bytes were sent for it.
     pub(crate) async fn insert(&self, statement: Statement, batch: RecordBatch) -> Result<u64> {
         let compression = self.target.compression.unwrap_or(self.options.compression);
-        let strategy = match self.target.tls || compression != Compression::None {
-            // What encrypts or compresses reads memory, so there is nothing to lend to the kernel.
-            true => WriteStrategy::Writev,
-            false => self.options.strategy,
-        };
-        let framed = Frame::encode(&batch, self.pool.as_ref(), strategy);
+        let framed = Frame::encode(&batch, self.pool.as_ref());
         // The frame holds the buffers from here on, and gives them back when the insert is acknowledged.
         drop(batch);
         let frame = framed.map_err(|source| TransportError::Arrow {
@@ -126,13 +127,17 @@ impl HttpClient {
         let Some(encoding) = encoding::name(compression) else {
             let head = self.head(&statement, true, Length::Bytes(frame.bytes));
             let body = Chain(head, Whole(frame.pieces));
-            return self.exchange(statement, body).await.map(|(_, bytes)| bytes);
+            let route = self.connector.paths.route(frame.bytes, self.pool.as_ref());
+            return self.exchange(statement, body, route).await.map(|(_, bytes)| bytes);
         };
         let failed = |error| self.failed(statement.doing.clone(), Failure::Io(error));
         let encoded = Encoded::new(frame.pieces, compression).map_err(failed)?;
         let head = self.head(&statement, true, Length::Chunks(encoding));
         match encoded {
-            Some(encoded) => self.exchange(statement, Chain(head, encoded)).await.map(|(_, bytes)| bytes),
+            Some(encoded) => {
+                let body = Chain(head, encoded);
+                self.exchange(statement, body, Route::default()).await.map(|(_, bytes)| bytes)
+            }
             None => Ok(0),
         }
     }
@@ -140,7 +145,8 @@ impl HttpClient {
     async fn run(&self, statement: Statement) -> Result<Response> {
         let head = self.head(&statement, false, Length::Bytes(statement.sql.len()));
         let sql = Piece::Memory(Buffer::from_vec(statement.sql.clone().into_bytes()));
-        self.exchange(statement, Chain(head, Whole(vec![sql]))).await.map(|(response, _)| response)
+        let body = Chain(head, Whole(vec![sql]));
+        self.exchange(statement, body, Route::default()).await.map(|(response, _)| response)
     }
 
     fn head(&self, statement: &Statement, in_address: bool, length: Length) -> Whole {
@@ -149,20 +155,25 @@ impl HttpClient {
     }
 
     /// Sends a request and gives back its answer, if it is a success, and the number of bytes sent.
-    async fn exchange(&self, statement: Statement, body: impl Body) -> Result<(Response, u64)> {
+    async fn exchange(
+        &self,
+        statement: Statement,
+        body: impl Body,
+        route: Route<'_>,
+    ) -> Result<(Response, u64)> {
         let Statement { doing, answer_bytes_max, .. } = statement;
         let connection = match self.idle.take() {
             Some(kept) => kept.connection,
             None => self.connector.connect(&self.target, &self.options).await?,
         };
         let decoder = Decoder::new(answer_bytes_max);
-        let mut exchange = Exchange::new(connection, decoder, self.pool.as_ref(), self.options.idle_timeout);
+        let mut exchange = Exchange::new(connection, decoder, route, self.options.idle_timeout);
         let sent = exchange.send(body).await;
         let whole = match sent {
             Ok(whole) => exchange.read_until(|_| false).await.map(|()| whole),
             Err(failure) => Err(failure),
         };
-        let bytes = exchange.bytes();
+        let (bytes, cpu) = (exchange.bytes(), exchange.cpu());
         let whole = match whole {
             Ok(whole) => whole,
             Err(failure) => {
@@ -183,7 +194,9 @@ impl HttpClient {
         if whole && response.reusable {
             self.idle.give(KeptAlive { connection, expires: expires(&response) });
         }
-        self.check(doing, response).map(|response| (response, bytes))
+        let response = self.check(doing, response)?;
+        self.connector.paths.sent(route.path(), bytes, cpu);
+        Ok((response, bytes))
     }
 
     fn failed(&self, doing: String, failure: Failure) -> TransportError {

@@ -19,6 +19,7 @@ use super::{REVISION_MIN, query, rows};
 use crate::ddl::identifier;
 use crate::error::code_name;
 use crate::frame::Piece;
+use crate::send::Route;
 use crate::socket::body::{Chain, Whole};
 use crate::socket::connect::Connector;
 use crate::socket::connection::Connection;
@@ -26,7 +27,7 @@ use crate::socket::exchange::{Exchange, Failure};
 use crate::socket::idle::{Idle, Reuse};
 use crate::socket::{ConnectionOptions, REVISION_NEWEST, tls};
 use crate::statement::Statement;
-use crate::{Compression, Result, ServerError, Target, TransportError, WriteStrategy};
+use crate::{Compression, Result, SendReport, ServerError, Target, TransportError};
 
 /// A connection that has been idle for longer is asked whether the server is still there: balancers and
 /// firewalls forget connections without a word.
@@ -71,9 +72,14 @@ impl NativeClient {
         pool: Option<Pool>,
         options: Arc<ConnectionOptions>,
     ) -> Result<NativeClient> {
-        let connector = Connector::new(&target, &options)?;
+        let connector = Connector::new(&target, &options, pool.as_ref())?;
         let idle = Idle::new(options.idle_connections_max);
         Ok(NativeClient { target, options, connector, idle, pool })
+    }
+
+    /// Which way inserts go.
+    pub(crate) fn send_report(&self) -> Option<SendReport> {
+        self.connector.paths.report()
     }
 
     /// Runs a statement and waits for its end; a result is dropped.
@@ -103,15 +109,11 @@ impl NativeClient {
 
     /// Runs an insert with its batch as one block; how many bytes were sent for it.
     pub(crate) async fn insert(&self, statement: Statement, batch: RecordBatch) -> Result<u64> {
-        let lends = !self.target.tls
-            && self.compression() == Compression::None
-            && self.options.strategy == WriteStrategy::Sendfile;
-        // What encrypts or compresses reads memory, so there is nothing to lend to the kernel.
-        let pool = self.pool.clone().filter(|_| lends);
-        let block = Block::new(&batch, pool, &statement.doing)?;
+        let route = self.connector.paths.route(batch.get_array_memory_size(), self.pool.as_ref());
+        let block = Block::new(&batch, self.pool.clone(), &statement.doing)?;
         // The block holds the buffers from here on, and gives them back when the insert is acknowledged.
         drop(batch);
-        self.run(&statement, Some(block)).await.map(|(_, bytes)| bytes)
+        self.run(&statement, Some((block, route))).await.map(|(_, bytes)| bytes)
     }
 
     fn compression(&self) -> Compression {
@@ -119,7 +121,11 @@ impl NativeClient {
     }
 
     /// Runs a statement, with the block of an insert; its result, and the number of bytes sent.
-    async fn run(&self, statement: &Statement, block: Option<Block>) -> Result<(Vec<RecordBatch>, u64)> {
+    async fn run(
+        &self,
+        statement: &Statement,
+        block: Option<(Block, Route<'_>)>,
+    ) -> Result<(Vec<RecordBatch>, u64)> {
         let mut greeted = self.greeted(&statement.doing).await?;
         if statement.in_database && !greeted.in_database {
             let sql = format!("USE {}", identifier(&self.target.database));
@@ -137,7 +143,7 @@ impl NativeClient {
         &self,
         greeted: HandshakenConnection,
         statement: &Statement,
-        block: Option<Block>,
+        block: Option<(Block, Route<'_>)>,
     ) -> Result<(Vec<RecordBatch>, u64, HandshakenConnection)> {
         let HandshakenConnection { connection, revision, in_database, idle_since } = greeted;
         // Results are small; compressing them would only keep both sides busy.
@@ -148,11 +154,12 @@ impl NativeClient {
             binary: statement.binary,
             bytes_max: statement.answer_bytes_max,
         };
+        let (block, route) = block.map_or((None, Route::default()), |(block, route)| (Some(block), route));
         let packet = query::query(statement, &self.target, revision, compression);
         let answer = QueryAnswer::new(dialect);
-        let mut exchange = Exchange::new(connection, answer, self.pool.as_ref(), self.options.idle_timeout);
+        let mut exchange = Exchange::new(connection, answer, route, self.options.idle_timeout);
         let outcome = converse(&mut exchange, packet, block, compression).await;
-        let bytes = exchange.bytes();
+        let (bytes, cpu) = (exchange.bytes(), exchange.cpu());
         let doing = || statement.doing.clone();
         if let Err(failure) = outcome {
             let exception = exchange.into_remains().and_then(|answer| answer.exception);
@@ -168,11 +175,14 @@ impl NativeClient {
         match answer.exception {
             // After some exceptions the server closes the connection, and it does not say after which.
             Some(exception) => Err(self.refused(doing(), exception)),
-            None if clean => Ok((
-                answer.batches,
-                bytes,
-                HandshakenConnection { connection, revision, in_database, idle_since },
-            )),
+            None if clean => {
+                self.connector.paths.sent(route.path(), bytes, cpu);
+                Ok((
+                    answer.batches,
+                    bytes,
+                    HandshakenConnection { connection, revision, in_database, idle_since },
+                ))
+            }
             None => {
                 Err(self.malformed(&statement.doing, "something follows the end of the answer".to_owned()))
             }
@@ -206,7 +216,7 @@ impl NativeClient {
         let HandshakenConnection { connection, revision, .. } = greeted;
         let dialect = Dialect { revision, compressed: false, binary: true, bytes_max: 0 };
         let answer = QueryAnswer::new(dialect);
-        let mut exchange = Exchange::new(connection, answer, None, self.options.idle_timeout);
+        let mut exchange = Exchange::new(connection, answer, Route::default(), self.options.idle_timeout);
         exchange.send(whole(query::ping())).await.ok()?;
         exchange.read_until(|_| false).await.ok()?;
         let (answer, connection) = exchange.finish()?;
@@ -224,7 +234,8 @@ impl NativeClient {
         };
         let revision_max = self.options.revision_max.clamp(REVISION_MIN, REVISION_NEWEST);
         let idle_timeout = self.options.idle_timeout;
-        let mut exchange = Exchange::new(connection, HelloAnswer::new(revision_max), None, idle_timeout);
+        let answer = HelloAnswer::new(revision_max);
+        let mut exchange = Exchange::new(connection, answer, Route::default(), idle_timeout);
         exchange.send(whole(hello::hello(&self.target, revision_max))).await.map_err(failed)?;
         exchange.read_until(|_| false).await.map_err(failed)?;
         let outcome = exchange.answer().and_then(|answer| answer.outcome.take());

@@ -6,7 +6,9 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use zenith_memory::Pool;
 
+use super::chooser::PathChooser;
 use super::connection::{Connection, Stream};
 use super::options::ConnectionOptions;
 use super::tls;
@@ -15,14 +17,20 @@ use crate::{Result, Target, TransportError};
 /// Makes connections to one target.
 pub(crate) struct Connector {
     tls: Option<TlsConnector>,
+    /// Which way inserts go on its connections.
+    pub(crate) paths: PathChooser,
 }
 
 impl Connector {
-    pub(crate) fn new(target: &Target, options: &ConnectionOptions) -> Result<Connector> {
+    /// For inserts from `pool`.
+    pub(crate) fn new(
+        target: &Target,
+        options: &ConnectionOptions,
+        pool: Option<&Pool>,
+    ) -> Result<Connector> {
         let tls = target.tls.then(|| tls::connector(&target.tls_options(&options.tls))).transpose();
-        Ok(Connector {
-            tls: tls.map_err(|source| TransportError::Tls { address: target.address(), source })?,
-        })
+        let tls = tls.map_err(|source| TransportError::Tls { address: target.address(), source })?;
+        Ok(Connector { tls, paths: PathChooser::new(target, options, pool)? })
     }
 
     pub(crate) async fn connect(&self, target: &Target, options: &ConnectionOptions) -> Result<Connection> {
@@ -37,6 +45,9 @@ impl Connector {
             .map_err(late)?
             .map_err(failed)?;
         tcp.set_nodelay(true).map_err(failed)?;
+        if let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) {
+            self.paths.connected(peer.ip(), local.ip());
+        }
         let Some(connector) = &self.tls else { return Ok(Connection::new(Stream::Plain(tcp))) };
         let refused = |source| TransportError::Tls { address: target.address(), source };
         let name = ServerName::try_from(target.host.clone()).map_err(|error| refused(error.into()))?;

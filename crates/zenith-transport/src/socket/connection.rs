@@ -4,15 +4,15 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 use tokio_rustls::client::TlsStream;
-use zenith_memory::Pool;
 
 use crate::frame::Piece;
-use crate::send::{self, Cursor};
+use crate::send::{self, Cursor, Pipe, Route};
 
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -23,6 +23,8 @@ pub(crate) enum Stream {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
+    /// What is spliced through, once anything is.
+    pipe: Option<Pipe>,
 }
 
 /// What came of an attempt to send.
@@ -38,7 +40,7 @@ pub(crate) enum Sent {
 
 impl Connection {
     pub(crate) fn new(stream: Stream) -> Connection {
-        Connection { stream }
+        Connection { stream, pipe: None }
     }
 
     /// Whether it is open, idle and has nothing to say, so that another request may be sent on it.
@@ -59,11 +61,14 @@ impl Connection {
     }
 
     /// Sends some of `pieces`, waiting until the socket takes them or the server answers into `answer`.
+    ///
+    /// The processor time of the system calls is added to `cpu` if the route is measured.
     pub(crate) async fn send_some(
         &mut self,
-        pool: Option<&Pool>,
+        route: Route<'_>,
         pieces: &[Piece],
         cursor: &mut Cursor,
+        cpu: &mut Duration,
         answer: &mut [u8],
     ) -> io::Result<Sent> {
         match &mut self.stream {
@@ -72,7 +77,10 @@ impl Connection {
                     return Ok(Sent::All);
                 }
                 consume_budget().await;
-                match send::try_send(tcp, pool.and_then(Pool::file), pieces, cursor) {
+                let began = route.is_measured.then(send::thread_cpu);
+                let sent = send::try_send(tcp, &mut self.pipe, route, pieces, cursor);
+                *cpu += began.map_or(Duration::ZERO, |began| send::thread_cpu().saturating_sub(began));
+                match sent {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Sent::Some(0)),
                     sent => return sent.map(Sent::Some),

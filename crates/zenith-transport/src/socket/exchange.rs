@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use arrow_schema::ArrowError;
 use tokio::time::timeout;
-use zenith_memory::Pool;
 
 use super::body::Body;
 use super::connection::{Connection, Sent};
 use super::{in_flight, tls};
 use crate::frame::Piece;
-use crate::send::Cursor;
+use crate::send::{Cursor, Route};
 use crate::target::Target;
 use crate::{ConnectionOptions, TransportError};
 
@@ -93,10 +92,12 @@ pub(crate) struct Exchange<'a, A: Answer> {
     /// What is being sent, and how far that has got.
     window: Vec<Piece>,
     cursor: Cursor,
-    /// What was sent by `sendfile` before that: the server may not have read it yet.
+    /// What the kernel was given before that: the server may not have read it yet.
     lent: Vec<Piece>,
     bytes: u64,
-    pool: Option<&'a Pool>,
+    /// Processor time that sending has taken, if the route is measured.
+    cpu: Duration,
+    route: Route<'a>,
     idle_timeout: Duration,
     /// Whether nobody reads our pages any more: the answer is complete, or the peer is gone.
     settled: bool,
@@ -106,7 +107,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
     pub(crate) fn new(
         connection: Connection,
         answer: A,
-        pool: Option<&'a Pool>,
+        route: Route<'a>,
         idle_timeout: Duration,
     ) -> Exchange<'a, A> {
         Exchange {
@@ -116,7 +117,8 @@ impl<'a, A: Answer> Exchange<'a, A> {
             cursor: Cursor::default(),
             lent: Vec::new(),
             bytes: 0,
-            pool,
+            cpu: Duration::ZERO,
+            route,
             idle_timeout,
             settled: false,
         }
@@ -127,6 +129,11 @@ impl<'a, A: Answer> Exchange<'a, A> {
         self.bytes
     }
 
+    /// Processor time that sending took, if that was to be measured.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        self.route.is_measured.then_some(self.cpu)
+    }
+
     /// Sends until everything is sent (true) or the server refuses it (false).
     pub(crate) async fn send(&mut self, mut body: impl Body) -> Result<bool, Failure> {
         let mut answer = vec![0; 4096];
@@ -135,9 +142,9 @@ impl<'a, A: Answer> Exchange<'a, A> {
             if self.cursor.is_at_end(&self.window) {
                 self.refill(&mut body)?;
             }
-            let (pool, idle_timeout) = (self.pool, self.idle_timeout);
-            let Parts { connection, answer: answered, window, cursor, bytes, settled } = self.parts()?;
-            let sent = connection.send_some(pool, window, cursor, &mut answer);
+            let (route, idle_timeout) = (self.route, self.idle_timeout);
+            let Parts { connection, answer: answered, window, cursor, bytes, cpu, settled } = self.parts()?;
+            let sent = connection.send_some(route, window, cursor, cpu, &mut answer);
             match timeout(idle_timeout, sent).await.map_err(|_| Failure::Silent)? {
                 Ok(Sent::Some(sent)) => *bytes += u64::try_from(sent).unwrap_or(u64::MAX),
                 Ok(Sent::All) => {
@@ -204,17 +211,18 @@ impl<'a, A: Answer> Exchange<'a, A> {
     }
 
     fn refill(&mut self, body: &mut impl Body) -> io::Result<()> {
-        let sent = self.window.extract_if(.., |piece| matches!(piece, Piece::File { .. }));
+        let lends = self.route.lends();
+        let sent = self.window.extract_if(.., |piece| lends && matches!(piece, Piece::File { .. }));
         self.lent.extend(sent);
         self.cursor = Cursor::default();
         body.refill(&mut self.window)
     }
 
     fn parts(&mut self) -> io::Result<Parts<'_, A>> {
-        let Exchange { connection, answer, window, cursor, bytes, settled, .. } = self;
+        let Exchange { connection, answer, window, cursor, bytes, cpu, settled, .. } = self;
         match (connection, answer) {
             (Some(connection), Some(answer)) => {
-                Ok(Parts { connection, answer, window, cursor, bytes, settled })
+                Ok(Parts { connection, answer, window, cursor, bytes, cpu, settled })
             }
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -228,6 +236,7 @@ struct Parts<'e, A> {
     window: &'e [Piece],
     cursor: &'e mut Cursor,
     bytes: &'e mut u64,
+    cpu: &'e mut Duration,
     settled: &'e mut bool,
 }
 
@@ -235,11 +244,105 @@ impl<A: Answer> Drop for Exchange<'_, A> {
     fn drop(&mut self) {
         let mut pieces = std::mem::take(&mut self.lent);
         pieces.append(&mut self.window);
-        if self.settled || !pieces.iter().any(|piece| matches!(piece, Piece::File { .. })) {
+        let is_file = |piece: &Piece| matches!(piece, Piece::File { .. });
+        if self.settled || !self.route.lends() || !pieces.iter().any(is_file) {
             return;
         }
         if let (Some(connection), Some(answer)) = (self.connection.take(), self.answer.take()) {
             in_flight::keep_until_read(connection, answer, pieces);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_buffer::Buffer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use zenith_memory::Pool;
+
+    use super::*;
+    use crate::socket::SendPath;
+    use crate::socket::body::Whole;
+    use crate::socket::connection::Stream;
+
+    /// An answer of one byte.
+    #[derive(Default)]
+    struct Heard(bool);
+
+    impl Answer for Heard {
+        fn feed(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+            self.0 |= !bytes.is_empty();
+            Ok(())
+        }
+
+        fn is_done(&self) -> bool {
+            self.0
+        }
+
+        fn refuses(&self) -> bool {
+            false
+        }
+    }
+
+    /// Small and large pieces in turn, the large ones in the file of a pool.
+    fn pieces(pool: &Pool) -> Vec<Piece> {
+        let large = |byte: u8| {
+            let mut reservation = pool.try_reserve(3_000_000).unwrap();
+            let mut buf = reservation.allocate(3_000_000).unwrap();
+            buf.fill(byte);
+            Piece::of(buf.freeze(2_999_999), Some(pool))
+        };
+        let small = |byte: u8| Piece::Memory(Buffer::from_vec(vec![byte; 1_000]));
+        vec![small(1), large(2), large(3), small(4), small(5), large(6), small(7)]
+    }
+
+    /// Three requests on one connection, whose peer reads slowly at first; what it received.
+    async fn send_three(route: Route<'_>, pieces: &[Piece]) -> Vec<u8> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let bytes: usize = pieces.iter().map(|piece| piece.buffer().len()).sum();
+        let peer = tokio::spawn(async move {
+            let mut received = Vec::new();
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let end = received.len() + bytes;
+                while received.len() < end {
+                    assert!(peer.read_buf(&mut received).await.unwrap() > 0);
+                }
+                peer.write_all(b"!").await.unwrap();
+            }
+            received
+        });
+        let mut connection = Connection::new(Stream::Plain(stream));
+        for _ in 0..3 {
+            let mut exchange = Exchange::new(connection, Heard::default(), route, Duration::from_secs(10));
+            assert!(exchange.send(Whole(pieces.to_vec())).await.unwrap());
+            exchange.read_until(|_| false).await.unwrap();
+            assert_eq!(exchange.bytes(), u64::try_from(bytes).unwrap());
+            let cpu = exchange.cpu();
+            assert!(cpu.is_some() == route.is_measured && cpu != Some(Duration::ZERO), "{cpu:?}");
+            connection = exchange.finish().unwrap().1;
+        }
+        peer.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_path_sends_the_same_bytes_and_knows_what_that_cost() {
+        let pool = Pool::in_file(16 << 20).unwrap();
+        let pieces = pieces(&pool);
+        let files = pieces.iter().filter(|piece| matches!(piece, Piece::File { .. })).count();
+        assert_eq!(files, 3);
+        let sent: Vec<u8> = pieces.iter().flat_map(|piece| piece.buffer().as_slice()).copied().collect();
+        for path in [SendPath::Writev, SendPath::Sendfile, SendPath::Splice] {
+            for is_measured in [true, false] {
+                let route = Route::new(path, pool.file(), is_measured);
+                assert_eq!((route.path(), route.lends()), (path, path != SendPath::Writev));
+                let received = send_three(route, &pieces).await;
+                assert!(received == sent.repeat(3), "{path:?}");
+            }
+        }
+        assert!(!Route::new(SendPath::Splice, None, false).lends());
     }
 }

@@ -1,6 +1,6 @@
 //! Pages that an insert which was given up has lent to the kernel.
 //!
-//! `sendfile` puts references to pages into the socket, not copies. On the loopback device they wait in the
+//! `sendfile` and `splice` put references to pages into the socket, not copies. On the loopback device they wait in the
 //! receiver's queue even after TCP has acknowledged them and our end is closed. If the future of an insert
 //! is dropped or runs into a timeout, ClickHouse may still read them, and may even commit the insert. Were
 //! the memory reused by then, it would commit other rows than those its token stands for, and the repeat

@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | `options` | timeouts, limits, TLS, compression |
+//! | `send_path`, `chooser` | which system calls bodies go by, and what that is chosen by |
 //! | `connect`, `tls` | making a connection, plain or TLS |
 //! | `connection` | a socket that sends pieces and hears the server meanwhile |
 //! | `body` | what is sent, a window at a time |
@@ -14,12 +15,15 @@
 //! answer.
 
 pub(crate) mod body;
+pub(crate) mod chooser;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod exchange;
 pub(crate) mod idle;
 mod in_flight;
 mod options;
+mod send_path;
 pub(crate) mod tls;
 
 pub use options::{Compression, ConnectionOptions, REVISION_NEWEST, TlsOptions};
+pub use send_path::{SendMode, SendPath, SendReason, SendReport};

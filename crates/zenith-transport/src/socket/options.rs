@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::WriteStrategy;
+use super::send_path::SendMode;
 
 /// The newest revision of the native protocol that is announced, that of ClickHouse 23.9.
 ///
@@ -26,8 +26,11 @@ pub struct ConnectionOptions {
     pub result_bytes_max: usize,
     /// How many idle connections are kept.
     pub idle_connections_max: usize,
-    /// How bodies are put on the socket. TLS and compression always copy, and so does a pool that is no file.
-    pub strategy: WriteStrategy,
+    /// How bodies are put on the socket, unless the address says it.
+    ///
+    /// Only pages of a pool that is a file can be given to the kernel as they are: see
+    /// [`ConnectionOptions::wants_pool_in_file`]. TLS and compression read memory, and refuse to be asked for more.
+    pub send: SendMode,
     /// How inserts are compressed, unless the address says it.
     pub compression: Compression,
     /// TLS, for targets that use it; what the address says comes first.
@@ -43,7 +46,7 @@ impl Default for ConnectionOptions {
             idle_timeout: Duration::from_secs(300),
             result_bytes_max: 256 * 1024 * 1024,
             idle_connections_max: 16,
-            strategy: WriteStrategy::default(),
+            send: SendMode::default(),
             compression: Compression::default(),
             tls: TlsOptions::default(),
             revision_max: REVISION_NEWEST,

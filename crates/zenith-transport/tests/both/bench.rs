@@ -6,7 +6,7 @@
 use arrow_array::RecordBatch;
 use zenith_memory::Pool;
 use zenith_testkit::{ClickHouse, ClickHouseServer, FaultProxy};
-use zenith_transport::{ClickHouseSink, ConnectionOptions, Insert, Sink, TableDefinition, WriteStrategy};
+use zenith_transport::{ClickHouseSink, ConnectionOptions, Insert, SendMode, Sink, TableDefinition};
 
 use super::support::{PROTOCOL, own_address, pooled_rows, target_at};
 
@@ -21,11 +21,11 @@ pub struct Bench {
     pub batch: RecordBatch,
 }
 
-pub async fn bench(strategy: WriteStrategy) -> Bench {
+pub async fn bench(send: SendMode) -> Bench {
     let (server, database) = own_server().await;
     let proxy = FaultProxy::start(own_address(&server)).await.unwrap();
     let at = format!("127.0.0.1:{}", proxy.port());
-    let (sink, pool, batch) = sink_with_table(&at, &database, strategy).await;
+    let (sink, pool, batch) = sink_with_table(&at, &database, send).await;
     Bench { sink, proxy, server, pool, batch }
 }
 
@@ -33,7 +33,7 @@ pub async fn bench(strategy: WriteStrategy) -> Bench {
 pub async fn without_proxy() -> (ClickHouseSink, ClickHouseServer, RecordBatch) {
     let (server, database) = own_server().await;
     let at = own_address(&server);
-    let (sink, _, batch) = sink_with_table(&at, &database, WriteStrategy::default()).await;
+    let (sink, _, batch) = sink_with_table(&at, &database, SendMode::default()).await;
     (sink, server, batch)
 }
 
@@ -51,10 +51,10 @@ async fn own_server() -> (ClickHouseServer, ClickHouse) {
 async fn sink_with_table(
     address: &str,
     database: &ClickHouse,
-    strategy: WriteStrategy,
+    send: SendMode,
 ) -> (ClickHouseSink, Pool, RecordBatch) {
     let pool = Pool::in_file(32 * MIB).unwrap();
-    let options = ConnectionOptions { strategy, ..ConnectionOptions::default() };
+    let options = ConnectionOptions { send, ..ConnectionOptions::default() };
     let target = target_at(PROTOCOL, address, database);
     let sink = ClickHouseSink::new(target, Some(pool.clone()), options).unwrap();
     let batch = pooled_rows(&pool, 200_000);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zenith_testkit::{Direction, Fault, Plan};
-use zenith_transport::{Insert, Protocol, Sink, WriteStrategy};
+use zenith_transport::{Insert, Protocol, SendMode, Sink};
 
 use super::bench::{Bench, bench, insert, without_proxy};
 use super::support::{PROTOCOL, eventually};
@@ -11,8 +11,8 @@ use super::support::{PROTOCOL, eventually};
 /// The server is restarted after each cut: it may have ended, which makes the insert no less transient.
 #[tokio::test]
 async fn a_connection_cut_in_the_middle_of_an_insert_is_transient() {
-    for strategy in [WriteStrategy::Sendfile, WriteStrategy::Writev] {
-        let Bench { sink, proxy, mut server, pool, batch } = bench(strategy).await;
+    for send in [SendMode::Sendfile, SendMode::Splice, SendMode::Writev] {
+        let Bench { sink, proxy, mut server, pool, batch } = bench(send).await;
         for bytes in [1, 1_000, 5_000_000] {
             let cut = Fault::CutAfter { direction: Direction::ToServer, bytes };
             proxy.plan(Plan::new(cut).when_client_sends("INSERT").times(1));
@@ -23,7 +23,7 @@ async fn a_connection_cut_in_the_middle_of_an_insert_is_transient() {
             );
             proxy.heal();
             server.restart().await.unwrap();
-            assert_eq!(sink.count("t").await.unwrap(), 0, "{strategy:?} {bytes}");
+            assert_eq!(sink.count("t").await.unwrap(), 0, "{send:?} {bytes}");
         }
         sink.write(insert(&batch)).await.unwrap();
         assert_eq!(sink.count("t").await.unwrap(), 200_000);
@@ -36,7 +36,7 @@ async fn a_connection_cut_in_the_middle_of_an_insert_is_transient() {
 /// acknowledgement.
 #[tokio::test]
 async fn a_lost_acknowledgement_is_made_good_by_the_token() {
-    let Bench { sink, proxy, mut server, batch, .. } = bench(WriteStrategy::default()).await;
+    let Bench { sink, proxy, mut server, batch, .. } = bench(SendMode::default()).await;
     let lost = Fault::LoseAnswer { after_request_bytes: 1_000_000, settle: Duration::from_secs(3) };
     proxy.plan(Plan::new(lost).when_client_sends("INSERT").times(1));
     let error = sink.write(insert(&batch)).await.unwrap_err();
@@ -76,7 +76,7 @@ async fn a_server_that_was_killed_is_back_after_its_restart() {
 
 #[tokio::test]
 async fn a_future_dropped_half_way_does_not_leave_its_connection_behind() {
-    let Bench { sink, proxy, batch, server: _server, .. } = bench(WriteStrategy::default()).await;
+    let Bench { sink, proxy, batch, server: _server, .. } = bench(SendMode::default()).await;
     let before = proxy.connections();
     proxy.plan(Fault::Delay { direction: Direction::ToClient, duration: Duration::from_millis(500) });
     for _ in 0..3 {

@@ -7,7 +7,8 @@ use arrow_schema::{DataType, Field};
 use zenith_memory::Pool;
 use zenith_testkit::ClickHouse;
 use zenith_transport::{
-    ClickHouseSink, Compression, ConnectionOptions, Insert, Sink, TableDefinition, WriteStrategy,
+    ClickHouseSink, Compression, ConnectionOptions, Insert, SendMode, SendPath, SendReason, Sink,
+    TableDefinition,
 };
 
 use super::support::{column, database, load, pooled_rows, proxied, sink, sink_for};
@@ -25,31 +26,50 @@ async fn every_way_of_sending_sends_the_same_rows_and_gives_the_buffers_back() {
     let sum = "SELECT count(), sum(cityHash64(toInt64(number), leftPad(toString(number), 56, '0'))) \
                FROM numbers(300000)";
     let expected = database.query(sum).await.unwrap();
-    for (strategy, compression, bytes) in [
-        (WriteStrategy::Sendfile, Compression::None, 19_000_000..22_000_000),
-        (WriteStrategy::Writev, Compression::None, 19_000_000..22_000_000),
-        (WriteStrategy::Sendfile, Compression::Lz4, 1_000_000..10_000_000),
-        (WriteStrategy::Sendfile, Compression::Zstd, 100_000..6_000_000),
+    for (send, compression, bytes) in [
+        (SendMode::Auto, Compression::None, 19_000_000..22_000_000),
+        (SendMode::Writev, Compression::None, 19_000_000..22_000_000),
+        (SendMode::Sendfile, Compression::None, 19_000_000..22_000_000),
+        (SendMode::Splice, Compression::None, 19_000_000..22_000_000),
+        (SendMode::Auto, Compression::Lz4, 1_000_000..10_000_000),
+        (SendMode::Auto, Compression::Zstd, 100_000..6_000_000),
     ] {
         let pool = Pool::in_file(32 * MIB).unwrap();
-        let options = ConnectionOptions { strategy, compression, ..ConnectionOptions::default() };
+        let options = ConnectionOptions { send, compression, ..ConnectionOptions::default() };
         let sink = sink_for(&database, Some(pool.clone()), options).await;
         let batch = pooled_rows(&pool, 300_000);
-        let table = format!("{strategy:?}{compression:?}");
+        let table = format!("{send:?}{compression:?}");
         sink.create(&TableDefinition::new(&table, batch.schema())).await.unwrap();
         let durable = sink.write(Insert { table: table.clone(), batch, token: "a".into() }).await.unwrap();
         assert!(bytes.contains(&durable.bytes), "{table}: {durable:?}");
         assert_eq!(pool.stats().in_use, 0, "{table}: the buffers are back once the insert is acknowledged");
         assert_eq!(checksum(&database, &table).await, expected, "{table}");
+        let report = sink.send_report().unwrap();
+        let told = match (send, compression) {
+            (SendMode::Auto, Compression::None) => (SendPath::Writev, SendReason::SameMachine),
+            (SendMode::Auto, _) => (SendPath::Writev, SendReason::Compressed),
+            (SendMode::Writev, _) => (SendPath::Writev, SendReason::Configured),
+            (SendMode::Sendfile, _) => (SendPath::Sendfile, SendReason::Configured),
+            (SendMode::Splice, _) => (SendPath::Splice, SendReason::Configured),
+        };
+        assert_eq!((report.path, report.reason), told, "{table}");
     }
 }
 
 /// Many inserts side by side out of one pool that reuses its memory all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reused_buffers_never_reach_an_earlier_insert() {
-    let database = database("reuse").await;
-    let pool = Pool::new(16 * MIB).unwrap();
-    let sink = Arc::new(sink_for(&database, Some(pool.clone()), ConnectionOptions::default()).await);
+    for send in [SendMode::Auto, SendMode::Sendfile, SendMode::Splice] {
+        let database = database("reuse").await;
+        reuse(&database, send).await;
+    }
+}
+
+async fn reuse(database: &ClickHouse, send: SendMode) {
+    let options = ConnectionOptions { send, ..ConnectionOptions::default() };
+    let in_file = send != SendMode::Auto;
+    let pool = if in_file { Pool::in_file(16 * MIB).unwrap() } else { Pool::new(16 * MIB).unwrap() };
+    let sink = Arc::new(sink_for(database, Some(pool.clone()), options).await);
     sink.create(&TableDefinition::new("t", pooled_rows(&pool, 1).schema())).await.unwrap();
     let writers: Vec<_> = (0..3)
         .map(|writer| {
@@ -69,7 +89,7 @@ async fn reused_buffers_never_reach_an_earlier_insert() {
     }
     let sum = "SELECT 36 * count(), \
                36 * sum(cityHash64(toInt64(number), leftPad(toString(number), 56, '0'))) FROM numbers(30000)";
-    assert_eq!(checksum(&database, "t").await, database.query(sum).await.unwrap());
+    assert_eq!(checksum(database, "t").await, database.query(sum).await.unwrap(), "{send:?}");
     assert_eq!(pool.stats().in_use, 0);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use zenith_transport::{ClickHouseSink, ConnectionOptions, Sink, WriteStrategy};
+use zenith_transport::{ClickHouseSink, ConnectionOptions, SendMode, Sink};
 
 use super::both::bench::{Bench, bench, insert};
 use super::both::support::silent_server;
@@ -11,7 +11,7 @@ use super::both::support::silent_server;
 /// Connections that break while nothing is asked of them, time and again: the server stays.
 #[tokio::test]
 async fn idle_connections_that_were_cut_are_not_used() {
-    let Bench { sink, proxy, batch, server: _server, .. } = bench(WriteStrategy::default()).await;
+    let Bench { sink, proxy, batch, server: _server, .. } = bench(SendMode::default()).await;
     for _ in 0..20 {
         proxy.cut_all();
         // The end must have crossed the loopback device; it need not have reached the runtime.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use zenith_memory::Pool;
 use zenith_testkit::{Direction, Fault, Plan};
-use zenith_transport::{ClickHouseSink, ConnectionOptions, Sink, WriteStrategy};
+use zenith_transport::{ClickHouseSink, ConnectionOptions, SendMode, Sink};
 
 use super::both::bench::{Bench, MIB, bench, insert};
 use super::both::support::{pooled_rows, silent_server};
@@ -14,7 +14,7 @@ use super::silent::answer_until_insert;
 /// After a long rest a connection is asked first; one that no longer answers is replaced.
 #[tokio::test]
 async fn connections_are_asked_after_a_long_rest() {
-    let Bench { sink, proxy, server: _server, .. } = bench(WriteStrategy::default()).await;
+    let Bench { sink, proxy, server: _server, .. } = bench(SendMode::default()).await;
     let rest = || async {
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(60)).await;
