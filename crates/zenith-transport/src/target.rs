@@ -210,16 +210,7 @@ fn parse(text: &str) -> std::result::Result<Target, String> {
     if host.is_empty() {
         return Err("it names no host: write it as http://USER:PASSWORD@HOST:8123/DATABASE".into());
     }
-    let (protocol, tls) = match scheme.to_ascii_lowercase().as_str() {
-        "http" => (Protocol::Http, false),
-        "https" => (Protocol::Http, true),
-        "clickhouse" => (Protocol::Native, false),
-        "clickhouses" => (Protocol::Native, true),
-        "tcp" | "native" => {
-            return Err(format!("write the native protocol as clickhouse, as in clickhouse://{host}:9000"));
-        }
-        _ => return Err("its scheme must be http, https, clickhouse or clickhouses".into()),
-    };
+    let (protocol, tls) = protocol(scheme, &host)?;
     let mut query = query(&url)?;
     let tls = match (tls, query.secure) {
         (true, Some(false)) => return Err(format!("{scheme} is with TLS, and secure=false without")),
@@ -257,6 +248,20 @@ fn parse(text: &str) -> std::result::Result<Target, String> {
         return Err("user, password and database cannot contain a zero byte".into());
     }
     Ok(target)
+}
+
+/// What a scheme says: what is spoken, and whether over TLS.
+fn protocol(scheme: &str, host: &str) -> std::result::Result<(Protocol, bool), String> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok((Protocol::Http, false)),
+        "https" => Ok((Protocol::Http, true)),
+        "clickhouse" => Ok((Protocol::Native, false)),
+        "clickhouses" => Ok((Protocol::Native, true)),
+        "tcp" | "native" => {
+            Err(format!("write the native protocol as clickhouse, as in clickhouse://{host}:9000"))
+        }
+        _ => Err("its scheme must be http, https, clickhouse or clickhouses".into()),
+    }
 }
 
 /// What the query part says.

@@ -27,7 +27,6 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("crates/zenith-extract/src/change/event.rs", "parse", 71),
     ("crates/zenith-transport/src/native/decode.rs", "values", 67),
     ("crates/zenith-transport/src/native/types.rs", "parse_at", 78),
-    ("crates/zenith-transport/src/target.rs", "parse", 64),
     ("fuzz/seed.rs", "seeds", 75),
     ("xtask/src/bench/cdc/latency.rs", "measure", 69),
     ("xtask/src/demo/live.rs", "show", 66),

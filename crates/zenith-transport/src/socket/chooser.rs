@@ -4,10 +4,13 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 use zenith_memory::Pool;
 
-use super::options::ConnectionOptions;
-use super::send_path::{self, SendMode, SendPath, SendReason, SendReport};
+use super::options::{Compression, ConnectionOptions};
+use super::same_machine::{is_own, is_same_machine};
+use super::send_path::{SendMode, SendPath, SendReason, SendReport};
 use crate::send::Route;
 use crate::{Result, Target, TransportError};
 
@@ -16,12 +19,46 @@ const TRIALS: u32 = 3;
 /// Bytes of an insert that says something: what small ones cost is the waking up and not the bytes.
 const TRIAL_BYTES_MIN: usize = 1024 * 1024;
 
+/// What keeps the kernel from taking pages of the pool, whichever pool that is.
+fn obstacle(target: &Target, options: &ConnectionOptions) -> Option<SendReason> {
+    let compression = target.compression.unwrap_or(options.compression);
+    match (target.tls, compression) {
+        (true, _) => Some(SendReason::Encrypted),
+        (false, Compression::Lz4 | Compression::Zstd) => Some(SendReason::Compressed),
+        (false, Compression::None) => None,
+    }
+}
+
+impl ConnectionOptions {
+    /// Whether pages of the pool may be given to the kernel by a sink with these options. Make the pool by
+    /// [`Pool::in_file`] then, and by [`Pool::new`] otherwise, whose memory costs less.
+    ///
+    /// Looks up the host, to know whether it is this machine.
+    pub async fn wants_pool_in_file(&self, target: &Target) -> bool {
+        match target.send.unwrap_or(self.send) {
+            _ if obstacle(target, self).is_some() => false,
+            SendMode::Writev => false,
+            SendMode::Sendfile | SendMode::Splice => true,
+            SendMode::Auto => {
+                let host = (target.host.as_str(), target.port);
+                // A host that is not known cannot be sent to either, which is told when that is tried.
+                match timeout(self.connect_timeout, lookup_host(host)).await {
+                    Ok(Ok(addresses)) => addresses.into_iter().any(|address| !is_own(address.ip())),
+                    _ => false,
+                }
+            }
+        }
+    }
+}
+
 /// Chooses the path of each insert.
 ///
 /// All connections of a client share the choice: it depends on the way to the server, which is the same for all.
 #[derive(Debug)]
 pub(crate) struct PathChooser {
     address: String,
+    /// Whether there are pages that can be given to the kernel.
+    has_file: bool,
     state: Mutex<State>,
 }
 
@@ -60,19 +97,21 @@ impl PathChooser {
         options: &ConnectionOptions,
         pool: Option<&Pool>,
     ) -> Result<PathChooser> {
-        let chooser = PathChooser { address: target.address(), state: Mutex::new(State::Unconnected) };
-        let obstacle = send_path::obstacle(target, options);
+        let has_file = pool.is_some_and(|pool| pool.file().is_some());
+        let chooser =
+            PathChooser { address: target.address(), has_file, state: Mutex::new(State::Unconnected) };
+        let obstacle = obstacle(target, options);
         let path = match target.send.unwrap_or(options.send) {
             SendMode::Auto => None,
             SendMode::Writev => Some(SendPath::Writev),
             SendMode::Sendfile => Some(SendPath::Sendfile),
             SendMode::Splice => Some(SendPath::Splice),
         };
-        let no_file = pool.is_none_or(|pool| pool.file().is_none()).then_some(SendReason::NoFile);
-        let (path, reason) = match (path, obstacle.or(no_file)) {
+        let (path, reason) = match (path, obstacle) {
             (None, None) => return Ok(chooser),
-            (Some(path), None) => (path, SendReason::Configured),
             (Some(SendPath::Writev), _) => (SendPath::Writev, SendReason::Configured),
+            (Some(path), None) if has_file => (path, SendReason::Configured),
+            (Some(_), None) => (SendPath::Writev, SendReason::NoFile),
             (Some(path), Some(SendReason::Encrypted)) => return Err(refused(path, "TLS")),
             (Some(path), Some(SendReason::Compressed)) => return Err(refused(path, "compression")),
             (_, Some(reason)) => (SendPath::Writev, reason),
@@ -85,8 +124,9 @@ impl PathChooser {
     pub(super) fn connected(&self, peer: IpAddr, local: IpAddr) {
         let mut state = self.state();
         if matches!(*state, State::Unconnected) {
-            *state = match send_path::is_same_machine(peer, local) {
+            *state = match is_same_machine(peer, local) {
                 true => State::settled(SendPath::Writev, SendReason::SameMachine),
+                false if !self.has_file => State::settled(SendPath::Writev, SendReason::NoFile),
                 false => State::Measuring(Trial::default()),
             };
         }
@@ -182,7 +222,6 @@ fn refused(path: SendPath, by: &str) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Compression;
 
     const MIB: usize = 1024 * 1024;
 
@@ -230,7 +269,9 @@ mod tests {
             ("http://h", &anonymous, "no-file"),
             ("http://h?send=sendfile", &anonymous, "no-file"),
         ] {
-            assert_eq!(told(&chooser(address, pool).unwrap()), Some((SendPath::Writev, reason)), "{address}");
+            let chooser = chooser(address, pool).unwrap();
+            chooser.connected("10.0.0.7".parse().unwrap(), "10.0.0.8".parse().unwrap());
+            assert_eq!(told(&chooser), Some((SendPath::Writev, reason)), "{address}");
         }
     }
 
@@ -308,5 +349,28 @@ mod tests {
             chooser.sent(path, 1_000_000, Some(Duration::from_millis(1)));
         }
         assert_eq!(told(&chooser), Some((SendPath::Writev, "measured")));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_wanted_where_pages_can_be_given_away() {
+        for (address, wanted) in [
+            ("http://127.0.0.1", false),
+            ("http://localhost", false),
+            ("http://192.0.2.1", true),
+            ("clickhouse://192.0.2.1", true),
+            ("https://192.0.2.1", false),
+            ("http://192.0.2.1?compression=lz4", false),
+            ("http://192.0.2.1?send=writev", false),
+            ("http://localhost?send=sendfile", true),
+            ("clickhouse://localhost?send=splice", true),
+            ("http://host.invalid?send=splice", true),
+        ] {
+            let target = Target::parse(address).unwrap();
+            assert_eq!(ConnectionOptions::default().wants_pool_in_file(&target).await, wanted, "{address}");
+        }
+        let options = ConnectionOptions { send: SendMode::Sendfile, ..ConnectionOptions::default() };
+        let wants = async |address: &str| options.wants_pool_in_file(&Target::parse(address).unwrap()).await;
+        assert!(wants("http://localhost").await);
+        assert!(!wants("http://localhost?send=auto").await, "the address counts more");
     }
 }

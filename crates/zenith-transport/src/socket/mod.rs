@@ -3,7 +3,7 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | `options` | timeouts, limits, TLS, compression |
-//! | `send_path`, `chooser` | which system calls bodies go by, and what that is chosen by |
+//! | `send_path`, `chooser`, `same_machine` | which system calls bodies go by, and what that is chosen by |
 //! | `connect`, `tls` | making a connection, plain or TLS |
 //! | `connection` | a socket that sends pieces and hears the server meanwhile |
 //! | `body` | what is sent, a window at a time |
@@ -22,6 +22,7 @@ pub(crate) mod exchange;
 pub(crate) mod idle;
 mod in_flight;
 mod options;
+mod same_machine;
 mod send_path;
 pub(crate) mod tls;
 

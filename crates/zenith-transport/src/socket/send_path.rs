@@ -1,15 +1,9 @@
 //! How bodies are put on the socket: what can be asked for, and what came of it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::lookup_host;
-use tokio::time::timeout;
-
-use super::options::{Compression, ConnectionOptions};
-use crate::Target;
 
 /// How bodies are to be put on the socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,59 +135,6 @@ impl fmt::Display for SendReport {
     }
 }
 
-/// What keeps the kernel from taking pages of the pool, whichever pool that is.
-pub(super) fn obstacle(target: &Target, options: &ConnectionOptions) -> Option<SendReason> {
-    let compression = target.compression.unwrap_or(options.compression);
-    match (target.tls, compression) {
-        (true, _) => Some(SendReason::Encrypted),
-        (false, Compression::Lz4 | Compression::Zstd) => Some(SendReason::Compressed),
-        (false, Compression::None) => None,
-    }
-}
-
-impl ConnectionOptions {
-    /// Whether pages of the pool may be given to the kernel by a sink with these options. Make the pool by
-    /// [`Pool::in_file`] then, and by [`Pool::new`] otherwise, whose memory costs less.
-    ///
-    /// Looks up the host, to know whether it is this machine.
-    ///
-    /// [`Pool::in_file`]: zenith_memory::Pool::in_file
-    /// [`Pool::new`]: zenith_memory::Pool::new
-    pub async fn wants_pool_in_file(&self, target: &Target) -> bool {
-        match target.send.unwrap_or(self.send) {
-            _ if obstacle(target, self).is_some() => false,
-            SendMode::Writev => false,
-            SendMode::Sendfile | SendMode::Splice => true,
-            SendMode::Auto => {
-                let host = (target.host.as_str(), target.port);
-                // A host that is not known cannot be sent to either, which is told when that is tried.
-                match timeout(self.connect_timeout, lookup_host(host)).await {
-                    Ok(Ok(addresses)) => addresses.into_iter().any(|address| !is_own(address.ip())),
-                    _ => false,
-                }
-            }
-        }
-    }
-}
-
-/// Whether connections to an address stay on this machine.
-fn is_own(address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    let any =
-        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
-    // Nothing is sent: the system only says which of its addresses it would send from.
-    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect((address, 9))?;
-        socket.local_addr()
-    });
-    from.is_ok_and(|from| is_same_machine(address, from.ip()))
-}
-
-/// Whether the two ends of a connection are on one machine.
-pub(super) fn is_same_machine(peer: IpAddr, local: IpAddr) -> bool {
-    peer.to_canonical().is_loopback() || peer.to_canonical() == local.to_canonical()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,37 +147,5 @@ mod tests {
             assert_eq!(serde_json::from_str::<SendMode>(&format!("{name:?}")).unwrap(), mode);
         }
         assert!("zerocopy".parse::<SendMode>().unwrap_err().contains("splice"));
-    }
-
-    #[test]
-    fn the_own_addresses_are_known() {
-        assert!(is_own("127.0.0.1".parse().unwrap()));
-        assert!(is_own("127.9.9.9".parse().unwrap()));
-        assert!(is_own("::ffff:127.0.0.1".parse().unwrap()));
-        // An address for documentation, which nobody has.
-        assert!(!is_own("192.0.2.1".parse().unwrap()));
-    }
-
-    #[tokio::test]
-    async fn a_file_is_wanted_where_pages_can_be_given_away() {
-        for (address, wanted) in [
-            ("http://127.0.0.1", false),
-            ("http://localhost", false),
-            ("http://192.0.2.1", true),
-            ("clickhouse://192.0.2.1", true),
-            ("https://192.0.2.1", false),
-            ("http://192.0.2.1?compression=lz4", false),
-            ("http://192.0.2.1?send=writev", false),
-            ("http://localhost?send=sendfile", true),
-            ("clickhouse://localhost?send=splice", true),
-            ("http://host.invalid?send=splice", true),
-        ] {
-            let target = Target::parse(address).unwrap();
-            assert_eq!(ConnectionOptions::default().wants_pool_in_file(&target).await, wanted, "{address}");
-        }
-        let options = ConnectionOptions { send: SendMode::Sendfile, ..ConnectionOptions::default() };
-        let wants = async |address: &str| options.wants_pool_in_file(&Target::parse(address).unwrap()).await;
-        assert!(wants("http://localhost").await);
-        assert!(!wants("http://localhost?send=auto").await, "the address counts more");
     }
 }
