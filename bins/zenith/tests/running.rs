@@ -52,6 +52,30 @@ async fn once_catches_up_and_ends() {
     bench.remove().await;
 }
 
+/// Snapshots, changes and reloads go the way that the target says, from a pool that allows for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_says_how_it_is_sent_to() {
+    for send in ["sendfile", "splice"] {
+        let bench = Bench::new("send_run").await;
+        bench.events("events", 20_000).await;
+        let home = Home::between(&bench);
+        home.configure(&[("events", "collection = \"events\"")]);
+        let uri = "uri = \"${CLICKHOUSE}\"\n";
+        home.write(
+            "zenith.toml",
+            &home.read("zenith.toml").replace(uri, &format!("{uri}send = \"{send}\"\n")),
+        );
+        home.apply().await;
+        let ended = home.run(&["run", "--once", "-v"]).await.succeeded();
+        assert!(ended.stderr.contains(&format!("inserts are sent by {send}, as configured")), "{ended:?}");
+        assert_eq!(count(&bench, "events_current").await, "20000");
+        let json = home.json(&["reload", "events"]).await;
+        assert_eq!(json["send"]["path"], send, "{json}");
+        assert_eq!(count(&bench, "events_current").await, "20000");
+        bench.remove().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_beside_a_run_are_followed() {
     let bench = Bench::new("beside").await;
