@@ -170,7 +170,7 @@ pub enum EngineError {
         /// Rows the table says it has.
         counted: u64,
     },
-    /// The change stream failed, which is told to each of its pipelines.
+    /// The change stream failed; each of its pipelines gets this error.
     #[error(transparent)]
     Stream(Arc<ExtractError>),
     /// The state store failed.
@@ -313,7 +313,7 @@ impl EngineError {
         }
     }
 
-    /// Whether it may pass by itself: a server that is away.
+    /// Whether the cause is transient: a server that does not answer.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             EngineError::Source(error) | EngineError::Reading(error) => error.is_transient(),

@@ -1,4 +1,4 @@
-//! What a table is for decides its engine, its key, and the columns that stand beside the fields of the documents.
+//! The layout of a table: its engine, its key and its metadata columns follow from its purpose.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl Layout {
     }
 }
 
-/// What every row of a load gets beside its document.
+/// The metadata columns of every row of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoadMetadata {
     /// Nothing.
@@ -118,7 +118,7 @@ impl LoadMetadata {
     }
 }
 
-/// The columns beside those of the documents, row by row.
+/// Builds the metadata columns, row by row.
 pub(crate) struct MetadataColumns {
     layout: Layout,
     version: UInt64Builder,
@@ -164,7 +164,7 @@ impl MetadataColumns {
         }
     }
 
-    /// Puts the columns beside `batch`, whose rows they were pushed for in order.
+    /// Appends the metadata columns to `batch`, whose rows they were pushed for in order.
     pub(crate) fn beside(mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let version: ArrayRef = Arc::new(self.version.finish());
         match self.layout {

@@ -75,7 +75,7 @@ impl Advice {
 pub(crate) struct Told {
     all: Mismatches,
     lines: usize,
-    /// Whether it has been said that no more is told.
+    /// Whether the notice that further mismatches are only counted was given.
     is_silent: bool,
 }
 

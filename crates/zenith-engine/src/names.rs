@@ -1,7 +1,7 @@
 //! Names in the target that follow from the name of a table: its view, and the table of dead letters.
 //!
-//! Tables, views and dictionaries share one space of names, so what follows from one name may be somebody else's. Only
-//! what carries Zenith's mark is ever replaced: the comment of a view or, for those made before there was one, its text.
+//! Tables, views and dictionaries share one space of names, so a derived name may belong to another object. Zenith
+//! replaces only objects with its mark: the comment of a view or, for views older than this mark, their text.
 
 use zenith_transport::ddl::{Dialect, column_type, identifier, literal, same_values};
 use zenith_transport::{ObjectInfo, Sink, dead_letter};
@@ -26,7 +26,7 @@ pub(crate) enum ViewState {
     Fits,
 }
 
-/// Looks whether nothing but what Zenith made has the names that a pipeline needs beside its table. Writes nothing.
+/// Checks that only objects of Zenith have the derived names of a pipeline. Writes nothing.
 ///
 /// # Errors
 /// [`EngineError::NameTaken`] with the name and the setting that changes it; whatever the sink fails with.

@@ -21,7 +21,8 @@ pub struct Pipeline<S, K> {
     pub(crate) name: Option<String>,
     pub(crate) layout: Layout,
     pub(crate) read_concern: ReadConcern,
-    /// Whether it replaces, by itself and not told to, only what Zenith made, and nothing that could not be kept.
+    /// Whether the pipeline replaces tables without being asked to. It then replaces only what Zenith made, and only
+    /// if it can keep all additions.
     pub(crate) guarded: bool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: StopHandle,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Counters of one run, written by its workers and read by whoever likes.
+/// Counters of one run. Its workers write them, any thread may read them.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Documents the collection is thought to have; 0 while unknown.

@@ -1,4 +1,4 @@
-//! Whether to try again, and when: the one place that decides it.
+//! The policy of retries, in one place.
 //!
 //! | policy | what it is for |
 //! | --- | --- |
@@ -26,7 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum AfterInsert {
     /// Send the same bytes with the same token after a pause.
     Repeat(Duration),
-    /// The rows were refused: try each half by itself, if it is certain that none of them is in the table.
+    /// The rows were refused: try each half separately, if it is certain that none of them is in the table.
     Halve,
     /// Give up.
     Fail,
@@ -88,7 +88,7 @@ fn pause(tries: u32) -> Duration {
 const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause: how late a server's return may be noticed.
 const FOLLOW_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a run that is to end by itself waits for a server, unless it was told.
+/// How long a run that catches up waits for a server by default.
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a pipeline that shares a stream waits for its target: meanwhile the stream fills up for all of them.
 const SHARED_STREAM_TIMEOUT: Duration = Duration::from_secs(30);

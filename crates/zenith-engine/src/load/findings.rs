@@ -1,4 +1,4 @@
-//! What a load found that its plan did not expect, and what the next plan makes of it.
+//! The findings of a load that its plan did not expect, and their effect on the next plan.
 //!
 //! A plan is made from a sample. A load may meet an `_id` that its key column does not hold, or a kind of value that no
 //! document of the sample had, in more rows than can be called rare. Then it ends before anything is published, and is

@@ -9,7 +9,7 @@ use zenith_extract::{DocumentBatch, DocumentReader, Partition, ReadOptions, Sour
 use super::context::LoadContext;
 use crate::{EngineError, Result};
 
-/// The partitions nobody has begun to read.
+/// The partitions that no reader has begun.
 pub(super) struct Queue {
     partitions: Mutex<VecDeque<Partition>>,
 }

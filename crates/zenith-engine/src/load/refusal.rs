@@ -21,7 +21,7 @@ use crate::{EngineError, Result};
 const KEYS_MAX: usize = 1000;
 const KEY_BYTES_MAX: usize = 128 * 1024;
 
-/// A row that the table refused by itself.
+/// A single row that the table refused.
 pub(crate) struct Refused {
     pub(crate) row: RecordBatch,
     /// The name it was sent under.

@@ -44,7 +44,7 @@ pub(crate) struct LoadSpec<'a, S, K> {
     pub(crate) options: &'a ReloadOptions,
     /// The table rows go to.
     pub(crate) table: &'a str,
-    /// What every row gets beside its document.
+    /// The metadata columns of every row.
     pub(crate) stamp: LoadMetadata,
     /// Which state of the data is read.
     pub(crate) read_concern: ReadConcern,

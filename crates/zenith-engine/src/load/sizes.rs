@@ -14,7 +14,7 @@ const PARTS_OF_FULL: u64 = 4;
 /// What decides the sizes; shared by the decoders of a load.
 pub(super) struct Sizes {
     inserters: u64,
-    /// Documents there are thought to be. Where nobody knows, all batches are full.
+    /// The estimated number of documents. Without an estimate all batches are full.
     expected: Option<u64>,
     /// Rows of the batches that were begun.
     begun: AtomicU64,

@@ -23,8 +23,8 @@ pub(super) struct Kept {
 /// What a table that takes the place of `table` is to have of it.
 ///
 /// # Errors
-/// In a pipeline, for a table that Zenith did not make and for what cannot be kept. A copy is told to replace a table by
-/// its user, so there what is lost is a warning.
+/// In a pipeline, for a table that Zenith did not make and for an addition that cannot be kept. In a copy the user
+/// asked for the replacement, so a lost addition is a warning.
 pub(super) fn keep<S, K>(
     pipeline: &Pipeline<S, K>,
     table: &TableInfo,

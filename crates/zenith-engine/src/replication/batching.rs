@@ -1,4 +1,4 @@
-//! Changes that wait to be written, and where they may be cut into batches.
+//! Changes that wait to be written, and the places where they may be split into batches.
 //!
 //! A batch never ends inside one cluster time: the changes of a transaction become visible together, and no two rows of
 //! one document have the same version. Only a transaction that is more than a batch holds, or whose parts come more than

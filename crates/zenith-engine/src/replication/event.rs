@@ -25,7 +25,7 @@ pub(super) enum Gone {
     Dropped,
     Renamed,
     DatabaseDropped,
-    /// Another collection took its name, with documents nobody told of.
+    /// Another collection took its name; the stream has no events of its documents.
     Replaced,
 }
 

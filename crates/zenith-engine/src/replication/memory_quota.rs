@@ -1,4 +1,4 @@
-//! Who may have how much of the memory, so that whoever waits for some waits for somebody who will be done.
+//! Splits the memory budget of a replicator without deadlock.
 //!
 //! | share | for | at the same time |
 //! | --- | --- | --- |
@@ -7,7 +7,8 @@
 //! | 1/8 | documents that are looked up | one holder |
 //! | 1/8 | columns of changes on their way | two batches |
 //!
-//! The parts are no more than the memory, and nobody asks for one of a kind while holding another of that kind.
+//! The shares together do not exceed the budget. A task that waits for a permit of one kind holds none of that kind,
+//! so the holder can always finish.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::{EngineError, Result};
 /// Batches of changes decoded and inserted at the same time.
 const BATCHES: usize = 2;
 
-/// The memory of one replicator and who may use it. Clones share it.
+/// The memory of one replicator and its division into shares. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryQuota {
     pool: Pool,
@@ -33,7 +34,7 @@ pub(crate) struct MemoryQuota {
     batches: Arc<Semaphore>,
 }
 
-/// A turn, until dropped.
+/// The right to use a share, until dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _permit: Option<OwnedSemaphorePermit>,
@@ -58,7 +59,7 @@ impl MemoryQuota {
     }
 
     /// # Errors
-    /// [`EngineError::Setting`] if it is too little to be shared.
+    /// [`EngineError::Setting`] if the budget is too small to be divided.
     pub(crate) fn check(&self) -> Result<()> {
         if self.memory / 2 >= MEMORY_MIN {
             return Ok(());
@@ -80,12 +81,12 @@ impl MemoryQuota {
         self.snapshot_bytes() / 4
     }
 
-    /// Where a cursor's replies land.
+    /// The reply budget of a cursor.
     pub(crate) fn cursor(&self) -> ReplyBudget {
         ReplyBudget::with_share(self.pool.clone(), self.cursor_bytes())
     }
 
-    /// Bytes of changes that may wait before they are written: so many that as many more can come meanwhile.
+    /// Bytes of changes that may wait to be written, so that the same amount can arrive meanwhile.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.memory / 8
     }
@@ -95,22 +96,22 @@ impl MemoryQuota {
         self.memory / 8 / BATCHES
     }
 
-    /// Where replies of the change stream land.
+    /// The reply budget of the change stream.
     pub(crate) fn stream(&self) -> &ReplyBudget {
         &self.stream
     }
 
-    /// Where documents that are looked up land. Only for the holder of a [`MemoryQuota::lookup`].
+    /// The reply budget of look-ups. Only for the holder of a [`MemoryQuota::lookup`] permit.
     pub(crate) fn lookups(&self) -> &ReplyBudget {
         &self.lookups
     }
 
-    /// Waits until no other collection is read whole.
+    /// Waits until no other snapshot is running.
     pub(crate) async fn snapshot(&self) -> Permit {
         turn(&self.snapshot).await
     }
 
-    /// Waits until nobody else looks documents up.
+    /// Waits until no other pipeline looks up documents.
     pub(crate) async fn lookup(&self) -> Permit {
         turn(&self.lookup).await
     }

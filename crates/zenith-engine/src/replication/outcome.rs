@@ -4,10 +4,10 @@ use zenith_state::Mismatches;
 
 use crate::EngineError;
 
-/// When a run ends by itself.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Never: somebody stops it.
+    /// The run continues until it is stopped.
     Stopped,
     /// When everything that was there at the beginning is in the tables.
     CaughtUp,

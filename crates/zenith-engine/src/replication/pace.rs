@@ -1,4 +1,4 @@
-//! How often small batches are inserted: as often as settings allow, and less often while parts pile up.
+//! The pace of small batches: as fast as the settings allow, and slower while parts pile up.
 
 use std::time::{Duration, Instant};
 

@@ -99,7 +99,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         })
     }
 
-    /// Loads the table anew beside the old one, puts it in its place, and has the stream go on from `token`, which is
+    /// Loads a new table next to the old one and puts it in its place. The stream continues from `token`, which is
     /// older than everything that was read.
     ///
     /// In this order a crash does no harm: until the checkpoint is reset, changes older than the new rows are applied to

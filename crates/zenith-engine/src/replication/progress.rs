@@ -23,7 +23,7 @@ pub enum Phase {
     Retrying,
     /// It has reached what it was to reach, or was stopped.
     Ended,
-    /// It cannot go on by itself.
+    /// It has failed and needs the user.
     Failed,
 }
 

@@ -1,4 +1,4 @@
-//! Rows that a table of documents as they are refuses: what they would have replaced has to go all the same.
+//! Rows that a table of current documents refuses: the rows they would have replaced are removed in any case.
 //!
 //! An older row that stays would pass for the document as it is. So a row of the same version marks it as deleted, and
 //! where the table refuses that one too, as constraints do, a `DELETE` removes the older rows, which passes them. Neither
@@ -24,7 +24,7 @@ const TOGETHER: usize = 200;
 /// What ClickHouse answers to a lightweight `DELETE` from a table with projections.
 const SUPPORT_IS_DISABLED: u32 = 344;
 
-/// Has what these rows would have replaced removed.
+/// Removes the rows that these rows would have replaced.
 pub(super) async fn remove_older<S, K, T>(
     context: &Context<S, K, T>,
     inserting: &Inserting<'_>,

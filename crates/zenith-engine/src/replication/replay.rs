@@ -33,7 +33,7 @@ use crate::{EngineError, OnBadDocument, Result};
 
 /// Letters that are tried together.
 const TOGETHER: usize = 200;
-/// Letters that stay, of which it is told why.
+/// Dead letters that stay, for which the reason is reported.
 const FAILED_TOLD: usize = 1_000;
 
 /// What became of dead letters that were tried again.

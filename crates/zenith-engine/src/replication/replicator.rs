@@ -179,8 +179,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         Ok(outcomes)
     }
 
-    /// Runs the pipelines that follow changes until each has ended: with one stream for all that can begin at once. One
-    /// whose servers are away keeps nobody waiting; it has a stream of its own, when it can begin.
+    /// Runs the pipelines that follow changes until each has ended. All that can begin at once share one stream. A
+    /// pipeline whose servers do not answer delays no other; it begins later with a stream of its own.
     async fn follow(&self, all: Vec<WaitingPipeline<S, K, T>>, until: Until) -> Vec<Outcome> {
         let tried = join_all(all.into_iter().map(|(context, run)| async move {
             let follower = self.try_set_up(&context).await;

@@ -13,7 +13,7 @@ use super::position::Position;
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::load::dead_letters::RejectedDocument;
 
-/// A row to be decoded: a document in one of several buffers, and what stands beside it.
+/// A row to be decoded: a document in one of several buffers, and its metadata.
 pub(super) struct Row {
     /// The event whose reply, or the look-up whose batch, holds the document.
     buffer: usize,

@@ -1,7 +1,7 @@
-//! Reads a collection whole while its changes are applied beside it.
+//! Reads the whole collection while its changes are applied.
 //!
-//! Its rows carry a version older than any change that is applied, so that whichever comes first, the change wins. A part
-//! that was not finished before a crash is read again; rows of equal versions replace each other.
+//! Snapshot rows carry a version older than any change that is applied, so a change wins in either order of arrival.
+//! A partition that was not finished before a crash is read again; rows of equal versions replace each other.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One change stream for all pipelines of a deployment: read once, handed to each what concerns it.
+//! One change stream for all pipelines of a deployment: it is read once, and each pipeline receives its events.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use crate::retry::RetryBudget;
 /// A pipeline that listens.
 pub(super) struct Route {
     pub(super) namespace: Namespace,
-    /// What lies up to here, it has.
+    /// The position up to which events were delivered.
     pub(super) order: Vec<u8>,
     pub(super) portions: Sender<EventBatch>,
 }
@@ -22,15 +22,15 @@ pub(super) struct Route {
 /// How a stream ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// It was stopped, or nobody listens any more.
+    /// It was stopped, or no pipeline listens any more.
     Quietly,
     /// It cannot be read on.
     Failed(ExtractError),
 }
 
-/// Reads the stream until it is stopped, fails, or nobody listens.
+/// Reads the stream until it is stopped, fails, or no pipeline listens.
 ///
-/// Each reply that is handed out gives `retry budget` with failures anew.
+/// Each delivered reply renews the retry budget.
 ///
 /// A pipeline that is slow keeps the others waiting once the memory of the stream is used up.
 pub(super) async fn hand_out<R: ChangeReader>(

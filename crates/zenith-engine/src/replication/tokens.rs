@@ -1,14 +1,14 @@
-//! Tokens of inserts, by which the target knows a repetition.
+//! Tokens of inserts, by which the target recognises a repeat.
 
-/// Names of inserts. Each names one try to write certain changes, and its repetitions.
+/// Makes tokens. A token names one insert of certain changes, and its repeats.
 pub(super) struct Tokens {
     prefix: String,
     next: u64,
 }
 
 impl Tokens {
-    /// The time is in them too: a state that was deleted counts its epochs and runs from the beginning again, and a table
-    /// may still remember the names of its earlier life.
+    /// The token has the time in it as well: after a state was deleted, epochs and runs count from the beginning
+    /// again, and the table may still remember earlier tokens.
     pub(super) fn new(pipeline: &str, epoch: u64, run: i64) -> Tokens {
         Tokens { prefix: format!("{pipeline}/{epoch}/{run}/{}", crate::reload::run_name()), next: 0 }
     }

@@ -1,5 +1,4 @@
-//! The names a pipeline needs beside its table, and the view that shows a table of versions as the documents they are
-//! versions of.
+//! The derived names of a pipeline, and the view that shows the current documents of a table of versions.
 
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;

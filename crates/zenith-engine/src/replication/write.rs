@@ -67,7 +67,7 @@ where
 /// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`, and says for
 /// which reasons documents became letters. So many rows of the batch are `marks` in the place of letters.
 ///
-/// One name, one insert: were there several, a repetition would have to cut the rows in the same places.
+/// One token per insert, so that a replay need not reproduce the bounds of batches.
 pub(super) async fn write<S, K, T>(
     context: &Context<S, K, T>,
     schema: &Schema,

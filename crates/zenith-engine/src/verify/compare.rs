@@ -1,7 +1,7 @@
 //! One document of the source held against one row of the table.
 //!
-//! Twice: whether columns, notes and extra column together give the document back, and whether each column by itself
-//! shows what a person expects of it. What a column does not show and need not show is counted.
+//! Two comparisons: columns, notes and extra column together give the document back, and each single column shows the
+//! expected value. Values that a column does not show and need not show are counted.
 
 use std::collections::HashMap;
 
