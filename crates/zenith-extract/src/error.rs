@@ -129,7 +129,7 @@ pub enum ExtractError {
     Interrupted {
         /// The collection.
         namespace: Namespace,
-        /// Documents handed over before.
+        /// Number of documents delivered before.
         documents: u64,
         /// What cut it off.
         #[source]
@@ -246,25 +246,25 @@ pub enum ExtractError {
     },
 }
 
-/// What helps against a failure: all that retries and exit codes go by.
+/// The kind of a failure. It alone decides about retries and exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The same call may succeed later without anybody changing anything.
+    /// The same call may succeed later without a change by the user.
     Transient,
-    /// The user has to mend something: a wrong address, name, password or privilege, or a damaged file.
+    /// The user has to correct something: a wrong address, name, password or privilege, or a damaged file.
     Input,
     /// Neither.
     Permanent,
 }
 
 impl ExtractError {
-    /// A failure of a source of one's own.
+    /// A failure of a source outside this crate.
     #[must_use]
     pub fn other(kind: FailureKind, message: impl Into<String>) -> ExtractError {
         ExtractError::Other { kind, message: message.into(), source: None }
     }
 
-    /// As [`ExtractError::other`], with what it came of.
+    /// As [`ExtractError::other`], with its cause.
     #[must_use]
     pub fn caused(
         kind: FailureKind,
@@ -274,7 +274,7 @@ impl ExtractError {
         ExtractError::Other { kind, message: message.into(), source: Some(source.into()) }
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without a change by the user.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,7 +1,8 @@
 //! The share of the pool that replies may occupy before they are decoded.
 //!
-//! Replies and the columns made of them come out of one pool. If replies could take all of it, decoding them would wait
-//! for memory that only decoding can free. So readers draw on a share of the pool, and whoever decodes keeps the rest.
+//! Replies and the columns made from them come out of one pool. If replies could take all of it, their decoding would
+//! wait for memory that only decoding can free. So readers draw on a share of the pool, and the decoders keep the
+//! rest.
 
 use std::sync::Arc;
 

@@ -62,7 +62,7 @@ pub async fn changes_of_every_kind_come_in_order<S: ChangeSource, W: ChangeWrite
     }
 }
 
-/// A stream begins with its opening, though nobody reads it yet; times tell the two sides apart.
+/// A stream begins when it is opened, even if it is not read yet; times separate earlier changes from later ones.
 pub async fn what_was_before_the_opening_does_not_come<S: ChangeSource, W: ChangeWriter>(
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {

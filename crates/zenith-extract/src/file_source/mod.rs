@@ -11,14 +11,15 @@
 //! | [`parts`] | which bytes of a file a partition is |
 //! | [`reader`] | the batches of a partition |
 //!
-//! A file is read twice. The first pass, the survey, is made by [`Source::preflight`]: only one that has seen every
-//! length knows how many documents there are, where they begin, of which types their `_id`s are, and that the file is
-//! whole; so what is wrong with a file is said before anything is written. The sample is taken on this pass as well, which
-//! spares compressed files, in which nobody can jump, a third one. The second pass reads the documents, straight into the
-//! pool; plain files in parts side by side, compressed ones in one.
+//! A file is read twice. The first pass, the survey, is made by [`Source::preflight`]. Only a pass that has seen
+//! every length knows the number of documents, where they begin, the types of their `_id`s, and that the file is
+//! whole; so damage is reported before anything is written. The same pass takes the sample, which spares compressed
+//! files, which have no random access, a third pass. The second pass reads the documents straight into the pool:
+//! plain files in concurrent parts, compressed ones in one.
 //!
 //! Documents come in the order of the file, and this order stands for that of `_id`: `mongodump` writes the order of
-//! storage. A range of `_id` is what lies between the documents that have its bounds, which are looked for by equality.
+//! storage. A range of `_id` is the part of the file between the documents that have its bounds, which are found by
+//! equality.
 
 mod input;
 mod layout;

@@ -45,7 +45,7 @@ impl FileReader {
         FileReader { namespace, options, end: span.end, state, needed: 0 }
     }
 
-    /// Bytes that are not handed over yet.
+    /// Bytes that are not delivered yet.
     fn left(&self) -> u64 {
         match &self.state {
             State::New(_, start) => self.end.saturating_sub(*start),

@@ -11,7 +11,7 @@ use crate::{ExtractError, IdTypes, Namespace};
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 1024 * 1024;
-/// Buffers after which the pass looks whether anybody still wants it.
+/// The pass checks for cancellation after this many buffers.
 const BUFFERS_A_TURN: usize = 32;
 /// Places to divide a file at.
 const PLACES: usize = 8192;
@@ -28,7 +28,8 @@ pub(super) struct Survey {
     pub(super) documents: u64,
     /// Bytes of BSON.
     pub(super) bytes: u64,
-    /// Where documents begin, spread evenly; of a compressed file none, as nobody can begin to read there.
+    /// Offsets at which documents begin, spread evenly; none for a compressed file, which cannot be read from the
+    /// middle.
     pub(super) places: Vec<u64>,
     /// The types of `_id` that come first and last in BSON order, unless a document has none.
     pub(super) id_types: Option<IdTypes>,

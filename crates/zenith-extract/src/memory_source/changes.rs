@@ -20,7 +20,7 @@ pub struct MemoryChanges {
     source: MemorySource,
     options: WatchOptions,
     opened: (ResumeToken, Timestamp),
-    /// After the last change handed over.
+    /// After the last delivered change.
     position: Position,
 }
 

@@ -14,8 +14,8 @@ use crate::ExtractError;
 
 /// How long to look for a usable server, unless the connection string says otherwise.
 ///
-/// The driver's own 30 s would leave somebody with a mistyped host name waiting; elections are waited out by the retries
-/// of a scan.
+/// The driver's own 30 s would be long for a user with a mistyped host name. The retries of a scan wait for
+/// elections.
 const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The name servers log and show for our connections.

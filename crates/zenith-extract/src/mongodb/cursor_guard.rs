@@ -1,4 +1,4 @@
-//! A cursor the server keeps for a connection of our own: closed there by whoever stops early.
+//! A cursor that the server keeps for one of our connections. Its reader closes it there when it stops early.
 
 use bson::{Document, doc};
 use mongodb::Client;

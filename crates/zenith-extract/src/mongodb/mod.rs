@@ -110,8 +110,8 @@ impl MongoSource {
         self.deployment.options.default_database.as_deref()
     }
 
-    /// What there is in a database by name and kind, without a look at any of it; nothing of the system's. Capped
-    /// collections are told as ordinary ones.
+    /// The collections of a database by name and kind, without reading any of them and without those of the system.
+    /// Capped collections are reported as ordinary ones.
     ///
     /// # Errors
     /// When the collections cannot be listed.
@@ -136,7 +136,7 @@ impl fmt::Debug for MongoSource {
 }
 
 impl Deployment {
-    /// The read preference of the connection string, which the driver leaves out of commands it is handed whole.
+    /// The read preference of the connection string, which the driver does not add to raw commands.
     pub(crate) fn selection_criteria(&self) -> Option<SelectionCriteria> {
         self.options.selection_criteria.clone()
     }

@@ -1,7 +1,7 @@
 //! Divides a collection into parts: ranges of `_id` of about equal numbers of documents, unless it is read as it is stored.
 //!
-//! Boundaries are the `_id`s of documents drawn at random, put in order by the server: nobody else knows BSON order with
-//! the collection's collation. Many are drawn for each one kept, which evens the ranges out.
+//! Boundaries are the `_id`s of documents drawn at random, sorted by the server: only the server knows BSON order
+//! with the collection's collation. Many are drawn for each one kept, which evens the ranges out.
 
 use bson::{RawBson, doc};
 

@@ -71,7 +71,7 @@ pub(super) async fn collection(
     })
 }
 
-/// What an entry of `listCollections` is, as far as is told without its options.
+/// The kind of an entry of `listCollections`, as far as it shows without its options.
 fn kind(entry: &Document) -> CollectionKind {
     match entry.get_str("type") {
         Ok("view") => CollectionKind::View,

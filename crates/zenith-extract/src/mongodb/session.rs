@@ -1,8 +1,8 @@
-//! Keeps the server session of a scan alive while nobody asks for more.
+//! Keeps the server session of a scan alive while the consumer is slow.
 //!
-//! A cursor idle for 10 minutes is closed unless it has `noCursorTimeout`, and any cursor dies with its session, which
-//! the server forgets 30 minutes after its last command. So scans have both, and while one lives its session is
-//! refreshed. If this process dies, the session ends by itself, and the cursor with it: nothing is left behind.
+//! A cursor idle for 10 minutes is closed unless it has `noCursorTimeout`, and any cursor dies with its session,
+//! which the server forgets 30 minutes after its last command. So scans have both, and a running scan refreshes its
+//! session. If this process dies, the session expires, and the cursor with it.
 
 use std::time::Duration;
 

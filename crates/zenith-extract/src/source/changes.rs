@@ -74,8 +74,8 @@ pub trait ChangeReader: Send + 'static {
 
     /// The next reply, at the latest after [`WatchOptions::idle`]. It may hold no change; then only its token has moved.
     ///
-    /// A reader goes on by itself after lost connections, elections and the end of an invalidated stream, without
-    /// repeating or leaving out a change.
+    /// A reader continues automatically after lost connections, elections and the end of an invalidated stream,
+    /// without repeating or leaving out a change.
     ///
     /// # Errors
     /// The reader is of no use afterwards. A new one may go on after the last [`ChangeBatch::token_after`].
@@ -111,9 +111,10 @@ pub enum Scope {
 impl Scope {
     /// The narrowest scope of all the collections; `None` of none.
     ///
-    /// Whoever may watch more may watch less, and the server has the least to do: a stream of one collection needs no
-    /// filter, which costs a quarter more of its processor time (see `examples/change_cost.rs`), and one of a database
-    /// costs less than one of everything. Places are the same in all of them, so that collections may come and go.
+    /// The narrowest scope costs the server the least: a stream of one collection needs no filter, which costs a
+    /// quarter more of its processor time (see `examples/change_cost.rs`), and one of a database costs less than one
+    /// of everything. A user who may watch more may watch less. Resume tokens are the same in all scopes, so
+    /// collections may come and go.
     #[must_use]
     pub fn of(namespaces: &[Namespace]) -> Option<Scope> {
         let (first, rest) = namespaces.split_first()?;

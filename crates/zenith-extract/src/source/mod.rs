@@ -97,7 +97,7 @@ pub trait DocumentReader: Send + 'static {
     /// The next batch, never empty; `None` after the last.
     ///
     /// # Errors
-    /// The reader is of no use afterwards. For a range of `_id`, [`Partition::after`] the last document handed over is
-    /// what is left; any other partition starts again.
+    /// After an error the reader is unusable. For a range of `_id`, [`Partition::after`] the last delivered document
+    /// is the rest; any other partition starts again.
     fn next(&mut self) -> impl Future<Output = Result<Option<DocumentBatch>, ExtractError>> + Send;
 }

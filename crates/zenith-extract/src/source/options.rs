@@ -7,8 +7,8 @@ use crate::ReplyBudget;
 /// The aim for one reply, in bytes of documents.
 ///
 /// Measured with documents of 288 bytes on processors with 512 KiB of second-level cache: a million of them cost the
-/// client 0.12 s of processor time in replies of 256 KiB, 0.11 s of 512 KiB and of 1 MiB, and 0.15 s of 4 MiB, whose bytes
-/// have left the cache before anybody looks at them. The server's share is the same. See `examples/scan_cost.rs`.
+/// client 0.12 s of processor time in replies of 256 KiB, 0.11 s of 512 KiB and of 1 MiB, and 0.15 s of 4 MiB, whose
+/// bytes have left the cache before they are decoded. The server's share is the same. See `examples/scan_cost.rs`.
 const BATCH_BYTES: usize = 512 * 1024;
 /// The aim for one reply where the next is asked for only after it: the driver. There each costs a round trip, and the
 /// million 0.21 s in replies of 512 KiB, 0.18 s of 4 MiB.

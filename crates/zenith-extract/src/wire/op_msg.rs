@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::header::MessageError;
 
-/// A checksum follows the sections. Nobody asks for one here, but it may come.
+/// A checksum follows the sections. This client does not ask for one, but it may come.
 const CHECKSUM_PRESENT: u32 = 1;
 /// Flags in the lower half must be understood, those in the upper half may be ignored.
 const REQUIRED: u32 = 0xFFFF;

@@ -29,7 +29,7 @@ const IDLE_MAX: usize = 8;
 /// `InvalidOptions`: with a cluster time, a member has not heard of that time yet.
 const INVALID_OPTIONS: i32 = 72;
 
-/// Connections that nobody uses at the moment.
+/// Idle connections.
 #[derive(Debug, Default)]
 pub(in crate::mongodb) struct Connections {
     idle: Mutex<Vec<DirectConnection>>,

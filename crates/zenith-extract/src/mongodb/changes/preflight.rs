@@ -58,7 +58,7 @@ fn can_split(build: &Document) -> bool {
     }
 }
 
-/// Whether the server is to be asked for images: if a collection keeps them, or nobody tells.
+/// Whether to ask the server for images: if a collection keeps them, or if that is unknown.
 ///
 /// A server that is asked looks for the image of every update, also where there can be none, and that takes it half as
 /// long again as all the rest of the stream (see `examples/change_cost.rs`).

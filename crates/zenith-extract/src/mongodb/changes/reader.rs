@@ -1,7 +1,7 @@
-//! Reads a stream in a task of its own, ahead of whoever consumes it, and opens it anew where it was cut off.
+//! Reads a stream in its own task, ahead of the consumer, and opens it again after an interruption.
 //!
-//! The place to go on after is that of the last reply handed over: replies are handed over in order, and each tells the
-//! place after it, so nothing comes twice and nothing is left out.
+//! The stream continues after the last delivered reply: replies are delivered in order, and each has the resume token
+//! after it, so no change comes twice and none is left out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,9 +153,9 @@ struct Reading {
     settings: Option<Arc<Settings>>,
     stream: Stream,
     asking: Asking,
-    /// The place after everything handed over.
+    /// The resume token after all delivered replies.
     token: ResumeToken,
-    /// The place last told to whoever consumes it.
+    /// The resume token that the consumer received last.
     told: ResumeToken,
     /// The place of the last invalidation. It is not told: only a stream of the same scope knows it, and who goes on later
     /// may follow more collections, or fewer.
@@ -169,7 +169,7 @@ struct Reading {
 
 /// Why reading from a cursor has stopped.
 enum ReadEnd {
-    /// Nobody wants more.
+    /// The consumer is gone.
     Abandoned,
     /// The server has closed the stream, as after an invalidation.
     Ended,

@@ -48,8 +48,8 @@ pub(super) struct Whole {
 }
 
 impl Pieces {
-    /// The whole events of a reply. Without pieces in it, it is handed on as it is; otherwise they are copied. There are
-    /// none unless the server `splits` events.
+    /// The whole events of a reply. A reply without pieces is passed on unchanged; otherwise the events are copied.
+    /// There are none unless the server `splits` events.
     pub(super) async fn assemble(
         &mut self,
         reply: Reply,
@@ -142,7 +142,7 @@ impl Pieces {
     }
 }
 
-/// Whether an event is a piece of one. What is damaged is found by whoever reads it.
+/// Whether an event is a piece of one. The reader of the event finds damage.
 fn is_piece(event: &[u8]) -> bool {
     let Ok(elements) = Elements::new(event, 0..event.len()) else { return false };
     elements.flatten().any(|element| element.name == SPLIT.as_bytes())

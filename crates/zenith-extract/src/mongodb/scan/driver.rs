@@ -1,4 +1,4 @@
-//! A cursor by way of the driver: replies are read by it onto the heap and handed on without a copy.
+//! A cursor through the driver: the driver reads replies onto the heap, and they are passed on without a copy.
 
 use futures_util::StreamExt;
 use mongodb::action::Action;
@@ -51,7 +51,7 @@ impl Scan {
         }
     }
 
-    /// The read concern to send; the driver leaves that of the connection string out of commands it is handed whole.
+    /// The read concern to send; the driver does not add that of the connection string to raw commands.
     pub(super) fn read_concern(&self) -> Option<bson::RawDocumentBuf> {
         let configured =
             self.deployment.options.read_concern.as_ref().map(|concern| find::level(&concern.level));

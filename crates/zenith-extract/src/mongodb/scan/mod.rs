@@ -1,8 +1,8 @@
-//! Reads one partition in a task of its own, ahead of whoever consumes it, and takes it up again where it was cut off.
+//! Reads one partition in its own task, ahead of the consumer, and continues after an interruption.
 //!
-//! A range of `_id` goes on after the last document handed over, one of records after the last record, on the same
-//! server. A scan of everything in natural order has no such place: the
-//! consumer gets [`ExtractError::Interrupted`] and starts it again.
+//! A range of `_id` continues after the last delivered document, a range of records after the last record, on the
+//! same server. A scan of everything in natural order has no such place: the consumer gets
+//! [`ExtractError::Interrupted`] and starts it again.
 
 mod direct;
 mod driver;
@@ -101,15 +101,15 @@ struct Scan {
     /// The collection that is read, and not a later one of the same name.
     collection_uuid: Option<Uuid>,
     sender: mpsc::Sender<Result<DocumentBatch, ExtractError>>,
-    /// `_id` of the last document handed over.
+    /// `_id` of the last delivered document.
     last_id: Option<RawBson>,
-    /// Documents handed over.
+    /// Number of delivered documents.
     documents: u64,
 }
 
 /// Why a pass over the partition ended early.
 enum PassEnd {
-    /// Nobody wants more.
+    /// The consumer is gone.
     Abandoned,
     Failed(ExtractError),
 }
