@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Result of everything in this crate.
 pub type Result<T> = std::result::Result<T, StateError>;
 
-/// A cause that is somebody else's error.
+/// A cause from outside this crate.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why something could not be remembered or recalled.
@@ -93,7 +93,7 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
-    /// Somebody else kept the state busy for too long.
+    /// Another process kept the state busy for too long.
     #[error("cannot {action} in the state {}, which another process keeps busy: try again", path.display())]
     Busy {
         /// What was tried.

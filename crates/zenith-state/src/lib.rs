@@ -1,4 +1,4 @@
-//! What Zenith remembers: the `StateStore` trait, in SQLite and in memory.
+//! The state that Zenith keeps between runs: the `StateStore` trait, in SQLite and in memory.
 //!
 //! | part | what it is |
 //! | --- | --- |

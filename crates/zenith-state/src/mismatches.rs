@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Fields of a pipeline that are told apart.
+/// The most fields of a pipeline that are counted separately.
 pub const FIELDS_MAX: usize = 1000;
-/// Reasons of dead letters of a pipeline that are told apart.
+/// The most reasons of dead letters of a pipeline that are counted separately.
 pub const REASONS_MAX: usize = 100;
 /// The name under which further fields are counted together.
 pub const OTHER_FIELDS: &str = "(other fields)";
@@ -19,7 +19,7 @@ pub const OTHER_REASONS: &str = "(other reasons)";
 pub(crate) const ALL: i64 = 0;
 /// Seconds of a slot.
 const SLOT: u64 = 300;
-/// How long slots are kept; nobody asks for more than the last hour.
+/// How long slots are kept; reports cover at most the last hour.
 const KEPT: Duration = Duration::from_secs(3600 + SLOT);
 
 /// Values that went to the extra column, and documents that went to the dead letter table.

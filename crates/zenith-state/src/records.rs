@@ -193,7 +193,7 @@ pub struct RunEnd {
 pub enum Outcome {
     /// It did what it was to do.
     Done,
-    /// Somebody stopped it.
+    /// It was stopped.
     Stopped,
     /// It could not go on.
     Failed,

@@ -1,4 +1,4 @@
-//! The trait of places that remember.
+//! The trait of stores: places that keep the state.
 //!
 //! *When to use what*: write an engine against [`StateStore`], whose futures are not boxed; use
 //! [`DynStateStore`](crate::DynStateStore) where the store is chosen at run time.
@@ -21,7 +21,7 @@ use crate::{
     SchemaVersion, Snapshot,
 };
 
-/// A place that remembers what was applied, how far it has come, and what has been run.
+/// A store of what was applied, of the progress of pipelines, and of the history of runs.
 ///
 /// Where a pipeline is named that the store does not have, methods that read find nothing, and methods that
 /// write fail with [`StateError::Missing`](crate::StateError::Missing).
@@ -169,7 +169,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// Begins a run in the history and returns its number.
     fn start_run(&self, run: &RunStart) -> impl Future<Output = Result<i64>> + Send;
 
-    /// Ends a run. What a run says of its own end counts more than what somebody else noted before.
+    /// Ends a run. The end that a run records itself replaces one that another process recorded before.
     ///
     /// # Errors
     /// [`Missing`](crate::StateError::Missing) if there is no such run.

@@ -47,7 +47,7 @@ pub(super) async fn acquire(database: &Path) -> Result<File> {
     }
 }
 
-/// Takes the lock of a database unless somebody has it.
+/// Takes the lock of a database unless another process holds it.
 pub(super) fn try_acquire(database: &Path, hold: Hold) -> Result<Option<File>> {
     let path = lock_path(database);
     let failed = |source| io_fault("lock", &lock_path(database), source);
@@ -66,14 +66,14 @@ pub(super) fn try_acquire(database: &Path, hold: Hold) -> Result<Option<File>> {
     }
 }
 
-/// Whether somebody has the lock of a database. Where the answer cannot be had, nobody has.
+/// Whether a process holds the lock of a database. Without an answer, none does.
 pub(super) fn is_held(database: &Path) -> bool {
     // A shared lock, so that those who look do not take each other for the holder.
     File::open(lock_path(database))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// The error for a database whose lock somebody has.
+/// The error for a database whose lock another process holds.
 pub(super) fn locked(database: &Path) -> StateError {
     StateError::Locked { path: database.to_owned(), pid: holder(database) }
 }

@@ -20,7 +20,7 @@ use crate::{Result, StateError};
 
 /// How long a transaction waits for another process to end one of its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait for somebody else to create the database or bring it up to date.
+/// How long to wait for another process that creates the database or migrates it.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Pages kept in memory by each connection. Negative: in KiB.

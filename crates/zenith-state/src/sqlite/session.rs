@@ -1,9 +1,9 @@
 //! Connections and transactions.
 //!
-//! A connection is taken out of its slot for a transaction, and put back when that has been committed. One
-//! whose transaction did not end that way, because of an error or because nobody waits for it any more, is
-//! closed, which rolls it back; the next transaction opens another. So a connection in a slot never has a
-//! transaction open, whatever SQLite did to it: a full disk, for one, makes SQLite end the transaction itself.
+//! A connection is taken out of its slot for a transaction, and put back when the transaction has been committed. If
+//! the transaction ends in another way, by an error or because its future was dropped, the connection is closed,
+//! which rolls it back; the next transaction opens another. So a connection in a slot never has an open transaction,
+//! even after SQLite ended one itself, as it does on a full disk.
 
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,7 @@ impl Session<'_> {
         fault(self.action, self.path, error)
     }
 
-    /// The error for a row that nobody can have written.
+    /// The error for a row that no version of Zenith can have written.
     pub(super) fn damaged(&self, why: impl Into<Cause>) -> StateError {
         damaged(self.path, why)
     }

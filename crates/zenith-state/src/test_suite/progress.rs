@@ -137,7 +137,7 @@ pub async fn an_abandoned_intent_is_closed(place: &impl StoreLocation) {
     assert!(matches!(error, StateError::UnknownIntent { .. }), "{error:?}");
 }
 
-/// A reset goes where it is told, backwards or to the beginning, and ends what was under way.
+/// A reset moves to the given checkpoint, backwards or to the beginning, and ends open intents and the snapshot.
 pub async fn a_reset_goes_back(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
