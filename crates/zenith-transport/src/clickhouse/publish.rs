@@ -4,9 +4,8 @@
 //! 2. `DROP TABLE` of what then has the shadow's name: the replaced table.
 //! 3. The loading mark goes from the comment, and the settings of loading are reset, in one statement.
 //!
-//! The process may die between any two steps, and the whole is then run again. Which of the two tables is
-//! the new one is told by the mark in its comment ([`LOADING_MARK`]), never by its name: exchanging twice
-//! would bring the old rows back.
+//! The process may die between any two steps, and the whole is then run again. The mark in its comment
+//! ([`LOADING_MARK`]) identifies the new table, never its name: exchanging twice would bring the old rows back.
 
 use super::ClickHouseSink;
 use super::catalog::comments;

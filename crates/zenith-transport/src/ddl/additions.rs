@@ -81,7 +81,7 @@ impl ColumnAdditions {
 }
 
 impl Additions {
-    /// What a `CREATE TABLE` of `system.tables` has beside columns, engine, sorting key and comment.
+    /// The parts of a `CREATE TABLE` of `system.tables` other than columns, engine, sorting key and comment.
     ///
     /// `None` if it is written in a way that is not known here.
     #[must_use]
@@ -155,7 +155,7 @@ impl Additions {
         steps
     }
 
-    /// What a column has beside its type.
+    /// The additions to a column: everything but its type.
     pub(super) fn column(&self, name: &str) -> Option<&ColumnAdditions> {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, column)| column)
     }

@@ -1,8 +1,8 @@
 //! Bodies that are compressed on their way: HTTP's chunks, each some more of one compressed stream.
 //!
-//! A body is compressed a part at a time, so that no more than that part is in memory beside it. Its size is
-//! not known before its end, so it comes in chunks, the last of which is empty: without that one the server
-//! knows that it was cut short.
+//! A body is compressed a part at a time, so that only this part takes additional memory. Its size is unknown before
+//! its end, so it is sent in chunks, the last of which is empty: without the empty one the server knows that the body
+//! was cut short.
 
 use std::io::{self, Write};
 

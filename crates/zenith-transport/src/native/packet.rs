@@ -28,7 +28,7 @@ const TABLE_COLUMNS: u8 = 11;
 const PROFILE_EVENTS: u8 = 14;
 const TIME_ZONE_UPDATE: u8 = 17;
 
-/// Exceptions inside each other; the outermost is the one that is told.
+/// Nested exceptions; the outermost is the one that is reported.
 const EXCEPTIONS_MAX: usize = 100;
 
 /// What the server says.

@@ -1,4 +1,4 @@
-//! Where record batches go.
+//! Sinks: the destinations of record batches.
 //!
 //! *When to use what*: write an engine against [`Sink`], whose futures are not boxed; use [`DynSink`]
 //! where the sink is chosen at run time. Every `Sink` is a `DynSink`, and a `Box<dyn DynSink>` is a `Sink`

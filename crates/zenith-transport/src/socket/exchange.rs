@@ -99,7 +99,7 @@ pub(crate) struct Exchange<'a, A: Answer> {
     cpu: Duration,
     route: Route<'a>,
     idle_timeout: Duration,
-    /// Whether nobody reads our pages any more: the answer is complete, or the peer is gone.
+    /// Whether our pages have no reader left: the answer is complete, or the peer is gone.
     settled: bool,
 }
 
@@ -205,7 +205,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
 
     /// Ends an exchange that failed, with what had come if the peer is gone.
     ///
-    /// Before, nobody else may have the answer: it is still waited for if pages were lent.
+    /// Before that, no other caller may take the answer: it is still awaited if pages are in flight.
     pub(crate) fn into_remains(mut self) -> Option<A> {
         if self.settled { self.answer.take() } else { None }
     }

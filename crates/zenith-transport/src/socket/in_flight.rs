@@ -29,7 +29,7 @@ impl InFlightPages {
     }
 }
 
-/// Keeps `pieces` in the background until nobody can read them from `connection` any more.
+/// Keeps `pieces` in the background until they can no longer be read from `connection`.
 pub(super) fn keep_until_read(connection: Connection, answer: impl Answer, pieces: Vec<Piece>) {
     let lent = InFlightPages(ManuallyDrop::new(pieces));
     match Handle::try_current() {
