@@ -2,7 +2,12 @@
 //!
 //! | item | role |
 //! | --- | --- |
-//! | [`Schema`] | which column each field has |
+//! | [`infer::infer`] | a schema from sample documents |
+//! | [`Schema`] | the columns and their fields |
+//! | [`Decoder`] | documents to record batches, in one pass |
+//! | [`ExtraCounts`] | counts of values that no column shows, by field and reason |
+//! | [`extended_json`] | the language of the extra column and the notes column |
+//! | [`rebuild()`], [`equal`] | documents from rows, and equality in value |
 //!
 //! This crate reads raw BSON bytes and never names a database.
 

@@ -22,7 +22,7 @@ use crate::{Field, Kind, UuidOrder};
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) pool: &'a Pool,
-    /// Explicit nulls are told from missing fields.
+    /// Explicit nulls are distinguished from missing fields.
     pub(super) keep_nulls: bool,
     pub(super) dates: DateRange,
 }

@@ -40,7 +40,7 @@ pub(super) struct Context<'a> {
     pub(super) nothings: usize,
     /// The document or array read last shows something.
     pub(super) shows: bool,
-    /// Check each string by itself, to find the document a failed check of a whole run was about.
+    /// Check each string separately, to find the document that failed the check of a run.
     pub(super) strict: bool,
     /// Look for keys that are repeated or reserved, at each level.
     pub(super) is_careful: bool,

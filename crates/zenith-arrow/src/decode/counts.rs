@@ -1,4 +1,4 @@
-//! How many values went to the extra column, by field and reason; and kinds of mismatches that nobody expected.
+//! Counts of values in the extra column, by field and reason; and kinds of mismatches that were not expected.
 
 use std::collections::{BTreeMap, HashMap};
 

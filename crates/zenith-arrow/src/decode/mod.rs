@@ -171,7 +171,7 @@ impl Decoder {
     /// Decodes `documents`, ranges of `bytes`, until they are used up (`None`) or a batch is full, which
     /// is then returned: call again with the same iterator for the rest.
     ///
-    /// Blocks while the pool has no memory for a new batch. Bad documents are told to `bad` and skipped.
+    /// Blocks while the pool has no memory for a new batch. Bad documents are reported to `bad` and skipped.
     ///
     /// # Errors
     /// [`DecodeError`]; the batch at hand is then lost.

@@ -1,4 +1,4 @@
-//! How large batches are, and what can come of documents beside rows.
+//! The limits of batches, and the results of documents that give no row.
 
 use std::ops::Range;
 

@@ -34,7 +34,7 @@ struct Counted {
     reasons: Vec<(MismatchReason, u64)>,
 }
 
-/// What is expected, and what came beside it.
+/// The expected mismatches, and counts of the others.
 #[derive(Debug, Default)]
 struct Watched {
     known: HashSet<(u32, MismatchReason)>,

@@ -1,4 +1,4 @@
-//! The column of text beside a typed one: NULL but for the values that the typed column does not hold.
+//! The twin column of a typed one: NULL except for the values that the typed column does not hold.
 
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer};

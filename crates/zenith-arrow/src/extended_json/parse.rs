@@ -218,7 +218,7 @@ fn code(code: &Json<'_>, scope: Option<&Json<'_>>) -> Option<Bson> {
     }
 }
 
-/// The bson crate lets nobody build a DBPointer from its parts, but reads one from bytes.
+/// The bson crate has no constructor of DBPointers, but reads one from bytes.
 fn db_pointer(value: &Json<'_>) -> Option<Bson> {
     let namespace = value.get("$ref")?.as_str()?;
     let id = ObjectId::parse_str(value.get("$id")?.get("$oid")?.as_str()?).ok()?;

@@ -12,7 +12,7 @@ use crate::schema::DUPLICATES_KEY;
 /// Which of the two formats of Extended JSON is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// Every type is told by a wrapper.
+    /// A wrapper identifies every type.
     Canonical,
     /// Numbers are plain, and dates of four-digit years are ISO 8601.
     Relaxed,

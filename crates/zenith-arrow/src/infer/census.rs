@@ -22,11 +22,11 @@ pub(super) struct Level {
     /// Every key in order of first appearance; empty once they are unbounded.
     pub(super) keys: Vec<(Box<[u8]>, Values)>,
     index: HashMap<Box<[u8]>, usize>,
-    /// Whether there were more distinct keys than anybody would want as columns.
+    /// Whether there were too many distinct keys for columns.
     pub(super) unbounded: bool,
 }
 
-/// Distinct strings of a field that are told apart.
+/// The most distinct strings of a field that are counted separately.
 const DISTINCT_MAX: usize = 256;
 /// Strings a field must have had before anything is said of how they repeat.
 const FEW_STRINGS_SEEN: u64 = 100;

@@ -1,4 +1,4 @@
-//! Keys by their form: identifiers, dates, addresses and the like, which nobody chose as the name of a field.
+//! The form of keys: identifiers, dates, addresses and the like are data, not names of fields.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -35,7 +35,7 @@ impl Forms {
     }
 }
 
-/// What a key says by itself.
+/// What a single key shows.
 fn alone(key: &str) -> Form {
     let data = [is_date, is_object_id, is_uuid, is_mail, is_ip, is_mac, is_url, is_phone];
     if data.iter().any(|is_data| is_data(key)) {

@@ -29,7 +29,7 @@
 //! A `Decimal` has as many digits after the point as the sample needs, and up to 6 more where there is room for as many
 //! before the point. A double enters it by its shortest decimal form.
 //!
-//! Each field is told what most documents of the sample have that show nothing in its column ([`Blank`]).
+//! Each field records what most documents of the sample have that show nothing in its column ([`Blank`]).
 //!
 //! A key gets no column where it cannot name one: empty, not UTF-8, starting with `_zenith_`, reserved by the
 //! target, or with dots in it while it is not a scalar or stands beside a key that is a part of it.
@@ -97,7 +97,7 @@ pub enum Integers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mixed {
-    /// A column of the type of more than half of the values, and a twin of text beside it; without such a type, text.
+    /// A column of the type of more than half of the values, and a twin column of text; without such a type, text.
     #[default]
     Twin,
     /// One column of text.
@@ -127,7 +127,7 @@ pub struct InferOptions {
     pub decimal: DecimalAs,
     /// Byte order of UUIDs of subtype 3; [`UuidOrder::Standard`] leaves them as binary data.
     pub uuid_legacy: UuidOrder,
-    /// Whether explicit nulls are kept apart from missing fields; only handed on to the schema.
+    /// Whether explicit nulls are distinguished from missing fields; only passed to the schema.
     pub keep_nulls: bool,
     /// Whether `_id`s have one type.
     pub id: IdTypes,
@@ -139,7 +139,7 @@ pub struct InferOptions {
     pub mixed: Mixed,
     /// The same for single fields, by their dotted path without marks for arrays: `items.price`.
     pub mixed_fields: BTreeMap<String, Mixed>,
-    /// The dates that the target holds; only handed on to the schema.
+    /// The dates that the target holds; only passed to the schema.
     pub dates: DateRange,
     /// The most leaf columns, the extra column not counted.
     pub leaves_max: usize,

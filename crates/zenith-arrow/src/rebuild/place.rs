@@ -1,4 +1,4 @@
-//! One place of a document: what its column shows, and what is said of it beside that.
+//! One place of a document: the value that its column shows, and the notes and extra values of it.
 
 use arrow_array::{Array, ArrayRef};
 use bson::{Bson, Document};

@@ -33,7 +33,7 @@ pub const BSON_METADATA_KEY: &str = "zenith.bson";
 pub struct Schema {
     /// One field per key of the documents.
     pub fields: Vec<Field>,
-    /// Whether an explicit `null` is told from a missing field.
+    /// Whether an explicit `null` is distinguished from a missing field.
     pub keep_nulls: bool,
     /// The dates that a date column holds.
     #[serde(default)]
@@ -86,7 +86,7 @@ pub struct Field {
     pub kind: Kind,
     /// What a blank in the column means where the notes column says nothing of it.
     pub blank: Blank,
-    /// The column of text beside it, for values that the column does not hold.
+    /// The twin column: text, for values that the column does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub twin: Option<Twin>,
 }
@@ -147,7 +147,7 @@ impl Blank {
     }
 }
 
-/// A nullable column of text beside a typed one. It shows the values that do not fit that.
+/// A twin column: nullable text, which shows the values that the typed column does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Twin {
     /// Its name.
