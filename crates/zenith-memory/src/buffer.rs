@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(place(&reservation.allocate(10_000).unwrap()), place_of_first);
     }
 
-    /// Pages that nobody is expected to need again soon are given back, and read as zero when they come anew.
+    /// Pages that are not expected to be used again soon are given back, and read as zero when they are mapped again.
     #[test]
     fn pages_stay_up_to_a_bound_in_either_region() {
         const KEPT: usize = MIB / 8 * 5;

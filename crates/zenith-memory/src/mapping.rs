@@ -29,7 +29,7 @@ pub(crate) struct Mapping {
     /// At the beginning of a large page.
     base: NonNull<u8>,
     len: usize,
-    /// What was mapped: the range and what lies before and behind it.
+    /// The mapping: the range and the space before and behind it.
     whole: NonNull<c_void>,
     whole_len: usize,
     /// Bytes of a page of the system, a power of two.
@@ -142,7 +142,7 @@ impl Mapping {
     /// Gives whole pages inside `start..start + len` back to the system; they read as zero afterwards.
     ///
     /// # Safety
-    /// Nobody refers to any byte of the range, or will before it is taken anew.
+    /// There are no references to the range, and there will be none before it is taken again.
     pub(crate) unsafe fn release(&self, start: usize, len: usize) {
         let pages = self.whole_pages(start, len);
         if pages.is_empty() {

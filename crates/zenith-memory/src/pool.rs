@@ -1,4 +1,4 @@
-//! The pool itself: the budget, who waits for it, and where its ranges are.
+//! The pool: its budget, the queue of waiting requests, and the place of its ranges.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ const BUDGET_MIN: usize = 1024 * 1024;
 ///
 /// With a single permit, decoding an overdrawn reply would wait for the permit the reply itself holds.
 const OVERDRAFTS: usize = 2;
-/// Eighths of the budget whose pages stay: of buffers that grow, and of those allocated whole. A load uses six for columns
-/// and at most two for replies, whoever follows changes up to four for each; the rest is for fragmentation.
+/// Eighths of the budget whose pages stay: of buffers that grow, and of those allocated whole. A load uses six for
+/// columns and at most two for replies, replication up to four for each; the rest is for fragmentation.
 const KEPT_GROWING: usize = 8;
 const KEPT_WHOLE: usize = 5;
 /// Eighths of the budget that are large pages: what a load uses in any case. Beyond that a page that is touched by chance
@@ -168,7 +168,7 @@ impl Pool {
         futures_executor::block_on(self.reserve(bytes))
     }
 
-    /// Takes `bytes` of the budget if they are free now and nobody waits before us.
+    /// Takes `bytes` of the budget if they are free now and no earlier request waits.
     #[must_use]
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let granules = self.granules_for(bytes).ok()?;
@@ -203,8 +203,8 @@ impl Pool {
         self.inner.mapping.offset_of(slice.as_ptr(), slice.len())
     }
 
-    /// The memory file behind every buffer, if this pool has one (see [`Pool::in_file`]), for reading: whoever wrote to it
-    /// would change arrays that others take to be immutable and to be text.
+    /// The memory file behind every buffer, if this pool has one (see [`Pool::in_file`]), for reading only: a write
+    /// to it would change arrays that are supposed to be immutable and valid text.
     #[must_use]
     pub fn file(&self) -> Option<BorrowedFd<'_>> {
         self.inner.mapping.file()

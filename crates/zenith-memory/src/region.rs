@@ -45,8 +45,8 @@ impl Region {
         extended
     }
 
-    /// Returns a range, to which nobody refers any more. Pages well above what is used at a time go back to the system,
-    /// so that fragmentation and overdrafts do not raise resident memory for good.
+    /// Returns a range without references. Pages well above current use go back to the system, so that fragmentation
+    /// and overdrafts do not raise resident memory permanently.
     pub(crate) fn give(&self, mapping: &Mapping, start: usize, len: usize) {
         if len == 0 {
             return;
