@@ -17,13 +17,13 @@ use tokio::time::{Instant, sleep};
 use super::fault::io_fault;
 use crate::{Result, StateError};
 
-/// How long to wait for the lock. Those who look whether it is held have it for an instant, and who creates the
-/// state has it for as long as the disk takes.
+/// How long to wait for the lock. A process that only checks it holds it for an instant, one that creates the state
+/// for as long as the disk takes.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT_WITH_DISKS: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long somebody means to keep the lock.
+/// How long the holder keeps the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
     /// For the life of the process, whose number the file has then.
