@@ -1,4 +1,7 @@
-//! The engine of Zenith: full reload, progress, retry policy. Everything the command does is a call here.
+//! Copies MongoDB collections into ClickHouse tables and keeps them in step. The command `zenith` is made of calls to this
+//! crate.
+//!
+//! A [`Pipeline`] copies one collection into one table:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,13 +24,19 @@
 //!
 //! | type | role |
 //! | --- | --- |
-//! | [`Pipeline`] | one collection, one table, and how the one becomes the other |
-//! | [`ReloadPlan`] | what a run would do, before it does it |
+//! | [`Pipeline`] | one collection, one table, and the options of the copy |
+//! | [`ReloadPlan`] | the steps and columns of a copy, before it writes |
 //! | [`Progress`] | counters of a run |
-//! | [`Summary`] | what a run did |
+//! | [`Summary`] | the result of a copy |
 //! | [`StopHandle`] | asks a run to stop |
+//! | [`Replicator`] | keeps the tables of many pipelines in step with their collections |
+//! | [`SyncPipeline`], [`PipelineSettings`] | one of these pipelines and its settings |
+//! | [`Verification`] | the result of comparing a collection with its table |
+//! | [`EngineError`] | every error, with its sources; [`sentence`] joins them |
 //!
-//! Any [`Source`] and any [`Sink`] will do; [`DynSource`] and [`DynSink`] are for those chosen while running.
+//! Any [`Source`] and any [`Sink`] will do. [`DynSource`] and [`DynSink`] hold a source or sink that is chosen at run time.
+//! The crates below are re-exported: [`extract`] reads, [`arrow`] decodes, [`transport`] writes, [`state`] keeps progress,
+//! and [`memory`] is the pool that all of them share.
 
 mod dead_letters;
 mod error;
