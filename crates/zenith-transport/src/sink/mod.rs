@@ -6,10 +6,10 @@
 //!
 //! What an implementation promises, and [`sink_test_suite!`](crate::sink_test_suite) checks:
 //!
-//! 1. [`Sink::write`] returns only once the batch is durable: it has landed whole, or an earlier insert
-//!    with the same token has.
-//! 2. A batch lands whole or not at all.
-//! 3. A write repeated with the same token lands once. Retrying is for the caller.
+//! 1. [`Sink::write`] returns only once the batch is durable: written completely by this insert or by an
+//!    earlier one with the same token.
+//! 2. A batch is written completely or not at all.
+//! 3. A write repeated with the same token has effect once. The caller retries.
 //! 4. [`Sink::publish`] lets readers see the old table or the new one, never a mixture, and may be
 //!    repeated after a crash at any point.
 
@@ -40,7 +40,7 @@ pub trait Sink: Send + Sync {
     /// The columns, engine and row count of a table, or `None` if it is not there.
     fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send;
 
-    /// What has this name, be it a table or anything else; `None` if the name is free.
+    /// The table, view or other object of this name; `None` if the name is free.
     fn object(&self, name: &str) -> impl Future<Output = Result<Option<ObjectInfo>>> + Send {
         async move {
             Ok(self.describe(name).await?.map(|table| ObjectInfo {
@@ -62,7 +62,7 @@ pub trait Sink: Send + Sync {
     /// If it exists, unless the definition says that it may.
     fn create(&self, definition: &TableDefinition) -> impl Future<Output = Result<()>> + Send;
 
-    /// Adds columns that are not there yet.
+    /// Adds the missing columns.
     fn add_columns(&self, table: &str, fields: &[FieldRef]) -> impl Future<Output = Result<()>> + Send;
 
     /// Writes one record batch as one block, and returns once it is durable.
@@ -92,7 +92,7 @@ pub trait Sink: Send + Sync {
 
     /// Reads a whole table back, for small tables and for verification.
     ///
-    /// Text may come as Binary: a sink need not know that what it keeps is UTF-8.
+    /// Text may come as Binary: a sink need not know that its values are UTF-8.
     fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
 
     /// Reads some rows of a table as [`Sink::read`] would give them; `None` where a table of that name is missing.
@@ -146,16 +146,16 @@ pub trait Sink: Send + Sync {
     }
 }
 
-/// What a run needs.
+/// The requirements of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PreflightRequest {
-    /// Whether to create the database if it is not there.
+    /// Whether to create a missing database.
     pub create_database: bool,
     /// Whether the database may be missing, for looking before anything is created.
     pub missing_database: bool,
 }
 
-/// What is at the other end.
+/// The server of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInfo {
     /// The version as the server writes it.
@@ -177,7 +177,7 @@ pub struct ServerInfo {
     pub exchanges_atomically: bool,
 }
 
-/// A table that is there.
+/// An existing table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableInfo {
     /// Its columns, in order.
@@ -190,11 +190,11 @@ pub struct TableInfo {
     pub comment: String,
     /// Number of its rows; 0 for what only shows rows of others.
     pub rows: u64,
-    /// What people have added to it; `None` if that cannot be told.
+    /// The user's additions; `None` if they are unknown.
     pub additions: Option<Additions>,
 }
 
-/// What has a name: tables, views and dictionaries share one space of names.
+/// An object with a name: tables, views and dictionaries share one space of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// The database it is in, as statements name it; empty where there are none.
@@ -209,7 +209,7 @@ pub struct ObjectInfo {
     pub columns: Vec<ColumnInfo>,
 }
 
-/// A column that is there.
+/// An existing column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnInfo {
     /// Its name.
@@ -220,7 +220,7 @@ pub struct ColumnInfo {
     pub default_kind: String,
 }
 
-/// Which rows of a table are read, and what of them.
+/// The rows and columns of a table that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The table.
@@ -231,11 +231,11 @@ pub struct Selection {
     pub computed: Vec<(String, String)>,
     /// Whether of the rows of one key only the last counts (`FINAL`).
     pub latest: bool,
-    /// What is true of the rows, in the sink's own language.
+    /// The condition that the rows fulfil, in the sink's own language.
     pub condition: String,
-    /// Columns that the rows are put in order by.
+    /// Columns by which the rows are sorted.
     pub order_by: Vec<String>,
-    /// How many rows are read at most.
+    /// The most rows that are read.
     pub limit: Option<u64>,
 }
 
@@ -246,14 +246,14 @@ pub struct Insert {
     pub table: String,
     /// The rows.
     pub batch: RecordBatch,
-    /// What names this insert: a second one with the same token has no effect.
+    /// The token: a second insert with the same token has no effect.
     pub token: String,
 }
 
-/// The acknowledgement of an insert that has landed, now or earlier under the same token.
+/// The acknowledgement of a durable insert, of now or of earlier with the same token.
 ///
-/// It does not tell which: ClickHouse (26.7) reports the rows of a swallowed repeat as written. What is in
-/// the table is for [`Sink::count`] to say.
+/// The acknowledgement does not distinguish the two: ClickHouse (26.7) reports the rows of a dropped repeat as
+/// written. [`Sink::count`] has the number of rows in the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Durable {
     /// Rows of the batch.
@@ -273,13 +273,13 @@ pub enum Merging {
     Running,
 }
 
-/// What a publication did.
+/// The result of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
     /// The name was free.
     Renamed,
     /// Another table had the name, and was dropped.
     Replaced,
-    /// It had been published before; nothing was done but to clean up.
+    /// The table had been published before; only the cleanup was done.
     Already,
 }
