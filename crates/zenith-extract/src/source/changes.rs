@@ -1,4 +1,4 @@
-//! What following the changes of collections needs from a database.
+//! The trait of a database whose changes can be followed.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use crate::{ChangeBatch, DocumentBatch, ExtractError, Namespace, ReplyBudget, Re
 
 /// The aim for one reply of a change stream, in bytes of events.
 const BATCH_BYTES: usize = 512 * 1024;
-/// How long an idle stream waits before it says where it is.
+/// How long an idle stream waits before it reports its position.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A database whose collections tell what changes in them.
+/// A database that reports the changes of its collections.
 pub trait ChangeSource: Send + Sync + 'static {
     /// The reader of one stream.
     type Changes: ChangeReader;
 
-    /// Whether changes of these collections can be followed, over what scope, and how far back they are known. Changes
-    /// nothing. The collections need not exist.
+    /// Whether the changes of these collections can be followed, in which scope, and how far back they are known.
+    /// Changes nothing. The collections need not exist.
     ///
     /// # Errors
-    /// [`ExtractError::NoChangeStreams`] for a server on its own, [`ExtractError::Unauthorized`] if the scope is not open
-    /// to the user; both are of the kind [`ExtractError::is_input`].
+    /// [`ExtractError::NoChangeStreams`] for a standalone server, [`ExtractError::Unauthorized`] if the user may not
+    /// watch the scope; both are of the kind [`ExtractError::is_input`].
     fn change_preflight(
         &self,
         namespaces: &[Namespace],
     ) -> impl Future<Output = Result<ChangePreflight, ExtractError>> + Send;
 
-    /// Opens a stream. When this has returned, every change from now on will come, whenever it is read; the place and
-    /// the time of the opening are in [`ChangeReader::opened`].
+    /// Opens a stream. It delivers every change from the return of this call on, even if it is read later.
+    /// [`ChangeReader::opened`] has the position and the time of the opening.
     ///
     /// # Errors
-    /// Of the kind [`ExtractError::is_history_lost`] if the changes to begin with are not known any more; a server may
-    /// notice that only when the first reply is asked for, so [`ChangeReader::next`] may say it, too.
+    /// Of the kind [`ExtractError::is_history_lost`] if the first changes are no longer known. A server may notice
+    /// that only at the first reply, so [`ChangeReader::next`] may return this error, too.
     fn watch(
         &self,
         options: WatchOptions,
@@ -44,8 +44,8 @@ pub trait ChangeSource: Send + Sync + 'static {
     /// any order; those that are not there are absent. Where two `_id`s of different type are equal to the server (1 and
     /// 1.0), the document may come under the other one.
     ///
-    /// One round trip, unless there are very many or they are very large. `after` has to be a time that a stream or a
-    /// reply of the same deployment told.
+    /// One round trip, unless there are very many documents or very large ones. `after` must be a time from a stream
+    /// or a reply of the same deployment.
     ///
     /// # Errors
     /// When the collection cannot be read. One that does not exist has no documents.
@@ -68,21 +68,21 @@ pub trait ChangeSource: Send + Sync + 'static {
 pub trait ChangeReader: Send + 'static {
     /// The place in the stream right after the opening, and the time of the opening.
     ///
-    /// Of a stream that starts now, the time is the newest before the stream: whatever it brings is later, and whatever
-    /// is not later has to be found in the collections themselves, by reads at or after this time.
+    /// For a stream that starts now, this is the newest time before the stream. All changes of the stream are later;
+    /// earlier ones are in the collections, for reads at or after this time.
     fn opened(&self) -> (ResumeToken, Timestamp);
 
-    /// The next reply, at the latest after [`WatchOptions::idle`]. It may hold no change; then only its token has moved.
+    /// The next reply, at the latest after [`WatchOptions::idle`]. A reply without changes only moves the token.
     ///
     /// A reader continues automatically after lost connections, elections and the end of an invalidated stream,
     /// without repeating or leaving out a change.
     ///
     /// # Errors
-    /// The reader is of no use afterwards. A new one may go on after the last [`ChangeBatch::token_after`].
+    /// After an error the reader is unusable. A new one may continue after the last [`ChangeBatch::token_after`].
     fn next(&mut self) -> impl Future<Output = Result<ChangeBatch, ExtractError>> + Send;
 }
 
-/// What a look at the possibilities finds out.
+/// The result of a preflight for following changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangePreflight {
     /// The server's version, as in `6.0.5`.
@@ -91,7 +91,7 @@ pub struct ChangePreflight {
     pub topology: Topology,
     /// What a stream of these collections has to watch; [`Scope::of`] them.
     pub scope: Scope,
-    /// The time between the oldest and the newest change the server keeps; `None` if it does not tell this user.
+    /// The time between the oldest and the newest change that the server keeps; `None` if this user may not read it.
     pub oplog_window: Option<Duration>,
     /// Whether the server can send events of more than 16 MB, in pieces.
     pub split_large_events: bool,
@@ -138,11 +138,11 @@ pub struct WatchOptions {
     pub namespaces: Vec<Namespace>,
     /// Where to begin.
     pub from: StartAt,
-    /// Where replies land.
+    /// The reply budget.
     pub reply_budget: ReplyBudget,
     /// The aim for one reply, in bytes of events; what is there comes at once, so a quiet stream has smaller ones.
     pub batch_bytes: usize,
-    /// How long a reply without changes is waited for.
+    /// The longest wait for a reply without changes.
     pub idle: Duration,
     /// Whether updates carry the document as it was right after them, in collections that keep such images when the
     /// stream is opened.

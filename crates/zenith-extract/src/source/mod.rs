@@ -1,9 +1,8 @@
-//! What is needed from a database, whichever it is: [`Source`] for reading collections whole, [`ChangeSource`] for
-//! following their changes.
+//! The traits of a database: [`Source`] for reading whole collections, [`ChangeSource`] for following their changes.
 //!
-//! Both are static: its futures are named by the compiler. [`DynSource`] holds any source behind one type, for the
-//! price of one allocation a call. An implementation proves itself with [`crate::source_test_suite!`]
-//! and [`crate::change_source_test_suite!`].
+//! The compiler names the futures of both traits. [`DynSource`] holds any source behind one type, for the price of
+//! one allocation a call. [`crate::source_test_suite!`] and [`crate::change_source_test_suite!`] test an
+//! implementation.
 
 mod changes;
 mod dynamic;
@@ -23,15 +22,15 @@ pub use dynamic_changes::DynChanges;
 pub use options::{ReadConcern, ReadOptions};
 pub use preflight::{CollectionInfo, CollectionKind, CollectionSize, SourceInfo, Topology};
 
-/// A database whose collections can be read whole.
+/// A database with collections that can be read completely.
 pub trait Source: Send + Sync + 'static {
     /// The reader of one partition.
     type Reader: DocumentReader;
 
-    /// Looks whether the collection is there and may be read, and what it is. Changes nothing.
+    /// Checks that the collection exists and may be read, and returns its kind and size. Changes nothing.
     ///
     /// # Errors
-    /// Of the kind [`ExtractError::is_input`] when the user has to mend something.
+    /// Of the kind [`ExtractError::is_input`] when the user has to correct something.
     fn preflight(
         &self,
         namespace: &Namespace,
@@ -84,7 +83,7 @@ pub trait Source: Send + Sync + 'static {
     /// Begins to read one partition.
     ///
     /// # Errors
-    /// When reading cannot begin. What happens later comes from [`DocumentReader::next`].
+    /// When reading cannot begin. Later errors come from [`DocumentReader::next`].
     fn open(
         &self,
         partition: &Partition,

@@ -19,8 +19,8 @@ const READ_AHEAD: usize = 4;
 /// How a partition is read.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// Where replies land. Readers of one run share it, so they have to be consumed side by side: what one has read
-    /// ahead would keep another from reading at all.
+    /// The reply budget. Readers of one run share it, so they must be consumed concurrently: the replies that one
+    /// reader has read ahead would otherwise block the others.
     pub reply_budget: ReplyBudget,
     /// The aim for one batch, in bytes; the server decides in whole documents, and 16 MB is its most.
     pub batch_bytes: usize,

@@ -1,15 +1,15 @@
-//! What a look at a collection finds out before anything is read or created.
+//! The results of a preflight, before anything is read or created.
 
 use bson::{Timestamp, Uuid};
 
-/// What was found.
+/// The source and its collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceInfo {
     /// The server's version, as in `6.0.5`; empty where there is no server.
     pub server_version: String,
     /// What kind of deployment it is.
     pub topology: Topology,
-    /// The newest cluster time the server told, where it has one (replica sets and sharded clusters).
+    /// The newest cluster time of the server, where it has one (replica sets and sharded clusters).
     pub cluster_time: Option<Timestamp>,
     /// The collection.
     pub collection: CollectionInfo,
@@ -35,10 +35,10 @@ pub enum Topology {
 pub struct CollectionInfo {
     /// What it is.
     pub kind: CollectionKind,
-    /// How large it is; `None` where the server does not know (views) or does not tell this user.
+    /// The size; `None` where the server does not know it (views) or this user may not read it.
     pub size: Option<CollectionSize>,
-    /// What tells it from another collection of the same name, made after this one was dropped; `None` where there is
-    /// no such thing, or it is not told to this user.
+    /// The identity of the collection, which another one of the same name, made after this one was dropped, does not
+    /// have; `None` where there is none, or this user may not read it.
     pub uuid: Option<Uuid>,
     /// Whether images of documents before and after changes are kept, for change streams.
     pub pre_and_post_images: bool,
