@@ -21,7 +21,7 @@ pub const DELETED_COLUMN: &str = "_zenith_deleted";
 pub const OPERATION_COLUMN: &str = "_zenith_operation";
 /// The column with the time of a change.
 pub const TIME_COLUMN: &str = "_zenith_time";
-/// The column that tells changes of one version apart, in their order.
+/// The column with the number of a change within its version.
 pub const INDEX_COLUMN: &str = "_zenith_index";
 
 /// The key of every table.

@@ -33,15 +33,15 @@ pub enum Strategy {
     Truncate,
 }
 
-/// Documents of which MongoDB hands out so many that what each costs it in a single scan is most of the time a copy takes,
-/// on average bytes. It shares the work of two scans between two of its threads.
+/// The average size, in bytes, below which two scans read a collection: of such documents MongoDB delivers so many
+/// that a single scan takes most of the time of a copy. Two scans use two of its threads.
 const SMALL_DOCUMENT_BYTES: u64 = 128;
 
 /// What happens to documents that cannot be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnBadDocument {
-    /// Their bytes go to the dead letter table, and the run goes on.
+    /// Their bytes go to the table of dead letters, and the run continues.
     #[default]
     Keep,
     /// The run fails.
@@ -57,11 +57,11 @@ pub struct ReloadOptions {
     pub memory: usize,
     /// Most rows of one insert.
     pub batch_rows: usize,
-    /// Scans side by side; `None` for as many as suit the machine and the documents.
+    /// Concurrent scans; `None` for as many as suit the machine and the documents.
     pub readers: Option<usize>,
     /// Threads that decode.
     pub decoders: usize,
-    /// Inserts under way at the same time.
+    /// Concurrent inserts.
     pub inserters: usize,
     /// Documents looked at to infer the columns.
     pub sample: usize,
@@ -89,7 +89,7 @@ pub struct ReloadOptions {
     pub mixed_fields: BTreeMap<String, Mixed>,
     /// How UUIDs of binary subtype 3 are ordered.
     pub uuid_legacy: UuidOrder,
-    /// Whether explicit nulls are noted apart from missing fields.
+    /// Whether explicit nulls are distinguished from missing fields.
     pub keep_nulls: bool,
 }
 

@@ -38,11 +38,11 @@ pub struct PipelineBuilder<S, K> {
     options: ReloadOptions,
 }
 
-/// Nothing yet: what a builder has before [`PipelineBuilder::source`] and [`PipelineBuilder::sink`].
+/// The state of a builder before [`PipelineBuilder::source`] and [`PipelineBuilder::sink`].
 pub struct Unset(());
 
 impl Pipeline<Unset, Unset> {
-    /// Begins to describe a pipeline.
+    /// A builder of a pipeline.
     #[must_use]
     pub fn builder() -> PipelineBuilder<Unset, Unset> {
         PipelineBuilder {
@@ -57,13 +57,13 @@ impl Pipeline<Unset, Unset> {
 }
 
 impl<S, K> PipelineBuilder<S, K> {
-    /// Where documents come from.
+    /// The source of the documents.
     pub fn source<T: Source>(self, source: T) -> PipelineBuilder<T, K> {
         let PipelineBuilder { sink, namespace, table, pool, options, .. } = self;
         PipelineBuilder { source, sink, namespace, table, pool, options }
     }
 
-    /// Where rows go.
+    /// The sink of the rows.
     pub fn sink<T: Sink + 'static>(self, sink: T) -> PipelineBuilder<S, T> {
         let PipelineBuilder { source, namespace, table, pool, options, .. } = self;
         PipelineBuilder { source, sink, namespace, table, pool, options }
@@ -76,7 +76,7 @@ impl<S, K> PipelineBuilder<S, K> {
         self
     }
 
-    /// The table to write; the name of the collection if not said.
+    /// The table to write; by default the name of the collection.
     #[must_use]
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = Some(table.into());
@@ -85,14 +85,14 @@ impl<S, K> PipelineBuilder<S, K> {
 
     /// The memory to use. Give the sink the same pool, so that it can send from it without copying.
     ///
-    /// Without it a pool of [`ReloadOptions::memory`] bytes is made; with it that option does not count.
+    /// Without it a pool of [`ReloadOptions::memory`] bytes is made; with it that option has no effect.
     #[must_use]
     pub fn pool(mut self, pool: Pool) -> Self {
         self.pool = Some(pool);
         self
     }
 
-    /// How to do it.
+    /// The options of the copy.
     #[must_use]
     pub fn options(mut self, options: ReloadOptions) -> Self {
         self.options = options;

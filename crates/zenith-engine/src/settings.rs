@@ -23,7 +23,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As it is written in settings.
+    /// The name of the mode in settings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -45,12 +45,12 @@ impl Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDrop {
-    /// The pipeline stops and says so; the table stays as it is.
+    /// The pipeline stops with an error; the table stays as it is.
     #[default]
     Stop,
-    /// The table is emptied, and the pipeline goes on.
+    /// The table is emptied, and the pipeline continues.
     Truncate,
-    /// The table keeps its rows, and the pipeline goes on.
+    /// The table keeps its rows, and the pipeline continues.
     Ignore,
 }
 
@@ -58,14 +58,14 @@ pub enum OnDrop {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnHistoryLost {
-    /// The pipeline stops and says so.
+    /// The pipeline stops with an error.
     #[default]
     Stop,
-    /// The collection is reloaded, and the pipeline goes on from there.
+    /// The collection is reloaded, and the pipeline continues from there.
     Reload,
 }
 
-/// Who wrote the UUIDs of the old binary subtype 3, which says how their bytes are ordered.
+/// The driver that wrote the UUIDs of the old binary subtype 3. It decides the order of their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UuidLegacy {
@@ -88,7 +88,7 @@ impl From<UuidLegacy> for UuidOrder {
     }
 }
 
-/// The settings of one pipeline. Anything left out has its default.
+/// The settings of one pipeline. A missing setting has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineSettings {
@@ -100,30 +100,30 @@ pub struct PipelineSettings {
     pub view: String,
     /// What it does.
     pub mode: Mode,
-    /// How a reload puts new rows in the place of old ones.
+    /// How a reload replaces the rows.
     pub strategy: Strategy,
     /// The longest a change waits for others before it is inserted.
     #[serde(with = "humantime_serde")]
     pub flush_interval: Duration,
     /// Changes that are inserted without waiting.
     pub flush_rows: usize,
-    /// How far behind the newest `_id` a cursor stays, for clients whose clocks differ.
+    /// The distance of an id cursor to the newest `_id`, for clients whose clocks differ.
     #[serde(with = "humantime_serde")]
     pub settle: Duration,
-    /// How often a cursor looks for new documents.
+    /// The pause between two queries of an id cursor.
     #[serde(with = "humantime_serde")]
     pub poll_interval: Duration,
-    /// When the collection goes away.
+    /// The reaction when the collection is dropped or renamed.
     pub on_drop: OnDrop,
-    /// When the changes since the checkpoint are gone.
+    /// The reaction when the changes since the checkpoint are lost.
     pub on_history_lost: OnHistoryLost,
-    /// When a document cannot be decoded.
+    /// The reaction when a document cannot be decoded.
     pub on_bad_document: OnBadDocument,
-    /// The table of the target database that keeps documents which have no row.
+    /// The table of the target database that keeps documents without a row.
     pub dead_letters: String,
-    /// Use images of documents after a change, where the collection keeps them, instead of looking documents up. Not
-    /// set, a change log uses them: its rows are then of exactly their time. Other tables become the same either way, and
-    /// looking up costs the server a fraction (see `examples/change_cost.rs` of zenith-extract).
+    /// Use images of documents after a change, where the collection keeps them, instead of look-ups. By default only
+    /// a change log uses them: its rows then show exactly their time. Other tables are the same either way, and a
+    /// look-up costs the server a fraction (see `examples/change_cost.rs` of zenith-extract).
     pub post_images: Option<bool>,
     /// Most rows of one insert of a snapshot.
     pub batch_rows: usize,
@@ -145,7 +145,7 @@ pub struct PipelineSettings {
     pub mixed_fields: BTreeMap<String, Mixed>,
     /// Byte order of UUIDs of the old binary subtype 3.
     pub uuid_legacy: UuidLegacy,
-    /// Whether explicit nulls are noted apart from missing fields.
+    /// Whether explicit nulls are distinguished from missing fields.
     pub keep_nulls: bool,
 }
 

@@ -17,7 +17,7 @@ impl StopHandle {
         StopHandle { token: CancellationToken::new() }
     }
 
-    /// A handle for a part of the run: stopped with it, or by itself.
+    /// A handle for a part of the run, which stops with the run or alone.
     pub(crate) fn child(&self) -> StopHandle {
         StopHandle { token: self.token.child_token() }
     }

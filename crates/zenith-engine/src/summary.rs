@@ -7,12 +7,12 @@ use zenith_arrow::Schema;
 
 use zenith_state::Mismatches;
 
-/// What a reload did.
+/// The result of a reload.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// The table that now holds the rows.
     pub table: String,
-    /// Which columns the fields have: those of the plan, unless the load found that others are needed.
+    /// The columns of the fields: those of the plan, unless the load needed others.
     pub schema: Schema,
     /// Rows written.
     pub rows: u64,
@@ -22,7 +22,7 @@ pub struct Summary {
     pub source_bytes: u64,
     /// Bytes of Arrow data sent.
     pub arrow_bytes: u64,
-    /// The most memory this process had resident, in bytes.
+    /// Peak resident memory of the process, in bytes.
     pub peak_rss_bytes: u64,
     /// Processor time this process took for the run.
     pub cpu_time: Duration,
@@ -32,7 +32,7 @@ pub struct Summary {
     pub dead_letters: u64,
     /// Those documents, by reason.
     pub dead_letters_by_reason: BTreeMap<String, u64>,
-    /// The dead letter table, if there is anything in it of this run.
+    /// The table of dead letters, if this run wrote to it.
     pub dead_letter_table: Option<String>,
     /// Inserts acknowledged.
     pub inserts: u64,
@@ -41,7 +41,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// What of the documents did not fit.
+    /// The mismatches of the documents.
     #[must_use]
     pub fn mismatches(&self) -> Mismatches {
         Mismatches { values: self.extra_values.clone(), documents: self.dead_letters_by_reason.clone() }

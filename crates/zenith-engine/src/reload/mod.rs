@@ -1,4 +1,4 @@
-//! Full reload: the whole collection into a table, in one step for those who read the table.
+//! Full reload: a whole collection becomes a table, published in one step.
 //!
 //! ```text
 //! preflight ─▶ sample ─▶ schema ─▶ create shadow ─▶ load ─▶ reconcile ─▶ publish
@@ -6,9 +6,9 @@
 //!   readers (tasks) ──replies──▶ decoders (threads) ──batches──▶ inserters (tasks) ──acknowledged──▶ counted
 //! ```
 //!
-//! What bounds memory is the pool, from which replies and batches are made: a full pool stops the readers. The channel
-//! of replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others;
-//! the shadow table is dropped whatever happens.
+//! The pool bounds memory: replies and batches are made from it, and a full pool stops the readers. The channel of
+//! replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others;
+//! the shadow table is dropped in any case.
 
 mod columns;
 mod difference;

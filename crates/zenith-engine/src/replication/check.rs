@@ -16,17 +16,17 @@ use crate::settings::Mode;
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What it is.
+    /// The name of the check.
     pub what: String,
-    /// What was found, or what is wrong and what to do.
+    /// The finding, or the fault and its remedy.
     pub found: Result<String, String>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
-    /// Looks at both ends of a pipeline.
+    /// Checks both ends of a pipeline.
     pub async fn check(&self, name: &str) -> Vec<Check> {
         match self.context(name) {
             Ok(context) => check(context).await,

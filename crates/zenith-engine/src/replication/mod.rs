@@ -3,24 +3,24 @@
 //! ```text
 //! change stream ─▶ stream ─▶ batching ─▶ flush: look up ─▶ decode ─▶ intent ─▶ insert ─▶ checkpoint
 //!  (one for all)   (routes)   (apply)         │                        (state)  (sink)     (state)
-//!                                             └ snapshot runs beside it, its rows older than any change
+//!                                             └ snapshot runs at the same time, its rows older than any change
 //! ```
 //!
 //! | part | what it does |
 //! | --- | --- |
 //! | `replicator` | runs the pipelines of one deployment with one stream |
-//! | `recovery` | what is done when that stream has failed |
-//! | `run` | one pipeline from its beginning to its end |
-//! | `prepare` | table, schema and place in the stream, before a pipeline follows |
-//! | `snapshot` | reads the collection whole, beside its changes |
-//! | `stream`, `event` | one stream for all pipelines, and what of it concerns each |
-//! | `batching`, `apply`, `pace` | where changes are cut into batches, and when these are written |
+//! | `recovery` | opens the stream again after a failure, reloads, or ends |
+//! | `run` | the run of one pipeline |
+//! | `prepare` | table, schema and position, before a pipeline follows |
+//! | `snapshot` | loads the whole collection while its changes are applied |
+//! | `stream`, `event` | one stream for all pipelines, and the events of each |
+//! | `batching`, `apply`, `pace` | the bounds of batches, and the time of their inserts |
 //! | `flush`, `rows`, `write`, `removal` | one batch from spans of replies to durable rows |
 //! | `cursor` | ascending `_id`s instead of a stream |
-//! | `check`, `verify`, `reset` | looks at both ends, compares them, moves a pipeline |
-//! | `replay` | dead letters tried again |
-//! | `memory_quota`, `retry` | who may have how much memory; how long something is tried again |
-//! | `position` | a place in the stream, and how it is written down |
+//! | `check`, `verify`, `reset` | checks both ends, compares them, moves a pipeline |
+//! | `replay` | retries dead letters |
+//! | `memory_quota`, `retry` | the division of memory; the policy of retries |
+//! | `position` | a place in the stream, and its encoding |
 
 mod apply;
 mod batching;

@@ -7,9 +7,9 @@ use crate::EngineError;
 /// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// The run continues until it is stopped.
+    /// Until it is stopped.
     Stopped,
-    /// When everything that was there at the beginning is in the tables.
+    /// When everything that existed at the beginning is in the tables.
     CaughtUp,
 }
 
@@ -20,8 +20,8 @@ pub struct Outcome {
     pub name: String,
     /// Rows written in this run.
     pub rows: u64,
-    /// What of the documents of this run did not fit.
+    /// The mismatches of this run.
     pub mismatches: Mismatches,
-    /// Why it could not go on.
+    /// The error that ended it.
     pub error: Option<EngineError>,
 }

@@ -25,11 +25,11 @@ use crate::retry::{CATCH_UP_TIMEOUT, RetryBudget};
 use crate::settings::{Mode, PipelineSettings};
 use crate::{EngineError, Result, StopHandle, Summary};
 
-/// How long what is under way when a stop is asked for may take to end.
+/// How long running inserts may take to end after a stop was asked for.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a reply without changes is waited for: what an idle stream's checkpoint may be late by.
+/// How long an idle stream waits for a reply: the most that its checkpoint may be late.
 const IDLE: Duration = Duration::from_millis(500);
-/// Replies a pipeline may have waiting before the stream waits for it.
+/// Replies that may wait for a pipeline before the stream waits for it.
 const PORTIONS: usize = 8;
 
 /// One pipeline to be run.
@@ -41,9 +41,9 @@ pub struct SyncPipeline<K> {
     pub namespace: Namespace,
     /// The table.
     pub table: String,
-    /// Where the table is.
+    /// The sink that has the table.
     pub sink: Arc<K>,
-    /// How it is kept in step.
+    /// The settings.
     pub settings: PipelineSettings,
 }
 
@@ -60,7 +60,7 @@ pub struct Replicator<S, K, T> {
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
-    /// Nothing to do yet. Give the sinks the same pool, so that they can send from it without copying.
+    /// A replicator without pipelines. Give the sinks the same pool, so that they can send from it without copying.
     #[must_use]
     pub fn new(source: S, state: Arc<T>, pool: Pool) -> Replicator<S, K, T> {
         Replicator {
@@ -74,22 +74,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         }
     }
 
-    /// Uses no more than these bytes of the pool, so that others can use the rest. To be said before pipelines are
-    /// added.
+    /// Limits the replicator to these bytes of the pool. Call it before you add pipelines.
     #[must_use]
     pub fn with_memory(self, bytes: usize) -> Replicator<S, K, T> {
         let memory = MemoryQuota::new(self.memory.pool().clone(), bytes);
         Replicator { memory, ..self }
     }
 
-    /// How long a run that only catches up waits for a server that is away, instead of a minute. To be said before
-    /// pipelines are added.
+    /// How long a run that catches up waits for a server that does not answer; a minute by default. Call it before
+    /// you add pipelines.
     #[must_use]
     pub fn with_patience(self, retry_budget: Duration) -> Replicator<S, K, T> {
         Replicator { retry_budget, ..self }
     }
 
-    /// Adds a pipeline. It has to be in the state already.
+    /// Adds a pipeline, which must be in the state already.
     ///
     /// # Errors
     /// [`EngineError::Setting`] for settings that cannot work.
@@ -120,13 +119,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         Ok(())
     }
 
-    /// A handle to stop the run with: what is under way is finished if that takes no more than seconds.
+    /// A handle that stops the run. Running inserts are finished if that takes only seconds.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
 
-    /// What the pipelines are doing.
+    /// The progress of the pipelines.
     #[must_use]
     pub fn progress(&self) -> Vec<PipelineProgress> {
         self.pipelines.iter().map(|context| context.live.snapshot(&context.name)).collect()
@@ -140,10 +139,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         })
     }
 
-    /// Runs all pipelines. One that fails does not stop the others.
+    /// Runs all pipelines. A pipeline that fails does not stop the others.
     ///
     /// # Errors
-    /// Only what concerns all of them.
+    /// Only failures that concern all pipelines.
     pub async fn run(&self, until: Until) -> Result<Vec<Outcome>> {
         let guard = {
             let (stop, abandon) = (self.stop.clone(), self.abandon.clone());
@@ -382,7 +381,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         }
     }
 
-    /// Loads one pipeline's table anew; following goes on from there without a gap.
+    /// Reloads the table of one pipeline; following continues from there without a gap.
     ///
     /// # Errors
     /// As a reload; the table is then as it was.

@@ -12,10 +12,10 @@ use super::position::Position;
 use crate::settings::Mode;
 use crate::{EngineError, Result};
 
-/// Where to go on.
+/// The position at which a pipeline continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResetTo {
-    /// With what happens next: what happened since the checkpoint is left out.
+    /// With the next change; changes since the checkpoint are left out.
     Now,
     /// As if the pipeline had never run.
     Beginning,
@@ -26,11 +26,11 @@ pub enum ResetTo {
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
-    /// Moves the checkpoint of a pipeline that does not run, backwards too. The table is left alone: what it has already
-    /// is replaced by equal rows, and a change log has it twice.
+    /// Moves the checkpoint of a pipeline that does not run, backwards too. The table does not change: rows that it
+    /// already has are replaced by equal rows, and a change log has them twice.
     ///
     /// # Errors
-    /// [`EngineError::Setting`] for places that cannot be; the source's, if it does not know the place any more.
+    /// [`EngineError::Setting`] for an impossible position; the source's error, if it no longer knows the position.
     pub async fn reset(&self, name: &str, to: ResetTo) -> Result<()> {
         let context = self.context(name)?;
         let wrong = |value: &str, reason: &str| EngineError::Setting {

@@ -1,4 +1,4 @@
-//! Compares a table with its collection: the source's own values with what the table shows and keeps.
+//! Compares a table with its collection: the values of the source with those that the table shows and keeps.
 //!
 //! ```text
 //! documents by _id ─▶ part ─▶ their keys ─▶ the rows of these keys ─▶ compared one by one ─▶ found
