@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Finding;
 
 /// Our crates and those of ours they may depend on; `None` means any.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 10] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
     ("zenith-memory", Some(&[])),
     ("zenith-extract", Some(&["zenith-memory"])),
     ("zenith-arrow", Some(&["zenith-memory"])),
@@ -21,7 +21,8 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 10] = [
     ("zenith", Some(&["zenith-engine"])),
     ("zenith-testkit", None),
     ("zenith-benches", None),
-    ("xtask", Some(&["zenith-testkit"])),
+    ("zenith-tools", Some(&["zenith-testkit"])),
+    ("xtask", Some(&[])),
 ];
 
 /// Foreign crates that would let one end of the pipeline know the other.

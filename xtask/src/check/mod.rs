@@ -19,12 +19,12 @@ mod sources;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::Outcome;
+use crate::Result;
 
 /// Checks everything and prints what was found.
-pub fn run() -> Outcome {
-    let root = crate::workspace_root();
-    let mut findings = imports::check(&crate::metadata(&root)?);
+pub fn run() -> Result<ExitCode> {
+    let root = crate::cargo::workspace_root();
+    let mut findings = imports::check(&crate::cargo::metadata(&root)?);
     findings.extend(modules::check(&root));
     findings.extend(sources::check(&root)?);
     findings.sort();

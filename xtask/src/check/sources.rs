@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use zenith_testkit::{Error, Result};
-
 use super::code::{without_text, words};
 use super::{Finding, functions};
+use crate::{Result, cannot};
 
 /// Longest a file may be, in lines.
 const LINES_MAX: usize = 500;
@@ -36,7 +35,7 @@ const UNFINISHED: [&str; 3] = ["todo!", "unimplemented!", "#[ignore"];
 pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for file in rust_files(root)? {
-        let source = fs::read_to_string(&file).map_err(Error::path("read", &file))?;
+        let source = fs::read_to_string(&file).map_err(cannot("read", &file))?;
         check_file(file.strip_prefix(root).unwrap_or(&file), &source, &mut findings);
     }
     Ok(findings)
@@ -115,10 +114,10 @@ fn rust_files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(&folder).map_err(Error::path("list", &folder))? {
-            let item = item.map_err(Error::path("list", &folder))?;
+        for item in fs::read_dir(&folder).map_err(cannot("list", &folder))? {
+            let item = item.map_err(cannot("list", &folder))?;
             let (path, name) = (item.path(), item.file_name());
-            let kind = item.file_type().map_err(Error::path("look at", &path))?;
+            let kind = item.file_type().map_err(cannot("look at", &path))?;
             if kind.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
                 folders.push(path);
             } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "rs") {

@@ -8,7 +8,6 @@ use std::fs;
 
 use bson::{Bson, Document, RawDocumentBuf};
 use mongodb::Database;
-use serde_json::Value;
 
 use super::load::{self, Loaded};
 use crate::error::{Error, Result};
@@ -57,14 +56,14 @@ impl Published {
         let text = fs::read(&path).map_err(Error::path("read", &path))?;
         let malformed =
             |why: String| Error::Malformed(format!("{} is not a list of documents: {why}", path.display()));
-        let mut value: Value = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
-        if let Some(features) = value.get_mut("features") {
-            value = features.take();
-        }
-        let Value::Array(entries) = value else { return Err(malformed("no array".to_owned())) };
+        let entries = match serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))? {
+            Bson::Document(mut collection) => collection.remove("features"),
+            list => Some(list),
+        };
+        let Some(Bson::Array(entries)) = entries else { return Err(malformed("no array".to_owned())) };
         entries
             .into_iter()
-            .map(|entry| match to_bson(entry) {
+            .map(|entry| match with_small_numbers(entry) {
                 Bson::Document(document) => Ok(document),
                 other => Err(malformed(format!("it holds {other}"))),
             })
@@ -94,19 +93,15 @@ impl Published {
     }
 }
 
-fn to_bson(value: Value) -> Bson {
+/// The same value with the whole numbers that fit in 32 bits as such.
+fn with_small_numbers(value: Bson) -> Bson {
     match value {
-        Value::Null => Bson::Null,
-        Value::Bool(value) => Bson::Boolean(value),
-        Value::String(value) => Bson::String(value),
-        Value::Array(values) => Bson::Array(values.into_iter().map(to_bson).collect()),
-        Value::Object(fields) => {
-            Bson::Document(fields.into_iter().map(|(name, value)| (name, to_bson(value))).collect())
-        }
-        Value::Number(number) => match number.as_i64() {
-            Some(whole) => i32::try_from(whole).map_or(Bson::Int64(whole), Bson::Int32),
-            None => Bson::Double(number.as_f64().unwrap_or(f64::NAN)),
-        },
+        Bson::Int64(whole) => i32::try_from(whole).map_or(Bson::Int64(whole), Bson::Int32),
+        Bson::Array(values) => Bson::Array(values.into_iter().map(with_small_numbers).collect()),
+        Bson::Document(fields) => Bson::Document(
+            fields.into_iter().map(|(name, value)| (name, with_small_numbers(value))).collect(),
+        ),
+        other => other,
     }
 }
 
@@ -116,8 +111,8 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_kind_and_fields_their_order() {
-        let value: Value = serde_json::from_str(r#"{"z": 1, "a": [0.0, 4294967296], "m": null}"#).unwrap();
-        let expected = bson::doc! { "z": 1, "a": [0.0, 4_294_967_296_i64], "m": null };
-        assert_eq!(to_bson(value), Bson::Document(expected));
+        let value: Bson = serde_json::from_str(r#"{"z": 1, "a": [0.0, 4294967296, -2], "m": null}"#).unwrap();
+        let expected = bson::doc! { "z": 1, "a": [0.0, 4_294_967_296_i64, -2], "m": null };
+        assert_eq!(with_small_numbers(value), Bson::Document(expected));
     }
 }

@@ -10,6 +10,7 @@ use zenith_testkit::{Error, Result, Shape};
 use crate::bench::process::{self, Finished};
 use crate::bench::servers::Servers;
 use crate::bench::zenith::Zenith;
+use crate::scratch::Scratch;
 
 /// The collection, the table and the pipeline.
 pub(super) const NAME: &str = "followed";
@@ -20,14 +21,14 @@ const TIMEOUT: Duration = Duration::from_secs(1_200);
 /// A configured command.
 pub(super) struct Follower {
     program: PathBuf,
-    folder: tempfile::TempDir,
+    folder: Scratch,
 }
 
 impl Follower {
     /// Fills the collection, applies a pipeline with default settings, and has it read what is there.
     pub(super) async fn prepare(servers: &Servers, zenith: &Zenith) -> Result<Self> {
         servers.load(NAME, Shape::Events, 0..DOCUMENTS).await?;
-        let folder = tempfile::tempdir().map_err(Error::io("make a folder"))?;
+        let folder = Scratch::new()?;
         let follower = Self { program: zenith.program().to_owned(), folder };
         let text = format!(
             "[state]\npath = {:?}\n\n[sources.from]\nuri = {:?}\n\n[targets.to]\nuri = {:?}\n\n[pipelines.{NAME}]\n\

@@ -10,6 +10,8 @@ use mongodb::options::{Acknowledgment, WriteConcern};
 use tokio::process::{Child, Command};
 use zenith_testkit::{ClickHouse, Error, Result};
 
+use crate::scratch::Scratch;
+
 const NAME: &str = "orders";
 /// More than any change takes, also on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,7 +25,7 @@ pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &Clic
         "\nMongoDB now has {}.{NAME}: 1000 orders. They will change, so the table is kept in step:\n",
         source.name()
     );
-    let folder = tempfile::tempdir().map_err(Error::io("make a folder"))?;
+    let folder = Scratch::new()?;
     let file = folder.path().join("zenith.toml");
     let pipeline =
         format!("[pipelines.{NAME}]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"{NAME}\"\n");

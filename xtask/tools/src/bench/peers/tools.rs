@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use tempfile::TempDir;
 use tokio::process::Command;
 use zenith_testkit::{Error, Result};
 
 use super::packages::{PYTHON, installed};
 use crate::bench::process::{self, Finished};
 use crate::bench::servers::{DATABASE, Servers};
+use crate::scratch::Scratch;
 
 /// Collection of the events.
 pub(super) const COLLECTION: &str = "events";
@@ -118,7 +118,7 @@ impl Tool {
     /// Makes the copy.
     pub(super) async fn copy(self, servers: &Servers, rows: u64) -> Result<Copied> {
         let site = self.site().await?;
-        let folder = tempfile::tempdir().map_err(Error::io("make a folder"))?;
+        let folder = Scratch::new()?;
         match self {
             Self::Function => copy_by_function(servers).await,
             Self::PyMongoArrow => {
@@ -167,7 +167,7 @@ async fn copy_by_function(servers: &Servers) -> Result<Copied> {
     Ok(Copied { seconds: meter.read(servers)?.seconds, client: None })
 }
 
-async fn copy_by_sling(servers: &Servers, site: &Path, table: &str, folder: &TempDir) -> Result<Copied> {
+async fn copy_by_sling(servers: &Servers, site: &Path, table: &str, folder: &Scratch) -> Result<Copied> {
     let program = site.join("sling_linux_amd64/bin/sling-linux-amd64");
     // pip does not keep the run bit of a file that is no script.
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
@@ -197,7 +197,7 @@ async fn copy_by_sling(servers: &Servers, site: &Path, table: &str, folder: &Tem
 async fn run_python(program: &str, site: &Path, servers: &Servers, more: &[String]) -> Result<Copied> {
     let mut command = Command::new(PYTHON);
     command
-        .arg(crate::workspace_root().join("xtask/src/bench/peers").join(program))
+        .arg(crate::workspace_root().join("xtask/tools/src/bench/peers").join(program))
         .args([&servers.mongodb_uri(), COLLECTION])
         .args(more)
         .env("PYTHONPATH", site)

@@ -5,7 +5,7 @@
 
 mod live;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use zenith_testkit::{
@@ -50,8 +50,7 @@ FROM flights GROUP BY from_hour ORDER BY from_hour",
 
 /// Runs the demonstration; it fails if a copy has another number of rows than the collection has documents.
 pub async fn run() -> Outcome {
-    println!("Building zenith as it would be installed (some minutes the first time) …");
-    let zenith = build().await?;
+    let zenith = crate::build_zenith().await?;
     println!(
         "Starting MongoDB and ClickHouse on free ports (the first time they are downloaded: about 200 MB) …"
     );
@@ -84,20 +83,6 @@ pub async fn run() -> Outcome {
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
-/// Builds the command in its release profile; its path.
-pub(crate) async fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
-    let root = crate::workspace_root();
-    let mut command = tokio::process::Command::from(crate::cargo());
-    command.args(["build", "--release", "--package", "zenith"]).current_dir(&root);
-    let status = command.status().await.map_err(Error::io("run cargo build"))?;
-    if !status.success() {
-        return Err("zenith does not build: see above".into());
-    }
-    let metadata = crate::metadata(&root)?;
-    let target = metadata["target_directory"].as_str().unwrap_or("target");
-    Ok(Path::new(target).join("release/zenith"))
 }
 
 async fn copy_collection(zenith: &Path, from: &str, collection: &str, to: &ClickHouse) -> Result<()> {

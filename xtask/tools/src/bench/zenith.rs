@@ -98,7 +98,7 @@ impl Zenith {
             }
             None => {
                 eprintln!("Building zenith …");
-                let built = crate::demo::build().await;
+                let built = crate::build_zenith().await;
                 (built.map_err(|error| Error::Server(format!("build: {error}")))?, String::new())
             }
         };
