@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask services | test | check | demo | bench`.
+//! Developer commands: `cargo xtask services | test | check | demo | bench | dist`.
 //!
 //! This program is small, so that it is there in seconds: it has no driver, no TLS and no runtime. What needs servers is
 //! done by `zenith-tools`, which it has built and becomes.
@@ -8,6 +8,7 @@
 
 mod cargo;
 mod check;
+mod dist;
 mod tools;
 
 use std::ffi::OsString;
@@ -28,6 +29,7 @@ Commands:
   check     Check the project's own rules
   demo      Copy real data from a real MongoDB to a real ClickHouse and ask it something
   bench     Measure copies, and what they are compared with
+  dist      Make packages that are installed without compiling
 
 `cargo xtask <COMMAND> --help` says more.";
 
@@ -44,6 +46,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
     match words.as_slice() {
         ["check"] => check::run(),
         ["services" | "test" | "demo" | "bench", ..] => tools::become_tools(&words, arguments),
+        ["dist", rest @ ..] => dist::run(rest),
         ["help" | "--help" | "-h"] | ["check", "--help" | "-h"] => {
             println!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -32,6 +32,12 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "zenith", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
+        Command::Manual { folder } => {
+            clap_mangen::generate_to(Arguments::command().disable_help_subcommand(true), &folder).map_or_else(
+                |error| exit::input(&format!("cannot write the manual to {}: {error}", folder.display())),
+                |()| ExitCode::SUCCESS,
+            )
+        }
         Command::Init(arguments) => ended(commands::init::run(&arguments)),
         command => {
             // Few threads suffice: decoding has its own, and the rest waits for sockets.
@@ -64,7 +70,7 @@ async fn run(command: Command, verbose: bool) -> ExitCode {
         Command::Schema(arguments) => commands::schema::run(&arguments).await,
         Command::Verify(arguments) => commands::verify::run(&arguments).await,
         // These need no runtime.
-        Command::Init(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Command::Init(_) | Command::Completions { .. } | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
     })
 }
 

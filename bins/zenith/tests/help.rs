@@ -45,3 +45,21 @@ async fn completions_are_scripts() {
     }
     assert_eq!(run(zenith(&["completions", "cmd"])).await.code, Some(2));
 }
+
+#[tokio::test]
+async fn the_manual_has_a_page_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    run(zenith(&["manual", path])).await.succeeded();
+    for (page, part) in [
+        ("zenith.1", "zenith\\-copy(1)"),
+        ("zenith-copy.1", "create\\-database"),
+        ("zenith-pipeline-pause.1", ".TH"),
+    ] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(part), "{page}: {text}");
+    }
+    let ended = run(zenith(&["manual", "/nowhere/at/all"])).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("cannot write the manual to /nowhere/at/all"), "{ended:?}");
+}

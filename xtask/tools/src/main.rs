@@ -8,6 +8,7 @@
 
 mod bench;
 mod demo;
+mod packages;
 mod scratch;
 mod services;
 mod test;
@@ -41,6 +42,9 @@ enum Verb {
     /// Measure copies, and what they are compared with
     #[command(subcommand)]
     Bench(bench::Verb),
+    /// Install the packages where nothing is, and copy with them
+    #[command(hide = true)]
+    TryPackages(packages::Packages),
 }
 
 #[tokio::main]
@@ -50,6 +54,7 @@ async fn main() -> ExitCode {
         Verb::Test(_) => test::run().await,
         Verb::Demo => demo::run().await,
         Verb::Bench(verb) => bench::run(verb).await,
+        Verb::TryPackages(packages) => packages::run(packages).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", zenith_testkit::services::test_servers::with_causes(error.as_ref()));

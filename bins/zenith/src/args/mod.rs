@@ -7,6 +7,8 @@ mod copy;
 mod keep;
 mod letters;
 
+use std::path::PathBuf;
+
 use bytesize::ByteSize;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
@@ -69,6 +71,9 @@ pub enum Command {
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  zenith completions bash > /etc/bash_completion.d/zenith")]
     Completions { shell: Shell },
+    /// Write the manual pages into a folder, one for each command.
+    #[command(after_help = "Example:\n  zenith manual /usr/local/share/man/man1")]
+    Manual { folder: PathBuf },
 }
 
 const EXAMPLES: &str = "\
