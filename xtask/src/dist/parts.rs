@@ -26,13 +26,12 @@ pub(super) struct Parts {
     pub(super) licences: PathBuf,
 }
 
-/// Builds the command in `target` and makes everything from it in `folder`.
-pub(super) fn build(release: &Release, target: &Path, folder: &Path) -> Result<Parts> {
-    let built = build_binary(release, target)?;
+/// Makes everything from a binary, in `folder`.
+pub(super) fn make(release: &Release, built: &Path, folder: &Path) -> Result<Parts> {
     let parts = Parts {
         binary: folder.join("zenith"),
         debug: folder.join("zenith.debug"),
-        glibc_minor: glibc_minor(&run::output(release.command("objdump").arg("-T").arg(&built))?)?,
+        glibc_minor: glibc_minor(&run::output(release.command("objdump").arg("-T").arg(built))?)?,
         completions: folder.join("completions"),
         manual: folder.join("manual"),
         licences: folder.join("LICENCES.txt"),
@@ -41,8 +40,8 @@ pub(super) fn build(release: &Release, target: &Path, folder: &Path) -> Result<P
     let objcopy = |options: &[&str], from: &Path, to: &Path| {
         run::output(release.command("objcopy").args(options).args([from, to]).current_dir(folder))
     };
-    objcopy(&["--only-keep-debug", "--compress-debug-sections"], &built, &parts.debug)?;
-    objcopy(&["--strip-all", "--add-gnu-debuglink=zenith.debug"], &built, &parts.binary)?;
+    objcopy(&["--only-keep-debug", "--compress-debug-sections"], built, &parts.debug)?;
+    objcopy(&["--strip-all", "--add-gnu-debuglink=zenith.debug"], built, &parts.binary)?;
     let bytes = fs::metadata(&parts.binary).map_err(cannot("look at", &parts.binary))?.len();
     if bytes > BINARY_BYTES_MAX {
         return Err(format!("the binary has {bytes} bytes, {BINARY_BYTES_MAX} are allowed").into());
@@ -57,8 +56,8 @@ pub(super) fn build(release: &Release, target: &Path, folder: &Path) -> Result<P
     Ok(parts)
 }
 
-/// The release binary, with the paths of this machine left out of it.
-fn build_binary(release: &Release, target: &Path) -> Result<PathBuf> {
+/// Builds the command in `target`, with the paths of this machine left out of it.
+pub(super) fn build_binary(release: &Release, target: &Path) -> Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let registry = home.ok_or("set CARGO_HOME or HOME")?.join("registry/src");

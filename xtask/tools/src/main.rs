@@ -88,11 +88,11 @@ async fn build_zenith() -> Result<PathBuf, Box<dyn Error>> {
 /// The path of the executable in cargo's messages, one JSON object a line.
 fn executable(messages: &[u8]) -> Option<PathBuf> {
     let messages = messages.split(|&byte| byte == b'\n');
-    let executables = messages.filter_map(|line| {
+    let mut executables = messages.filter_map(|line| {
         let message: serde_json::Value = serde_json::from_slice(line).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    executables.last()
+    executables.next_back()
 }
 
 #[cfg(test)]
