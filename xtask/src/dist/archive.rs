@@ -51,7 +51,7 @@ pub(super) fn npm(release: &Release, parts: &Parts, folder: &Path) -> Result<Pat
         "os": ["linux"],
         "cpu": [release.machine.npm],
         "libc": ["glibc"],
-        // The files are as they are to be: nothing is run when the package is installed.
+        // Yarn leaves packages packed, which a program cannot be run from.
         "preferUnplugged": true,
     });
     run::write(&top.join("package.json"), serde_json::to_string_pretty(&description)? + "\n", 0o644)?;
