@@ -20,16 +20,16 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("crates/zenith-engine/src/replication/replay.rs", "again", 64),
     ("crates/zenith-engine/src/replication/replicator.rs", "follow_once", 116),
     ("crates/zenith-engine/src/replication/reset.rs", "reset", 66),
-    ("crates/zenith-engine/src/replication/run.rs", "follow_pipeline", 66),
-    ("crates/zenith-engine/src/replication/snapshot.rs", "read", 71),
+    ("crates/zenith-engine/src/replication/run.rs", "follow_pipeline", 68),
+    ("crates/zenith-engine/src/replication/snapshot.rs", "read", 72),
     ("crates/zenith-engine/src/verify/expect.rs", "expected", 63),
     ("crates/zenith-engine/src/verify/settle.rs", "settle_some", 65),
     ("crates/zenith-extract/src/change/event.rs", "parse", 71),
     ("crates/zenith-transport/src/native/decode.rs", "values", 67),
     ("crates/zenith-transport/src/native/types.rs", "parse_at", 78),
     ("fuzz/seed.rs", "seeds", 75),
-    ("xtask/src/bench/cdc/latency.rs", "measure", 69),
-    ("xtask/src/demo/live.rs", "show", 66),
+    ("xtask/tools/src/bench/cdc/latency.rs", "measure", 69),
+    ("xtask/tools/src/demo/live.rs", "show", 66),
 ];
 /// Functions that may have more parameters until somebody groups them.
 const WIDE_FUNCTIONS: &[(&str, &str)] = &[

@@ -13,10 +13,10 @@ use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
 const ENGINE_ORDER: [&str; 18] = [
-    "stop",
     "progress",
     "usage",
     "error",
+    "stop",
     "options",
     "settings",
     "notes",
