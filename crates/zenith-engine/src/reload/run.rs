@@ -27,11 +27,11 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
         self.execute(&plan).await
     }
 
-    /// Does what a plan says.
+    /// Executes a plan.
     ///
     /// # Errors
-    /// [`EngineError::Stopped`] after [`StopHandle::stop`]; otherwise what went wrong. With the swap
-    /// strategy the old table is then as it was, and the shadow table is dropped.
+    /// [`Stopped`](crate::EngineError::Stopped) after [`stop`](crate::StopHandle::stop); otherwise what went wrong.
+    /// With the swap strategy the old table is then as it was, and the shadow table is dropped.
     pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
         let lacks_notes = |table: &TableInfo| notes::are_missing(&table.columns);
         if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
