@@ -18,4 +18,3 @@ mod refused;
 mod strategies;
 mod told;
 mod verify;
-mod waiting;
