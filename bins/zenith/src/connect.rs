@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use zenith_engine::state::{DynStateStore, Role, StateStore};
 use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
-use zenith_engine::{MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Target, TlsOptions};
+use zenith_engine::{MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Target};
 
-use crate::config::{Config, Connector, ConnectorOptions, Pipeline, expand, suggest};
+use crate::config::{Config, Connector, Pipeline, expand, suggest};
 use crate::exit::Failure;
 use crate::state::Places;
 
@@ -29,13 +29,7 @@ pub fn sink(name: &str, connector: &Connector, pool: &Pool) -> Result<ClickHouse
 fn target(name: &str, connector: &Connector) -> Result<(Target, ConnectionOptions), Failure> {
     let uri = expanded(name, Role::Target, connector)?;
     let target = Target::parse(&uri).map_err(|error| named(Role::Target, name, &error.into()))?;
-    let ConnectorOptions { ca_file, insecure, send } = connector.options.clone();
-    let options = ConnectionOptions {
-        tls: TlsOptions { ca_file, insecure },
-        send: send.unwrap_or_default(),
-        ..ConnectionOptions::default()
-    };
-    Ok((target, options))
+    Ok((target, connector.options.connection()))
 }
 
 fn expanded(name: &str, role: Role, connector: &Connector) -> Result<String, Failure> {

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use zenith_engine::transport::{ClickHouseSink, ConnectionOptions, SendReport};
+use zenith_engine::transport::{ClickHouseSink, SendReport};
 use zenith_engine::{
-    EngineError, FileSource, Integers, Mixed, MongoSource, Namespace, OnBadDocument, Pipeline, Pool,
-    ReloadOptions, ReloadPlan, Source, Strategy, Summary, Target, TlsOptions, UuidOrder,
+    EngineError, FileSource, MongoSource, Namespace, Pipeline, Pool, ReloadOptions, ReloadPlan, Source,
+    Strategy, Summary, Target,
 };
 
 use crate::address::Origin;
-use crate::args::{self, Copy};
+use crate::args::Copy;
 use crate::progress::{self, Display};
 use crate::signals::Signals;
 use crate::terminal::print;
@@ -142,11 +142,7 @@ async fn prepare<S: Source>(
         Err(message) => return Ok(Err(message)),
     };
     let options = options(arguments);
-    let connection = ConnectionOptions {
-        tls: TlsOptions { ca_file: arguments.ca_file.clone(), insecure: arguments.insecure },
-        send: arguments.send,
-        ..ConnectionOptions::default()
-    };
+    let connection = arguments.connection.connection();
     let pool = match connection.wants_pool_in_file(&target).await {
         true => Pool::in_file(options.memory)?,
         false => Pool::new(options.memory)?,
@@ -200,52 +196,10 @@ fn print_plan(arguments: &Copy, plan: &ReloadPlan) -> Result<(), EngineError> {
 }
 
 fn options(arguments: &Copy) -> ReloadOptions {
-    let default = ReloadOptions::default();
     ReloadOptions {
-        strategy: match arguments.strategy {
-            args::Strategy::Swap => Strategy::Swap,
-            args::Strategy::Truncate => Strategy::Truncate,
-        },
         memory: usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX),
-        batch_rows: arguments.batch_rows.unwrap_or(default.batch_rows),
-        readers: arguments.readers,
-        decoders: arguments.readers.map_or(default.decoders, |readers| readers.clamp(1, default.decoders)),
-        inserters: arguments.inserters.unwrap_or(default.inserters),
-        sample: arguments.sample.unwrap_or(default.sample),
         create_database: arguments.create_database,
         replace: arguments.replace,
-        keep_types: default.keep_types,
-        on_bad_document: match arguments.on_bad_document {
-            args::OnBadDocument::Keep => OnBadDocument::Keep,
-            args::OnBadDocument::Fail => OnBadDocument::Fail,
-        },
-        dead_letters: arguments.dead_letters.clone(),
-        fsync: arguments.fsync,
-        object_id_fixed: matches!(arguments.object_id, args::ObjectId::Fixed),
-        decimal_text: matches!(arguments.decimal, args::Decimal::String),
-        integers: match arguments.integers {
-            args::Integers::Wide => Integers::Wide,
-            args::Integers::Narrow => Integers::Narrow,
-        },
-        mixed: mixed(arguments.mixed),
-        mixed_fields: arguments
-            .mixed_field
-            .iter()
-            .map(|(path, field)| (path.clone(), mixed(*field)))
-            .collect(),
-        uuid_legacy: match arguments.uuid_legacy {
-            args::UuidLegacy::Python => UuidOrder::PythonLegacy,
-            args::UuidLegacy::Java => UuidOrder::JavaLegacy,
-            args::UuidLegacy::Csharp => UuidOrder::CSharpLegacy,
-        },
-        keep_nulls: arguments.keep_nulls,
-    }
-}
-
-fn mixed(argument: args::Mixed) -> Mixed {
-    match argument {
-        args::Mixed::Twin => Mixed::Twin,
-        args::Mixed::Text => Mixed::Text,
-        args::Mixed::Majority => Mixed::Majority,
+        ..arguments.options.clone().into()
     }
 }

@@ -224,6 +224,27 @@ async fn pipelines_are_listed_shown_paused_and_removed() {
 }
 
 #[tokio::test]
+async fn names_of_version_0_1_are_understood() {
+    let home = Home::new();
+    home.write("zenith.toml", &format!("{SHOP}object_id_fixed = true\ndecimal_text = false\n"));
+    home.apply().await;
+    let shown = home.json(&["pipeline", "show", "users"]).await;
+    assert_eq!((&shown["object_id"], &shown["decimal"]), (&"fixed".into(), &"decimal".into()));
+    assert_eq!((&shown["object_id_fixed"], &shown["decimal_text"]), (&true.into(), &false.into()));
+    home.write("zenith.toml", &format!("{SHOP}object_id = \"fixed\"\n"));
+    assert_eq!(home.run(&["apply"]).await.succeeded().stdout, "nothing changes\n");
+    for (wrong, parts) in [
+        ("object_id = \"bytes\"", &["line 15", "object_id", "`hex` or `fixed`"][..]),
+        ("readers = 65", &["readers of [pipelines.users] is 65", "more than 64"]),
+        ("uuid_legasy = \"java\"", &["line 15", "unknown setting uuid_legasy", "did you mean uuid_legacy?"]),
+        ("uuid-legacy = \"java\"", &["did you mean uuid_legacy?"]),
+    ] {
+        home.write("zenith.toml", &format!("{SHOP}{wrong}\n"));
+        refused(&home.run(&["apply", "--yes"]).await, parts);
+    }
+}
+
+#[tokio::test]
 async fn the_state_is_where_it_is_said_to_be() {
     let home = Home::new();
     home.write("zenith.toml", &format!("[state]\npath = \"kept/here.sqlite\"\n{SHOP}"));

@@ -38,8 +38,8 @@ pub enum EngineError {
     /// The buffer pool could not be made.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// A setting has a value that cannot work.
-    #[error("{setting} cannot be {value}: {reason}")]
+    /// A setting has a value that cannot work. Its name is told in words.
+    #[error("{} cannot be {value}: {reason}", .setting.replace('_', " "))]
     Setting {
         /// The setting, as people write it.
         setting: &'static str,
@@ -289,7 +289,7 @@ impl EngineError {
     /// The same failure of a plan, with what helps a pipeline instead of a single copy.
     pub(crate) fn of_pipeline(mut self, pipeline: &str, settings: &PipelineSettings) -> EngineError {
         if let EngineError::TableDiffers { advice, is_ours, .. } = &mut self {
-            *advice = match (settings.mode, settings.strategy) {
+            *advice = match (settings.mode, settings.options.strategy) {
                 _ if !*is_ours => "It was not made by Zenith: name another table (table = \"…\")".to_owned(),
                 (Mode::ChangeLog, _) => "Name another table (table = \"…\")".to_owned(),
                 (Mode::Full, Strategy::Truncate) => {

@@ -54,6 +54,7 @@ mod retry;
 mod settings;
 mod stop;
 mod summary;
+mod table_options;
 pub mod usage;
 pub mod verify;
 
@@ -61,16 +62,17 @@ pub use dead_letters::{DeadLetters, LetterFilter, StoredLetter};
 pub use error::{EngineError, sentence};
 pub use layout::Layout;
 pub use names::names_are_free;
-pub use options::{OnBadDocument, ReloadOptions, Strategy};
+pub use options::ReloadOptions;
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};
 pub use reload::{ColumnPlan, ReloadPlan};
 pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, SyncPipeline, Until,
 };
-pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings, UuidLegacy};
+pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings};
 pub use stop::StopHandle;
 pub use summary::Summary;
+pub use table_options::{OnBadDocument, Strategy, TableOptions, UuidLegacy};
 pub use verify::{ValueDifference, Verification, VerifyOptions};
 
 pub use zenith_arrow as arrow;
@@ -81,7 +83,7 @@ pub use zenith_transport as transport;
 
 pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
-pub use zenith_arrow::infer::{Integers, Mixed};
+pub use zenith_arrow::infer::{DecimalAs, Integers, Mixed, ObjectIdAs};
 pub use zenith_extract::{DynSource, FileSource, MemorySource, MongoSource, Namespace, Source};
 pub use zenith_memory::Pool;
 pub use zenith_transport::{

@@ -44,8 +44,8 @@ pub async fn names_are_free<K: Sink>(sink: &K, table: &str, settings: &PipelineS
     if let Some(view) = settings.view_of(table) {
         view_state(sink.object(&view).await?.as_ref(), &view, table, None)?;
     }
-    let found = sink.object(&settings.dead_letters).await?;
-    letters_fit(found.as_ref(), &settings.dead_letters, "dead_letters = \"NAME\"")
+    let found = sink.object(&settings.options.dead_letters).await?;
+    letters_fit(found.as_ref(), &settings.options.dead_letters, "dead_letters = \"NAME\"")
 }
 
 /// What is to be done about the view of a table; `object` is what has its name, and `shown` are the columns it has to

@@ -94,8 +94,8 @@ impl<S, K> PipelineBuilder<S, K> {
 
     /// The options of the copy.
     #[must_use]
-    pub fn options(mut self, options: ReloadOptions) -> Self {
-        self.options = options;
+    pub fn options(mut self, options: impl Into<ReloadOptions>) -> Self {
+        self.options = options.into();
         self
     }
 }

@@ -1,24 +1,27 @@
-//! How one pipeline is kept in step. The same text is what people write in `zenith.toml` and what the state keeps.
+//! How one pipeline is kept in step: what people write in `zenith.toml` and what the state keeps.
+//!
+//! Names, defaults and meanings stand here and in `table_options.rs` alone; what `zenith.toml` and its documentation say of
+//! them is made from that.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Integers, Mixed, OnBadDocument, ReloadOptions, Strategy, UuidOrder};
+use crate::{ReloadOptions, TableOptions};
 
 /// What a pipeline does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// The whole collection, each time it runs.
+    /// The whole collection, once for each `zenith run`.
     Full,
-    /// Snapshot and change stream: the table holds each document as it is now.
+    /// The table holds each document as it is now: a snapshot and the change stream, which needs a replica set.
     #[default]
     Changes,
-    /// Change stream: the table holds one row for each change.
+    /// One row for each change, of the change stream.
     ChangeLog,
-    /// New documents by ascending `_id`: for collections that only grow, and servers without change streams.
+    /// New documents by ascending `_id`, for collections that only grow and servers without change streams.
     IdCursor,
 }
 
@@ -43,6 +46,7 @@ impl Mode {
 
 /// What happens when the collection is dropped, renamed, or its database dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDrop {
     /// The pipeline stops with an error; the table stays as it is.
@@ -56,6 +60,7 @@ pub enum OnDrop {
 
 /// What happens when the server no longer has the changes since the checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnHistoryLost {
     /// The pipeline stops with an error.
@@ -65,119 +70,94 @@ pub enum OnHistoryLost {
     Reload,
 }
 
-/// The driver that wrote the UUIDs of the old binary subtype 3. It decides the order of their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UuidLegacy {
-    /// Python drivers: as those of subtype 4.
-    #[default]
-    Python,
-    /// Java drivers: each half reversed.
-    Java,
-    /// C# drivers: the first three groups reversed.
-    Csharp,
-}
-
-impl From<UuidLegacy> for UuidOrder {
-    fn from(legacy: UuidLegacy) -> UuidOrder {
-        match legacy {
-            UuidLegacy::Python => UuidOrder::PythonLegacy,
-            UuidLegacy::Java => UuidOrder::JavaLegacy,
-            UuidLegacy::Csharp => UuidOrder::CSharpLegacy,
-        }
-    }
-}
-
 /// The settings of one pipeline. A missing setting has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineSettings {
     /// The collection, as `collection` or `database.collection`.
+    ///
+    /// One with a dot in its name needs the database.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub collection: String,
-    /// The table; the name of the collection if empty.
+    /// The table; by default the collection's name.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub table: String,
-    /// The view of documents as they are now, in the mode `changes`; `<table>_current` if empty.
+    /// The view that shows the documents as they are now, in the mode `changes`; by default the table's name and `_current`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub view: String,
-    /// What it does.
+    /// What the pipeline does.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub mode: Mode,
-    /// How a reload replaces the rows.
-    pub strategy: Strategy,
     /// The longest a change waits for others before it is inserted.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "TIME",
+        value_parser = humantime_serde::re::humantime::parse_duration,
+        default_value = "200ms"
+    ))]
     pub flush_interval: Duration,
-    /// Changes that are inserted without waiting.
+    /// The number of changes that are inserted without waiting.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 65_536))]
     pub flush_rows: usize,
-    /// The distance of an id cursor to the newest `_id`, for clients whose clocks differ.
+    /// The distance of the mode `id-cursor` to the newest `_id`, for clients whose clocks differ.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "TIME",
+        value_parser = humantime_serde::re::humantime::parse_duration,
+        default_value = "5s"
+    ))]
     pub settle: Duration,
-    /// The pause between two queries of an id cursor.
+    /// The pause of the mode `id-cursor` between two queries.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "TIME",
+        value_parser = humantime_serde::re::humantime::parse_duration,
+        default_value = "500ms"
+    ))]
     pub poll_interval: Duration,
-    /// The reaction when the collection is dropped or renamed.
+    /// What happens when the collection is dropped or renamed, or its database dropped.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_drop: OnDrop,
-    /// The reaction when the changes since the checkpoint are lost.
+    /// What happens when MongoDB no longer has the changes since the checkpoint.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_history_lost: OnHistoryLost,
-    /// The reaction when a document cannot be decoded.
-    pub on_bad_document: OnBadDocument,
-    /// The table of the target database that keeps documents without a row.
-    pub dead_letters: String,
-    /// Use images of documents after a change, where the collection keeps them, instead of look-ups. By default only
-    /// a change log uses them: its rows then show exactly their time. Other tables are the same either way, and a
-    /// look-up costs the server a fraction (see `examples/change_cost.rs` of zenith-extract).
+    // What an image costs is measured by `examples/change_cost.rs` of zenith-extract.
+    /// Take images of documents after a change instead of looking documents up; by default only in the mode `change-log`.
+    ///
+    /// There are images where the collection keeps them (`changeStreamPreAndPostImages`), which is looked at when the stream
+    /// is opened. The rows of a change log are then of exactly their time. A table of current documents becomes the same
+    /// either way, and an image costs MongoDB five to ten times as much as a look-up.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL"))]
     pub post_images: Option<bool>,
-    /// Most rows of one insert of a snapshot.
-    pub batch_rows: usize,
-    /// Documents looked at to infer the columns.
-    pub sample: usize,
-    /// Whether inserts are acknowledged only when on disk.
-    pub fsync: bool,
-    /// Whether the target database is created if it is not there.
+    /// Create the target database if it is not there.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set))]
     pub create_database: bool,
-    /// ObjectIds as 12 bytes instead of 24 hex digits.
-    pub object_id_fixed: bool,
-    /// Decimal128 as exact text.
-    pub decimal_text: bool,
-    /// How wide columns of integers are.
-    pub integers: Integers,
-    /// What fields of several types become.
-    pub mixed: Mixed,
-    /// The same for single fields, by their dotted path: `items.price`.
-    pub mixed_fields: BTreeMap<String, Mixed>,
-    /// Byte order of UUIDs of the old binary subtype 3.
-    pub uuid_legacy: UuidLegacy,
-    /// Whether explicit nulls are distinguished from missing fields.
-    pub keep_nulls: bool,
+    /// How the table is made and loaded.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub options: TableOptions,
 }
 
 impl Default for PipelineSettings {
     fn default() -> PipelineSettings {
-        let reload = ReloadOptions::default();
         PipelineSettings {
             collection: String::new(),
             table: String::new(),
             view: String::new(),
             mode: Mode::default(),
-            strategy: reload.strategy,
             flush_interval: Duration::from_millis(200),
             flush_rows: 65_536,
             settle: Duration::from_secs(5),
             poll_interval: Duration::from_millis(500),
             on_drop: OnDrop::default(),
             on_history_lost: OnHistoryLost::default(),
-            on_bad_document: reload.on_bad_document,
-            dead_letters: reload.dead_letters,
             post_images: None,
-            batch_rows: reload.batch_rows,
-            sample: reload.sample,
-            fsync: reload.fsync,
             create_database: true,
-            object_id_fixed: reload.object_id_fixed,
-            decimal_text: reload.decimal_text,
-            integers: reload.integers,
-            mixed: reload.mixed,
-            mixed_fields: reload.mixed_fields,
-            uuid_legacy: UuidLegacy::default(),
-            keep_nulls: reload.keep_nulls,
+            options: TableOptions::default(),
         }
     }
 }
@@ -193,23 +173,31 @@ impl PipelineSettings {
     /// The options of a reload or snapshot with these settings and this much memory.
     #[must_use]
     pub fn reload_options(&self, memory: usize) -> ReloadOptions {
-        ReloadOptions {
-            strategy: self.strategy,
-            memory,
-            batch_rows: self.batch_rows,
-            sample: self.sample,
-            create_database: self.create_database,
-            on_bad_document: self.on_bad_document,
-            dead_letters: self.dead_letters.clone(),
-            fsync: self.fsync,
-            object_id_fixed: self.object_id_fixed,
-            decimal_text: self.decimal_text,
-            integers: self.integers,
-            mixed: self.mixed,
-            mixed_fields: self.mixed_fields.clone(),
-            uuid_legacy: self.uuid_legacy.into(),
-            keep_nulls: self.keep_nulls,
-            ..ReloadOptions::default()
-        }
+        ReloadOptions { memory, create_database: self.create_database, ..self.options.clone().into() }
+    }
+
+    /// The numbers that cannot be used, by the names of the settings, and what is wrong with them.
+    pub fn unusable_numbers(&self) -> impl Iterator<Item = (&'static str, usize, &'static str)> {
+        let flush_rows = (self.flush_rows == 0).then_some(("flush_rows", 0, "at least 1 is needed"));
+        flush_rows.into_iter().chain(self.options.unusable_numbers())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PipelineSettings;
+
+    #[test]
+    fn settings_are_one_table_and_unknown_ones_are_refused() {
+        let settings = PipelineSettings::default();
+        let written = serde_json::to_string(&settings).unwrap();
+        assert!(written.contains("\"uuid_legacy\":\"python\"") && !written.contains("options"), "{written}");
+        assert_eq!(serde_json::from_str::<PipelineSettings>(&written).unwrap(), settings);
+        let text = r#"{"collection":"c","uuid_legacy":"java","object_id_fixed":true,"flush_rows":7}"#;
+        let read: PipelineSettings = serde_json::from_str(text).unwrap();
+        assert_eq!((read.flush_rows, &read.collection[..]), (7, "c"));
+        assert_eq!(read.options.uuid_legacy, crate::UuidLegacy::Java);
+        let error = serde_json::from_str::<PipelineSettings>(r#"{"uuid_legasy":"java"}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `uuid_legasy`"), "{error}");
     }
 }

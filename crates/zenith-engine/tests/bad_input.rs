@@ -2,7 +2,8 @@
 
 use bson::rawdoc;
 use zenith_engine::{
-    ClickHouseSink, ConnectionOptions, EngineError, MongoSource, Namespace, Pipeline, ReloadOptions, Target,
+    ClickHouseSink, ConnectionOptions, EngineError, MongoSource, Namespace, Pipeline, ReloadOptions,
+    TableOptions, Target,
 };
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, ClickHouseUser, Credentials, MongoOptions, MongoServer, Topology,
@@ -98,8 +99,14 @@ async fn settings_that_cannot_work() {
     let there = Namespace::new(&bench.databases.name, "there");
     for options in [
         ReloadOptions { memory: 1024, ..ReloadOptions::default() },
-        ReloadOptions { readers: Some(0), ..ReloadOptions::default() },
-        ReloadOptions { batch_rows: 0, ..ReloadOptions::default() },
+        ReloadOptions {
+            table: TableOptions { readers: Some(0), ..TableOptions::default() },
+            ..ReloadOptions::default()
+        },
+        ReloadOptions {
+            table: TableOptions { batch_rows: 0, ..TableOptions::default() },
+            ..ReloadOptions::default()
+        },
     ] {
         refused(&bench.databases.mongodb_uri, &bench.databases.clickhouse.url(), there.clone(), options)
             .await;
@@ -176,8 +183,13 @@ async fn a_bad_document_where_that_is_to_fail() {
     let at = bytes.len() - 3;
     bytes[at] = 0xFF;
     bench.fill("t", [rawdoc! { "_id": 1, "s": "x" }, bson::RawDocumentBuf::from_bytes(bytes).unwrap()]).await;
-    let options =
-        ReloadOptions { on_bad_document: zenith_engine::OnBadDocument::Fail, ..ReloadOptions::default() };
+    let options = ReloadOptions {
+        table: TableOptions {
+            on_bad_document: zenith_engine::OnBadDocument::Fail,
+            ..TableOptions::default()
+        },
+        ..ReloadOptions::default()
+    };
     let error = bench.try_copy("t", options).await.unwrap_err();
     assert!(matches!(&error, EngineError::BadDocument { id, .. } if id.contains('3')), "{error:?}");
     assert!(bench.tables().await.is_empty(), "the shadow table is dropped");

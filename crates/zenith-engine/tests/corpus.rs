@@ -6,7 +6,7 @@ use bson::{Document, RawDocumentBuf};
 use serde_json::Value;
 use zenith_engine::arrow::raw;
 use zenith_engine::arrow::{Decoder, DecoderOptions, Field, Kind, Schema};
-use zenith_engine::{Pool, ReloadOptions};
+use zenith_engine::{Pool, ReloadOptions, TableOptions};
 
 use crate::harness::Bench;
 
@@ -76,8 +76,15 @@ async fn valid_vectors_are_rebuilt() {
         let (plan, summary) = bench.round_trip(&name, ReloadOptions::default()).await;
         assert_eq!(summary.dead_letters, 0, "{name}");
         // Exact text for decimals too: what the vectors say is the canonical form.
-        let options =
-            ReloadOptions { decimal_text: true, keep_nulls: true, replace: true, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions {
+                decimal: zenith_engine::DecimalAs::Text,
+                keep_nulls: true,
+                ..TableOptions::default()
+            },
+            replace: true,
+            ..ReloadOptions::default()
+        };
         let (exact_plan, _) = bench.round_trip(&name, options).await;
         assert_eq!(plan.sampled, exact_plan.sampled);
         for (id, document) in bench.rebuilt(&name, &exact_plan).await {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use zenith_engine::state::StateStore;
-use zenith_engine::{Mode, PipelineSettings, ReloadOptions, Strategy};
+use zenith_engine::{Mode, PipelineSettings, ReloadOptions, Strategy, TableOptions};
 
 use crate::harness::{Bench, small_batches};
 use crate::incremental::Follow;
@@ -139,7 +139,15 @@ async fn copies_go_into_the_table_and_in_its_place() {
             let before = ask(&identity).await;
             let id = if strategy == Strategy::Truncate { 1000 } else { 1001 };
             bench.fill(name, [rawdoc! { "_id": id, "n": { "odd": true } }]).await;
-            bench.copy(name, ReloadOptions { strategy, ..small_batches() }).await;
+            bench
+                .copy(
+                    name,
+                    ReloadOptions {
+                        table: TableOptions { strategy, ..small_batches().table },
+                        ..small_batches()
+                    },
+                )
+                .await;
             assert_eq!(ask(&identity).await == before, strategy == Strategy::Truncate);
             let columns = ask(&format!("{COLUMNS}'{name}'")).await;
             assert!(columns.contains("_zenith_notes"), "{columns}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::rawdoc;
 use zenith_engine::{
     ClickHouseSink, ConnectionOptions, Mode, MongoSource, Namespace, Pipeline, PipelineSettings, Pool,
-    ReloadOptions, Target,
+    ReloadOptions, TableOptions, Target,
 };
 use zenith_testkit::{
     ClickHouseOptions, ClickHouseServer, Direction, Fault, FaultProxy, Plan, Shape, TestServers, load,
@@ -36,7 +36,10 @@ async fn exactly_once(label: &str, fault: Fault) {
         .sink(ClickHouseSink::new(target, Some(pool.clone()), ConnectionOptions::default()).unwrap())
         .pool(pool)
         .namespace(Namespace::new(&bench.databases.name, "events"))
-        .options(ReloadOptions { batch_rows: 1000, ..small_batches() })
+        .options(ReloadOptions {
+            table: TableOptions { batch_rows: 1000, ..small_batches().table },
+            ..small_batches()
+        })
         .build()
         .unwrap();
     let plan = pipeline.plan().await.unwrap();
@@ -78,7 +81,10 @@ async fn a_server_that_is_killed_and_comes_back() {
         .source(MongoSource::connect(&bench.databases.mongodb_uri).await.unwrap())
         .sink(ClickHouseSink::new(target, None, ConnectionOptions::default()).unwrap())
         .namespace(Namespace::new(&bench.databases.name, "events"))
-        .options(ReloadOptions { batch_rows: 200, ..small_batches() })
+        .options(ReloadOptions {
+            table: TableOptions { batch_rows: 200, ..small_batches().table },
+            ..small_batches()
+        })
         .build()
         .unwrap();
     let progress = pipeline.progress();
@@ -108,7 +114,10 @@ async fn a_scan_that_is_cut_off_is_completed() {
             .source(MongoSource::connect(&through).await.unwrap())
             .sink(bench.sink(None))
             .namespace(Namespace::new(&bench.databases.name, "events"))
-            .options(ReloadOptions { readers: Some(readers), ..small_batches() })
+            .options(ReloadOptions {
+                table: TableOptions { readers: Some(readers), ..small_batches().table },
+                ..small_batches()
+            })
             .build()
             .unwrap();
         let plan = pipeline.plan().await.unwrap();
@@ -131,7 +140,10 @@ async fn a_refused_row_becomes_a_dead_letter() {
     bench.copy("t", ReloadOptions::default()).await;
     let clickhouse = &bench.databases.clickhouse;
     clickhouse.query("ALTER TABLE t ADD CONSTRAINT not_42 CHECK v != 42").await.unwrap();
-    let options = ReloadOptions { strategy: zenith_engine::Strategy::Truncate, ..small_batches() };
+    let options = ReloadOptions {
+        table: TableOptions { strategy: zenith_engine::Strategy::Truncate, ..small_batches().table },
+        ..small_batches()
+    };
     let (_, summary) = bench.copy("t", options).await;
     assert_eq!((summary.rows, summary.dead_letters), (99, 1));
     let letters = clickhouse.query("SELECT id, reason FROM zenith_dead_letters").await.unwrap();

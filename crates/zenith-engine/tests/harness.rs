@@ -8,7 +8,7 @@ use zenith_engine::arrow::{equal, extended_json, rebuild};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
     ClickHouseSink, ConnectionOptions, EngineError, MongoSource, Namespace, Pipeline, Pool, ReloadOptions,
-    ReloadPlan, Summary, Target,
+    ReloadPlan, Summary, TableOptions, Target,
 };
 use zenith_testkit::{TestDatabases, TestServers, load};
 
@@ -75,7 +75,7 @@ impl Bench {
 
     /// Copies, reads back, rebuilds, and compares every document.
     pub async fn round_trip(&self, collection: &str, options: ReloadOptions) -> (ReloadPlan, Summary) {
-        let keep_nulls = options.keep_nulls;
+        let keep_nulls = options.table.keep_nulls;
         let (plan, summary) = self.copy(collection, options).await;
         let expected = self.documents(collection).await;
         let rebuilt = self.rebuilt(collection, &plan).await;
@@ -159,5 +159,9 @@ pub fn key(id: &Bson) -> String {
 
 /// Options that make little batches, so that a small collection needs many.
 pub fn small_batches() -> ReloadOptions {
-    ReloadOptions { batch_rows: 100, memory: 16 << 20, ..ReloadOptions::default() }
+    ReloadOptions {
+        table: TableOptions { batch_rows: 100, ..TableOptions::default() },
+        memory: 16 << 20,
+        ..ReloadOptions::default()
+    }
 }

@@ -10,7 +10,7 @@ use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
     ClickHouseSink, ConnectionOptions, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome,
-    PipelineSettings, Pool, Replicator, SyncPipeline, Target, Until,
+    PipelineSettings, Pool, Replicator, SyncPipeline, TableOptions, Target, Until,
 };
 use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer};
 
@@ -288,10 +288,10 @@ async fn a_run_that_only_catches_up_does_not_wait_for_ever_for_the_source() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_appends_what_is_new() {
     let settings = PipelineSettings {
+        options: TableOptions { batch_rows: 100, ..TableOptions::default() },
         mode: Mode::IdCursor,
         settle: Duration::ZERO,
         poll_interval: Duration::from_millis(50),
-        batch_rows: 100,
         ..PipelineSettings::default()
     };
     let follow = Follow::new("cursor", settings).await;

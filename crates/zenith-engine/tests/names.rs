@@ -1,7 +1,7 @@
 //! What is not Zenith's stays as it is, whatever name it has.
 
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
-use zenith_engine::{EngineError, Mode, PipelineSettings, ReloadOptions};
+use zenith_engine::{EngineError, Mode, PipelineSettings, ReloadOptions, TableOptions};
 
 use crate::harness::Bench;
 use crate::incremental::Follow;
@@ -100,7 +100,7 @@ async fn dead_letters_go_to_no_other_table() {
             follow.query(&format!("{drop} zenith_dead_letters")).await;
         }
         follow.query(&OBJECTS[0].0.replace("NAME", "zenith_dead_letters")).await;
-        follow.settings.dead_letters = "letters".to_owned();
+        follow.settings.options.dead_letters = "letters".to_owned();
         follow.catch_up_well().await;
         assert_eq!(follow.query("SELECT count() FROM zenith_dead_letters").await, "1000");
         follow.bench.remove().await;
@@ -119,7 +119,10 @@ async fn copies_have_dead_letters_of_their_own() {
     let error = bench.try_copy("items", ReloadOptions::default()).await.unwrap_err();
     assert!(error.is_input() && error.to_string().contains("--dead-letters NAME"), "{error}");
     assert_eq!(bench.tables().await, ["zenith_dead_letters"]);
-    let options = || ReloadOptions { dead_letters: "letters".to_owned(), ..ReloadOptions::default() };
+    let options = || ReloadOptions {
+        table: TableOptions { dead_letters: "letters".to_owned(), ..TableOptions::default() },
+        ..ReloadOptions::default()
+    };
     let (_, summary) = bench.copy("items", options()).await;
     assert_eq!((summary.rows, summary.dead_letter_table.as_deref()), (1, Some("letters")));
     // It is known by its columns, so another copy may use it.

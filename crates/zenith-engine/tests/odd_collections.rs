@@ -6,8 +6,8 @@ use bson::{
     Binary, Bson, DateTime, Decimal128, Document, RawBson, RawDocumentBuf, Regex, Timestamp, cstr, doc,
     rawdoc,
 };
-use zenith_engine::ReloadOptions;
 use zenith_engine::transport::Sink;
+use zenith_engine::{ReloadOptions, TableOptions};
 
 use crate::harness::{Bench, small_batches};
 
@@ -69,7 +69,13 @@ async fn mixed_ids() {
     bench.fill("ids", documents).await;
     for readers in [1, 4] {
         let (_, summary) = bench
-            .round_trip("ids", ReloadOptions { readers: Some(readers), ..ReloadOptions::default() })
+            .round_trip(
+                "ids",
+                ReloadOptions {
+                    table: TableOptions { readers: Some(readers), ..TableOptions::default() },
+                    ..ReloadOptions::default()
+                },
+            )
             .await;
         assert_eq!(summary.rows, 17);
     }
@@ -203,7 +209,7 @@ async fn duplicate_keys() {
             ],
         )
         .await;
-    bench.round_trip("dup", ReloadOptions { sample: 1, ..ReloadOptions::default() }).await;
+    bench.round_trip("dup", TableOptions { sample: 1, ..TableOptions::default() }.into()).await;
     bench.round_trip("dup", ReloadOptions { replace: true, ..ReloadOptions::default() }).await;
     let extra =
         bench.databases.clickhouse.query("SELECT _zenith_extra FROM dup WHERE _id = 1").await.unwrap();
@@ -324,12 +330,19 @@ async fn every_type_everywhere() {
     documents.push(flat);
     bench.fill("types", documents.iter().map(raw)).await;
     for keep_nulls in [false, true] {
-        let options = ReloadOptions { keep_nulls, replace: true, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions { keep_nulls, ..TableOptions::default() },
+            replace: true,
+            ..ReloadOptions::default()
+        };
         bench.round_trip("types", options).await;
     }
     let options = ReloadOptions {
-        object_id_fixed: true,
-        decimal_text: true,
+        table: TableOptions {
+            object_id: zenith_engine::ObjectIdAs::Fixed,
+            decimal: zenith_engine::DecimalAs::Text,
+            ..TableOptions::default()
+        },
         replace: true,
         ..ReloadOptions::default()
     };
@@ -352,7 +365,7 @@ async fn invalid_utf8_becomes_a_dead_letter() {
     bench.fill("texts", halves.clone()).await;
     bench.fill("texts", [raw(&doc! { "_id": 503, "s": "after" })]).await;
     let (plan, summary) =
-        bench.copy("texts", ReloadOptions { batch_rows: 501, ..ReloadOptions::default() }).await;
+        bench.copy("texts", TableOptions { batch_rows: 501, ..TableOptions::default() }.into()).await;
     assert_eq!((summary.rows, summary.dead_letters), (501, 3));
     assert_eq!(bench.rebuilt("texts", &plan).await.len(), 501);
     let letters = bench
@@ -388,7 +401,12 @@ async fn a_type_that_changes_after_the_sample() {
         raw(&document)
     });
     bench.fill("changes", documents).await;
-    let (_, summary) = bench.round_trip("changes", ReloadOptions { sample: 30, ..small_batches() }).await;
+    let (_, summary) = bench
+        .round_trip(
+            "changes",
+            ReloadOptions { table: TableOptions { sample: 30, ..small_batches().table }, ..small_batches() },
+        )
+        .await;
     // The load was begun anew, with a column of numbers and a twin for the others.
     assert!(!summary.extra_values.contains_key("v"), "{:?}", summary.extra_values);
     let shown =
@@ -418,7 +436,10 @@ async fn views_and_capped_collections() {
         .unwrap();
     bench.fill("capped", (0..100).map(|n| rawdoc! { "_id": n })).await;
     for readers in [1, 3] {
-        let options = ReloadOptions { readers: Some(readers), ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions { readers: Some(readers), ..TableOptions::default() },
+            ..ReloadOptions::default()
+        };
         assert_eq!(bench.round_trip("view", options.clone()).await.1.rows, 500);
         assert_eq!(bench.round_trip("capped", options).await.1.rows, 100);
     }
@@ -464,8 +485,12 @@ async fn large_bad_documents_hold_no_memory() {
         bench.fill("bad", [document(&[&int("_id", n), &string("s", &text)])]).await;
     }
     bench.fill("bad", [rawdoc! { "_id": 9, "s": "good" }]).await;
-    let options =
-        ReloadOptions { memory: 8 << 20, readers: Some(2), decoders: 2, ..ReloadOptions::default() };
+    let options = ReloadOptions {
+        table: TableOptions { readers: Some(2), ..TableOptions::default() },
+        memory: 8 << 20,
+        decoders: 2,
+        ..ReloadOptions::default()
+    };
     let copy = tokio::time::timeout(std::time::Duration::from_secs(60), bench.copy("bad", options));
     let (_, summary) = copy.await.expect("the copy does not hang");
     assert_eq!((summary.rows, summary.dead_letters), (1, 4));

@@ -9,7 +9,7 @@ use bson::{Binary, Bson, DateTime, Decimal128, Document, RawDocumentBuf, Timesta
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use zenith_engine::ReloadOptions;
+use zenith_engine::{ReloadOptions, TableOptions};
 
 use crate::harness::{Bench, small_batches};
 
@@ -118,7 +118,10 @@ async fn arbitrary_documents_come_back_equal() {
         bench.fill(&name, documents.iter().map(|document| RawDocumentBuf::try_from(document).unwrap())).await;
         // Every other time from a sample that has seen little, so that much comes unexpected.
         let sample = if n % 2 == 0 { 1000 } else { 3 };
-        let options = ReloadOptions { sample, keep_nulls: n % 3 == 0, batch_rows: 7, ..small_batches() };
+        let options = ReloadOptions {
+            table: TableOptions { sample, keep_nulls: n % 3 == 0, batch_rows: 7, ..small_batches().table },
+            ..small_batches()
+        };
         let (_, summary) = bench.round_trip(&name, options).await;
         assert_eq!(summary.dead_letters, 0, "{name}");
     }

@@ -1,6 +1,6 @@
 //! Real data sets: copied, read back, every document equal.
 
-use zenith_engine::ReloadOptions;
+use zenith_engine::{ReloadOptions, TableOptions};
 use zenith_testkit::Published;
 
 use crate::harness::{Bench, small_batches};
@@ -21,8 +21,11 @@ async fn so_it_does_in_little_batches_read_side_by_side() {
     let bench = Bench::new("published_small").await;
     for data in [Published::Movies, Published::Earthquakes, Published::Countries] {
         data.load(&bench.databases.mongodb).await.unwrap();
-        let options =
-            zenith_engine::ReloadOptions { readers: Some(3), decoders: 2, inserters: 3, ..small_batches() };
+        let options = zenith_engine::ReloadOptions {
+            table: TableOptions { readers: Some(3), inserters: 3, ..small_batches().table },
+            decoders: 2,
+            ..small_batches()
+        };
         let (_, summary) = bench.round_trip(data.name(), options).await;
         assert!(summary.inserts > 1, "{summary:?}");
     }

@@ -2,7 +2,9 @@
 
 use bson::{Document, RawDocumentBuf, doc, rawdoc};
 use zenith_engine::state::{Intent, StateStore};
-use zenith_engine::{EngineError, Mode, Phase, PipelineSettings, ReloadOptions, Strategy, Until, sentence};
+use zenith_engine::{
+    EngineError, Mode, Phase, PipelineSettings, ReloadOptions, Strategy, TableOptions, Until, sentence,
+};
 
 use crate::harness::Bench;
 use crate::incremental::Follow;
@@ -225,7 +227,9 @@ async fn documents_with_keys_of_every_type_are_removed() {
     ];
     for (label, keys) in keys {
         let mut follow = follow("keys", Mode::Changes, false).await;
-        follow.settings.object_id_fixed = label.contains("12 bytes");
+        if label.contains("12 bytes") {
+            follow.settings.options.object_id = zenith_engine::ObjectIdAs::Fixed;
+        }
         let collection = follow.bench.databases.mongodb.collection::<Document>("items");
         let documents = keys.iter().map(|key| doc! { "_id": key.clone(), "n": 1 });
         collection.insert_many(documents).await.unwrap();
@@ -357,8 +361,10 @@ async fn a_copy_in_place_into_a_table_that_refuses() {
     for native in PROTOCOLS {
         let mut bench = Bench::new("in_place").await;
         bench.native = native;
-        let options =
-            ReloadOptions { strategy: Strategy::Truncate, batch_rows: 100, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions { strategy: Strategy::Truncate, batch_rows: 100, ..TableOptions::default() },
+            ..ReloadOptions::default()
+        };
         let raw = |document: Document| RawDocumentBuf::try_from(&document).unwrap();
         bench.fill("items", items(1..1001).into_iter().map(raw)).await;
         bench.copy("items", options.clone()).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bson::rawdoc;
-use zenith_engine::{EngineError, ReloadOptions, Strategy};
+use zenith_engine::{EngineError, ReloadOptions, Strategy, TableOptions};
 use zenith_testkit::{Shape, load};
 
 use crate::harness::{Bench, small_batches};
@@ -31,7 +31,15 @@ async fn a_reader_sees_the_old_count_or_the_new_one() {
             }
         }
     });
-    bench.copy("events", ReloadOptions { batch_rows: 2_000, ..ReloadOptions::default() }).await;
+    bench
+        .copy(
+            "events",
+            ReloadOptions {
+                table: TableOptions { batch_rows: 2_000, ..TableOptions::default() },
+                ..ReloadOptions::default()
+            },
+        )
+        .await;
     done.store(true, Ordering::Relaxed);
     let seen = poller.await.unwrap();
     assert!(seen.iter().all(|count| [20_000, 60_000].contains(count)), "{seen:?}");
@@ -61,7 +69,14 @@ async fn the_first_and_the_last_inserts_are_smaller() {
     let bench = Bench::new("sizes").await;
     bench.fill("t", (0..1000).map(|n| rawdoc! { "_id": n })).await;
     let (_, summary) = bench
-        .copy("t", ReloadOptions { batch_rows: 400, decoders: 1, inserters: 2, ..small_batches() })
+        .copy(
+            "t",
+            ReloadOptions {
+                table: TableOptions { batch_rows: 400, inserters: 2, ..small_batches().table },
+                decoders: 1,
+                ..small_batches()
+            },
+        )
         .await;
     assert_eq!((summary.rows, summary.inserts), (1000, 6), "100, 400, 250, 125, 100 and 25 rows");
     bench.remove().await;
@@ -70,7 +85,10 @@ async fn the_first_and_the_last_inserts_are_smaller() {
 #[tokio::test(flavor = "multi_thread")]
 async fn truncate_loads_in_place() {
     let bench = Bench::new("truncate").await;
-    let options = || ReloadOptions { strategy: Strategy::Truncate, ..small_batches() };
+    let options = || ReloadOptions {
+        table: TableOptions { strategy: Strategy::Truncate, ..small_batches().table },
+        ..small_batches()
+    };
     bench.fill("t", (0..1000).map(|n| rawdoc! { "_id": n, "v": n })).await;
     bench.round_trip("t", options()).await;
     bench.collection("t").delete_many(bson::doc! { "_id": { "$lt": 500 } }).await.unwrap();
@@ -101,7 +119,15 @@ async fn reloading_equal_data_loads_it_again() {
     let bench = Bench::new("again").await;
     bench.fill("t", (0..1000).map(|n| rawdoc! { "_id": n })).await;
     for strategy in [Strategy::Swap, Strategy::Swap, Strategy::Truncate, Strategy::Truncate] {
-        bench.round_trip("t", ReloadOptions { strategy, ..small_batches() }).await;
+        bench
+            .round_trip(
+                "t",
+                ReloadOptions {
+                    table: TableOptions { strategy, ..small_batches().table },
+                    ..small_batches()
+                },
+            )
+            .await;
     }
     bench.remove().await;
 }

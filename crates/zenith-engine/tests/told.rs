@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use zenith_engine::state::StateStore;
-use zenith_engine::{Mode, PipelineSettings, Until};
+use zenith_engine::{Mode, PipelineSettings, TableOptions, Until};
 
 use crate::incremental::Follow;
 
@@ -20,12 +20,12 @@ const CHANGES: i32 = 40;
 async fn what_a_crash_repeats_counts_once() {
     for mode in [Mode::Changes, Mode::ChangeLog, Mode::IdCursor] {
         let settings = PipelineSettings {
+            options: TableOptions { batch_rows: 7, ..TableOptions::default() },
             mode,
             flush_interval: Duration::from_millis(10),
             poll_interval: Duration::from_millis(10),
             settle: Duration::ZERO,
             flush_rows: 7,
-            batch_rows: 7,
             ..PipelineSettings::default()
         };
         let follow = Arc::new(Follow::new("told", settings).await);

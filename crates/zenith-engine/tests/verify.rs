@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, RawDocumentBuf, doc};
 use zenith_engine::{
-    Mode, PipelineSettings, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
+    Mode, PipelineSettings, TableOptions, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
 };
 use zenith_testkit::{ClickHouseOptions, ClickHouseServer};
 
@@ -124,7 +124,7 @@ async fn another_order_of_uuids_is_a_difference() {
     follow.catch_up_well().await;
     let found = verify(&follow).await;
     assert!(found.is_equal() && found.mismatches.is_empty(), "{found:?}");
-    follow.settings.uuid_legacy = UuidLegacy::Java;
+    follow.settings.options.uuid_legacy = UuidLegacy::Java;
     let found = verify(&follow).await;
     assert_eq!((found.missing_count, found.surplus_count, found.differing_count), (0, 0, 10), "{found:?}");
     assert!(found.differing.iter().all(|of| of.path == "_id"), "{found:?}");
@@ -136,7 +136,7 @@ async fn another_order_of_uuids_is_a_difference() {
     collection.insert_many((0..10).map(|n| doc! { "_id": i32::from(n), "u": uuid(n, old) })).await.unwrap();
     follow.catch_up_well().await;
     assert!(verify(&follow).await.is_equal());
-    follow.settings.uuid_legacy = UuidLegacy::Csharp;
+    follow.settings.options.uuid_legacy = UuidLegacy::Csharp;
     let found = verify(&follow).await;
     assert_eq!(found.differing_count, 10);
     assert_eq!(found.differing[0].path, "u");
@@ -280,7 +280,17 @@ async fn keys_of_all_types_are_found() {
 }
 
 async fn keys_are_found(object_id_fixed: bool, ids: Vec<Bson>) {
-    let settings = PipelineSettings { object_id_fixed, ..settings(Mode::Changes) };
+    let settings = PipelineSettings {
+        options: TableOptions {
+            object_id: if object_id_fixed {
+                zenith_engine::ObjectIdAs::Fixed
+            } else {
+                zenith_engine::ObjectIdAs::Hex
+            },
+            ..TableOptions::default()
+        },
+        ..settings(Mode::Changes)
+    };
     let follow = Follow::new("verify_keys", settings).await;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");
     collection.insert_many(ids.iter().map(|id| doc! { "_id": id.clone(), "n": 1 })).await.unwrap();
@@ -376,8 +386,23 @@ async fn values_of_all_types_are_compared() {
         (Mode::Changes, true, true, true),
         (Mode::Changes, false, false, true),
     ] {
-        let settings =
-            PipelineSettings { keep_nulls, object_id_fixed: text, decimal_text: text, ..settings(mode) };
+        let settings = PipelineSettings {
+            options: TableOptions {
+                keep_nulls,
+                object_id: if text {
+                    zenith_engine::ObjectIdAs::Fixed
+                } else {
+                    zenith_engine::ObjectIdAs::Hex
+                },
+                decimal: if text {
+                    zenith_engine::DecimalAs::Text
+                } else {
+                    zenith_engine::DecimalAs::Decimal
+                },
+                ..TableOptions::default()
+            },
+            ..settings(mode)
+        };
         let mut follow = Follow::new("verify_types", settings).await;
         follow.bench.native = native;
         let collection = follow.bench.databases.mongodb.collection::<Document>("items");

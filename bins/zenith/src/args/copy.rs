@@ -1,9 +1,11 @@
 //! The arguments of `zenith copy`.
 
 use bytesize::ByteSize;
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, ValueEnum};
-use zenith_engine::transport::SendMode;
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use zenith_engine::TableOptions;
+
+use crate::config::ConnectorOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,9 +46,6 @@ pub struct Copy {
     /// The table to fill [default: the name of the collection]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub table: Option<String>,
-    /// How the new rows take the place of the old ones
-    #[arg(long, value_enum, default_value_t)]
-    pub strategy: Strategy,
     /// Print columns, DDL and plan, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -60,71 +59,10 @@ pub struct Copy {
     /// Memory for data on its way, in all: at least 8MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = super::memory, help_heading = "Tuning")]
     pub memory: ByteSize,
-    /// Most rows of one insert [default: 131072]
-    #[arg(long, value_name = "N", help_heading = "Tuning")]
-    pub batch_rows: Option<usize>,
-    /// Scans of the collection side by side [default: by the number of cores and the size of documents]
-    #[arg(long, value_name = "N", help_heading = "Tuning")]
-    pub readers: Option<usize>,
-    /// Inserts under way at the same time [default: 2]
-    #[arg(long, value_name = "N", help_heading = "Tuning")]
-    pub inserters: Option<usize>,
-    /// Documents looked at to infer the columns [default: 10000]
-    #[arg(long, value_name = "N", help_heading = "Tuning")]
-    pub sample: Option<usize>,
-
-    /// ObjectIds as 24 hex digits or as 12 bytes
-    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
-    pub object_id: ObjectId,
-    /// Decimal128 as Decimal(38, s) or as its exact text
-    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
-    pub decimal: Decimal,
-    /// Integers as Int64, or as Int32 where the sample has none beyond it
-    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
-    pub integers: Integers,
-    /// What a field of several types becomes, where no type has 99 % of its values
-    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
-    pub mixed: Mixed,
-    /// The same for one field, by its dotted path, as in items.price=text; may be repeated
-    #[arg(long, value_name = "PATH=MIXED", value_parser = mixed_field, help_heading = "Columns")]
-    pub mixed_field: Vec<(String, Mixed)>,
-    /// Byte order of UUIDs of the old binary subtype 3
-    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
-    pub uuid_legacy: UuidLegacy,
-    /// Tell explicit nulls from missing fields, by noting them in `_zenith_extra`
-    #[arg(long, help_heading = "Columns")]
-    pub keep_nulls: bool,
-    /// What to do with documents that are not valid BSON
-    #[arg(long, value_enum, default_value_t, help_heading = "Columns")]
-    pub on_bad_document: OnBadDocument,
-    /// The table that keeps them
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "zenith_dead_letters",
-        value_parser = NonEmptyStringValueParser::new(),
-        help_heading = "Columns"
-    )]
-    pub dead_letters: String,
-    /// Have ClickHouse sync every insert to disk before acknowledging it
-    #[arg(long, help_heading = "Tuning")]
-    pub fsync: bool,
-
-    /// Trust the certificate authorities of this PEM file, for targets with TLS
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
-    pub ca_file: Option<std::path::PathBuf>,
-    /// Accept any certificate of a target with TLS: encrypted, but by whomever
-    #[arg(long, help_heading = "Connection")]
-    pub insecure: bool,
-    /// How inserts leave this machine; auto chooses what takes less processor time
-    #[arg(
-        long,
-        value_name = "CALL",
-        default_value = "auto",
-        value_parser = PossibleValuesParser::new(SendMode::NAMES).try_map(|mode| mode.parse::<SendMode>()),
-        help_heading = "Connection"
-    )]
-    pub send: SendMode,
+    #[command(flatten)]
+    pub options: TableOptions,
+    #[command(flatten)]
+    pub connection: ConnectorOptions,
 
     #[command(flatten)]
     pub allowed: super::Allowed,
@@ -136,85 +74,158 @@ pub struct Copy {
     pub quiet: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Strategy {
-    /// Load a shadow table, then exchange the two in one step
-    #[default]
-    Swap,
-    /// Empty the table, then load it in place
-    Truncate,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum ObjectId {
-    #[default]
-    Hex,
-    Fixed,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Decimal {
-    #[default]
-    Decimal,
-    String,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Integers {
-    #[default]
-    Wide,
-    Narrow,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
-pub enum Mixed {
-    /// A column of the type of more than half of the values, and NAME_text beside it; else text
-    #[default]
-    Twin,
-    /// One column of text
-    Text,
-    /// A column of the most frequent type, the rest in `_zenith_extra`
-    Majority,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum UuidLegacy {
-    #[default]
-    Python,
-    Java,
-    Csharp,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum OnBadDocument {
-    /// Into the table of dead letters, and go on
-    #[default]
-    Keep,
-    /// Fail
-    Fail,
-}
-
-/// `PATH=MIXED`; keys may have `=` in them.
-fn mixed_field(text: &str) -> Result<(String, Mixed), String> {
-    let (path, mixed) = text
-        .rsplit_once('=')
-        .filter(|(path, _)| !path.is_empty())
-        .ok_or_else(|| "write it as PATH=text, as in items.price=text".to_owned())?;
-    let mixed =
-        Mixed::from_str(mixed, false).map_err(|_| format!("{mixed:?} is none of twin, text and majority"))?;
-    Ok((path.to_owned(), mixed))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use clap::{CommandFactory as _, Parser};
+    use zenith_engine::{PipelineSettings, TableOptions};
+
+    use super::Copy;
+    use crate::config::reference::{Setting, names, settings};
+    use crate::config::{ConnectorOptions, file};
+
+    /// Options that pipelines do not have, and where they have it instead.
+    const OF_COPIES: [(&str, &str); 12] = [
+        ("from", "a pipeline names a source"),
+        ("to", "a pipeline names a target"),
+        ("ca_file", "it is of a target"),
+        ("insecure", "it is of a target"),
+        ("send", "it is of a target"),
+        ("memory", "all pipelines share it: it is of the process"),
+        ("dry_run", "zenith apply, reload and reset have it"),
+        ("replace", "zenith reload replaces the table of a pipeline"),
+        ("max_extra", "zenith run, reload and status have it"),
+        ("max_dead_letters", "zenith run, reload and status have it"),
+        ("json", "it is of what a command prints"),
+        ("quiet", "it is of what a command prints"),
+    ];
+
+    /// Settings of pipelines that copies do not have.
+    const OF_PIPELINES: [(&str, &str); 9] = [
+        ("view", "a copy has one row for each document, without a view"),
+        ("mode", "a copy is a full one"),
+        ("flush_interval", "a copy follows no changes"),
+        ("flush_rows", "a copy follows no changes"),
+        ("settle", "a copy follows no cursor"),
+        ("poll_interval", "a copy follows no cursor"),
+        ("on_drop", "a copy ends before the collection does"),
+        ("on_history_lost", "a copy follows no changes"),
+        ("post_images", "a copy follows no changes"),
+    ];
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        copy: Copy,
+    }
+
+    #[derive(Debug, Parser)]
+    struct Settings {
+        #[command(flatten)]
+        settings: PipelineSettings,
+    }
+
+    fn copy(arguments: &[&str]) -> Copy {
+        let ends = ["zenith", "--from", "mongodb://h/d", "--to", "http://h/d"];
+        Arguments::try_parse_from(ends.iter().chain(arguments)).unwrap_or_else(|error| panic!("{error}")).copy
+    }
+
+    /// Names without the exceptions, each of which has to be one.
+    fn without(mut names: Vec<String>, exceptions: &[(&str, &str)]) -> Vec<String> {
+        for (exception, reason) in exceptions {
+            assert!(names.iter().any(|name| name == exception), "{exception} is no name: {reason}");
+            names.retain(|name| name != exception);
+        }
+        names.sort_unstable();
+        names
+    }
 
     #[test]
-    fn a_field_has_a_path_and_what_it_becomes() {
-        assert_eq!(mixed_field("items.price=text"), Ok(("items.price".to_owned(), Mixed::Text)));
-        assert_eq!(mixed_field("a=b=majority"), Ok(("a=b".to_owned(), Mixed::Majority)));
-        assert!(mixed_field("items.price").unwrap_err().contains("PATH=text"));
-        assert!(mixed_field("=text").is_err());
-        assert!(mixed_field("price=texts").unwrap_err().contains("twin, text and majority"));
+    fn copies_and_pipelines_have_the_same_options_but_for_those_with_a_reason() {
+        assert_eq!(
+            without(names::<Copy>(), &OF_COPIES),
+            without(names::<PipelineSettings>(), &OF_PIPELINES),
+            "an option is to be added to the other, or to the exceptions, with a reason"
+        );
+        for of_target in names::<ConnectorOptions>() {
+            assert!(OF_COPIES.contains(&(of_target.as_str(), "it is of a target")), "{of_target}");
+        }
+    }
+
+    #[test]
+    fn an_argument_is_the_name_of_the_setting_with_hyphens() {
+        for argument in Arguments::command().get_arguments().filter(|argument| argument.get_long().is_some())
+        {
+            assert_eq!(argument.get_long().unwrap_or_default(), argument.get_id().as_str().replace('_', "-"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_default_everywhere() {
+        assert_eq!(copy(&[]).options, TableOptions::default());
+        let settings =
+            Settings::try_parse_from(["zenith"]).unwrap_or_else(|error| panic!("{error}")).settings;
+        assert_eq!(settings, PipelineSettings::default());
+    }
+
+    /// A value that is not the default, as an argument and in a file.
+    fn other_value(setting: &Setting) -> (Option<String>, String) {
+        let default = setting.default.as_str().unwrap_or_default();
+        if let Some((value, _)) = setting.values.iter().find(|(value, _)| value != default) {
+            return (Some(value.clone()), format!("{value:?}"));
+        }
+        match setting.name.as_str() {
+            "mixed_fields" => (Some("a.b=text".to_owned()), "{ \"a.b\" = \"text\" }".to_owned()),
+            "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),
+            _ if setting.default.is_boolean() => (None, "true".to_owned()),
+            _ => (Some("7".to_owned()), "7".to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_option_means_the_same_as_an_argument_and_in_a_file() {
+        for setting in settings::<TableOptions>() {
+            let (argument, value) = other_value(&setting);
+            let long = format!("--{}", setting.name.replace('_', "-"));
+            let arguments: Vec<&str> = std::iter::once(long.as_str()).chain(argument.as_deref()).collect();
+            let said = copy(&arguments).options;
+            assert_ne!(said, TableOptions::default(), "{arguments:?}");
+            let text = format!(
+                "[sources.s]\nuri = \"mongodb://h/d\"\n[targets.t]\nuri = \"http://h/d\"\n\
+                 [pipelines.p]\nsource = \"s\"\ntarget = \"t\"\ncollection = \"c\"\n{} = {value}\n",
+                setting.name
+            );
+            let config =
+                file::parse(&text, Path::new("zenith.toml")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            assert_eq!(config.pipelines["p"].settings.options, said, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_option_and_no_other() {
+        let page = include_str!("../../../../README.md");
+        let section =
+            page.split("## Options of `zenith copy`").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = section
+            .unwrap_or_default()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        let listed: BTreeSet<&str> = rows
+            .flat_map(|first| first.split('`').skip(1).step_by(2))
+            .filter_map(|code| code.strip_prefix("--")?.split(' ').next())
+            .collect();
+        let command = Arguments::command();
+        let mut options: BTreeSet<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        // Of all commands.
+        options.insert("verbose");
+        assert_eq!(listed, options);
+    }
+
+    #[test]
+    fn earlier_names_are_understood() {
+        let said = copy(&["--mixed-field", "a=text", "--mixed-fields", "b=majority"]).options;
+        assert_eq!(said.mixed_fields.len(), 2);
     }
 }

@@ -14,7 +14,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use copy::{Copy, Decimal, Integers, Mixed, ObjectId, OnBadDocument, Strategy, UuidLegacy};
+use crate::config::MEMORY_MIN;
+
+pub use copy::Copy;
 pub use keep::{
     Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
     Reload, Remove, Reset, Run, Schema, StateArgs, Status, Verify,
@@ -96,9 +98,6 @@ pub struct Allowed {
     #[arg(long, value_name = "N")]
     pub max_dead_letters: Option<u64>,
 }
-
-/// The least memory there is any work with; the engine checks it too, but counts in bytes.
-pub const MEMORY_MIN: ByteSize = ByteSize::mib(8);
 
 fn memory(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|_| "not a size; write it as 64MiB or 1GB".to_owned())?;

@@ -54,7 +54,7 @@ fn tables(config: &Config, places: &Places) -> Result<Vec<Kept>, Failure> {
     let mut tables: Vec<Kept> = Vec::new();
     let pool = connect::pool(None, places)?;
     for pipeline in config.pipelines.values() {
-        let (target, table) = (&pipeline.target, &pipeline.settings.dead_letters);
+        let (target, table) = (&pipeline.target, &pipeline.settings.options.dead_letters);
         if tables.iter().any(|kept| kept.target == *target && kept.table == *table) {
             continue;
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::args::Init;
-use crate::config::{FILE, template::TEMPLATE};
+use crate::config::{FILE, template::template};
 use crate::exit::{Ending, Failure};
 use crate::terminal::print;
 
@@ -19,7 +19,7 @@ pub fn run(arguments: &Init) -> Ending {
     } else {
         options.create_new(true);
     }
-    let written = options.open(&path).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+    let written = options.open(&path).and_then(|mut file| file.write_all(template().as_bytes()));
     match written {
         Ok(()) => {
             print(&format!("wrote {0}: edit it, then `zenith check` and `zenith apply`\n", path.display()));

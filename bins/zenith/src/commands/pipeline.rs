@@ -84,13 +84,18 @@ async fn show(arguments: &Named) -> Ending {
     let places = Places::find(&arguments.place)?;
     let applied = Applied::read(&places.look().await?).await?;
     let record = find(&applied, &arguments.name)?;
-    let mut settings = match serde_json::from_str(&record.settings) {
-        Ok(Value::Object(settings)) => settings,
-        Ok(_) | Err(_) => {
-            return Err(Failure::Input(applied::pipeline(record).err().unwrap_or_default()));
-        }
+    let Some(mut settings) = applied::settings(record) else {
+        return Err(Failure::Input(applied::pipeline(record).err().unwrap_or_default()));
     };
     if arguments.json {
+        // Keys are not renamed: those of version 0.1 stay beside those they have become.
+        for (earlier, now, set) in
+            [("object_id_fixed", "object_id", "fixed"), ("decimal_text", "decimal", "string")]
+        {
+            if let Some(value) = settings.get(now).map(|value| value == set) {
+                settings.insert(earlier.to_owned(), value.into());
+            }
+        }
         settings.insert("name".to_owned(), record.name.clone().into());
         settings.insert("source".to_owned(), record.source.clone().into());
         settings.insert("target".to_owned(), record.target.clone().into());

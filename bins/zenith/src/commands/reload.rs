@@ -83,7 +83,7 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
     let table = &single.table;
     let settings = &single.pipeline.settings;
     // A table of versions is always replaced in one step: its changes go on meanwhile.
-    let strategy = if settings.mode == Mode::Changes { Strategy::Swap } else { settings.strategy };
+    let strategy = if settings.mode == Mode::Changes { Strategy::Swap } else { settings.options.strategy };
     let then = match (&existing, strategy) {
         (Some(existing), _) if settings.mode == Mode::IdCursor => {
             format!(

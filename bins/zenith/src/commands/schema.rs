@@ -58,12 +58,12 @@ pub async fn run(arguments: &Schema) -> Ending {
         Err(error) => return Err(EngineError::Sink(error).into()),
     };
     // A plan that may replace the table never finds fault with it.
-    let options = ReloadOptions {
+    let mut options = ReloadOptions {
         replace: true,
         create_database: true,
-        strategy: zenith_engine::Strategy::Swap,
         ..single.pipeline.settings.reload_options(pool.budget())
     };
+    options.table.strategy = zenith_engine::Strategy::Swap;
     let sink = connect::sink(&single.pipeline.target, &config.targets[&single.pipeline.target], &pool)?;
     let plan = Pipeline::builder()
         .source(single.source.clone())

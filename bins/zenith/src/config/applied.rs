@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+use zenith_engine::PipelineSettings;
 use zenith_engine::state::{self, PipelineRecord, Role, StateStore};
 
 use super::{Config, Connector, Pipeline, Process};
@@ -69,6 +71,16 @@ pub fn pipeline(record: &PipelineRecord) -> Result<Pipeline, String> {
     let settings =
         serde_json::from_str(&record.settings).map_err(|error| unknown("pipeline", &record.name, &error))?;
     Ok(Pipeline { source: record.source.clone(), target: record.target.clone(), settings })
+}
+
+/// The settings of a pipeline by the names they have now; as they stand where this version does not understand them.
+pub fn settings(record: &PipelineRecord) -> Option<Map<String, Value>> {
+    let understood = serde_json::from_str::<PipelineSettings>(&record.settings)
+        .and_then(|settings| serde_json::to_value(&settings));
+    match understood.or_else(|_| serde_json::from_str(&record.settings)) {
+        Ok(Value::Object(settings)) => Some(settings),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 fn unknown(what: &str, name: &str, error: &serde_json::Error) -> String {

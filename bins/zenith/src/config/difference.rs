@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use zenith_engine::PipelineSettings;
 use zenith_engine::state::Role;
+use zenith_engine::{PipelineSettings, TableOptions};
 
-use super::applied::Applied;
+use super::applied::{self, Applied};
+use super::reference;
 use crate::terminal::Paint;
 
 /// A thing that is configured.
@@ -51,10 +52,6 @@ type Settings = BTreeMap<String, Value>;
 
 /// Settings that say which rows a table holds: what was written with other ones is of no use.
 const IDENTITY: [&str; 5] = ["source", "target", "collection", "table", "mode"];
-
-/// Settings that say which columns a table has: it keeps those it was made with.
-const COLUMNS: [&str; 7] =
-    ["object_id_fixed", "decimal_text", "integers", "mixed", "mixed_fields", "uuid_legacy", "keep_nulls"];
 
 /// Compares.
 pub fn between(now: &Applied, then: &Applied) -> Difference {
@@ -161,8 +158,12 @@ fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
     altered.iter().any(|(setting, ..)| IDENTITY.contains(&setting.as_str()))
 }
 
+/// Whether settings change that say which columns a table has: it keeps those it was made with.
 fn changes_columns(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
-    altered.iter().any(|(setting, ..)| COLUMNS.contains(&setting.as_str()))
+    reference::settings::<TableOptions>()
+        .iter()
+        .filter(|option| option.heading.as_deref() == Some(reference::COLUMNS))
+        .any(|option| altered.iter().any(|(setting, ..)| *setting == option.name))
 }
 
 fn things(applied: &Applied) -> BTreeMap<(Kind, String), Settings> {
@@ -176,7 +177,8 @@ fn things(applied: &Applied) -> BTreeMap<(Kind, String), Settings> {
         ((kind, connector.name.clone()), settings)
     });
     let pipelines = applied.pipelines.iter().map(|pipeline| {
-        let mut settings = object(&pipeline.settings);
+        let settings = applied::settings(pipeline).map(|settings| settings.into_iter().collect());
+        let mut settings = settings.unwrap_or_else(|| object(&pipeline.settings));
         settings.insert("source".to_owned(), pipeline.source.clone().into());
         settings.insert("target".to_owned(), pipeline.target.clone().into());
         ((Kind::Pipeline, pipeline.name.clone()), settings)
@@ -296,6 +298,19 @@ mod tests {
         );
         assert_eq!((difference.anew(), difference.counts()), (vec!["users"], "3 to change".to_owned()));
         assert!(between(&applied(FIRST), &applied(FIRST)).is_empty());
+    }
+
+    #[test]
+    fn settings_of_an_earlier_version_are_the_same_settings() {
+        let now = applied(FIRST);
+        let mut before = now.clone();
+        before.pipelines[0].settings =
+            r#"{"collection":"orders","flush_rows":10,"object_id_fixed":false}"#.to_owned();
+        assert!(between(&before, &now).is_empty());
+        before.pipelines[0].settings =
+            r#"{"collection":"orders","flush_rows":10,"object_id_fixed":true}"#.to_owned();
+        let text = between(&before, &now).text(Paint::plain());
+        assert!(text.contains("    object_id: fixed -> hex\n    the table keeps its columns"), "{text}");
     }
 
     #[test]

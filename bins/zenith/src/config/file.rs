@@ -11,11 +11,10 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
-use zenith_engine::{Mode, PipelineSettings};
+use zenith_engine::{Mode, PipelineSettings, TableOptions};
 
-use super::{Config, Connector, ConnectorOptions, Pipeline, Process, names, suggest};
+use super::{Config, Connector, ConnectorOptions, MEMORY_MIN, Pipeline, Process, names, reference, suggest};
 use crate::address;
-use crate::args::MEMORY_MIN;
 
 /// What is wrong with a file: one line each.
 #[derive(Debug, PartialEq)]
@@ -168,7 +167,12 @@ impl<'t> Reader<'t> {
             let mut settings = self.table(&format!("{kind}.{name}"), value);
             let uri = self.text_of(&mut settings, "uri");
             let mut options = match kind {
-                "targets" => self.fields(&settings, &what, &["ca_file", "insecure", "send"]),
+                "targets" => {
+                    let names = reference::names::<ConnectorOptions>();
+                    let (known, unknown) = parted(settings, |name| names.contains(name));
+                    self.no_more(&unknown, &what, &listed(&["uri"], &names));
+                    self.fields(&known)
+                }
                 _ => {
                     self.no_more(&settings, &what, &["uri"]);
                     ConnectorOptions::default()
@@ -213,21 +217,12 @@ impl<'t> Reader<'t> {
             let source = end("source", sources);
             let target = end("target", targets);
             self.paths_are_quoted(&mut settings);
-            let known = setting_names();
-            let known: Vec<&str> =
-                ["source", "target"].into_iter().chain(known.iter().map(String::as_str)).collect();
-            let settings: PipelineSettings = self.fields(&settings, &what, &known);
+            let settings = self.settings(settings, &what);
             if settings.collection.is_empty() {
                 self.wrong(span.start, &format!("{what} has no collection"));
             }
-            for (setting, number) in [
-                ("flush_rows", settings.flush_rows),
-                ("batch_rows", settings.batch_rows),
-                ("sample", settings.sample),
-            ] {
-                if number == 0 {
-                    self.wrong(span.start, &format!("{setting} of {what} is 0, and at least 1 is needed"));
-                }
+            for (setting, number, reason) in settings.unusable_numbers() {
+                self.wrong(span.start, &format!("{setting} of {what} is {number}, and {reason}"));
             }
             if !settings.view.is_empty() && settings.mode != Mode::Changes {
                 let mode = settings.mode.name();
@@ -236,7 +231,7 @@ impl<'t> Reader<'t> {
                     &format!("view of {what}: the mode {mode} has no view, only changes has"),
                 );
             }
-            if settings.dead_letters.is_empty() {
+            if settings.options.dead_letters.is_empty() {
                 self.wrong(span.start, &format!("dead_letters of {what} is empty, and a name is needed"));
             }
             pipelines.insert(name, Pipeline { source, target, settings });
@@ -244,17 +239,22 @@ impl<'t> Reader<'t> {
         pipelines
     }
 
-    /// The settings of a table as a value of their type. Unknown ones are told with what may have been meant, and the
-    /// first that has a wrong value with why.
-    fn fields<T: Default + for<'d> Deserialize<'d>>(
-        &mut self,
-        settings: &Sections<'t>,
-        what: &str,
-        known: &[&str],
-    ) -> T {
-        self.no_more_than(settings, what, known);
+    /// The settings of a pipeline. Each half by itself: as one, serde would forget where the options of the table stand.
+    fn settings(&mut self, settings: Sections<'t>, what: &str) -> PipelineSettings {
+        let (of_table, names) = (reference::names::<TableOptions>(), setting_names());
+        let (table, rest) = parted(settings, |name| {
+            of_table.contains(name) || TableOptions::EARLIER_NAMES.contains(&name.as_str())
+        });
+        let (own, unknown) = parted(rest, |name| names.contains(name));
+        self.no_more(&unknown, what, &listed(&["source", "target"], &names));
+        let options = self.fields(&table);
+        PipelineSettings { options, ..self.fields(&own) }
+    }
+
+    /// Settings as a value of their type; the first that is wrong is told with why.
+    fn fields<T: Default + for<'d> Deserialize<'d>>(&mut self, settings: &Sections<'t>) -> T {
         let mut table = DeTable::new();
-        for (name, (span, value)) in settings.iter().filter(|(name, _)| known.contains(&name.as_str())) {
+        for (name, (span, value)) in settings {
             table.insert(Spanned::new(span.clone(), name.clone().into()), value.clone());
         }
         match T::deserialize(Deserializer::from(Spanned::new(0..self.text.len(), table))) {
@@ -289,15 +289,6 @@ impl<'t> Reader<'t> {
                 &format!("unknown setting {name} of {what}{}", suggest::hint(name, known.iter().copied())),
             );
         }
-    }
-
-    fn no_more_than(&mut self, table: &Sections<'t>, what: &str, known: &[&str]) {
-        let unknown: Sections<'t> = table
-            .iter()
-            .filter(|(name, _)| !known.contains(&name.as_str()))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        self.no_more(&unknown, what, known);
     }
 
     /// Without quotation marks a path would be tables in tables.
@@ -377,12 +368,19 @@ fn keyed(table: DeTable<'_>) -> Sections<'_> {
     table.into_iter().map(|(key, value)| (key.get_ref().to_string(), (key.span(), value))).collect()
 }
 
+/// Those that are meant, and the others.
+fn parted<'t>(settings: Sections<'t>, meant: impl Fn(&String) -> bool) -> (Sections<'t>, Sections<'t>) {
+    settings.into_iter().partition(|(name, _)| meant(name))
+}
+
+/// The names there are.
+fn listed<'n>(first: &[&'n str], names: &'n [String]) -> Vec<&'n str> {
+    first.iter().copied().chain(names.iter().map(String::as_str)).collect()
+}
+
 /// All settings a pipeline can have.
 pub fn setting_names() -> Vec<String> {
-    match serde_json::to_value(PipelineSettings::default()) {
-        Ok(serde_json::Value::Object(settings)) => settings.keys().cloned().collect(),
-        _ => Vec::new(),
-    }
+    reference::names::<PipelineSettings>()
 }
 
 fn one_line(message: &str) -> String {

@@ -8,6 +8,7 @@
 //! | [`expand`] | addresses with references → addresses with secrets |
 //! | [`names`] | names in ClickHouse that would be of two things |
 //! | [`suggest`] | the name that was meant |
+//! | [`reference`] | what can be set, as data |
 //! | [`template`] | the file that `zenith init` writes |
 
 pub mod applied;
@@ -15,6 +16,7 @@ pub mod difference;
 pub mod expand;
 pub mod file;
 pub mod names;
+pub mod reference;
 pub mod suggest;
 pub mod template;
 
@@ -22,12 +24,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde::{Deserialize, Serialize};
-use zenith_engine::PipelineSettings;
 use zenith_engine::transport::SendMode;
+use zenith_engine::{ConnectionOptions, PipelineSettings, TlsOptions};
 
 /// The file that is looked for where none is named.
 pub const FILE: &str = "zenith.toml";
+
+/// The least memory there is any work with; the engine checks it too, but counts in bytes.
+pub const MEMORY_MIN: ByteSize = ByteSize::mib(8);
 
 /// Everything a configuration says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,19 +62,38 @@ pub struct Connector {
     pub options: ConnectorOptions,
 }
 
-/// What an address cannot say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What an address of a target does not say: `zenith copy` has the same as arguments.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectorOptions {
-    /// Certificate authorities to trust, a PEM file.
+    /// With TLS: the certificate authorities to trust, a PEM file; by default those that are publicly known.
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// Whether any certificate will do.
+    /// With TLS: accept any certificate, so that it is encrypted, but by whomever.
+    #[arg(long, help_heading = "Connection")]
     #[serde(skip_serializing_if = "is_false")]
     pub insecure: bool,
-    /// How inserts are put on the socket; an address that says it counts more.
+    /// How inserts leave this machine; by default `auto`, or as the address says, which counts more.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_parser = PossibleValuesParser::new(SendMode::NAMES).try_map(|mode| mode.parse::<SendMode>()),
+        help_heading = "Connection"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send: Option<SendMode>,
+}
+
+impl ConnectorOptions {
+    /// As connections have it.
+    pub fn connection(&self) -> ConnectionOptions {
+        ConnectionOptions {
+            tls: TlsOptions { ca_file: self.ca_file.clone(), insecure: self.insecure },
+            send: self.send.unwrap_or_default(),
+            ..ConnectionOptions::default()
+        }
+    }
 }
 
 // The signature is the one serde asks for.

@@ -69,7 +69,7 @@ pub fn collisions<'c>(
             // Where the tables are one, so are their views.
             break;
         }
-        letters.entry(key(&pipeline.settings.dead_letters)).or_insert(name);
+        letters.entry(key(&pipeline.settings.options.dead_letters)).or_insert(name);
     }
     for (key, of) in letters {
         if let Some((name, is)) = claims.get(&key) {

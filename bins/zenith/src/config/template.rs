@@ -1,7 +1,12 @@
 //! The file that `zenith init` writes: everything there is to say, with what it means.
 
-/// A configuration that is nearly ready to be applied.
-pub const TEMPLATE: &str = r#"# Zenith: which MongoDB collections become which ClickHouse tables.
+use serde_json::Value;
+use zenith_engine::PipelineSettings;
+
+use super::ConnectorOptions;
+use super::reference::{Setting, settings};
+
+const BEFORE: &str = r#"# Zenith: which MongoDB collections become which ClickHouse tables.
 #
 #   zenith check     looks at both ends and says what is missing
 #   zenith apply     shows what changes, and takes it over
@@ -9,6 +14,7 @@ pub const TEMPLATE: &str = r#"# Zenith: which MongoDB collections become which C
 #
 # Secrets do not belong into this file. ${NAME} is an environment variable, ${file:PATH} what a file holds, and an
 # address may be "file:PATH" as a whole. They are read when they are needed; the state keeps the references only.
+# What is commented out shows what it is where nothing is set, or an example.
 
 # Databases that are read. The database in the address is the one whose collections pipelines name.
 [sources.shop]
@@ -17,32 +23,16 @@ uri = "mongodb://app:${MONGO_PASSWORD}@localhost:27017/shop?replicaSet=rs0"
 # Databases that are written: http://, https://, or clickhouse://HOST:9000 and clickhouses:// for the native protocol.
 [targets.warehouse]
 uri = "http://default:${CLICKHOUSE_PASSWORD}@localhost:8123/shop"
-# ca_file = "/etc/ssl/our-authority.pem"   # with TLS: certificate authorities to trust
-# insecure = false                         # with TLS: accept any certificate
-# send = "auto"                            # how inserts leave this machine: auto, writev, sendfile, splice
+"#;
 
+const PIPELINE: &str = r#"
 # One collection and its table. The name is yours; commands use it.
 [pipelines.orders]
 source = "shop"
 target = "warehouse"
-collection = "orders"            # or "database.collection"
-# table = "orders"               # the name of the collection if left out
-# view = "orders_current"        # changes: shows the documents as they are now; the table's name and _current if left out
-mode = "changes"                 # changes     the table holds each document as it is now (needs a replica set)
-                                 # change-log  one row for each change
-                                 # id-cursor   new documents by ascending _id, for collections that only grow
-                                 # full        the whole collection, each time it runs
-# flush_interval = "200ms"       # the longest a change waits for others before it is inserted
-# flush_rows = 65536             # changes that are inserted without waiting
-# on_drop = "stop"               # when the collection goes away: stop, truncate, ignore
-# on_history_lost = "stop"       # when MongoDB no longer has the changes: stop, reload
-# on_bad_document = "keep"       # documents that cannot be decoded: keep (as dead letters), fail
-# dead_letters = "zenith_dead_letters"   # the table that keeps them
-# integers = "wide"              # Int64; "narrow": Int32 where the sample has none beyond it
-# mixed = "twin"                 # fields of several types: twin (a column of text beside theirs), text, majority
-# [pipelines.orders.mixed_fields]        # the same for single fields, by their path
-# "items.price" = "text"
+"#;
 
+const AFTER: &str = r#"
 # Memory for data on its way, of all pipelines together.
 [memory]
 buffer = "64MiB"
@@ -53,11 +43,97 @@ buffer = "64MiB"
 # path = "/var/lib/zenith/state.sqlite"
 "#;
 
+/// Settings that are not commented out.
+const STATED: [&str; 2] = ["collection", "mode"];
+
+/// What settings might be that have no value by default.
+const EXAMPLES: [(&str, &str); 8] = [
+    ("send", r#""auto""#),
+    ("ca_file", r#""/etc/ssl/our-authority.pem""#),
+    ("collection", r#""orders""#),
+    ("table", r#""orders""#),
+    ("view", r#""orders_current""#),
+    ("post_images", "false"),
+    ("readers", "2"),
+    ("mixed_fields", r#"{ "items.price" = "text" }"#),
+];
+
+/// Where meanings stand.
+const COLUMN: usize = 40;
+/// Where lines end.
+const WIDTH: usize = 118;
+
+/// A configuration that is nearly ready to be applied.
+pub fn template() -> String {
+    let mut text = BEFORE.to_owned();
+    for setting in settings::<ConnectorOptions>() {
+        push(&mut text, &setting);
+    }
+    text.push_str(PIPELINE);
+    let mut heading = None;
+    for setting in settings::<PipelineSettings>() {
+        if let Some(new) = setting.heading.as_ref().filter(|new| heading.as_ref() != Some(*new)) {
+            text.push_str(&format!("# {new}:\n"));
+        }
+        push(&mut text, &setting);
+        heading = setting.heading;
+    }
+    text + AFTER
+}
+
+/// One setting with its meaning beside it.
+fn push(text: &mut String, setting: &Setting) {
+    let name = setting.name.as_str();
+    let value = match &setting.default {
+        Value::Null => EXAMPLES.iter().find(|(of, _)| *of == name).map_or("", |(_, value)| value).to_owned(),
+        default => default.to_string(),
+    };
+    let mark = if STATED.contains(&name) { "" } else { "# " };
+    let line = format!("{mark}{name} = {value}");
+    let default = setting.default_words.as_ref().map(|words| format!("; by default {words}"));
+    let mut meaning = wrapped(&format!("{}{}", setting.meaning, default.unwrap_or_default()), 0);
+    let longest = setting.values.iter().map(|(value, _)| value.len()).max().unwrap_or_default();
+    for (value, means) in &setting.values {
+        let indent = longest + 4;
+        for (index, line) in wrapped(means, indent).into_iter().enumerate() {
+            let value = if index == 0 { value.as_str() } else { "" };
+            meaning.push(format!("  {value:<longest$}  {line}"));
+        }
+    }
+    let mut lines = meaning.into_iter();
+    if line.len() < COLUMN {
+        text.push_str(&format!("{line:<COLUMN$}# {}\n", lines.next().unwrap_or_default()));
+    } else {
+        text.push_str(&format!("{line}\n"));
+    }
+    for meaning in lines {
+        text.push_str(&format!("{:<COLUMN$}# {meaning}\n", ""));
+    }
+}
+
+/// Lines that fit beside settings, when they are indented so far.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if COLUMN + 2 + indent + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::TEMPLATE;
+    use zenith_engine::Mixed;
+
+    use super::template;
     use crate::config::file;
 
     /// The template with all its commented settings switched on.
@@ -70,21 +146,33 @@ mod tests {
             });
             if is_setting || line == "# [state]" { line[2..].to_owned() } else { line.to_owned() }
         };
-        TEMPLATE.lines().map(uncommented).collect::<Vec<_>>().join("\n")
+        template().lines().map(uncommented).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn it_can_be_applied_as_it_is_and_with_everything_in_it() {
-        let config = file::parse(TEMPLATE, Path::new("zenith.toml")).unwrap();
+        let config = file::parse(&template(), Path::new("zenith.toml")).unwrap();
         let all = file::parse(&everything(), Path::new("zenith.toml")).unwrap();
         assert_eq!(config.pipelines.len(), 1);
-        // What stands in the comments are the defaults.
+        // What stands in the comments are the defaults, where there are any.
         let (mut shown, stated) = (all.pipelines["orders"].clone(), &config.pipelines["orders"]);
-        assert_eq!(shown.settings.table, "orders");
-        shown.settings.table.clear();
-        assert_eq!(shown.settings.view, "orders_current");
-        shown.settings.view.clear();
+        assert_eq!(std::mem::take(&mut shown.settings.table), "orders");
+        assert_eq!(std::mem::take(&mut shown.settings.view), "orders_current");
+        assert_eq!(shown.settings.post_images.take(), Some(false));
+        assert_eq!(shown.settings.options.readers.take(), Some(2));
+        let fields = std::mem::take(&mut shown.settings.options.mixed_fields);
+        assert_eq!(fields, [("items.price".to_owned(), Mixed::Text)]);
         assert_eq!(&shown, stated);
         assert!(all.process.state.is_some() && all.targets["warehouse"].options.ca_file.is_some());
+    }
+
+    #[test]
+    fn it_has_every_setting_once_and_no_long_lines() {
+        let all = everything();
+        for name in file::setting_names() {
+            let lines = all.lines().filter(|line| line.starts_with(&format!("{name} = "))).count();
+            assert_eq!(lines, 1, "{name}");
+        }
+        assert!(template().lines().all(|line| line.chars().count() <= 118 && line == line.trim_end()));
     }
 }

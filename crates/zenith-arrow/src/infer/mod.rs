@@ -63,46 +63,55 @@ use census::{Counting, Level};
 pub const LEVEL_MAX: usize = 16;
 
 /// How ObjectIds are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
 pub enum ObjectIdAs {
     /// 24 lower-case hex digits.
     #[default]
     Hex,
-    /// 12 bytes.
+    /// 12 bytes, `FixedString(12)`.
     Fixed,
 }
 
 /// How Decimal128 values are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
 pub enum DecimalAs {
-    /// As numbers with a fixed scale.
+    /// As numbers with a fixed scale, `Decimal(38, s)`.
     #[default]
     Decimal,
     /// As their exact text.
+    #[cfg_attr(feature = "clap", value(name = "string"))]
+    #[serde(rename = "string")]
     Text,
 }
 
 /// How integers are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Integers {
-    /// As 64-bit integers, whatever the sample has.
+    /// As `Int64`, so that they may grow.
     #[default]
     Wide,
-    /// As 32-bit integers where the sample has no wider ones.
+    /// As `Int32` where the sample has none beyond it.
     Narrow,
 }
 
 /// What a field of several types becomes of which no type has nearly all values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Mixed {
-    /// A column of the type of more than half of the values, and a twin column of text; without such a type, text.
+    /// A column of the type of more than half of the values, and a column `NAME_text` that shows the others; without such
+    /// a type, text.
     #[default]
     Twin,
     /// One column of text.
     Text,
-    /// A column of the type that most values have.
+    /// A column of the type that most values have, the others in `_zenith_extra`.
     Majority,
 }
 

@@ -96,7 +96,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
         load: Arc::clone(&load),
         replies,
         batches: batch_sender,
-        sizes: Arc::new(Sizes::new(options.inserters, spec.documents)),
+        sizes: Arc::new(Sizes::new(options.table.inserters, spec.documents)),
         letters: letter_sender.clone(),
         watch: watch.clone(),
     };
@@ -137,7 +137,7 @@ impl Workers {
 
     fn spawn_decoders<S, K>(&mut self, spec: &LoadSpec<'_, S, K>, decoding: Decoding) -> Result<()> {
         let options =
-            DecoderOptions { rows_max: spec.options.batch_rows, bytes_max: spec.options.batch_bytes() };
+            DecoderOptions { rows_max: spec.options.table.batch_rows, bytes_max: spec.options.batch_bytes() };
         for index in 0..spec.options.decoders {
             let mut decoder = Decoder::new(spec.schema, &self.load.pool, options);
             if decoding.watch.is_some() {
@@ -165,7 +165,7 @@ impl Workers {
         let sequence = Arc::new(AtomicU64::new(0));
         let schema = Arc::new(spec.schema.clone());
         let stamp = spec.stamp;
-        for _ in 0..spec.options.inserters {
+        for _ in 0..spec.options.table.inserters {
             let (load, first) = (Arc::clone(&self.load), Arc::clone(&self.first));
             let (sink, batches, letters) = (Arc::clone(spec.sink), batches.clone(), letters.clone());
             let (schema, sequence) = (Arc::clone(&schema), Arc::clone(&sequence));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{FieldRef, SchemaRef};
 use bson::RawDocumentBuf;
-use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Inference, Mixed, ObjectIdAs, infer};
+use zenith_arrow::infer::{IdTypes, InferOptions, Inference, Mixed, infer};
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{DateRange, Kind, Schema};
 use zenith_extract::Source;
@@ -86,7 +86,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     let sample = findings.with(&sampled);
     let (mut schema, inference) = inferred(pipeline, &sample, &infer);
     if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
-        let replace = options.replace && options.strategy == Strategy::Swap;
+        let replace = options.replace && options.table.strategy == Strategy::Swap;
         // What a load has found counts for more than the table of before.
         let exact = !findings.may_surprise();
         let adoption = TypeAdoption { table, dialect, sample: &sample, options: &infer, replace, exact };
@@ -94,7 +94,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     }
     let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &inference, dialect)?;
     check_target(pipeline, &target, existing.as_ref(), &columns)?;
-    let kept = match existing.as_ref().filter(|_| options.strategy == Strategy::Swap) {
+    let kept = match existing.as_ref().filter(|_| options.table.strategy == Strategy::Swap) {
         Some(table) => keep(pipeline, table, &columns)?,
         None => Kept::default(),
     };
@@ -108,7 +108,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         definition,
         existing,
         leftovers,
-        strategy: options.strategy,
+        strategy: options.table.strategy,
         sampled: documents.len(),
         readers,
         schema,
@@ -125,13 +125,13 @@ fn infer_options(
     target: &ServerInfo,
 ) -> InferOptions {
     InferOptions {
-        object_id: if options.object_id_fixed { ObjectIdAs::Fixed } else { ObjectIdAs::Hex },
-        decimal: if options.decimal_text { DecimalAs::Text } else { DecimalAs::Decimal },
-        integers: options.integers,
-        mixed: options.mixed,
-        mixed_fields: options.mixed_fields.clone(),
-        uuid_legacy: options.uuid_legacy,
-        keep_nulls: options.keep_nulls,
+        object_id: options.table.object_id,
+        decimal: options.table.decimal,
+        integers: options.table.integers,
+        mixed: options.table.mixed,
+        mixed_fields: options.table.mixed_fields.iter().cloned().collect(),
+        uuid_legacy: options.table.uuid_legacy.into(),
+        keep_nulls: options.table.keep_nulls,
         id: match ids {
             Some(ids) if ids.single().is_some() => IdTypes::One,
             Some(ids) if !ids.one_class() => IdTypes::Several,
@@ -184,7 +184,7 @@ fn check_target<S, K>(
     columns: &[ColumnPlan],
 ) -> Result<()> {
     let options = &pipeline.options;
-    if options.strategy == Strategy::Swap && !target.exchanges_atomically {
+    if options.table.strategy == Strategy::Swap && !target.exchanges_atomically {
         return Err(EngineError::Setting {
             setting: "the strategy",
             value: "swap".to_owned(),
@@ -198,10 +198,10 @@ fn check_target<S, K>(
     if !table.engine.ends_with("MergeTree") && table.engine != "Memory" {
         return Err(EngineError::NotATable { table: pipeline.table.clone(), engine: table.engine.clone() });
     }
-    if options.replace && options.strategy == Strategy::Swap {
+    if options.replace && options.table.strategy == Strategy::Swap {
         return Ok(());
     }
-    match difference(columns, table, options.strategy, pipeline.layout) {
+    match difference(columns, table, options.table.strategy, pipeline.layout) {
         None => Ok(()),
         Some(difference) => Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),
@@ -219,7 +219,7 @@ fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> T
     let mut definition = TableDefinition::new(&pipeline.table, pipeline.layout.schema(&schema.to_arrow()))
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
-        .fsync(pipeline.options.fsync)
+        .fsync(pipeline.options.table.fsync)
         .comment(comment);
     definition.additions = kept.additions;
     let leaves: usize = schema.fields.iter().map(zenith_arrow::Field::leaves).sum();
@@ -236,7 +236,7 @@ type AtTarget = (ServerInfo, Option<TableInfo>, Vec<String>);
 async fn look_at_source<S: Source, K>(pipeline: &Pipeline<S, K>) -> Result<AtSource> {
     let (source, namespace) = (&pipeline.source, &pipeline.namespace);
     let found = source.preflight(namespace).await?;
-    let sample = source.sample(namespace, pipeline.options.sample);
+    let sample = source.sample(namespace, pipeline.options.table.sample);
     let (documents, ids) = tokio::try_join!(sample, source.id_types(namespace))?;
     Ok((found, documents, ids))
 }
@@ -250,7 +250,7 @@ async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarge
         return Ok((target, None, Vec::new()));
     }
     if !pipeline.guarded {
-        let name = &pipeline.options.dead_letters;
+        let name = &pipeline.options.table.dead_letters;
         names::letters_fit(pipeline.sink.object(name).await?.as_ref(), name, "--dead-letters NAME")?;
     }
     let prefix = shadow_prefix(&pipeline.table);

@@ -99,7 +99,7 @@ where
             note("view", looked_at_view(context, &view).await.map_err(|error| sentence(&error)));
         }
         let letters = context.look_at_dead_letters().await;
-        let name = &context.settings.dead_letters;
+        let name = &context.settings.options.dead_letters;
         note(
             "dead letters",
             letters.map_err(|error| sentence(&error)).map(|is_there| match is_there {

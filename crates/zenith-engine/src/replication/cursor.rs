@@ -102,8 +102,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         };
         let epoch = context.state.epoch(&context.name).await?;
         let memory = &context.memory;
-        let options =
-            DecoderOptions { rows_max: context.settings.batch_rows.max(1), bytes_max: memory.cursor_bytes() };
+        let options = DecoderOptions {
+            rows_max: context.settings.options.batch_rows.max(1),
+            bytes_max: memory.cursor_bytes(),
+        };
         Ok(Cursor {
             decoder: Some(Decoder::new(&schema, memory.pool(), options)),
             schema: Arc::new(schema),

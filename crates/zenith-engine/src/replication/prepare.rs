@@ -113,7 +113,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let _turn = self.unless_stopped(self.memory.snapshot()).await?;
         let mut pipeline = self.reload(replace);
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
-        pipeline.options.strategy = Strategy::Swap;
+        pipeline.options.table.strategy = Strategy::Swap;
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
         let stamp = LoadMetadata::Version(version_of(time).saturating_sub(1));
         let summary = loop {

@@ -84,7 +84,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let context = self.context(name)?;
         // Nobody waits for ever for an answer.
         context.once.store(true, Ordering::Relaxed);
-        let table = &context.settings.dead_letters;
+        let table = &context.settings.options.dead_letters;
         let kept = DeadLetters::new(&*context.sink, table);
         let filter = LetterFilter { pipeline: Some(name.to_owned()), names, before: None };
         let mut replay = DeadLetterRetry::default();
@@ -189,7 +189,7 @@ fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> LoadContext {
     LoadContext {
         run,
         pipeline: context.name.clone(),
-        dead_letters: context.settings.dead_letters.clone(),
+        dead_letters: context.settings.options.dead_letters.clone(),
         namespace: context.namespace.clone(),
         pool: context.memory.pool().clone(),
         progress: Arc::clone(&context.live.counters),

@@ -83,11 +83,11 @@ where
         let shared = Arc::new(LoadContext {
             run: format!("{}-{}", context.name, run_name()),
             pipeline: context.name.clone(),
-            dead_letters: context.settings.dead_letters.clone(),
+            dead_letters: context.settings.options.dead_letters.clone(),
             namespace: context.namespace.clone(),
             pool: context.memory.pool().clone(),
             progress: Arc::clone(&context.live.counters),
-            on_bad_document: context.settings.on_bad_document,
+            on_bad_document: context.settings.options.on_bad_document,
             dead: DeadLetters::default(),
             tries_max: crate::retry::INSERT_TRIES,
             stop: context.stop.clone(),

@@ -29,7 +29,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Whether there is a table for dead letters.
     pub(super) async fn look_at_dead_letters(&self) -> Result<bool> {
-        let name = &self.settings.dead_letters;
+        let name = &self.settings.options.dead_letters;
         let object = self.retrying(|| self.sink.object(name)).await?;
         letters_fit(object.as_ref(), name, "dead_letters = \"NAME\"")?;
         Ok(object.is_some())

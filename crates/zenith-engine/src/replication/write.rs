@@ -82,7 +82,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    if let (Some(letter), OnBadDocument::Fail) = (letters.first(), context.settings.on_bad_document) {
+    if let (Some(letter), OnBadDocument::Fail) = (letters.first(), context.settings.options.on_bad_document) {
         return Err(EngineError::BadDocument {
             namespace: context.namespace.to_string(),
             id: letter.id.clone(),
@@ -92,11 +92,11 @@ where
     let load = LoadContext {
         run: token.to_owned(),
         pipeline: context.name.clone(),
-        dead_letters: context.settings.dead_letters.clone(),
+        dead_letters: context.settings.options.dead_letters.clone(),
         namespace: context.namespace.clone(),
         pool: context.memory.pool().clone(),
         progress: Arc::clone(&context.live.counters),
-        on_bad_document: context.settings.on_bad_document,
+        on_bad_document: context.settings.options.on_bad_document,
         dead: DeadLetters::default(),
         // What is to be tried again is decided here, for letters as for rows.
         tries_max: 1,

@@ -30,7 +30,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     ///
     /// A table that was loaded anew has letters of its own: those of before say nothing of it.
     pub(super) async fn letters_of_today(context: &Context<S, K, T>) -> Result<Option<String>> {
-        let table = &context.settings.dead_letters;
+        let table = &context.settings.options.dead_letters;
         let Some(table) = context.retrying(|| context.sink.describe(table)).await? else { return Ok(None) };
         let namespace = literal(&context.namespace.to_string());
         let mut condition = format!("namespace = {namespace} AND {}", of_pipeline(&context.name));
@@ -100,7 +100,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
              argMax(if(length(document) <= {}, hex(document), ''), at) FROM {} \
              WHERE {condition} AND name IN ({}) GROUP BY name",
             bytes_max.saturating_mul(4),
-            identifier(&context.settings.dead_letters),
+            identifier(&context.settings.options.dead_letters),
             literals.join(", ")
         );
         let mut found = HashMap::new();
@@ -122,7 +122,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         };
         document == letter
             || read(document).zip(read(letter)).is_some_and(|(document, letter)| {
-                zenith_arrow::equal(&document, &letter, self.context.settings.keep_nulls).is_ok()
+                zenith_arrow::equal(&document, &letter, self.context.settings.options.keep_nulls).is_ok()
             })
     }
 }

@@ -220,7 +220,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             None => context.plan(&context.reload(true)).await?.schema,
         };
         let keys = Keys::new(&schema, context.memory.pool(), context.memory.batch_bytes());
-        let rules = Rules { uuid_legacy: context.settings.uuid_legacy, dates: schema.dates };
+        let rules = Rules { uuid_legacy: context.settings.options.uuid_legacy, dates: schema.dates };
         Ok(Verifier {
             context: Arc::clone(context),
             comparer: Arc::new(Comparer { schema, rules }),

@@ -1,7 +1,7 @@
 //! An element of an array that does not fit keeps its place and all of it that fits; its neighbours keep everything.
 
 use bson::{Bson, Document, bson, doc};
-use zenith_engine::ReloadOptions;
+use zenith_engine::{ReloadOptions, TableOptions};
 
 use super::{Shown, copied, followed, raw};
 use crate::harness::Bench;
@@ -37,7 +37,11 @@ async fn sums_are_right_in_every_copy_whatever_the_sample_saw() {
     });
     bench.fill("orders", orders.map(|order| raw(&order))).await;
     for sample in [10_000, 10_000, 3, 100, 1_000, 30_000] {
-        let options = ReloadOptions { sample, replace: true, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions { sample, ..TableOptions::default() },
+            replace: true,
+            ..ReloadOptions::default()
+        };
         bench.copy("orders", options).await;
         for (expression, answer) in [
             ("sumArray(items.price)", "600000"),

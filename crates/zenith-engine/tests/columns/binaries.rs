@@ -3,7 +3,7 @@
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, RawDocumentBuf, Uuid, doc};
 use zenith_engine::state::StateStore;
-use zenith_engine::{PipelineSettings, UuidLegacy};
+use zenith_engine::{PipelineSettings, TableOptions, UuidLegacy};
 
 use super::{Shown, copied, followed, raw};
 use crate::incremental::Follow;
@@ -43,7 +43,10 @@ async fn uuids_of_old_drivers_are_the_right_ones() {
         };
         Shown::new(name, (0..150).map(document))
             .later((100..200).map(document))
-            .settings(PipelineSettings { uuid_legacy, ..PipelineSettings::default() })
+            .settings(PipelineSettings {
+                options: TableOptions { uuid_legacy, ..TableOptions::default() },
+                ..PipelineSettings::default()
+            })
             .says(
                 "toTypeName(_id) = 'UUID' AND toTypeName(any(u)) = 'Nullable(UUID)'"
                     .replace("(_id)", "(any(_id))")
@@ -70,7 +73,10 @@ async fn uuids_of_two_subtypes_are_all_shown() {
             doc! { "_id": n, "u": if new { modern(&text(n)) } else { legacy(&text(n), uuid_legacy) } }
         };
         Shown::new(name, (0..200).map(document))
-            .settings(PipelineSettings { uuid_legacy, ..PipelineSettings::default() })
+            .settings(PipelineSettings {
+                options: TableOptions { uuid_legacy, ..TableOptions::default() },
+                ..PipelineSettings::default()
+            })
             .says("countIf(_zenith_extra != '')", 0)
     };
     copied(&[
@@ -91,7 +97,10 @@ async fn uuids_of_two_subtypes_are_all_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rare_uuid_of_another_subtype_is_named_as_such() {
-    let settings = PipelineSettings { uuid_legacy: UuidLegacy::Java, ..PipelineSettings::default() };
+    let settings = PipelineSettings {
+        options: TableOptions { uuid_legacy: UuidLegacy::Java, ..TableOptions::default() },
+        ..PipelineSettings::default()
+    };
     let follow = Follow::new("subtypes", settings).await;
     let old = |n: i32| raw(&doc! { "_id": n, "u": legacy(&text(n), UuidLegacy::Java) });
     follow.bench.fill("items", (0..200).map(old)).await;

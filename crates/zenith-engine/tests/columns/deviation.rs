@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
-use zenith_engine::{PipelineSettings, ReloadOptions};
+use zenith_engine::{PipelineSettings, ReloadOptions, TableOptions};
 
 use super::raw;
 use super::shape::{self, Shape};
@@ -181,7 +181,14 @@ impl Collection {
         // Every other time most of the deviants are not seen before.
         let sample = if n.is_multiple_of(2) { 1_000 } else { 30 };
         bench
-            .round_trip("shown", ReloadOptions { sample, memory: 16 << 20, ..ReloadOptions::default() })
+            .round_trip(
+                "shown",
+                ReloadOptions {
+                    table: TableOptions { sample, ..TableOptions::default() },
+                    memory: 16 << 20,
+                    ..ReloadOptions::default()
+                },
+            )
             .await;
         self.check(&bench, "shown").await;
         bench.remove().await;

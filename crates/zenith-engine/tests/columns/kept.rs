@@ -2,7 +2,7 @@
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use zenith_engine::arrow::infer::Mixed;
-use zenith_engine::{EngineError, Mode, PipelineSettings, ReloadOptions};
+use zenith_engine::{EngineError, Mode, PipelineSettings, ReloadOptions, TableOptions};
 
 use super::raw;
 use crate::harness::Bench;
@@ -201,7 +201,8 @@ async fn keys_come_and_go_beside_parts_that_are_kept() {
 /// What is no document any more, or no array, or both, is judged as a whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_that_turn_into_something_else_are_judged_as_a_whole() {
-    let options = ReloadOptions { mixed: Mixed::Text, ..replace() };
+    let options =
+        ReloadOptions { table: TableOptions { mixed: Mixed::Text, ..TableOptions::default() }, ..replace() };
     let part = doc! { "a": 1, "at": date() };
     const TUPLE: &str = "Tuple(a Nullable(Int64), at Nullable(DateTime64(3, 'UTC')))";
     let array = format!("Array({TUPLE})");

@@ -3,7 +3,7 @@
 use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Decimal128, Document, Uuid, bson, doc};
-use zenith_engine::{Mode, PipelineSettings, ReloadOptions};
+use zenith_engine::{Mode, PipelineSettings, ReloadOptions, TableOptions};
 
 use super::raw;
 use crate::harness::Bench;
@@ -158,7 +158,10 @@ async fn a_copy_has_every_key() {
         let mut bench = Bench::new("keys").await;
         bench.native = native;
         bench.fill("items", keys.documents().iter().map(raw)).await;
-        let options = ReloadOptions { sample: SAMPLE, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions { sample: SAMPLE, ..TableOptions::default() },
+            ..ReloadOptions::default()
+        };
         match bench.try_copy("items", options.clone()).await {
             Ok(_) => all.extend(wrong(&bench, "items", &keys, "copied").await),
             Err(error) => all.push(format!("{}: {error}", keys.name)),
@@ -182,7 +185,10 @@ async fn a_copy_of_a_view_has_every_key() {
         let pipeline = bson!([{ "$sort": { "_id": 1 } }, { "$project": { "_id": "$key", "n": "$_id" } }]);
         let create = doc! { "create": "items", "viewOn": "numbered", "pipeline": pipeline };
         bench.databases.mongodb.run_command(create).await.unwrap();
-        let options = ReloadOptions { sample: SAMPLE, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            table: TableOptions { sample: SAMPLE, ..TableOptions::default() },
+            ..ReloadOptions::default()
+        };
         match bench.try_copy("items", options).await {
             Ok(_) => all.extend(wrong(&bench, "items", &keys, "copied").await),
             Err(error) => all.push(format!("{}: {error}", keys.name)),
@@ -199,8 +205,8 @@ async fn a_table_that_is_kept_in_step_has_every_key() {
     for (keys, native) in neighbours().into_iter().zip([false, true].into_iter().cycle()) {
         for mode in [Mode::Changes, Mode::Full, Mode::IdCursor] {
             let settings = PipelineSettings {
+                options: TableOptions { sample: SAMPLE, ..TableOptions::default() },
                 mode,
-                sample: SAMPLE,
                 settle: std::time::Duration::ZERO,
                 poll_interval: std::time::Duration::from_millis(20),
                 ..PipelineSettings::default()
@@ -233,7 +239,10 @@ async fn a_table_that_is_kept_in_step_has_every_key() {
 async fn a_reload_has_the_keys_that_came_later() {
     let mut all = Vec::new();
     for keys in neighbours() {
-        let settings = PipelineSettings { sample: SAMPLE, ..PipelineSettings::default() };
+        let settings = PipelineSettings {
+            options: TableOptions { sample: SAMPLE, ..TableOptions::default() },
+            ..PipelineSettings::default()
+        };
         let follow = Follow::new("later_keys", settings).await;
         let usual = keys.usual.iter().zip(1..).map(|(key, n)| raw(&doc! { "_id": key.clone(), "n": n }));
         follow.bench.fill("items", usual).await;

@@ -63,7 +63,7 @@ impl Shown {
     }
 
     pub fn sample(mut self, sample: usize) -> Shown {
-        self.settings.sample = sample;
+        self.settings.options.sample = sample;
         self
     }
 

@@ -1,7 +1,7 @@
 //! The same documents give the same columns, and hardly anything beside them.
 
 use bson::{Document, bson, doc};
-use zenith_engine::ReloadOptions;
+use zenith_engine::{ReloadOptions, TableOptions};
 use zenith_testkit::{Published, Shape, load};
 
 use super::raw;
@@ -12,7 +12,15 @@ async fn ten_copies_are_equal(bench: &Bench, collection: &str, sample: usize) {
     let mut first = None;
     for n in 0..10 {
         bench.databases.clickhouse.query(&format!("DROP TABLE IF EXISTS {collection}")).await.unwrap();
-        bench.copy(collection, ReloadOptions { sample, ..ReloadOptions::default() }).await;
+        bench
+            .copy(
+                collection,
+                ReloadOptions {
+                    table: TableOptions { sample, ..TableOptions::default() },
+                    ..ReloadOptions::default()
+                },
+            )
+            .await;
         let columns = bench.sql(&describe).await;
         match &first {
             None => first = Some(columns),
@@ -102,7 +110,15 @@ async fn documents_that_are_alike_have_nothing_beside_their_columns() {
         doc! { "_id": id, "a": { "b": [{ "c": [[id]] }] }, "s": "x", "n": [id, id], "d": 1.5, "t": { "u": { "v": true } } }
     };
     bench.fill("alike", (0..1_000).map(|id| raw(&document(id)))).await;
-    bench.round_trip("alike", ReloadOptions { sample: 5, ..ReloadOptions::default() }).await;
+    bench
+        .round_trip(
+            "alike",
+            ReloadOptions {
+                table: TableOptions { sample: 5, ..TableOptions::default() },
+                ..ReloadOptions::default()
+            },
+        )
+        .await;
     let words = bench.sql("SELECT countIf(_zenith_extra != '' OR _zenith_notes != '') FROM alike").await;
     assert_eq!(words, "0");
     bench.remove().await;

@@ -2,7 +2,7 @@
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use zenith_engine::state::{Snapshot, StateStore};
-use zenith_engine::{PipelineSettings, ReloadOptions};
+use zenith_engine::{PipelineSettings, ReloadOptions, TableOptions};
 
 use super::{Shown, copied, followed, raw};
 use crate::harness::Bench;
@@ -33,8 +33,15 @@ async fn a_hundred_thousand_documents_of_which_the_sample_saw_three() {
         raw(&document)
     });
     bench.fill("items", documents).await;
-    let (_, summary) =
-        bench.copy("items", ReloadOptions { sample: SAMPLE, ..ReloadOptions::default() }).await;
+    let (_, summary) = bench
+        .copy(
+            "items",
+            ReloadOptions {
+                table: TableOptions { sample: SAMPLE, ..TableOptions::default() },
+                ..ReloadOptions::default()
+            },
+        )
+        .await;
     assert_eq!(summary.rows, 100_000);
     for (expression, answer) in [
         ("count()", "100000"),
@@ -176,7 +183,10 @@ async fn a_first_snapshot_has_them_as_well() {
 /// A process that goes on with a snapshot has another sample than the one that began it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rest_of_a_first_snapshot_has_them_as_well() {
-    let settings = PipelineSettings { sample: SAMPLE, ..PipelineSettings::default() };
+    let settings = PipelineSettings {
+        options: TableOptions { sample: SAMPLE, ..TableOptions::default() },
+        ..PipelineSettings::default()
+    };
     let follow = Follow::new("unseen_rest", settings).await;
     let usual = |id: i32| doc! { "_id": id, "n": 1 };
     follow.bench.fill("items", (0..10_000).map(|id| raw(&usual(id * 2)))).await;
