@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod connect;
 mod copy;
+mod databases;
 mod exit;
 mod logging;
 mod mismatches;

@@ -1,6 +1,7 @@
 //! Names in ClickHouse that are somebody else's, or would be of two pipelines.
 
 use bson::rawdoc;
+use zenith_testkit::TestServers;
 
 use crate::harness::{Bench, Ended, run};
 use crate::home::Home;
@@ -135,5 +136,57 @@ async fn collections_of_a_database_that_would_take_each_others_names() {
         (count(&bench, "users_current").await, count(&bench, "orders_current").await),
         ("10".to_owned(), "10".to_owned())
     );
+    bench.remove().await;
+}
+
+/// Two addresses of one database are no two databases; and its dead letters are there once.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_database_by_several_addresses() {
+    let bench = filled("names_addresses", &["a", "b"]).await;
+    let servers = TestServers::shared().await;
+    let database = bench.databases.clickhouse.database();
+    let mut home = Home::between(&bench);
+    home.set("NATIVE", &format!("clickhouse://{}/{database}", servers.clickhouse_native()));
+    home.set("LOCALHOST", &bench.to().replacen("127.0.0.1", "localhost", 1));
+    let configure = |other: &str, table: &str| {
+        home.write(
+            "zenith.toml",
+            &format!(
+                "[sources.s]\nuri = \"${{MONGO}}\"\n[targets.one]\nuri = \"${{CLICKHOUSE}}\"\n\
+                 [targets.other]\nuri = \"${{{other}}}\"\n\
+                 [pipelines.a]\nsource = \"s\"\ntarget = \"one\"\ncollection = \"a\"\ntable = \"w\"\n\
+                 [pipelines.b]\nsource = \"s\"\ntarget = \"other\"\ncollection = \"b\"\ntable = \"{table}\"\n"
+            ),
+        );
+    };
+    for (other, table, setting) in
+        [("NATIVE", "w", "table = \"NAME\""), ("LOCALHOST", "w_current", "view = \"NAME\" in a")]
+    {
+        configure(other, table);
+        let parts = ["pipelines a and b", "one, the database that other leads to as well", setting];
+        let parts = if table == "w" { &parts[..] } else { &parts[1..] };
+        refused(&home.run(&["check"]).await, parts);
+        refused(&home.run(&["apply", "--yes"]).await, parts);
+    }
+    // Where it cannot be asked, it is applied, and the start of the run asks.
+    let mut away = Home::between(&bench);
+    away.set("CLICKHOUSE", "http://127.0.0.1:1/d");
+    away.set("NATIVE", "clickhouse://127.0.0.1:1/e");
+    configure("NATIVE", "w");
+    away.write("zenith.toml", &home.read("zenith.toml"));
+    let applied = away.apply().await;
+    assert!(applied.stderr.contains("could not be asked, and the start of the run will"), "{applied:?}");
+    away.set("CLICKHOUSE", &bench.to());
+    away.set("NATIVE", &format!("clickhouse://{}/{database}", servers.clickhouse_native()));
+    refused(&away.run(&["run", "--once"]).await, &["a and b both write the table w of one"]);
+    assert!(bench.tables().await.is_empty());
+
+    configure("NATIVE", "v");
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    bench.ask("ALTER TABLE w ADD CONSTRAINT none CHECK _id < 10").await;
+    bench.fill("a", [rawdoc! { "_id": 10, "item": "tea" }]).await;
+    home.run(&["run", "--once"]).await.succeeded();
+    assert_eq!(home.json(&["dead-letters", "list"]).await.as_array().map_or(0, Vec::len), 1);
     bench.remove().await;
 }

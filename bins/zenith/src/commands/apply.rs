@@ -11,8 +11,9 @@ use super::confirmed;
 use crate::args::Apply;
 use crate::config::applied::{self, Applied};
 use crate::config::difference::{Change, Difference, Kind, between};
-use crate::config::{Config, file};
+use crate::config::{Config, file, names};
 use crate::connect;
+use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
 use crate::progress::say;
 use crate::state::Places;
@@ -63,11 +64,16 @@ pub async fn run(arguments: &Apply) -> Ending {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses names that are taken by what Zenith did not make. A ClickHouse that cannot be asked now is asked by the start of
+/// Refuses names that are taken by what Zenith did not make, or would be of two pipelines by whatever addresses. A ClickHouse that cannot be asked now is asked by the start of
 /// the run.
 async fn look_at_names(config: &Config, places: &Places) -> Result<(), Failure> {
     let pool = connect::pool(None, places)?;
-    let mut taken = Vec::new();
+    let databases = Databases::of(&config.targets, &pool).await;
+    let pipelines = config.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
+    let collisions = names::collisions(pipelines, |target| {
+        config.targets.get(target).map(|connector| databases.database(target, connector))
+    });
+    let mut taken: Vec<String> = collisions.into_iter().map(|collision| collision.sentence).collect();
     for (target, connector) in &config.targets {
         let pipelines = config.pipelines.iter().filter(|(_, pipeline)| pipeline.target == *target);
         let looking = async {

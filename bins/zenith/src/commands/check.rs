@@ -11,6 +11,7 @@ use super::something_applied;
 use crate::args::Check;
 use crate::config::{Config, file, names};
 use crate::connect::{self, no_pipeline};
+use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
 use crate::mismatches::{self, Counted, CountedJson};
 use crate::signals::Signals;
@@ -82,9 +83,10 @@ async fn check(arguments: &Check) -> Ending {
         )));
     }
     let mut report = Report { ok: true, configuration, pipelines: Vec::with_capacity(names.len()) };
+    let databases = Databases::of(&config.targets, &connect::pool(None, &places)?).await;
     let paint = Paint::for_stdout();
     for name in names {
-        let checked = look(&config, name, &places).await;
+        let checked = look(&config, name, &places, &databases).await;
         report.ok &= checked.ok;
         // Printed as they come: a server that does not answer keeps people waiting for some seconds.
         if !arguments.json {
@@ -98,9 +100,9 @@ async fn check(arguments: &Check) -> Ending {
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(MEND) })
 }
 
-async fn look(config: &Config, name: &str, places: &Places) -> PipelineReport {
+async fn look(config: &Config, name: &str, places: &Places, databases: &Databases) -> PipelineReport {
     let mut mismatches = Counted::default();
-    let mut checks: Vec<Line> = match checks(config, name, places, &mut mismatches).await {
+    let mut checks: Vec<Line> = match checks(config, name, places, databases, &mut mismatches).await {
         Ok(checks) => checks.into_iter().map(Line::from).collect(),
         Err(Failure::Input(found) | Failure::Failed(found)) => {
             vec![Line { what: "connection".to_owned(), ok: false, found }]
@@ -119,6 +121,7 @@ async fn checks(
     config: &Config,
     name: &str,
     places: &Places,
+    databases: &Databases,
     mismatches: &mut Counted,
 ) -> Result<Vec<Found>, Failure> {
     // Progress is looked at where there is some: whether MongoDB still has the changes since then depends on it.
@@ -130,7 +133,9 @@ async fn checks(
     let single = connect::single(config, name, store, &connect::pool(None, places)?).await?;
     let mut checks = single.keeper.check(name).await;
     let pipelines = config.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
-    let collisions = names::collisions(pipelines, |target| config.targets.get(target));
+    let collisions = names::collisions(pipelines, |target| {
+        config.targets.get(target).map(|connector| databases.database(target, connector))
+    });
     for collision in
         collisions.into_iter().filter(|collision| collision.pipelines.iter().any(|it| it == name))
     {

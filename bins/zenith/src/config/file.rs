@@ -336,7 +336,9 @@ impl<'t> Reader<'t> {
     /// Two things of one name would take each other's place.
     fn names_are_used_once(&mut self, config: &Config) {
         let pipelines = config.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
-        for collision in names::collisions(pipelines, |target| config.targets.get(target)) {
+        for collision in
+            names::collisions(pipelines, |target| config.targets.get(target).map(names::database_of))
+        {
             self.mistakes.push(format!("{}: {}", self.path.display(), collision.sentence));
         }
     }

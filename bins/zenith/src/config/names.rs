@@ -39,32 +39,36 @@ impl Use {
     }
 }
 
-/// The names that would be of two things.
+/// The names that would be of two things; `database` says which database a target leads to.
 pub fn collisions<'c>(
     pipelines: impl IntoIterator<Item = (&'c str, &'c Pipeline)>,
-    targets: impl Fn(&str) -> Option<&'c Connector>,
+    database: impl Fn(&str) -> Option<String>,
 ) -> Vec<Collision> {
     let mut collisions = Vec::new();
-    let mut claims: BTreeMap<(String, String), (&str, Use)> = BTreeMap::new();
+    let mut claims: BTreeMap<(String, String), (&str, Use, &str)> = BTreeMap::new();
     let mut letters: BTreeMap<(String, String), &str> = BTreeMap::new();
     for (name, pipeline) in pipelines {
         let table = pipeline.table();
         if table.is_empty() {
             continue;
         }
-        let database = targets(&pipeline.target).map_or_else(|| pipeline.target.clone(), database_of);
+        let database = database(&pipeline.target).unwrap_or_else(|| pipeline.target.clone());
         let key = |object: &str| (database.clone(), object.to_owned());
         let view = pipeline.settings.view_of(table);
         for (object, is) in [(Some(table), Use::Table), (view.as_deref(), Use::View)] {
             let Some(object) = object else { continue };
-            let Some((other, was)) = claims.get(&key(object)).copied() else {
-                claims.insert(key(object), (name, is));
+            let Some((other, was, target)) = claims.get(&key(object)).copied() else {
+                claims.insert(key(object), (name, is, &pipeline.target));
                 continue;
+            };
+            let place = match pipeline.target.as_str() {
+                same if same == target => same.to_owned(),
+                second => format!("{target}, the database that {second} leads to as well"),
             };
             let pipelines = if other == name { vec![name] } else { vec![other, name] };
             collisions.push(Collision {
                 pipelines: pipelines.into_iter().map(str::to_owned).collect(),
-                sentence: sentence((other, was), (name, is), object, &pipeline.target),
+                sentence: sentence((other, was), (name, is), object, &place),
             });
             // Where the tables are one, so are their views.
             break;
@@ -72,7 +76,7 @@ pub fn collisions<'c>(
         letters.entry(key(&pipeline.settings.options.dead_letters)).or_insert(name);
     }
     for (key, of) in letters {
-        if let Some((name, is)) = claims.get(&key) {
+        if let Some((name, is, _)) = claims.get(&key) {
             collisions.push(Collision {
                 pipelines: vec![(*name).to_owned()],
                 sentence: format!(
@@ -88,28 +92,36 @@ pub fn collisions<'c>(
     collisions
 }
 
-/// Those of what was applied.
-pub fn of_applied(applied: &Applied) -> Vec<Collision> {
+/// Those of what was applied; `database` says which database a target leads to.
+pub fn of_applied(applied: &Applied, database: impl Fn(&str, &Connector) -> String) -> Vec<Collision> {
     // What this version does not understand is told where it is to be run.
     let pipelines: Vec<(&str, Pipeline)> = applied
         .pipelines
         .iter()
         .filter_map(|record| Some((record.name.as_str(), applied::pipeline(record).ok()?)))
         .collect();
-    let targets: BTreeMap<&str, Connector> = applied
+    let targets = targets(applied);
+    collisions(pipelines.iter().map(|(name, pipeline)| (*name, pipeline)), |name| {
+        targets.get(name).map(|connector| database(name, connector))
+    })
+}
+
+/// The targets of what was applied.
+pub fn targets(applied: &Applied) -> BTreeMap<String, Connector> {
+    applied
         .connectors
         .iter()
         .filter(|record| record.role == zenith_engine::state::Role::Target)
-        .filter_map(|record| Some((record.name.as_str(), applied::connector(record).ok()?)))
-        .collect();
-    collisions(pipelines.iter().map(|(name, pipeline)| (*name, pipeline)), |name| targets.get(name))
+        .filter_map(|record| Some((record.name.clone(), applied::connector(record).ok()?)))
+        .collect()
 }
 
-fn sentence(first: (&str, Use), second: (&str, Use), object: &str, target: &str) -> String {
+fn sentence(first: (&str, Use), second: (&str, Use), object: &str, place: &str) -> String {
     match (first, second) {
         ((a, Use::Table), (b, Use::Table)) => {
             format!(
-                "the pipelines {a} and {b} both write the table {object} of {target}: give one another table"
+                "the pipelines {a} and {b} both write the table {object} of {place}: give one another table with {}",
+                Use::Table.setting()
             )
         }
         ((a, is), (b, _)) if a == b => format!(
@@ -117,7 +129,7 @@ fn sentence(first: (&str, Use), second: (&str, Use), object: &str, target: &str)
             if is == Use::View { is } else { second.1 }.setting()
         ),
         ((a, is), (b, other)) => format!(
-            "the {} of the pipeline {a} and the {} of the pipeline {b} would both be {object} of {target}: choose \
+            "the {} of the pipeline {a} and the {} of the pipeline {b} would both be {object} of {place}: choose \
              another name with {} in {a}, or with {} in {b}",
             is.word(),
             other.word(),
@@ -127,8 +139,8 @@ fn sentence(first: (&str, Use), second: (&str, Use), object: &str, target: &str)
     }
 }
 
-/// The database of a target, as far as its address tells it: two targets may lead to one.
-fn database_of(target: &Connector) -> String {
+/// The database of a target, as far as its address tells it.
+pub fn database_of(target: &Connector) -> String {
     let uri = target.uri.as_str();
     let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
     let rest = rest.split(['?', '#']).next().unwrap_or_default();

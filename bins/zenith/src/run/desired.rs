@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use zenith_engine::Pool;
 use zenith_engine::state::{self, PipelineRecord, Role, StateStore};
 
 use crate::config::applied::Applied;
 use crate::config::names;
+use crate::databases::Databases;
 
 /// One pipeline, with all that a change of it may be a change of.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,11 +37,17 @@ pub struct Desired {
     pub refused: BTreeMap<String, String>,
 }
 
-/// Reads it; `only` leaves out all others, unless it is empty.
-pub async fn read(store: &impl StateStore, only: &[String]) -> state::Result<Desired> {
+/// Reads it; `only` leaves out all others, unless it is empty. `databases` are asked for what they have not said.
+pub async fn read(
+    store: &impl StateStore,
+    only: &[String],
+    databases: &mut Databases,
+    pool: &Pool,
+) -> state::Result<Desired> {
     let applied = Applied::read(store).await?;
+    databases.ask(&names::targets(&applied), pool).await;
     let mut desired = Desired::default();
-    for collision in names::of_applied(&applied) {
+    for collision in names::of_applied(&applied, |name, connector| databases.database(name, connector)) {
         for name in collision.pipelines {
             if only.is_empty() || only.contains(&name) {
                 desired.refused.entry(name).or_insert_with(|| collision.sentence.clone());
@@ -101,18 +109,23 @@ mod tests {
         store
     }
 
+    async fn desired(store: &MemoryStore, only: &[String]) -> Desired {
+        let pool = Pool::new(1 << 20).unwrap();
+        read(store, only, &mut Databases::default(), &pool).await.unwrap()
+    }
+
     #[tokio::test]
     async fn groups_are_those_of_sources_and_leave_out_what_is_paused_or_not_named() {
         let store = store().await;
-        let desired = read(&store, &[]).await.unwrap();
+        let now = desired(&store, &[]).await;
         let shape = |desired: &Desired| -> Vec<(String, usize)> {
             desired.groups.iter().map(|(name, group)| (name.clone(), group.members.len())).collect()
         };
-        assert_eq!(shape(&desired), [("crm".to_owned(), 1), ("shop".to_owned(), 1)]);
-        assert_eq!(desired.paused, ["c"]);
-        assert_eq!(shape(&read(&store, &["b".to_owned()]).await.unwrap()), [("crm".to_owned(), 1)]);
+        assert_eq!(shape(&now), [("crm".to_owned(), 1), ("shop".to_owned(), 1)]);
+        assert_eq!(now.paused, ["c"]);
+        assert_eq!(shape(&desired(&store, &["b".to_owned()]).await), [("crm".to_owned(), 1)]);
         store.set_paused("c", false).await.unwrap();
-        assert_eq!(read(&store, &[]).await.unwrap().groups["shop"].members.len(), 2);
+        assert_eq!(desired(&store, &[]).await.groups["shop"].members.len(), 2);
     }
 
     #[tokio::test]
@@ -125,22 +138,22 @@ mod tests {
             store.put_pipeline(&record).await.unwrap();
         }
         store.set_paused("c", false).await.unwrap();
-        let desired = read(&store, &[]).await.unwrap();
-        assert_eq!(desired.refused.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert!(desired.refused["a"].contains("view = \"NAME\" in a"), "{desired:?}");
-        assert_eq!(desired.groups["shop"].members.len(), 1);
+        let now = desired(&store, &[]).await;
+        assert_eq!(now.refused.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(now.refused["a"].contains("view = \"NAME\" in a"), "{now:?}");
+        assert_eq!(now.groups["shop"].members.len(), 1);
     }
 
     #[tokio::test]
     async fn a_pipeline_that_was_removed_and_added_again_is_another_one() {
         let store = store().await;
-        let before = read(&store, &[]).await.unwrap();
+        let before = desired(&store, &[]).await;
         let record = before.groups["shop"].members[0].pipeline.clone();
         store.put_pipeline(&record).await.unwrap();
-        assert_eq!(read(&store, &[]).await.unwrap(), before);
+        assert_eq!(desired(&store, &[]).await, before);
         store.remove_pipeline("a").await.unwrap();
         store.put_pipeline(&record).await.unwrap();
-        let after = read(&store, &[]).await.unwrap();
+        let after = desired(&store, &[]).await;
         assert_ne!(after.groups["shop"], before.groups["shop"]);
         assert_eq!(after.groups["crm"], before.groups["crm"]);
     }

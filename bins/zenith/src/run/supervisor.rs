@@ -13,6 +13,7 @@ use super::desired::{self, Desired, Group, Member};
 use super::environment::Environment;
 use super::group::{self, Ended, Shared, View};
 use crate::config::applied;
+use crate::databases::Databases;
 use crate::exit::Failure;
 use crate::progress::say;
 
@@ -62,6 +63,7 @@ impl Views {
 pub struct Supervisor {
     shared: Shared,
     names: Vec<String>,
+    databases: Databases,
     environment: Option<Environment>,
     groups: BTreeMap<String, Running>,
     tasks: JoinSet<(String, Vec<Ended>)>,
@@ -80,6 +82,7 @@ impl Supervisor {
         Supervisor {
             shared,
             names,
+            databases: Databases::default(),
             environment,
             groups: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -103,7 +106,7 @@ impl Supervisor {
     /// Runs until nothing is left to be done. May be dropped at any await: then [`Supervisor::stop`].
     pub async fn run(&mut self) -> Result<End, Failure> {
         let mut polls = 0;
-        let mut desired = desired::read(&self.shared.store, &self.names).await?;
+        let mut desired = self.desired().await?;
         self.refuse(&desired).await;
         self.hold(&desired);
         loop {
@@ -127,7 +130,7 @@ impl Supervisor {
             if polls % POLLS_PER_DISCOVERY == 0 {
                 self.discover().await;
             }
-            match desired::read(&self.shared.store, &self.names).await {
+            match self.desired().await {
                 Ok(now) => desired = now,
                 // The pipelines themselves find out whether the state can still be written.
                 Err(error) => {
@@ -145,6 +148,10 @@ impl Supervisor {
                 return Ok(self.end());
             }
         }
+    }
+
+    async fn desired(&mut self) -> state::Result<Desired> {
+        desired::read(&self.shared.store, &self.names, &mut self.databases, &self.shared.pool).await
     }
 
     /// Stops all groups and waits for them; what they were doing is saved by then.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zenith_memory::Pool;
 
@@ -17,7 +18,7 @@ use crate::sink::{
     Durable, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection, ServerInfo, Sink, TableInfo,
 };
 use crate::statement::Statement;
-use crate::{ConnectionOptions, Result, SendReport, TableDefinition, Target};
+use crate::{ConnectionOptions, Result, SendReport, TableDefinition, Target, TransportError};
 
 /// ClickHouse, over HTTP or the native protocol as the address says.
 ///
@@ -74,6 +75,29 @@ impl ClickHouseSink {
     /// If the server cannot be asked for its version.
     pub async fn dialect(&self) -> Result<Dialect> {
         Ok(self.server().await?.dialect())
+    }
+
+    /// Which database of which server this is, in the server's own words: the same by whatever address and protocol it
+    /// is reached, also before the database is there.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub async fn identity(&self) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Row {
+            server: String,
+        }
+        let doing = "asking which server it is";
+        // A folder of data that was copied to another host has the identifier of the first.
+        let named = "concat(hostName(), ':', toString(tcpPort()))";
+        let ask = |sql: String| self.session.rows::<Row>(Statement::new(doing, sql));
+        let rows = match ask(format!("SELECT concat(toString(serverUUID()), ' ', {named}) AS server")).await {
+            // One that does not have the function, or did not write its identifier.
+            Err(TransportError::Server(_)) => ask(format!("SELECT {named} AS server")).await?,
+            answer => answer?,
+        };
+        let server = rows.into_iter().next().map(|row| row.server).unwrap_or_default();
+        Ok(format!("{server}/{}", self.database()))
     }
 
     pub(super) async fn server(&self) -> Result<&Server> {
