@@ -98,6 +98,11 @@ async fn letters_of_documents_as_they_are() {
     let one = home.run(&["dead-letters", "retry", "--id", &name("1")]).await.succeeded();
     assert!(one.stdout.contains("of 1 dead letters 1 written"), "{one:?}");
     home.run(&["dead-letters", "retry", "orders"]).await.succeeded();
+    let status = home.pipeline("orders").await;
+    assert_eq!(
+        (&status["dead_letters"], &status["dead_letters_by_reason"]),
+        (&0.into(), &serde_json::json!({}))
+    );
     let rows = "SELECT count(), groupArrayIf(n, _id <= 4) FROM (SELECT * FROM orders_current ORDER BY _id) FORMAT TSV";
     assert_eq!(bench.ask(rows).await, "19\t[-1,-2,4]");
     // The changes of all that are still to come; they are older than the rows that were written.
@@ -153,6 +158,7 @@ async fn letters_are_removed_only_when_that_is_said() {
     home.run(&["run", "--once"]).await.succeeded();
     let count = async || bench.ask("SELECT count() FROM zenith_dead_letters").await;
     assert_eq!(count().await, "2", "the older table got the columns it lacked");
+    assert_eq!(home.pipeline("orders").await["dead_letters"], 1);
     assert_eq!(home.run(&["dead-letters", "purge"]).await.code, Some(2));
     let would = home.run(&["dead-letters", "purge", "orders"]).await.succeeded();
     assert!(
@@ -165,6 +171,7 @@ async fn letters_are_removed_only_when_that_is_said() {
     let list = home.json(&["dead-letters", "list"]).await;
     home.run(&["dead-letters", "purge", "--id", list[0]["id"].as_str().unwrap(), "--yes"]).await.succeeded();
     assert_eq!(count().await, "0");
+    assert_eq!(home.pipeline("orders").await["dead_letters"], 0);
     let none = home.run(&["dead-letters", "purge", "--all", "--yes"]).await.succeeded();
     assert!(none.stdout.contains("no such dead letters"), "{none:?}");
     bench.remove().await;

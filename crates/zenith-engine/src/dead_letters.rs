@@ -3,6 +3,7 @@
 //! A letter has no name of its own in the table; the hash of what it says names it, so that also those of version 0.1 can
 //! be spoken of.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow_array::RecordBatch;
@@ -13,6 +14,7 @@ use zenith_transport::Sink;
 use zenith_transport::ddl::{identifier, literal};
 
 use crate::load::refusal::text;
+use crate::mismatches::kind;
 use crate::{EngineError, Result};
 
 /// Letters of one page, and bytes of the documents that are had together.
@@ -186,6 +188,36 @@ impl<'a, K: Sink> DeadLetters<'a, K> {
         let statement = format!("SELECT count() FROM {} WHERE {condition}", identifier(self.table));
         let found = self.sink.query(&statement).await?;
         Ok(found.iter().find(|batch| batch.num_rows() > 0).map_or(0, |batch| number(batch, 0, 0)))
+    }
+
+    /// How many there are of each of these pipelines, by the reasons they are counted by.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub async fn reasons(
+        &self,
+        filter: &LetterFilter,
+        pipelines: &[String],
+    ) -> Result<BTreeMap<String, BTreeMap<String, u64>>> {
+        let mut found = BTreeMap::new();
+        if self.has_later_columns().await?.is_none() {
+            return Ok(found);
+        }
+        for pipeline in pipelines {
+            let condition = format!("{} AND {}", filter.condition(), of_pipeline(pipeline));
+            let statement = format!(
+                "SELECT reason, count() FROM {} WHERE {condition} GROUP BY reason",
+                identifier(self.table)
+            );
+            let reasons: &mut BTreeMap<String, u64> = found.entry(pipeline.clone()).or_default();
+            for batch in self.sink.query(&statement).await? {
+                for row in 0..batch.num_rows() {
+                    *reasons.entry(kind(&text(batch.column(0).as_ref(), row))).or_default() +=
+                        number(&batch, 1, row);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Removes letters for good.

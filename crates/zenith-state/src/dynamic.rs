@@ -3,6 +3,7 @@
 //! There is nothing to implement here: every `StateStore` fits into a [`DynStateStore`], which is a
 //! `StateStore` again, and so is an `Arc` of either.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -96,6 +97,7 @@ methods! {
     finish_snapshot(pipeline: [&str], consistent_after: [&[u8]]) -> ();
     mismatches(pipeline: [&str], after: [Option<SystemTime>]) -> Mismatches;
     set_mismatches(pipeline: [&str], mismatches: [&Mismatches]) -> ();
+    settle_letters(pipeline: [&str], letters: [&BTreeMap<String, u64>]) -> ();
     start_run(run: [&RunStart]) -> i64;
     finish_run(id: [i64], end: [&RunEnd]) -> ();
     touch_run(id: [i64], figures: [Figures]) -> ();

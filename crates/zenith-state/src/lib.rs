@@ -35,7 +35,9 @@ pub mod test_suite;
 pub use dynamic::DynStateStore;
 pub use error::{Cause, Result, StateError};
 pub use memory::MemoryStore;
-pub use mismatches::{FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX};
+pub use mismatches::{
+    FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, SHOWN_REASONS, is_shown,
+};
 pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot, SnapshotPartition,

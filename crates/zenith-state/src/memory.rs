@@ -352,6 +352,21 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
+    async fn settle_letters(&self, pipeline: &str, letters: &BTreeMap<String, u64>) -> Result<()> {
+        let mut state = self.state();
+        let Some(found) = state.pipelines.get_mut(pipeline) else { return Ok(()) };
+        for (reason, settled) in letters {
+            let counted = found.mismatches.iter().rev();
+            let counted = counted.filter_map(|(slot, of)| Some((*slot, *of.documents.get(reason)?)));
+            for (slot, left) in mismatches::left(counted.collect(), *settled) {
+                let Some(of) = found.mismatches.get_mut(&slot) else { continue };
+                of.documents.insert(reason.clone(), left);
+                of.documents.retain(|_, count| *count > 0);
+            }
+        }
+        Ok(())
+    }
+
     async fn start_run(&self, run: &RunStart) -> Result<i64> {
         let mut state = self.state();
         let id = state.runs.last().map_or(0, |run| run.id) + 1;

@@ -15,6 +15,10 @@ pub const OTHER_FIELDS: &str = "(other fields)";
 /// The name under which further reasons are counted together.
 pub const OTHER_REASONS: &str = "(other reasons)";
 
+/// Reasons of values that are in the extra column although the columns lack nothing: those shown as a list of one, and
+/// documents and arrays of nothing but nulls. They are counted apart.
+pub const SHOWN_REASONS: [&str; 2] = ["is no array", "only nulls"];
+
 /// The slot of everything since the table was loaded.
 pub(crate) const ALL: i64 = 0;
 /// Seconds of a slot.
@@ -38,10 +42,11 @@ impl Mismatches {
         self.values.is_empty() && self.documents.is_empty()
     }
 
-    /// Number of values.
+    /// Number of values that no column shows: without those of [`SHOWN_REASONS`].
     #[must_use]
     pub fn values_total(&self) -> u64 {
-        self.values.values().flat_map(BTreeMap::values).sum()
+        let reasons = self.values.values().flatten();
+        reasons.filter(|(reason, _)| !is_shown(reason)).map(|(_, count)| count).sum()
     }
 
     /// Number of documents.
@@ -95,6 +100,26 @@ impl Mismatches {
         }
         bounded
     }
+}
+
+/// What is left of letters that were counted in slots, the newest first, when so many are settled: those of the slot of
+/// everything, and of the last hour the newest.
+pub(crate) fn left(counted: Vec<(i64, u64)>, settled: u64) -> Vec<(i64, u64)> {
+    let mut of_hour = settled;
+    let left = |(slot, amount): (i64, u64)| {
+        let taken = amount.min(if slot == ALL { settled } else { of_hour });
+        if slot != ALL {
+            of_hour -= taken;
+        }
+        (slot, amount - taken)
+    };
+    counted.into_iter().map(left).collect()
+}
+
+/// Whether values of this reason are no loss to the columns.
+#[must_use]
+pub fn is_shown(reason: &str) -> bool {
+    SHOWN_REASONS.contains(&reason)
 }
 
 /// The slot that a moment is in.

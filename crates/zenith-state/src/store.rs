@@ -13,6 +13,7 @@
 //!    counted in that step, too, so that a repetition after a crash does not count twice.
 //! 5. [`StateStore::epoch`] grows with each life of a pipeline, and never goes back.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::SystemTime;
 
@@ -164,6 +165,13 @@ pub trait StateStore: Send + Sync + 'static {
         &self,
         pipeline: &str,
         mismatches: &Mismatches,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes letters that were tried again or removed off the dead letters of a pipeline, by reason; never below none.
+    fn settle_letters(
+        &self,
+        pipeline: &str,
+        letters: &BTreeMap<String, u64>,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Begins a run in the history and returns its number.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
+use zenith_engine::state::StateStore as _;
 use zenith_engine::transport::ClickHouseSink;
 use zenith_engine::{DeadLetterRetry, DeadLetters, LetterFilter, StoredLetter};
 
@@ -13,6 +14,7 @@ use crate::args::{
     DeadLetterCommand, DeadLetters as Arguments, ListLetters, PurgeLetters, RetryLetters, ShowLetter,
 };
 use crate::config::Config;
+use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
 use crate::state::Places;
 use crate::terminal::{print, print_json, table};
@@ -35,7 +37,7 @@ pub async fn run(arguments: &Arguments) -> Ending {
 /// A table of dead letters, and where it is.
 struct Kept {
     sink: Arc<ClickHouseSink>,
-    target: String,
+    database: String,
     table: String,
 }
 
@@ -49,18 +51,21 @@ async fn applied(places: &Places) -> Result<Config, Failure> {
     something_applied(&places.look().await?).await?.config().map_err(Failure::Input)
 }
 
-/// The tables of all pipelines, each once; letters of pipelines that were removed are in them as well.
-fn tables(config: &Config, places: &Places) -> Result<Vec<Kept>, Failure> {
+/// The tables of all pipelines, each once by whatever addresses; letters of pipelines that were removed are in them as
+/// well.
+async fn tables(config: &Config, places: &Places) -> Result<Vec<Kept>, Failure> {
     let mut tables: Vec<Kept> = Vec::new();
     let pool = connect::pool(None, places)?;
+    let databases = Databases::of(&config.targets, &pool).await;
     for pipeline in config.pipelines.values() {
         let (target, table) = (&pipeline.target, &pipeline.settings.options.dead_letters);
-        if tables.iter().any(|kept| kept.target == *target && kept.table == *table) {
+        let Some(connector) = config.targets.get(target) else { continue };
+        let database = databases.database(target, connector);
+        if tables.iter().any(|kept| kept.database == database && kept.table == *table) {
             continue;
         }
-        let Some(connector) = config.targets.get(target) else { continue };
         let sink = Arc::new(connect::sink(target, connector, &pool)?);
-        tables.push(Kept { sink, target: target.clone(), table: table.clone() });
+        tables.push(Kept { sink, database, table: table.clone() });
     }
     Ok(tables)
 }
@@ -82,7 +87,7 @@ async fn list(arguments: &ListLetters) -> Ending {
     let config = applied(&places).await?;
     let filter = LetterFilter { pipeline: arguments.name.clone(), ..LetterFilter::default() };
     let (mut found, mut all) = (Vec::new(), 0);
-    for kept in tables(&config, &places)? {
+    for kept in tables(&config, &places).await? {
         found.extend(kept.letters().list(&filter, Some(arguments.limit), false).await?);
         all += kept.letters().count(&filter).await?;
     }
@@ -139,7 +144,7 @@ async fn show(arguments: &ShowLetter) -> Ending {
     let places = Places::find(&arguments.place)?;
     let config = applied(&places).await?;
     let filter = LetterFilter { names: Some(vec![arguments.id.clone()]), ..LetterFilter::default() };
-    for kept in tables(&config, &places)? {
+    for kept in tables(&config, &places).await? {
         let Some(letter) = kept.letters().list(&filter, Some(1), true).await?.into_iter().next() else {
             continue;
         };
@@ -198,7 +203,8 @@ async fn retry(arguments: &RetryLetters) -> Ending {
     let ids = (!arguments.ids.is_empty()).then(|| arguments.ids.clone());
     let mut all: Vec<(String, DeadLetterRetry)> = Vec::new();
     for name in names {
-        let single = connect::single(&config, &name, places.look().await?, &pool).await?;
+        let store = if arguments.dry_run { places.look().await? } else { places.change().await? };
+        let single = connect::single(&config, &name, store, &pool).await?;
         let replay = single.keeper.retry_letters(&name, ids.clone(), arguments.dry_run).await?;
         if replay.letters > 0 || arguments.name.is_some() {
             all.push((name, replay));
@@ -271,7 +277,7 @@ async fn purge(arguments: &PurgeLetters) -> Ending {
         before: arguments.before,
     };
     let (mut count, mut found) = (0, Vec::new());
-    let tables = tables(&config, &places)?;
+    let tables = tables(&config, &places).await?;
     for kept in &tables {
         count += kept.letters().count(&filter).await?;
         found.extend(kept.letters().list(&filter, Some(20), false).await?);
@@ -281,8 +287,14 @@ async fn purge(arguments: &PurgeLetters) -> Ending {
         return Err(no_letter(id));
     }
     if arguments.yes {
+        let store = places.change().await?;
+        let pipelines: Vec<String> = config.pipelines.keys().cloned().collect();
         for kept in &tables {
+            let reasons = kept.letters().reasons(&filter, &pipelines).await?;
             kept.letters().remove(&filter).await?;
+            for (pipeline, reasons) in &reasons {
+                store.settle_letters(pipeline, reasons).await?;
+            }
         }
     }
     if arguments.json {

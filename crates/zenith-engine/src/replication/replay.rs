@@ -7,7 +7,7 @@
 //! **A change log** tells what was, so there the letter's own document is written, as the change it came with. Tables of
 //! either other kind hold a document once; whatever is there already is left alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +27,7 @@ use crate::layout::{Layout, LoadMetadata, MetadataColumns, RowMetadata};
 use crate::load::context::LoadContext;
 use crate::load::insert::Inserting;
 use crate::load::{literal, refusal};
+use crate::mismatches::kind;
 use crate::reload::run_name;
 use crate::settings::Mode;
 use crate::{EngineError, OnBadDocument, Result};
@@ -94,9 +95,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         }
         let schema = if dry_run { context.schema().await? } else { context.schema_to_write().await? };
         let Some(schema) = schema else {
-            return Err(EngineError::Setting {
-                setting: "the pipeline",
-                value: name.to_owned(),
+            return Err(EngineError::NotPossible {
+                doing: format!("retrying dead letters of the pipeline {name}"),
                 reason: "it has not begun yet, and has no table: run it first".to_owned(),
             });
         };
@@ -111,6 +111,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                 let settled = replay.count(letters, fates);
                 if !dry_run && !settled.is_empty() {
                     kept.remove_these(&settled).await?;
+                    let mut reasons = BTreeMap::new();
+                    for letter in &settled {
+                        *reasons.entry(kind(&letter.reason)).or_default() += 1;
+                    }
+                    context.state.settle_letters(name, &reasons).await?;
                 }
             }
             page = kept.page(&filter, Some(last)).await?;

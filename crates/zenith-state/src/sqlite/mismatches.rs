@@ -1,14 +1,15 @@
 //! What of documents did not fit, by slots of time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::SqliteStore;
 use super::applied::expect_pipeline;
 use super::session::Session;
-use crate::mismatches::{ALL, first_kept, slot};
+use crate::mismatches::{ALL, first_kept, left, slot};
 use crate::{Mismatches, Result};
 
 const VALUE: &str = "value";
@@ -46,6 +47,37 @@ pub(super) async fn set(store: &SqliteStore, pipeline: &str, mismatches: &Mismat
     expect_pipeline(&mut session, pipeline).await?;
     session.execute(query("DELETE FROM mismatches WHERE pipeline = ?").bind(pipeline)).await?;
     count(&mut session, pipeline, mismatches, SystemTime::now()).await?;
+    session.commit().await
+}
+
+pub(super) async fn settle(
+    store: &SqliteStore,
+    pipeline: &str,
+    letters: &BTreeMap<String, u64>,
+) -> Result<()> {
+    let mut session = store.write("take settled dead letters off").await?;
+    for (reason, settled) in letters {
+        let counted = query(
+            "SELECT slot, amount FROM mismatches WHERE pipeline = ? AND kind = ? AND reason = ? ORDER BY slot DESC",
+        );
+        let rows = session.rows(counted.bind(pipeline).bind(DOCUMENT).bind(reason)).await?;
+        let number = |row: &SqliteRow, column| row.try_get::<i64, _>(column);
+        let counted: sqlx::Result<Vec<(i64, u64)>> =
+            rows.iter().map(|row| Ok((number(row, 0)?, number(row, 1)?.cast_unsigned()))).collect();
+        for (slot, amount) in left(counted.map_err(|error| session.fault(error))?, *settled) {
+            let change = match amount {
+                0 => query(
+                    "DELETE FROM mismatches WHERE pipeline = ? AND kind = ? AND reason = ? AND slot = ?",
+                ),
+                _ => query(
+                    "UPDATE mismatches SET amount = ?5 WHERE pipeline = ?1 AND kind = ?2 AND reason = ?3 AND slot = ?4",
+                ),
+            };
+            let change = change.bind(pipeline).bind(DOCUMENT).bind(reason).bind(slot);
+            let change = if amount == 0 { change } else { change.bind(amount.cast_signed()) };
+            session.execute(change).await?;
+        }
+    }
     session.commit().await
 }
 

@@ -29,6 +29,7 @@ mod snapshot;
 mod tests;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -207,6 +208,10 @@ impl StateStore for SqliteStore {
 
     async fn set_mismatches(&self, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
         mismatches::set(self, pipeline, mismatches).await
+    }
+
+    async fn settle_letters(&self, pipeline: &str, letters: &BTreeMap<String, u64>) -> Result<()> {
+        mismatches::settle(self, pipeline, letters).await
     }
 
     async fn start_run(&self, run: &RunStart) -> Result<i64> {

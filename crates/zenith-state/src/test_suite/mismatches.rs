@@ -97,6 +97,25 @@ pub async fn mismatches_of_a_loaded_table_replace_earlier_ones(place: &impl Stor
     }
 }
 
+/// Letters that are settled are none any more, in all and in the last hour, and there are never fewer than none.
+pub async fn settled_letters_are_not_counted_any_more(place: &impl StoreLocation) {
+    let store = applied(place).await;
+    let last_hour = Some(SystemTime::now() - Duration::from_secs(3600));
+    let mut counted = mismatches("a", 3, 5);
+    counted.documents.insert("other".to_owned(), 1);
+    store.set_mismatches("p", &counted).await.expect("set");
+    let reason = counted.documents.keys().find(|reason| *reason != "other").expect("one").clone();
+    for (settled, left) in [(2, Some(3)), (9, None), (1, None)] {
+        store.settle_letters("p", &[(reason.clone(), settled)].into()).await.expect("settled");
+        for after in [None, last_hour] {
+            let found = store.mismatches("p", after).await.expect("read");
+            assert_eq!(found.documents.get(&reason).copied(), left);
+            assert_eq!((found.documents["other"], &found.values), (1, &counted.values));
+        }
+    }
+    store.settle_letters("unknown", &[(reason, 1)].into()).await.expect("nothing to do");
+}
+
 /// Keys without end are counted under one name once there are many, and those that were there before keep theirs.
 pub async fn fields_and_reasons_are_bounded(place: &impl StoreLocation) {
     let store = applied(place).await;
