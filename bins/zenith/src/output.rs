@@ -99,12 +99,11 @@ pub fn summary_text(summary: &Summary, sent: Option<SendReport>) -> String {
     );
     let mismatches = summary.mismatches();
     if !mismatches.values.is_empty() {
-        let total = counted(mismatches.values_total(), "value");
-        let _ = writeln!(
-            text,
-            "{total} went to _zenith_extra, as no column fits:\n{}",
-            fields(&mismatches).trim_end()
-        );
+        let what = match mismatches.values_total() {
+            0 => "values are noted in _zenith_extra and shown all the same".to_owned(),
+            values => format!("{} went to _zenith_extra, as no column fits", counted(values, "value")),
+        };
+        let _ = writeln!(text, "{what}:\n{}", fields(&mismatches).trim_end());
     }
     if let Some(table) = &summary.dead_letter_table {
         let _ =

@@ -19,6 +19,8 @@ pub enum MismatchReason {
     OutOfRange,
     /// The value is no array, and its column shows it as an array of one.
     Lone,
+    /// The field has no column, and the document or array holds nothing but nulls and empty ones.
+    OnlyNulls,
     /// An earlier value of a key that occurs again.
     Duplicate,
     /// A JSON column would not return the value as it was.
@@ -41,6 +43,7 @@ impl std::fmt::Display for MismatchReason {
             MismatchReason::OtherSubtype(subtype) => write!(f, "is binary({subtype})"),
             MismatchReason::OutOfRange => f.write_str("out of range"),
             MismatchReason::Lone => f.write_str("is no array"),
+            MismatchReason::OnlyNulls => f.write_str("only nulls"),
             MismatchReason::Duplicate => f.write_str("repeated key"),
             MismatchReason::NotPlainJson => f.write_str("not plain JSON"),
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use zenith_state::Mismatches;
+use zenith_state::{Mismatches, is_shown};
 
-use crate::Mode;
+use crate::{Mixed, Mode, PipelineSettings};
 
 /// Fields that are named in one line; the others are a number.
 const NAMED: usize = 3;
@@ -48,26 +48,48 @@ pub(crate) fn kind(reason: &str) -> String {
 }
 
 /// What mends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Advice {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Advice<'s> {
     /// The columns are those of the collection as it was.
-    Reload,
-    /// The columns have just been chosen.
-    LargerSample,
-    /// A change log is not made from the collection.
-    Count,
+    Reload(&'s PipelineSettings),
+    /// The columns have just been chosen, from some of the documents.
+    LargerSample(&'s PipelineSettings),
+    /// The columns have just been chosen from all documents, or a change log is not made from the collection.
+    Count(&'s PipelineSettings),
 }
 
-impl Advice {
-    /// For rows that came after the table was loaded, or with that load.
-    pub(crate) fn of(mode: Mode, is_load: bool) -> Advice {
-        match mode {
-            Mode::ChangeLog => Advice::Count,
-            Mode::Full => Advice::LargerSample,
-            Mode::Changes | Mode::IdCursor if is_load => Advice::LargerSample,
-            Mode::Changes | Mode::IdCursor => Advice::Reload,
+impl<'s> Advice<'s> {
+    /// For rows that came after the table was loaded, or with that load; and whether its columns were chosen from all
+    /// documents.
+    pub(crate) fn of(settings: &'s PipelineSettings, is_load: bool, is_whole: bool) -> Advice<'s> {
+        match settings.mode {
+            Mode::ChangeLog => Advice::Count(settings),
+            Mode::Changes | Mode::IdCursor if !is_load => Advice::Reload(settings),
+            _ if is_whole => Advice::Count(settings),
+            _ => Advice::LargerSample(settings),
         }
     }
+
+    fn settings(self) -> &'s PipelineSettings {
+        let (Advice::Reload(settings) | Advice::LargerSample(settings) | Advice::Count(settings)) = self;
+        settings
+    }
+
+    /// The setting that keeps values of a field of several types out of the columns, as long as it is so.
+    fn majority(self, field: &str, reason: &str) -> Option<String> {
+        let settings = self.settings();
+        let of_field = settings.mixed_fields.get(field);
+        let is_of_type = reason.starts_with("is ") || reason == "out of range";
+        (is_of_type && *of_field.unwrap_or(&settings.mixed) == Mixed::Majority).then(|| match of_field {
+            Some(_) => format!("mixed_fields.{field:?} = \"twin\""),
+            None => "mixed = \"twin\"".to_owned(),
+        })
+    }
+}
+
+/// Whether columns of other types could show values of this reason.
+fn has_cure(reason: &str) -> bool {
+    !matches!(reason, "repeated key" | "not plain JSON")
 }
 
 /// What has been told of a run.
@@ -86,7 +108,7 @@ impl Told {
     }
 
     /// Adds to it, and gives a line for each field and reason that is new, or one for many.
-    pub(crate) fn add(&mut self, mismatches: &Mismatches, pipeline: &str, advice: Advice) -> Vec<String> {
+    pub(crate) fn add(&mut self, mismatches: &Mismatches, pipeline: &str, advice: Advice<'_>) -> Vec<String> {
         let before = |field: &str, reason: &str| {
             self.all.values.get(field).is_some_and(|reasons| reasons.contains_key(reason))
         };
@@ -94,7 +116,7 @@ impl Told {
             .values
             .iter()
             .flat_map(|(field, reasons)| reasons.keys().map(move |reason| (field, reason)))
-            .filter(|(field, reason)| !before(field, reason))
+            .filter(|(field, reason)| !is_shown(reason) && !before(field, reason))
             .collect();
         let mut lines: Vec<String> = match new_fields.len() {
             0 => Vec::new(),
@@ -116,23 +138,41 @@ impl Told {
     }
 }
 
-fn one(field: &str, reason: &str, pipeline: &str, advice: Advice) -> String {
-    let advice = match (advice, reason) {
-        (Advice::Count, _) => format!("zenith status {pipeline} counts them"),
-        (Advice::LargerSample, _) => "a load with a larger sample may find a column for them".to_owned(),
-        (_, "no column") => format!("zenith reload {pipeline} gives it a column"),
-        _ => format!("zenith reload {pipeline} chooses its column anew"),
+fn one(field: &str, reason: &str, pipeline: &str, advice: Advice<'_>) -> String {
+    let advice = match (advice, advice.majority(field, reason)) {
+        (Advice::Reload(_), Some(setting)) => {
+            format!("{setting} and zenith reload {pipeline} give them a column")
+        }
+        (Advice::LargerSample(_) | Advice::Count(_), Some(setting)) => {
+            format!("{setting} gives them a column")
+        }
+        (Advice::Reload(_), None) if reason == "no column" => {
+            format!("zenith reload {pipeline} gives it a column")
+        }
+        (Advice::Reload(_), None) if has_cure(reason) => {
+            format!("zenith reload {pipeline} chooses its column anew")
+        }
+        (Advice::LargerSample(_), None) if has_cure(reason) => {
+            "a load with a larger sample may find a column for them".to_owned()
+        }
+        _ => format!("zenith status {pipeline} counts them"),
     };
     format!("values of the field {field:?} go to _zenith_extra ({reason}): {advice}")
 }
 
-fn many(fields: &[(&String, &String)], pipeline: &str, advice: Advice) -> String {
+fn many(fields: &[(&String, &String)], pipeline: &str, advice: Advice<'_>) -> String {
     let named: Vec<String> =
         fields.iter().take(NAMED).map(|(field, reason)| format!("{field:?} ({reason})")).collect();
+    let is_curable =
+        |(field, reason): &(&String, &String)| has_cure(reason) && advice.majority(field, reason).is_none();
     let advice = match advice {
-        Advice::Count => String::new(),
-        Advice::LargerSample => ", and a load with a larger sample may find columns for them".to_owned(),
-        Advice::Reload => format!(", and zenith reload {pipeline} chooses the columns anew"),
+        Advice::LargerSample(_) if fields.iter().any(is_curable) => {
+            ", and a load with a larger sample may find columns for them".to_owned()
+        }
+        Advice::Reload(_) if fields.iter().any(is_curable) => {
+            format!(", and zenith reload {pipeline} chooses the columns anew")
+        }
+        _ => String::new(),
     };
     format!(
         "values of {} and {} other fields go to _zenith_extra: zenith status {pipeline} lists them{advice}",
@@ -155,19 +195,22 @@ mod tests {
 
     #[test]
     fn a_field_is_told_once_for_each_reason_and_many_are_told_together() {
+        let settings = PipelineSettings::default();
         let mut told = Told::default();
         let gift = values([("items.gift".to_owned(), "no column")]);
         assert_eq!(
-            told.add(&gift, "orders", Advice::Reload),
+            told.add(&gift, "orders", Advice::Reload(&settings)),
             [
                 "values of the field \"items.gift\" go to _zenith_extra (no column): zenith reload orders gives it a column"
             ]
         );
-        assert!(told.add(&gift, "orders", Advice::Reload).is_empty());
+        assert!(told.add(&gift, "orders", Advice::Reload(&settings)).is_empty());
         let other = values([("items.gift".to_owned(), "is string")]);
-        assert!(told.add(&other, "orders", Advice::Reload)[0].ends_with("chooses its column anew"));
+        assert!(
+            told.add(&other, "orders", Advice::Reload(&settings))[0].ends_with("chooses its column anew")
+        );
         let many = values((0..50).map(|number| (format!("f{number:02}"), "no column")));
-        let lines = told.add(&many, "orders", Advice::Count);
+        let lines = told.add(&many, "orders", Advice::Count(&settings));
         assert_eq!(
             lines,
             [
@@ -178,9 +221,44 @@ mod tests {
         assert_eq!(told.all().values_total(), 53);
         let mut lines = 0;
         for number in 0..100 {
-            lines += told.add(&values([(format!("g{number}"), "no column")]), "orders", Advice::Reload).len();
+            lines += told
+                .add(&values([(format!("g{number}"), "no column")]), "orders", Advice::Reload(&settings))
+                .len();
         }
         assert_eq!(lines, LINES - 3 + 1, "and a last one that says so");
+    }
+
+    #[test]
+    fn advice_is_given_where_it_helps() {
+        let settings = PipelineSettings {
+            mixed_fields: [("m".to_owned(), Mixed::Majority)].into(),
+            ..PipelineSettings::default()
+        };
+        let told = |field: &str, reason: &'static str, is_load: bool, is_whole: bool| {
+            let advice = Advice::of(&settings, is_load, is_whole);
+            Told::default().add(&values([(field.to_owned(), reason)]), "orders", advice).pop()
+        };
+        for (field, reason, is_load, is_whole, expected) in [
+            ("a", "no column", true, false, "a load with a larger sample may find a column for them"),
+            ("a", "no column", true, true, "zenith status orders counts them"),
+            ("a", "not plain JSON", true, false, "zenith status orders counts them"),
+            ("a", "repeated key", false, false, "zenith status orders counts them"),
+            ("m", "is string", true, false, "mixed_fields.\"m\" = \"twin\" gives them a column"),
+            (
+                "m",
+                "is string",
+                false,
+                false,
+                "mixed_fields.\"m\" = \"twin\" and zenith reload orders give them a column",
+            ),
+        ] {
+            let line = told(field, reason, is_load, is_whole).unwrap();
+            assert!(line.ends_with(&format!(": {expected}")), "{line}");
+        }
+        for shown in zenith_state::SHOWN_REASONS {
+            assert_eq!(told("a", shown, false, false), None);
+        }
+        assert_eq!(values([("a".to_owned(), "is no array")]).values_total(), 0);
     }
 
     #[test]

@@ -352,7 +352,11 @@ impl DocumentNode {
                     Known::Stranger(number) => number,
                     Known::Slot(index) => self.slots[index].column.number(),
                 };
-                cx.overflow.value(Key::Name(key), raw, number, MismatchReason::NoColumn)
+                let reason = match raw.holds_only_nulls() {
+                    true => MismatchReason::OnlyNulls,
+                    false => MismatchReason::NoColumn,
+                };
+                cx.overflow.value(Key::Name(key), raw, number, reason)
             }
         }
     }

@@ -186,9 +186,14 @@ impl Tally {
 impl Watched {
     /// Keeps the document of a mismatch that is not expected, and that columns of other types could mend.
     fn see(&mut self, field: u32, path: &[u8], mismatch: MismatchReason, document: &[u8]) {
-        if matches!(mismatch, MismatchReason::Duplicate | MismatchReason::NotPlainJson | MismatchReason::Lone)
-            || self.known.contains(&(field, mismatch))
-        {
+        let is_beyond_columns = matches!(
+            mismatch,
+            MismatchReason::Duplicate
+                | MismatchReason::NotPlainJson
+                | MismatchReason::Lone
+                | MismatchReason::OnlyNulls
+        );
+        if is_beyond_columns || self.known.contains(&(field, mismatch)) {
             return;
         }
         let index =

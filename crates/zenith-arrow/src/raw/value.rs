@@ -1,7 +1,7 @@
 //! One value, and what it is as a Rust type.
 
 use super::elements::{split_cstring, split_i32};
-use super::{Decimal, tag};
+use super::{Decimal, Elements, tag};
 
 /// A value as its type tag and its encoded bytes, length prefix and terminator included.
 ///
@@ -30,6 +30,18 @@ impl<'a> RawValue<'a> {
     #[must_use]
     pub const fn is_null(self) -> bool {
         self.tag == tag::NULL
+    }
+
+    /// Whether it is null, or a document or array in which nothing else is, however deep.
+    #[must_use]
+    pub fn holds_only_nulls(self) -> bool {
+        match self.tag {
+            tag::NULL => true,
+            tag::DOCUMENT | tag::ARRAY => Elements::new(self.bytes).is_ok_and(|mut elements| {
+                elements.all(|element| element.is_ok_and(|element| element.value.holds_only_nulls()))
+            }),
+            _ => false,
+        }
     }
 
     /// 64-bit float.

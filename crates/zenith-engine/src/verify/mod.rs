@@ -191,11 +191,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<Verification> {
         let context = self.context(name)?;
         if context.settings.mode == Mode::ChangeLog {
-            return Err(EngineError::Setting {
-                setting: "the pipeline",
-                value: name.to_owned(),
+            return Err(EngineError::NotPossible {
+                doing: format!("verifying the pipeline {name}"),
                 reason:
-                    "a change log holds changes, and the collection does not: there is nothing to compare"
+                    "it is a change log, which holds changes, and the collection holds none to compare with"
                         .to_owned(),
             });
         }

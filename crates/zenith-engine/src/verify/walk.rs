@@ -24,6 +24,25 @@ enum Shown {
     Elsewhere(String),
 }
 
+/// Whether it is a null, or a document or array without anything in it.
+fn is_nothing(value: &Bson) -> bool {
+    match value {
+        Bson::Null => true,
+        Bson::Document(document) => document.is_empty(),
+        Bson::Array(values) => values.is_empty(),
+        _ => false,
+    }
+}
+
+fn holds_only_nulls(value: &Bson) -> bool {
+    match value {
+        Bson::Null => true,
+        Bson::Document(document) => document.values().all(holds_only_nulls),
+        Bson::Array(values) => values.iter().all(holds_only_nulls),
+        _ => false,
+    }
+}
+
 /// A step from a value into it.
 enum Step {
     Key(String),
@@ -85,9 +104,10 @@ impl<'r> Walk<'r> {
             self.path.pop();
         }
         for (key, value) in document {
-            if !matches!(value, Bson::Null) && fields.iter().all(|field| field.name != *key) {
+            // A null or an empty document or array without a column is no value, and at most a note.
+            if !is_nothing(value) && fields.iter().all(|field| field.name != *key) {
                 self.path.push(Step::Key(key.clone()));
-                self.count("no column".to_owned());
+                self.count(if holds_only_nulls(value) { "only nulls" } else { "no column" }.to_owned());
                 self.path.pop();
             }
         }
