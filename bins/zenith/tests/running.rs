@@ -245,6 +245,12 @@ async fn a_run_that_is_killed_goes_on_where_it_was() {
     let health = home.run(&["status", "--health"]).await;
     assert!(health.code == Some(1) && health.stdout.contains("no zenith run is under way"), "{health:?}");
     assert_eq!(home.pipeline("orders").await["state"], "interrupted");
+    let history = home.json(&["history"]).await;
+    assert_eq!(
+        (&history[0]["outcome"], &history[0]["error"]),
+        (&"failed".into(), &"interrupted".into()),
+        "{history}"
+    );
     insert(&bench, "orders", 10).await;
     home.run(&["run", "--once"]).await.succeeded();
     assert_eq!(count(&bench, "orders_current").await, "11");

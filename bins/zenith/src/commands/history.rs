@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use zenith_engine::state::{Run, StateStore as _};
+use zenith_engine::state::{INTERRUPTED, Outcome, Run, SqliteStore, StateStore as _};
 
 use crate::args::History;
 use crate::connect::no_pipeline;
@@ -34,12 +34,19 @@ struct Shown<'a> {
 pub async fn run(arguments: &History) -> Ending {
     let places = Places::find(&arguments.place)?;
     let store = places.look().await?;
-    let runs = store.runs(arguments.name.as_deref(), arguments.limit).await?;
+    let mut runs = store.runs(arguments.name.as_deref(), arguments.limit).await?;
     if let Some(name) = arguments.name.as_deref().filter(|_| runs.is_empty()) {
         let pipelines = store.pipelines().await?;
         // A pipeline that was removed has runs all the same, so only a name nobody knows is an error.
         if pipelines.iter().all(|record| record.name != name) {
             return Err(no_pipeline(name, pipelines.iter().map(|record| record.name.as_str())));
+        }
+    }
+    // Killed, it could not say how it ended; the next run notes it so.
+    if !SqliteStore::is_locked(&places.state).await {
+        for run in runs.iter_mut().filter(|run| run.outcome.is_none()) {
+            run.outcome = Some(Outcome::Failed);
+            run.error.get_or_insert_with(|| INTERRUPTED.to_owned());
         }
     }
     let now = SystemTime::now();
