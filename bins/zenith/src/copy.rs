@@ -59,6 +59,14 @@ async fn copy<S: Source>(
         Ok(prepared) => prepared,
         Err(message) => return Ok(exit::input(&message)),
     };
+    if arguments.replace && plan.is_followed() {
+        let table = &plan.definition.name;
+        return Ok(exit::input(&format!(
+            "the table {table} is kept in step by a pipeline, as its column _zenith_version says, and the pipeline could \
+             not go on with a copy in its place: load it anew with `zenith reload NAME`, copy into another table with \
+             --table NAME, or drop {table} first if no pipeline writes it any more"
+        )));
+    }
     if arguments.dry_run {
         print_plan(arguments, &plan)?;
         return Ok(ExitCode::SUCCESS);

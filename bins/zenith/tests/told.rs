@@ -2,7 +2,7 @@
 //! done is said in words that name what works.
 
 use bson::spec::BinarySubtype;
-use bson::{Binary, Document, RawDocumentBuf, doc, rawdoc};
+use bson::{Binary, Document, RawDocumentBuf, cstr, doc, rawdoc};
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, run};
@@ -250,6 +250,58 @@ async fn a_copied_table_is_taken_over_by_a_reload() {
     home.run(&["reload", "grown"]).await.succeeded();
     home.run(&["run", "--once"]).await.succeeded();
     assert_eq!(bench.ask("SELECT count() FROM grown").await, "11");
+    bench.remove().await;
+}
+
+/// A value that shows as a list of one, and fields of nothing but nulls, are no loss: nobody is warned of them, they are
+/// within any limit, and `verify` counts what the table has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_loss_is_counted_apart() {
+    let bench = Bench::new("told_shown").await;
+    let document = |n: i32| {
+        let mut document = rawdoc! { "_id": n, "gone": { "x": null }, "none": [null, null] };
+        match n % 7 {
+            0 => document.append(cstr!("tags"), "solo"),
+            _ => document.append(cstr!("tags"), bson::rawbson!(["a", "b"])),
+        }
+        if n % 7 == 1 {
+            document.append(cstr!("em"), rawdoc! {});
+            document.append(cstr!("el"), bson::RawArrayBuf::new());
+        }
+        document
+    };
+    bench.fill("orders", (0..70).map(document)).await;
+    let home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\"")]);
+    home.apply().await;
+    let ended = home.run(&["run", "--once", "--max-extra", "0"]).await.succeeded();
+    assert!(!ended.stderr.contains("_zenith_extra"), "{ended:?}");
+    let shown = json!({
+        "gone": { "only nulls": 70 }, "none": { "only nulls": 70 }, "tags": { "is no array": 10 }
+    });
+    assert_eq!(home.pipeline("orders").await["extra_values"], shown);
+    home.run(&["status", "--max-extra", "0"]).await.succeeded();
+    assert_eq!(home.json(&["verify", "orders"]).await["extra_values"], shown);
+    let copied = run(bench.copy("orders", &["--table", "copied", "--max-extra", "0"])).await.succeeded();
+    assert!(
+        copied.stdout.contains("shown all the same") && !copied.stdout.contains("no column fits"),
+        "{copied:?}"
+    );
+
+    // A copy in the place of a table that is followed would end that.
+    for replace in [&["--replace"][..], &["--replace", "--dry-run"]] {
+        let refused = run(bench.copy("orders", replace)).await;
+        assert!(refused.code == Some(2) && refused.stderr.contains("zenith reload NAME"), "{refused:?}");
+    }
+    let schema = home.run(&["schema", "orders"]).await.succeeded();
+    assert!(!schema.stderr.contains("_zenith_version"), "{schema:?}");
+    // What a killed load left behind is told.
+    bench.ask("CREATE TABLE orders__zenith_1 (n Int64) ENGINE = MergeTree ORDER BY n").await;
+    for command in [&["check"][..], &["run", "--once"], &["reload", "orders"]] {
+        let ended = home.run(command).await.succeeded();
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!(said.matches("orders__zenith_1 was left behind").count(), 1, "{said}");
+    }
     bench.remove().await;
 }
 

@@ -100,8 +100,16 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
-    /// A document could not be decoded, and the pipeline was told to fail then.
-    #[error("the document {id} of {namespace} cannot be decoded: {reason}")]
+    /// What was asked for is not possible for this pipeline.
+    #[error("{doing} is not possible: {reason}")]
+    NotPossible {
+        /// What was asked for.
+        doing: String,
+        /// Why it is not, and what is.
+        reason: String,
+    },
+    /// A document could not be decoded, or its row was refused, and the pipeline was told to fail then.
+    #[error("the document {id} of {namespace} cannot become a row: {reason}")]
     BadDocument {
         /// The collection.
         namespace: String,
@@ -354,6 +362,7 @@ impl EngineError {
             | EngineError::TableDiffers { .. }
             | EngineError::NameTaken { .. }
             | EngineError::CannotKeep { .. }
+            | EngineError::NotPossible { .. }
             | EngineError::NotATable { .. } => true,
             EngineError::Memory(error) => matches!(error, MemoryError::BudgetTooSmall { .. }),
             // Something was created by then.

@@ -56,6 +56,7 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::Decode { .. }
         | EngineError::Memory(_)
         | EngineError::Setting { .. }
+        | EngineError::NotPossible { .. }
         | EngineError::TableDiffers { .. }
         | EngineError::NameTaken { .. }
         | EngineError::CannotKeep { .. }

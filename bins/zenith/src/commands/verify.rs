@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use indicatif::HumanCount;
 use serde::Serialize;
-use zenith_engine::{EngineError, ValueDifference, Verification, VerifyOptions};
+use zenith_engine::{EngineError, Sink as _, ValueDifference, Verification, VerifyOptions};
 
 use super::something_applied;
 use crate::args::Verify;
@@ -71,6 +71,12 @@ pub async fn run(arguments: &Verify) -> Ending {
         print_json(&json(&found, collection, &single.table));
     } else {
         print(&text(&found, &collection, &single.table, Paint::for_stdout()));
+        if found.missing_count > 0
+            && let Ok(Some(table)) = single.sink.describe(&single.table).await
+            && let Some(ttl) = table.additions.and_then(|additions| additions.ttl)
+        {
+            print(&format!("  the table has a TTL, which removes rows: {ttl}\n"));
+        }
     }
     Ok(if found.is_equal() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
@@ -121,7 +127,7 @@ fn text(found: &Verification, collection: &str, table: &str, paint: Paint) -> St
     }
     let differing = found.differing.iter().map(|of| {
         let place = if of.path.is_empty() { String::new() } else { format!(" at {}", of.path) };
-        format!("{}{place}: {} in the collection, {}", of.id, of.source, of.target)
+        format!("{}{place}: {} in the collection, and the table has {}", of.id, of.source, of.target)
     });
     list(&mut text, "with other values", found.differing_count, differing);
     text.push_str(&mismatches::list(&found.mismatches));

@@ -6,7 +6,7 @@ use zenith_transport::TableInfo;
 use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, Parts, identifier, parts};
 
 use super::columns::ColumnPlan;
-use crate::layout::Layout;
+use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, Layout, OPERATION_COLUMN, TIME_COLUMN, VERSION_COLUMN};
 use crate::{EngineError, Pipeline, Result};
 
 /// What the comments of tables begin with that Zenith makes.
@@ -73,13 +73,20 @@ pub(super) fn keep<S, K>(
 /// Columns of the documents, and parts of such, that the new table does not have.
 fn gone(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<String> {
     let mut gone = Vec::new();
-    for there in table.columns.iter().filter(|there| there.default_kind.is_empty()) {
+    // Those that say of changes what they are have no fields, and are nobody's addition.
+    let of_documents =
+        table.columns.iter().filter(|there| there.default_kind.is_empty() && !is_of_changes(&there.name));
+    for there in of_documents {
         match columns.iter().find(|column| column.name == there.name) {
             Some(column) => parts_gone(&there.data_type, &column.target_type, &there.name, &mut gone),
             None => gone.push(there.name.clone()),
         }
     }
     gone
+}
+
+fn is_of_changes(column: &str) -> bool {
+    [VERSION_COLUMN, DELETED_COLUMN, OPERATION_COLUMN, TIME_COLUMN, INDEX_COLUMN].contains(&column)
 }
 
 /// Of a column at `path`, whose type is no longer that which is there.

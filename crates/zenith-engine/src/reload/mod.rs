@@ -22,4 +22,4 @@ mod table_types;
 pub use columns::ColumnPlan;
 pub(crate) use execute::{execute_once, replace_with_empty, run_name};
 pub use plan::ReloadPlan;
-pub(crate) use plan::plan;
+pub(crate) use plan::{plan, shadow_prefix};

@@ -17,6 +17,7 @@ use super::columns::ColumnPlan;
 use super::difference::difference;
 use super::keep::{self, Kept, keep};
 use super::table_types::{TypeAdoption, adopt_table_types};
+use crate::layout::VERSION_COLUMN;
 use crate::load::findings::{Findings, Planned, Sample};
 use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
@@ -65,6 +66,14 @@ impl ReloadPlan {
 }
 
 impl ReloadPlan {
+    /// Whether the table that is there now is kept in step by a pipeline, which could not go on with another one in its
+    /// place.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        let existing = self.existing.as_ref();
+        existing.is_some_and(|table| table.columns.iter().any(|column| column.name == VERSION_COLUMN))
+    }
+
     /// What a load by this plan is held against.
     pub(crate) fn held_against(&self) -> Planned {
         Planned { sample: Arc::clone(&self.sample), infer: self.infer.clone(), is_of_table: true }
@@ -269,7 +278,7 @@ fn beside(column: &str) -> &'static str {
 }
 
 /// What the names of shadow tables of `table` begin with.
-pub(super) fn shadow_prefix(table: &str) -> String {
+pub(crate) fn shadow_prefix(table: &str) -> String {
     format!("{table}__zenith_")
 }
 

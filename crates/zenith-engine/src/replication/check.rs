@@ -7,7 +7,7 @@ use zenith_state::StateStore;
 use zenith_transport::{PreflightRequest, Sink};
 
 use super::Replicator;
-use super::context::Context;
+use super::context::{Context, left_behind};
 use crate::EngineError;
 use crate::error::sentence;
 use crate::names::ViewState;
@@ -97,6 +97,9 @@ where
     if reachable {
         if let Some(view) = context.settings.view_of(&context.table) {
             note("view", looked_at_view(context, &view).await.map_err(|error| sentence(&error)));
+        }
+        for leftover in context.leftovers().await {
+            note("left behind", Ok(left_behind(&leftover)));
         }
         let letters = context.look_at_dead_letters().await;
         let name = &context.settings.options.dead_letters;

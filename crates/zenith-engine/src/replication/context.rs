@@ -48,6 +48,10 @@ pub(crate) struct Context<S, K, T> {
     pub(crate) planned: Mutex<Option<Planned>>,
     /// Whether the table is loaded anew when the pipeline is set up, as its columns are not those of the collection.
     pub(crate) anew: AtomicBool,
+    /// Whether tables that killed loads left behind have been told of.
+    pub(crate) are_leftovers_told: AtomicBool,
+    /// Whether the last plan was made from all documents there were.
+    pub(crate) is_sampled_whole: AtomicBool,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -137,11 +141,30 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
     }
 
+    /// Tables that loads of the table which were killed seem to have left behind; none where that cannot be asked.
+    pub(crate) async fn leftovers(&self) -> Vec<String> {
+        let found = self.sink.tables(&crate::reload::shadow_prefix(&self.table)).await;
+        found.unwrap_or_default()
+    }
+
+    /// Tells of them, once. Another load may be under way, so none is dropped.
+    pub(crate) async fn tell_leftovers(&self) {
+        if !self.are_leftovers_told.swap(true, Ordering::Relaxed) {
+            for leftover in self.leftovers().await {
+                tracing::warn!(pipeline = self.name, "{}", left_behind(&leftover));
+            }
+        }
+    }
+
     /// What a load would do.
     pub(crate) async fn plan(&self, pipeline: &Pipeline<S, K>) -> Result<ReloadPlan> {
         let findings = self.findings();
         let plan = self.unless_stopped(crate::reload::plan(pipeline, &findings)).await?;
-        plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))
+        let plan = plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))?;
+        let documents = plan.source.collection.size.map(|size| size.documents);
+        let is_whole = documents.is_some_and(|documents| crate::progress::to_u64(plan.sampled) >= documents);
+        self.is_sampled_whole.store(is_whole, Ordering::Relaxed);
+        Ok(plan)
     }
 
     /// What the rest of a first snapshot is held against, after the sample that the table was made of is gone: a sample of
@@ -196,7 +219,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(crate) async fn replaced(&self, summary: &Summary) -> Result<()> {
         let mismatches = summary.mismatches();
         self.state.set_mismatches(&self.name, &mismatches).await?;
-        self.live.mismatches(&mismatches, &self.name, Advice::of(self.settings.mode, true));
+        self.live.mismatches(&mismatches, &self.name, self.advice(true));
         Ok(())
     }
 
@@ -287,7 +310,8 @@ impl<S, K, T> Context<S, K, T> {
             let _ = findings.take(error, &Schema::default(), &self.table);
             self.found(findings);
         } else {
-            tracing::warn!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
+            // The load meets the same key, takes a wider one, and warns of it.
+            tracing::info!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
         }
         self.live.counters.restart();
         self.anew.store(true, Ordering::Relaxed);
@@ -311,7 +335,11 @@ impl<S, K, T> Context<S, K, T> {
     /// Notes what of rows that are in the table now did not fit; the state knows it already.
     pub(crate) fn counted(&self, mismatches: &Mismatches, is_load: bool) {
         self.live.counters.extra(mismatches.values_total());
-        self.live.mismatches(mismatches, &self.name, Advice::of(self.settings.mode, is_load));
+        self.live.mismatches(mismatches, &self.name, self.advice(is_load));
+    }
+
+    fn advice(&self, is_load: bool) -> Advice<'_> {
+        Advice::of(&self.settings, is_load, self.is_sampled_whole.load(Ordering::Relaxed))
     }
 
     /// Says that something failed and will be tried again.
@@ -328,6 +356,11 @@ impl<S, K, T> Context<S, K, T> {
             output = future => Ok(output),
         }
     }
+}
+
+/// What is to be done about a table that a killed load left behind.
+pub(crate) fn left_behind(table: &str) -> String {
+    format!("the table {table} was left behind by an earlier load; drop it if none is running")
 }
 
 /// What the state keeps of a schema.

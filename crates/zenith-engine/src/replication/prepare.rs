@@ -161,11 +161,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 let _turn = self.unless_stopped(self.memory.snapshot()).await?;
                 self.load_whole(false).await
             }
-            Layout::Log => Err(EngineError::Setting {
-                setting: "the pipeline",
-                value: self.name.clone(),
+            Layout::Log => Err(EngineError::NotPossible {
+                doing: format!("reloading the pipeline {}", self.name),
                 reason: format!(
-                    "a change log is not made from the collection; zenith reset {} --from now lets it go on",
+                    "it is a change log, which is not made from the collection; zenith reset {} --from now lets it go \
+                     on",
                     self.name
                 ),
             }),

@@ -101,7 +101,7 @@ impl Live {
     }
 
     /// Notes what of documents did not fit, and says so where it is new in this run.
-    pub(crate) fn mismatches(&self, mismatches: &Mismatches, pipeline: &str, advice: Advice) {
+    pub(crate) fn mismatches(&self, mismatches: &Mismatches, pipeline: &str, advice: Advice<'_>) {
         if mismatches.is_empty() {
             return;
         }

@@ -115,6 +115,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             findings: Mutex::default(),
             planned: Mutex::default(),
             anew: AtomicBool::new(false),
+            are_leftovers_told: AtomicBool::new(false),
+            is_sampled_whole: AtomicBool::new(false),
         }));
         Ok(())
     }

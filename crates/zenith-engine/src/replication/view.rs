@@ -11,6 +11,7 @@ use crate::names::{ViewState, letters_fit, view_state, view_statement};
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
     /// Refuses to begin where a name is taken by what Zenith did not make. Writes nothing.
     pub(super) async fn guard_names(&self) -> Result<()> {
+        self.tell_leftovers().await;
         if let Some(view) = self.settings.view_of(&self.table) {
             self.look_at_view(&view, false).await?;
         }
