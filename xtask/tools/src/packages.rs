@@ -84,20 +84,11 @@ fn unpack(package: &Path, place: &Path) -> Result<Vec<Vec<String>>> {
 /// A Debian with nothing in it but what is essential, and what the package asks for.
 fn install_deb(package: &Path, place: &Path) -> Result<Vec<Vec<String>>> {
     let (package, place) = (package.to_string_lossy(), place.to_string_lossy());
-    let unpacked = format!("copy-in {package} /tmp");
-    let inside = format!("/tmp/{}", package.rsplit('/').next().unwrap_or_default());
+    let inside = format!("/{}", package.rsplit('/').next().unwrap_or_default());
     let suite = debian_suite()?;
     Ok(vec![
-        words(&[
-            "mmdebstrap",
-            "--quiet",
-            "--variant=essential",
-            "--include=adduser",
-            "--customize-hook",
-            &unpacked,
-            &suite,
-            &place,
-        ]),
+        words(&["mmdebstrap", "--quiet", "--variant=essential", "--include=adduser", &suite, &place]),
+        words(&["cp", &package, &place]),
         words(&["chroot", &place, "dpkg", "--install", &inside]),
         words(&["chroot", &place, "zenith"]),
     ])
