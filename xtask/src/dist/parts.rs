@@ -61,6 +61,8 @@ pub(super) fn build_binary(release: &Release, target: &Path) -> Result<PathBuf> 
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let registry = home.ok_or("set CARGO_HOME or HOME")?.join("registry/src");
+    // Else there is no folder yet to leave out of the binary.
+    run::output(cargo::command().args(["fetch", "--locked"]).current_dir(&release.root))?;
     let mut prefixes = vec![(release.root.clone(), "/zenith"), (target.to_owned(), "/target")];
     if registry.is_dir() {
         // One folder a registry, whose name has the registry's in it.
