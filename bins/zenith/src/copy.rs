@@ -60,12 +60,7 @@ async fn copy<S: Source>(
         Err(message) => return Ok(exit::input(&message)),
     };
     if arguments.replace && plan.is_followed() {
-        let table = &plan.definition.name;
-        return Ok(exit::input(&format!(
-            "the table {table} is kept in step by a pipeline, as its column _zenith_version says, and the pipeline could \
-             not go on with a copy in its place: load it anew with `zenith reload NAME`, copy into another table with \
-             --table NAME, or drop {table} first if no pipeline writes it any more"
-        )));
+        return Ok(exit::input(&followed(&plan)));
     }
     if arguments.dry_run {
         print_plan(arguments, &plan)?;
@@ -94,16 +89,23 @@ async fn copy<S: Source>(
             let (values, documents) = (mismatches.values_total(), mismatches.documents_total());
             Ok(exit::within(&arguments.allowed.exceeded(&summary.table, values, documents)))
         }
-        Err(EngineError::Stopped) => {
-            progress::say(&format!("zenith: {}", stopped(&plan)));
-            Ok(ExitCode::from(exit::STOPPED))
-        }
-        Err(error @ EngineError::StoppedLeaving { .. }) => {
-            progress::say(&format!("zenith: {error}"));
+        Err(error @ (EngineError::Stopped | EngineError::StoppedLeaving { .. })) => {
+            let said = if matches!(error, EngineError::Stopped) { stopped(&plan) } else { error.to_string() };
+            progress::say(&format!("zenith: {said}"));
             Ok(ExitCode::from(exit::STOPPED))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why a table that a pipeline writes is not replaced.
+fn followed(plan: &ReloadPlan) -> String {
+    let table = &plan.definition.name;
+    format!(
+        "the table {table} is kept in step by a pipeline, as its column _zenith_version says, and the pipeline could not \
+         go on with a copy in its place: load it anew with `zenith reload NAME`, copy into another table with --table \
+         NAME, or drop {table} first if no pipeline writes it any more"
+    )
 }
 
 /// A database, and the collection of it.

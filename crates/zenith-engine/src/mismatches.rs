@@ -78,12 +78,15 @@ impl<'s> Advice<'s> {
     /// The setting that keeps values of a field of several types out of the columns, as long as it is so.
     fn majority(self, field: &str, reason: &str) -> Option<String> {
         let settings = self.settings();
-        let of_field = settings.mixed_fields.get(field);
+        let of_field =
+            settings.options.mixed_fields.iter().find(|(name, _)| name == field).map(|(_, mixed)| mixed);
         let is_of_type = reason.starts_with("is ") || reason == "out of range";
-        (is_of_type && *of_field.unwrap_or(&settings.mixed) == Mixed::Majority).then(|| match of_field {
-            Some(_) => format!("mixed_fields.{field:?} = \"twin\""),
-            None => "mixed = \"twin\"".to_owned(),
-        })
+        (is_of_type && *of_field.unwrap_or(&settings.options.mixed) == Mixed::Majority).then(
+            || match of_field {
+                Some(_) => format!("mixed_fields.{field:?} = \"twin\""),
+                None => "mixed = \"twin\"".to_owned(),
+            },
+        )
     }
 }
 
@@ -230,10 +233,8 @@ mod tests {
 
     #[test]
     fn advice_is_given_where_it_helps() {
-        let settings = PipelineSettings {
-            mixed_fields: [("m".to_owned(), Mixed::Majority)].into(),
-            ..PipelineSettings::default()
-        };
+        let mut settings = PipelineSettings::default();
+        settings.options.mixed_fields = vec![("m".to_owned(), Mixed::Majority)];
         let told = |field: &str, reason: &'static str, is_load: bool, is_whole: bool| {
             let advice = Advice::of(&settings, is_load, is_whole);
             Told::default().add(&values([(field.to_owned(), reason)]), "orders", advice).pop()

@@ -16,7 +16,7 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("crates/zenith-arrow/src/decode/append.rs", "append_scalar", 105),
     ("crates/zenith-arrow/src/decode/seal.rs", "freeze", 70),
     ("crates/zenith-engine/src/reload/difference.rs", "difference", 68),
-    ("crates/zenith-engine/src/replication/check.rs", "check", 75),
+    ("crates/zenith-engine/src/replication/check.rs", "check", 78),
     ("crates/zenith-engine/src/replication/replay.rs", "again", 64),
     ("crates/zenith-engine/src/replication/replicator.rs", "follow_once", 116),
     ("crates/zenith-engine/src/replication/reset.rs", "reset", 66),
