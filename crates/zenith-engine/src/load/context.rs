@@ -34,6 +34,11 @@ pub(crate) struct LoadContext {
 }
 
 impl LoadContext {
+    /// Whether its rows are changes, which a pipeline repeats by itself; those of a load are counted in the end.
+    pub(crate) fn is_of_changes(&self) -> bool {
+        self.tries_max == 1
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.abort.is_stopped()
     }

@@ -12,7 +12,7 @@ use zenith_transport::{Insert, Merging, Sink, TransportError};
 
 use super::context::LoadContext;
 use super::dead_letters::RejectedDocument;
-use super::refusal::{Refused, absent, left_nothing, name};
+use super::refusal::{Refused, absent, left_nothing, lost, name};
 use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
 use crate::retry::{AfterInsert, after_insert};
@@ -66,6 +66,9 @@ impl Inserting<'_> {
     ) -> Result<Vec<Refused>> {
         let may_be_there = AtomicBool::new(may_be_there);
         let Some(error) = self.send(sink, &batch, &token, &may_be_there).await? else {
+            if may_be_there.into_inner() && self.load.is_of_changes() {
+                self.complete(sink, &batch, &token).await?;
+            }
             return Ok(Vec::new());
         };
         let mut reason = Some(left_nothing(sink, self.table, error).await?.to_string());
@@ -102,6 +105,29 @@ impl Inserting<'_> {
             }
         }
         Ok(refused)
+    }
+
+    /// Inserts what a repeated insert has not left in the table.
+    ///
+    /// ClickHouse notes the token of an insert right before its rows are there. One that is killed in between takes a
+    /// repetition for done, and the rows are lost unless somebody looks.
+    async fn complete<K: Sink>(&self, sink: &K, batch: &RecordBatch, token: &str) -> Result<()> {
+        let lost = match lost(sink, self.table, self.layout, batch).await {
+            // A sink that answers no questions is trusted.
+            Err(EngineError::Sink(TransportError::Unsupported { .. })) => return Ok(()),
+            lost => lost?,
+        };
+        for part in lost {
+            let rows = part.num_rows();
+            tracing::warn!(
+                table = self.table,
+                rows,
+                "a repeated insert has left no rows: they are inserted anew"
+            );
+            let insert = Insert { table: self.table.to_owned(), token: name(token, &part)?, batch: part };
+            self.load.repeat(|| sink.write(insert.clone())).await?;
+        }
+        Ok(())
     }
 
     /// Inserts rows under a name; gives back the error if it is about the rows.

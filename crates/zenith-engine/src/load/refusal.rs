@@ -120,6 +120,28 @@ pub(crate) async fn absent<K: Sink>(
     Ok(absent)
 }
 
+/// Of rows that the table has acknowledged those that it does not have all the same, in order.
+pub(crate) async fn lost<K: Sink>(
+    sink: &K,
+    table: &str,
+    layout: Layout,
+    batch: &RecordBatch,
+) -> Result<Vec<RecordBatch>> {
+    if layout != Layout::Current {
+        return absent(sink, table, layout, batch).await;
+    }
+    // An insert lands whole, and nothing newer than the newest of its rows can have taken the place of that.
+    let versions = batch.column_by_name(VERSION_COLUMN).map(|column| column.as_primitive::<UInt64Type>());
+    let Some(newest) = versions.and_then(|versions| versions.values().iter().max().copied()) else {
+        return Ok(Vec::new());
+    };
+    let statement =
+        format!("SELECT count() FROM {} WHERE {} = {newest}", identifier(table), identifier(VERSION_COLUMN));
+    let found = sink.query(&statement).await?;
+    let count = found.first().map_or(0, |found| found.column(0).as_primitive::<UInt64Type>().value(0));
+    Ok(if count == 0 { vec![batch.clone()] } else { Vec::new() })
+}
+
 /// Which changes a log has, by version and number.
 async fn logged<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<Vec<bool>> {
     let (Some(versions), Some(indexes)) =
