@@ -8,7 +8,7 @@
 //! | [`archive`] | the `.tar.zst`, and the npm package |
 //! | [`debian`] | the `.deb` |
 //! | [`wheel`] | the Python wheel |
-//! | [`run`] | (programs it takes: their output, their errors) |
+//! | [`run`](mod@run) | (programs it takes: their output, their errors) |
 //!
 //! The same commit gives the same bytes: paths of this machine are left out of the binary, and times are that of the
 //! commit, or `SOURCE_DATE_EPOCH`.

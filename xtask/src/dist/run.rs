@@ -27,7 +27,7 @@ pub(super) fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(cannot("set the mode of", path))
 }
 
-/// Copies a file as [`write`] writes it.
+/// Copies a file as [`write()`] writes it.
 pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
     write(to, fs::read(from).map_err(cannot("read", from))?, mode)
 }

@@ -8,7 +8,7 @@
 //! | [`expand`] | addresses with references → addresses with secrets |
 //! | [`names`] | names in ClickHouse that would be of two things |
 //! | [`suggest`] | the name that was meant |
-//! | [`reference`] | what can be set, as data |
+//! | [`reference`](mod@reference) | what can be set, as data |
 //! | [`template`] | the file that `zenith init` writes |
 
 pub mod applied;
