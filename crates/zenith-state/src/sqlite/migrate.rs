@@ -16,7 +16,7 @@ use crate::{Result, StateError};
 /// The formats, oldest first.
 const FORMATS: [(i64, &str, &str); 2] = [
     (1, "state", include_str!("../../migrations/0001_state.sql")),
-    (2, "mismatches", include_str!("../../migrations/0002_mismatches.sql")),
+    (2, "misfits", include_str!("../../migrations/0002_misfits.sql")),
 ];
 /// The newest format.
 pub(super) const KNOWN: i64 = FORMATS[FORMATS.len() - 1].0;

@@ -1,4 +1,4 @@
-//! What of documents did not fit, by slots of time.
+//! What of documents did not fit, by slots of time. The table is called `misfits`, as in the first states that had it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ pub(super) async fn read(
 ) -> Result<Mismatches> {
     let mut session = store.read("read what did not fit").await?;
     let sums = query(
-        "SELECT kind, field, reason, sum(amount) FROM mismatches \
+        "SELECT kind, field, reason, sum(amount) FROM misfits \
          WHERE pipeline = ? AND slot BETWEEN ? AND ? GROUP BY kind, field, reason",
     );
     let (first, last) = after.map_or((ALL, ALL), |after| (slot(after), i64::MAX));
@@ -45,7 +45,7 @@ pub(super) async fn read(
 pub(super) async fn set(store: &SqliteStore, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
     let mut session = store.write("set what did not fit").await?;
     expect_pipeline(&mut session, pipeline).await?;
-    session.execute(query("DELETE FROM mismatches WHERE pipeline = ?").bind(pipeline)).await?;
+    session.execute(query("DELETE FROM misfits WHERE pipeline = ?").bind(pipeline)).await?;
     count(&mut session, pipeline, mismatches, SystemTime::now()).await?;
     session.commit().await
 }
@@ -58,7 +58,7 @@ pub(super) async fn settle(
     let mut session = store.write("take settled dead letters off").await?;
     for (reason, settled) in letters {
         let counted = query(
-            "SELECT slot, amount FROM mismatches WHERE pipeline = ? AND kind = ? AND reason = ? ORDER BY slot DESC",
+            "SELECT slot, amount FROM misfits WHERE pipeline = ? AND kind = ? AND reason = ? ORDER BY slot DESC",
         );
         let rows = session.rows(counted.bind(pipeline).bind(DOCUMENT).bind(reason)).await?;
         let number = |row: &SqliteRow, column| row.try_get::<i64, _>(column);
@@ -66,11 +66,9 @@ pub(super) async fn settle(
             rows.iter().map(|row| Ok((number(row, 0)?, number(row, 1)?.cast_unsigned()))).collect();
         for (slot, amount) in left(counted.map_err(|error| session.fault(error))?, *settled) {
             let change = match amount {
-                0 => query(
-                    "DELETE FROM mismatches WHERE pipeline = ? AND kind = ? AND reason = ? AND slot = ?",
-                ),
+                0 => query("DELETE FROM misfits WHERE pipeline = ? AND kind = ? AND reason = ? AND slot = ?"),
                 _ => query(
-                    "UPDATE mismatches SET amount = ?5 WHERE pipeline = ?1 AND kind = ?2 AND reason = ?3 AND slot = ?4",
+                    "UPDATE misfits SET amount = ?5 WHERE pipeline = ?1 AND kind = ?2 AND reason = ?3 AND slot = ?4",
                 ),
             };
             let change = change.bind(pipeline).bind(DOCUMENT).bind(reason).bind(slot);
@@ -91,9 +89,9 @@ pub(super) async fn count(
     if mismatches.is_empty() {
         return Ok(());
     }
-    let fields = "SELECT DISTINCT field FROM mismatches WHERE pipeline = ? AND slot = ? AND kind = ?";
+    let fields = "SELECT DISTINCT field FROM misfits WHERE pipeline = ? AND slot = ? AND kind = ?";
     let fields = known(session, fields, pipeline, VALUE).await?;
-    let reasons = "SELECT reason FROM mismatches WHERE pipeline = ? AND slot = ? AND kind = ?";
+    let reasons = "SELECT reason FROM misfits WHERE pipeline = ? AND slot = ? AND kind = ?";
     let reasons = known(session, reasons, pipeline, DOCUMENT).await?;
     let mismatches = mismatches.bounded(fields, reasons);
     for slot in [ALL, slot(at)] {
@@ -106,7 +104,7 @@ pub(super) async fn count(
             add(session, pipeline, slot, [DOCUMENT, "", reason], *amount).await?;
         }
     }
-    let forget = query("DELETE FROM mismatches WHERE pipeline = ? AND slot > ? AND slot < ?");
+    let forget = query("DELETE FROM misfits WHERE pipeline = ? AND slot > ? AND slot < ?");
     session.execute(forget.bind(pipeline).bind(ALL).bind(first_kept(at))).await?;
     Ok(())
 }
@@ -119,7 +117,7 @@ async fn add(
     amount: u64,
 ) -> Result<()> {
     let add = query(
-        "INSERT INTO mismatches (pipeline, slot, kind, field, reason, amount) VALUES (?, ?, ?, ?, ?, ?) \
+        "INSERT INTO misfits (pipeline, slot, kind, field, reason, amount) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT (pipeline, slot, kind, field, reason) DO UPDATE SET amount = amount + excluded.amount",
     );
     let add = add.bind(pipeline).bind(slot).bind(kind).bind(field).bind(reason);

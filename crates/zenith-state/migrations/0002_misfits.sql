@@ -1,6 +1,6 @@
 -- Format 2: what of documents did not fit, and how much of it in each run.
 
-CREATE TABLE mismatches (
+CREATE TABLE misfits (
     pipeline TEXT NOT NULL REFERENCES pipelines (name) ON DELETE CASCADE,
     -- 0 for everything since the table was loaded; else the second since 1970 at which some minutes begin.
     slot     INTEGER NOT NULL,
