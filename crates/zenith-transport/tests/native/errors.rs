@@ -6,8 +6,6 @@ use zenith_testkit::services::test_servers::with_causes;
 use zenith_testkit::{ClickHouseOptions, ClickHouseServer};
 use zenith_transport::{ClickHouseSink, ConnectionOptions, PreflightRequest, Sink, Target, TransportError};
 
-use super::both::support::sink;
-
 /// The port of another protocol is the commonest mistake of all. HTTP servers wait for more; when nothing
 /// comes, the packaged one ends, so it is one of its own.
 #[tokio::test]
@@ -25,10 +23,13 @@ async fn a_port_that_is_not_native() {
     );
 }
 
-/// What Arrow has no place for is said as such, not taken for another protocol.
+/// What Arrow has no place for is said as such, not taken for another protocol. The connection is closed in the middle of
+/// a result, which ends the packaged server now and then, so it is one of its own.
 #[tokio::test]
 async fn results_that_cannot_be_read_are_named() {
-    let (sink, _) = sink("unreadable").await;
+    let server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let target = Target::parse(&format!("clickhouse://{}/default", server.native_address())).unwrap();
+    let sink = ClickHouseSink::new(target, None, ConnectionOptions::default()).unwrap();
     for (sql, named) in [("SELECT 1::Dynamic", "Dynamic"), ("SELECT unhex('ff')", "UTF8")] {
         let error = sink.query(sql).await.unwrap_err();
         assert!(matches!(error, TransportError::Arrow { action: "decode", .. }), "{error:?}");
