@@ -191,7 +191,7 @@ async fn an_empty_table_that_cannot_be_published_is_not_left_behind() {
     let host = address.trim_start_matches("http://").split('/').next().unwrap();
     let proxy = FaultProxy::start(host.rsplit('@').next().unwrap().to_owned()).await.unwrap();
     let name = &follow.bench.databases.name;
-    let replicator = follow.synchronizer_to(&format!("http://{}/{name}", proxy.address())).await;
+    let replicator = follow.replicator_to(&format!("http://{}/{name}", proxy.address())).await;
     let cut = Fault::CutAfter { direction: Direction::ToServer, bytes: 0 };
     proxy.plan(Plan::new(cut).when_client_sends("EXCHANGE TABLES"));
     let error = replicator.reload("items").await.unwrap_err();

@@ -55,10 +55,16 @@ impl Follow {
     }
 
     /// The same with a target of another address.
-    pub async fn synchronizer_to(&self, address: &str) -> TestReplicator {
+    pub async fn replicator_to(&self, address: &str) -> TestReplicator {
+        self.replicator_within(address, Duration::from_secs(60)).await
+    }
+
+    /// The same that gives up so soon when it catches up.
+    pub async fn replicator_within(&self, address: &str, retry_budget: Duration) -> TestReplicator {
         let pool = Pool::new(self.memory).unwrap();
         let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
-        let mut replicator = Replicator::new(source, Arc::clone(&self.state), pool.clone());
+        let replicator = Replicator::new(source, Arc::clone(&self.state), pool.clone());
+        let mut replicator = replicator.with_retry_budget(retry_budget);
         let target = Target::parse(address).unwrap();
         let sink = ClickHouseSink::new(target, Some(pool), ConnectionOptions::default()).unwrap();
         replicator.add(self.pipeline(&self.name, sink)).unwrap();
@@ -130,6 +136,11 @@ impl Follow {
                 panic!("{id} differs: {difference:?}\nMongoDB    {document}\nClickHouse {}", shown[id]);
             }
         }
+    }
+
+    /// Inserts that were begun and are not known to be done.
+    pub async fn open_intents(&self) -> usize {
+        self.state.open_intents(&self.name).await.unwrap().len()
     }
 
     pub async fn query(&self, sql: &str) -> String {
@@ -270,7 +281,7 @@ async fn a_run_that_only_catches_up_does_not_wait_for_ever_for_the_source() {
         let source = MongoSource::connect(&uri).await.unwrap();
         let pool = Pool::new(follow.memory).unwrap();
         let replicator = Replicator::new(source, Arc::clone(&follow.state), pool.clone());
-        let mut replicator = replicator.with_patience(Duration::from_secs(2));
+        let mut replicator = replicator.with_retry_budget(Duration::from_secs(2));
         replicator.add(follow.pipeline("items", follow.bench.sink(Some(pool)))).unwrap();
         let run = tokio::time::timeout(Duration::from_secs(40), replicator.run(Until::CaughtUp));
         run.await.expect("it waits for ever").unwrap().remove(0).error

@@ -15,6 +15,7 @@ mod odd_collections;
 mod properties;
 mod published;
 mod refused;
+mod repeated;
 mod strategies;
 mod told;
 mod verify;

@@ -426,7 +426,7 @@ async fn letters_are_tried_again_page_by_page() {
 
     let address = format!("{}?max_memory_usage=150000000", follow.bench.databases.clickhouse.url());
     let retry = async |dry_run: bool| {
-        let replicator = follow.synchronizer_to(&address).await;
+        let replicator = follow.replicator_to(&address).await;
         replicator.retry_letters("items", None, dry_run).await.unwrap()
     };
     let would = retry(true).await;

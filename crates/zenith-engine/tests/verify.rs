@@ -457,13 +457,12 @@ async fn nothing_is_written() {
     collection.insert_many(items(0..50)).await.unwrap();
     follow.bench.fill("items", [with_bad_text(100)]).await;
     let writer = client.url();
-    let outcome = follow.synchronizer_to(&writer).await.run(Until::CaughtUp).await.unwrap();
+    let outcome = follow.replicator_to(&writer).await.run(Until::CaughtUp).await.unwrap();
     assert!(outcome[0].error.is_none(), "{outcome:?}");
     client.query("ALTER TABLE items DELETE WHERE _id = 7 SETTINGS mutations_sync = 2").await.unwrap();
     client.query("ALTER TABLE items UPDATE n = 0 WHERE _id = 8 SETTINGS mutations_sync = 2").await.unwrap();
     let reader = writer.replace("http://", "http://reader:pw@");
-    let found =
-        follow.synchronizer_to(&reader).await.verify("items", VerifyOptions::default()).await.unwrap();
+    let found = follow.replicator_to(&reader).await.verify("items", VerifyOptions::default()).await.unwrap();
     assert_eq!((found.missing, found.differing_count), (vec!["7".to_owned()], 1));
     assert_eq!(found.mismatches.documents_total(), 1);
     drop(server);

@@ -50,7 +50,8 @@ pub(super) struct About {
     name: Option<Box<[u8]>>,
     /// The number that mismatches are counted under.
     field: u32,
-    kind: Kind,
+    /// What it holds, if it has no parts.
+    leaf: Option<Kind>,
     dates: DateRange,
     /// The text of values that the column does not hold.
     pub(super) twin: Option<TwinColumn>,
@@ -174,12 +175,7 @@ impl Column {
                 Storage::List(Box::new(ListNode::new(element, path, number, rules, tally)))
             }
         };
-        // The parts of a document or an array are with its own columns.
-        let kind = match kind {
-            Kind::Document(_) => Kind::Document(Vec::new()),
-            Kind::Array(_) => Kind::Array(Box::new(Kind::Bool)),
-            leaf => leaf.clone(),
-        };
+        let leaf = (!matches!(kind, Kind::Document(_) | Kind::Array(_))).then(|| kind.clone());
         Column {
             storage,
             validity: Bits::new(pool),
@@ -189,7 +185,7 @@ impl Column {
             about: Box::new(About {
                 name: None,
                 field: number,
-                kind,
+                leaf,
                 dates: rules.dates,
                 twin: None,
                 first: 0,
@@ -219,7 +215,7 @@ impl Column {
         mismatch: Option<MismatchReason>,
     ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
-        let mismatch = mismatch.or_else(|| fit::leaf(&self.about.kind, raw, self.about.dates));
+        let mismatch = mismatch.or_else(|| fit::leaf(self.about.leaf.as_ref()?, raw, self.about.dates));
         let mismatch = mismatch.unwrap_or(MismatchReason::OtherType(value.tag));
         cx.overflow.value(self.key(), raw, self.about.field, mismatch)
     }

@@ -8,8 +8,26 @@ use zenith_memory::Pool;
 use zenith_transport::TransportError;
 
 use crate::mismatches::DeadLetters;
-use crate::retry::{AfterInsert, after_insert};
+use crate::retry::{AfterInsert, INSERT_TRIES, after_insert};
 use crate::{EngineError, OnBadDocument, Progress, Result, StopHandle};
+
+/// Who tries an insert again that has failed for the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// The load, a few times; in the end its rows are counted.
+    ByLoad,
+    /// The pipeline that the changes are of, for as long as it waits for its target; nobody counts its rows.
+    ByPipeline,
+}
+
+impl Repeats {
+    fn tries_max(self) -> u32 {
+        match self {
+            Repeats::ByLoad => INSERT_TRIES,
+            Repeats::ByPipeline => 1,
+        }
+    }
+}
 
 /// What every worker of a load knows.
 pub(crate) struct LoadContext {
@@ -25,8 +43,7 @@ pub(crate) struct LoadContext {
     pub(crate) on_bad_document: OnBadDocument,
     /// Those of this load alone; the progress may have those of others, too.
     pub(crate) dead: DeadLetters,
-    /// How often an insert is tried.
-    pub(crate) tries_max: u32,
+    pub(crate) repeats: Repeats,
     /// Asked from outside.
     pub(crate) stop: StopHandle,
     /// Asked from outside, or by a worker that failed.
@@ -34,11 +51,6 @@ pub(crate) struct LoadContext {
 }
 
 impl LoadContext {
-    /// Whether its rows are changes, which a pipeline repeats by itself; those of a load are counted in the end.
-    pub(crate) fn is_of_changes(&self) -> bool {
-        self.tries_max == 1
-    }
-
     pub(crate) fn is_stopped(&self) -> bool {
         self.abort.is_stopped()
     }
@@ -69,7 +81,7 @@ impl LoadContext {
                 Err(error) => error,
             };
             tries += 1;
-            let AfterInsert::Repeat(pause) = after_insert(&error, tries, self.tries_max) else {
+            let AfterInsert::Repeat(pause) = after_insert(&error, tries, self.repeats.tries_max()) else {
                 return Err(error.into());
             };
             tracing::warn!(run = self.run, tries, ?pause, %error, "repeating an insert");

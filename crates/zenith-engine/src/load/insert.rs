@@ -10,7 +10,7 @@ use async_channel::Sender;
 use zenith_arrow::Schema;
 use zenith_transport::{Insert, Merging, Sink, TransportError};
 
-use super::context::LoadContext;
+use super::context::{LoadContext, Repeats};
 use super::dead_letters::RejectedDocument;
 use super::refusal::{Refused, absent, left_nothing, lost, name};
 use crate::layout::{Layout, LoadMetadata};
@@ -66,7 +66,7 @@ impl Inserting<'_> {
     ) -> Result<Vec<Refused>> {
         let may_be_there = AtomicBool::new(may_be_there);
         let Some(error) = self.send(sink, &batch, &token, &may_be_there).await? else {
-            if may_be_there.into_inner() && self.load.is_of_changes() {
+            if may_be_there.into_inner() && self.load.repeats == Repeats::ByPipeline {
                 self.complete(sink, &batch, &token).await?;
             }
             return Ok(Vec::new());

@@ -11,7 +11,7 @@ use zenith_transport::{PreflightRequest, Sink};
 use super::plan::shadow_prefix;
 use super::{ReloadPlan, shadow};
 use crate::layout::LoadMetadata;
-use crate::load::context::LoadContext;
+use crate::load::context::{LoadContext, Repeats};
 use crate::load::findings::Findings;
 use crate::load::run::{LoadSpec, load};
 use crate::mismatches::DeadLetters;
@@ -175,7 +175,7 @@ pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<LoadContext> {
         on_bad_document: pipeline.options.table.on_bad_document,
         dead_letters: pipeline.options.table.dead_letters.clone(),
         dead: DeadLetters::default(),
-        tries_max: crate::retry::INSERT_TRIES,
+        repeats: Repeats::ByLoad,
         stop: pipeline.stop.clone(),
         abort: pipeline.stop.child(),
     })

@@ -15,8 +15,9 @@ use super::memory_quota::MemoryQuota;
 use super::progress::Live;
 use crate::error::sentence;
 use crate::layout::Layout;
+use crate::load::context::{LoadContext, Repeats};
 use crate::load::findings::{Findings, Planned};
-use crate::mismatches::Advice;
+use crate::mismatches::{Advice, DeadLetters};
 use crate::reload::ReloadPlan;
 use crate::retry::RetryBudget;
 use crate::settings::{Mode, PipelineSettings};
@@ -346,6 +347,27 @@ impl<S, K, T> Context<S, K, T> {
     pub(crate) fn failing(&self, error: &dyn std::error::Error, pause: Duration) {
         tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
         self.live.failed(error);
+    }
+
+    /// A load of rows of this pipeline, under this name. What changes write may end after the pipeline was stopped.
+    pub(crate) fn load(&self, run: String, repeats: Repeats) -> LoadContext {
+        let stop = match repeats {
+            Repeats::ByLoad => &self.stop,
+            Repeats::ByPipeline => &self.abandon,
+        };
+        LoadContext {
+            run,
+            pipeline: self.name.clone(),
+            dead_letters: self.settings.options.dead_letters.clone(),
+            namespace: self.namespace.clone(),
+            pool: self.memory.pool().clone(),
+            progress: Arc::clone(&self.live.counters),
+            on_bad_document: self.settings.options.on_bad_document,
+            dead: DeadLetters::default(),
+            repeats,
+            stop: stop.clone(),
+            abort: stop.child(),
+        }
     }
 
     /// The outcome of `future`, unless it takes too long after the pipeline was stopped.

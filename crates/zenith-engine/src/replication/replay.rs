@@ -24,7 +24,7 @@ use super::context::Context;
 use super::version::version_of;
 use crate::dead_letters::{DeadLetters, LetterFilter, StoredLetter, parts};
 use crate::layout::{Layout, LoadMetadata, MetadataColumns, RowMetadata};
-use crate::load::context::LoadContext;
+use crate::load::context::{LoadContext, Repeats};
 use crate::load::insert::Inserting;
 use crate::load::{literal, refusal};
 use crate::mismatches::kind;
@@ -173,16 +173,9 @@ where
         if dry_run {
             continue;
         }
-        let (load, sequence) = (load_of(context, format!("{token}/{number}")), AtomicU64::new(0));
-        let (table, layout) = (&context.table, context.layout());
-        let inserting =
-            Inserting { load: &load, table, schema, layout, stamp: LoadMetadata::None, sequence: &sequence };
-        for (number, part) in absent.into_iter().enumerate() {
-            let token = format!("{}/{number}", load.run);
-            for refused in inserting.insert(&*context.sink, part, token, false).await? {
-                if let Some(piece) = by_identity.get(&identity(&refused.row, 0)?) {
-                    set(piece, Fate::Failed, &refused.reason);
-                }
+        for refused in insert_absent(context, schema, absent, format!("{token}/{number}")).await? {
+            if let Some(piece) = by_identity.get(&identity(&refused.row, 0)?) {
+                set(piece, Fate::Failed, &refused.reason);
             }
         }
     }
@@ -190,20 +183,28 @@ where
     Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
 }
 
-fn load_of<S, K, T>(context: &Context<S, K, T>, run: String) -> LoadContext {
-    LoadContext {
-        run,
-        pipeline: context.name.clone(),
-        dead_letters: context.settings.options.dead_letters.clone(),
-        namespace: context.namespace.clone(),
-        pool: context.memory.pool().clone(),
-        progress: Arc::clone(&context.live.counters),
-        on_bad_document: OnBadDocument::Keep,
-        dead: crate::mismatches::DeadLetters::default(),
-        tries_max: crate::retry::INSERT_TRIES,
-        stop: context.stop.clone(),
-        abort: context.stop.child(),
+/// Inserts the rows that the table lacks, and returns those it refuses.
+async fn insert_absent<S, K, T>(
+    context: &Context<S, K, T>,
+    schema: &Schema,
+    absent: Vec<RecordBatch>,
+    run: String,
+) -> Result<Vec<refusal::Refused>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let load = LoadContext { on_bad_document: OnBadDocument::Keep, ..context.load(run, Repeats::ByLoad) };
+    let (table, layout, sequence) = (&context.table, context.layout(), AtomicU64::new(0));
+    let inserting =
+        Inserting { load: &load, table, schema, layout, stamp: LoadMetadata::None, sequence: &sequence };
+    let mut refused = Vec::new();
+    for (number, part) in absent.into_iter().enumerate() {
+        let token = format!("{}/{number}", load.run);
+        refused.extend(inserting.insert(&*context.sink, part, token, false).await?);
     }
+    Ok(refused)
 }
 
 /// What tells the rows of one batch apart.

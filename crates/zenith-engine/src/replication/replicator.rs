@@ -84,7 +84,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// How long a run that catches up waits for a server that does not answer; a minute by default. Call it before
     /// you add pipelines.
     #[must_use]
-    pub fn with_patience(self, retry_budget: Duration) -> Replicator<S, K, T> {
+    pub fn with_retry_budget(self, retry_budget: Duration) -> Replicator<S, K, T> {
         Replicator { retry_budget, ..self }
     }
 

@@ -13,10 +13,9 @@ use zenith_transport::Sink;
 use super::context::Context;
 use super::prepare::{decode_time, encode_time};
 use crate::layout::LoadMetadata;
-use crate::load::context::LoadContext;
+use crate::load::context::Repeats;
 use crate::load::findings::Planned;
 use crate::load::run::{LoadSpec, load};
-use crate::mismatches::DeadLetters;
 use crate::reload::run_name;
 use crate::retry::after_load;
 use crate::{EngineError, Result};
@@ -80,19 +79,7 @@ where
     let pipeline = context.reload(false);
     let (mut failures, mut retry_budget) = (0, context.retry_budget());
     loop {
-        let shared = Arc::new(LoadContext {
-            run: format!("{}-{}", context.name, run_name()),
-            pipeline: context.name.clone(),
-            dead_letters: context.settings.options.dead_letters.clone(),
-            namespace: context.namespace.clone(),
-            pool: context.memory.pool().clone(),
-            progress: Arc::clone(&context.live.counters),
-            on_bad_document: context.settings.options.on_bad_document,
-            dead: DeadLetters::default(),
-            tries_max: crate::retry::INSERT_TRIES,
-            stop: context.stop.clone(),
-            abort: context.stop.child(),
-        });
+        let shared = Arc::new(context.load(format!("{}-{}", context.name, run_name()), Repeats::ByLoad));
         let parts = LoadSpec {
             source: &context.source,
             sink: &context.sink,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -19,11 +18,10 @@ use super::progress::Phase;
 use super::removal::remove_older;
 use super::rows::Decoded;
 use crate::layout::{Layout, LoadMetadata};
-use crate::load::context::LoadContext;
+use crate::load::context::{LoadContext, Repeats};
 use crate::load::dead_letters::{self, RejectedDocument};
 use crate::load::insert::Inserting;
 use crate::load::refusal::Refused;
-use crate::mismatches::DeadLetters;
 use crate::progress::to_u64;
 use crate::{EngineError, OnBadDocument, Result};
 
@@ -89,20 +87,7 @@ where
             reason: letter.reason.clone(),
         });
     }
-    let load = LoadContext {
-        run: token.to_owned(),
-        pipeline: context.name.clone(),
-        dead_letters: context.settings.options.dead_letters.clone(),
-        namespace: context.namespace.clone(),
-        pool: context.memory.pool().clone(),
-        progress: Arc::clone(&context.live.counters),
-        on_bad_document: context.settings.options.on_bad_document,
-        dead: DeadLetters::default(),
-        // What is to be tried again is decided here, for letters as for rows.
-        tries_max: 1,
-        stop: context.abandon.clone(),
-        abort: context.abandon.child(),
-    };
+    let load = context.load(token.to_owned(), Repeats::ByPipeline);
     if let Some(batch) = batch {
         letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
         // The row that takes the place of an older one, where a document has become bad, is none of the document's.
