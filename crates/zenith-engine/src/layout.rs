@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn batches_get_the_columns_of_their_table() {
-        let stamped = LoadMetadata::Version(5).apply(documents()).unwrap();
-        assert_eq!(stamped.schema(), Layout::Current.schema(&documents().schema()));
+        let marked = LoadMetadata::Version(5).apply(documents()).unwrap();
+        assert_eq!(marked.schema(), Layout::Current.schema(&documents().schema()));
         let mut side = MetadataColumns::new(Layout::Log, 2);
         for index in 0..2 {
             side.push(RowMetadata { operation: "insert", version: 3 << 32, index, deleted: false });

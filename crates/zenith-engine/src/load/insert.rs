@@ -21,34 +21,39 @@ use crate::{EngineError, OnBadDocument, Result};
 /// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
 const PARTS_BEFORE_MERGES: u64 = 1000;
 
-/// What all inserters of a load share.
-pub(crate) struct Inserting<'a> {
+/// Inserts batches of one load into one table, each once however often it is repeated under its token.
+pub(crate) struct Inserter<'a, K> {
     pub(crate) load: &'a LoadContext,
+    pub(crate) sink: &'a K,
     pub(crate) table: &'a str,
     pub(crate) schema: &'a Schema,
     pub(crate) layout: Layout,
-    pub(crate) stamp: LoadMetadata,
-    pub(crate) sequence: &'a AtomicU64,
 }
 
-impl Inserting<'_> {
+/// What the inserters of a load take batches from.
+pub(super) struct Batches<'a> {
+    pub(super) batches: flume::Receiver<RecordBatch>,
+    pub(super) letters: Sender<RejectedDocument>,
+    /// The metadata columns of every row.
+    pub(super) metadata: LoadMetadata,
+    /// Batches of all inserters so far.
+    pub(super) sequence: &'a AtomicU64,
+}
+
+impl<K: Sink> Inserter<'_, K> {
     /// Inserts batches until there are no more.
-    pub(super) async fn run<K: Sink>(
-        self,
-        sink: &K,
-        batches: flume::Receiver<RecordBatch>,
-        letters: Sender<RejectedDocument>,
-    ) -> Result<()> {
-        while let Ok(batch) = batches.recv_async().await {
-            let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+    pub(super) async fn run(self, from: Batches<'_>) -> Result<()> {
+        while let Ok(batch) = from.batches.recv_async().await {
+            let number = from.sequence.fetch_add(1, Ordering::Relaxed);
             if number == PARTS_BEFORE_MERGES {
                 // A failure here would show again as "too many parts", which is repeated.
-                let _ = sink.set_merging(self.table, Merging::Running).await;
+                let _ = self.sink.set_merging(self.table, Merging::Running).await;
             }
             let token = format!("{}-{}", self.load.run, number);
-            for refused in self.insert(sink, self.stamp.apply(batch)?, token, false).await? {
+            for refused in self.insert(from.metadata.apply(batch)?, token, false).await? {
                 let letter = self.letter(&refused)?;
-                self.load.unless_stopped(letters.send(letter)).await?.map_err(|_| EngineError::Stopped)?;
+                let sent = self.load.unless_stopped(from.letters.send(letter)).await?;
+                sent.map_err(|_| EngineError::Stopped)?;
             }
             self.load.progress.memory(self.load.pool.stats().in_use);
         }
@@ -57,27 +62,26 @@ impl Inserting<'_> {
 
     /// Inserts one batch, and gives back the rows that are refused. `may_be_there` says that an earlier try under this
     /// name may have landed.
-    pub(crate) async fn insert<K: Sink>(
+    pub(crate) async fn insert(
         &self,
-        sink: &K,
         batch: RecordBatch,
         token: String,
         may_be_there: bool,
     ) -> Result<Vec<Refused>> {
         let may_be_there = AtomicBool::new(may_be_there);
-        let Some(error) = self.send(sink, &batch, &token, &may_be_there).await? else {
+        let Some(error) = self.send(&batch, &token, &may_be_there).await? else {
             if may_be_there.into_inner() && self.load.repeats == Repeats::ByPipeline {
-                self.complete(sink, &batch, &token).await?;
+                self.complete(&batch, &token).await?;
             }
             return Ok(Vec::new());
         };
-        let mut reason = Some(left_nothing(sink, self.table, error).await?.to_string());
+        let mut reason = Some(left_nothing(self.sink, self.table, error).await?.to_string());
         let mut left = vec![batch];
         if may_be_there.into_inner()
             && let Some(batch) = left.pop()
         {
             let rows = batch.num_rows();
-            left = absent(sink, self.table, self.layout, &batch).await?;
+            left = absent(self.sink, self.table, self.layout, &batch).await?;
             left.reverse();
             let there = rows - left.iter().map(RecordBatch::num_rows).sum::<usize>();
             if there > 0 {
@@ -91,7 +95,7 @@ impl Inserting<'_> {
             // The whole of it has just been refused.
             let reason = match reason.take() {
                 Some(reason) => reason,
-                None => match self.send(sink, &part, &name, &known).await? {
+                None => match self.send(&part, &name, &known).await? {
                     Some(error) => error.to_string(),
                     None => continue,
                 },
@@ -111,8 +115,8 @@ impl Inserting<'_> {
     ///
     /// ClickHouse notes the token of an insert right before its rows are there. One that is killed in between takes a
     /// repetition for done, and the rows are lost unless somebody looks.
-    async fn complete<K: Sink>(&self, sink: &K, batch: &RecordBatch, token: &str) -> Result<()> {
-        let lost = match lost(sink, self.table, self.layout, batch).await {
+    async fn complete(&self, batch: &RecordBatch, token: &str) -> Result<()> {
+        let lost = match lost(self.sink, self.table, self.layout, batch).await {
             // A sink that answers no questions is trusted.
             Err(EngineError::Sink(TransportError::Unsupported { .. })) => return Ok(()),
             lost => lost?,
@@ -125,22 +129,21 @@ impl Inserting<'_> {
                 "a repeated insert has left no rows: they are inserted anew"
             );
             let insert = Insert { table: self.table.to_owned(), token: name(token, &part)?, batch: part };
-            self.load.repeat(|| sink.write(insert.clone())).await?;
+            self.load.repeat(|| self.sink.write(insert.clone())).await?;
         }
         Ok(())
     }
 
     /// Inserts rows under a name; gives back the error if it is about the rows.
-    async fn send<K: Sink>(
+    async fn send(
         &self,
-        sink: &K,
         batch: &RecordBatch,
         token: &str,
         may_be_there: &AtomicBool,
     ) -> Result<Option<TransportError>> {
         let insert = Insert { table: self.table.to_owned(), batch: batch.clone(), token: token.to_owned() };
         let write = || async {
-            let written = sink.write(insert.clone()).await;
+            let written = self.sink.write(insert.clone()).await;
             if written.as_ref().is_err_and(|error| error.is_outcome_unknown() || error.view().is_some()) {
                 may_be_there.store(true, Ordering::Relaxed);
             }

@@ -17,7 +17,7 @@ use super::context::LoadContext;
 use super::dead_letters::{self, RejectedDocument};
 use super::decode::Decoding;
 use super::findings::{Planned, Sample, Watch};
-use super::insert::Inserting;
+use super::insert::{Batches, Inserter};
 use super::read;
 use super::read::Queue;
 use super::sizes::Sizes;
@@ -45,7 +45,7 @@ pub(crate) struct LoadSpec<'a, S, K> {
     /// The table rows go to.
     pub(crate) table: &'a str,
     /// The metadata columns of every row.
-    pub(crate) stamp: LoadMetadata,
+    pub(crate) metadata: LoadMetadata,
     /// Which state of the data is read.
     pub(crate) read_concern: ReadConcern,
     /// What is held against the load, if it is to end where other columns would have been chosen.
@@ -164,22 +164,17 @@ impl Workers {
     ) {
         let sequence = Arc::new(AtomicU64::new(0));
         let schema = Arc::new(spec.schema.clone());
-        let stamp = spec.stamp;
+        let metadata = spec.metadata;
         for _ in 0..spec.options.table.inserters {
             let (load, first) = (Arc::clone(&self.load), Arc::clone(&self.first));
             let (sink, batches, letters) = (Arc::clone(spec.sink), batches.clone(), letters.clone());
             let (schema, sequence) = (Arc::clone(&schema), Arc::clone(&sequence));
             let table = spec.table.to_owned();
             self.tasks.spawn(async move {
-                let inserting = Inserting {
-                    load: &load,
-                    table: &table,
-                    schema: &schema,
-                    layout: stamp.layout(),
-                    stamp,
-                    sequence: &sequence,
-                };
-                let result = inserting.run(&*sink, batches, letters).await;
+                let (sink, table, layout) = (&*sink, &*table, metadata.layout());
+                let inserter = Inserter { load: &load, sink, table, schema: &schema, layout };
+                let from = Batches { batches, letters, metadata, sequence: &sequence };
+                let result = inserter.run(from).await;
                 first.note(&load, result);
             });
         }

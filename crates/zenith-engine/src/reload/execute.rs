@@ -25,12 +25,12 @@ const PARTITIONS_PER_READER: usize = 4;
 pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    stamp: LoadMetadata,
+    metadata: LoadMetadata,
 ) -> Result<Summary> {
     let mut findings = Findings::default();
     let mut plan = Cow::Borrowed(plan);
     loop {
-        let error = match execute_once(pipeline, &plan, stamp, &findings).await {
+        let error = match execute_once(pipeline, &plan, metadata, &findings).await {
             Ok(summary) => return Ok(summary),
             Err(error) => error,
         };
@@ -47,7 +47,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
 pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    stamp: LoadMetadata,
+    metadata: LoadMetadata,
     findings: &Findings,
 ) -> Result<Summary> {
     let started = Instant::now();
@@ -55,7 +55,7 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
     let mismatches = loop {
-        match attempt(pipeline, plan, stamp, failures > 0, findings).await {
+        match attempt(pipeline, plan, metadata, failures > 0, findings).await {
             Ok(mismatches) => break mismatches,
             Err(error) => {
                 failures += 1;
@@ -90,7 +90,7 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
 async fn attempt<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    stamp: LoadMetadata,
+    metadata: LoadMetadata,
     anew: bool,
     findings: &Findings,
 ) -> Result<Mismatches> {
@@ -110,7 +110,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
                 shadow::create(pipeline, &shared, &definition).await?;
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
                 let counts =
-                    load_and_reconcile(pipeline, plan, &shared, &shadow, stamp, anew, findings).await?;
+                    load_and_reconcile(pipeline, plan, &shared, &shadow, metadata, anew, findings).await?;
                 shadow::publish(pipeline, &shared, &definition).await?;
                 Ok(counts)
             };
@@ -131,7 +131,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             // Also where the table has just been created: an earlier try may have put rows into it.
             shared.repeat(|| sink.truncate(&pipeline.table)).await?;
             let loaded =
-                load_and_reconcile(pipeline, plan, &shared, &pipeline.table, stamp, anew, findings).await;
+                load_and_reconcile(pipeline, plan, &shared, &pipeline.table, metadata, anew, findings).await;
             if plan.existing.is_none() && matches!(loaded, Err(EngineError::Key { .. })) {
                 // It was made for this load, and the next one needs another.
                 shared.repeat(|| sink.drop_table(&pipeline.table)).await?;
@@ -186,7 +186,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     plan: &ReloadPlan,
     shared: &Arc<LoadContext>,
     table: &str,
-    stamp: LoadMetadata,
+    metadata: LoadMetadata,
     anew: bool,
     findings: &Findings,
 ) -> Result<Mismatches> {
@@ -205,7 +205,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
         readers: plan.readers,
         options: &pipeline.options,
         table,
-        stamp,
+        metadata,
         read_concern: pipeline.read_concern,
         watched: (may_plan_anew && findings.may_surprise()).then_some(&planned),
     };

@@ -13,6 +13,7 @@ use zenith_transport::{Sink, TableInfo};
 
 use super::memory_quota::MemoryQuota;
 use super::progress::Live;
+use super::run_mode::RunMode;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
@@ -34,25 +35,26 @@ pub(crate) struct Context<S, K, T> {
     pub(crate) state: Arc<T>,
     pub(crate) memory: MemoryQuota,
     pub(crate) live: Arc<Live>,
+    pub(crate) mode: RunMode,
     pub(crate) stop: StopHandle,
-    /// Whether the run ends when it has caught up.
-    pub(crate) once: AtomicBool,
-    /// How long such a run waits for a server.
-    pub(crate) retry_budget: Duration,
-    /// Whether other pipelines hang on the same stream, or its memory.
-    pub(crate) shares_stream: AtomicBool,
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(crate) abandon: StopHandle,
+    pub(crate) learned: Arc<Learned>,
+}
+
+/// What runs of a pipeline have learned of its collection, for the runs after them.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
     /// What loads of the table have found that their plans did not expect.
-    pub(crate) findings: Mutex<Findings>,
+    findings: Mutex<Findings>,
     /// The sample that the columns of a table just made were chosen from, and how.
-    pub(crate) planned: Mutex<Option<Planned>>,
+    planned: Mutex<Option<Planned>>,
     /// Whether the table is loaded anew when the pipeline is set up, as its columns are not those of the collection.
-    pub(crate) anew: AtomicBool,
+    pub(super) anew: AtomicBool,
     /// Whether tables that killed loads left behind have been told of.
-    pub(crate) are_leftovers_told: AtomicBool,
+    are_leftovers_told: AtomicBool,
     /// Whether the last plan was made from all documents there were.
-    pub(crate) is_sampled_whole: AtomicBool,
+    is_sampled_whole: AtomicBool,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -150,7 +152,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Tells of them, once. Another load may be under way, so none is dropped.
     pub(crate) async fn tell_leftovers(&self) {
-        if !self.are_leftovers_told.swap(true, Ordering::Relaxed) {
+        if !self.learned.are_leftovers_told.swap(true, Ordering::Relaxed) {
             for leftover in self.leftovers().await {
                 tracing::warn!(pipeline = self.name, "{}", left_behind(&leftover));
             }
@@ -164,7 +166,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let plan = plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))?;
         let documents = plan.source.collection.size.map(|size| size.documents);
         let is_whole = documents.is_some_and(|documents| crate::progress::to_u64(plan.sampled) >= documents);
-        self.is_sampled_whole.store(is_whole, Ordering::Relaxed);
+        self.learned.is_sampled_whole.store(is_whole, Ordering::Relaxed);
         Ok(plan)
     }
 
@@ -229,7 +231,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     where
         F: Future<Output = std::result::Result<V, zenith_transport::TransportError>>,
     {
-        self.trying(self.retry_budget_of_target(), action, EngineError::Sink).await
+        self.trying(self.mode.retry_budget_of_target(), action, EngineError::Sink).await
     }
 
     /// Asks the source until it answers, fails for good, or the pipeline is stopped.
@@ -237,7 +239,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     where
         F: Future<Output = zenith_extract::Result<V>>,
     {
-        self.trying(self.retry_budget(), question, EngineError::Reading).await
+        self.trying(self.mode.retry_budget(), question, EngineError::Reading).await
     }
 
     async fn trying<V, E, F>(
@@ -250,14 +252,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         F: Future<Output = std::result::Result<V, E>>,
     {
         loop {
-            let error = match self.unless_stopped(action()).await? {
+            match self.unless_stopped(action()).await? {
                 Ok(value) => return Ok(value),
-                Err(failure) => error(failure),
-            };
-            let pause = if error.is_passing() { retry_budget.next() } else { None };
-            let Some(pause) = pause else { return Err(error) };
-            self.failing(&error, pause);
-            self.stop.pause(pause).await?;
+                Err(failure) => self.wait_after(error(failure), &mut retry_budget).await?,
+            }
         }
     }
 
@@ -272,14 +270,33 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 }
 
 impl<S, K, T> Context<S, K, T> {
+    /// The same pipeline, run in this mode.
+    pub(crate) fn in_mode(&self, mode: RunMode) -> Arc<Context<S, K, T>> {
+        Arc::new(Context {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            table: self.table.clone(),
+            settings: self.settings.clone(),
+            source: Arc::clone(&self.source),
+            sink: Arc::clone(&self.sink),
+            state: Arc::clone(&self.state),
+            memory: self.memory.clone(),
+            live: Arc::clone(&self.live),
+            mode,
+            stop: self.stop.clone(),
+            abandon: self.abandon.clone(),
+            learned: Arc::clone(&self.learned),
+        })
+    }
+
     /// What loads of the table have found.
     pub(crate) fn findings(&self) -> Findings {
-        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.learned.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps what loads have found for the next plan.
     pub(crate) fn found(&self, findings: Findings) {
-        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+        *self.learned.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
     }
 
     /// The error of a change whose `_id` the key column does not hold, where the table is not made anew for it.
@@ -299,7 +316,7 @@ impl<S, K, T> Context<S, K, T> {
 
     /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already.
     pub(crate) fn keep_planned(&self, plan: &ReloadPlan) {
-        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) =
+        *self.learned.planned.lock().unwrap_or_else(PoisonError::into_inner) =
             self.findings().may_surprise().then(|| plan.held_against());
     }
 
@@ -315,22 +332,12 @@ impl<S, K, T> Context<S, K, T> {
             tracing::info!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
         }
         self.live.counters.restart();
-        self.anew.store(true, Ordering::Relaxed);
+        self.learned.anew.store(true, Ordering::Relaxed);
     }
 
     /// The sample that the columns of a table just made were chosen from, unless other columns have been chosen before.
     pub(crate) fn take_planned(&self) -> Option<Planned> {
-        self.planned.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// How long to try something again in this run.
-    pub(crate) fn retry_budget(&self) -> RetryBudget {
-        RetryBudget::new(self.once.load(Ordering::Relaxed).then_some(self.retry_budget))
-    }
-
-    /// How long to try something again with the target: one that is away keeps no other pipeline waiting for long.
-    pub(crate) fn retry_budget_of_target(&self) -> RetryBudget {
-        self.retry_budget().together(self.shares_stream.load(Ordering::Relaxed))
+        self.learned.planned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Notes what of rows that are in the table now did not fit; the state knows it already.
@@ -340,7 +347,19 @@ impl<S, K, T> Context<S, K, T> {
     }
 
     fn advice(&self, is_load: bool) -> Advice<'_> {
-        Advice::of(&self.settings, is_load, self.is_sampled_whole.load(Ordering::Relaxed))
+        Advice::of(&self.settings, is_load, self.learned.is_sampled_whole.load(Ordering::Relaxed))
+    }
+
+    /// Waits before something that failed is tried again.
+    ///
+    /// # Errors
+    /// The error, if it will not pass or the time for it is up; [`EngineError::Stopped`] once the pipeline is stopped.
+    pub(crate) async fn wait_after(&self, error: EngineError, retry_budget: &mut RetryBudget) -> Result<()> {
+        let pause = if error.is_passing() { retry_budget.next() } else { None };
+        let Some(pause) = pause else { return Err(error) };
+        self.failing(&error, pause);
+        // Whoever stops the pipeline need not wait for a server that is away.
+        self.stop.pause(pause).await
     }
 
     /// Says that something failed and will be tried again.

@@ -1,37 +1,45 @@
 //! Keeping tables in step with collections.
 //!
 //! ```text
-//! change stream ─▶ stream ─▶ batching ─▶ flush: look up ─▶ decode ─▶ intent ─▶ insert ─▶ checkpoint
-//!  (one for all)   (routes)   (apply)         │                        (state)  (sink)     (state)
-//!                                             └ snapshot runs at the same time, its rows older than any change
+//! Replicator (one deployment)
+//!   └─ Group: one change stream ─▶ fan_out ─▶ events of each pipeline
+//!        PipelineRun { mode: Follow or CatchUp }
+//!          batcher ─▶ assembler ─▶ committer      intent, insert, checkpoint
+//!          snapshot beside them, its rows older than any change
 //! ```
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `replicator` | runs the pipelines of one deployment with one stream |
-//! | `recovery` | opens the stream again after a failure, reloads, or ends |
-//! | `run` | the run of one pipeline |
-//! | `prepare` | table, schema and position, before a pipeline follows |
+//! | `replicator` | runs the pipelines of one deployment |
+//! | `group`, `recovery` | one stream for several pipelines; what is done when it fails |
+//! | `run`, `run_mode` | one run of one pipeline; whether it follows or catches up |
+//! | `prepare`, `start` | table, schema and position, before a pipeline follows |
 //! | `snapshot` | loads the whole collection while its changes are applied |
-//! | `stream`, `event` | one stream for all pipelines, and the events of each |
-//! | `batching`, `apply`, `pace` | the bounds of batches, and the time of their inserts |
-//! | `flush`, `rows`, `write`, `removal` | one batch from spans of replies to durable rows |
-//! | `cursor` | ascending `_id`s instead of a stream |
-//! | `check`, `verify`, `reset` | checks both ends, compares them, moves a pipeline |
+//! | `fan_out`, `event` | the events of each pipeline out of one stream |
+//! | `apply`, `steps` | the three tasks of a pipeline, and what goes between them |
+//! | `batcher`, `pending`, `pace` | the bounds of batches, and the time of their inserts |
+//! | `assembler`, `rows` | one batch from spans of replies to rows |
+//! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
+//! | `id_cursor` | ascending `_id`s instead of a stream |
+//! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
 //! | `replay` | retries dead letters |
-//! | `memory_quota`, `retry` | the division of memory; the policy of retries |
-//! | `position` | a place in the stream, and its encoding |
+//! | `memory_quota` | the division of memory |
+//! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
 
 mod apply;
-mod batching;
+mod assembler;
+mod batcher;
 mod check;
+mod committer;
 pub(crate) mod context;
-mod cursor;
 mod event;
-mod flush;
+mod fan_out;
+mod group;
+mod id_cursor;
 mod memory_quota;
 mod outcome;
 mod pace;
+mod pending;
 mod position;
 mod prepare;
 mod progress;
@@ -42,9 +50,10 @@ mod replicator;
 mod reset;
 mod rows;
 mod run;
+mod run_mode;
 mod snapshot;
 mod start;
-mod stream;
+mod steps;
 mod tokens;
 mod version;
 mod view;

@@ -40,10 +40,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// are gone, and no change would tell.
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(Schema, Position)> {
         self.guard_names().await?;
-        if self.anew.load(Ordering::Relaxed) {
+        if self.learned.anew.load(Ordering::Relaxed) {
             let (token, time) = self.stream_now().await?;
             self.reload_from(token.clone(), time, true).await?;
-            self.anew.store(false, Ordering::Relaxed);
+            self.learned.anew.store(false, Ordering::Relaxed);
             if let Some(schema) = self.schema().await? {
                 return Ok((schema, Position::new(token)));
             }
@@ -115,12 +115,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
         pipeline.options.table.strategy = Strategy::Swap;
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
-        let stamp = LoadMetadata::Version(version_of(time).saturating_sub(1));
+        let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1));
         let summary = loop {
             let plan = self.plan(&pipeline).await?;
             self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
             let mut findings = self.findings();
-            let error = match crate::reload::execute_once(&pipeline, &plan, stamp, &findings).await {
+            let error = match crate::reload::execute_once(&pipeline, &plan, metadata, &findings).await {
                 Ok(summary) => break summary,
                 Err(error) => error,
             };

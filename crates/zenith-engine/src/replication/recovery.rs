@@ -8,62 +8,60 @@ use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
+use super::group::{Group, Halted};
 use super::position::Position;
 use super::progress::Phase;
-use super::replicator::{Halted, Replicator, WaitingPipeline};
-use super::run::finish;
+use super::run::PipelineRun;
 use crate::retry::RetryBudget;
 use crate::settings::{Mode, OnHistoryLost};
 use crate::{EngineError, Result};
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
-    /// What becomes of pipelines whose stream failed.
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> {
+    /// Sorts pipelines whose stream failed.
     pub(super) async fn after_failure(
         &self,
         error: ExtractError,
-        left: Vec<WaitingPipeline<S, K, T>>,
+        left: Vec<PipelineRun<S, K, T>>,
         retry_budget: &mut RetryBudget,
     ) -> Halted<S, K, T> {
-        let (mut outcomes, mut again) = (Vec::new(), Vec::new());
+        let mut halted = Halted::default();
         if error.is_history_lost() {
-            for (context, run) in left {
-                match self.recover_history(&context).await {
+            for run in left {
+                match self.recover_history(&run.context).await {
                     Ok(()) => {
                         retry_budget.renew();
-                        again.push((context, run));
+                        halted.again.push(run);
                     }
                     Err(error) => match retry_budget.next() {
                         Some(pause) if error.is_passing() => {
-                            context.failing(&error, pause);
-                            again.push((context, run));
+                            run.context.failing(&error, pause);
+                            halted.again.push(run);
                             // A stop ends what comes next.
                             let _ = self.stop.pause(pause).await;
                         }
-                        _ => outcomes.push(finish(&context, run, Err(error)).await),
+                        _ => halted.outcomes.push(run.finish(Err(error)).await),
                     },
                 }
             }
-            return (outcomes, again);
+            return halted;
         }
         if error.is_transient()
             && let Some(pause) = retry_budget.next()
         {
             tracing::warn!(%error, ?pause, "the change stream is opened again");
-            for (context, _) in &left {
-                context.live.failed(&error);
-                context.live.phase(Phase::Retrying);
-            }
+            left.iter().for_each(|run| run.retrying(&error));
             // A stop ends what comes next.
             let _ = self.stop.pause(pause).await;
-            return (outcomes, left);
+            halted.again = left;
+            return halted;
         }
         // One error, told for each.
         let message = Arc::new(error);
-        for (context, run) in left {
+        for run in left {
             let error = EngineError::Stream(Arc::clone(&message));
-            outcomes.push(finish(&context, run, Err(error)).await);
+            halted.outcomes.push(run.finish(Err(error)).await);
         }
-        (outcomes, again)
+        halted
     }
 
     /// Loads a pipeline anew whose changes are lost, if that is wished; leaves alone one whose changes are not.

@@ -14,7 +14,7 @@ use zenith_transport::ddl::identifier;
 
 use super::context::Context;
 use crate::layout::{DELETED_COLUMN, KEY, VERSION_COLUMN};
-use crate::load::insert::Inserting;
+use crate::load::insert::Inserter;
 use crate::load::literal;
 use crate::load::refusal::Refused;
 use crate::{EngineError, Result};
@@ -27,7 +27,7 @@ const SUPPORT_IS_DISABLED: u32 = 344;
 /// Removes the rows that these rows would have replaced.
 pub(super) async fn remove_older<S, K, T>(
     context: &Context<S, K, T>,
-    inserting: &Inserting<'_>,
+    inserter: &Inserter<'_, K>,
     refused: &[Refused],
 ) -> Result<()>
 where
@@ -43,7 +43,7 @@ where
         }
         let mut left = Vec::new();
         for row in together {
-            if row.is_deletion() || !mark_as_deleted(context, inserting, row).await? {
+            if row.is_deletion() || !mark_as_deleted(inserter, row).await? {
                 left.push(row);
             }
         }
@@ -83,18 +83,9 @@ where
 }
 
 /// Writes a row of the refused row's key and version that stands for a deletion; gives back whether the table takes it.
-async fn mark_as_deleted<S, K, T>(
-    context: &Context<S, K, T>,
-    inserting: &Inserting<'_>,
-    refused: &Refused,
-) -> Result<bool>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
+async fn mark_as_deleted<K: Sink>(inserter: &Inserter<'_, K>, refused: &Refused) -> Result<bool> {
     let row = deletion_of(&refused.row)?;
-    let again = inserting.insert(&*context.sink, row, format!("{}.gone", refused.token), true).await?;
+    let again = inserter.insert(row, format!("{}.gone", refused.token), true).await?;
     Ok(again.is_empty())
 }
 

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp, cstr};
@@ -23,9 +22,9 @@ use super::Replicator;
 use super::context::Context;
 use super::version::version_of;
 use crate::dead_letters::{DeadLetters, LetterFilter, StoredLetter, parts};
-use crate::layout::{Layout, LoadMetadata, MetadataColumns, RowMetadata};
+use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::load::context::{LoadContext, Repeats};
-use crate::load::insert::Inserting;
+use crate::load::insert::Inserter;
 use crate::load::{literal, refusal};
 use crate::mismatches::kind;
 use crate::reload::run_name;
@@ -82,9 +81,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         names: Option<Vec<String>>,
         dry_run: bool,
     ) -> Result<DeadLetterRetry> {
-        let context = self.context(name)?;
         // Nobody waits for ever for an answer.
-        context.once.store(true, Ordering::Relaxed);
+        let context = &self.context(name)?.in_mode(self.catch_up());
         let table = &context.settings.options.dead_letters;
         let kept = DeadLetters::new(&*context.sink, table);
         let filter = LetterFilter { pipeline: Some(name.to_owned()), names, before: None };
@@ -196,13 +194,12 @@ where
     T: StateStore,
 {
     let load = LoadContext { on_bad_document: OnBadDocument::Keep, ..context.load(run, Repeats::ByLoad) };
-    let (table, layout, sequence) = (&context.table, context.layout(), AtomicU64::new(0));
-    let inserting =
-        Inserting { load: &load, table, schema, layout, stamp: LoadMetadata::None, sequence: &sequence };
+    let (sink, table, layout) = (&*context.sink, &context.table, context.layout());
+    let inserter = Inserter { load: &load, sink, table, schema, layout };
     let mut refused = Vec::new();
     for (number, part) in absent.into_iter().enumerate() {
         let token = format!("{}/{number}", load.run);
-        refused.extend(inserting.insert(&*context.sink, part, token, false).await?);
+        refused.extend(inserter.insert(part, token, false).await?);
     }
     Ok(refused)
 }

@@ -1,37 +1,31 @@
 //! All pipelines of one source deployment, run side by side.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_channel::Sender;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
-use zenith_extract::{ChangeSource, Namespace, Source, StartAt, WatchOptions};
+use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
+use super::group::Group;
 use super::memory_quota::MemoryQuota;
 use super::outcome::{Outcome, Until};
-use super::progress::{Live, Phase, PipelineProgress};
-use super::run::{alone, finish, follow_pipeline, start};
-use super::start::Follower;
-use super::stream::{Ended, Route, hand_out};
-use crate::retry::{CATCH_UP_TIMEOUT, RetryBudget};
+use super::progress::{Live, PipelineProgress};
+use super::run::PipelineRun;
+use super::run_mode::RunMode;
+use crate::retry::CATCH_UP_TIMEOUT;
 use crate::settings::{Mode, PipelineSettings};
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// How long running inserts may take to end after a stop was asked for.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an idle stream waits for a reply: the most that its checkpoint may be late.
-const IDLE: Duration = Duration::from_millis(500);
-/// Replies that may wait for a pipeline before the stream waits for it.
-const PORTIONS: usize = 8;
-
 /// One pipeline to be run.
 #[derive(Debug)]
 pub struct SyncPipeline<K> {
@@ -108,15 +102,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             memory: self.memory.clone(),
             live: Arc::new(Live::default()),
             stop: self.stop.clone(),
-            once: AtomicBool::new(false),
-            retry_budget: self.retry_budget,
-            shares_stream: AtomicBool::new(false),
+            mode: RunMode::Follow { shared: false },
             abandon: self.abandon.clone(),
-            findings: Mutex::default(),
-            planned: Mutex::default(),
-            anew: AtomicBool::new(false),
-            are_leftovers_told: AtomicBool::new(false),
-            is_sampled_whole: AtomicBool::new(false),
+            learned: Arc::default(),
         }));
         Ok(())
     }
@@ -155,21 +143,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         };
         let mut running = JoinSet::new();
         let mut followers = Vec::new();
+        let mode = self.mode(until);
         for context in &self.pipelines {
-            context.once.store(until == Until::CaughtUp, Ordering::Relaxed);
-            let run = start(context).await?;
+            let run = PipelineRun::start(context, mode).await?;
             if context.settings.mode.follows_changes() {
-                followers.push((Arc::clone(context), run));
+                followers.push(run);
             } else {
-                let context = Arc::clone(context);
                 running.spawn(async move {
-                    let result = alone(&context, run, until).await;
-                    finish(&context, run, result).await
+                    let result = run.without_stream().await;
+                    run.finish(result).await
                 });
             }
         }
-        let follow = self.follow(followers, until);
-        let mut outcomes = follow.await;
+        let mut outcomes = self.follow(followers).await;
         while let Some(ended) = running.join_next().await {
             match ended {
                 Ok(outcome) => outcomes.push(outcome),
@@ -180,206 +166,58 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         Ok(outcomes)
     }
 
+    fn mode(&self, until: Until) -> RunMode {
+        let following = self.pipelines.iter().filter(|context| context.settings.mode.follows_changes());
+        match until {
+            // Also those that come to have a stream of their own share the memory.
+            Until::Stopped => RunMode::Follow { shared: following.count() > 1 },
+            Until::CaughtUp => self.catch_up(),
+        }
+    }
+
+    /// The mode of a run that ends by itself.
+    pub(super) fn catch_up(&self) -> RunMode {
+        RunMode::CatchUp { timeout: self.retry_budget }
+    }
+
     /// Runs the pipelines that follow changes until each has ended. All that can begin at once share one stream. A
     /// pipeline whose servers do not answer delays no other; it begins later with a stream of its own.
-    async fn follow(&self, all: Vec<WaitingPipeline<S, K, T>>, until: Until) -> Vec<Outcome> {
-        let tried = join_all(all.into_iter().map(|(context, run)| async move {
-            let follower = self.try_set_up(&context).await;
-            (context, run, follower)
+    async fn follow(&self, all: Vec<PipelineRun<S, K, T>>) -> Vec<Outcome> {
+        let tried = join_all(all.into_iter().map(|run| async move {
+            let follower = run.try_set_up().await;
+            (run, follower)
         }));
         let (mut ready, mut late, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
-        for (context, run, follower) in tried.await {
+        for (run, follower) in tried.await {
             match follower {
-                Ok(follower) => ready.push((context, run, follower)),
+                Ok(follower) => ready.push((run, follower)),
                 Err(error) if error.is_passing() => {
-                    context.live.phase(Phase::Retrying);
-                    context.live.failed(&error);
-                    late.push((context, run));
+                    run.retrying(&error);
+                    late.push(run);
                 }
-                Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
+                Err(error) => outcomes.push(run.finish(Err(error)).await),
             }
         }
         let (apart, left_alone) = async_channel::unbounded();
-        let alone = |one| self.follow_group(Vec::new(), vec![one], until, &apart);
+        let alone = |run| self.group(&apart).follow(Vec::new(), vec![run]);
         let mut groups: FuturesUnordered<_> = late.into_iter().map(alone).collect();
-        groups.push(self.follow_group(ready, Vec::new(), until, &apart));
+        groups.push(self.group(&apart).follow(ready, Vec::new()));
         while !groups.is_empty() || !left_alone.is_empty() {
             tokio::select! {
                 biased;
-                Ok(one) = left_alone.recv() => groups.push(alone(one)),
+                Ok(run) = left_alone.recv() => groups.push(alone(run)),
                 Some(ended) = groups.next() => outcomes.extend(ended),
             }
         }
         outcomes
     }
 
-    /// Follows with one stream, and sets pipelines up again when it has failed.
-    async fn follow_group(
-        &self,
-        mut ready: Vec<ReadyPipeline<S, K, T>>,
-        mut left: Vec<WaitingPipeline<S, K, T>>,
-        until: Until,
-        apart: &Apart<S, K, T>,
-    ) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        let mut retry_budget = RetryBudget::new((until == Until::CaughtUp).then_some(self.retry_budget));
-        loop {
-            for (context, run) in std::mem::take(&mut left) {
-                match self.set_up(&context).await {
-                    Ok(follower) => ready.push((context, run, follower)),
-                    Err(error) => outcomes.push(finish(&context, run, Err(error)).await),
-                }
-            }
-            if ready.is_empty() {
-                return outcomes;
-            }
-            let (ended, again) =
-                self.follow_once(std::mem::take(&mut ready), until, apart, &mut retry_budget).await;
-            outcomes.extend(ended);
-            left = again;
-        }
-    }
-
-    async fn try_set_up(&self, context: &Arc<Context<S, K, T>>) -> Result<Follower> {
-        let (schema, position) = context.set_up().await?;
-        let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
-        let intents = context.state.open_intents(&context.name).await?;
-        let epoch = context.state.epoch(&context.name).await?;
-        Ok(Follower { schema, position, rows, intents, epoch })
-    }
-
-    /// Sets a pipeline up, again and again while the source or the target is away.
-    async fn set_up(&self, context: &Arc<Context<S, K, T>>) -> Result<Follower> {
-        let mut retry_budget = context.retry_budget();
-        loop {
-            let error = match context.unless_stopped(self.try_set_up(context)).await? {
-                Ok(follower) => return Ok(follower),
-                Err(error) => error,
-            };
-            let pause = if error.is_passing() { retry_budget.next() } else { None };
-            let Some(pause) = pause else { return Err(error) };
-            context.failing(&error, pause);
-            context.live.phase(Phase::Retrying);
-            context.stop.pause(pause).await?;
-        }
-    }
-
-    /// Opens the stream and follows it. Gives back what has ended, and what has to be set up again. A pipeline whose
-    /// target is away for longer goes on `apart`.
-    async fn follow_once(
-        &self,
-        ready: Vec<ReadyPipeline<S, K, T>>,
-        until: Until,
-        apart: &Apart<S, K, T>,
-        retry_budget: &mut RetryBudget,
-    ) -> Halted<S, K, T> {
-        let mut outcomes = Vec::new();
-        // Also those with a stream of their own share the memory.
-        let following = self.pipelines.iter().filter(|context| context.settings.mode.follows_changes());
-        let shared = following.count() > 1 && until == Until::Stopped;
-        let from = ready
-            .iter()
-            .map(|(_, _, follower)| &follower.position.token)
-            .min_by(|a, b| a.order().cmp(b.order()))
-            .cloned();
-        let namespaces: Vec<Namespace> =
-            ready.iter().map(|(context, _, _)| context.namespace.clone()).collect();
-        let opened = async {
-            let found = self.source.change_preflight(&namespaces).await?;
-            let mut options = WatchOptions::new(found.scope, namespaces, self.memory.stream().clone());
-            options.from = from.map_or(StartAt::Now, StartAt::Token);
-            options.idle = IDLE;
-            options.images = ready.iter().any(|(context, _, _)| context.uses_images());
-            self.source.watch(options).await
-        };
-        let reader = tokio::select! {
-            biased;
-            () = self.stop.stopped() => {
-                for (context, run, _) in ready {
-                    outcomes.push(finish(&context, run, Err(EngineError::Stopped)).await);
-                }
-                return (outcomes, Vec::new());
-            }
-            reader = opened => reader,
-        };
-        let reader = match reader {
-            Ok(reader) => reader,
-            Err(error) => {
-                let left = ready.into_iter().map(|(context, run, _)| (context, run)).collect();
-                return self.after_failure(error, left, retry_budget).await;
-            }
-        };
-        let mut routes = Vec::new();
-        let mut tasks = JoinSet::new();
-        let mut running = HashMap::new();
-        let mut left = Vec::new();
-        for (context, run, follower) in ready {
-            context.shares_stream.store(shared, Ordering::Relaxed);
-            let (sender, portions) = async_channel::bounded(PORTIONS);
-            routes.push(Route {
-                namespace: context.namespace.clone(),
-                order: follower.position.token.order().to_vec(),
-                portions: sender,
-            });
-            let known = (Arc::clone(&context), run);
-            let task = tasks.spawn(async move {
-                let ending = portions.clone();
-                let result = follow_pipeline(&context, run, follower, portions, until).await;
-                // What is left in the channel would hold memory that the stream needs for the others.
-                ending.close();
-                while ending.try_recv().is_ok() {}
-                result
-            });
-            running.insert(task.id(), known);
-        }
-        let mut handing_out = Box::pin(hand_out(reader, routes, &self.stop, retry_budget));
-        let mut halted = None;
-        while halted.is_none() || !running.is_empty() {
-            let task = tokio::select! {
-                ended = &mut handing_out, if halted.is_none() => {
-                    halted = Some(ended);
-                    continue;
-                }
-                Some(task) = tasks.join_next_with_id() => task,
-            };
-            let (id, result) = match task {
-                Ok((id, result)) => (id, result),
-                Err(error) => (error.id(), Err(EngineError::Worker { worker: "pipeline" })),
-            };
-            let Some((context, run)) = running.remove(&id) else { continue };
-            match (&halted, result) {
-                // It has written what came before the stream failed.
-                (Some(Ended::Failed(_)), Ok(())) => left.push((context, run)),
-                // What has been read of the collection shows that it needs other columns: the table is loaded anew.
-                (_, Err(error @ (EngineError::Key { .. } | EngineError::Surprise { .. })))
-                    if context.settings.mode == Mode::Changes =>
-                {
-                    context.load_anew(error);
-                    match apart.try_send((context, run)) {
-                        Ok(()) => {}
-                        // The receiver outlives all groups.
-                        Err(unsent) => left.push(unsent.into_inner()),
-                    }
-                }
-                (_, Err(error)) if shared && error.is_passing() => {
-                    tracing::warn!(pipeline = context.name, "{error}: the others go on without it");
-                    context.live.failed(&error);
-                    context.live.phase(Phase::Retrying);
-                    // The receiver outlives all groups.
-                    let _ = apart.try_send((context, run));
-                }
-                (_, result) => outcomes.push(finish(&context, run, result).await),
-            }
-        }
-        drop(handing_out);
-        let halted = halted.unwrap_or(Ended::Quietly);
-        match halted {
-            Ended::Quietly => (outcomes, left),
-            Ended::Failed(error) => {
-                let (failed, again) = self.after_failure(error, left, retry_budget).await;
-                outcomes.extend(failed);
-                (outcomes, again)
-            }
+    fn group(&self, apart: &Sender<PipelineRun<S, K, T>>) -> Group<S, K, T> {
+        Group {
+            source: Arc::clone(&self.source),
+            memory: self.memory.clone(),
+            stop: self.stop.clone(),
+            apart: apart.clone(),
         }
     }
 
@@ -389,16 +227,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// As a reload; the table is then as it was.
     pub async fn reload(&self, name: &str) -> Result<Summary> {
         let context = self.context(name)?;
-        let run = start(context).await?;
+        let run = PipelineRun::start(context, context.mode).await?;
         let result = match context.settings.mode {
-            Mode::IdCursor => super::cursor::empty(context).await,
-            _ => context.reload_now().await,
+            Mode::IdCursor => super::id_cursor::empty(&run.context).await,
+            _ => run.context.reload_now().await,
         };
         let (summary, result) = match result {
             Ok(summary) => (Some(summary), Ok(())),
             Err(error) => (None, Err(error)),
         };
-        let outcome = finish(context, run, result).await;
+        let outcome = run.finish(result).await;
         match (summary, outcome.error) {
             (Some(summary), None) => Ok(summary),
             (_, Some(error)) => Err(error),
@@ -406,10 +244,3 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         }
     }
 }
-
-type ReadyPipeline<S, K, T> = (Arc<Context<S, K, T>>, i64, Follower);
-pub(super) type WaitingPipeline<S, K, T> = (Arc<Context<S, K, T>>, i64);
-/// Where pipelines go that are to go on by themselves.
-type Apart<S, K, T> = async_channel::Sender<WaitingPipeline<S, K, T>>;
-/// Pipelines that have ended, and those to be set up again.
-pub(super) type Halted<S, K, T> = (Vec<Outcome>, Vec<WaitingPipeline<S, K, T>>);

@@ -126,7 +126,7 @@ fn numbers(from: &Position, events: &[Event]) -> Vec<u32> {
 }
 
 /// What is decoded in one go.
-pub(super) enum Step {
+pub(super) enum Piece {
     Events(Arc<Vec<Event>>, Vec<Row>),
     LookedUp(Vec<DocumentBatch>, Vec<Row>),
 }
@@ -174,13 +174,13 @@ impl Decoding {
     }
 
     /// Decodes rows, those of one buffer in one go. Blocks while there is no memory.
-    pub(super) fn step(&mut self, step: &Step) -> Result<(), DecodeError> {
-        match step {
-            Step::Events(events, rows) => {
+    pub(super) fn step(&mut self, piece: &Piece) -> Result<(), DecodeError> {
+        match piece {
+            Piece::Events(events, rows) => {
                 let bytes = |buffer: usize| events.get(buffer).map_or(&[][..], |event| event.batch.bytes());
                 self.rows(rows, bytes)
             }
-            Step::LookedUp(batches, rows) => {
+            Piece::LookedUp(batches, rows) => {
                 let bytes =
                     |buffer: usize| batches.get(buffer).map_or(&[][..], DocumentBatch::documents_bytes);
                 self.rows(rows, bytes)

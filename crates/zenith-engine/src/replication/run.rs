@@ -1,17 +1,21 @@
 //! The run of one pipeline: its beginning and end in the history, and what it does in between.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_channel::Receiver;
+use tokio::sync::oneshot;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Figures, RunEnd, RunStart, StateStore};
 use zenith_transport::Sink;
 
-use super::apply::Apply;
+use super::apply::apply;
 use super::context::Context;
-use super::cursor::Cursor;
-use super::outcome::{Outcome, Until};
+use super::event::EventBatch;
+use super::id_cursor::IdCursor;
+use super::outcome::Outcome;
 use super::progress::Phase;
+use super::run_mode::RunMode;
 use super::snapshot;
 use super::start::Follower;
 use super::tokens::Tokens;
@@ -22,105 +26,192 @@ use crate::{EngineError, ProgressSnapshot, Result};
 /// Between two notes of the figures of a run.
 const TOUCH_EVERY: Duration = Duration::from_secs(2);
 
-/// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
-pub(super) async fn follow_pipeline<S, K, T>(
-    context: &Arc<Context<S, K, T>>,
-    run: i64,
-    follower: Follower,
-    portions: async_channel::Receiver<super::event::EventBatch>,
-    until: Until,
-) -> Result<()>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    context.live.phase(Phase::Following);
-    let goal = Arc::new(OnceLock::new());
-    let tokens = Tokens::new(&context.name, follower.epoch, run);
-    let apply = Apply::new(Arc::clone(context), &follower, tokens, Arc::clone(&goal))?;
-    let ending = portions.clone();
-    let snapshot = async {
+/// One run of one pipeline, as the history has it.
+pub(super) struct PipelineRun<S, K, T> {
+    pub(super) context: Arc<Context<S, K, T>>,
+    /// Its number in the history.
+    id: i64,
+}
+
+impl<S, K, T> Clone for PipelineRun<S, K, T> {
+    fn clone(&self) -> PipelineRun<S, K, T> {
+        PipelineRun { context: Arc::clone(&self.context), id: self.id }
+    }
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, K, T> {
+    /// A run that begins now.
+    pub(super) async fn start(context: &Context<S, K, T>, mode: RunMode) -> Result<PipelineRun<S, K, T>> {
+        let start = RunStart {
+            pipeline: context.name.clone(),
+            mode: context.settings.mode.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: SystemTime::now(),
+        };
+        let id = context.state.start_run(&start).await?;
+        Ok(PipelineRun { context: context.in_mode(mode), id })
+    }
+
+    pub(super) async fn try_set_up(&self) -> Result<Follower> {
+        let context = &self.context;
+        let (schema, position) = context.set_up().await?;
+        let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
+        let intents = context.state.open_intents(&context.name).await?;
+        let epoch = context.state.epoch(&context.name).await?;
+        Ok(Follower { schema, position, rows, intents, epoch })
+    }
+
+    /// Sets the pipeline up, again and again while the source or the target is away.
+    pub(super) async fn set_up(&self) -> Result<Follower> {
+        let context = &self.context;
+        let mut retry_budget = context.mode.retry_budget();
+        loop {
+            match context.unless_stopped(self.try_set_up()).await? {
+                Ok(follower) => return Ok(follower),
+                Err(error) => {
+                    context.live.phase(Phase::Retrying);
+                    context.wait_after(error, &mut retry_budget).await?;
+                }
+            }
+        }
+    }
+
+    /// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
+    pub(super) async fn follow(self, follower: Follower, events: Receiver<EventBatch>) -> Result<()> {
+        let context = &self.context;
+        context.live.phase(Phase::Following);
+        let tokens = Tokens::new(&context.name, follower.epoch, self.id);
+        let (ending, schema) = (events.clone(), follower.schema.clone());
+        let (reached, goal) = oneshot::channel();
+        let goal = context.mode.ends().then_some(goal);
+        let mut apply = std::pin::pin!(apply(Arc::clone(context), follower, tokens, goal, events));
+        let mut snapshot = std::pin::pin!(self.snapshot(&schema, reached));
+        let mut touch = std::pin::pin!(self.touch());
+        let mut is_read = false;
+        loop {
+            tokio::select! {
+                // Without a stream nothing is read either: the parts that are done are noted, and the oplog must not run
+                // out while the rest is read.
+                applied = &mut apply => return applied,
+                read = &mut snapshot, if !is_read => match read {
+                    Ok(()) => is_read = true,
+                    Err(error) => {
+                        // What is being written comes to its end first.
+                        ending.close();
+                        self.tell_unwritten(apply.await);
+                        return Err(error);
+                    }
+                },
+                () = &mut touch => {}
+            }
+        }
+    }
+
+    /// Reads what is left of the snapshot, and says where a run that only catches up may end.
+    async fn snapshot(
+        &self,
+        schema: &zenith_arrow::Schema,
+        reached: oneshot::Sender<bson::Timestamp>,
+    ) -> Result<()> {
+        let context = &self.context;
         if context.settings.mode == Mode::Changes {
             context.live.phase(Phase::Snapshot);
-            snapshot::snapshot(context, &follower.schema).await?;
+            snapshot::snapshot(context, schema).await?;
             context.live.phase(Phase::Following);
         }
-        if until == Until::CaughtUp {
+        if context.mode.ends() {
             let now = context.unless_stopped(context.source.now()).await?.map_err(EngineError::Reading)?;
-            let _ = goal.set(now);
+            // Nobody listens where the run has ended.
+            let _ = reached.send(now);
         }
-        Ok::<(), EngineError>(())
-    };
-    let touch = async {
+        Ok(())
+    }
+
+    /// Notes the figures of the run now and then; never ends.
+    async fn touch(&self) {
         let mut every = tokio::time::interval(TOUCH_EVERY);
         every.tick().await;
         loop {
             every.tick().await;
             // Only figures for the history.
-            let _ = context.state.touch_run(run, figures(context.live.counters.snapshot())).await;
-        }
-    };
-    let mut apply = std::pin::pin!(apply.run(portions));
-    let mut snapshot = std::pin::pin!(snapshot);
-    let mut touch = std::pin::pin!(touch);
-    let mut is_read = false;
-    loop {
-        tokio::select! {
-            // Without a stream nothing is read either: the parts that are done are noted, and the oplog must not run out
-            // while the rest is read.
-            applied = &mut apply => return applied,
-            read = &mut snapshot, if !is_read => match read {
-                Ok(()) => is_read = true,
-                Err(error) => {
-                    // What is being written comes to its end first.
-                    ending.close();
-                    if let Err(other) = apply.await
-                        && !matches!(other, EngineError::Stopped)
-                    {
-                        tracing::warn!(
-                            pipeline = context.name,
-                            "the changes that were being written meanwhile are not all in the table: {}",
-                            sentence(&other)
-                        );
-                    }
-                    return Err(error);
-                }
-            },
-            () = &mut touch => {}
+            let figures = figures(self.context.live.counters.snapshot());
+            let _ = self.context.state.touch_run(self.id, figures).await;
         }
     }
-}
 
-/// Runs a pipeline that needs no stream.
-pub(super) async fn alone<S, K, T>(context: &Arc<Context<S, K, T>>, run: i64, until: Until) -> Result<()>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    context.guard_names().await?;
-    if context.settings.mode == Mode::Full {
-        context.live.phase(Phase::Snapshot);
-        let _turn = context.unless_stopped(context.memory.snapshot()).await?;
-        return context.load_whole(true).await.map(|_| ());
-    }
-    // What has followed its collection for long has rows that the collection may not have any more.
-    let has_begun = context.state.checkpoint(&context.name).await?.is_some();
-    loop {
-        context.schema_to_write().await?;
-        match Cursor::set_up(Arc::clone(context), run).await?.run(until).await {
-            Err(error @ EngineError::Key { .. }) if has_begun => return Err(context.key_mismatch(error)),
-            Err(error @ EngineError::Key { .. }) => {
-                let Some(schema) = context.schema().await? else { return Err(error) };
-                let mut findings = context.findings();
-                findings.take(error, &schema, &context.table)?;
-                context.found(findings);
-                context.live.counters.restart();
-                super::cursor::empty(context).await?;
-            }
-            ended => return ended,
+    fn tell_unwritten(&self, applied: Result<()>) {
+        if let Err(other) = applied
+            && !matches!(other, EngineError::Stopped)
+        {
+            tracing::warn!(
+                pipeline = self.context.name,
+                "the changes that were being written meanwhile are not all in the table: {}",
+                sentence(&other)
+            );
         }
+    }
+
+    /// Runs a pipeline that needs no stream.
+    pub(super) async fn without_stream(&self) -> Result<()> {
+        let context = &self.context;
+        context.guard_names().await?;
+        if context.settings.mode == Mode::Full {
+            context.live.phase(Phase::Snapshot);
+            let _turn = context.unless_stopped(context.memory.snapshot()).await?;
+            return context.load_whole(true).await.map(|_| ());
+        }
+        // What has followed its collection for long has rows that the collection may not have any more.
+        let has_begun = context.state.checkpoint(&context.name).await?.is_some();
+        loop {
+            context.schema_to_write().await?;
+            match IdCursor::set_up(Arc::clone(context), self.id).await?.run().await {
+                Err(error @ EngineError::Key { .. }) if has_begun => return Err(context.key_mismatch(error)),
+                Err(error @ EngineError::Key { .. }) => {
+                    let Some(schema) = context.schema().await? else { return Err(error) };
+                    let mut findings = context.findings();
+                    findings.take(error, &schema, &context.table)?;
+                    context.found(findings);
+                    context.live.counters.restart();
+                    super::id_cursor::empty(context).await?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Notes how the run ended.
+    pub(super) async fn finish(&self, result: Result<()>) -> Outcome {
+        let context = &self.context;
+        let done = context.live.counters.snapshot();
+        let (outcome, error) = match result {
+            Ok(()) => (zenith_state::Outcome::Done, None),
+            Err(EngineError::Stopped) => (zenith_state::Outcome::Stopped, None),
+            Err(error) => (zenith_state::Outcome::Failed, Some(error)),
+        };
+        context.live.phase(if error.is_some() { Phase::Failed } else { Phase::Ended });
+        if let Some(error) = &error {
+            context.live.failed(error);
+            tracing::debug!(pipeline = context.name, "the pipeline has failed: {}", sentence(error));
+        }
+        let end = RunEnd {
+            ended: SystemTime::now(),
+            outcome,
+            figures: figures(done),
+            error: error.as_ref().map(|error| sentence(error)),
+        };
+        let noted = context.state.finish_run(self.id, &end).await;
+        Outcome {
+            name: context.name.clone(),
+            rows: done.rows_written,
+            mismatches: context.live.all_mismatches(),
+            error: error.or(noted.err().map(EngineError::from)),
+        }
+    }
+
+    /// Notes that something failed that may pass.
+    pub(super) fn retrying(&self, error: &dyn std::error::Error) {
+        self.context.live.failed(error);
+        self.context.live.phase(Phase::Retrying);
     }
 }
 
@@ -130,49 +221,5 @@ fn figures(done: ProgressSnapshot) -> Figures {
         bytes: done.arrow_bytes,
         extra_values: done.extra_values,
         dead_letters: done.dead_letters,
-    }
-}
-
-pub(super) async fn start<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<i64> {
-    Ok(context
-        .state
-        .start_run(&RunStart {
-            pipeline: context.name.clone(),
-            mode: context.settings.mode.name().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: SystemTime::now(),
-        })
-        .await?)
-}
-
-/// Notes how a run ended.
-pub(super) async fn finish<S, K, T: StateStore>(
-    context: &Context<S, K, T>,
-    run: i64,
-    result: Result<()>,
-) -> Outcome {
-    let done = context.live.counters.snapshot();
-    let (outcome, error) = match result {
-        Ok(()) => (zenith_state::Outcome::Done, None),
-        Err(EngineError::Stopped) => (zenith_state::Outcome::Stopped, None),
-        Err(error) => (zenith_state::Outcome::Failed, Some(error)),
-    };
-    context.live.phase(if error.is_some() { Phase::Failed } else { Phase::Ended });
-    if let Some(error) = &error {
-        context.live.failed(error);
-        tracing::debug!(pipeline = context.name, "the pipeline has failed: {}", sentence(error));
-    }
-    let end = RunEnd {
-        ended: SystemTime::now(),
-        outcome,
-        figures: figures(done),
-        error: error.as_ref().map(|error| sentence(error)),
-    };
-    let noted = context.state.finish_run(run, &end).await;
-    Outcome {
-        name: context.name.clone(),
-        rows: done.rows_written,
-        mismatches: context.live.all_mismatches(),
-        error: error.or(noted.err().map(EngineError::from)),
     }
 }

@@ -12,13 +12,13 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::prepare::{decode_time, encode_time};
+use crate::Result;
 use crate::layout::LoadMetadata;
 use crate::load::context::Repeats;
 use crate::load::findings::Planned;
 use crate::load::run::{LoadSpec, load};
 use crate::reload::run_name;
 use crate::retry::after_load;
-use crate::{EngineError, Result};
 
 /// Reads what is left of the snapshot, if anything is.
 pub(super) async fn snapshot<S, K, T>(context: &Arc<Context<S, K, T>>, schema: &Schema) -> Result<()>
@@ -76,51 +76,58 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let pipeline = context.reload(false);
-    let (mut failures, mut retry_budget) = (0, context.retry_budget());
+    let (mut failures, mut retry_budget) = (0, context.mode.retry_budget());
     loop {
-        let shared = Arc::new(context.load(format!("{}-{}", context.name, run_name()), Repeats::ByLoad));
-        let parts = LoadSpec {
-            source: &context.source,
-            sink: &context.sink,
-            schema,
-            // What does not fit has been judged rare only of the sample that the columns were chosen from.
-            sample: planned
-                .filter(|planned| planned.is_of_table)
-                .map(|planned| Arc::clone(&planned.sample))
-                .unwrap_or_default(),
-            partitions: partitions.clone(),
-            documents: None,
-            readers: pipeline.options.readers(),
-            options: &pipeline.options,
-            table: &context.table,
-            stamp: LoadMetadata::Version(snapshot.version),
-            read_concern: decode_time(&snapshot.read_from)
-                .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
-            watched: planned,
+        let error = match read_once(context, schema, snapshot, partitions.clone(), planned).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error.while_loading(),
         };
-        let before = context.live.counters.snapshot().documents_read;
-        match load(Arc::clone(&shared), parts).await {
-            Ok(counts) => {
-                let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
-                let documents = shared.dead.by_reason();
-                return Ok((read, Mismatches { values: counts.by_field(), documents }));
-            }
-            Err(EngineError::Stopped) => return Err(EngineError::Stopped),
-            Err(error) => {
-                failures += 1;
-                let error = error.while_loading();
-                let Some(pause) = after_load(&error, failures)
-                    // What is read again has new names, so that views would be given it twice.
-                    .or_else(|| {
-                        if error.is_passing() && !error.is_of_table() { retry_budget.next() } else { None }
-                    })
-                else {
-                    return Err(error);
-                };
+        failures += 1;
+        match after_load(&error, failures) {
+            Some(pause) => {
                 context.failing(&error, pause);
                 context.stop.pause(pause).await?;
             }
+            // What is read again has new tokens, so that views would be given it twice.
+            None if error.is_of_table() => return Err(error),
+            None => context.wait_after(error, &mut retry_budget).await?,
         }
     }
+}
+
+async fn read_once<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    schema: &Schema,
+    snapshot: &Snapshot,
+    partitions: Vec<Partition>,
+    planned: Option<&Planned>,
+) -> Result<(u64, Mismatches)>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let pipeline = context.reload(false);
+    let shared = Arc::new(context.load(format!("{}-{}", context.name, run_name()), Repeats::ByLoad));
+    // What does not fit has been judged rare only of the sample that the columns were chosen from.
+    let sample = planned.filter(|planned| planned.is_of_table).map(|planned| Arc::clone(&planned.sample));
+    let spec = LoadSpec {
+        source: &context.source,
+        sink: &context.sink,
+        schema,
+        sample: sample.unwrap_or_default(),
+        partitions,
+        documents: None,
+        readers: pipeline.options.readers(),
+        options: &pipeline.options,
+        table: &context.table,
+        metadata: LoadMetadata::Version(snapshot.version),
+        read_concern: decode_time(&snapshot.read_from)
+            .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
+        watched: planned,
+    };
+    let before = context.live.counters.snapshot().documents_read;
+    let counts = load(Arc::clone(&shared), spec).await?;
+    let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
+    Ok((read, Mismatches { values: counts.by_field(), documents: shared.dead.by_reason() }))
 }

@@ -1,85 +1,58 @@
-//! Makes batches durable under one name, however long the target is away.
+//! Makes rows durable under one token, however long the target is away.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Intent, Mismatches, StateStore};
+use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
-use super::flush::Batch;
-use super::position::Position;
 use super::progress::Phase;
 use super::removal::remove_older;
-use super::rows::Decoded;
-use crate::layout::{Layout, LoadMetadata};
+use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::dead_letters::{self, RejectedDocument};
-use crate::load::insert::Inserting;
+use crate::load::insert::Inserter;
 use crate::load::refusal::Refused;
 use crate::progress::to_u64;
 use crate::{EngineError, OnBadDocument, Result};
 
-/// Intent, insert, checkpoint: the batch is durable afterwards, and the place behind it saved. `rows` is what the checkpoint
-/// says of the changes written so far, these included; gives back how many of these are not, as no row could be had of
-/// them.
-pub(super) async fn commit<S, K, T>(
-    context: &Context<S, K, T>,
-    schema: &Schema,
-    batch: Batch,
-    rows: u64,
-) -> Result<(Position, u64)>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    let Batch { token, from, to, source_time, decoded, is_repetition, .. } = batch;
-    if !is_repetition {
-        let intent = Intent {
-            pipeline: context.name.clone(),
-            token: token.clone(),
-            from: from.encode()?,
-            to: to.encode()?,
-            rows: to_u64(decoded.batch.as_ref().map_or(0, RecordBatch::num_rows)),
-            created: SystemTime::now(),
-        };
-        context.state.begin_intent(&intent).await?;
-    }
-    let Decoded { batch, letters, marks, extra, .. } = decoded;
-    let documents = write(context, schema, &token, batch, letters, marks, is_repetition).await?;
-    let dead = documents.values().sum();
-    let mismatches = Mismatches { values: extra, documents };
-    let checkpoint = to.checkpoint(rows.saturating_sub(dead), source_time)?;
-    context.state.commit_intent(&context.name, &token, &checkpoint, &mismatches).await?;
-    context.counted(&mismatches, false);
-    context.live.applied_to(source_time);
-    Ok((to, dead))
+/// The token of one insert, by which the target recognises its repeats.
+#[derive(Clone, Copy)]
+pub(super) struct Token<'a> {
+    pub(super) name: &'a str,
+    /// Whether an earlier run began this insert.
+    pub(super) is_repetition: bool,
 }
 
-/// Inserts `batch` and writes `letters`, each once however often this is repeated with the same `token`, and says for
-/// which reasons documents became letters. So many rows of the batch are `marks` in the place of letters.
+/// What one insert of a pipeline is to write.
+pub(super) struct Unwritten {
+    pub(super) batch: Option<RecordBatch>,
+    /// Documents that cannot become rows.
+    pub(super) letters: Vec<RejectedDocument>,
+    /// Rows of the batch that mark the documents of letters as deleted.
+    pub(super) marks: usize,
+}
+
+/// Inserts the batch and writes the letters, each once however often this is repeated with the same token, and says for
+/// which reasons documents became letters.
 ///
 /// One token per insert, so that a replay need not reproduce the bounds of batches.
 pub(super) async fn write<S, K, T>(
     context: &Context<S, K, T>,
     schema: &Schema,
-    token: &str,
-    batch: Option<RecordBatch>,
-    mut letters: Vec<RejectedDocument>,
-    marks: usize,
-    is_repetition: bool,
+    token: Token<'_>,
+    unwritten: Unwritten,
 ) -> Result<BTreeMap<String, u64>>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
+    let Unwritten { batch, mut letters, marks } = unwritten;
     if let (Some(letter), OnBadDocument::Fail) = (letters.first(), context.settings.options.on_bad_document) {
         return Err(EngineError::BadDocument {
             namespace: context.namespace.to_string(),
@@ -87,9 +60,9 @@ where
             reason: letter.reason.clone(),
         });
     }
-    let load = context.load(token.to_owned(), Repeats::ByPipeline);
+    let load = context.load(token.name.to_owned(), Repeats::ByPipeline);
     if let Some(batch) = batch {
-        letters.extend(insert(context, schema, &load, batch, is_repetition).await?);
+        letters.extend(insert(context, schema, &load, batch, token.is_repetition).await?);
         // The row that takes the place of an older one, where a document has become bad, is none of the document's.
         load.progress.not_of_documents(to_u64(marks));
     }
@@ -115,16 +88,9 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let (sequence, layout) = (AtomicU64::new(0), context.layout());
-    let inserting = Inserting {
-        load,
-        table: &context.table,
-        schema,
-        layout,
-        stamp: LoadMetadata::None,
-        sequence: &sequence,
-    };
-    until_taken(context, |again| insert_once(context, &inserting, batch.clone(), may_be_there || again)).await
+    let inserter =
+        Inserter { load, sink: &*context.sink, table: &context.table, schema, layout: context.layout() };
+    until_taken(context, |again| insert_once(context, &inserter, batch.clone(), may_be_there || again)).await
 }
 
 /// Does something with the target until it has succeeded or the time for it is up. `action` is told whether it has been
@@ -139,29 +105,28 @@ where
     T: StateStore,
     F: Future<Output = Result<V>>,
 {
-    let mut retry_budget = context.retry_budget_of_target();
+    let mut retry_budget = context.mode.retry_budget_of_target();
     let mut again = false;
     loop {
         let error = match action(again).await {
             Ok(value) => return Ok(value),
-            Err(error) => error,
+            Err(error) => error.while_loading(),
         };
-        again = true;
         // A run that is to end by itself waits for a server, and not for somebody who mends a table.
-        let is_worth_waiting = !(error.is_of_table() && context.once.load(Ordering::Relaxed));
-        let pause = if error.is_passing() && is_worth_waiting { retry_budget.next() } else { None };
-        let Some(pause) = pause else { return Err(error.while_loading()) };
-        context.live.counters.repeated();
-        context.failing(&error, pause);
+        if error.is_of_table() && context.mode.ends() {
+            return Err(error);
+        }
+        again = true;
         context.live.phase(Phase::Retrying);
-        // Whoever stops the pipeline need not wait for a target that is away: the intent stays open.
-        context.stop.pause(pause).await?;
+        // The intent stays open.
+        context.wait_after(error, &mut retry_budget).await?;
+        context.live.counters.repeated();
     }
 }
 
 async fn insert_once<S, K, T>(
     context: &Context<S, K, T>,
-    inserting: &Inserting<'_>,
+    inserter: &Inserter<'_, K>,
     batch: RecordBatch,
     may_be_there: bool,
 ) -> Result<Vec<RejectedDocument>>
@@ -170,12 +135,11 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let token = inserting.load.run.clone();
-    let refused = inserting.insert(&*context.sink, batch, token, may_be_there).await?;
-    let is_kept = |row: &&Refused| inserting.layout != Layout::Current || !row.is_deletion();
-    let letters = refused.iter().filter(is_kept).map(|row| inserting.letter(row)).collect::<Result<_>>()?;
-    if inserting.layout == Layout::Current {
-        remove_older(context, inserting, &refused).await?;
+    let rejected = inserter.insert(batch, inserter.load.run.clone(), may_be_there).await?;
+    let is_kept = |row: &&Refused| inserter.layout != Layout::Current || !row.is_deletion();
+    let letters = rejected.iter().filter(is_kept).map(|row| inserter.letter(row)).collect::<Result<_>>()?;
+    if inserter.layout == Layout::Current {
+        remove_older(context, inserter, &rejected).await?;
     }
     Ok(letters)
 }

@@ -16,7 +16,7 @@ pub(super) struct Route {
     pub(super) namespace: Namespace,
     /// The position up to which events were delivered.
     pub(super) order: Vec<u8>,
-    pub(super) portions: Sender<EventBatch>,
+    pub(super) events: Sender<EventBatch>,
 }
 
 /// How a stream ended.
@@ -33,7 +33,7 @@ pub(super) enum Ended {
 /// Each delivered reply renews the retry budget.
 ///
 /// A pipeline that is slow keeps the others waiting once the memory of the stream is used up.
-pub(super) async fn hand_out<R: ChangeReader>(
+pub(super) async fn fan_out<R: ChangeReader>(
     mut reader: R,
     mut routes: Vec<Route>,
     stop: &StopHandle,
@@ -54,15 +54,15 @@ pub(super) async fn hand_out<R: ChangeReader>(
         let source_time = source_time(&batch);
         let mut index = 0;
         while let Some(route) = routes.get(index) {
-            let events = match events_of(&batch, &route.namespace, &route.order) {
+            let of_pipeline = match events_of(&batch, &route.namespace, &route.order) {
                 Ok(events) => events,
                 Err(error) => return Ended::Failed(error),
             };
-            let portion = EventBatch { events, after: batch.token_after().clone(), source_time };
+            let portion = EventBatch { events: of_pipeline, after: batch.token_after().clone(), source_time };
             let sent = tokio::select! {
                 biased;
                 () = stop.stopped() => return Ended::Quietly,
-                sent = route.portions.send(portion) => sent,
+                sent = route.events.send(portion) => sent,
             };
             match sent {
                 Ok(()) => index += 1,

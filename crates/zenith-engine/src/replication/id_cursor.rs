@@ -15,12 +15,11 @@ use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, Rea
 use zenith_state::{Checkpoint, Intent, Mismatches, StateStore};
 use zenith_transport::{PreflightRequest, Sink};
 
+use super::assembler::too_little_memory;
 use super::context::{Context, encode_schema};
-use super::flush::too_little_memory;
-use super::outcome::Until;
 use super::progress::Phase;
 use super::tokens::Tokens;
-use super::write::write;
+use super::write::{Token, Unwritten, write};
 use crate::load::dead_letters::RejectedDocument;
 use crate::progress::to_u64;
 use crate::reload::replace_with_empty;
@@ -30,7 +29,7 @@ use crate::{EngineError, Result, Summary};
 const REPEATED_ROWS: usize = 1 << 20;
 
 /// Follows one collection.
-pub(super) struct Cursor<S, K, T> {
+pub(super) struct IdCursor<S, K, T> {
     context: Arc<Context<S, K, T>>,
     schema: Arc<Schema>,
     /// Absent while it decodes.
@@ -83,9 +82,9 @@ impl CursorPosition {
     }
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T> {
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, T> {
     /// Creates the table if need be, and finds the place to go on at.
-    pub(super) async fn set_up(context: Arc<Context<S, K, T>>, run: i64) -> Result<Cursor<S, K, T>> {
+    pub(super) async fn set_up(context: Arc<Context<S, K, T>>, run: i64) -> Result<IdCursor<S, K, T>> {
         let schema = match context.schema().await? {
             Some(schema) => schema,
             None => create(&context).await?,
@@ -106,7 +105,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             rows_max: context.settings.options.batch_rows.max(1),
             bytes_max: memory.cursor_bytes(),
         };
-        Ok(Cursor {
+        Ok(IdCursor {
             decoder: Some(Decoder::new(&schema, memory.pool(), options)),
             schema: Arc::new(schema),
             place,
@@ -118,7 +117,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
     }
 
     /// Follows until stopped, or until everything there was at the beginning is in the table.
-    pub(super) async fn run(mut self, until: Until) -> Result<()> {
+    pub(super) async fn run(mut self) -> Result<()> {
         let intents = self.context.state.open_intents(&self.context.name).await?;
         let ordinary = self.decoder.take();
         for intent in intents {
@@ -137,7 +136,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
         loop {
             let looked = SystemTime::now();
             let upper = self.settled().await?;
-            if until == Until::CaughtUp && goal.is_none() {
+            if self.context.mode.ends() && goal.is_none() {
                 goal = Some(self.newest.back().map(|(_, id)| id.clone()));
             }
             if let Some(upper) = upper {
@@ -312,8 +311,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Cursor<S, K, T>
             }
         };
         let all = rows + to_u64(gathered.letters.len());
+        let unwritten = Unwritten { batch: gathered.batch, letters: gathered.letters, marks: 0 };
         let documents =
-            write(context, &self.schema, &token, gathered.batch, gathered.letters, 0, is_repetition).await?;
+            write(context, &self.schema, Token { name: &token, is_repetition }, unwritten).await?;
         self.written += all.saturating_sub(documents.values().sum());
         let mismatches = Mismatches { values: gathered.extra.by_field(), documents };
         let now = SystemTime::now();

@@ -1,4 +1,4 @@
-//! One batch of changes: from spans of replies to rows.
+//! Makes batches of changes: from spans of replies to rows. One is made while the one before is written.
 //!
 //! ```text
 //! changes ─▶ the last of each document ─▶ look up what updates left ─▶ decode
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bson::{RawBson, Timestamp};
+use tokio::sync::mpsc::{Receiver, Sender};
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, Source};
 use zenith_state::StateStore;
@@ -20,7 +21,8 @@ use super::context::Context;
 use super::event::Event;
 use super::memory_quota::Permit;
 use super::position::Position;
-use super::rows::{Decoded, Decoding, Rows, Step};
+use super::rows::{Decoded, Decoding, Piece, Rows};
+use super::steps::{Step, Work};
 use super::version::time_of_version;
 use crate::layout::Layout;
 use crate::{EngineError, Result};
@@ -29,26 +31,6 @@ use crate::{EngineError, Result};
 const REPEATED_ROWS: usize = 1 << 20;
 /// Documents asked for at once.
 const LOOKUP_IDS: usize = 1000;
-
-/// Changes to be written together.
-pub(super) struct Work {
-    pub(super) events: Arc<Vec<Event>>,
-    pub(super) from: Position,
-    /// The place after the last of them.
-    pub(super) to: Position,
-    pub(super) source_time: Option<SystemTime>,
-    /// The name of the insert; that of an earlier run if this is its repetition.
-    pub(super) token: String,
-    /// How many inserts this has become already, being more than one batch holds.
-    pub(super) part: u32,
-    pub(super) is_repetition: bool,
-}
-
-impl Work {
-    fn name(&self) -> String {
-        if self.part == 0 { self.token.clone() } else { format!("{}.{}", self.token, self.part) }
-    }
-}
 
 /// The rows of some changes, to be written under one name.
 pub(super) struct Batch {
@@ -59,8 +41,10 @@ pub(super) struct Batch {
     pub(super) changes: usize,
     pub(super) decoded: Decoded,
     pub(super) is_repetition: bool,
+    /// Whether others of the same changes come after it.
+    pub(super) is_part: bool,
     /// The right to the memory it occupies.
-    _turn: Permit,
+    pub(super) permit: Permit,
 }
 
 /// Makes batches of changes.
@@ -84,11 +68,39 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         Assembler { context, decoder: Some(decoder), together }
     }
 
+    /// Makes batches until no more changes come, or the pipeline is stopped: what is only being made then comes again.
+    pub(super) async fn run(mut self, mut from: Receiver<Step<Work>>, to: Sender<Step<Batch>>) -> Result<()> {
+        let context = Arc::clone(&self.context);
+        let all = async {
+            while let Some(step) = from.recv().await {
+                let mut work = match step {
+                    Step::Batch(work) => Some(work),
+                    Step::Milestone(milestone) => {
+                        if to.send(Step::Milestone(milestone)).await.is_err() {
+                            return Ok(());
+                        }
+                        None
+                    }
+                };
+                while let Some(next) = work {
+                    let (batch, rest) = self.assemble(next).await?;
+                    // The committer has failed, and says why.
+                    if to.send(Step::Batch(batch)).await.is_err() {
+                        return Ok(());
+                    }
+                    work = rest;
+                }
+            }
+            Ok(())
+        };
+        context.unless_stopped(all).await?
+    }
+
     /// Makes a batch of the changes, or of the first of them where they are more than one batch holds; then gives back the
     /// others.
-    pub(super) async fn assemble(&mut self, mut work: Work) -> Result<(Batch, Option<Work>)> {
+    async fn assemble(&mut self, mut work: Work) -> Result<(Batch, Option<Work>)> {
         let context = Arc::clone(&self.context);
-        let turn = context.unless_abandoned(context.memory.batch()).await?;
+        let permit = context.unless_abandoned(context.memory.batch()).await?;
         let (decoded, count) = loop {
             let all = work.events.len();
             let count = if work.is_repetition { all } else { first_part(&work.events, self.together) };
@@ -109,7 +121,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             }
         };
         self.together = self.together.saturating_mul(2).min(context.settings.flush_rows.max(1));
-        let token = work.name();
+        let token = if work.part == 0 { work.token.clone() } else { format!("{}.{}", work.token, work.part) };
         let mut events = Arc::unwrap_or_clone(work.events);
         let left = events.split_off(count);
         let (to, source_time) = match events.last() {
@@ -126,7 +138,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             changes: count,
             decoded,
             is_repetition: work.is_repetition,
-            _turn: turn,
+            is_part: !left.is_empty(),
+            permit,
         };
         let left = Arc::new(left);
         let rest = Work { events: left, from: to, part: work.part + 1, is_repetition: false, ..work };
@@ -143,7 +156,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             return Err(EngineError::Worker { worker: "decoder" });
         };
         let mut decoding = Decoding::new(decoder, context.layout(), count);
-        decoding = self.step(decoding, Step::Events(Arc::clone(events), ready)).await?;
+        decoding = self.step(decoding, Piece::Events(Arc::clone(events), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
         while !ids.is_empty() && !decoding.is_too_much() {
@@ -155,15 +168,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             };
             ids.drain(..part.len());
             let found_rows = rows.take_found(&found);
-            decoding = self.step(decoding, Step::LookedUp(found, found_rows)).await?;
+            decoding = self.step(decoding, Piece::LookedUp(found, found_rows)).await?;
         }
         if context.layout() == Layout::Log && !decoding.is_too_much() {
             // What is gone by now still has changed.
-            decoding = self.step(decoding, Step::Events(Arc::clone(events), rows.into_gone())).await?;
+            decoding = self.step(decoding, Piece::Events(Arc::clone(events), rows.into_gone())).await?;
         }
         let gone = decoding.take_bad(events);
         if !gone.is_empty() && !decoding.is_too_much() {
-            decoding = self.step(decoding, Step::Events(Arc::clone(events), gone)).await?;
+            decoding = self.step(decoding, Piece::Events(Arc::clone(events), gone)).await?;
         }
         let (decoder, decoded) = decoding.finish();
         self.decoder = Some(decoder);
@@ -171,9 +184,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 
     /// Decodes on a thread where it may block.
-    async fn step(&self, mut decoding: Decoding, step: Step) -> Result<Decoding> {
+    async fn step(&self, mut decoding: Decoding, piece: Piece) -> Result<Decoding> {
         let work = move || {
-            let result = decoding.step(&step);
+            let result = decoding.step(&piece);
             (decoding, result)
         };
         let (decoding, result) = tokio::task::spawn_blocking(work)
@@ -189,25 +202,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     /// Documents as they are now; `None` if they are too large to be had together.
     async fn look_up(&self, ids: &[RawBson], after: Timestamp) -> Result<Option<Vec<DocumentBatch>>> {
         let context = &self.context;
-        let mut retry_budget = context.retry_budget();
+        let mut retry_budget = context.mode.retry_budget();
         loop {
             let lookup =
                 context.source.lookup(&context.namespace, ids, Some(after), context.memory.lookups());
             match context.unless_abandoned(lookup).await? {
                 Ok(batches) => return Ok(Some(batches)),
                 Err(error) if error.is_lookup_too_large() && ids.len() > 1 => return Ok(None),
-                Err(error) => {
-                    let pause = if error.is_transient() { retry_budget.next() } else { None };
-                    let Some(pause) = pause else { return Err(EngineError::Reading(error)) };
-                    context.failing(&error, pause);
-                    context.abandon.pause(pause).await?;
-                }
+                Err(error) => context.wait_after(EngineError::Reading(error), &mut retry_budget).await?,
             }
         }
     }
 }
 
-/// How many changes are as many of the first as `most`, and more rather than fewer than all of a cluster time.
+/// Longest prefix of at most `most` changes that does not split a cluster time; where the first cluster time has more
+/// changes, all up to `most`.
 fn first_part(events: &[Event], most: usize) -> usize {
     let Some(next) = events.get(most) else { return events.len() };
     let before = events.iter().take(most).rposition(|event| event.version != next.version);

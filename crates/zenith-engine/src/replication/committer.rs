@@ -1,0 +1,159 @@
+//! Makes steps durable, one after the other: intent, insert, checkpoint.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arrow_array::RecordBatch;
+use tokio::sync::mpsc::{Receiver, Sender};
+use zenith_arrow::Schema;
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::{Intent, Mismatches, StateStore};
+use zenith_transport::Sink;
+
+use super::assembler::Batch;
+use super::context::Context;
+use super::event::Gone;
+use super::pace::Pace;
+use super::position::Position;
+use super::progress::Phase;
+use super::rows::Decoded;
+use super::start::Follower;
+use super::steps::{Done, Milestone, Step};
+use super::write::{Token, Unwritten, write};
+use crate::layout::Layout;
+use crate::progress::to_u64;
+use crate::settings::OnDrop;
+use crate::{EngineError, Result};
+
+/// The state of a committer.
+pub(super) struct Committer<S, K, T> {
+    context: Arc<Context<S, K, T>>,
+    schema: Schema,
+    pace: Pace,
+    /// Up to where everything is in the table.
+    position: Position,
+    /// Changes that are in the table, of all runs since the pipeline was set up.
+    rows: u64,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K, T> {
+    pub(super) fn new(context: Arc<Context<S, K, T>>, follower: &Follower) -> Committer<S, K, T> {
+        Committer {
+            schema: follower.schema.clone(),
+            pace: Pace::new(context.settings.flush_interval),
+            position: follower.position.clone(),
+            rows: follower.rows,
+            context,
+        }
+    }
+
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Commits steps until no more come, or the pipeline is stopped: what is being written comes to its end first.
+    pub(super) async fn run(
+        mut self,
+        mut steps: Receiver<Step<Batch>>,
+        done: Sender<Done>,
+    ) -> Result<Committer<S, K, T>> {
+        while let Some(step) = steps.recv().await {
+            if self.context.stop.is_stopped() {
+                break;
+            }
+            let is_whole = match step {
+                Step::Batch(batch) => self.commit(batch).await?,
+                Step::Milestone(milestone) => {
+                    self.pass(milestone).await?;
+                    true
+                }
+            };
+            // A batcher that has failed listens no more.
+            if is_whole && done.send(Done { pause: self.pace.pause() }).await.is_err() {
+                break;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Intent, insert, checkpoint: the batch is durable afterwards, and the position behind it saved. Says whether all of
+    /// its changes are.
+    async fn commit(&mut self, batch: Batch) -> Result<bool> {
+        let context = &*self.context;
+        let Batch { token, from, to, source_time, changes, decoded, is_repetition, is_part, permit: _permit } =
+            batch;
+        tracing::debug!(pipeline = context.name, token, changes, "writing");
+        if !is_repetition {
+            let intent = Intent {
+                pipeline: context.name.clone(),
+                token: token.clone(),
+                from: from.encode()?,
+                to: to.encode()?,
+                rows: to_u64(decoded.batch.as_ref().map_or(0, RecordBatch::num_rows)),
+                created: SystemTime::now(),
+            };
+            context.state.begin_intent(&intent).await?;
+        }
+        let Decoded { batch, letters, marks, extra, .. } = decoded;
+        let token = Token { name: &token, is_repetition };
+        let documents = write(context, &self.schema, token, Unwritten { batch, letters, marks }).await?;
+        let rejected: u64 = documents.values().sum();
+        let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
+        let mismatches = Mismatches { values: extra, documents };
+        let checkpoint = to.checkpoint(rows, source_time)?;
+        context.state.commit_intent(&context.name, token.name, &checkpoint, &mismatches).await?;
+        context.counted(&mismatches, false);
+        context.live.applied_to(source_time);
+        (self.position, self.rows) = (to, rows);
+        if context.live.current() == Phase::Retrying {
+            context.live.phase(Phase::Following);
+        }
+        self.pace.adapt(&*context.sink, &context.table).await;
+        Ok(!is_part)
+    }
+
+    /// Moves the checkpoint to a position between changes, once the table shows what has happened there.
+    pub(super) async fn pass(&mut self, milestone: Milestone) -> Result<()> {
+        if let Some(gone) = milestone.gone {
+            self.gone(gone).await?;
+        }
+        let checkpoint = milestone.to.checkpoint(self.rows, milestone.source_time)?;
+        self.context.state.advance(&self.context.name, &checkpoint).await?;
+        self.position = milestone.to;
+        Ok(())
+    }
+
+    /// The collection is gone.
+    async fn gone(&self, gone: Gone) -> Result<()> {
+        let context = &self.context;
+        match context.settings.on_drop {
+            OnDrop::Ignore => {}
+            OnDrop::Truncate if gone != Gone::Replaced && !self.is_being_read().await? => {
+                if context.layout() == Layout::Current {
+                    tracing::warn!(
+                        pipeline = context.name,
+                        "{} {}: its table is emptied",
+                        context.namespace,
+                        gone.words()
+                    );
+                    context.retrying(|| context.sink.truncate(&context.table)).await?;
+                }
+            }
+            OnDrop::Stop | OnDrop::Truncate => {
+                return Err(EngineError::SourceGone {
+                    pipeline: context.name.clone(),
+                    namespace: context.namespace.to_string(),
+                    what: gone.words(),
+                    table: context.table.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the first load is under way: rows of it might still arrive after the table was emptied.
+    async fn is_being_read(&self) -> Result<bool> {
+        let snapshot = self.context.state.snapshot(&self.context.name).await?;
+        Ok(snapshot.is_some_and(|snapshot| snapshot.consistent_after.is_none()))
+    }
+}

@@ -1,0 +1,215 @@
+//! Pipelines that follow one change stream together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use tokio::task::{Id, JoinSet};
+use zenith_extract::{ChangeSource, ExtractError, Namespace, Source, StartAt, WatchOptions};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::fan_out::{Ended, Route, fan_out};
+use super::memory_quota::MemoryQuota;
+use super::outcome::Outcome;
+use super::run::PipelineRun;
+use super::start::Follower;
+use crate::retry::RetryBudget;
+use crate::settings::Mode;
+use crate::{EngineError, Result, StopHandle};
+
+/// How long an idle stream waits for a reply: the most that its checkpoint may be late.
+const IDLE: Duration = Duration::from_millis(500);
+/// Replies that may wait for a pipeline before the stream waits for it.
+const REPLIES: usize = 8;
+
+/// What a group of pipelines shares.
+pub(super) struct Group<S, K, T> {
+    pub(super) source: Arc<S>,
+    pub(super) memory: MemoryQuota,
+    pub(super) stop: StopHandle,
+    /// Where pipelines go that are to go on with a stream of their own. The receiver outlives all groups.
+    pub(super) apart: Sender<PipelineRun<S, K, T>>,
+}
+
+/// The pipelines of a group once their stream has ended.
+pub(super) struct Halted<S, K, T> {
+    /// How those ended that have.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Those to be set up again.
+    pub(super) again: Vec<PipelineRun<S, K, T>>,
+}
+
+impl<S, K, T> Default for Halted<S, K, T> {
+    fn default() -> Halted<S, K, T> {
+        Halted { outcomes: Vec::new(), again: Vec::new() }
+    }
+}
+
+type ReadyRun<S, K, T> = (PipelineRun<S, K, T>, Follower);
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> {
+    /// Follows with one stream, and sets pipelines up again when it has failed, until each has ended or gone apart.
+    pub(super) async fn follow(
+        self,
+        mut ready: Vec<ReadyRun<S, K, T>>,
+        mut again: Vec<PipelineRun<S, K, T>>,
+    ) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let first = again.first().or(ready.first().map(|(run, _)| run));
+        let Some(mut retry_budget) = first.map(|run| run.context.mode.retry_budget()) else {
+            return outcomes;
+        };
+        loop {
+            for run in std::mem::take(&mut again) {
+                match run.set_up().await {
+                    Ok(follower) => ready.push((run, follower)),
+                    Err(error) => outcomes.push(run.finish(Err(error)).await),
+                }
+            }
+            if ready.is_empty() {
+                return outcomes;
+            }
+            let halted = self.follow_once(std::mem::take(&mut ready), &mut retry_budget).await;
+            outcomes.extend(halted.outcomes);
+            again = halted.again;
+        }
+    }
+
+    /// Opens the stream and follows it until it ends. A pipeline whose target is away for longer goes apart.
+    async fn follow_once(
+        &self,
+        ready: Vec<ReadyRun<S, K, T>>,
+        retry_budget: &mut RetryBudget,
+    ) -> Halted<S, K, T> {
+        let opened = tokio::select! {
+            biased;
+            () = self.stop.stopped() => None,
+            opened = self.open(&ready) => Some(opened),
+        };
+        let reader = match opened {
+            Some(Ok(reader)) => reader,
+            Some(Err(error)) => {
+                let left = ready.into_iter().map(|(run, _)| run).collect();
+                return self.after_failure(error, left, retry_budget).await;
+            }
+            None => {
+                let mut halted = Halted::default();
+                for (run, _) in ready {
+                    halted.outcomes.push(run.finish(Err(EngineError::Stopped)).await);
+                }
+                return halted;
+            }
+        };
+        let (mut running, routes) = Running::spawn(ready);
+        let mut stream = Box::pin(fan_out(reader, routes, &self.stop, retry_budget));
+        let mut ended = None;
+        while ended.is_none() || !running.is_empty() {
+            tokio::select! {
+                end = &mut stream, if ended.is_none() => ended = Some(end),
+                Some((run, result)) = running.next() => self.sort(run, result, ended.as_ref(), &mut running.halted).await,
+            }
+        }
+        drop(stream);
+        let mut halted = running.halted;
+        if let Some(Ended::Failed(error)) = ended {
+            let again = std::mem::take(&mut halted.again);
+            let after = self.after_failure(error, again, retry_budget).await;
+            halted.outcomes.extend(after.outcomes);
+            halted.again = after.again;
+        }
+        halted
+    }
+
+    /// Opens the stream at the earliest position of all.
+    async fn open(
+        &self,
+        ready: &[ReadyRun<S, K, T>],
+    ) -> std::result::Result<<S as ChangeSource>::Changes, ExtractError> {
+        let positions = ready.iter().map(|(_, follower)| &follower.position.token);
+        let from = positions.min_by(|a, b| a.order().cmp(b.order())).cloned();
+        let namespaces: Vec<Namespace> = ready.iter().map(|(run, _)| run.context.namespace.clone()).collect();
+        let found = self.source.change_preflight(&namespaces).await?;
+        let mut options = WatchOptions::new(found.scope, namespaces, self.memory.stream().clone());
+        options.from = from.map_or(StartAt::Now, StartAt::Token);
+        options.idle = IDLE;
+        options.images = ready.iter().any(|(run, _)| run.context.uses_images());
+        self.source.watch(options).await
+    }
+
+    /// Decides what becomes of a pipeline that has stopped following.
+    async fn sort(
+        &self,
+        run: PipelineRun<S, K, T>,
+        result: Result<()>,
+        stream: Option<&Ended>,
+        halted: &mut Halted<S, K, T>,
+    ) {
+        let context = &run.context;
+        match result {
+            // It has written what came before the stream failed.
+            Ok(()) if matches!(stream, Some(Ended::Failed(_))) => halted.again.push(run),
+            // What has been read of the collection shows that it needs other columns: the table is loaded anew.
+            Err(error @ (EngineError::Key { .. } | EngineError::Surprise { .. }))
+                if context.settings.mode == Mode::Changes =>
+            {
+                context.load_anew(error);
+                let _ = self.apart.try_send(run);
+            }
+            Err(error) if context.mode.is_shared() && error.is_passing() => {
+                tracing::warn!(pipeline = context.name, "{error}: the others go on without it");
+                run.retrying(&error);
+                let _ = self.apart.try_send(run);
+            }
+            result => halted.outcomes.push(run.finish(result).await),
+        }
+    }
+}
+
+/// Pipelines that follow at the moment.
+struct Running<S, K, T> {
+    tasks: JoinSet<Result<()>>,
+    runs: HashMap<Id, PipelineRun<S, K, T>>,
+    halted: Halted<S, K, T>,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Running<S, K, T> {
+    /// Lets all begin, and says where their events go.
+    fn spawn(ready: Vec<ReadyRun<S, K, T>>) -> (Running<S, K, T>, Vec<Route>) {
+        let mut running = Running { tasks: JoinSet::new(), runs: HashMap::new(), halted: Halted::default() };
+        let mut routes = Vec::new();
+        for (run, follower) in ready {
+            let (sender, events) = async_channel::bounded(REPLIES);
+            routes.push(Route {
+                namespace: run.context.namespace.clone(),
+                order: follower.position.token.order().to_vec(),
+                events: sender,
+            });
+            let known = run.clone();
+            let task = running.tasks.spawn(async move {
+                let ending = events.clone();
+                let result = run.follow(follower, events).await;
+                // What is left in the channel would hold memory that the stream needs for the others.
+                ending.close();
+                while ending.try_recv().is_ok() {}
+                result
+            });
+            running.runs.insert(task.id(), known);
+        }
+        (running, routes)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The next pipeline that ends; `None` if none is left.
+    async fn next(&mut self) -> Option<(PipelineRun<S, K, T>, Result<()>)> {
+        let (id, result) = match self.tasks.join_next_with_id().await? {
+            Ok((id, result)) => (id, result),
+            Err(error) => (error.id(), Err(EngineError::Worker { worker: "pipeline" })),
+        };
+        self.runs.remove(&id).map(|run| (run, result))
+    }
+}
