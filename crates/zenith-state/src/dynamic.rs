@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Run, RunEnd, RunStart,
-    SchemaVersion, Snapshot, StateStore,
+    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
+    RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateStore,
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -102,4 +102,15 @@ methods! {
     finish_run(id: [i64], end: [&RunEnd]) -> ();
     touch_run(id: [i64], figures: [Figures]) -> ();
     runs(pipeline: [Option<&str>], limit: [u32]) -> Vec<Run>;
+    note_conditions(conditions: [&[(String, Condition)]]) -> ();
+    conditions() -> Vec<(String, Condition)>;
+    add_request(pipeline: [&str], action: [&str], arguments: [&str]) -> i64;
+    open_requests() -> Vec<Request>;
+    request(id: [i64]) -> Option<Request>;
+    take_request(id: [i64]) -> bool;
+    note_request(id: [i64], progress: [&str]) -> ();
+    cancel_request(id: [i64]) -> ();
+    end_request(id: [i64], end: [&RequestEnd]) -> ();
+    identity(pipeline: [&str]) -> Option<Identity>;
+    set_identity(pipeline: [&str], identity: [&Identity]) -> ();
 }

@@ -8,6 +8,7 @@
 //! | [`Connector`], [`PipelineRecord`] | what was applied |
 //! | [`Checkpoint`], [`Intent`], [`Snapshot`] | how far a pipeline has come |
 //! | [`Mismatches`] | what of documents did not fit, counted |
+//! | [`Condition`], [`Request`], [`Identity`] | how pipelines stand; what commands ask of a run; which databases it knows |
 //! | [`RunStart`], [`RunEnd`], [`Run`] | the history |
 //! | [`StateError`] | what went wrong, and whether the user can mend it |
 //!
@@ -26,6 +27,7 @@ mod dynamic;
 mod error;
 pub mod memory;
 mod mismatches;
+mod operation;
 mod records;
 mod secret;
 pub mod sqlite;
@@ -38,6 +40,7 @@ pub use memory::MemoryStore;
 pub use mismatches::{
     FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, SHOWN_REASONS, is_shown,
 };
+pub use operation::{Condition, Identity, Request, RequestEnd, Since};
 pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot, SnapshotPartition,

@@ -18,8 +18,8 @@ use std::future::Future;
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Run, RunEnd, RunStart,
-    SchemaVersion, Snapshot,
+    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
+    RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot,
 };
 
 /// A store of what was applied, of the progress of pipelines, and of the history of runs.
@@ -192,4 +192,46 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// The newest runs of a pipeline or of all, newest first, `limit` at most.
     fn runs(&self, pipeline: Option<&str>, limit: u32) -> impl Future<Output = Result<Vec<Run>>> + Send;
+
+    /// Notes how pipelines stand, in place of what was noted before. Those that are not there are left out.
+    fn note_conditions(&self, conditions: &[(String, Condition)]) -> impl Future<Output = Result<()>> + Send;
+
+    /// How pipelines stood when they were noted last, by name.
+    fn conditions(&self) -> impl Future<Output = Result<Vec<(String, Condition)>>> + Send;
+
+    /// Asks something of the run under way, and returns the number of the request. Requests that ended a day ago are
+    /// forgotten.
+    fn add_request(
+        &self,
+        pipeline: &str,
+        action: &str,
+        arguments: &str,
+    ) -> impl Future<Output = Result<i64>> + Send;
+
+    /// The requests that have not ended, oldest first.
+    fn open_requests(&self) -> impl Future<Output = Result<Vec<Request>>> + Send;
+
+    /// A request; `None` if it is not known any more.
+    fn request(&self, id: i64) -> impl Future<Output = Result<Option<Request>>> + Send;
+
+    /// Takes a request to carry it out, and says whether it is there for that: neither taken, nor cancelled, nor ended.
+    fn take_request(&self, id: i64) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Notes how far a request is. Does nothing to one that has ended.
+    fn note_request(&self, id: i64, progress: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Says that nobody wants a request any more. Who has taken it ends it.
+    fn cancel_request(&self, id: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends a request.
+    ///
+    /// # Errors
+    /// [`Missing`](crate::StateError::Missing) if there is no such request.
+    fn end_request(&self, id: i64, end: &RequestEnd) -> impl Future<Output = Result<()>> + Send;
+
+    /// Which databases the ends of a pipeline are known to be; `None` if it has not begun.
+    fn identity(&self, pipeline: &str) -> impl Future<Output = Result<Option<Identity>>> + Send;
+
+    /// Notes which databases the ends of a pipeline are.
+    fn set_identity(&self, pipeline: &str, identity: &Identity) -> impl Future<Output = Result<()>> + Send;
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zenith_state::{
-    Checkpoint, Connector, Figures, Intent, Mismatches, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
-    Snapshot, SnapshotPartition, StateStore,
+    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, Outcome, PipelineRecord,
+    RequestEnd, Role, Run, RunEnd, RunStart, Since, Snapshot, SnapshotPartition, StateStore,
 };
 
 /// The newest format.
-pub const NEWEST: usize = 2;
+pub const NEWEST: usize = 3;
 
 fn moment(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::new(1_750_000_000 + seconds, 987_654_321)
@@ -106,6 +106,25 @@ fn runs(format: usize) -> [Run; 3] {
     [run(3, Outcome::Stopped, None), run(2, Outcome::Failed, Some("no host")), run(1, Outcome::Done, None)]
 }
 
+/// Format 3 brought them.
+fn conditions(format: usize) -> Vec<(String, Condition)> {
+    let since = |reason: &str, seconds| Some(Since { reason: reason.to_owned(), since: moment(seconds) });
+    let full = Condition {
+        waiting: since("ClickHouse at click:8123: Connection refused \u{1F980}", 20),
+        detached: since("shop.orders was dropped", 21),
+        source_ahead: -1_500_000_000,
+        oplog_from: Some(moment(1)),
+        parts: Some(u64::MAX),
+        noted: moment(22),
+    };
+    let all = vec![("customers".to_owned(), Condition::new(moment(23))), ("orders".to_owned(), full)];
+    if format >= 3 { all } else { Vec::new() }
+}
+
+fn identity(format: usize) -> Option<Identity> {
+    (format >= 3).then(|| Identity { source: "{\"set\":\"a\"}".into(), target: "{}".into() })
+}
+
 /// Writes everything a store can hold into an empty one.
 pub async fn fill(store: &impl StateStore) {
     for connector in connectors() {
@@ -139,6 +158,15 @@ pub async fn fill(store: &impl StateStore) {
         let end = RunEnd { ended, outcome, figures: run.figures, error: run.error };
         store.finish_run(id, &end).await.expect("ended");
     }
+    store.note_conditions(&conditions(NEWEST)).await.expect("noted");
+    store.set_identity("orders", &identity(NEWEST).expect("there")).await.expect("noted");
+    for action in ["reload", "verify"] {
+        store.add_request("orders", action, "{}").await.expect("asked");
+    }
+    assert!(store.take_request(2).await.expect("taken"));
+    let result = "equal".to_owned();
+    let end = RequestEnd { ended: moment(30), outcome: Outcome::Done, result };
+    store.end_request(2, &end).await.expect("ended");
 }
 
 /// Checks that a store holds exactly what [`fill`] wrote when this format was the newest.
@@ -161,4 +189,10 @@ pub async fn check(store: &impl StateStore, format: usize) {
     assert_eq!(store.mismatches("orders", None).await.expect("read"), mismatches(format));
     assert_eq!(store.mismatches("customers", None).await.expect("read"), Mismatches::default());
     assert_eq!(store.runs(None, 10).await.expect("read"), runs(format));
+    assert_eq!(store.conditions().await.expect("read"), conditions(format));
+    assert_eq!(store.identity("orders").await.expect("read"), identity(format));
+    assert_eq!(store.identity("customers").await.expect("read"), None);
+    let open: Vec<_> = store.open_requests().await.expect("read");
+    let open: Vec<_> = open.iter().map(|request| (request.id, &request.action[..])).collect();
+    assert_eq!(open, if format >= 3 { vec![(1, "reload")] } else { Vec::new() });
 }

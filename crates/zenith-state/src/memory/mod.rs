@@ -3,13 +3,17 @@
 //! It keeps the promises of [`StateStore`] apart from outliving the process. Clones are the same store, so
 //! that a test can "start again" with what an engine has left behind.
 
+mod operation;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use self::operation::Operation;
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Role, Run, RunEnd, RunStart,
-    SchemaVersion, Snapshot, StateError, StateStore, mismatches, secret,
+    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
+    RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateError, StateStore,
+    mismatches, secret,
 };
 
 /// Records in memory.
@@ -26,6 +30,7 @@ struct State {
     epochs: HashMap<String, u64>,
     /// In order of their numbers.
     runs: Vec<Run>,
+    operation: Operation,
 }
 
 #[derive(Debug)]
@@ -186,6 +191,7 @@ impl StateStore for MemoryStore {
         let removed = state.pipelines.remove(pipeline).is_some();
         if removed {
             *state.epochs.entry(pipeline.to_owned()).or_default() += 1;
+            state.operation.forget(pipeline);
         }
         Ok(removed)
     }
@@ -407,5 +413,57 @@ impl StateStore for MemoryStore {
         let wanted = |run: &&Run| pipeline.is_none_or(|pipeline| run.pipeline == pipeline);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(state.runs.iter().rev().filter(wanted).take(limit).cloned().collect())
+    }
+
+    async fn note_conditions(&self, conditions: &[(String, Condition)]) -> Result<()> {
+        let State { pipelines, operation, .. } = &mut *self.state();
+        let there = conditions.iter().filter(|(pipeline, _)| pipelines.contains_key(pipeline));
+        operation.conditions.extend(there.cloned());
+        Ok(())
+    }
+
+    async fn conditions(&self) -> Result<Vec<(String, Condition)>> {
+        Ok(self.state().operation.conditions.clone().into_iter().collect())
+    }
+
+    async fn add_request(&self, pipeline: &str, action: &str, arguments: &str) -> Result<i64> {
+        Ok(self.state().operation.add(pipeline, action, arguments))
+    }
+
+    async fn open_requests(&self) -> Result<Vec<Request>> {
+        Ok(self.state().operation.open())
+    }
+
+    async fn request(&self, id: i64) -> Result<Option<Request>> {
+        Ok(self.state().operation.request(id).cloned())
+    }
+
+    async fn take_request(&self, id: i64) -> Result<bool> {
+        Ok(self.state().operation.take(id))
+    }
+
+    async fn note_request(&self, id: i64, progress: &str) -> Result<()> {
+        self.state().operation.note(id, progress);
+        Ok(())
+    }
+
+    async fn cancel_request(&self, id: i64) -> Result<()> {
+        self.state().operation.cancel(id);
+        Ok(())
+    }
+
+    async fn end_request(&self, id: i64, end: &RequestEnd) -> Result<()> {
+        self.state().operation.end(id, end)
+    }
+
+    async fn identity(&self, pipeline: &str) -> Result<Option<Identity>> {
+        Ok(self.state().operation.identities.get(pipeline).cloned())
+    }
+
+    async fn set_identity(&self, pipeline: &str, identity: &Identity) -> Result<()> {
+        let mut state = self.state();
+        state.pipeline(pipeline)?;
+        state.operation.identities.insert(pipeline.to_owned(), identity.clone());
+        Ok(())
     }
 }

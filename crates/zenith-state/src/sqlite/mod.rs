@@ -21,6 +21,7 @@ mod lock;
 mod migrate;
 mod mismatches;
 mod open;
+mod operation;
 mod progress;
 mod schemas;
 mod session;
@@ -37,8 +38,8 @@ use std::time::SystemTime;
 
 use self::session::{Session, Slot};
 use crate::{
-    Checkpoint, Connector, Figures, Intent, Mismatches, PipelineRecord, Result, Run, RunEnd, RunStart,
-    SchemaVersion, Snapshot, StateError, StateStore,
+    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
+    RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateError, StateStore,
 };
 
 /// A store in one SQLite file.
@@ -228,5 +229,49 @@ impl StateStore for SqliteStore {
 
     async fn runs(&self, pipeline: Option<&str>, limit: u32) -> Result<Vec<Run>> {
         history::runs(self, pipeline, limit).await
+    }
+
+    async fn note_conditions(&self, conditions: &[(String, Condition)]) -> Result<()> {
+        operation::note_conditions(self, conditions).await
+    }
+
+    async fn conditions(&self) -> Result<Vec<(String, Condition)>> {
+        operation::conditions(self).await
+    }
+
+    async fn add_request(&self, pipeline: &str, action: &str, arguments: &str) -> Result<i64> {
+        operation::add_request(self, pipeline, action, arguments).await
+    }
+
+    async fn open_requests(&self) -> Result<Vec<Request>> {
+        operation::open_requests(self).await
+    }
+
+    async fn request(&self, id: i64) -> Result<Option<Request>> {
+        operation::request(self, id).await
+    }
+
+    async fn take_request(&self, id: i64) -> Result<bool> {
+        operation::take_request(self, id).await
+    }
+
+    async fn note_request(&self, id: i64, progress: &str) -> Result<()> {
+        operation::note_request(self, id, progress).await
+    }
+
+    async fn cancel_request(&self, id: i64) -> Result<()> {
+        operation::cancel_request(self, id).await
+    }
+
+    async fn end_request(&self, id: i64, end: &RequestEnd) -> Result<()> {
+        operation::end_request(self, id, end).await
+    }
+
+    async fn identity(&self, pipeline: &str) -> Result<Option<Identity>> {
+        operation::identity(self, pipeline).await
+    }
+
+    async fn set_identity(&self, pipeline: &str, identity: &Identity) -> Result<()> {
+        operation::set_identity(self, pipeline, identity).await
     }
 }

@@ -11,6 +11,7 @@
 mod applied;
 mod history;
 mod mismatches;
+mod operation;
 mod progress;
 mod reopen;
 mod snapshot;
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use applied::*;
 pub use history::*;
 pub use mismatches::*;
+pub use operation::*;
 pub use progress::*;
 pub use reopen::*;
 pub use snapshot::*;
@@ -84,6 +86,10 @@ macro_rules! state_test_suite {
             figures_of_a_run_are_noted,
             the_newest_runs_come_first,
             an_unknown_run_is_missing,
+            conditions_replace_earlier_ones,
+            a_request_is_carried_out_once,
+            a_request_is_taken_back,
+            identities_live_as_long_as_their_pipelines,
             everything_survives_reopening,
             tasks_commit_side_by_side,
             a_call_given_up_has_all_of_its_effect_or_none,

@@ -1,0 +1,82 @@
+//! What a run tells of its pipelines, what commands ask of it, and which databases it knows.
+
+use std::time::SystemTime;
+
+use crate::Outcome;
+
+/// How a pipeline stands, as the process says that runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// What it waits for, if it cannot go on at the moment.
+    pub waiting: Option<Since>,
+    /// Why its table follows the collection no more, if it does not.
+    pub detached: Option<Since>,
+    /// The source's clock minus this machine's, in nanoseconds.
+    pub source_ahead: i64,
+    /// The time of the oldest change that the source still knows, if it forgets any.
+    pub oplog_from: Option<SystemTime>,
+    /// Active parts of the table, if it has such.
+    pub parts: Option<u64>,
+    /// When this was noted.
+    pub noted: SystemTime,
+}
+
+impl Condition {
+    /// A pipeline of which nothing is known.
+    #[must_use]
+    pub fn new(noted: SystemTime) -> Condition {
+        Condition { waiting: None, detached: None, source_ahead: 0, oplog_from: None, parts: None, noted }
+    }
+}
+
+/// Something that has lasted for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// What, in a sentence.
+    pub reason: String,
+    /// When it began.
+    pub since: SystemTime,
+}
+
+/// What a command asks of the run under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Its number; later requests have larger ones.
+    pub id: i64,
+    /// The pipeline it is about.
+    pub pipeline: String,
+    /// What is to be done, as in `reload`.
+    pub action: String,
+    /// How, opaque.
+    pub arguments: String,
+    /// When it was asked.
+    pub requested: SystemTime,
+    /// When the run took it; `None` while nobody has.
+    pub taken: Option<SystemTime>,
+    /// Whether who asked wants it no more.
+    pub cancelled: bool,
+    /// How far it is, opaque.
+    pub progress: String,
+    /// How it ended; `None` while it has not.
+    pub end: Option<RequestEnd>,
+}
+
+/// The end of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestEnd {
+    /// When it ended.
+    pub ended: SystemTime,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The result or the error, opaque.
+    pub result: String,
+}
+
+/// Which databases the ends of a pipeline were when it began, opaque.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The source and the collection.
+    pub source: String,
+    /// The target and the table.
+    pub target: String,
+}
