@@ -334,6 +334,29 @@ impl EngineError {
         }
     }
 
+    /// Whether somebody may mend it at one of the servers, so that the pipeline then goes on: passwords, privileges,
+    /// certificates, servers that only read for now.
+    pub(crate) fn is_mendable(&self) -> bool {
+        let source = |error: &ExtractError| {
+            matches!(
+                error,
+                ExtractError::Authentication { .. }
+                    | ExtractError::Unauthorized { .. }
+                    | ExtractError::Tls { .. }
+            )
+        };
+        match self {
+            EngineError::Source(error) | EngineError::Reading(error) => source(error),
+            EngineError::Stream(error) => source(error),
+            EngineError::Sink(error) | EngineError::Writing(error) => {
+                error.is_authentication()
+                    || error.is_access_denied()
+                    || matches!(error, TransportError::Tls { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// Whether an insert failed of which rows may be in the table, for a reason that lies there.
     pub(crate) fn is_of_table(&self) -> bool {
         matches!(self, EngineError::ViewFailed { .. } | EngineError::RefusedWhole { .. })

@@ -125,6 +125,17 @@ pub struct PipelineSettings {
     /// What happens when MongoDB no longer has the changes since the checkpoint.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_history_lost: OnHistoryLost,
+    /// The time until a pipeline loses its place in the oplog of MongoDB, below which `status` and `check` warn.
+    ///
+    /// An oplog that has not begun to forget changes is no reason to warn.
+    #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "TIME",
+        value_parser = humantime_serde::re::humantime::parse_duration,
+        default_value = "6h"
+    ))]
+    pub min_headroom: Duration,
     // What an image costs is measured by `examples/change_cost.rs` of zenith-extract.
     /// Take images of documents after a change instead of looking documents up; by default only in the mode `change-log`.
     ///
@@ -155,6 +166,7 @@ impl Default for PipelineSettings {
             poll_interval: Duration::from_millis(500),
             on_drop: OnDrop::default(),
             on_history_lost: OnHistoryLost::default(),
+            min_headroom: Duration::from_secs(6 * 3600),
             post_images: None,
             create_database: true,
             options: TableOptions::default(),

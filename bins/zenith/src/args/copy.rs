@@ -103,7 +103,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 9] = [
+    const OF_PIPELINES: [(&str, &str); 10] = [
         ("view", "a copy has one row for each document, without a view"),
         ("mode", "a copy is a full one"),
         ("flush_interval", "a copy follows no changes"),
@@ -112,6 +112,7 @@ mod tests {
         ("poll_interval", "a copy follows no cursor"),
         ("on_drop", "a copy ends before the collection does"),
         ("on_history_lost", "a copy follows no changes"),
+        ("min_headroom", "a copy follows no changes"),
         ("post_images", "a copy follows no changes"),
     ];
 

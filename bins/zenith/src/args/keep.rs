@@ -139,6 +139,9 @@ pub struct Status {
     /// The lag that is still well, as in 60s or 5min
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub max_lag: Option<Duration>,
+    /// How long after its start a run may lag, while both ends answer
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "30s")]
+    pub grace: Duration,
     #[command(flatten)]
     pub allowed: Allowed,
     #[command(flatten)]

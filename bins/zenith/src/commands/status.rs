@@ -33,14 +33,14 @@ pub async fn run(arguments: &Status, verbose: bool) -> Ending {
     } else {
         print(&show::text(&report, verbose || name.is_some(), Paint::for_stdout()));
     }
-    if !report.complaints(arguments.max_lag).is_empty() {
+    if !report.complaints(arguments.max_lag, arguments.grace).is_empty() {
         return Ok(code(false));
     }
     Ok(exit::within(&report.exceeded(&arguments.allowed)))
 }
 
 fn all_complaints(report: &Report, arguments: &Status) -> Vec<String> {
-    let mut complaints = report.complaints(arguments.max_lag);
+    let mut complaints = report.complaints(arguments.max_lag, arguments.grace);
     complaints.extend(report.exceeded(&arguments.allowed));
     complaints
 }

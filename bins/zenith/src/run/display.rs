@@ -126,6 +126,9 @@ fn line(pipeline: &PipelineProgress, rates: &mut Rates, at: Instant, now: System
 
 /// What keeps a pipeline from going on.
 fn trouble(pipeline: &PipelineProgress) -> Option<String> {
+    if let Some(waiting) = &pipeline.waiting {
+        return Some(waiting.reason.replace('\n', " "));
+    }
     let error = pipeline.last_error.as_ref()?;
     matches!(pipeline.phase, Phase::Retrying | Phase::Failed).then(|| error.replace('\n', " "))
 }
@@ -169,6 +172,7 @@ mod tests {
             pending: 3,
             applied_to: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(88)),
             last_error: None,
+            waiting: None,
         };
         let (mut rates, at) = (Rates::default(), Instant::now());
         let text = as_table(&[pipeline(500, Phase::Snapshot)], &mut rates, at, now);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use zenith_engine::state::{DynStateStore, Mismatches};
@@ -10,6 +10,7 @@ use zenith_engine::{EngineError, PipelineProgress, Pool, Until};
 
 use super::build::build;
 use super::desired::Group;
+use super::history::{note_refusal, note_waiting};
 use crate::connect::Replicator;
 use crate::exit::{Failure, in_words};
 use crate::progress::say;
@@ -71,14 +72,18 @@ pub async fn keep(
 ) -> Vec<Ended> {
     let mut pause = PAUSE_MIN;
     let mut has_run = false;
+    let mut since = None;
     loop {
         match attempt(group, done, shared, view, &mut stop, &mut has_run).await {
             Ok(ended) => return ended,
             Err(failure) if !has_run || shared.until == Until::CaughtUp => {
-                return all_failed(group, done, &failure);
+                return all_failed(group, done, &failure, shared).await;
             }
             Err(Failure::Input(message) | Failure::Failed(message)) => {
                 say(&format!("zenith: {name}: {message}; trying again in {} s", pause.as_secs()));
+                let since = *since.get_or_insert_with(SystemTime::now);
+                // Only for the status.
+                let _ = note_waiting(&shared.store, names(group, done), &message, since).await;
             }
         }
         tokio::select! {
@@ -94,9 +99,27 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn all_failed(group: &Group, done: &HashSet<String>, failure: &Failure) -> Vec<Ended> {
+fn names(group: &Group, done: &HashSet<String>) -> Vec<String> {
     let members = group.members.iter().map(|member| &member.pipeline.name);
-    members.filter(|name| !done.contains(*name)).map(|name| Ended::failed(name, failure.clone())).collect()
+    members.filter(|name| !done.contains(*name)).cloned().collect()
+}
+
+async fn all_failed(group: &Group, done: &HashSet<String>, failure: &Failure, shared: &Shared) -> Vec<Ended> {
+    let ended: Vec<Ended> =
+        names(group, done).iter().map(|name| Ended::failed(name, failure.clone())).collect();
+    note_not_begun(&ended, shared).await;
+    ended
+}
+
+/// Notes in the history why these could not begin.
+async fn note_not_begun(ended: &[Ended], shared: &Shared) {
+    for ended in ended {
+        if let Some(Failure::Input(reason) | Failure::Failed(reason)) = &ended.failure
+            && let Err(error) = note_refusal(&shared.store, &ended.name, reason).await
+        {
+            tracing::warn!(%error, pipeline = ended.name, "the failure cannot be noted in the history");
+        }
+    }
 }
 
 async fn attempt(
@@ -112,6 +135,7 @@ async fn attempt(
         () = stopped(stop) => return Ok(Vec::new()),
     };
     let (keeper, mut ended) = built;
+    note_not_begun(&ended, shared).await;
     let keeper = Arc::new(keeper);
     view.set(Some(Arc::clone(&keeper)));
     let outcomes = {

@@ -12,6 +12,7 @@
 //! | [`group`], [`build`] | one source: connects, runs, tries again |
 //! | [`supervisor`] | holds the groups to what is desired |
 //! | [`environment`], [`collections`] | a whole database, without any configuration |
+//! | [`history`] | what is noted of pipelines that have not begun |
 //! | [`display`] | what they are doing, on a terminal and off it |
 
 pub mod build;
@@ -20,4 +21,5 @@ pub mod desired;
 pub mod display;
 pub mod environment;
 pub mod group;
+mod history;
 pub mod supervisor;

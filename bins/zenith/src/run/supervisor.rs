@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zenith_engine::state::{self, Mismatches, Outcome, RunEnd, RunStart, StateStore};
+use zenith_engine::state::{self, Mismatches};
 use zenith_engine::{Mode, Phase, PipelineProgress, Until};
 
 use super::desired::{self, Desired, Group, Member};
 use super::environment::Environment;
 use super::group::{self, Ended, Shared, View};
+use super::history;
 use crate::config::applied;
 use crate::databases::Databases;
 use crate::exit::Failure;
@@ -183,7 +184,7 @@ impl Supervisor {
                 continue;
             }
             self.tell(name, sentence);
-            let noted = note_refusal(&self.shared.store, name, sentence).await;
+            let noted = history::note_refusal(&self.shared.store, name, sentence).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, pipeline = name, "the refusal cannot be noted in the history");
             }
@@ -318,25 +319,4 @@ impl Supervisor {
         }
         End::Failed { input: self.failures.values().all(|failure| matches!(failure, Failure::Input(_))) }
     }
-}
-
-async fn note_refusal(store: &impl StateStore, pipeline: &str, sentence: &str) -> state::Result<()> {
-    let now = SystemTime::now();
-    let record = store.pipelines().await?.into_iter().find(|record| record.name == pipeline);
-    let mode =
-        record.and_then(|record| applied::pipeline(&record).ok()).map(|pipeline| pipeline.settings.mode);
-    let begun = RunStart {
-        pipeline: pipeline.to_owned(),
-        mode: mode.unwrap_or_default().name().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: now,
-    };
-    let run = store.start_run(&begun).await?;
-    let ended = RunEnd {
-        ended: now,
-        outcome: Outcome::Failed,
-        figures: state::Figures::default(),
-        error: Some(sentence.to_owned()),
-    };
-    store.finish_run(run, &ended).await
 }

@@ -3,8 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use zenith_engine::Mode;
-use zenith_engine::state::{self, INTERRUPTED, Outcome, PipelineRecord, Run, SqliteStore, StateStore as _};
+use zenith_engine::state::{
+    self, Checkpoint, INTERRUPTED, Outcome, PipelineRecord, Run, Since, Snapshot, SqliteStore,
+    StateStore as _,
+};
 
+use super::condition::{Conditions, Headroom};
 use super::rates::rate;
 use crate::config::applied;
 use crate::mismatches::Counted;
@@ -18,7 +22,7 @@ const RUNS: u32 = 20;
 pub enum State {
     /// It has never run.
     New,
-    /// A `zenith run` is under way and has not begun with it.
+    /// A `zenith run` is under way, and it cannot begin or go on at the moment.
     Waiting,
     /// The collection is being read whole.
     Snapshot,
@@ -71,8 +75,22 @@ pub struct Pipeline {
     pub state: State,
     /// Parts of the snapshot that are done, and parts.
     pub snapshot: Option<(usize, usize)>,
-    /// The source's clock minus its time at the checkpoint.
+    /// What it waits for.
+    pub waiting: Option<Since>,
+    /// Why its table follows its collection no more.
+    pub detached: Option<Since>,
+    /// The source's time up to which the table is complete.
+    pub complete_to: Option<SystemTime>,
+    /// The source's clock minus that; `None` where it is unknown, or there is none.
     pub lag: Option<Duration>,
+    /// Whether the table is to be like its collection at all times.
+    pub is_kept_in_step: bool,
+    /// When the run began that is under way.
+    pub begun: Option<SystemTime>,
+    /// How long until its place in the oplog is lost, and the least that is well.
+    pub headroom: Option<Headroom>,
+    /// Active parts of the table.
+    pub parts: Option<u64>,
     /// An estimate: the recent rate for as long as the lag.
     pub lag_events: Option<f64>,
     /// On average since the run began that is under way; displays that stay know better.
@@ -92,61 +110,59 @@ impl Pipeline {
     pub async fn read(
         store: &SqliteStore,
         record: &PipelineRecord,
+        conditions: &Conditions,
         running: bool,
         now: SystemTime,
     ) -> state::Result<Pipeline> {
-        let name = &record.name;
-        let checkpoint = store.checkpoint(name).await?;
-        let snapshot = store.snapshot(name).await?;
-        let runs = store.runs(Some(name), RUNS).await?;
+        let records = Records::read(store, &record.name).await?;
         let settings = applied::pipeline(record).ok();
         let mode = settings.as_ref().map(|pipeline| pipeline.settings.mode);
-        let part = |text: &str| text.to_owned();
         let (collection, table) = settings.as_ref().map_or_else(
-            || (part("?"), part("?")),
-            |pipeline| (pipeline.settings.collection.clone(), part(pipeline.table())),
+            || ("?".to_owned(), "?".to_owned()),
+            |pipeline| (pipeline.settings.collection.clone(), pipeline.table().to_owned()),
         );
-
-        let open = runs.iter().find(|run| run.outcome.is_none()).filter(|_| running);
-        // The checkpoint counts what came by changes, the parts of the snapshot what was there before.
-        let parts = snapshot.iter().flat_map(|snapshot| &snapshot.partitions);
-        let snapshot_rows = parts.map(|part| part.rows).sum::<u64>();
-        let began = snapshot.as_ref().map(|snapshot| snapshot.started);
-        let rows = snapshot_rows + checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows);
-        let snapshot = snapshot.filter(|snapshot| snapshot.consistent_after.is_none()).map(|snapshot| {
-            let done = snapshot.partitions.iter().filter(|partition| partition.done).count();
-            (done, snapshot.partitions.len())
-        });
-        let state = state_of(record, &runs, running, snapshot.is_some() || mode == Some(Mode::Full));
+        let condition = conditions.of(&record.name);
+        let waiting = condition.and_then(|condition| condition.waiting_at(now)).filter(|_| running);
+        let parts_done = records.parts_done();
+        let reads_whole = parts_done.is_some() || mode == Some(Mode::Full);
+        let state = match &waiting {
+            Some(_) if !record.paused => State::Waiting,
+            _ => state_of(record, &records.runs, running, reads_whole),
+        };
         // A table that is loaded whole now and then is not behind in between.
-        let lag = checkpoint.as_ref().and_then(|checkpoint| checkpoint.source_time);
-        let lag = lag.filter(|_| mode != Some(Mode::Full)).map(|time| time::ago(time, now));
-        let rows_per_second = open.and_then(|run| {
-            // Reading a collection whole is faster than anything that happens to it, and would blow up the estimate.
-            let whole =
-                if state == State::Following && began > Some(run.started) { snapshot_rows } else { 0 };
-            rate(run.figures.rows.saturating_sub(whole), time::ago(run.started, now))
+        let is_kept_in_step = mode != Some(Mode::Full);
+        let complete_to = records.complete_to().filter(|_| is_kept_in_step);
+        let source_now = condition.map_or(now, |condition| condition.source_time(now));
+        let open = records.open().filter(|_| running);
+        let follows = settings.as_ref().filter(|pipeline| pipeline.settings.mode.follows_changes());
+        let headroom = follows.and_then(|pipeline| {
+            let left = conditions.headroom(&record.source, records.applied_to()?, now)?;
+            Some(Headroom { left, least: pipeline.settings.min_headroom })
         });
         let mut pipeline = Pipeline {
-            name: name.clone(),
+            name: record.name.clone(),
             from: format!("{}.{collection}", record.source),
             to: format!("{}.{table}", record.target),
             mode: mode.map_or("?", Mode::name).to_owned(),
             state,
-            snapshot,
-            lag,
+            snapshot: parts_done,
+            lag: complete_to.map(|complete_to| time::ago(complete_to, source_now)),
+            complete_to,
+            is_kept_in_step,
+            begun: open.map(|run| run.started),
+            headroom,
+            parts: condition.and_then(|condition| condition.0.parts),
+            detached: condition.and_then(|condition| condition.0.detached.clone()),
             lag_events: None,
             rows_per_second: None,
             run_rows: open.map(|run| run.figures.rows),
-            rows: if rows > 0 { rows } else { runs.first().map_or(0, |run| run.figures.rows) },
-            checkpoint: checkpoint.map(|checkpoint| checkpoint.saved),
-            last_error: runs.iter().find_map(|run| {
-                let message = run.error.clone()?;
-                Some(Failed { at: run.ended.unwrap_or(run.started), message })
-            }),
-            mismatches: Counted::read(store, name, now).await?,
+            rows: records.rows(),
+            checkpoint: records.checkpoint.as_ref().map(|checkpoint| checkpoint.saved),
+            last_error: records.last_error(waiting.as_ref()),
+            waiting,
+            mismatches: Counted::read(store, &record.name, now).await?,
         };
-        if let Some(rate) = rows_per_second {
+        if let Some(rate) = open.and_then(|run| records.rate(run, state, now)) {
             pipeline.set_rate(rate);
         }
         Ok(pipeline)
@@ -156,6 +172,77 @@ impl Pipeline {
     pub fn set_rate(&mut self, rows_per_second: f64) {
         self.rows_per_second = Some(rows_per_second);
         self.lag_events = self.lag.map(|lag| (lag.as_secs_f64() * rows_per_second).round());
+    }
+}
+
+/// What the state has of a pipeline.
+struct Records {
+    checkpoint: Option<Checkpoint>,
+    snapshot: Option<Snapshot>,
+    runs: Vec<Run>,
+}
+
+impl Records {
+    async fn read(store: &SqliteStore, name: &str) -> state::Result<Records> {
+        Ok(Records {
+            checkpoint: store.checkpoint(name).await?,
+            snapshot: store.snapshot(name).await?,
+            runs: store.runs(Some(name), RUNS).await?,
+        })
+    }
+
+    /// The run under way, if any is.
+    fn open(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.outcome.is_none())
+    }
+
+    /// The snapshot, while it is being read.
+    fn reading(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref().filter(|snapshot| snapshot.consistent_after.is_none())
+    }
+
+    fn parts_done(&self) -> Option<(usize, usize)> {
+        let partitions = &self.reading()?.partitions;
+        Some((partitions.iter().filter(|partition| partition.done).count(), partitions.len()))
+    }
+
+    /// The source's time at the checkpoint.
+    fn applied_to(&self) -> Option<SystemTime> {
+        self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.source_time)
+    }
+
+    /// The source's time up to which the table is complete. While the collection is being read, that is no time after the
+    /// reading began.
+    fn complete_to(&self) -> Option<SystemTime> {
+        self.reading().map_or_else(|| self.applied_to(), |snapshot| Some(snapshot.started))
+    }
+
+    fn snapshot_rows(&self) -> u64 {
+        self.snapshot.iter().flat_map(|snapshot| &snapshot.partitions).map(|part| part.rows).sum()
+    }
+
+    /// Rows written so far: the checkpoint counts what came by changes, the parts of the snapshot what was there before.
+    fn rows(&self) -> u64 {
+        let rows = self.snapshot_rows() + self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows);
+        if rows > 0 { rows } else { self.runs.first().map_or(0, |run| run.figures.rows) }
+    }
+
+    fn last_error(&self, waiting: Option<&Since>) -> Option<Failed> {
+        if let Some(waiting) = waiting {
+            return Some(Failed { at: waiting.since, message: waiting.reason.clone() });
+        }
+        self.runs.iter().find_map(|run| {
+            let message = run.error.clone()?;
+            Some(Failed { at: run.ended.unwrap_or(run.started), message })
+        })
+    }
+
+    fn rate(&self, run: &Run, state: State, now: SystemTime) -> Option<f64> {
+        // Reading a collection whole is faster than anything that happens to it, and would blow up the estimate.
+        let began = self.snapshot.as_ref().map(|snapshot| snapshot.started);
+        let is_in_run = state == State::Following && began > Some(run.started);
+        let whole = if is_in_run { self.snapshot_rows() } else { 0 };
+        rate(run.figures.rows.saturating_sub(whole), time::ago(run.started, now))
     }
 }
 

@@ -1,8 +1,11 @@
 //! Reports for people, for machines, and for health checks.
 
+use std::time::SystemTime;
+
 use indicatif::HumanCount;
 use serde::Serialize;
 
+use super::condition::Left;
 use super::{Pipeline, Report, State, rates};
 use crate::mismatches::{self, CountedJson};
 use crate::terminal::{Paint, table};
@@ -26,10 +29,18 @@ struct PipelineJson<'a> {
     state: &'static str,
     snapshot_parts_done: Option<usize>,
     snapshot_parts: Option<usize>,
+    waiting_for: Option<&'a str>,
+    waiting_since: Option<String>,
+    waiting_seconds: Option<f64>,
+    detached_by: Option<&'a str>,
+    detached_since: Option<String>,
+    complete_to: Option<String>,
     lag_seconds: Option<f64>,
     lag_events_estimated: Option<f64>,
     rows_per_second: Option<f64>,
     rows: u64,
+    table_parts: Option<u64>,
+    oplog_headroom_seconds: Option<f64>,
     checkpoint_saved: Option<String>,
     last_error: Option<&'a str>,
     last_error_at: Option<String>,
@@ -55,10 +66,24 @@ pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson<'_> {
                 state: pipeline.state.name(),
                 snapshot_parts_done: pipeline.snapshot.map(|(done, _)| done),
                 snapshot_parts: pipeline.snapshot.map(|(_, parts)| parts),
+                waiting_for: pipeline.waiting.as_ref().map(|waiting| waiting.reason.as_str()),
+                waiting_since: pipeline.waiting.as_ref().map(|waiting| time::rfc3339(waiting.since)),
+                waiting_seconds: pipeline
+                    .waiting
+                    .as_ref()
+                    .map(|waiting| time::ago(waiting.since, report.at).as_secs_f64()),
+                detached_by: pipeline.detached.as_ref().map(|detached| detached.reason.as_str()),
+                detached_since: pipeline.detached.as_ref().map(|detached| time::rfc3339(detached.since)),
+                complete_to: pipeline.complete_to.map(time::rfc3339),
                 lag_seconds: pipeline.lag.map(|lag| lag.as_secs_f64()),
                 lag_events_estimated: pipeline.lag_events,
                 rows_per_second: pipeline.rows_per_second,
                 rows: pipeline.rows,
+                table_parts: pipeline.parts,
+                oplog_headroom_seconds: pipeline.headroom.map(|headroom| match headroom.left {
+                    Left::For(left) => left.as_secs_f64(),
+                    Left::Lost => 0.0,
+                }),
                 checkpoint_saved: pipeline.checkpoint.map(time::rfc3339),
                 last_error: pipeline.last_error.as_ref().map(|error| error.message.as_str()),
                 last_error_at: pipeline.last_error.as_ref().map(|error| time::rfc3339(error.at)),
@@ -105,20 +130,35 @@ pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
             text.push_str(&mismatches::list(&pipeline.mismatches.all));
         }
     }
-    for pipeline in &report.pipelines {
-        let Some(error) = &pipeline.last_error else { continue };
-        let line = format!(
-            "{}: {} ({} ago)",
-            pipeline.name,
-            error.message,
-            time::duration(time::ago(error.at, report.at))
-        );
-        // An error that has passed is told, but is no alarm.
+    report.pipelines.iter().for_each(|pipeline| text.push_str(&troubles(pipeline, report.at, paint)));
+    text
+}
+
+/// What is not well about a pipeline, and the error that it had last.
+fn troubles(pipeline: &Pipeline, at: SystemTime, paint: Paint) -> String {
+    let name = &pipeline.name;
+    let mut alarms = Vec::new();
+    let mut text = String::new();
+    if let Some(waiting) = &pipeline.waiting {
+        let lasts = time::duration(time::ago(waiting.since, at));
+        alarms.push(format!("{name}: waiting for {lasts}: {}", waiting.reason));
+    } else if let Some(error) = &pipeline.last_error {
+        let line = format!("{name}: {} ({} ago)", error.message, time::duration(time::ago(error.at, at)));
         match pipeline.state {
-            State::Failed | State::Interrupted => text.push_str(&paint.red(&format!("✗ {line}"))),
-            _ => text.push_str(&format!("last error of {line}")),
+            State::Failed | State::Interrupted => alarms.push(line),
+            // An error that has passed is told, but is no alarm.
+            _ => text = format!("last error of {line}\n"),
         }
-        text.push('\n');
+    }
+    if let Some(detached) = &pipeline.detached {
+        alarms.push(format!(
+            "{name} follows its collection no more: {}; zenith reload {name}",
+            detached.reason
+        ));
+    }
+    alarms.extend(pipeline.headroom.and_then(|headroom| headroom.complaint(name)));
+    for alarm in alarms {
+        text.push_str(&format!("{}\n", paint.red(&format!("✗ {alarm}"))));
     }
     text
 }

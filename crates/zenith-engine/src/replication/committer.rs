@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use tokio::sync::mpsc::{Receiver, Sender};
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Intent, Mismatches, StateStore};
+use zenith_state::{Intent, Mismatches, Since, StateStore};
 use zenith_transport::Sink;
 
 use super::assembler::Batch;
@@ -108,7 +108,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         if context.live.current() == Phase::Retrying {
             context.live.phase(Phase::Following);
         }
-        self.pace.adapt(&*context.sink, &context.table).await;
+        self.pace.adapt(&*context.sink, &context.table, &context.live).await;
         Ok(!is_part)
     }
 
@@ -127,7 +127,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
     async fn gone(&self, gone: Gone) -> Result<()> {
         let context = &self.context;
         match context.settings.on_drop {
-            OnDrop::Ignore => {}
+            OnDrop::Ignore => {
+                let reason = format!("{} {}", context.namespace, gone.words());
+                tracing::warn!(pipeline = context.name, "{reason}: its table follows it no more");
+                context.live.detached(Some(Since { reason, since: context.clock.now() }));
+            }
             OnDrop::Truncate if gone != Gone::Replaced && !self.is_being_read().await? => {
                 if context.layout() == Layout::Current {
                     tracing::warn!(

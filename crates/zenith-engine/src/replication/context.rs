@@ -11,8 +11,9 @@ use zenith_state::{Mismatches, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Sink, TableInfo};
 
+use super::clock::SourceClock;
 use super::memory_quota::MemoryQuota;
-use super::progress::Live;
+use super::progress::{Cause, Live};
 use super::run_mode::RunMode;
 use crate::error::sentence;
 use crate::layout::Layout;
@@ -35,6 +36,7 @@ pub(crate) struct Context<S, K, T> {
     pub(crate) state: Arc<T>,
     pub(crate) memory: MemoryQuota,
     pub(crate) live: Arc<Live>,
+    pub(crate) clock: SourceClock,
     pub(crate) mode: RunMode,
     pub(crate) stop: StopHandle,
     /// Asked some seconds after `stop`: what is still under way is given up.
@@ -253,7 +255,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     {
         loop {
             match self.unless_stopped(action()).await? {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.live.goes_on(Cause::Pipeline);
+                    return Ok(value);
+                }
                 Err(failure) => self.wait_after(error(failure), &mut retry_budget).await?,
             }
         }
@@ -282,6 +287,7 @@ impl<S, K, T> Context<S, K, T> {
             state: Arc::clone(&self.state),
             memory: self.memory.clone(),
             live: Arc::clone(&self.live),
+            clock: self.clock.clone(),
             mode,
             stop: self.stop.clone(),
             abandon: self.abandon.clone(),
@@ -350,12 +356,17 @@ impl<S, K, T> Context<S, K, T> {
         Advice::of(&self.settings, is_load, self.learned.is_sampled_whole.load(Ordering::Relaxed))
     }
 
+    /// Whether what failed may succeed later in this run. One that follows waits for people as well.
+    pub(crate) fn is_worth_waiting(&self, error: &EngineError) -> bool {
+        error.is_passing() || (!self.mode.ends() && error.is_mendable())
+    }
+
     /// Waits before something that failed is tried again.
     ///
     /// # Errors
     /// The error, if it will not pass or the time for it is up; [`EngineError::Stopped`] once the pipeline is stopped.
     pub(crate) async fn wait_after(&self, error: EngineError, retry_budget: &mut RetryBudget) -> Result<()> {
-        let pause = if error.is_passing() { retry_budget.next() } else { None };
+        let pause = if self.is_worth_waiting(&error) { retry_budget.next() } else { None };
         let Some(pause) = pause else { return Err(error) };
         self.failing(&error, pause);
         // Whoever stops the pipeline need not wait for a server that is away.
@@ -364,8 +375,9 @@ impl<S, K, T> Context<S, K, T> {
 
     /// Says that something failed and will be tried again.
     pub(crate) fn failing(&self, error: &dyn std::error::Error, pause: Duration) {
-        tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
-        self.live.failed(error);
+        if self.live.retries(error) {
+            tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
+        }
     }
 
     /// A load of rows of this pipeline, under this name. What changes write may end after the pipeline was stopped.

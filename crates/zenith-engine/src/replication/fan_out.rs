@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use async_channel::Sender;
 use zenith_extract::{ChangeBatch, ChangeReader, ExtractError, Namespace};
 
+use super::clock::SourceClock;
 use super::event::{EventBatch, events_of};
 use super::version::system_time;
 use crate::StopHandle;
@@ -37,6 +38,7 @@ pub(super) async fn fan_out<R: ChangeReader>(
     mut reader: R,
     mut routes: Vec<Route>,
     stop: &StopHandle,
+    clock: &SourceClock,
     retry_budget: &mut RetryBudget,
 ) -> Ended {
     loop {
@@ -51,7 +53,7 @@ pub(super) async fn fan_out<R: ChangeReader>(
                 Err(error) => return Ended::Failed(error),
             },
         };
-        let source_time = source_time(&batch);
+        let source_time = source_time(&batch, clock);
         let mut index = 0;
         while let Some(route) = routes.get(index) {
             let of_pipeline = match events_of(&batch, &route.namespace, &route.order) {
@@ -74,12 +76,12 @@ pub(super) async fn fan_out<R: ChangeReader>(
     }
 }
 
-/// The time up to which nothing is missing: now, if the server had nothing more to say; else that of the place reached.
-fn source_time(batch: &ChangeBatch) -> Option<SystemTime> {
+/// The source's time up to which nothing is missing: now, if the server had nothing more to say; else that of the place reached.
+fn source_time(batch: &ChangeBatch, clock: &SourceClock) -> Option<SystemTime> {
     let reached = batch.token_after().cluster_time()?;
     match batch.operation_time() {
-        Some(newest) if newest <= reached => Some(SystemTime::now()),
-        _ if batch.is_empty() => Some(SystemTime::now()),
+        Some(newest) if newest <= reached => Some(clock.now()),
+        _ if batch.is_empty() => Some(clock.now()),
         _ => Some(system_time(reached)),
     }
 }

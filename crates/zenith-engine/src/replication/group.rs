@@ -1,15 +1,17 @@
 //! Pipelines that follow one change stream together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
+use futures_util::future::join_all;
 use tokio::task::{Id, JoinSet};
 use zenith_extract::{ChangeSource, ExtractError, Namespace, Source, StartAt, WatchOptions};
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
+use super::clock::SourceClock;
 use super::fan_out::{Ended, Route, fan_out};
 use super::memory_quota::MemoryQuota;
 use super::outcome::Outcome;
@@ -29,8 +31,10 @@ pub(super) struct Group<S, K, T> {
     pub(super) source: Arc<S>,
     pub(super) memory: MemoryQuota,
     pub(super) stop: StopHandle,
-    /// Where pipelines go that are to go on with a stream of their own. The receiver outlives all groups.
-    pub(super) apart: Sender<PipelineRun<S, K, T>>,
+    pub(super) clock: SourceClock,
+    /// Where pipelines go that are to go on with a stream of their own, alone or together. The receiver outlives all
+    /// groups.
+    pub(super) apart: Sender<Vec<PipelineRun<S, K, T>>>,
 }
 
 /// The pipelines of a group once their stream has ended.
@@ -51,30 +55,46 @@ type ReadyRun<S, K, T> = (PipelineRun<S, K, T>, Follower);
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> {
     /// Follows with one stream, and sets pipelines up again when it has failed, until each has ended or gone apart.
-    pub(super) async fn follow(
-        self,
-        mut ready: Vec<ReadyRun<S, K, T>>,
-        mut again: Vec<PipelineRun<S, K, T>>,
-    ) -> Vec<Outcome> {
+    pub(super) async fn follow(self, mut again: Vec<PipelineRun<S, K, T>>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        let first = again.first().or(ready.first().map(|(run, _)| run));
-        let Some(mut retry_budget) = first.map(|run| run.context.mode.retry_budget()) else {
+        let Some(mut retry_budget) = again.first().map(|run| run.context.mode.retry_budget()) else {
             return outcomes;
         };
         loop {
-            for run in std::mem::take(&mut again) {
-                match run.set_up().await {
-                    Ok(follower) => ready.push((run, follower)),
-                    Err(error) => outcomes.push(run.finish(Err(error)).await),
-                }
-            }
+            let mut ready = Vec::new();
+            outcomes.extend(self.set_up(std::mem::take(&mut again), &mut ready).await);
             if ready.is_empty() {
                 return outcomes;
             }
-            let halted = self.follow_once(std::mem::take(&mut ready), &mut retry_budget).await;
+            let halted = self.follow_once(ready, &mut retry_budget).await;
             outcomes.extend(halted.outcomes);
             again = halted.again;
         }
+    }
+
+    /// Sets pipelines up side by side. One that cannot begin at the moment keeps no other waiting: it goes apart.
+    async fn set_up(
+        &self,
+        runs: Vec<PipelineRun<S, K, T>>,
+        ready: &mut Vec<ReadyRun<S, K, T>>,
+    ) -> Vec<Outcome> {
+        let is_alone = runs.len() == 1 && ready.is_empty();
+        let tried = join_all(runs.into_iter().map(|run| async move {
+            let follower = if is_alone { run.set_up().await } else { run.set_up_once().await };
+            (run, follower)
+        }));
+        let mut outcomes = Vec::new();
+        for (run, follower) in tried.await {
+            match follower {
+                Ok(follower) => ready.push((run, follower)),
+                Err(error) if !is_alone && run.context.is_worth_waiting(&error) => {
+                    run.retrying(&error);
+                    let _ = self.apart.try_send(vec![run]);
+                }
+                Err(error) => outcomes.push(run.finish(Err(error)).await),
+            }
+        }
+        outcomes
     }
 
     /// Opens the stream and follows it until it ends. A pipeline whose target is away for longer goes apart.
@@ -90,6 +110,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         };
         let reader = match opened {
             Some(Ok(reader)) => reader,
+            Some(Err(error @ ExtractError::Unauthorized { .. })) if ready.len() > 1 => {
+                self.split(&error, ready);
+                return Halted::default();
+            }
             Some(Err(error)) => {
                 let left = ready.into_iter().map(|(run, _)| run).collect();
                 return self.after_failure(error, left, retry_budget).await;
@@ -103,7 +127,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             }
         };
         let (mut running, routes) = Running::spawn(ready);
-        let mut stream = Box::pin(fan_out(reader, routes, &self.stop, retry_budget));
+        let mut stream = Box::pin(fan_out(reader, routes, &self.stop, &self.clock, retry_budget));
         let mut ended = None;
         while ended.is_none() || !running.is_empty() {
             tokio::select! {
@@ -138,6 +162,28 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         self.source.watch(options).await
     }
 
+    /// Lets pipelines whose common stream this user may not have go on with narrower ones: one for each database, or one
+    /// for each collection. A pipeline that was added takes down none that this user may follow.
+    fn split(&self, error: &ExtractError, ready: Vec<ReadyRun<S, K, T>>) {
+        let databases: HashSet<&str> =
+            ready.iter().map(|(run, _)| run.context.namespace.database.as_str()).collect();
+        let by_database = databases.len() > 1;
+        tracing::info!(
+            pipelines = ready.len(),
+            "{error}: they are followed by one stream for each {}",
+            if by_database { "database" } else { "collection" }
+        );
+        let mut groups: HashMap<String, Vec<PipelineRun<S, K, T>>> = HashMap::new();
+        for (run, _) in ready {
+            let namespace = &run.context.namespace;
+            let name = if by_database { namespace.database.clone() } else { run.context.name.clone() };
+            groups.entry(name).or_default().push(run);
+        }
+        for group in groups.into_values() {
+            let _ = self.apart.try_send(group);
+        }
+    }
+
     /// Decides what becomes of a pipeline that has stopped following.
     async fn sort(
         &self,
@@ -155,12 +201,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
                 if context.settings.mode == Mode::Changes =>
             {
                 context.load_anew(error);
-                let _ = self.apart.try_send(run);
+                let _ = self.apart.try_send(vec![run]);
             }
-            Err(error) if context.mode.is_shared() && error.is_passing() => {
+            Err(error) if context.mode.is_shared() && context.is_worth_waiting(&error) => {
                 tracing::warn!(pipeline = context.name, "{error}: the others go on without it");
                 run.retrying(&error);
-                let _ = self.apart.try_send(run);
+                let _ = self.apart.try_send(vec![run]);
             }
             result => halted.outcomes.push(run.finish(result).await),
         }

@@ -134,7 +134,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         self.context.live.phase(Phase::Following);
         let mut goal = None;
         loop {
-            let looked = SystemTime::now();
+            let looked = self.context.clock.now();
             let upper = self.settled().await?;
             if self.context.mode.ends() && goal.is_none() {
                 goal = Some(self.newest.back().map(|(_, id)| id.clone()));
@@ -205,7 +205,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         let mut reader = match context.unless_stopped(context.source.open(&partition, options)).await? {
             Ok(reader) => reader,
             Err(error) if error.is_transient() => {
-                context.live.failed(&error);
+                context.live.retries(&error);
                 return Ok(());
             }
             Err(error) => return Err(EngineError::Reading(error)),
@@ -217,7 +217,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
                 Ok(None) => break,
                 Err(error) if error.is_transient() => {
                     // What was not written is read again.
-                    context.live.failed(&error);
+                    context.live.retries(&error);
                     self.finish()?;
                     return Ok(());
                 }
@@ -316,7 +316,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             write(context, &self.schema, Token { name: &token, is_repetition }, unwritten).await?;
         self.written += all.saturating_sub(documents.values().sum());
         let mismatches = Mismatches { values: gathered.extra.by_field(), documents };
-        let now = SystemTime::now();
+        let now = context.clock.now();
         let checkpoint = to.checkpoint(self.written, now);
         context.state.commit_intent(&context.name, &token, &checkpoint, &mismatches).await?;
         context.counted(&mismatches, false);

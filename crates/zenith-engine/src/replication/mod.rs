@@ -22,6 +22,7 @@
 //! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
 //! | `id_cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
+//! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
 //! | `replay` | retries dead letters |
 //! | `memory_quota` | the division of memory |
 //! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
@@ -30,11 +31,13 @@ mod apply;
 mod assembler;
 mod batcher;
 mod check;
+mod clock;
 mod committer;
 pub(crate) mod context;
 mod event;
 mod fan_out;
 mod group;
+mod health;
 mod id_cursor;
 mod memory_quota;
 mod outcome;

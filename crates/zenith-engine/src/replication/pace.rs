@@ -6,6 +6,8 @@ use arrow_array::UInt64Array;
 use zenith_transport::Sink;
 use zenith_transport::ddl::literal;
 
+use super::progress::Live;
+
 /// Between two looks at the parts of a table.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Active parts from which on inserts come less often: merges do not keep up, and ClickHouse slows inserts down itself
@@ -37,12 +39,13 @@ impl Pace {
     }
 
     /// Looks at the parts of the table now and then, and changes the pause.
-    pub(super) async fn adapt<K: Sink>(&mut self, sink: &K, table: &str) {
+    pub(super) async fn adapt<K: Sink>(&mut self, sink: &K, table: &str, live: &Live) {
         if self.looked.elapsed() < LOOK_EVERY {
             return;
         }
         self.looked = Instant::now();
         let Some(parts) = parts(sink, table).await else { return };
+        live.parts(Some(parts));
         let pause = self.after(parts);
         if pause != self.pause {
             tracing::info!(

@@ -15,7 +15,7 @@ use zenith_transport::{PreflightRequest, Sink};
 
 use super::context::{Context, encode_schema};
 use super::position::Position;
-use super::version::version_of;
+use super::version::{system_time, version_of};
 use crate::layout::{Layout, LoadMetadata};
 use crate::{EngineError, Result, Strategy, Summary};
 
@@ -78,7 +78,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_planned(&plan);
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
         }
-        self.state.advance(&self.name, &Position::new(token.clone()).checkpoint(0, None)?).await?;
+        self.state
+            .advance(&self.name, &Position::new(token.clone()).checkpoint(0, Some(system_time(time)))?)
+            .await?;
         Ok((plan.schema, Position::new(token)))
     }
 
@@ -133,7 +135,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.found(findings);
         self.replaced(&summary).await?;
         self.keep_view().await?;
-        let checkpoint = Position::new(token).checkpoint(summary.rows, None)?;
+        let checkpoint = Position::new(token).checkpoint(summary.rows, Some(system_time(time)))?;
         self.state.reset(&self.name, Some(&checkpoint)).await?;
         let now = self.source.now().await?;
         let done = Snapshot {
@@ -143,6 +145,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             partitions: Vec::new(),
             consistent_after: None,
         };
+        self.live.detached(None);
         self.state.begin_snapshot(&self.name, &done).await?;
         self.state.finish_snapshot(&self.name, &encode_time(now)).await?;
         Ok(summary)

@@ -1,13 +1,17 @@
 //! What each pipeline of a replicator is doing, for displays.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use zenith_state::Mismatches;
+use zenith_state::{Condition, Mismatches, Since};
 
 use crate::error::sentence;
 use crate::mismatches::{Advice, Told};
 use crate::{Progress, ProgressSnapshot};
+
+/// Between two warnings about a pipeline that waits.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// What a pipeline is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,19 @@ pub struct PipelineProgress {
     pub applied_to: Option<SystemTime>,
     /// What failed last.
     pub last_error: Option<String>,
+    /// What it waits for, if it cannot go on at the moment.
+    pub waiting: Option<Since>,
+}
+
+/// Who says that a pipeline cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// The pipeline itself, which tries something again.
+    Pipeline,
+    /// The source does not answer.
+    Source,
+    /// The target does not answer.
+    Target,
 }
 
 /// The live side of [`PipelineProgress`].
@@ -73,6 +90,21 @@ struct LiveState {
     applied_to: Option<SystemTime>,
     last_error: Option<String>,
     told: Told,
+    waiting: BTreeMap<Cause, Since>,
+    detached: Option<Since>,
+    oplog_from: Option<SystemTime>,
+    parts: Option<u64>,
+    /// When it was said last that it waits.
+    warned: Option<Instant>,
+}
+
+impl LiveState {
+    /// In the words of the pipeline, if it has any, since anything failed.
+    fn waiting(&self) -> Option<Since> {
+        let (_, first) = self.waiting.first_key_value()?;
+        let since = self.waiting.values().map(|since| since.since).min()?;
+        Some(Since { reason: first.reason.clone(), since })
+    }
 }
 
 impl Live {
@@ -81,7 +113,55 @@ impl Live {
     }
 
     pub(crate) fn phase(&self, phase: Phase) {
-        self.with(|state| state.phase = phase);
+        self.with(|state| {
+            state.phase = phase;
+            match phase {
+                Phase::Retrying => {}
+                Phase::Ended | Phase::Failed => state.waiting.clear(),
+                _ => drop(state.waiting.remove(&Cause::Pipeline)),
+            }
+        });
+    }
+
+    /// Notes why the pipeline cannot go on.
+    pub(crate) fn waits(&self, cause: Cause, reason: &str) {
+        self.with(|state| {
+            if matches!(state.phase, Phase::Ended | Phase::Failed) {
+                return;
+            }
+            let begun = || Since { reason: String::new(), since: SystemTime::now() };
+            reason.clone_into(&mut state.waiting.entry(cause).or_insert_with(begun).reason);
+        });
+    }
+
+    /// Notes that this does not keep it waiting any more.
+    pub(crate) fn goes_on(&self, cause: Cause) {
+        self.with(|state| state.waiting.remove(&cause));
+    }
+
+    pub(crate) fn oplog_from(&self, oldest: Option<SystemTime>) {
+        self.with(|state| state.oplog_from = oldest);
+    }
+
+    pub(crate) fn parts(&self, parts: Option<u64>) {
+        self.with(|state| state.parts = parts);
+    }
+
+    /// Notes whether the table follows its collection.
+    pub(crate) fn detached(&self, by: Option<Since>) {
+        self.with(|state| state.detached = by);
+    }
+
+    /// How the pipeline stands, but for the clock of its source.
+    pub(crate) fn condition(&self, noted: SystemTime) -> Condition {
+        self.with(|state| Condition {
+            waiting: state.waiting(),
+            detached: state.detached.clone(),
+            source_ahead: 0,
+            oplog_from: state.oplog_from,
+            parts: state.parts,
+            noted,
+        })
     }
 
     pub(crate) fn current(&self) -> Phase {
@@ -93,11 +173,32 @@ impl Live {
     }
 
     pub(crate) fn applied_to(&self, time: Option<SystemTime>) {
-        self.with(|state| state.applied_to = time.or(state.applied_to));
+        self.with(|state| {
+            state.applied_to = time.or(state.applied_to);
+            state.waiting.remove(&Cause::Pipeline);
+        });
     }
 
     pub(crate) fn failed(&self, error: &dyn std::error::Error) {
         self.with(|state| state.last_error = Some(sentence(error)));
+    }
+
+    /// Notes that something failed that may pass, and says whether that is worth a word: the first time, and now and then.
+    pub(crate) fn retries(&self, error: &dyn std::error::Error) -> bool {
+        self.failed(error);
+        self.waits(Cause::Pipeline, &sentence(error));
+        self.with(|state| {
+            let is_told = state.warned.is_some_and(|at| at.elapsed() < WARN_EVERY);
+            let is_new = state.waiting.get(&Cause::Pipeline).is_some_and(|waiting| {
+                let lasts = waiting.since.elapsed().unwrap_or_default();
+                state.warned.is_none_or(|at| at.elapsed() > lasts)
+            });
+            if is_told && !is_new {
+                return false;
+            }
+            state.warned = Some(Instant::now());
+            true
+        })
     }
 
     /// Notes what of documents did not fit, and says so where it is new in this run.
@@ -123,6 +224,7 @@ impl Live {
             pending: state.pending,
             applied_to: state.applied_to,
             last_error: state.last_error.clone(),
+            waiting: state.waiting(),
         })
     }
 }

@@ -33,7 +33,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
                         halted.again.push(run);
                     }
                     Err(error) => match retry_budget.next() {
-                        Some(pause) if error.is_passing() => {
+                        Some(pause) if run.context.is_worth_waiting(&error) => {
                             run.context.failing(&error, pause);
                             halted.again.push(run);
                             // A stop ends what comes next.
@@ -45,20 +45,23 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             }
             return halted;
         }
-        if error.is_transient()
+        let error = Arc::new(error);
+        let is_worth_waiting = |run: &PipelineRun<S, K, T>| {
+            run.context.is_worth_waiting(&EngineError::Stream(Arc::clone(&error)))
+        };
+        if left.iter().any(is_worth_waiting)
             && let Some(pause) = retry_budget.next()
         {
             tracing::warn!(%error, ?pause, "the change stream is opened again");
-            left.iter().for_each(|run| run.retrying(&error));
+            left.iter().for_each(|run| run.retrying(&*error));
             // A stop ends what comes next.
             let _ = self.stop.pause(pause).await;
             halted.again = left;
             return halted;
         }
         // One error, told for each.
-        let message = Arc::new(error);
         for run in left {
-            let error = EngineError::Stream(Arc::clone(&message));
+            let error = EngineError::Stream(Arc::clone(&error));
             halted.outcomes.push(run.finish(Err(error)).await);
         }
         halted

@@ -1,20 +1,22 @@
 //! All pipelines of one source deployment, run side by side.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
-use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::task::JoinSet;
 use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
+use super::clock::SourceClock;
 use super::context::Context;
 use super::group::Group;
+use super::health;
 use super::memory_quota::MemoryQuota;
 use super::outcome::{Outcome, Until};
 use super::progress::{Live, PipelineProgress};
@@ -51,6 +53,7 @@ pub struct Replicator<S, K, T> {
     retry_budget: Duration,
     pub(super) stop: StopHandle,
     abandon: StopHandle,
+    clock: SourceClock,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
@@ -65,6 +68,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             retry_budget: CATCH_UP_TIMEOUT,
             stop: StopHandle::new(),
             abandon: StopHandle::new(),
+            clock: SourceClock::default(),
         }
     }
 
@@ -101,6 +105,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             state: Arc::clone(&self.state),
             memory: self.memory.clone(),
             live: Arc::new(Live::default()),
+            clock: self.clock.clone(),
             stop: self.stop.clone(),
             mode: RunMode::Follow { shared: false },
             abandon: self.abandon.clone(),
@@ -155,15 +160,29 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                 });
             }
         }
-        let mut outcomes = self.follow(followers).await;
-        while let Some(ended) = running.join_next().await {
-            match ended {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(_) => return Err(EngineError::Worker { worker: "pipeline" }),
+        self.remember_conditions().await?;
+        let all = async {
+            let mut outcomes = self.follow(followers).await;
+            while let Some(ended) = running.join_next().await {
+                outcomes.push(ended.map_err(|_| EngineError::Worker { worker: "pipeline" })?);
             }
-        }
+            Ok(outcomes)
+        };
+        let outcomes = tokio::select! {
+            outcomes = all => outcomes,
+            () = health::watch(&self.pipelines) => Err(EngineError::Worker { worker: "watch of both ends" }),
+        };
         guard.abort();
-        Ok(outcomes)
+        outcomes
+    }
+
+    /// Takes over what earlier runs noted and only a reload changes.
+    async fn remember_conditions(&self) -> Result<()> {
+        let noted: HashMap<_, _> = self.state.conditions().await?.into_iter().collect();
+        for context in &self.pipelines {
+            context.live.detached(noted.get(&context.name).and_then(|noted| noted.detached.clone()));
+        }
+        Ok(())
     }
 
     fn mode(&self, until: Until) -> RunMode {
@@ -183,40 +202,26 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// Runs the pipelines that follow changes until each has ended. All that can begin at once share one stream. A
     /// pipeline whose servers do not answer delays no other; it begins later with a stream of its own.
     async fn follow(&self, all: Vec<PipelineRun<S, K, T>>) -> Vec<Outcome> {
-        let tried = join_all(all.into_iter().map(|run| async move {
-            let follower = run.try_set_up().await;
-            (run, follower)
-        }));
-        let (mut ready, mut late, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
-        for (run, follower) in tried.await {
-            match follower {
-                Ok(follower) => ready.push((run, follower)),
-                Err(error) if error.is_passing() => {
-                    run.retrying(&error);
-                    late.push(run);
-                }
-                Err(error) => outcomes.push(run.finish(Err(error)).await),
-            }
-        }
+        let mut outcomes = Vec::new();
         let (apart, left_alone) = async_channel::unbounded();
-        let alone = |run| self.group(&apart).follow(Vec::new(), vec![run]);
-        let mut groups: FuturesUnordered<_> = late.into_iter().map(alone).collect();
-        groups.push(self.group(&apart).follow(ready, Vec::new()));
+        let group = |runs| self.group(&apart).follow(runs).boxed();
+        let mut groups: FuturesUnordered<_> = std::iter::once(group(all)).collect();
         while !groups.is_empty() || !left_alone.is_empty() {
             tokio::select! {
                 biased;
-                Ok(run) = left_alone.recv() => groups.push(alone(run)),
+                Ok(runs) = left_alone.recv() => groups.push(group(runs)),
                 Some(ended) = groups.next() => outcomes.extend(ended),
             }
         }
         outcomes
     }
 
-    fn group(&self, apart: &Sender<PipelineRun<S, K, T>>) -> Group<S, K, T> {
+    fn group(&self, apart: &Sender<Vec<PipelineRun<S, K, T>>>) -> Group<S, K, T> {
         Group {
             source: Arc::clone(&self.source),
             memory: self.memory.clone(),
             stop: self.stop.clone(),
+            clock: self.clock.clone(),
             apart: apart.clone(),
         }
     }

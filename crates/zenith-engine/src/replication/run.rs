@@ -52,7 +52,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         Ok(PipelineRun { context: context.in_mode(mode), id })
     }
 
-    pub(super) async fn try_set_up(&self) -> Result<Follower> {
+    async fn try_set_up(&self) -> Result<Follower> {
         let context = &self.context;
         let (schema, position) = context.set_up().await?;
         let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
@@ -61,12 +61,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         Ok(Follower { schema, position, rows, intents, epoch })
     }
 
+    /// Sets the pipeline up, unless it is stopped first.
+    pub(super) async fn set_up_once(&self) -> Result<Follower> {
+        self.context.unless_stopped(self.try_set_up()).await?
+    }
+
     /// Sets the pipeline up, again and again while the source or the target is away.
     pub(super) async fn set_up(&self) -> Result<Follower> {
         let context = &self.context;
         let mut retry_budget = context.mode.retry_budget();
         loop {
-            match context.unless_stopped(self.try_set_up()).await? {
+            match self.set_up_once().await {
                 Ok(follower) => return Ok(follower),
                 Err(error) => {
                     context.live.phase(Phase::Retrying);
@@ -210,8 +215,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
 
     /// Notes that something failed that may pass.
     pub(super) fn retrying(&self, error: &dyn std::error::Error) {
-        self.context.live.failed(error);
         self.context.live.phase(Phase::Retrying);
+        if self.context.live.retries(error) {
+            tracing::warn!(pipeline = self.context.name, "{}; it is tried again", sentence(error));
+        }
     }
 }
 

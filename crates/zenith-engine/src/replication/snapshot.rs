@@ -12,6 +12,7 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::prepare::{decode_time, encode_time};
+use super::progress::Cause;
 use crate::Result;
 use crate::layout::LoadMetadata;
 use crate::load::context::Repeats;
@@ -79,7 +80,10 @@ where
     let (mut failures, mut retry_budget) = (0, context.mode.retry_budget());
     loop {
         let error = match read_once(context, schema, snapshot, partitions.clone(), planned).await {
-            Ok(done) => return Ok(done),
+            Ok(done) => {
+                context.live.goes_on(Cause::Pipeline);
+                return Ok(done);
+            }
             Err(error) => error.while_loading(),
         };
         failures += 1;

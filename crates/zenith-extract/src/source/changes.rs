@@ -1,7 +1,7 @@
 //! The trait of a database whose changes can be followed.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bson::{RawBson, Timestamp};
 
@@ -62,6 +62,23 @@ pub trait ChangeSource: Send + Sync + 'static {
     /// # Errors
     /// When no server answers, or it has no such time.
     fn now(&self) -> impl Future<Output = Result<Timestamp, ExtractError>> + Send;
+
+    /// The source's clock, asked of the server that is read: how it is found out whether the source answers, and how far
+    /// its clock is from this machine's. By default [`ChangeSource::now`], and this machine's clock.
+    ///
+    /// # Errors
+    /// When no server answers.
+    fn clock(&self) -> impl Future<Output = Result<SystemTime, ExtractError>> + Send {
+        async { self.now().await.map(|_| SystemTime::now()) }
+    }
+
+    /// The time of the oldest change that the source still knows; `None` while it has forgotten none, as by default.
+    ///
+    /// # Errors
+    /// When the user may not know, or no server answers.
+    fn oldest_change(&self) -> impl Future<Output = Result<Option<SystemTime>, ExtractError>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// The changes of one stream, reply by reply. Dropping it closes the stream.

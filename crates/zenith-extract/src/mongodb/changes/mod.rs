@@ -8,17 +8,21 @@
 //! | [`reader`] | reads ahead in a task, and opens the stream anew where it was cut off |
 //! | [`split`] | events that come in pieces |
 //! | [`failure`], [`too_large`] | what ends a stream, in words that help |
+//! | [`health`] | the clock of the source, and how far back its oplog reaches |
 //! | [`lookup`] | the current documents of some `_id`s |
 
 mod command;
 mod cursor;
 mod failure;
+mod health;
 mod lookup;
 mod preflight;
 mod reader;
 mod reply;
 mod split;
 mod too_large;
+
+use std::time::SystemTime;
 
 use bson::{RawBson, Timestamp, doc};
 
@@ -53,6 +57,14 @@ impl ChangeSource for MongoSource {
 
     async fn now(&self) -> Result<Timestamp, ExtractError> {
         now(&self.deployment).await
+    }
+
+    async fn clock(&self) -> Result<SystemTime, ExtractError> {
+        health::clock(&self.deployment).await
+    }
+
+    async fn oldest_change(&self) -> Result<Option<SystemTime>, ExtractError> {
+        health::oldest_change(&self.deployment).await
     }
 }
 

@@ -1,0 +1,159 @@
+//! Whether both ends answer, and how the pipelines stand: asked every few seconds, and noted in the state.
+//!
+//! An insert or a stream may wait for minutes for a server that hangs, and a pipeline to which nothing happens asks for
+//! nothing. So the ends are asked apart from them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::{Condition, StateStore};
+use zenith_transport::{Sink, TransportError};
+
+use super::clock::SourceClock;
+use super::context::Context;
+use super::progress::Cause;
+use crate::error::sentence;
+
+/// Between two questions.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks at the oplog.
+const OPLOG_EVERY: Duration = Duration::from_secs(30);
+/// How soon a change of a condition is noted.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+/// How old a note may become.
+const NOTE_AGE: Duration = Duration::from_secs(5);
+
+/// Asks both ends of the pipelines and notes how they stand; never ends.
+pub(super) async fn watch<S, K, T>(contexts: &[Arc<Context<S, K, T>>])
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let all: Vec<&Context<S, K, T>> = contexts.iter().map(|context| &**context).collect();
+    let mut by_target: Vec<Vec<&Context<S, K, T>>> = Vec::new();
+    for context in &all {
+        let is_same = |others: &&mut Vec<&Context<S, K, T>>| {
+            others.first().is_some_and(|other| Arc::ptr_eq(&other.sink, &context.sink))
+        };
+        match by_target.iter_mut().find(is_same) {
+            Some(others) => others.push(context),
+            None => by_target.push(vec![context]),
+        }
+    }
+    let targets = join_all(by_target.iter().map(|contexts| watch_target(contexts)));
+    tokio::join!(watch_source(&all), watch_oplog(&all), targets, note(&all));
+    // Without pipelines there is nothing to watch.
+    std::future::pending().await
+}
+
+async fn watch_source<S, K, T>(contexts: &[&Context<S, K, T>])
+where
+    S: Source + ChangeSource,
+{
+    let Some(first) = contexts.first() else { return };
+    let mut every = ticks(ASK_EVERY);
+    loop {
+        every.tick().await;
+        let failure = match timeout(ANSWER_TIMEOUT, first.source.clock()).await {
+            Ok(Ok(time)) => {
+                first.clock.set(time);
+                None
+            }
+            Ok(Err(error)) => Some(sentence(&error)),
+            Err(_) => Some(silent("source")),
+        };
+        tell(contexts, Cause::Source, failure.as_deref());
+    }
+}
+
+async fn watch_oplog<S, K, T>(contexts: &[&Context<S, K, T>])
+where
+    S: Source + ChangeSource,
+{
+    let Some(first) = contexts.first() else { return };
+    let mut every = ticks(OPLOG_EVERY);
+    loop {
+        every.tick().await;
+        // Whoever may not know it is told by `check`.
+        if let Ok(Ok(oldest)) = timeout(ANSWER_TIMEOUT, first.source.oldest_change()).await {
+            contexts.iter().for_each(|context| context.live.oplog_from(oldest));
+        }
+    }
+}
+
+async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
+    let Some(first) = contexts.first() else { return };
+    let mut every = ticks(ASK_EVERY);
+    loop {
+        every.tick().await;
+        let failure = match timeout(ANSWER_TIMEOUT, first.sink.query("SELECT 1 AS answer")).await {
+            // A sink without a language has no server either.
+            Ok(Ok(_) | Err(TransportError::Unsupported { .. })) => None,
+            Ok(Err(error)) => Some(sentence(&error)),
+            Err(_) => Some(silent("target")),
+        };
+        tell(contexts, Cause::Target, failure.as_deref());
+    }
+}
+
+fn silent(end: &str) -> String {
+    format!("the {end} has not answered within {} s", ANSWER_TIMEOUT.as_secs())
+}
+
+fn tell<S, K, T>(contexts: &[&Context<S, K, T>], cause: Cause, failure: Option<&str>) {
+    for context in contexts {
+        match failure {
+            Some(reason) => context.live.waits(cause, reason),
+            None => context.live.goes_on(cause),
+        }
+    }
+}
+
+/// Notes conditions that have changed, and all of them now and then.
+async fn note<S, K, T: StateStore>(contexts: &[&Context<S, K, T>]) {
+    let Some(first) = contexts.first() else { return };
+    let mut noted: Vec<Option<Condition>> = contexts.iter().map(|_| None).collect();
+    let mut every = ticks(NOTE_EVERY);
+    loop {
+        every.tick().await;
+        let now = SystemTime::now();
+        let mut changed = Vec::new();
+        for (context, noted) in contexts.iter().zip(&mut noted) {
+            let condition = context.condition(now);
+            if noted.as_ref().is_none_or(|noted| is_due(noted, &condition)) {
+                changed.push((context.name.clone(), condition.clone()));
+                *noted = Some(condition);
+            }
+        }
+        // Only for the status. Whether the state can be written is found out by the pipelines.
+        if !changed.is_empty() {
+            let _ = first.state.note_conditions(&changed).await;
+        }
+    }
+}
+
+/// Whether a condition is to be noted after another one.
+fn is_due(noted: &Condition, now: &Condition) -> bool {
+    let age = now.noted.duration_since(noted.noted).unwrap_or_default();
+    let same = Condition { noted: noted.noted, source_ahead: noted.source_ahead, ..now.clone() };
+    age >= NOTE_AGE || same != *noted
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+impl<S, K, T> Context<S, K, T> {
+    /// How the pipeline stands.
+    pub(super) fn condition(&self, noted: SystemTime) -> Condition {
+        Condition { source_ahead: SourceClock::ahead(&self.clock), ..self.live.condition(noted) }
+    }
+}
