@@ -8,7 +8,7 @@ use crate::harness::{Bench, keys};
 use crate::home::{Home, stop};
 
 /// What scripts may rely on, as the documentation has it.
-const STATUS_KEYS: [&str; 19] = [
+const STATUS_KEYS: [&str; 27] = [
     "name",
     "from",
     "to",
@@ -16,6 +16,14 @@ const STATUS_KEYS: [&str; 19] = [
     "state",
     "snapshot_parts_done",
     "snapshot_parts",
+    "waiting_for",
+    "waiting_since",
+    "waiting_seconds",
+    "detached_by",
+    "detached_since",
+    "complete_to",
+    "table_parts",
+    "oplog_headroom_seconds",
     "lag_seconds",
     "lag_events_estimated",
     "rows_per_second",

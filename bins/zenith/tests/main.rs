@@ -18,3 +18,4 @@ mod names;
 mod running;
 mod signals;
 mod told;
+mod waiting;

@@ -1,0 +1,183 @@
+//! What a run waits for is told while it lasts, and what was mended goes on by itself.
+
+use std::time::{Duration, Instant};
+
+use bson::{doc, rawdoc};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer, load};
+
+use crate::harness::Ended;
+use crate::home::{Home, stop};
+
+/// How soon it must be told that an end is away.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// How soon all must be well again once the end is back.
+const WELL_WITHIN: Duration = Duration::from_secs(5);
+
+/// A run of one pipeline between servers of its own.
+struct Run {
+    mongodb: MongoServer,
+    clickhouse: ClickHouseServer,
+    asked: ClickHouse,
+    home: Home,
+}
+
+impl Run {
+    async fn new(user: Option<(&str, &str)>) -> Run {
+        let mongodb = MongoServer::start(MongoOptions::default()).await.unwrap();
+        let clickhouse = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+        let asked = clickhouse.client().create_database("waiting").await.unwrap();
+        let database = mongodb.client().await.unwrap().database("waiting");
+        load::insert_documents(&database, "orders", (0..10).map(|n| rawdoc! { "_id": n })).await.unwrap();
+        let mut home = Home::new();
+        home.set("MONGO", &mongodb.uri_for("waiting"));
+        let user = user.map_or_else(String::new, |(name, password)| format!("{name}:{password}@"));
+        home.set("CLICKHOUSE", &format!("http://{user}127.0.0.1:{}/waiting", clickhouse.http_port()));
+        home.configure(&[("orders", "collection = \"orders\"")]);
+        home.apply().await;
+        Run { mongodb, clickhouse, asked, home }
+    }
+
+    async fn health(&self) -> Ended {
+        self.home.run(&["status", "--health", "--max-lag", "10s"]).await
+    }
+
+    /// Waits until the health says something, and no longer than it may take.
+    async fn until(&self, within: Duration, what: &str, is_so: impl Fn(&Ended) -> bool) {
+        let began = Instant::now();
+        loop {
+            let health = self.health().await;
+            if is_so(&health) {
+                eprintln!("{what}: after {:?}: {}", began.elapsed(), health.stdout.trim());
+                return;
+            }
+            assert!(began.elapsed() < within, "{what}: {health:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn is_told(&self, what: &str, words: &str) {
+        self.until(TOLD_WITHIN, what, |health| health.code == Some(1) && health.stdout.contains(words)).await;
+        let pipeline = self.home.pipeline("orders").await;
+        assert_eq!(pipeline["state"], "waiting", "{pipeline}");
+        assert_eq!(pipeline["waiting_for"], pipeline["last_error"], "{pipeline}");
+        assert!(pipeline["waiting_seconds"].as_f64().unwrap() < 30.0, "{pipeline}");
+        let status = self.home.run(&["status"]).await;
+        assert!(
+            status.code == Some(1) && status.stdout.contains("✗ orders: waiting for "),
+            "{what}: {status:?}"
+        );
+    }
+
+    async fn is_well(&self, what: &str) {
+        self.until(WELL_WITHIN, what, |health| health.code == Some(0)).await;
+    }
+
+    async fn insert(&self, id: i32) {
+        let orders = self.mongodb.client().await.unwrap().database("waiting").collection("orders");
+        orders.insert_one(doc! { "_id": id }).await.unwrap();
+    }
+
+    async fn has_rows(&self, rows: u64) {
+        self.home
+            .until(&format!("{rows} rows"), async || {
+                let count = self.asked.query("SELECT count() FROM orders_current").await;
+                count.is_ok_and(|count| count == rows.to_string())
+            })
+            .await;
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_hang_or_die_are_told_of_and_waited_for() {
+    let mut run = Run::new(None).await;
+    let child = run.home.start(&["--quiet"]).await;
+    run.has_rows(10).await;
+    run.is_well("at the beginning").await;
+
+    signal(run.clickhouse.identity().pid, Signal::SIGSTOP);
+    run.insert(10).await;
+    run.is_told("ClickHouse hangs", "has not answered within").await;
+    signal(run.clickhouse.identity().pid, Signal::SIGCONT);
+    run.is_well("ClickHouse goes on").await;
+    run.has_rows(11).await;
+
+    run.clickhouse.kill().unwrap();
+    run.is_told("ClickHouse is dead", "Connection refused").await;
+    run.insert(11).await;
+    run.clickhouse.restart().await.unwrap();
+    run.is_well("ClickHouse is back").await;
+    run.has_rows(12).await;
+
+    signal(run.mongodb.identity().pid, Signal::SIGSTOP);
+    run.is_told("MongoDB hangs", "waiting for").await;
+    signal(run.mongodb.identity().pid, Signal::SIGCONT);
+    run.is_well("MongoDB goes on").await;
+
+    run.mongodb.kill().unwrap();
+    run.is_told("MongoDB is dead", "MongoDB").await;
+    run.mongodb.restart().await.unwrap();
+    run.is_well("MongoDB is back").await;
+    run.insert(12).await;
+    run.has_rows(13).await;
+
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_mend_is_tried_again() {
+    let run = Run::new(Some(("writer", "one"))).await;
+    let asked = &run.asked;
+    asked.query("CREATE USER writer IDENTIFIED BY 'other'").await.unwrap();
+    asked.query("GRANT ALL ON *.* TO writer").await.unwrap();
+    let child = run.home.start(&["--quiet"]).await;
+    run.is_told("the first password is wrong", "writer").await;
+    asked.query("ALTER USER writer IDENTIFIED BY 'one'").await.unwrap();
+    run.has_rows(10).await;
+    run.is_well("the password is right").await;
+
+    asked.query("ALTER USER writer IDENTIFIED BY 'other'").await.unwrap();
+    run.insert(10).await;
+    run.is_told("the password was changed", "writer").await;
+    asked.query("ALTER USER writer IDENTIFIED BY 'one'").await.unwrap();
+    run.is_well("the password was changed back").await;
+    run.has_rows(11).await;
+
+    asked.query("REVOKE INSERT ON *.* FROM writer").await.unwrap();
+    run.insert(11).await;
+    run.is_told("no privilege", "INSERT").await;
+    asked.query("GRANT INSERT ON *.* TO writer").await.unwrap();
+    run.is_well("the privilege was granted").await;
+    run.has_rows(12).await;
+    let ended = stop(child).await;
+    assert!(ended.code == Some(0) && !ended.stderr.contains("'other'"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_never_was_is_told_of() {
+    let mut home = Home::new();
+    home.set("MONGO", "mongodb://127.0.0.1:1/waiting?serverSelectionTimeoutMS=2000");
+    home.set("CLICKHOUSE", "http://127.0.0.1:1/waiting");
+    home.configure(&[("orders", "collection = \"orders\"")]);
+    home.apply().await;
+    let began = Instant::now();
+    let child = home.start(&["--quiet"]).await;
+    home.until("it is told", async || {
+        let health = home.run(&["status", "--health"]).await;
+        health.code == Some(1) && health.stdout.contains("orders has been waiting for")
+    })
+    .await;
+    assert!(began.elapsed() < TOLD_WITHIN, "{:?}", began.elapsed());
+    let ended = home.run(&["status", "--max-lag", "1h", "--grace", "0s"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let complaints = home.json(&["status", "--max-lag", "1h", "--grace", "0s"]).await["complaints"].to_string();
+    assert!(complaints.contains("the lag of orders is unknown"), "{complaints}");
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
