@@ -14,7 +14,7 @@ use arrow_array::RecordBatch;
 use bson::{Document, RawDocument};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use zenith_arrow::infer::{DecimalAs, IdTypes, InferOptions, Mixed, ObjectIdAs, infer};
-use zenith_arrow::raw::{DEPTH_MAX, Elements, RawError, tag, utf8, validate};
+use zenith_bson::{DEPTH_MAX, Elements, RawError, tag, utf8, validate};
 use zenith_arrow::{Decoder, DecoderOptions, Kind, Schema, UuidOrder, equal, rebuild};
 use zenith_memory::Pool;
 

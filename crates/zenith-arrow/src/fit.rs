@@ -1,8 +1,9 @@
 //! Whether a value fits a column without parts: the rules, spelled out one by one.
 
+use zenith_bson::{Decimal, RawValue, tag};
+
 use crate::Kind;
 use crate::decode::convert;
-use crate::raw::{Decimal, RawValue, tag};
 use crate::schema::DateRange;
 
 /// Why a value went to the extra column.

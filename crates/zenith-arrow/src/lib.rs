@@ -15,7 +15,6 @@ pub mod decode;
 pub mod extended_json;
 pub mod fit;
 pub mod infer;
-pub mod raw;
 pub mod rebuild;
 pub mod schema;
 

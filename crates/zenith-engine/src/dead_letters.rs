@@ -54,7 +54,7 @@ impl StoredLetter {
     /// The document as canonical Extended JSON; `None` where its bytes cannot be read.
     #[must_use]
     pub fn json(&self) -> Option<String> {
-        zenith_arrow::raw::validate(&self.document).ok()?;
+        zenith_bson::validate(&self.document).ok()?;
         let mut text = Vec::new();
         extended_json::write_document(&mut text, &self.document).ok()?;
         String::from_utf8(text).ok()

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use bson::{Document, RawDocumentBuf};
 use serde_json::Value;
-use zenith_engine::arrow::raw;
 use zenith_engine::arrow::{Decoder, DecoderOptions, Field, Kind, Schema};
 use zenith_engine::{Pool, ReloadOptions, TableOptions};
 
@@ -36,7 +35,7 @@ fn numbered(document: &[u8], id: i32) -> RawDocumentBuf {
     let mut out = vec![0; 4];
     out.extend_from_slice(b"\x10_id\0");
     out.extend_from_slice(&id.to_le_bytes());
-    for element in raw::Elements::new(document).unwrap() {
+    for element in zenith_bson::Elements::new(document).unwrap() {
         let element = element.unwrap();
         if element.key == b"_id" {
             continue;

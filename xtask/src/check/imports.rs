@@ -8,15 +8,23 @@ use serde_json::Value;
 use super::Finding;
 
 /// Our crates and those of ours they may depend on; `None` means any.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
     ("zenith-memory", Some(&[])),
-    ("zenith-extract", Some(&["zenith-memory"])),
-    ("zenith-arrow", Some(&["zenith-memory"])),
+    ("zenith-bson", Some(&[])),
+    ("zenith-extract", Some(&["zenith-memory", "zenith-bson"])),
+    ("zenith-arrow", Some(&["zenith-memory", "zenith-bson"])),
     ("zenith-transport", Some(&["zenith-memory"])),
     ("zenith-state", Some(&[])),
     (
         "zenith-engine",
-        Some(&["zenith-memory", "zenith-extract", "zenith-arrow", "zenith-transport", "zenith-state"]),
+        Some(&[
+            "zenith-memory",
+            "zenith-bson",
+            "zenith-extract",
+            "zenith-arrow",
+            "zenith-transport",
+            "zenith-state",
+        ]),
     ),
     ("zenith", Some(&["zenith-engine"])),
     ("zenith-testkit", None),

@@ -43,7 +43,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &["append", "column", "document", "expected", "list", "overflow", "context", "seal", "twin"],
         "documents hold documents, and what is written about them goes along",
     ),
-    ("crates/zenith-arrow", &["elements", "value"], "values hold elements"),
+    ("crates/zenith-bson", &["elements", "value"], "values hold elements"),
     ("crates/zenith-arrow", &["plain_text", "write"], "texts hold texts"),
     ("crates/zenith-arrow", &["census", "numbers"], "numbers are counted by the census they are part of"),
     ("crates/zenith-memory", &["buffer", "pool"], "a buffer returns to the pool it is made by"),

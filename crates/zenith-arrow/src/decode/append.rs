@@ -1,13 +1,14 @@
 //! Any value into any column: nulls, conversions, mismatches, kinds that are rare, and all that the short cut
 //! ([`expected`](super::expected)) has declined. This is where input is judged.
 
+use zenith_bson::{Decimal, RawError, tag};
+
 use super::buffers::{Arena, Fixed};
 use super::column::{Column, Storage};
 use super::context::{Context, RowError};
 use super::{convert, text};
 use crate::extended_json::MISSING;
 use crate::fit::MismatchReason;
-use crate::raw::{Decimal, RawError, tag};
 use crate::schema::Blank;
 
 impl Column {

@@ -3,6 +3,7 @@
 //! How values get there stands elsewhere: [`expected`](super::expected) for those the column was made for,
 //! [`append`](super::append) for any.
 
+use zenith_bson::{RawValue, tag};
 use zenith_memory::Pool;
 
 use super::append::Value;
@@ -14,7 +15,6 @@ use super::overflow::Key;
 use super::tally::Tally;
 use super::twin::TwinColumn;
 use crate::fit::{self, MismatchReason};
-use crate::raw::{RawValue, tag};
 use crate::schema::{Blank, DateRange, TextType};
 use crate::{Field, Kind, UuidOrder};
 

@@ -1,8 +1,9 @@
 //! What the columns see of the document being decoded, and the ways decoding one can stop.
 
+use zenith_bson::{RawError, tag};
+
 use super::buffers::Arena;
 use super::overflow::OverflowWriter;
-use crate::raw::{RawError, tag};
 
 /// Why the document at hand was not (wholly) appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! The fast paths of the decoder repeat the simplest of these rules; the extra column relies on the
 //! two agreeing, which property tests hold them to.
 
-use crate::raw::Decimal;
+use zenith_bson::Decimal;
 
 /// Largest magnitude below which every integer is a double.
 const EXACT_INTEGER_MAX: i64 = 1 << 53;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{ArrowError, Fields};
+use zenith_bson::{RawError, RawValue, tag};
 use zenith_memory::Pool;
 
 use super::append::Value;
@@ -16,7 +17,6 @@ use super::tally::Tally;
 use crate::Field;
 use crate::extended_json::repeated_keys;
 use crate::fit::MismatchReason;
-use crate::raw::{RawError, RawValue, tag};
 use crate::schema::{Blank, EMPTY_ARRAY, EMPTY_DOCUMENT};
 
 /// Bytes of a type tag and key that are compared at once.

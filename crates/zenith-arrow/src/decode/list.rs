@@ -3,6 +3,7 @@
 use arrow_array::ArrayRef;
 use arrow_buffer::Buffer;
 use arrow_schema::{ArrowError, Field};
+use zenith_bson::RawError;
 use zenith_memory::Pool;
 
 use super::append::Value;
@@ -11,7 +12,6 @@ use super::column::{Column, Rules};
 use super::context::{Context, RowError, SLACK};
 use super::tally::Tally;
 use crate::Kind;
-use crate::raw::RawError;
 
 pub(super) struct ListNode {
     offsets: Fixed<4>,

@@ -40,10 +40,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, SchemaRef};
+use zenith_bson::RawError;
 use zenith_memory::{GRANULE, MemoryError, Pool, Reservation};
 
 use crate::Schema;
-use crate::raw::RawError;
 use crate::schema::ID_KEY;
 use buffers::{Arena, Bytes};
 use column::{Rules, buffers_of};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zenith_memory::MemoryError;
 
-use crate::raw::RawError;
+use zenith_bson::RawError;
 
 /// How large the batches of a decoder are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,6 @@ pub enum DecodeError {
 
 /// The error of a document whose key does not fit.
 pub(super) fn key_mismatch(document: &[u8], tag: Option<u8>) -> DecodeError {
-    let found = tag.map_or("missing", crate::raw::tag::name);
+    let found = tag.map_or("missing", zenith_bson::tag::name);
     DecodeError::Key { id: crate::extended_json::id_text(document), found }
 }

@@ -19,11 +19,12 @@
 //! document or an array in which something was written, it puts that into braces behind its key
 //! ([`OverflowWriter::nest`]). So a document that fits pays for one comparison a level.
 
+use zenith_bson::{RawError, RawValue};
+
 use super::context::RowError;
 use super::tally::Tally;
 use crate::extended_json::{self, LITERAL_KEY, is_reserved_key, write_display, write_string};
 use crate::fit::MismatchReason;
-use crate::raw::{RawError, RawValue};
 use crate::schema::{DUPLICATES_KEY, ELEMENTS_KEY};
 
 /// What a value is called in its document or array.

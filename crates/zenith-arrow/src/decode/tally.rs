@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
 
+use zenith_bson::{Element, Elements};
+
 use super::counts::{ExtraCounts, FIELDS_MAX, OTHERS, Surprise, WITNESSES_MAX, keep_witnesses};
 use crate::fit::MismatchReason;
-use crate::raw::{Element, Elements};
 
 /// Kinds of mismatches of which documents are kept.
 const SURPRISES_MAX: usize = 64;
@@ -223,15 +224,7 @@ fn top<'d>(path: &[u8], document: &'d [u8]) -> Option<Element<'d>> {
 
 /// A document with nothing but this element: what the other fields have is no matter of it.
 fn alone(element: Element<'_>) -> Option<Vec<u8>> {
-    let mut alone = vec![0; 4];
-    alone.push(element.value.tag);
-    alone.extend_from_slice(element.key);
-    alone.push(0);
-    alone.extend_from_slice(element.value.bytes);
-    alone.push(0);
-    let length = u32::try_from(alone.len()).ok()?;
-    alone[..4].copy_from_slice(&length.to_le_bytes());
-    Some(alone)
+    element.value.in_document(element.key)
 }
 
 /// The same for the same element, in every run.

@@ -1,8 +1,9 @@
 //! Values that are stored as text made from them.
 
+use zenith_bson::{RawValue, tag};
+
 use super::context::RowError;
 use crate::extended_json;
-use crate::raw::{RawValue, tag};
 use crate::schema::TextType;
 
 /// The 24 lower-case hex digits of an ObjectId.

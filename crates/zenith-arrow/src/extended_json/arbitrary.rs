@@ -20,18 +20,18 @@ fn decimal() -> impl Strategy<Value = Bson> {
     let finite = (any::<bool>(), 0..10_u128.pow(34), -6176..=6111_i32);
     let plain = (any::<bool>(), 0..1_000_000_u128, -8..=8_i32);
     prop_oneof![
-        finite.prop_map(|(negative, coefficient, exponent)| crate::raw::Decimal::Finite {
+        finite.prop_map(|(negative, coefficient, exponent)| zenith_bson::Decimal::Finite {
             negative,
             coefficient,
             exponent
         }),
-        plain.prop_map(|(negative, coefficient, exponent)| crate::raw::Decimal::Finite {
+        plain.prop_map(|(negative, coefficient, exponent)| zenith_bson::Decimal::Finite {
             negative,
             coefficient,
             exponent
         }),
-        any::<bool>().prop_map(|negative| crate::raw::Decimal::Infinity { negative }),
-        Just(crate::raw::Decimal::NaN),
+        any::<bool>().prop_map(|negative| zenith_bson::Decimal::Infinity { negative }),
+        Just(zenith_bson::Decimal::NaN),
     ]
     .prop_map(|decimal| Bson::Decimal128(bson::Decimal128::from_bytes(decimal.to_bytes().unwrap())))
 }

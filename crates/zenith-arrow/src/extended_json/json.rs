@@ -47,7 +47,7 @@ pub enum JsonError {
 
 /// Levels of JSON that are read; a level of BSON takes up to four (document, list of earlier values, one of
 /// these, a wrapper around code).
-const DEPTH_MAX: usize = 4 * crate::raw::DEPTH_MAX + 4;
+const DEPTH_MAX: usize = 4 * zenith_bson::DEPTH_MAX + 4;
 
 impl<'a> Json<'a> {
     /// Parses one JSON text (RFC 8259), white space around it allowed.

@@ -26,10 +26,11 @@
 //!
 //! A null in a document is the same as a missing value unless explicit nulls are kept apart.
 
+use zenith_bson::{Elements, RawError, RawValue, tag};
+
 use super::text::{write_display, write_double, write_string};
 use super::write::{repeated_keys, write_document, write_value};
 use super::{LITERAL_KEY, is_reserved_key};
-use crate::raw::{Elements, RawError, RawValue, tag};
 
 /// Levels of documents inside a JSON column; what stands deeper goes to the overlay.
 pub const LEVEL_MAX: usize = 32;

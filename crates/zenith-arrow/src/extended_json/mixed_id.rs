@@ -6,9 +6,9 @@
 //! one text would be taken for one document.
 
 use bson::Bson;
+use zenith_bson::{Elements, RawError, RawValue, tag, utf8};
 
 use super::{parse_value, write_string, write_value};
-use crate::raw::{Elements, RawError, RawValue, tag, utf8};
 use crate::schema::ID_KEY;
 
 /// Appends the text of an `_id`; [`mixed_id_value`] is the way back.

@@ -225,7 +225,7 @@ fn db_pointer(value: &Json<'_>) -> Option<Bson> {
     let length = |size: usize| i32::try_from(size).ok().map(i32::to_le_bytes);
     let mut document = Vec::with_capacity(namespace.len() + 24);
     document.extend_from_slice(&length(4 + 2 + 4 + namespace.len() + 1 + 12 + 1)?);
-    document.extend_from_slice(&[crate::raw::tag::DB_POINTER, 0]);
+    document.extend_from_slice(&[zenith_bson::tag::DB_POINTER, 0]);
     document.extend_from_slice(&length(namespace.len() + 1)?);
     document.extend_from_slice(namespace.as_bytes());
     document.push(0);

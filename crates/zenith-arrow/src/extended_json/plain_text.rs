@@ -1,12 +1,12 @@
 //! The texts of columns of several types: what a person would write, and each the text of one value of its type.
 
 use bson::Bson;
+use zenith_bson::{Decimal, RawError, RawValue, tag, utf8};
 
 use super::parse::parse_value;
 use super::text::{write_display, write_double};
 use super::write::{write_relaxed, write_value};
 use crate::decode::convert;
-use crate::raw::{Decimal, RawError, RawValue, tag, utf8};
 use crate::schema::{DateRange, TextType};
 
 /// Digits that a decimal may have before it is written with an exponent.
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::equal;
     use crate::extended_json::arbitrary;
-    use crate::raw::Elements;
+    use zenith_bson::Elements;
 
     fn text_of(value: &Bson) -> (TextType, String) {
         let document = doc! { "v": value.clone() }.to_vec().unwrap();

@@ -2,10 +2,10 @@
 
 use bson::{Bson, Document, doc};
 use proptest::prelude::*;
+use zenith_bson::{Elements, RawError, validate};
 
 use super::arbitrary::{document, raw_document, value};
 use super::*;
-use crate::raw::{Elements, RawError, validate};
 
 fn written(document: &Document) -> String {
     let mut out = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::raw::{RawError, utf8};
+use zenith_bson::{RawError, utf8};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 

@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zenith_bson::{DEPTH_MAX, Element, Elements, RawError, RawValue, tag};
 
 use super::plain_text::iso_date;
 use super::text::{write_display, write_double, write_string};
 use super::{LITERAL_KEY, is_reserved_key};
-use crate::raw::{DEPTH_MAX, Element, Elements, RawError, RawValue, tag};
 use crate::schema::DUPLICATES_KEY;
 
 /// Which of the two formats of Extended JSON is written.

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use zenith_bson::{Decimal, Elements, RawError, RawValue, tag};
+
 use super::numbers::{self, Thinned};
 use super::{InferOptions, LEVEL_MAX};
 use crate::decode::convert;
-use crate::raw::{Decimal, Elements, RawError, RawValue, tag};
 use crate::schema::DateRange;
 
 /// Distinct keys of an embedded document from which on they count as unbounded.

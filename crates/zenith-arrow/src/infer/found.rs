@@ -1,7 +1,8 @@
 //! What a sample has at a place, and how much of that a column holds which is there already.
 
+use zenith_bson::{Element, Elements, RawValue, tag};
+
 use crate::fit::fits_leaf;
-use crate::raw::{self, Element, Elements, RawValue, tag};
 use crate::schema::{DateRange, Kind};
 
 use super::census::{Counting, Values};
@@ -23,7 +24,7 @@ pub struct Found<'a> {
 impl<'a> Found<'a> {
     /// The documents themselves. Those that are not valid BSON are passed over.
     pub fn documents(samples: impl IntoIterator<Item = &'a [u8]>) -> Found<'a> {
-        let valid = samples.into_iter().filter(|document| raw::validate(document).is_ok());
+        let valid = samples.into_iter().filter(|document| zenith_bson::validate(document).is_ok());
         let values = valid.map(|bytes| RawValue { tag: tag::DOCUMENT, bytes }).collect();
         Found { values, path: String::new(), level: 0, elements: false }
     }

@@ -55,7 +55,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw;
 use crate::schema::{DateRange, Kind, Schema, UuidOrder};
 use census::{Counting, Level};
 
@@ -205,7 +204,7 @@ pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOpt
     let mut counting = Counting::new(options);
     for document in samples {
         // A document is counted whole or not at all.
-        let counted = raw::validate(document).and_then(|()| level.add(document, 1, &mut counting));
+        let counted = zenith_bson::validate(document).and_then(|()| level.add(document, 1, &mut counting));
         match counted {
             Ok(()) => bytes += u64::try_from(document.len()).unwrap_or(u64::MAX),
             Err(_) => invalid_documents += 1,

@@ -3,10 +3,11 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use zenith_bson::Decimal;
+
 use super::census::Values;
 use super::{DecimalAs, InferOptions, Integers};
 use crate::decode::convert;
-use crate::raw::Decimal;
 use crate::schema::Kind;
 
 /// The most digits of a decimal column.

@@ -298,7 +298,7 @@ proptest! {
         for kind in kinds {
             let mut expected = 0;
             for document in &documents {
-                let value = raw::Elements::new(document).unwrap().next().unwrap().unwrap().value;
+                let value = zenith_bson::Elements::new(document).unwrap().next().unwrap().unwrap().value;
                 expected += u64::from(!value.is_null() && crate::fit::fits_leaf(&kind, value, DateRange::default()));
             }
             let held = level.get(b"v").map_or(0, |values| values.held(&kind).total());

@@ -11,10 +11,10 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, downcast_integer_array};
 use arrow_schema::{DataType, TimeUnit};
 use bson::{Bson, Document};
+use zenith_bson::Decimal;
 
 use super::RebuildError;
 use crate::extended_json::{MISSING, mixed_id_value, parse_document, plain_value};
-use crate::raw::Decimal;
 use crate::schema::{Kind, TextType};
 
 /// An error on its way to the top, which collects the names it passes.

@@ -8,9 +8,9 @@
 use std::fmt;
 
 use bson::{Bson, Document};
+use zenith_bson::Decimal;
 
 use crate::decode::convert;
-use crate::raw::Decimal;
 
 /// The first place where two documents differ.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -127,7 +127,7 @@ pub(super) fn events_of(
     let mut events = Vec::new();
     for change in batch.changes() {
         let change = change?;
-        if change.token_data <= order {
+        if change.token_data_bytes() <= order {
             continue;
         }
         if let Some(kind) = kind_of(&change, namespace) {
@@ -160,23 +160,16 @@ fn kind_of(change: &Change<'_>, namespace: &Namespace) -> Option<EventKind> {
 }
 
 fn event(batch: &Arc<ChangeBatch>, change: &Change<'_>, kind: EventKind) -> Event {
-    let bytes = batch.bytes();
     Event {
         batch: Arc::clone(batch),
         kind,
-        id: change.id.map(|id| span(bytes, id)).unwrap_or_default(),
+        id: change.id.clone().map(Span::from).unwrap_or_default(),
         key: change.key.clone().map(Span::from).unwrap_or_default(),
         document: change.document.clone().map(Span::from),
         version: version_of(change.cluster_time),
-        token: span(bytes, change.token),
-        order: span(bytes, change.token_data),
+        token: change.token.clone().into(),
+        order: change.token_data.clone().into(),
         in_transaction: change.transaction.is_some(),
         bytes: change.event.len(),
     }
-}
-
-/// Where `part`, borrowed from `bytes`, lies in them.
-fn span(bytes: &[u8], part: &[u8]) -> Span {
-    let start = part.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
-    Span::from(start..start + part.len())
 }

@@ -390,18 +390,9 @@ where
 
 /// `_id` of a document that may be damaged behind it, or before it.
 pub(crate) fn id_of(document: &[u8]) -> Option<RawBson> {
-    let id = zenith_arrow::raw::Elements::new(document)
-        .ok()?
-        .map_while(std::result::Result::ok)
-        .find(|element| element.key == b"_id")?;
-    let start = id.value.bytes.as_ptr().addr() - document.as_ptr().addr();
-    let element = document.get(start.checked_sub(b"\x00_id\x00".len())?..start + id.value.bytes.len())?;
-    let mut alone = Vec::with_capacity(element.len() + 5);
-    let length = i32::try_from(element.len() + 5).ok()?;
-    alone.extend_from_slice(&length.to_le_bytes());
-    alone.extend_from_slice(element);
-    alone.push(0);
-    zenith_arrow::raw::validate(&alone).ok()?;
+    let id = zenith_bson::Elements::new(document).ok()?.find_key(b"_id")?;
+    let alone = id.value.in_document(b"_id")?;
+    zenith_bson::validate(&alone).ok()?;
     let alone = RawDocumentBuf::from_bytes(alone).ok()?;
     let alone: &RawDocument = &alone;
     Some(alone.get("_id").ok()??.into())

@@ -239,7 +239,7 @@ impl Decoding {
         let key = |(event, side): (usize, RowMetadata)| {
             let span = events.get(event)?.key;
             let key = span.of(events.get(event)?.batch.bytes());
-            zenith_arrow::raw::validate(key).ok()?;
+            zenith_bson::validate(key).ok()?;
             Some(Row { buffer: event, span, side: RowMetadata { deleted: true, ..side }, event })
         };
         bad.into_iter().filter_map(key).collect()
@@ -276,11 +276,7 @@ impl Decoding {
 
 /// `_id` of a document as an element: its type, its name and its value.
 fn id_element(document: &[u8]) -> Option<&[u8]> {
-    let mut elements = zenith_arrow::raw::Elements::new(document).ok()?;
-    let element = elements.find_map(|element| element.ok().filter(|element| element.key == b"_id"))?;
-    // The type byte and the name stand right before the value.
-    let start = element.value.bytes.as_ptr().addr() - document.as_ptr().addr();
-    document.get(start.checked_sub(b"\x00_id\x00".len())?..start + element.value.bytes.len())
+    document.get(zenith_bson::Elements::new(document).ok()?.find_key(b"_id")?.range())
 }
 
 #[cfg(test)]

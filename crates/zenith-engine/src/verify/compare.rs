@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
 use bson::{Bson, Document};
-use zenith_arrow::raw::{self, Elements, RawValue, tag};
 use zenith_arrow::rebuild::{Duplicate, duplicates};
 use zenith_arrow::schema::{EXTRA_COLUMN, Schema};
 use zenith_arrow::{equal, rebuild};
+use zenith_bson::{Elements, RawValue, tag};
 use zenith_state::Mismatches;
 
 use super::cell;
@@ -36,7 +36,7 @@ pub(super) struct SourceDocument {
 impl SourceDocument {
     /// Reads a document; what is wrong with it where it cannot be read.
     pub(super) fn read(bytes: &[u8]) -> Result<SourceDocument, String> {
-        raw::validate(bytes).map_err(|error| error.to_string())?;
+        zenith_bson::validate(bytes).map_err(|error| error.to_string())?;
         let document = Document::from_reader(bytes).map_err(|error| error.to_string())?;
         let mut repeated = Vec::new();
         repetitions(bytes, &mut Vec::new(), &mut repeated);
@@ -151,10 +151,6 @@ fn items(array: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
 }
 
 fn bson_of(value: RawValue<'_>) -> Option<Bson> {
-    let length = i32::try_from(value.bytes.len() + 8).ok()?;
-    let mut document = length.to_le_bytes().to_vec();
-    document.extend_from_slice(&[value.tag, b'v', 0]);
-    document.extend_from_slice(value.bytes);
-    document.push(0);
+    let document = value.in_document(b"v")?;
     Document::from_reader(document.as_slice()).ok()?.remove("v")
 }

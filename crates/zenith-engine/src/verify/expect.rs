@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use bson::spec::BinarySubtype;
 use bson::{Bson, Decimal128};
 use zenith_arrow::extended_json::{mixed_id_text, plain_text};
-use zenith_arrow::raw::{Elements, tag};
 use zenith_arrow::{DateRange, Kind};
+use zenith_bson::{Elements, tag};
 
 use crate::UuidLegacy;
 
@@ -193,7 +193,7 @@ fn mixed_id(value: &Bson) -> Option<Value<'static>> {
 
 fn written(
     value: &Bson,
-    write: impl FnOnce(zenith_arrow::raw::RawValue<'_>, &mut Vec<u8>) -> bool,
+    write: impl FnOnce(zenith_bson::RawValue<'_>, &mut Vec<u8>) -> bool,
 ) -> Option<Value<'static>> {
     let document = bson::doc! { "v": value.clone() }.to_vec().ok()?;
     let element = Elements::new(&document).ok()?.next()?.ok()?;

@@ -117,7 +117,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     /// Whether a letter is of the document as it is: of the same bytes, or of equal values, as it was rebuilt of a row.
     fn is_same(&self, document: &[u8], letter: &[u8]) -> bool {
         let read = |bytes: &[u8]| {
-            zenith_arrow::raw::validate(bytes).ok()?;
+            zenith_bson::validate(bytes).ok()?;
             Document::from_reader(bytes).ok()
         };
         document == letter

@@ -7,8 +7,8 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use bson::{RawBson, RawDocumentBuf};
-use zenith_arrow::raw::{self, Elements};
 use zenith_arrow::{DecodeError, Decoder, DecoderOptions, Schema};
+use zenith_bson::Elements;
 use zenith_extract::{ChangeSource, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
@@ -105,7 +105,7 @@ fn only_id(document: &[u8]) -> Option<RawDocumentBuf> {
     {
         return None;
     }
-    raw::validate(only.as_bytes()).ok().map(|()| only)
+    zenith_bson::validate(only.as_bytes()).ok().map(|()| only)
 }
 
 /// The `_id` of a document.
@@ -115,11 +115,7 @@ pub(super) fn id_of(document: &[u8]) -> Option<RawBson> {
         .map_while(std::result::Result::ok)
         .filter(|element| element.key == KEY.as_bytes())
         .last()?;
-    let mut wrapped = i32::try_from(element.value.bytes.len() + 10).ok()?.to_le_bytes().to_vec();
-    wrapped.push(element.value.tag);
-    wrapped.extend_from_slice(b"_id\0");
-    wrapped.extend_from_slice(element.value.bytes);
-    wrapped.push(0);
+    let wrapped = element.value.in_document(KEY.as_bytes())?;
     let wrapped = RawDocumentBuf::from_bytes(wrapped).ok()?;
     wrapped.get(KEY).ok()?.map(Into::into)
 }

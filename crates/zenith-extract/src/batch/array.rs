@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-const DOCUMENT: u8 = 0x03;
-/// The length field and the terminator.
-const DOCUMENT_BYTES_MIN: usize = 5;
+use zenith_bson::{RawError, cstring_len, tag};
 
 /// How many documents ahead memory is asked for.
 const AHEAD: usize = 4;
@@ -57,49 +55,32 @@ pub(crate) fn array_frame(array: &[u8]) -> Result<ArrayFrame, FramingError> {
     Ok(frame)
 }
 
+impl From<RawError> for FramingError {
+    fn from(error: RawError) -> FramingError {
+        match error {
+            RawError::Truncated => FramingError::Truncated,
+            RawError::Length(length) => FramingError::Length(length),
+            _ => FramingError::Terminator,
+        }
+    }
+}
+
 /// The length of the document at the start of `bytes`, if it is there whole.
+#[inline]
 pub(crate) fn document_len(bytes: &[u8]) -> Result<usize, FramingError> {
-    let field = bytes.first_chunk::<4>().ok_or(FramingError::Truncated)?;
-    let signed = i32::from_le_bytes(*field);
-    let len = usize::try_from(signed).map_err(|_| FramingError::Length(signed))?;
-    if len < DOCUMENT_BYTES_MIN {
-        return Err(FramingError::Length(signed));
-    }
-    match bytes.get(len - 1) {
-        Some(0) => Ok(len),
-        Some(_) => Err(FramingError::Terminator),
-        None => Err(FramingError::Truncated),
-    }
+    Ok(zenith_bson::document_len(bytes)?)
 }
 
 /// Splits the first element into its document and what follows it.
 #[inline]
 fn split_element(bytes: &[u8]) -> Result<(&[u8], &[u8]), FramingError> {
     let (&kind, rest) = bytes.split_first().ok_or(FramingError::Truncated)?;
-    if kind != DOCUMENT {
+    if kind != tag::DOCUMENT {
         return Err(FramingError::NotADocument(kind));
     }
-    let name_end = name_len(rest).ok_or(FramingError::Truncated)?;
+    let name_end = cstring_len(rest).ok_or(FramingError::Truncated)?;
     let value = &rest[name_end + 1..];
     Ok(value.split_at(document_len(value)?))
-}
-
-/// Where the first NUL is: the end of an element's name.
-///
-/// Names are indexes, so eight bytes at a time nearly always hold it; they are searched at once, as in "Bit Twiddling
-/// Hacks", "Determine if a word has a zero byte".
-#[inline]
-pub(crate) fn name_len(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    if let Some(chunk) = bytes.first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
-        if zeros != 0 {
-            return usize::try_from(zeros.trailing_zeros() / 8).ok();
-        }
-    }
-    bytes.iter().position(|&byte| byte == 0)
 }
 
 /// What stands between the documents of a batch.
@@ -167,7 +148,7 @@ pub(crate) fn array_of<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Res
 
 /// Appends a document as element `index` of an array that is being made.
 fn append_document(elements: &mut Vec<u8>, index: usize, document: &[u8]) {
-    elements.push(DOCUMENT);
+    elements.push(tag::DOCUMENT);
     elements.extend_from_slice(index.to_string().as_bytes());
     elements.push(0);
     elements.extend_from_slice(document);
@@ -207,11 +188,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn names_end_at_the_first_nul(bytes in prop::collection::vec(0u8..4, 0..20)) {
-            prop_assert_eq!(name_len(&bytes), bytes.iter().position(|&byte| byte == 0));
-        }
-
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = array_frame(&bytes);

@@ -17,7 +17,7 @@ use zenith_memory::PoolBuf;
 
 pub use array::Documents;
 use array::Framing;
-pub(crate) use array::{FramingError, array_frame, array_of, document_len, name_len};
+pub(crate) use array::{FramingError, array_frame, array_of};
 pub use ranges::Ranges;
 pub(crate) use sequence::{SequenceFrame, sequence_frame};
 

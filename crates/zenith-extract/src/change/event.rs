@@ -5,10 +5,10 @@
 use std::ops::Range;
 
 use bson::{DateTime, RawBsonRef, RawDocument, Timestamp};
+use zenith_bson::{RawError, RawValue, document_len, tag};
 
+use super::fields::{frames, timestamp};
 use super::token;
-use super::walk::{Elements, NotADocument, eight_bytes, kind, text};
-use crate::batch::document_len;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,15 +45,14 @@ pub struct Change<'a> {
     pub collection: &'a str,
     /// When. Not unique: all changes of a transaction share it.
     pub cluster_time: Timestamp,
-    /// The text of the token's `_data`, comparable with [`crate::ResumeToken::order`].
-    pub token_data: &'a [u8],
-    /// The place right after this event: `_id`, a BSON document for [`crate::ResumeToken::decode`].
-    pub token: &'a [u8],
+    /// Where the text of the token's `_data` lies: [`Change::token_data_bytes`].
+    pub token_data: Range<usize>,
+    /// Where the place right after this event lies: `_id`, [`Change::token_bytes`].
+    pub token: Range<usize>,
     /// Where the document's key lies, a BSON document: `_id`, and before it the shard key of a sharded collection.
     pub key: Option<Range<usize>>,
-    /// `_id` of the key as a BSON element: its type byte, its name (always `_id`) and its value. Two are equal exactly
-    /// if the `_id`s are the same in type and bytes, so they can be hashed and compared.
-    pub id: Option<&'a [u8]>,
+    /// Where `_id` of the key lies, as a BSON element: [`Change::id_bytes`].
+    pub id: Option<Range<usize>>,
     /// Where the document lies as it was after the change: of inserts and replacements, and of updates where images are
     /// asked for and kept.
     pub document: Option<Range<usize>>,
@@ -65,8 +64,8 @@ pub struct Change<'a> {
     pub wall_time: Option<DateTime>,
     /// Where the whole event lies. It is as the server sent it, but for `updateDescription`, which is not asked for.
     pub event: Range<usize>,
-    /// The document's key.
-    key_bytes: Option<&'a [u8]>,
+    /// What the ranges are of.
+    bytes: &'a [u8],
 }
 
 /// A transaction of several changes.
@@ -87,17 +86,36 @@ pub(crate) enum EventError {
     Field(&'static str),
 }
 
-impl From<NotADocument> for EventError {
-    fn from(_: NotADocument) -> EventError {
+impl From<RawError> for EventError {
+    fn from(_: RawError) -> EventError {
         EventError::NotADocument
     }
 }
 
 impl<'a> Change<'a> {
+    /// The text of the token's `_data`, comparable with [`crate::ResumeToken::order`].
+    #[must_use]
+    pub fn token_data_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.token_data.clone()).unwrap_or_default()
+    }
+
+    /// The place right after this event, a BSON document for [`crate::ResumeToken::decode`].
+    #[must_use]
+    pub fn token_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.token.clone()).unwrap_or_default()
+    }
+
+    /// `_id` of the key as a BSON element: its type byte, its name (always `_id`) and its value. Two are equal exactly
+    /// if the `_id`s are the same in type and bytes, so they can be hashed and compared.
+    #[must_use]
+    pub fn id_bytes(&self) -> Option<&'a [u8]> {
+        self.bytes.get(self.id.clone()?)
+    }
+
     /// The value of `_id` of the document's key.
     #[must_use]
     pub fn id_value(&self) -> Option<RawBsonRef<'a>> {
-        RawDocument::from_bytes(self.key_bytes?).ok()?.get("_id").ok()?
+        RawDocument::from_bytes(self.bytes.get(self.key.clone()?)?).ok()?.get("_id").ok()?
     }
 
     /// Reads the event that fills `event` of `bytes`.
@@ -108,8 +126,8 @@ impl<'a> Change<'a> {
             database: "",
             collection: "",
             cluster_time: Timestamp { time: 0, increment: 0 },
-            token_data: &[],
-            token: &[],
+            token_data: 0..0,
+            token: 0..0,
             key: None,
             id: None,
             document: None,
@@ -117,46 +135,43 @@ impl<'a> Change<'a> {
             renamed_to: None,
             wall_time: None,
             event: event.clone(),
-            key_bytes: None,
+            bytes,
         };
         let (mut kind_seen, mut time_seen, mut session, mut number) = (false, false, None, None);
-        for element in Elements::new(bytes, event)? {
+        for element in frames(bytes, event)? {
             let element = element?;
-            let value = bytes.get(element.value.clone()).unwrap_or_default();
-            match (element.name, element.kind) {
-                (b"_id", kind::DOCUMENT) => {
-                    let data = token::data_within(bytes, element.value).ok_or(field("_id"))?;
-                    change.token_data = bytes.get(data).unwrap_or_default();
-                    change.token = value;
+            let (value, place) = (element.value, element.value_range());
+            match (element.key, value.tag) {
+                (b"_id", tag::DOCUMENT) => {
+                    change.token_data = token::data_within(bytes, place.clone()).ok_or(field("_id"))?;
+                    change.token = place;
                 }
-                (b"operationType", kind::STRING) => {
+                (b"operationType", tag::STRING) => {
                     change.kind = operation(value).ok_or(field("operationType"))?;
                     kind_seen = true;
                 }
-                (b"clusterTime", kind::TIMESTAMP) => {
-                    change.cluster_time = timestamp(value).ok_or(field("clusterTime"))?;
+                (b"clusterTime", tag::TIMESTAMP) => {
+                    change.cluster_time = value.as_timestamp().map(timestamp).ok_or(field("clusterTime"))?;
                     time_seen = true;
                 }
-                (b"wallTime", kind::DATE_TIME) => {
-                    change.wall_time = eight_bytes(value).map(i64::from_le_bytes).map(DateTime::from_millis);
+                (b"wallTime", tag::DATE) => {
+                    change.wall_time = value.as_date_ms().map(DateTime::from_millis);
                 }
-                (b"fullDocument", kind::DOCUMENT) => {
-                    change.document = Some(framed(value, element.value).ok_or(field("fullDocument"))?);
+                (b"fullDocument", tag::DOCUMENT) => {
+                    change.document = Some(framed(value, place).ok_or(field("fullDocument"))?);
                 }
-                (b"ns", kind::DOCUMENT) => {
-                    (change.database, change.collection) =
-                        namespace(bytes, element.value).ok_or(field("ns"))?;
+                (b"ns", tag::DOCUMENT) => {
+                    (change.database, change.collection) = namespace(bytes, place).ok_or(field("ns"))?;
                 }
-                (b"to", kind::DOCUMENT) => {
-                    change.renamed_to = Some(namespace(bytes, element.value).ok_or(field("to"))?);
+                (b"to", tag::DOCUMENT) => {
+                    change.renamed_to = Some(namespace(bytes, place).ok_or(field("to"))?);
                 }
-                (b"documentKey", kind::DOCUMENT) => {
-                    change.id = key_id(bytes, element.value.clone()).ok_or(field("documentKey"))?;
-                    change.key_bytes = Some(value);
-                    change.key = Some(element.value);
+                (b"documentKey", tag::DOCUMENT) => {
+                    change.id = key_id(bytes, place.clone()).ok_or(field("documentKey"))?;
+                    change.key = Some(place);
                 }
-                (b"lsid", kind::DOCUMENT) => session = Some(value),
-                (b"txnNumber", kind::INT64) => number = eight_bytes(value).map(i64::from_le_bytes),
+                (b"lsid", tag::DOCUMENT) => session = Some(value.bytes),
+                (b"txnNumber", tag::INT64) => number = value.as_i64(),
                 _ => {}
             }
         }
@@ -174,8 +189,8 @@ impl<'a> Change<'a> {
     }
 }
 
-fn operation(value: &[u8]) -> Option<ChangeKind> {
-    Some(match super::walk::text_bytes(value)? {
+fn operation(value: RawValue<'_>) -> Option<ChangeKind> {
+    Some(match value.as_str_bytes()? {
         b"insert" => ChangeKind::Insert,
         b"update" => ChangeKind::Update,
         b"replace" => ChangeKind::Replace,
@@ -188,24 +203,19 @@ fn operation(value: &[u8]) -> Option<ChangeKind> {
     })
 }
 
-/// A timestamp's increment comes first, both little-endian.
-fn timestamp(value: &[u8]) -> Option<Timestamp> {
-    let [a, b, c, d, e, f, g, h] = eight_bytes(value)?;
-    Some(Timestamp { time: u32::from_le_bytes([e, f, g, h]), increment: u32::from_le_bytes([a, b, c, d]) })
-}
-
 /// The place of a document whose length is right and whose terminator is there.
-fn framed(value: &[u8], place: Range<usize>) -> Option<Range<usize>> {
-    (document_len(value).ok()? == value.len()).then_some(place)
+fn framed(value: RawValue<'_>, place: Range<usize>) -> Option<Range<usize>> {
+    (document_len(value.bytes).ok()? == value.bytes.len()).then_some(place)
 }
 
-fn namespace(bytes: &[u8], place: Range<usize>) -> Option<(&str, &str)> {
+fn namespace<'a>(bytes: &'a [u8], place: Range<usize>) -> Option<(&'a str, &'a str)> {
     let (mut database, mut collection) = ("", "");
-    for element in Elements::new(bytes, place).ok()? {
+    for element in frames(bytes, place).ok()? {
         let element = element.ok()?;
-        match (element.name, element.kind) {
-            (b"db", kind::STRING) => database = text(bytes.get(element.value)?)?,
-            (b"coll", kind::STRING) => collection = text(bytes.get(element.value)?)?,
+        let text = |value: RawValue<'a>| std::str::from_utf8(value.as_str_bytes()?).ok();
+        match (element.key, element.value.tag) {
+            (b"db", tag::STRING) => database = text(element.value)?,
+            (b"coll", tag::STRING) => collection = text(element.value)?,
             _ => {}
         }
     }
@@ -213,11 +223,11 @@ fn namespace(bytes: &[u8], place: Range<usize>) -> Option<(&str, &str)> {
 }
 
 /// The element `_id` of a key; a key without one is possible, damage is not.
-fn key_id(bytes: &[u8], key: Range<usize>) -> Option<Option<&[u8]>> {
-    for element in Elements::new(bytes, key).ok()? {
+fn key_id(bytes: &[u8], key: Range<usize>) -> Option<Option<Range<usize>>> {
+    for element in frames(bytes, key).ok()? {
         let element = element.ok()?;
-        if element.name == b"_id" {
-            return Some(Some(bytes.get(element.whole)?));
+        if element.key == b"_id" {
+            return Some(Some(element.range()));
         }
     }
     Some(None)
@@ -257,13 +267,13 @@ mod tests {
         assert_eq!((change.kind, change.database, change.collection), (ChangeKind::Update, "shop", "orders"));
         assert_eq!(change.cluster_time, Timestamp { time: 9, increment: 7 });
         assert_eq!(change.wall_time, Some(DateTime::from_millis(1234)));
-        assert_eq!(change.token_data, b"8263A1B2C300000007");
-        assert_eq!(change.token, rawdoc! { "_data": "8263A1B2C300000007" }.as_bytes());
+        assert_eq!(change.token_data_bytes(), b"8263A1B2C300000007");
+        assert_eq!(change.token_bytes(), rawdoc! { "_data": "8263A1B2C300000007" }.as_bytes());
         let part = |place: Option<Range<usize>>| event.as_bytes()[place.unwrap()].to_vec();
         assert_eq!(part(change.document.clone()), rawdoc! { "_id": 5, "text": "after" }.into_bytes());
         assert_eq!(part(change.key.clone()), rawdoc! { "region": "eu", "_id": 5 }.into_bytes());
         assert_eq!(change.id_value(), Some(RawBsonRef::Int32(5)));
-        assert_eq!(change.id, Some(&b"\x10_id\0\x05\0\0\0"[..]));
+        assert_eq!(change.id_bytes(), Some(&b"\x10_id\0\x05\0\0\0"[..]));
         assert_eq!(change.transaction.map(|transaction| transaction.number), Some(3));
         assert_eq!(change.renamed_to, None);
     }

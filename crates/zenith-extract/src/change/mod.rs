@@ -5,11 +5,10 @@
 //! | [`ChangeBatch`] | one reply: events in pool memory, and the place after them |
 //! | [`Change`] | one event, borrowed: ranges and a few fields |
 //! | [`ResumeToken`] | a place in the stream |
-//! | [`walk`] | the top level of a BSON document in place |
 
 mod event;
+mod fields;
 mod token;
-mod walk;
 
 use std::sync::Arc;
 
@@ -17,9 +16,9 @@ use bson::Timestamp;
 
 pub(crate) use event::EventError;
 pub use event::{Change, ChangeKind, Transaction};
+pub(crate) use fields::{frames, timestamp};
 pub use token::ResumeToken;
 pub(crate) use token::cluster_time as token_cluster_time;
-pub(crate) use walk::Elements;
 
 use crate::{DocumentBatch, ExtractError};
 

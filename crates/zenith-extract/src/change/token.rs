@@ -8,8 +8,9 @@ use std::fmt;
 use std::ops::Range;
 
 use bson::{RawDocument, RawDocumentBuf, Timestamp};
+use zenith_bson::tag;
 
-use super::walk::{Elements, kind, text_bytes};
+use super::fields::frames;
 use crate::ExtractError;
 
 /// The type byte of a timestamp in a key string.
@@ -82,11 +83,12 @@ fn invalid(reason: &str) -> ExtractError {
 
 /// Where the text of `_data` lies in the token that fills `token` of `bytes`.
 pub(super) fn data_within(bytes: &[u8], token: Range<usize>) -> Option<Range<usize>> {
-    for element in Elements::new(bytes, token).ok()? {
+    for element in frames(bytes, token).ok()? {
         let element = element.ok()?;
-        if element.name == b"_data" && element.kind == kind::STRING {
-            text_bytes(bytes.get(element.value.clone())?)?;
-            return Some(element.value.start + 4..element.value.end - 1);
+        if element.key == b"_data" && element.value.tag == tag::STRING {
+            // The text stands between its length and its zero byte.
+            let (text, place) = (element.value.as_str_bytes()?, element.value_range());
+            return Some(place.start + 4..place.start + 4 + text.len());
         }
     }
     None

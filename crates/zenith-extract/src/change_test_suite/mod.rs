@@ -107,15 +107,15 @@ pub fn seen(batch: &ChangeBatch) -> Vec<Seen> {
             RawDocumentBuf::from_bytes(batch.bytes()[place].to_vec()).expect("a whole document")
         };
         let event = document(change.event.clone());
-        assert_eq!(event.get_document("_id").expect("a token").as_bytes(), change.token);
-        let token = ResumeToken::decode(change.token).expect("a token");
-        assert_eq!(token.order(), change.token_data);
+        assert_eq!(event.get_document("_id").expect("a token").as_bytes(), change.token_bytes());
+        let token = ResumeToken::decode(change.token_bytes()).expect("a token");
+        assert_eq!(token.order(), change.token_data_bytes());
         assert_eq!(token.cluster_time(), Some(change.cluster_time), "{token:?}");
         let id = change.id_value().map(RawBson::from);
         if let (Some(id), Some(key)) = (&id, change.key.clone()) {
             assert_eq!(document(key).get("_id").expect("a key").map(RawBson::from).as_ref(), Some(id));
             let element = rawdoc! { "_id": id.clone() }.into_bytes();
-            assert_eq!(change.id, Some(&element[4..element.len() - 1]));
+            assert_eq!(change.id_bytes(), Some(&element[4..element.len() - 1]));
         }
         found.push(Seen {
             kind: change.kind,

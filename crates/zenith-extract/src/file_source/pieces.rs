@@ -170,7 +170,7 @@ fn says(len: impl std::fmt::Display) -> String {
 /// Whether the type of the first element is one that there is.
 fn begins_like_a_document(bytes: &[u8]) -> bool {
     let kind = bytes.get(HEAD_BYTES - 1).copied();
-    kind.is_none_or(|kind| bson::spec::ElementType::from(kind).is_some())
+    kind.is_none_or(zenith_bson::tag::is_known)
 }
 
 pub(super) fn to_u64(number: usize) -> u64 {

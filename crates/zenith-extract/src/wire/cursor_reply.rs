@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use bson::{RawBsonRef, RawDocument};
+use bson::{RawBsonRef, RawDocument, Timestamp};
+use zenith_bson::{Elements, RawError, tag};
+
+use crate::change::timestamp;
 
 /// What a cursor command answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,8 +14,10 @@ pub(crate) struct CursorReply {
     pub(crate) documents: Range<usize>,
     /// The cursor to ask for more; 0 after the last reply.
     pub(crate) cursor_id: i64,
-    /// The record the documents end with, of a scan that was to tell.
-    pub(crate) record: Option<i64>,
+    /// Where the place after them lies, of a change stream and of a scan that was to tell.
+    pub(crate) token: Option<Range<usize>>,
+    /// The newest operation the server knew of.
+    pub(crate) operation_time: Option<Timestamp>,
 }
 
 /// Why a reply has no documents.
@@ -26,39 +31,52 @@ pub(crate) enum ReplyError {
     Malformed(String),
 }
 
+impl From<RawError> for ReplyError {
+    fn from(error: RawError) -> ReplyError {
+        ReplyError::Malformed(error.to_string())
+    }
+}
+
 impl CursorReply {
     /// Reads the reply `body`, a whole BSON document.
     pub(crate) fn parse(body: &[u8]) -> Result<CursorReply, ReplyError> {
-        let malformed = |error: bson::error::Error| ReplyError::Malformed(error.to_string());
-        let reply = RawDocument::from_bytes(body).map_err(malformed)?;
-        check_ok(reply)?;
         let missing = |what: &str| ReplyError::Malformed(format!("it has no {what}"));
-        let (mut documents, mut cursor_id, mut record) = (None, None, None);
-        let cursor =
-            reply.get_document("cursor").map_err(|error| ReplyError::Malformed(error.to_string()))?;
-        for element in cursor.iter_elements() {
-            let element = element.map_err(malformed)?;
-            match element.key().as_str() {
-                "firstBatch" | "nextBatch" => match element.value().map_err(malformed)? {
-                    RawBsonRef::Array(array) => documents = range_within(body, array.as_bytes()),
-                    other => {
-                        let kind = other.element_type();
-                        return Err(ReplyError::Malformed(format!("its documents are a {kind:?}")));
-                    }
-                },
-                "id" => cursor_id = element.value().map_err(malformed)?.as_i64(),
-                "postBatchResumeToken" => {
-                    let token = element.value().map_err(malformed)?.as_document();
-                    record = token.and_then(|token| token.get_i64("$recordId").ok());
+        check_ok(RawDocument::from_bytes(body).map_err(|error| ReplyError::Malformed(error.to_string()))?)?;
+        let (mut cursor, mut operation_time) = (None, None);
+        for element in Elements::new(body)? {
+            let element = element?;
+            match (element.key, element.value.tag) {
+                (b"cursor", tag::DOCUMENT) => cursor = Some(element.value_range()),
+                (b"operationTime", tag::TIMESTAMP) => {
+                    operation_time = element.value.as_timestamp().map(timestamp);
                 }
+                _ => {}
+            }
+        }
+        let (mut documents, mut cursor_id, mut token) = (None, None, None);
+        for element in Elements::within(body, cursor.ok_or_else(|| missing("cursor"))?)? {
+            let element = element?;
+            match (element.key, element.value.tag) {
+                (b"firstBatch" | b"nextBatch", tag::ARRAY) => documents = Some(element.value_range()),
+                (b"firstBatch" | b"nextBatch", other) => {
+                    return Err(ReplyError::Malformed(format!("its documents are a {}", tag::name(other))));
+                }
+                (b"id", _) => cursor_id = element.value.as_i64(),
+                (b"postBatchResumeToken", tag::DOCUMENT) => token = Some(element.value_range()),
                 _ => {}
             }
         }
         Ok(CursorReply {
             documents: documents.ok_or_else(|| missing("documents"))?,
             cursor_id: cursor_id.ok_or_else(|| missing("cursor id"))?,
-            record,
+            token,
+            operation_time,
         })
+    }
+
+    /// The record the documents end with, of a scan that was to tell. `body` is what the reply was read from.
+    pub(crate) fn record(&self, body: &[u8]) -> Option<i64> {
+        Elements::within(body, self.token.clone()?).ok()?.find_key(b"$recordId")?.value.as_i64()
     }
 }
 
@@ -83,13 +101,6 @@ pub(crate) fn check_ok(reply: &RawDocument) -> Result<(), ReplyError> {
         code_name: text("codeName")?,
         message: text("errmsg")?,
     })
-}
-
-/// Where `part`, which was borrowed from `whole`, lies in it.
-fn range_within(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
-    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    let end = start.checked_add(part.len())?;
-    (end <= whole.len()).then_some(start..end)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! Only the types the generators use. What is written is BSON 1.1 (bsonspec.org); nothing checks that a name is used once.
 
+use zenith_bson::tag;
+
 /// Writes the elements of one document at the end of a byte vector.
 ///
 /// ```
@@ -49,7 +51,7 @@ impl<'a> DocumentWriter<'a> {
 
     /// A double.
     pub fn double(&mut self, name: &str, value: f64) {
-        self.element(0x01, name).extend_from_slice(&value.to_le_bytes());
+        self.element(tag::DOUBLE, name).extend_from_slice(&value.to_le_bytes());
     }
 
     /// A string.
@@ -58,7 +60,7 @@ impl<'a> DocumentWriter<'a> {
     ///
     /// If it is longer than BSON can say (2 GiB).
     pub fn string(&mut self, name: &str, value: &str) {
-        let bytes = self.element(0x02, name);
+        let bytes = self.element(tag::STRING, name);
         let length = i32::try_from(value.len() + 1).expect("a test string is smaller than 2 GiB");
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(value.as_bytes());
@@ -67,7 +69,7 @@ impl<'a> DocumentWriter<'a> {
 
     /// A document, whose elements `write` adds.
     pub fn document(&mut self, name: &str, write: impl FnOnce(&mut DocumentWriter<'_>)) {
-        self.nested(0x03, name, write);
+        self.nested(tag::DOCUMENT, name, write);
     }
 
     /// An array of `count` entries; `write` adds the entry of the given number under the given name.
@@ -77,7 +79,7 @@ impl<'a> DocumentWriter<'a> {
         count: usize,
         mut write: impl FnMut(&mut DocumentWriter<'_>, usize, &str),
     ) {
-        self.nested(0x04, name, |array| {
+        self.nested(tag::ARRAY, name, |array| {
             for number in 0..count {
                 write(array, number, decimal(number, &mut [0; 20]));
             }
@@ -92,37 +94,37 @@ impl<'a> DocumentWriter<'a> {
 
     /// An ObjectId.
     pub fn object_id(&mut self, name: &str, value: [u8; 12]) {
-        self.element(0x07, name).extend_from_slice(&value);
+        self.element(tag::OBJECT_ID, name).extend_from_slice(&value);
     }
 
     /// A boolean.
     pub fn bool(&mut self, name: &str, value: bool) {
-        self.element(0x08, name).push(u8::from(value));
+        self.element(tag::BOOLEAN, name).push(u8::from(value));
     }
 
     /// A date: milliseconds from the Unix epoch.
     pub fn date(&mut self, name: &str, value_ms: i64) {
-        self.element(0x09, name).extend_from_slice(&value_ms.to_le_bytes());
+        self.element(tag::DATE, name).extend_from_slice(&value_ms.to_le_bytes());
     }
 
     /// A 32-bit integer.
     pub fn int32(&mut self, name: &str, value: i32) {
-        self.element(0x10, name).extend_from_slice(&value.to_le_bytes());
+        self.element(tag::INT32, name).extend_from_slice(&value.to_le_bytes());
     }
 
     /// A 64-bit integer.
     pub fn int64(&mut self, name: &str, value: i64) {
-        self.element(0x12, name).extend_from_slice(&value.to_le_bytes());
+        self.element(tag::INT64, name).extend_from_slice(&value.to_le_bytes());
     }
 
     /// An array whose entries `write` adds, naming each by its number.
     pub(super) fn raw_array(&mut self, name: &str, write: impl FnOnce(&mut DocumentWriter<'_>)) {
-        self.nested(0x04, name, write);
+        self.nested(tag::ARRAY, name, write);
     }
 
     /// A document that `append` appends as finished BSON; its size in bytes.
     pub(super) fn appended_document(&mut self, name: &str, append: impl FnOnce(&mut Vec<u8>)) -> usize {
-        let bytes = self.element(0x03, name);
+        let bytes = self.element(tag::DOCUMENT, name);
         let before = bytes.len();
         append(bytes);
         bytes.len() - before

@@ -3,6 +3,7 @@
 use bson::{Bson, Document, doc};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use zenith_bson::{RawError, validate};
 use zenith_memory::Pool;
 
 use super::slow::{Cell, Row, expected, repeats};
@@ -10,7 +11,6 @@ use super::{Decoder, DecoderOptions, Reply, decode};
 use crate::DecodeError;
 use crate::extended_json::arbitrary::{document, raw_document, value, varied};
 use crate::infer::{DecimalAs, IdTypes, InferOptions, ObjectIdAs, infer};
-use crate::raw::{RawError, validate};
 use crate::{Field, Kind, Schema, UuidOrder};
 
 const AMPLE: DecoderOptions = DecoderOptions { rows_max: 1_000, bytes_max: 8 << 20 };

@@ -11,9 +11,9 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bson::spec::BinarySubtype;
 use bson::{Bson, Document};
+use zenith_bson::{Elements, RawValue, tag};
 
 use crate::extended_json::{mixed_id_text, plain_text, split_json_column};
-use crate::raw::{Elements, RawValue, tag};
 use crate::schema::{Blank, ID_KEY, TextType, UuidOrder};
 use crate::{Field, Kind, Schema};
 

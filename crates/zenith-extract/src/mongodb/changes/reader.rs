@@ -111,7 +111,11 @@ fn before_invalidation(events: &DocumentBatch, told: &ResumeToken) -> Option<Res
         (before, last) = (last, Change::parse(bytes, event).ok());
     }
     last.filter(|last| last.kind == ChangeKind::Invalidate)?;
-    Some(before.and_then(|before| ResumeToken::decode(before.token).ok()).unwrap_or_else(|| told.clone()))
+    Some(
+        before
+            .and_then(|before| ResumeToken::decode(before.token_bytes()).ok())
+            .unwrap_or_else(|| told.clone()),
+    )
 }
 
 /// Leaves out the first events, up to this place.
@@ -121,7 +125,7 @@ fn leave_out(events: &mut DocumentBatch, place: &ResumeToken) {
         let first = events.ranges().next().map(|event| Change::parse(bytes, event));
         // What is damaged is found by whoever reads it.
         let Some(Ok(first)) = first else { return };
-        if first.token_data > place.order() {
+        if first.token_data_bytes() > place.order() {
             return;
         }
         events.skip_first();

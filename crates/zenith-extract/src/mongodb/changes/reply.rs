@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bson::{RawDocument, RawDocumentBuf, Timestamp};
+use bson::{RawDocumentBuf, Timestamp};
 
 use crate::ResumeToken;
 use crate::batch::Memory;
@@ -27,15 +27,13 @@ impl Reply {
     pub(super) fn parse(memory: Memory, body: Range<usize>) -> Result<Reply, ReplyError> {
         let bytes = memory.bytes().get(body.clone()).unwrap_or_default();
         let parsed = CursorReply::parse(bytes)?;
-        let malformed = |error: String| ReplyError::Malformed(error);
-        let reply = RawDocument::from_bytes(bytes).map_err(|error| malformed(error.to_string()))?;
-        let cursor = reply.get_document("cursor").map_err(|error| malformed(error.to_string()))?;
+        let token = parsed.token.and_then(|token| bytes.get(token));
         let token =
-            cursor.get_document("postBatchResumeToken").map_err(|error| malformed(error.to_string()))?;
-        let token = ResumeToken::new(token.to_owned()).map_err(|error| malformed(error.to_string()))?;
-        let operation_time = reply.get_timestamp("operationTime").ok();
+            token.ok_or_else(|| ReplyError::Malformed("it has no postBatchResumeToken".to_owned()))?;
+        let token = ResumeToken::decode(token).map_err(|error| ReplyError::Malformed(error.to_string()))?;
         let events = body.start + parsed.documents.start..body.start + parsed.documents.end;
-        Ok(Reply { cursor_id: parsed.cursor_id, token, operation_time, events, memory })
+        let (cursor_id, operation_time) = (parsed.cursor_id, parsed.operation_time);
+        Ok(Reply { cursor_id, token, operation_time, events, memory })
     }
 }
 

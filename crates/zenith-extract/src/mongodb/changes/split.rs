@@ -10,7 +10,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use super::reply::Reply;
 use crate::batch::{FramingError, Memory, array_of};
-use crate::change::Elements;
+use crate::change::frames;
 use crate::{DocumentBatch, ExtractError, ReplyBudget, ResumeToken};
 
 /// The field that tells a piece.
@@ -144,8 +144,8 @@ impl Pieces {
 
 /// Whether an event is a piece of one. The reader of the event finds damage.
 fn is_piece(event: &[u8]) -> bool {
-    let Ok(elements) = Elements::new(event, 0..event.len()) else { return false };
-    elements.flatten().any(|element| element.name == SPLIT.as_bytes())
+    let Ok(elements) = frames(event, 0..event.len()) else { return false };
+    elements.flatten().any(|element| element.key == SPLIT.as_bytes())
 }
 
 /// Which piece of how many it is.
@@ -230,7 +230,7 @@ mod tests {
         let token = whole.token.clone().unwrap();
         let batch = ChangeBatch::new(whole.events, token, None, "here".into());
         let change = batch.changes().next().unwrap().unwrap();
-        assert_eq!(change.token_data, b"8204");
+        assert_eq!(change.token_data_bytes(), b"8204");
         assert_eq!(&batch.bytes()[change.document.unwrap()], rawdoc! { "_id": 2 }.as_bytes());
     }
 

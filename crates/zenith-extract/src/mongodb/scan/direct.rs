@@ -165,11 +165,12 @@ impl<'a> DirectCursor<'a> {
         let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
         let reply = CursorReply::parse(body).map_err(|error| self.failed(error.into()))?;
         self.open.id = reply.cursor_id;
+        let record = reply.record(body);
         let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
         let memory = Memory::Landed { bytes: landed.bytes, _share: landed.share };
         let batch = DocumentBatch::new(memory, array)
             .map_err(|error| self.failed(ReplyError::Malformed(error.to_string()).into()))?;
-        Ok((batch, reply.record))
+        Ok((batch, record))
     }
 
     /// Whether the server has more.

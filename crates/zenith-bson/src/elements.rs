@@ -1,14 +1,35 @@
 //! The iterator over the elements of one document.
 
+use std::ops::Range;
+
+use super::frame::{split_cstring, split_i32};
 use super::{RawError, RawValue, tag};
 
-/// One key and its value.
+/// One key and its value, and where they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
     /// The key without its zero byte; not checked to be UTF-8. In an array, the decimal index.
     pub key: &'a [u8],
     /// The value.
     pub value: RawValue<'a>,
+    /// Where its tag stands in the bytes that are walked.
+    pub start: usize,
+}
+
+impl Element<'_> {
+    /// Where all of it lies: tag, key and value.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.value_range().end
+    }
+
+    /// Where the value lies.
+    #[must_use]
+    pub fn value_range(&self) -> Range<usize> {
+        // The tag and the zero byte of the key.
+        let value = self.start + self.key.len() + 2;
+        value..value + self.value.bytes.len()
+    }
 }
 
 /// The elements of one document or array, in the order of the bytes.
@@ -18,6 +39,10 @@ pub struct Element<'a> {
 pub struct Elements<'a> {
     /// What is left to read, without the document's final zero byte.
     rest: &'a [u8],
+    /// Where that byte stands.
+    end: usize,
+    /// Whether values are checked, too.
+    is_strict: bool,
 }
 
 impl<'a> Elements<'a> {
@@ -27,30 +52,59 @@ impl<'a> Elements<'a> {
     ///
     /// [`RawError`] when the length or the last byte is wrong.
     pub fn new(document: &'a [u8]) -> Result<Self, RawError> {
+        Self::within(document, 0..document.len())
+    }
+
+    /// Walks over the document that fills `range` of `bytes`; places of elements are places in `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`RawError`] when the length or the last byte is wrong, or `bytes` end before the range.
+    pub fn within(bytes: &'a [u8], range: Range<usize>) -> Result<Self, RawError> {
+        let end = range.end.saturating_sub(1);
+        let document = bytes.get(range).ok_or(RawError::Truncated)?;
         let (length, _) = split_i32(document)?;
         if usize::try_from(length) != Ok(document.len()) || length < 5 {
             return Err(RawError::Length(length));
         }
         match document {
-            [_, _, _, _, rest @ .., 0] => Ok(Self { rest }),
+            [_, _, _, _, rest @ .., 0] => Ok(Self { rest, end, is_strict: true }),
             _ => Err(RawError::Terminator),
         }
     }
 
+    /// Checks that values lie within the document, and not what is in them.
+    ///
+    /// For a walk that looks at a few values and hands on the others to one that checks them. [`RawValue`]'s accessors
+    /// may give `None` for a value of the right type, then.
+    #[must_use]
+    pub fn lengths_only(self) -> Self {
+        Self { is_strict: false, ..self }
+    }
+
+    /// The first element of this key, unless damage stands before it.
+    pub fn find_key(&mut self, key: &[u8]) -> Option<Element<'a>> {
+        self.map_while(Result::ok).find(|element| element.key == key)
+    }
+
     fn read(&mut self) -> Result<Element<'a>, RawError> {
+        let start = self.end - self.rest.len();
         let (&tag, rest) = self.rest.split_first().ok_or(RawError::Truncated)?;
         let (key, rest) = split_cstring(rest)?;
         let length = value_length(tag, rest)?;
         let (bytes, rest) = rest.split_at_checked(length).ok_or(RawError::Truncated)?;
-        check(tag, bytes)?;
+        if self.is_strict {
+            check(tag, bytes)?;
+        }
         self.rest = rest;
-        Ok(Element { key, value: RawValue { tag, bytes } })
+        Ok(Element { key, value: RawValue { tag, bytes }, start })
     }
 }
 
 impl<'a> Iterator for Elements<'a> {
     type Item = Result<Element<'a>, RawError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -127,15 +181,4 @@ fn prefix(bytes: &[u8], least: usize) -> Result<usize, RawError> {
         Ok(size) if size >= least => Ok(size),
         _ => Err(RawError::Length(length)),
     }
-}
-
-pub(super) fn split_i32(bytes: &[u8]) -> Result<(i32, &[u8]), RawError> {
-    let (head, rest) = bytes.split_first_chunk::<4>().ok_or(RawError::Truncated)?;
-    Ok((i32::from_le_bytes(*head), rest))
-}
-
-pub(super) fn split_cstring(bytes: &[u8]) -> Result<(&[u8], &[u8]), RawError> {
-    let end = bytes.iter().position(|&byte| byte == 0).ok_or(RawError::Terminator)?;
-    let (text, rest) = bytes.split_at_checked(end).ok_or(RawError::Terminator)?;
-    Ok((text, rest.get(1..).unwrap_or_default()))
 }

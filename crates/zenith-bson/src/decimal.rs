@@ -32,6 +32,7 @@ const COEFFICIENT_MAX: u128 = 10_u128.pow(34) - 1;
 impl Decimal {
     /// From the 16 bytes of BSON.
     #[must_use]
+    #[inline]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         let bits = u128::from_le_bytes(bytes);
         let negative = bits >> 127 == 1;
@@ -55,6 +56,7 @@ impl Decimal {
     /// As an integer with `scale` decimal digits after the point; `None` when it is not finite, has more
     /// digits after the point than that (trailing zeros aside) or more than 38 digits in all.
     #[must_use]
+    #[inline]
     pub fn to_scaled(self, scale: u8) -> Option<i128> {
         let Decimal::Finite { negative, mut coefficient, exponent } = self else { return None };
         if coefficient == 0 {

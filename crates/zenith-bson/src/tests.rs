@@ -29,6 +29,20 @@ fn walks_every_type() {
     validate(&bytes).unwrap();
     let elements: Vec<_> = Elements::new(&bytes).unwrap().map(Result::unwrap).collect();
     assert_eq!(elements.len(), document.len());
+    // One element follows the other, without a gap and up to the end.
+    assert!(elements.windows(2).all(|pair| pair[0].range().end == pair[1].start));
+    assert_eq!((elements[0].start, elements.last().unwrap().range().end), (4, bytes.len() - 1));
+    for element in &elements {
+        assert_eq!(&bytes[element.value_range()], element.value.bytes);
+        assert_eq!(
+            (bytes[element.start], &bytes[element.start + 1..][..element.key.len()]),
+            (element.value.tag, element.key)
+        );
+        assert!(tag::is_known(element.value.tag) && tag::name(element.value.tag) != "unknown");
+        let alone = element.value.in_document(element.key).unwrap();
+        assert_eq!(validate(&alone), Ok(()));
+        assert_eq!(alone[4..alone.len() - 1], bytes[element.range()]);
+    }
     let value = |key: &str| elements.iter().find(|e| e.key == key.as_bytes()).unwrap().value;
     assert_eq!(value("double").as_f64(), Some(1.5));
     assert_eq!(value("string").as_str_bytes(), Some(&b"text"[..]));
@@ -81,6 +95,45 @@ fn refuses_broken_frames() {
 }
 
 #[test]
+fn places_are_of_the_bytes_around_a_document() {
+    let document = bytes(&doc! { "a": "text", "_id": 5, "b": { "_id": 6 } });
+    let around = [b"before", &document[..], b"behind"].concat();
+    let range = 6..6 + document.len();
+    let id = Elements::within(&around, range.clone()).unwrap().find_key(b"_id").unwrap();
+    assert_eq!(&around[id.range()], b"\x10_id\0\x05\0\0\0");
+    assert_eq!(&around[id.value_range()], b"\x05\0\0\0");
+    let inner = Elements::within(&around, range).unwrap().find_key(b"b").unwrap();
+    let id = Elements::within(&around, inner.value_range()).unwrap().find_key(b"_id").unwrap();
+    assert_eq!(&around[id.value_range()], b"\x06\0\0\0");
+    assert_eq!(Elements::within(&around, 6..around.len() + 1).unwrap_err(), RawError::Truncated);
+    assert!(Elements::new(&document).unwrap().find_key(b"c").is_none());
+}
+
+#[test]
+fn lengths_are_enough_where_values_are_checked_by_others() {
+    let good = bytes(&doc! { "a": "text", "b": true, "_id": 5 });
+    let mut broken = good.clone();
+    let at = good.iter().position(|&byte| byte == b'b').unwrap() + 2;
+    broken[at] = 2;
+    broken[at - 4] = b'!';
+    assert!(Elements::new(&broken).unwrap().find_key(b"_id").is_none());
+    let found: Vec<_> =
+        Elements::new(&broken).unwrap().lengths_only().map(|element| element.unwrap().value).collect();
+    assert_eq!((found[0].as_str_bytes(), found[1].as_bool(), found[2].as_i32()), (None, Some(true), Some(5)));
+    broken[7] = 200;
+    assert_eq!(Elements::new(&broken).unwrap().lengths_only().next(), Some(Err(RawError::Truncated)));
+}
+
+#[test]
+fn frames_are_measured() {
+    assert_eq!(document_len(&[5, 0, 0, 0, 0, 1]), Ok(5));
+    assert_eq!(document_len(&[5, 0, 0, 0]), Err(RawError::Truncated));
+    assert_eq!(document_len(&[4, 0, 0, 0, 0]), Err(RawError::Length(4)));
+    assert_eq!(document_len(&[255; 5]), Err(RawError::Length(-1)));
+    assert_eq!(document_len(&[5, 0, 0, 0, 1]), Err(RawError::Terminator));
+}
+
+#[test]
 fn depth_is_bounded() {
     let nested = |levels: usize| (1..levels).fold(doc! {}, |inner, _| doc! { "a": inner });
     assert_eq!(validate(&bytes(&nested(DEPTH_MAX))), Ok(()));
@@ -100,6 +153,11 @@ proptest! {
     }
 
     #[test]
+    fn names_end_at_the_first_zero_byte(bytes in proptest::collection::vec(0_u8..4, 0..20)) {
+        prop_assert_eq!(cstring_len(&bytes), bytes.iter().position(|&byte| byte == 0));
+    }
+
+    #[test]
     fn never_panics_on_a_broken_document(at in 4_usize..60, byte in any::<u8>()) {
         let mut copy = bytes(&doc! {
             "s": "text", "d": { "a": [1, "x"] }, "c": Bson::JavaScriptCodeWithScope(
@@ -107,6 +165,11 @@ proptest! {
         let index = at % copy.len();
         copy[index] = byte;
         let _ = validate(&copy);
+        let Ok(elements) = Elements::new(&copy) else { return Ok(()) };
+        for element in elements.lengths_only().flatten() {
+            prop_assert!(element.range().end < copy.len());
+            prop_assert_eq!(&copy[element.value_range()], element.value.bytes);
+        }
     }
 
     #[test]

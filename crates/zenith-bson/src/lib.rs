@@ -1,18 +1,36 @@
-//! A checked walk over raw BSON: elements of a document as borrowed bytes, nothing copied.
+//! Raw BSON: type tags, and one checked walk over the elements of a document that yields values and their ranges.
 //!
-//! Every length, terminator and type tag is checked before it is used, so that any bytes at all end in
-//! values or in a [`RawError`]. One level at a time: [`Elements`] checks the frame of an embedded document
-//! (length and last byte) and leaves its inside to the walk over it; [`validate`] walks all of it.
-//! Text is handed out as bytes; whether it is UTF-8 is for whoever needs text to check.
-//! The decoder has its own scanner for its hot path; this one serves everything else.
+//! | item | role |
+//! | --- | --- |
+//! | [`Elements`] | the walk over one level of a document |
+//! | [`Element`] | one key, its value, and where both lie |
+//! | [`RawValue`] | a tag and encoded bytes, and what they are as a Rust type |
+//! | [`tag`] | the type tags of BSON 1.1 |
+//! | [`validate`] | the walk over all levels, UTF-8 included |
+//! | [`document_len`], [`cstring_len`] | the frame of a document, the end of a name |
+//! | [`Decimal`] | Decimal128 taken apart |
+//!
+//! ```text
+//!  1B 00 00 00 | 10 _id 00 05 00 00 00 | 02 name 00 02 00 00 00 x 00 | 00
+//!              ╰─────── range ─────────╯           ╰─ value_range ───╯
+//! ```
+//!
+//! Every length, terminator and type tag is checked before it is used, so that any bytes at all end in values or in a
+//! [`RawError`]. A walk checks the frame of an embedded document (length and last byte) and leaves its inside to the walk
+//! over it. Text is handed out as bytes: whether it is UTF-8 is for those to check who need text.
+//!
+//! This crate allocates only where it makes a document ([`RawValue::in_document`]), and imports no other crate of Zenith.
+//! The decoder of `zenith-arrow` has a scanner of its own for its fast path, with the tags of this crate.
 
 mod decimal;
 mod elements;
+mod frame;
 pub mod tag;
 mod value;
 
 pub use decimal::Decimal;
 pub use elements::{Element, Elements};
+pub use frame::{cstring_len, document_len};
 pub use value::RawValue;
 
 /// How many documents and arrays may stand inside one another before a document is refused.

@@ -43,6 +43,12 @@ pub const MIN_KEY: u8 = 0xFF;
 /// Sorts after every other value.
 pub const MAX_KEY: u8 = 0x7F;
 
+/// Whether a BSON type has this tag.
+#[must_use]
+pub const fn is_known(tag: u8) -> bool {
+    matches!(tag, DOUBLE..=DECIMAL128 | MIN_KEY | MAX_KEY)
+}
+
 /// The name MongoDB's `$type` operator has for a type, for people to read.
 #[must_use]
 pub const fn name(tag: u8) -> &'static str {
