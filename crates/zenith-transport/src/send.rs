@@ -198,12 +198,3 @@ pub(crate) fn set_cork(stream: &TcpStream, on: bool) -> io::Result<()> {
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
-
-/// Whether an idle socket is still open and has nothing to say.
-///
-/// Asks the kernel itself: the runtime may not have heard of the end yet.
-pub(crate) fn is_quiet(stream: &TcpStream) -> bool {
-    use nix::sys::socket::{MsgFlags, recv};
-    let peeked = recv(stream.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
-    peeked == Err(nix::Error::EAGAIN)
-}

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use url::{Host, Url};
+use zenith_net::{Address, TlsFiles};
 
 use crate::{Compression, Result, SendMode, TlsOptions, TransportError};
 
@@ -109,15 +110,6 @@ pub struct Target {
     password: String,
 }
 
-/// What TLS takes from files, and whether it takes any certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Our own certificate and its key.
-    pub(crate) client: Option<(PathBuf, PathBuf)>,
-    pub(crate) insecure: bool,
-}
-
 impl Target {
     /// Parses an address.
     ///
@@ -145,11 +137,12 @@ impl Target {
     /// Host and port, as error messages show them.
     #[must_use]
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        self.socket().to_string()
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> Address {
+        Address::tcp(self.host.as_str(), self.port)
     }
 
     pub(crate) fn password(&self) -> &str {
@@ -157,7 +150,7 @@ impl Target {
     }
 
     /// What the address says about TLS, and what `options` say where it says nothing.
-    pub(crate) fn tls_options(&self, options: &TlsOptions) -> TlsFiles {
+    pub(crate) fn tls_files(&self, options: &TlsOptions) -> TlsFiles {
         TlsFiles {
             ca_file: self.files.ca_file.clone().or_else(|| options.ca_file.clone()),
             client: self.files.client.clone(),
@@ -390,7 +383,7 @@ mod tests {
     fn options_say_how_to_connect() {
         let text = "clickhouses://h?ca_cert=/a%20b.pem&client_cert=c&client_cert_key=k&compression=lz4";
         let target = Target::parse(text).unwrap();
-        let files = target.tls_options(&TlsOptions { ca_file: Some("other".into()), insecure: false });
+        let files = target.tls_files(&TlsOptions { ca_file: Some("other".into()), insecure: false });
         assert_eq!(files.ca_file, Some("/a b.pem".into()));
         assert_eq!(files.client, Some(("c".into(), "k".into())));
         assert!(!files.insecure && target.settings.is_empty());

@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::Finding;
 
 /// Our crates and those of ours they may depend on; `None` means any.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
     ("zenith-memory", Some(&[])),
     ("zenith-bson", Some(&[])),
-    ("zenith-extract", Some(&["zenith-memory", "zenith-bson"])),
+    ("zenith-net", Some(&[])),
+    ("zenith-extract", Some(&["zenith-memory", "zenith-bson", "zenith-net"])),
     ("zenith-arrow", Some(&["zenith-memory", "zenith-bson"])),
-    ("zenith-transport", Some(&["zenith-memory"])),
+    ("zenith-transport", Some(&["zenith-memory", "zenith-net"])),
     ("zenith-state", Some(&[])),
     (
         "zenith-engine",

@@ -61,11 +61,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &["authentication", "connection", "handshake"],
         "a connection begins with a conversation",
     ),
-    (
-        "crates/zenith-extract",
-        &["connect", "direct", "lookup"],
-        "connections are dialled where they are used",
-    ),
     ("crates/zenith-transport", &["frame", "send"], "frames are what is sent"),
     ("crates/zenith-transport", &["error", "target"], "an error names its target"),
     ("crates/zenith-transport", &["exchange", "in_flight"], "an exchange leaves its pages behind"),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use mongodb::Client;
 use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, DriverInfo};
+use zenith_net::Idle;
 
-use super::changes::Connections;
-use super::{Deployment, direct};
+use super::Deployment;
+use super::direct::{self, APP_NAME};
 use crate::ExtractError;
 
 /// How long to look for a usable server, unless the connection string says otherwise.
@@ -18,8 +19,8 @@ use crate::ExtractError;
 /// elections.
 const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The name servers log and show for our connections.
-pub(crate) const APP_NAME: &str = "zenith";
+/// Connections kept open for the next look-up.
+const LOOKUPS_IDLE_MAX: usize = 8;
 
 pub(super) async fn connect(uri: &str) -> Result<Deployment, ExtractError> {
     let address = redact(uri);
@@ -47,7 +48,7 @@ pub(super) async fn connect(uri: &str) -> Result<Deployment, ExtractError> {
     );
     let client = Client::with_options(options.clone()).map_err(failed)?;
     let direct = direct::settings(&options, &address)?.map(Arc::new);
-    let (lookups, collections) = (Connections::default(), Mutex::new(HashMap::new()));
+    let (lookups, collections) = (Idle::new(LOOKUPS_IDLE_MAX), Mutex::new(HashMap::new()));
     Ok(Deployment { client, options, address, direct, lookups, collections })
 }
 

@@ -6,14 +6,17 @@ use std::time::Duration;
 use bson::{RawDocumentBuf, doc, rawdoc};
 use mongodb::ServerType;
 use mongodb::options::{
-    AuthMechanism, ClientOptions, Compressor, ReadPreference, SelectionCriteria, ServerAddress, Tls,
+    AuthMechanism, ClientOptions, Compressor, ReadPreference, SelectionCriteria, ServerAddress,
+    Tls as DriverTls,
 };
+use zenith_net::{Address, Dialer, NetError, Reuse, Tls, TlsFiles};
 
-use super::connect::APP_NAME;
 use super::{Deployment, Transport, error};
 use crate::ExtractError;
-use crate::wire::{self, Address, Connection, Credential, Mechanism, ScramMechanism, Settings, WireError};
+use crate::wire::{self, Connection, Credential, Mechanism, ScramMechanism, Settings, WireError};
 
+/// The name servers log and show for our connections.
+pub(super) const APP_NAME: &str = "zenith";
 /// The driver's own default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PORT_DEFAULT: u16 = 27017;
@@ -34,24 +37,29 @@ pub(super) fn settings(
         Err(reason) => return Ok(Err(reason)),
     };
     let tls = match &options.tls {
-        Some(Tls::Enabled(tls)) => {
-            let settings = wire::tls::TlsSettings {
+        Some(DriverTls::Enabled(tls)) => {
+            let files = TlsFiles {
                 ca_file: tls.ca_file_path.clone(),
-                certificate_key_file: tls.cert_key_file_path.clone(),
-                allow_invalid_certificates: tls.allow_invalid_certificates.unwrap_or(false),
+                // Certificate and key are in one file.
+                client: tls.cert_key_file_path.clone().map(|file| (file.clone(), file)),
+                insecure: tls.allow_invalid_certificates.unwrap_or(false),
             };
-            let failed = |reason| ExtractError::Tls { address: address.to_owned(), reason };
-            Some(wire::tls::client_config(&settings).map_err(failed)?)
+            let failed = |error: NetError| ExtractError::Tls {
+                address: address.to_owned(),
+                reason: error.to_string(),
+            };
+            Some(Tls::new(&files).map_err(failed)?)
         }
-        Some(Tls::Disabled) | None => None,
+        Some(DriverTls::Disabled) | None => None,
     };
+    let timeout = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     Ok(Ok(Settings {
-        tls,
+        // A scan has no limit for the wait for a reply.
+        dialer: Dialer { tls, timeout, keepalive: true },
         credential,
         salted_passwords: wire::SaltedPasswords::default(),
         compressors: options.compressors.iter().flatten().filter_map(compressor).collect(),
         app_name: options.app_name.clone().unwrap_or_else(|| APP_NAME.to_owned()),
-        connect_timeout: options.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
     }))
 }
 
@@ -150,6 +158,12 @@ pub(super) struct DirectConnection {
     pub(super) server: ServerAddress,
 }
 
+impl Reuse for DirectConnection {
+    fn is_usable(&self) -> bool {
+        self.connection.is_quiet()
+    }
+}
+
 impl DirectConnection {
     /// Who answers: the member of the replica set by its own name, else the server as it is addressed.
     pub(super) fn member(&self) -> String {
@@ -184,9 +198,7 @@ pub(super) async fn dial(
 /// The address as our own connections take it.
 fn wire_address(address: &ServerAddress) -> Option<Address> {
     match address {
-        ServerAddress::Tcp { host, port } => {
-            Some(Address::Tcp { host: host.clone(), port: port.unwrap_or(PORT_DEFAULT) })
-        }
+        ServerAddress::Tcp { host, port } => Some(Address::tcp(host.as_str(), port.unwrap_or(PORT_DEFAULT))),
         ServerAddress::Unix { path } => Some(Address::Unix(path.clone())),
         _ => None,
     }

@@ -3,9 +3,10 @@
 use std::io;
 
 use mongodb::error::{Error, ErrorKind};
+use zenith_net::Address;
 
 use crate::ExtractError;
-use crate::wire::{Address, ReplyError, ScramError, WireError};
+use crate::wire::{ReplyError, ScramError, WireError};
 
 /// Server error codes that mean the user lacks a privilege or is not who it claims to be.
 const UNAUTHORIZED: i32 = 13;

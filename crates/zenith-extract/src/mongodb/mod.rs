@@ -44,8 +44,10 @@ use bson::{RawBson, RawDocumentBuf};
 use mongodb::Client;
 use mongodb::action::Action;
 use mongodb::options::{ClientOptions, SelectionCriteria};
+use zenith_net::Idle;
 
 pub use changes::MongoChanges;
+use direct::DirectConnection;
 pub use scan::MongoReader;
 
 use crate::wire::Settings;
@@ -80,7 +82,7 @@ pub(crate) struct Deployment {
     /// For connections of our own, or why there are none.
     pub(crate) direct: Result<Arc<Settings>, String>,
     /// Connections kept for look-ups.
-    lookups: changes::Connections,
+    lookups: Idle<DirectConnection>,
     /// What preflight found, so that opening a partition need not ask again.
     collections: Mutex<HashMap<Namespace, CollectionInfo>>,
 }

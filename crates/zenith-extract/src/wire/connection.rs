@@ -10,13 +10,13 @@ use std::ops::Range;
 use bson::{RawDocument, RawDocumentBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zenith_memory::PoolBuf;
+use zenith_net::{Address, Stream};
 
 use super::compression::{COMPRESSED_HEADER_BYTES, CompressedHeader, Compressor};
 use super::cursor_reply::check_ok;
 use super::handshake::Greeting;
 use super::header::{HEADER_BYTES, Header, MessageError, OP_COMPRESSED, OP_MSG};
 use super::op_msg::OpMsg;
-use super::stream::{Address, Stream};
 use super::{ReplyError, WireError};
 use crate::reply_budget::{BudgetPermit, ReplyBudget};
 
@@ -78,6 +78,11 @@ impl Connection {
     /// The member of a replica set that answers: an address may lead to several.
     pub(crate) fn member(&self) -> Option<&str> {
         self.member.as_deref()
+    }
+
+    /// Whether another command may be sent on it: it is open, and nothing is to come.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.awaited.is_empty() && self.stream.is_quiet()
     }
 
     /// Replies that have been asked for and not come.

@@ -2,19 +2,14 @@
 //!
 //! <https://github.com/mongodb/specifications/blob/master/source/mongodb-handshake/handshake.md>
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
-
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
-use rustls::ClientConfig;
+use zenith_net::{Address, Dialer};
 
 use super::authentication::{Credential, SaltedPasswords, authenticate, supported_mechanisms_key};
 use super::compression::Compressor;
 use super::connection::Connection;
-use super::stream::{Address, Stream};
-use super::{ReplyError, WireError};
+use super::{ReplyError, WireError, late};
 
 /// `CommandNotFound`: a server too old for `hello`.
 const COMMAND_NOT_FOUND: i32 = 59;
@@ -22,14 +17,13 @@ const COMMAND_NOT_FOUND: i32 = 59;
 /// What all connections to a deployment have in common.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Its timeout is for all of it together: connecting, greeting and authenticating.
+    pub(crate) dialer: Dialer,
     pub(crate) credential: Option<Credential>,
     pub(crate) salted_passwords: SaltedPasswords,
     /// In order of preference.
     pub(crate) compressors: Vec<Compressor>,
     pub(crate) app_name: String,
-    /// For all of it together.
-    pub(crate) connect_timeout: Duration,
 }
 
 /// What a server said of itself.
@@ -45,18 +39,15 @@ pub(super) struct Greeting {
 
 /// A connection that takes commands.
 pub(crate) async fn connect(address: &Address, settings: &Settings) -> Result<Connection, WireError> {
-    let timeout = settings.connect_timeout;
+    let timeout = settings.dialer.timeout;
     match tokio::time::timeout(timeout, connect_untimed(address, settings)).await {
         Ok(result) => result,
-        Err(_) => {
-            let text = format!("no connection within {} ms", timeout.as_millis());
-            Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
-        }
+        Err(_) => Err(late(timeout)),
     }
 }
 
 async fn connect_untimed(address: &Address, settings: &Settings) -> Result<Connection, WireError> {
-    let stream = Stream::connect(address, settings.tls.as_ref()).await?;
+    let stream = settings.dialer.dial(address).await?;
     let mut connection = Connection::new(stream, address.clone());
     let reply = match connection.call(&hello(settings)).await {
         Err(WireError::Reply(ReplyError::Command { code: COMMAND_NOT_FOUND, message, .. })) => {

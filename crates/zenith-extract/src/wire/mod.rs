@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | [`header`], [`op_msg`], [`compression`] | messages as bytes |
 //! | [`cursor_reply`] | where the documents of a reply are |
-//! | [`stream`], [`tls`] | TCP, TLS, Unix sockets |
 //! | [`connection`] | requests out, replies into pool memory |
 //! | [`handshake`], [`authentication`], [`scram`] | what happens before the first command |
 //!
@@ -19,12 +18,12 @@ mod handshake;
 mod header;
 mod op_msg;
 mod scram;
-mod stream;
-pub(crate) mod tls;
 
 use std::io;
+use std::time::Duration;
 
 use zenith_memory::MemoryError;
+use zenith_net::NetError;
 
 pub(crate) use authentication::{Credential, Mechanism, SaltedPasswords};
 pub(crate) use compression::Compressor;
@@ -33,7 +32,6 @@ pub(crate) use cursor_reply::{CursorReply, ReplyError};
 pub(crate) use handshake::{Settings, connect};
 pub(crate) use header::MessageError;
 pub(crate) use scram::{Mechanism as ScramMechanism, ScramError};
-pub(crate) use stream::Address;
 
 /// What can go wrong on a connection of our own.
 #[derive(Debug, thiserror::Error)]
@@ -54,4 +52,21 @@ pub(crate) enum WireError {
     /// The driver may know how to talk to this server; we do not.
     #[error("{0}")]
     Unsupported(String),
+}
+
+impl From<NetError> for WireError {
+    fn from(error: NetError) -> WireError {
+        match error {
+            NetError::Connect(source) | NetError::Handshake(source) => WireError::Io(source),
+            NetError::Tls(cause) => WireError::Tls(cause.to_string()),
+            NetError::Late(timeout) => late(timeout),
+            other => WireError::Io(io::Error::other(other)),
+        }
+    }
+}
+
+/// There is no connection after all the time there was for it.
+fn late(timeout: Duration) -> WireError {
+    let text = format!("no connection within {} ms", timeout.as_millis());
+    io::Error::new(io::ErrorKind::TimedOut, text).into()
 }

@@ -10,6 +10,7 @@ use arrow_ipc::reader::StreamReader;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use zenith_memory::Pool;
+use zenith_net::{Idle, Reuse};
 
 use super::encoding::{self, Encoded};
 use super::exception::Exception;
@@ -22,7 +23,6 @@ use crate::socket::body::{Body, Chain, Whole};
 use crate::socket::connect::Connector;
 use crate::socket::connection::Connection;
 use crate::socket::exchange::{Exchange, Failure};
-use crate::socket::idle::{Idle, Reuse};
 use crate::statement::Statement;
 use crate::{Result, SendReport, ServerError, Target, TransportError};
 
@@ -164,7 +164,7 @@ impl HttpClient {
         let Statement { doing, answer_bytes_max, .. } = statement;
         let connection = match self.idle.take() {
             Some(kept) => kept.connection,
-            None => self.connector.connect(&self.target, &self.options).await?,
+            None => self.connector.connect(&self.target).await?,
         };
         let decoder = Decoder::new(answer_bytes_max);
         let mut exchange = Exchange::new(connection, decoder, route, self.options.idle_timeout);

@@ -9,6 +9,7 @@ use arrow_buffer::Buffer;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use zenith_memory::Pool;
+use zenith_net::{Idle, Reuse, is_refusal};
 
 use super::answer::QueryAnswer;
 use super::block::{self, Block};
@@ -24,8 +25,7 @@ use crate::socket::body::{Chain, Whole};
 use crate::socket::connect::Connector;
 use crate::socket::connection::Connection;
 use crate::socket::exchange::{Exchange, Failure};
-use crate::socket::idle::{Idle, Reuse};
-use crate::socket::{ConnectionOptions, REVISION_NEWEST, tls};
+use crate::socket::{ConnectionOptions, REVISION_NEWEST};
 use crate::statement::Statement;
 use crate::{Compression, Result, SendReport, ServerError, Target, TransportError};
 
@@ -200,7 +200,7 @@ impl NativeClient {
                 _ => tracing::debug!("an idle connection to ClickHouse no longer answers"),
             }
         }
-        let connection = self.connector.connect(&self.target, &self.options).await?;
+        let connection = self.connector.connect(&self.target).await?;
         let waited = timeout(self.options.connect_timeout, self.greet(connection, doing));
         waited.await.unwrap_or_else(|_| {
             let seconds = self.options.connect_timeout.as_secs_f32();
@@ -227,7 +227,7 @@ impl NativeClient {
     async fn greet(&self, connection: Connection, doing: &str) -> Result<HandshakenConnection> {
         // Nothing has been asked for yet, so that nothing can have been lost.
         let failed = |failure: Failure| match failure {
-            Failure::Io(source) if !tls::is_refusal(&source) => {
+            Failure::Io(source) if !is_refusal(&source) => {
                 TransportError::Connect { address: self.target.address(), source }
             }
             other => self.failed(doing.to_owned(), other),

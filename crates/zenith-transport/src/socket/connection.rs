@@ -7,18 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
-use tokio_rustls::client::TlsStream;
+use zenith_net::Stream;
 
 use crate::frame::Piece;
 use crate::send::{self, Cursor, Pipe, Route};
-
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -45,18 +38,14 @@ impl Connection {
 
     /// Whether it is open, idle and has nothing to say, so that another request may be sent on it.
     pub(crate) fn is_quiet(&self) -> bool {
-        let socket = match &self.stream {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
-        };
-        send::is_quiet(socket)
+        self.stream.is_quiet()
     }
 
     /// Holds small segments back while a request is sent, or lets them go.
     pub(crate) fn set_cork(&self, on: bool) -> io::Result<()> {
         match &self.stream {
-            Stream::Plain(tcp) => send::set_cork(tcp, on),
-            Stream::Tls(_) => Ok(()),
+            Stream::Tcp(tcp) => send::set_cork(tcp, on),
+            _ => Ok(()),
         }
     }
 
@@ -72,7 +61,7 @@ impl Connection {
         answer: &mut [u8],
     ) -> io::Result<Sent> {
         match &mut self.stream {
-            Stream::Plain(tcp) => {
+            Stream::Tcp(tcp) => {
                 if cursor.is_at_end(pieces) {
                     return Ok(Sent::All);
                 }
@@ -93,8 +82,8 @@ impl Connection {
                 }
                 Ok(Sent::Some(0))
             }
-            Stream::Tls(tls) if cursor.is_at_end(pieces) => tls.flush().await.map(|()| Sent::All),
-            Stream::Tls(tls) => poll_fn(|context| poll_send_tls(tls, context, pieces, cursor, answer)).await,
+            stream if cursor.is_at_end(pieces) => stream.flush().await.map(|()| Sent::All),
+            stream => poll_fn(|context| poll_send(stream, context, pieces, cursor, answer)).await,
         }
     }
 
@@ -102,10 +91,7 @@ impl Connection {
     pub(crate) async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         poll_fn(|context| {
             let mut buf = ReadBuf::new(into);
-            ready!(match &mut self.stream {
-                Stream::Plain(tcp) => Pin::new(tcp).poll_read(context, &mut buf),
-                Stream::Tls(tls) => Pin::new(tls).poll_read(context, &mut buf),
-            })?;
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buf))?;
             Poll::Ready(Ok(buf.filled().len()))
         })
         .await
@@ -113,25 +99,23 @@ impl Connection {
 
     /// Says that nothing more will be sent.
     pub(crate) async fn end_sending(&mut self) -> io::Result<()> {
-        match &mut self.stream {
-            Stream::Plain(tcp) => tcp.shutdown().await,
-            Stream::Tls(tls) => tls.shutdown().await,
-        }
+        self.stream.shutdown().await
     }
 }
 
-fn poll_send_tls(
-    tls: &mut TlsStream<TcpStream>,
+/// Sends what is read from memory, as TLS does.
+fn poll_send(
+    stream: &mut Stream,
     context: &mut Context<'_>,
     pieces: &[Piece],
     cursor: &mut Cursor,
     answer: &mut [u8],
 ) -> Poll<io::Result<Sent>> {
     let mut buf = ReadBuf::new(answer);
-    if let Poll::Ready(read) = Pin::new(&mut *tls).poll_read(context, &mut buf) {
+    if let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(context, &mut buf) {
         return Poll::Ready(read.map(|()| Sent::Answer(buf.filled().len())));
     }
-    let sent = ready!(Pin::new(tls).poll_write_vectored(context, &cursor.slices(pieces, true)))?;
+    let sent = ready!(Pin::new(stream).poll_write_vectored(context, &cursor.slices(pieces, true)))?;
     if sent == 0 {
         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
     }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::body::Body;
 use super::connection::{Connection, Sent};
-use super::{in_flight, tls};
+use super::in_flight;
 use crate::frame::Piece;
 use crate::send::{Cursor, Route};
 use crate::target::Target;
@@ -64,7 +64,7 @@ impl Failure {
     ) -> TransportError {
         let address = target.address();
         match self {
-            Failure::Io(source) if tls::is_refusal(&source) => {
+            Failure::Io(source) if zenith_net::is_refusal(&source) => {
                 TransportError::Tls { address, source: source.into() }
             }
             Failure::Io(source) => TransportError::Lost { doing, address, source },
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::socket::SendPath;
     use crate::socket::body::Whole;
-    use crate::socket::connection::Stream;
+    use zenith_net::Stream;
 
     /// An answer of one byte.
     #[derive(Default)]
@@ -315,7 +315,7 @@ mod tests {
             }
             received
         });
-        let mut connection = Connection::new(Stream::Plain(stream));
+        let mut connection = Connection::new(Stream::Tcp(stream));
         for _ in 0..3 {
             let mut exchange = Exchange::new(connection, Heard::default(), route, Duration::from_secs(10));
             assert!(exchange.send(Whole(pieces.to_vec())).await.unwrap());

@@ -3,7 +3,7 @@
 //! `$in` on the `_id` index, with a read concern of majority and at least as new as the events that named the `_id`s: so
 //! no document is older than the change that asks for it, and none is rolled back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bson::raw::cstr;
 use bson::{RawArrayBuf, RawBson, RawDocumentBuf, Timestamp, rawdoc};
@@ -24,34 +24,8 @@ const IDS_MAX: usize = 10_000;
 const ID_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a reply may come to: 16 MB of documents, and what surrounds them.
 const REPLY_BYTES_MAX: usize = 17 * 1024 * 1024;
-/// Connections kept open for the next look-up.
-const IDLE_MAX: usize = 8;
 /// `InvalidOptions`: with a cluster time, a member has not heard of that time yet.
 const INVALID_OPTIONS: i32 = 72;
-
-/// Idle connections.
-#[derive(Debug, Default)]
-pub(in crate::mongodb) struct Connections {
-    idle: Mutex<Vec<DirectConnection>>,
-}
-
-impl Connections {
-    fn take(&self) -> Option<DirectConnection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn put(&self, connection: DirectConnection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
-            idle.push(connection);
-        }
-    }
-
-    /// Leaves those to the peer that may be of a server that has gone.
-    fn clear(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
 
 pub(super) async fn lookup(
     deployment: &Arc<Deployment>,
@@ -169,7 +143,7 @@ impl Lookup<'_> {
             },
         };
         self.directly(&mut connection, command).await?;
-        self.deployment.lookups.put(connection);
+        self.deployment.lookups.give(connection);
         Ok(())
     }
 

@@ -26,7 +26,6 @@ use std::time::SystemTime;
 
 use bson::{RawBson, Timestamp, doc};
 
-pub(super) use lookup::Connections;
 pub use reader::MongoChanges;
 
 use super::{Deployment, MongoSource};

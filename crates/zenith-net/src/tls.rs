@@ -1,7 +1,7 @@
 //! TLS: whom to trust, and who we are.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -9,40 +9,88 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::target::TlsFiles;
+use crate::{NetError, Stream};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes TLS connections as `files` say.
-pub(super) fn connector(files: &TlsFiles) -> Result<TlsConnector, Error> {
+/// Whom to trust, and who we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// A PEM file of authorities to trust instead of the public ones. Certificates in it that cannot be read are passed
+    /// over if there are others.
+    pub ca_file: Option<PathBuf>,
+    /// The PEM files of our own certificate, with those between it and the authority, and of its key. Both may be in one
+    /// file.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Takes any certificate: the connection is encrypted, but the server may be anyone.
+    pub insecure: bool,
+}
+
+/// Makes TLS connections.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::Tls`] with the file that cannot be used.
+    pub fn new(files: &TlsFiles) -> Result<Tls, NetError> {
+        let config = config(files).map_err(NetError::Tls)?;
+        Ok(Tls { config: Arc::new(config) })
+    }
+
+    /// Speaks TLS on a connection to `host`, which the server's certificate has to name.
+    pub(crate) async fn connect(&self, host: &str, tcp: TcpStream) -> Result<Stream, NetError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| NetError::Tls(error.into()))?;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        match connector.connect(name, tcp).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            // What TLS says of a certificate is told from a connection that broke.
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Err(NetError::Tls(error.into()))
+            }
+            Err(error) => Err(NetError::Handshake(error)),
+        }
+    }
+}
+
+fn config(files: &TlsFiles) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = if files.insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
     } else {
-        let mut roots = RootCertStore::empty();
-        match &files.ca_file {
-            Some(path) => {
-                for certificate in certificates(path, "CA file")? {
-                    roots.add(certificate)?;
-                }
-            }
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        }
-        builder.with_root_certificates(roots)
+        builder.with_root_certificates(roots(files.ca_file.as_deref())?)
     };
-    let config = match &files.client {
+    Ok(match &files.client {
         Some((chain_file, key_file)) => {
             let key = PrivateKeyDer::from_pem_file(key_file)
                 .map_err(|error| format!("the key file {} cannot be used: {error}", key_file.display()))?;
             builder.with_client_auth_cert(certificates(chain_file, "certificate file")?, key)?
         }
         None => builder.with_no_client_auth(),
+    })
+}
+
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca_file else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        return Ok(roots);
     };
-    Ok(TlsConnector::from(Arc::new(config)))
+    let (added, _) = roots.add_parsable_certificates(certificates(path, "CA file")?);
+    if added == 0 {
+        return Err(format!("the CA file {} has no certificate that can be used", path.display()).into());
+    }
+    Ok(roots)
 }
 
 /// The certificates of a PEM file, one at least.
@@ -60,7 +108,8 @@ fn certificates(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>,
 
 /// Whether the server has refused us for the certificate we showed, or did not show. It says so only after the handshake
 /// is complete for our side.
-pub(crate) fn is_refusal(error: &io::Error) -> bool {
+#[must_use]
+pub fn is_refusal(error: &io::Error) -> bool {
     let alert = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::AlertReceived(alert)) => alert,
         _ => return false,
@@ -80,7 +129,7 @@ pub(crate) fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Accepts whatever certificate the server shows, as the `insecure` option asks.
+/// Accepts whatever certificate the server shows, as [`TlsFiles::insecure`] asks.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,0 +1,65 @@
+//! Making connections.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::{Address, NetError, Stream, Tls};
+
+/// A peer that is silent for this long is asked whether it is still there.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+/// How often it is asked again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How connections to one server are made.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    /// TLS, for TCP connections; `None` for plain ones.
+    pub tls: Option<Tls>,
+    /// How long a connection may take: name look-up, TCP and TLS together.
+    pub timeout: Duration,
+    /// Asks a silent peer whether it is still there, so that a server that lost its power does not hold a connection for
+    /// ever. Without it, those who wait for an answer have to bound their wait.
+    pub keepalive: bool,
+}
+
+impl Dialer {
+    /// Connects. The addresses of a host are tried in the order in which the system's resolver gives them.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError`] by the step that failed.
+    pub async fn dial(&self, address: &Address) -> Result<Stream, NetError> {
+        match timeout(self.timeout, self.dial_untimed(address)).await {
+            Ok(result) => result,
+            Err(_) => Err(NetError::Late(self.timeout)),
+        }
+    }
+
+    async fn dial_untimed(&self, address: &Address) -> Result<Stream, NetError> {
+        let (host, port) = match address {
+            Address::Unix(path) => {
+                return UnixStream::connect(path).await.map(Stream::Unix).map_err(NetError::Connect);
+            }
+            Address::Tcp { host, port } => (host.as_str(), *port),
+        };
+        let tcp = self.tcp(host, port).await.map_err(NetError::Connect)?;
+        match &self.tls {
+            Some(tls) => tls.connect(host, tcp).await,
+            None => Ok(Stream::Tcp(tcp)),
+        }
+    }
+
+    async fn tcp(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let tcp = TcpStream::connect((host, port)).await?;
+        tcp.set_nodelay(true)?;
+        if self.keepalive {
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
+            SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
+        }
+        Ok(tcp)
+    }
+}

@@ -1,0 +1,33 @@
+//! Client connections: dialling, TLS, socket options, idle connections. MongoDB and ClickHouse are spoken over them.
+//!
+//! | item | role |
+//! | --- | --- |
+//! | [`Address`] | host and port, or the path of a Unix socket |
+//! | [`Dialer`] | makes connections to one server, each within one timeout |
+//! | [`Tls`], [`TlsFiles`] | whom to trust and who we are, read from PEM files once |
+//! | [`Stream`] | a connection: TCP, TLS over TCP, or a Unix socket |
+//! | [`Idle`], [`Reuse`] | connections that wait for their next request |
+//! | [`NetError`] | which step of dialling failed |
+//!
+//! ```text
+//!  TlsFiles ──▶ Tls ──▶ Dialer ──dial──▶ Stream ──request, answer──▶ Idle::give
+//!                         ▲                 ▲                            │
+//!                         └── none is usable └──────── Idle::take ◀──────┘
+//! ```
+//!
+//! What is said on a connection is none of this crate's business, and it never dials again on its own: retries are for
+//! those who know what was lost. It imports no other crate of Zenith.
+
+mod address;
+mod dial;
+mod error;
+mod idle;
+mod stream;
+mod tls;
+
+pub use address::Address;
+pub use dial::Dialer;
+pub use error::NetError;
+pub use idle::{Idle, Reuse};
+pub use stream::Stream;
+pub use tls::{Tls, TlsFiles, is_refusal};
