@@ -67,7 +67,7 @@ pub(super) fn from_wire(address: &Address, action: String, error: WireError) -> 
         WireError::Io(source) => ExtractError::Connection { address, source },
         WireError::Message(error) => ExtractError::Protocol { address, reason: error.to_string() },
         WireError::Reply(ReplyError::Malformed(reason)) => ExtractError::Protocol { address, reason },
-        WireError::Reply(ReplyError::Command { code, code_name, message }) => {
+        WireError::Reply(ReplyError::Command { code, code_name, message, .. }) => {
             server(&address, action, code, code_name, message)
         }
         WireError::Memory(error) => error.into(),

@@ -10,6 +10,7 @@
 //! | [`find`] | the command both transports send |
 //! | [`scan`] | reads a partition, resumes it |
 //! | [`changes`] | follows changes, looks documents up |
+//! | [`cursor`] | a cursor on a connection of our own, and the replies of any |
 //! | [`session`], [`cursor_guard`] | keep long scans alive, close what was left open |
 //! | [`backoff`], [`batch_size`] | when to try again, how much to ask for |
 //! | [`direct`] | what connections of our own need of the driver |
@@ -22,6 +23,7 @@ mod backoff;
 mod batch_size;
 mod changes;
 mod connect;
+mod cursor;
 mod cursor_guard;
 mod direct;
 mod error;
@@ -146,6 +148,11 @@ impl Deployment {
     /// An error of the driver in our words; `action` says what was tried, as in "read shop.orders".
     pub(crate) fn error(&self, action: impl Into<String>, source: mongodb::error::Error) -> ExtractError {
         error::from_driver(&self.address, action.into(), source)
+    }
+
+    /// What the driver has received is no reply.
+    pub(crate) fn malformed(&self, reason: &impl fmt::Display) -> ExtractError {
+        ExtractError::Protocol { address: self.address.clone(), reason: reason.to_string() }
     }
 
     /// Runs a command where the read preference says.

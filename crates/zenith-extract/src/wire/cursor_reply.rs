@@ -7,10 +7,13 @@ use zenith_bson::{Elements, RawError, tag};
 
 use crate::change::timestamp;
 
+/// What the server calls errors after which a change stream may be opened anew.
+pub(crate) const RESUMABLE: &str = "ResumableChangeStreamError";
+
 /// What a cursor command answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CursorReply {
-    /// Where the BSON array of documents lies in the reply's document.
+    /// Where the BSON array of documents lies.
     pub(crate) documents: Range<usize>,
     /// The cursor to ask for more; 0 after the last reply.
     pub(crate) cursor_id: i64,
@@ -25,7 +28,13 @@ pub(crate) struct CursorReply {
 pub(crate) enum ReplyError {
     /// The server says that the command failed.
     #[error("{message} ({code_name}, code {code})")]
-    Command { code: i32, code_name: String, message: String },
+    Command {
+        code: i32,
+        code_name: String,
+        message: String,
+        /// Whether it is labelled as one after which a change stream may be opened anew.
+        is_resumable: bool,
+    },
     /// It is no reply to a cursor command.
     #[error("{0}")]
     Malformed(String),
@@ -38,12 +47,13 @@ impl From<RawError> for ReplyError {
 }
 
 impl CursorReply {
-    /// Reads the reply `body`, a whole BSON document.
-    pub(crate) fn parse(body: &[u8]) -> Result<CursorReply, ReplyError> {
+    /// Reads the reply that fills `body` of `bytes`; places are places in `bytes`.
+    pub(crate) fn parse(bytes: &[u8], body: Range<usize>) -> Result<CursorReply, ReplyError> {
         let missing = |what: &str| ReplyError::Malformed(format!("it has no {what}"));
-        check_ok(RawDocument::from_bytes(body).map_err(|error| ReplyError::Malformed(error.to_string()))?)?;
+        let reply = RawDocument::from_bytes(bytes.get(body.clone()).unwrap_or_default());
+        check_ok(reply.map_err(|error| ReplyError::Malformed(error.to_string()))?)?;
         let (mut cursor, mut operation_time) = (None, None);
-        for element in Elements::new(body)? {
+        for element in Elements::within(bytes, body)? {
             let element = element?;
             match (element.key, element.value.tag) {
                 (b"cursor", tag::DOCUMENT) => cursor = Some(element.value_range()),
@@ -54,7 +64,7 @@ impl CursorReply {
             }
         }
         let (mut documents, mut cursor_id, mut token) = (None, None, None);
-        for element in Elements::within(body, cursor.ok_or_else(|| missing("cursor"))?)? {
+        for element in Elements::within(bytes, cursor.ok_or_else(|| missing("cursor"))?)? {
             let element = element?;
             match (element.key, element.value.tag) {
                 (b"firstBatch" | b"nextBatch", tag::ARRAY) => documents = Some(element.value_range()),
@@ -74,9 +84,9 @@ impl CursorReply {
         })
     }
 
-    /// The record the documents end with, of a scan that was to tell. `body` is what the reply was read from.
-    pub(crate) fn record(&self, body: &[u8]) -> Option<i64> {
-        Elements::within(body, self.token.clone()?).ok()?.find_key(b"$recordId")?.value.as_i64()
+    /// The record the documents end with, of a scan that was to tell. `bytes` are what the reply was read from.
+    pub(crate) fn record(&self, bytes: &[u8]) -> Option<i64> {
+        Elements::within(bytes, self.token.clone()?).ok()?.find_key(b"$recordId")?.value.as_i64()
     }
 }
 
@@ -96,7 +106,11 @@ pub(crate) fn check_ok(reply: &RawDocument) -> Result<(), ReplyError> {
     let text = |key: &str| {
         Ok::<_, ReplyError>(get(key)?.and_then(RawBsonRef::as_str).unwrap_or_default().to_owned())
     };
+    let labels = get("errorLabels")?.and_then(RawBsonRef::as_array);
+    let is_resumable = labels
+        .is_some_and(|labels| labels.into_iter().flatten().any(|label| label.as_str() == Some(RESUMABLE)));
     Err(ReplyError::Command {
+        is_resumable,
         code: get("code")?.and_then(RawBsonRef::as_i32).unwrap_or_default(),
         code_name: text("codeName")?,
         message: text("errmsg")?,
@@ -110,12 +124,16 @@ mod tests {
 
     use super::*;
 
+    fn parse(reply: &[u8]) -> Result<CursorReply, ReplyError> {
+        CursorReply::parse(reply, 0..reply.len())
+    }
+
     #[test]
     fn finds_the_documents() {
         let reply = rawdoc! {
             "cursor": { "firstBatch": [{ "_id": 1 }, { "_id": 2 }], "id": 7_i64, "ns": "a.b" }, "ok": 1.0
         };
-        let parsed = CursorReply::parse(reply.as_bytes()).unwrap();
+        let parsed = parse(reply.as_bytes()).unwrap();
         assert_eq!(parsed.cursor_id, 7);
         let expected = rawbson!([{ "_id": 1 }, { "_id": 2 }]);
         assert_eq!(&reply.as_bytes()[parsed.documents], expected.as_array().unwrap().as_bytes());
@@ -124,19 +142,29 @@ mod tests {
     #[test]
     fn failures_keep_the_servers_words() {
         let reply = rawdoc! { "ok": 0.0, "errmsg": "cursor id 5 not found", "code": 43, "codeName": "CursorNotFound" };
-        let error = CursorReply::parse(reply.as_bytes()).unwrap_err();
+        let error = parse(reply.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "cursor id 5 not found (CursorNotFound, code 43)");
         for odd in
             [rawdoc! {}, rawdoc! { "ok": 1 }, rawdoc! { "ok": 1, "cursor": { "firstBatch": 1, "id": 0_i64 } }]
         {
-            assert!(matches!(CursorReply::parse(odd.as_bytes()), Err(ReplyError::Malformed(_))));
+            assert!(matches!(parse(odd.as_bytes()), Err(ReplyError::Malformed(_))));
         }
+    }
+
+    #[test]
+    fn labels_are_read() {
+        let is_resumable = |reply: bson::RawDocumentBuf| {
+            matches!(parse(reply.as_bytes()), Err(ReplyError::Command { is_resumable: true, .. }))
+        };
+        assert!(is_resumable(rawdoc! { "ok": 0, "errorLabels": ["Other", RESUMABLE] }));
+        assert!(!is_resumable(rawdoc! { "ok": 0, "errorLabels": ["Other"] }));
+        assert!(!is_resumable(rawdoc! { "ok": 0 }));
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = CursorReply::parse(&bytes);
+            let _ = parse(&bytes);
         }
 
         #[test]
@@ -145,7 +173,7 @@ mod tests {
             let mut bytes = reply.into_bytes();
             let at = at % bytes.len();
             bytes[at] = to;
-            let _ = CursorReply::parse(&bytes);
+            let _ = parse(&bytes);
         }
     }
 }

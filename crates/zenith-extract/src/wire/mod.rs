@@ -28,7 +28,7 @@ use zenith_net::NetError;
 pub(crate) use authentication::{Credential, Mechanism, SaltedPasswords};
 pub(crate) use compression::Compressor;
 pub(crate) use connection::Connection;
-pub(crate) use cursor_reply::{CursorReply, ReplyError};
+pub(crate) use cursor_reply::{CursorReply, RESUMABLE, ReplyError};
 pub(crate) use handshake::{Settings, connect};
 pub(crate) use header::MessageError;
 pub(crate) use scram::{Mechanism as ScramMechanism, ScramError};

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::raw::cstr;
-use bson::{RawDocumentBuf, rawdoc};
 use futures_util::StreamExt;
 use mongodb::action::Action;
 use mongodb::options::CursorType;
@@ -12,14 +10,13 @@ use mongodb::raw_batch_cursor::RawBatchCursor;
 
 use super::command::{Start, Stream};
 use super::failure::Failure;
-use super::reply::{Reply, is_labelled_resumable, is_resumable_by_driver};
-use crate::batch::Memory;
+use super::reply::{Reply, is_resumable_by_driver};
+use crate::mongodb::Deployment;
 use crate::mongodb::batch_size::BatchSize;
-use crate::mongodb::cursor_guard::CursorGuard;
+use crate::mongodb::cursor::{self, DirectCursor};
 use crate::mongodb::direct::{self, DialError, DirectConnection};
-use crate::mongodb::{Deployment, error};
-use crate::wire::{ReplyError, Settings};
-use crate::{ExtractError, ReplyBudget};
+use crate::wire::{ReplyError, Settings, WireError};
+use crate::{Namespace, ReplyBudget};
 
 /// Requests under way at once: the server works on the next reply while the last one is on its way.
 const PIPELINE_DEPTH: usize = 2;
@@ -37,17 +34,13 @@ pub(super) struct Asking {
 
 /// An open stream on its server.
 pub(super) enum Cursor {
-    Direct(Box<DirectCursor>),
+    Direct(Box<DirectStream>),
     Driver(Box<DriverCursor>),
 }
 
-pub(super) struct DirectCursor {
-    connection: DirectConnection,
-    open: CursorGuard,
-    database: String,
-    collection: String,
+pub(super) struct DirectStream {
+    cursor: DirectCursor<Box<DirectConnection>>,
     batch_size: BatchSize,
-    action: String,
 }
 
 pub(super) struct DriverCursor {
@@ -70,7 +63,7 @@ impl Cursor {
         };
         let action = stream.action();
         match direct::dial(deployment, settings, &action).await {
-            Ok(connection) => DirectCursor::open(connection, deployment, stream, start, asking).await,
+            Ok(connection) => DirectStream::open(connection, deployment, stream, start, asking).await,
             Err(DialError::Failed(error)) => Err(Failure::new(error, false)),
             Err(DialError::Unsupported(reason)) => {
                 tracing::debug!(reason, "following changes by the driver");
@@ -95,7 +88,7 @@ impl Cursor {
     }
 }
 
-impl DirectCursor {
+impl DirectStream {
     async fn open(
         connection: DirectConnection,
         deployment: &Arc<Deployment>,
@@ -104,23 +97,15 @@ impl DirectCursor {
         asking: &Asking,
     ) -> Result<(Cursor, Reply), Failure> {
         let (database, collection) = (stream.database().to_owned(), stream.collection().to_owned());
-        let (client, server) = (deployment.client.clone(), connection.server.clone());
-        let mut cursor = DirectCursor {
-            open: CursorGuard::new(client, &database, &collection, server),
-            connection,
-            database,
-            collection,
-            batch_size: BatchSize::new(asking.batch_bytes, Some(EVENT_BYTES.into())),
-            action: stream.action(),
-        };
-        let mut command = stream.aggregate(start);
-        if let Some(preference) = direct::read_preference(&deployment.options) {
-            command.append(cstr!("$readPreference"), preference);
-        }
-        command.append(cstr!("$db"), cursor.database.as_str());
-        cursor.send(&command).await?;
-        let reply = cursor.receive(asking).await?;
-        Ok((Cursor::Direct(Box::new(cursor)), reply))
+        let namespace = Namespace { database, collection };
+        // Without a session: the server drops a cursor that nobody has asked for 10 minutes, and then the stream is opened
+        // anew.
+        let cursor = DirectCursor::new(deployment, Box::new(connection), namespace, stream.action());
+        let batch_size = BatchSize::new(asking.batch_bytes, Some(EVENT_BYTES.into()));
+        let mut opened = DirectStream { cursor, batch_size };
+        opened.cursor.open(stream.aggregate(start)).await.map_err(|error| Failure::new(error, false))?;
+        let reply = opened.receive(asking).await?;
+        Ok((Cursor::Direct(Box::new(opened)), reply))
     }
 
     async fn next(&mut self, asking: &Asking) -> Result<Reply, Failure> {
@@ -133,43 +118,19 @@ impl DirectCursor {
 
     /// Sends requests for as many replies as may be under way.
     async fn ask_ahead(&mut self, asking: &Asking) -> Result<(), Failure> {
-        while self.open.id != 0 && self.connection.connection.awaited() < PIPELINE_DEPTH {
-            // Without a session: the server drops a cursor that nobody has asked for 10 minutes, and then the stream is
-            // opened anew.
-            let get_more = rawdoc! {
-                "getMore": self.open.id,
-                "collection": self.collection.as_str(),
-                "batchSize": self.batch_size.documents(),
-                "maxTimeMS": i64::try_from(asking.idle.as_millis()).unwrap_or(i64::MAX),
-                "$db": self.database.as_str(),
-            };
-            self.send(&get_more).await?;
+        while self.cursor.has_more() && self.cursor.awaited() < PIPELINE_DEPTH {
+            let asked = self.cursor.get_more(self.batch_size.documents(), Some(asking.idle)).await;
+            asked.map_err(|error| Failure::new(error, false))?;
         }
         Ok(())
     }
 
-    async fn send(&mut self, command: &RawDocumentBuf) -> Result<(), Failure> {
-        let sent = self.connection.connection.send(command).await;
-        let address = self.connection.connection.address();
-        sent.map_err(|error| Failure::new(error::from_wire(address, self.action.clone(), error), false))
-    }
-
     async fn receive(&mut self, asking: &Asking) -> Result<Reply, Failure> {
-        let landed = self.connection.connection.receive(&asking.reply_budget).await;
-        let address = self.connection.connection.address();
-        let failed =
-            |error, labelled| Failure::new(error::from_wire(address, self.action.clone(), error), labelled);
-        let landed = landed.map_err(|error| failed(error, false))?;
-        let body = landed.body.clone();
-        let labelled = match landed.bytes.get(body.clone()) {
-            // Only errors are small enough to be copied for a look.
-            Some(reply) if reply.len() < 64 * 1024 => is_labelled_resumable(reply),
-            _ => false,
-        };
-        let memory = Memory::Landed { bytes: landed.bytes, _share: landed.share };
-        let reply = Reply::parse(memory, body).map_err(|error| failed(error.into(), labelled))?;
-        self.open.id = reply.cursor_id;
-        Ok(reply)
+        let reply = self.cursor.receive(&asking.reply_budget).await;
+        reply.and_then(|reply| Ok(Reply::new(reply)?)).map_err(|error| {
+            let labelled = matches!(error, WireError::Reply(ReplyError::Command { is_resumable: true, .. }));
+            Failure::new(self.cursor.failed(error), labelled)
+        })
     }
 }
 
@@ -196,21 +157,14 @@ impl DriverCursor {
     }
 
     async fn next(&mut self, asking: &Asking) -> Result<Reply, Failure> {
-        let malformed = |reason: String| {
-            let address = self.deployment.address.clone();
-            Failure::new(ExtractError::Protocol { address, reason }, false)
-        };
+        let malformed =
+            |reason: &dyn std::fmt::Display| Failure::new(self.deployment.malformed(&reason), false);
         let Some(reply) = self.cursor.next().await else {
-            return Err(malformed("the stream has ended".to_owned()));
+            return Err(malformed(&"the stream has ended"));
         };
         let reply = reply.map_err(|error| failure(&self.deployment, &self.action, error))?;
-        let len = reply.as_raw_document().as_bytes().len();
-        let share =
-            asking.reply_budget.reserve(len).await.map_err(|error| Failure::new(error.into(), false))?;
-        Reply::parse(Memory::Driver { reply, _share: share }, 0..len).map_err(|error| match error {
-            ReplyError::Malformed(reason) => malformed(reason),
-            other => malformed(other.to_string()),
-        })
+        let reply = cursor::Reply::of_driver(&self.deployment, reply, &asking.reply_budget).await;
+        Reply::new(reply.map_err(|error| Failure::new(error, false))?).map_err(|error| malformed(&error))
     }
 }
 

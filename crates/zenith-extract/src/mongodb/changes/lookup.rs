@@ -10,13 +10,12 @@ use bson::{RawArrayBuf, RawBson, RawDocumentBuf, Timestamp, rawdoc};
 use futures_util::StreamExt;
 use mongodb::action::Action;
 
-use crate::batch::Memory;
 use crate::mongodb::backoff::Backoff;
-use crate::mongodb::cursor_guard::CursorGuard;
+use crate::mongodb::cursor::{DirectCursor, Reply};
 use crate::mongodb::direct::{self, DialError, DirectConnection, usable_settings};
 use crate::mongodb::find;
-use crate::mongodb::{Deployment, Transport, error};
-use crate::wire::{CursorReply, ReplyError, Settings, WireError};
+use crate::mongodb::{Deployment, Transport};
+use crate::wire::Settings;
 use crate::{DocumentBatch, ExtractError, Namespace, ReadConcern, ReplyBudget};
 
 /// The most `_id`s one command asks for, and the most bytes of them: a command may have 16 MB.
@@ -152,37 +151,17 @@ impl Lookup<'_> {
         direct: &mut DirectConnection,
         command: &RawDocumentBuf,
     ) -> Result<(), ExtractError> {
-        let (action, address) = (self.action(), direct.connection.address().clone());
-        let failed = |error: WireError| error::from_wire(&address, action.clone(), error);
-        let Namespace { database, collection } = self.namespace;
-        let client = self.deployment.client.clone();
-        let mut cursor = CursorGuard::new(client, database, collection, direct.server.clone());
-        let mut command = command.clone();
-        if let Some(preference) = direct::read_preference(&self.deployment.options) {
-            command.append(cstr!("$readPreference"), preference);
-        }
-        command.append(cstr!("$db"), database.as_str());
+        let mut cursor = DirectCursor::new(self.deployment, direct, self.namespace.clone(), self.action());
+        self.check_room()?;
+        cursor.open(command.clone()).await?;
         loop {
-            self.check_room()?;
-            direct.connection.send(&command).await.map_err(failed)?;
-            let landed = direct.connection.receive(self.reply_budget).await.map_err(failed)?;
-            let body = landed.bytes.get(landed.body.clone()).unwrap_or_default();
-            let reply = CursorReply::parse(body).map_err(|error| failed(error.into()))?;
-            cursor.id = reply.cursor_id;
-            let array = landed.body.start + reply.documents.start..landed.body.start + reply.documents.end;
-            let memory = Memory::Landed { bytes: landed.bytes, _share: landed.share };
-            let batch = DocumentBatch::new(memory, array)
-                .map_err(|error| failed(ReplyError::Malformed(error.to_string()).into()))?;
+            let (batch, _) = cursor.documents(self.reply_budget).await?;
             self.keep(batch);
-            if cursor.id == 0 {
+            if !cursor.has_more() {
                 return Ok(());
             }
-            command = rawdoc! {
-                "getMore": cursor.id,
-                "collection": collection.as_str(),
-                "batchSize": i32::MAX,
-                "$db": database.as_str(),
-            };
+            self.check_room()?;
+            cursor.get_more(i32::MAX, None).await?;
         }
     }
 
@@ -197,14 +176,8 @@ impl Lookup<'_> {
         while let Some(reply) = cursor.next().await {
             let reply = reply.map_err(|source| self.deployment.error(self.action(), source))?;
             self.check_room()?;
-            let bytes = reply.as_raw_document().as_bytes();
-            let malformed =
-                |reason: String| ExtractError::Protocol { address: self.deployment.address.clone(), reason };
-            let array = CursorReply::parse(bytes).map_err(|error| malformed(error.to_string()))?.documents;
-            let share = self.reply_budget.reserve(bytes.len()).await?;
-            let batch = DocumentBatch::new(Memory::Driver { reply, _share: share }, array)
-                .map_err(|error| malformed(error.to_string()))?;
-            self.keep(batch);
+            let reply = Reply::of_driver(self.deployment, reply, self.reply_budget).await?;
+            self.keep(reply.documents().map_err(|error| self.deployment.malformed(&error))?);
         }
         Ok(())
     }

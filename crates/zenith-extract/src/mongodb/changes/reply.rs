@@ -2,14 +2,12 @@
 
 use std::ops::Range;
 
-use bson::{RawDocumentBuf, Timestamp};
+use bson::Timestamp;
 
 use crate::ResumeToken;
 use crate::batch::Memory;
-use crate::wire::{CursorReply, ReplyError};
-
-/// What the server calls errors a stream may be opened anew after.
-const RESUMABLE: &str = "ResumableChangeStreamError";
+use crate::mongodb::cursor;
+use crate::wire::{RESUMABLE, ReplyError};
 
 /// A reply that has been looked at.
 pub(super) struct Reply {
@@ -23,35 +21,26 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Reads the document that fills `body` of the memory.
-    pub(super) fn parse(memory: Memory, body: Range<usize>) -> Result<Reply, ReplyError> {
-        let bytes = memory.bytes().get(body.clone()).unwrap_or_default();
-        let parsed = CursorReply::parse(bytes)?;
-        let token = parsed.token.and_then(|token| bytes.get(token));
+    /// Takes what the cursor of a stream answered.
+    pub(super) fn new(reply: cursor::Reply) -> Result<Reply, ReplyError> {
+        let cursor::Reply { memory, at } = reply;
+        let token = at.token.and_then(|token| memory.bytes().get(token));
         let token =
             token.ok_or_else(|| ReplyError::Malformed("it has no postBatchResumeToken".to_owned()))?;
         let token = ResumeToken::decode(token).map_err(|error| ReplyError::Malformed(error.to_string()))?;
-        let events = body.start + parsed.documents.start..body.start + parsed.documents.end;
-        let (cursor_id, operation_time) = (parsed.cursor_id, parsed.operation_time);
+        let (cursor_id, operation_time, events) = (at.cursor_id, at.operation_time, at.documents);
         Ok(Reply { cursor_id, token, operation_time, events, memory })
     }
 }
 
-/// Whether the server labels its error as one to open the stream anew after.
-pub(super) fn is_labelled_resumable(reply: &[u8]) -> bool {
-    let Ok(reply) = RawDocumentBuf::from_bytes(reply.to_vec()) else { return false };
-    let Ok(labels) = reply.get_array("errorLabels") else { return false };
-    labels.into_iter().flatten().any(|label| label.as_str() == Some(RESUMABLE))
-}
-
-/// As [`is_labelled_resumable`], of an error the driver met.
+/// Whether the server labels the error that the driver met as one to open the stream anew after.
 pub(super) fn is_resumable_by_driver(error: &mongodb::error::Error) -> bool {
     error.contains_label(RESUMABLE)
 }
 
 #[cfg(test)]
 mod tests {
-    use bson::rawdoc;
+    use bson::{RawDocumentBuf, rawdoc};
     use zenith_memory::Pool;
 
     use super::*;
@@ -62,7 +51,7 @@ mod tests {
         let bytes = reply.into_bytes();
         let share = reply_budget.reserve(bytes.len()).await.unwrap();
         let body = 0..bytes.len();
-        Reply::parse(Memory::Heap { bytes, _share: share }, body)
+        Reply::new(cursor::Reply::read(Memory::Heap { bytes, _share: share }, body)?)
     }
 
     #[tokio::test]
@@ -86,13 +75,5 @@ mod tests {
             let reply = parse(rawdoc! { "cursor": cursor, "ok": 1 }).await;
             assert!(matches!(reply, Err(ReplyError::Malformed(_))));
         }
-    }
-
-    #[test]
-    fn labels_are_read() {
-        let labelled = rawdoc! { "ok": 0, "errorLabels": ["Other", RESUMABLE] };
-        assert!(is_labelled_resumable(labelled.as_bytes()));
-        assert!(!is_labelled_resumable(rawdoc! { "ok": 0, "errorLabels": ["Other"] }.as_bytes()));
-        assert!(!is_labelled_resumable(b"nonsense"));
     }
 }

@@ -4,11 +4,10 @@ use futures_util::StreamExt;
 use mongodb::action::Action;
 
 use super::{PassEnd, Scan};
-use crate::batch::Memory;
+use crate::ExtractError;
+use crate::mongodb::cursor::Reply;
 use crate::mongodb::find::{self, Step};
 use crate::mongodb::session::KeepAlive;
-use crate::wire::CursorReply;
-use crate::{DocumentBatch, ExtractError};
 
 impl Scan {
     /// Reads one step to its end. The size of replies is set once: the driver's cursor cannot change it on the way.
@@ -40,13 +39,8 @@ impl Scan {
             // The stream borrows the session for one reply; the cursor keeps its place.
             let Some(reply) = cursor.stream(&mut session).next().await else { return Ok(()) };
             let reply = reply.map_err(failed)?;
-            let bytes = reply.as_raw_document().as_bytes();
-            let malformed =
-                |reason: String| ExtractError::Protocol { address: deployment.address.clone(), reason };
-            let array = CursorReply::parse(bytes).map_err(|error| malformed(error.to_string()))?.documents;
-            let share = self.options.reply_budget.reserve(bytes.len()).await.map_err(ExtractError::from)?;
-            let batch = DocumentBatch::new(Memory::Driver { reply, _share: share }, array)
-                .map_err(|error| malformed(error.to_string()))?;
+            let reply = Reply::of_driver(&deployment, reply, &self.options.reply_budget).await?;
+            let batch = reply.documents().map_err(|error| deployment.malformed(&error))?;
             first &= !self.hand_over(step, first, batch).await?;
         }
     }

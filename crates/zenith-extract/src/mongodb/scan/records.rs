@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 
 use mongodb::ClientSession;
 
-use super::direct::{DirectCursor, PIPELINE_DEPTH};
+use super::direct::PIPELINE_DEPTH;
 use super::{PassEnd, Scan};
 use crate::mongodb::batch_size::BatchSize;
+use crate::mongodb::cursor::DirectCursor;
 use crate::mongodb::direct::DirectConnection;
 use crate::mongodb::find::Step;
 use crate::mongodb::records::KEY_NOT_FOUND;
@@ -88,7 +89,7 @@ impl Scan {
         session: &ClientSession,
     ) -> Result<Option<i32>, PassEnd> {
         asked.under_way.clear();
-        let mut cursor = DirectCursor::new(self, direct, session)?;
+        let mut cursor = self.cursor(direct, session)?;
         let mut reply = self.open_records(asked, &mut cursor).await?;
         loop {
             let (batch, record) = reply;
@@ -109,7 +110,7 @@ impl Scan {
                 && cursor.awaited() < asked.depth()
                 && let Some(documents) = asked.next(&range)
             {
-                cursor.get_more(documents).await?;
+                cursor.get_more(documents, None).await?;
                 asked.under_way.push_back(documents);
             }
             if !batch.is_empty() {
@@ -121,7 +122,7 @@ impl Scan {
                 cursor.drain(&self.options.reply_budget).await?;
                 return Ok(None);
             }
-            reply = cursor.receive(&self.options.reply_budget).await?;
+            reply = cursor.documents(&self.options.reply_budget).await?;
             asked.under_way.pop_front();
         }
     }
@@ -131,18 +132,17 @@ impl Scan {
     async fn open_records(
         &mut self,
         asked: &Asked,
-        cursor: &mut DirectCursor<'_>,
+        cursor: &mut DirectCursor<&mut DirectConnection>,
     ) -> Result<(DocumentBatch, Option<i64>), PassEnd> {
         let reply_budget = self.options.reply_budget.clone();
         let Some(range) = self.record_range() else { return Err(self.no_record()) };
         let documents = asked.next(&range).unwrap_or(1);
         let mut after = range.after;
         loop {
-            let find = self.find(&Step::Records { after }, documents, cursor);
-            cursor.send(&find).await?;
-            let gone = match cursor.receive(&reply_budget).await {
-                Err(PassEnd::Failed(error @ ExtractError::Server { code: KEY_NOT_FOUND, .. })) => error,
-                reply => return reply,
+            cursor.open(self.find(&Step::Records { after }, documents)).await?;
+            let gone = match cursor.documents(&reply_budget).await {
+                Err(error @ ExtractError::Server { code: KEY_NOT_FOUND, .. }) => error,
+                reply => return Ok(reply?),
             };
             after = match (after, range.after) {
                 (Some(at), Some(began)) if began - at >= GONE_MAX => {
