@@ -7,7 +7,7 @@
 //! | [`SendPath::Splice`] | `splice` from the file into a pipe and on into the socket: no copy either | `writev` |
 //!
 //! Pages given to the kernel are read when the peer reads them, not when the call returns. Who sends must
-//! keep them unchanged until the peer has answered; see `socket::lent`.
+//! keep them unchanged until the peer has answered; see `socket::in_flight`.
 //!
 //! This module and no other of this crate makes raw system calls.
 #![allow(unsafe_code)]
