@@ -58,7 +58,7 @@ mod table_options;
 pub mod usage;
 pub mod verify;
 
-pub use dead_letters::{DeadLetters, LetterFilter, StoredLetter};
+pub use dead_letters::{DeadLetters, letter_json};
 pub use error::{EngineError, sentence};
 pub use layout::Layout;
 pub use names::names_are_free;
@@ -87,7 +87,8 @@ pub use zenith_arrow::infer::{DecimalAs, Integers, Mixed, ObjectIdAs};
 pub use zenith_extract::{DynSource, FileSource, MemorySource, MongoSource, Namespace, Source};
 pub use zenith_memory::Pool;
 pub use zenith_transport::{
-    ClickHouseSink, ConnectionOptions, DynSink, MemorySink, NullSink, Sink, Target, TlsOptions,
+    ClickHouseSink, ConnectionOptions, DynSink, LetterFilter, MemorySink, NullSink, Sink, StoredLetter,
+    Target, TlsOptions,
 };
 
 /// A result of this crate.

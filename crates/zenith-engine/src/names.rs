@@ -3,7 +3,7 @@
 //! Tables, views and dictionaries share one space of names, so a derived name may belong to another object. Zenith
 //! replaces only objects with its mark: the comment of a view or, for views older than this mark, their text.
 
-use zenith_transport::ddl::{Dialect, column_type, identifier, literal, same_values};
+use zenith_transport::ddl::{CurrentView, Dialect, column_type, same_values};
 use zenith_transport::{ObjectInfo, Sink, dead_letter};
 
 use crate::layout::{DELETED_COLUMN, VERSION_COLUMN};
@@ -58,7 +58,7 @@ pub(crate) fn view_state(
 ) -> Result<ViewState> {
     let Some(object) = object else { return Ok(ViewState::Missing) };
     let of = marked(object);
-    if of != Some(table) && !(of.is_none() && has_text_of_view(object, table)) {
+    if of != Some(table) && !(of.is_none() && current_view(view, table).is_query_of(object)) {
         return Err(EngineError::NameTaken {
             name: view.to_owned(),
             what: match of {
@@ -108,38 +108,21 @@ pub(crate) fn letters_fit(object: Option<&ObjectInfo>, name: &str, setting: &'st
     })
 }
 
-/// The statement that makes a view, in the place of an older one of Zenith's or where nothing is.
-pub(crate) fn view_statement(view: &str, table: &str, state: ViewState) -> String {
-    let create =
-        if state == ViewState::Stale { "CREATE OR REPLACE VIEW" } else { "CREATE VIEW IF NOT EXISTS" };
-    let (version, deleted) = (identifier(VERSION_COLUMN), identifier(DELETED_COLUMN));
-    format!(
-        "{create} {} AS SELECT * EXCEPT ({version}, {deleted}) FROM {} FINAL WHERE {deleted} = 0 COMMENT {}",
-        identifier(view),
-        identifier(table),
-        literal(&format!("{MARK}{table}]")),
-    )
+/// The view of a table of versions.
+pub(crate) fn current_view(view: &str, table: &str) -> CurrentView {
+    CurrentView {
+        name: view.to_owned(),
+        table: table.to_owned(),
+        version: VERSION_COLUMN.to_owned(),
+        deleted: DELETED_COLUMN.to_owned(),
+        comment: format!("{MARK}{table}]"),
+    }
 }
 
 /// The table whose view this is, by its comment.
 fn marked(object: &ObjectInfo) -> Option<&str> {
     let (_, rest) = object.comment.split_once(MARK).filter(|_| object.engine == "View")?;
     rest.rsplit_once(']').map(|(table, _)| table)
-}
-
-/// Whether it shows what a view of Zenith's shows, as the server spells it.
-fn has_text_of_view(object: &ObjectInfo, table: &str) -> bool {
-    let before = format!("SELECT * EXCEPT ({VERSION_COLUMN}, {DELETED_COLUMN}) FROM ");
-    let after = format!(" FINAL WHERE {DELETED_COLUMN} = 0");
-    let from = object.query.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&after));
-    object.engine == "View"
-        && from.is_some_and(|from| {
-            // Either name is quoted only where it has to be.
-            [object.database.clone(), identifier(&object.database)].iter().any(|database| {
-                let rest = from.strip_prefix(database.as_str()).and_then(|rest| rest.strip_prefix('.'));
-                rest.is_some_and(|rest| rest == table || rest == identifier(table))
-            })
-        })
 }
 
 /// What it is, in words.

@@ -2,7 +2,8 @@
 //!
 //! | part | what it is |
 //! | --- | --- |
-//! | [`Sink`], [`DynSink`] | where record batches go: the static trait and its object-safe twin |
+//! | [`Sink`], [`DynSink`] | where record batches go: the trait, and any sink behind one type |
+//! | [`TableAdmin`] | what a sink may do with its tables beyond that: look into them and change them |
 //! | [`ClickHouseSink`] | ClickHouse, one insert per record batch, over HTTP or the native protocol |
 //! | [`MemorySink`], [`NullSink`] | a sink for tests, a sink for benches |
 //! | [`Target`] | the address of a ClickHouse: what to speak, its user and its database |
@@ -41,8 +42,9 @@ pub use error::{FailureKind, Result, ServerError, TransportError};
 pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;
 pub use sink::{
-    ColumnInfo, Durable, DynSink, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection,
-    ServerInfo, Sink, TableInfo,
+    Boxed, ColumnInfo, Durable, DynSink, Filter, HashColumn, Insert, InsertPath, LetterFilter, LetterQuery,
+    LetterSubject, LoadedAt, Merging, NewestLetter, NoAdmin, ObjectInfo, PreflightRequest, Published, RowSet,
+    Scalar, Selection, ServerInfo, Sink, StoredLetter, TableAdmin, TableInfo,
 };
 pub use socket::{
     Compression, ConnectionOptions, REVISION_NEWEST, SendMode, SendPath, SendReason, SendReport, TlsOptions,

@@ -36,13 +36,13 @@ async fn memory() -> MemorySink {
     MemorySink::new()
 }
 
-sink_test_suite!(in_memory, memory());
-sink_test_suite!(http, over(Protocol::Http));
-sink_test_suite!(http_with_lz4, compressed(Protocol::Http, Compression::Lz4));
-sink_test_suite!(http_with_zstd, compressed(Protocol::Http, Compression::Zstd));
-sink_test_suite!(native, over(Protocol::Native));
-sink_test_suite!(native_of_22_8, at_revision(54459));
-sink_test_suite!(native_of_23_3, at_revision(54462));
-sink_test_suite!(native_with_lz4, compressed(Protocol::Native, Compression::Lz4));
-sink_test_suite!(native_with_zstd, compressed(Protocol::Native, Compression::Zstd));
-sink_test_suite!(native_over_tls, over_tls());
+sink_test_suite!(in_memory, memory(), tables);
+sink_test_suite!(http, over(Protocol::Http), tables, rows);
+sink_test_suite!(http_with_lz4, compressed(Protocol::Http, Compression::Lz4), tables, rows);
+sink_test_suite!(http_with_zstd, compressed(Protocol::Http, Compression::Zstd), tables, rows);
+sink_test_suite!(native, over(Protocol::Native), tables, rows);
+sink_test_suite!(native_of_22_8, at_revision(54459), tables, rows);
+sink_test_suite!(native_of_23_3, at_revision(54462), tables, rows);
+sink_test_suite!(native_with_lz4, compressed(Protocol::Native, Compression::Lz4), tables, rows);
+sink_test_suite!(native_with_zstd, compressed(Protocol::Native, Compression::Zstd), tables, rows);
+sink_test_suite!(native_over_tls, over_tls(), tables, rows);

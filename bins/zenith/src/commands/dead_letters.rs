@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use zenith_engine::state::StateStore as _;
 use zenith_engine::transport::ClickHouseSink;
-use zenith_engine::{DeadLetterRetry, DeadLetters, LetterFilter, StoredLetter};
+use zenith_engine::{DeadLetterRetry, DeadLetters, LetterFilter, StoredLetter, letter_json};
 
 use super::something_applied;
 use crate::args::{
@@ -148,7 +148,7 @@ async fn show(arguments: &ShowLetter) -> Ending {
         let Some(letter) = kept.letters().list(&filter, Some(1), true).await?.into_iter().next() else {
             continue;
         };
-        let document = letter.json();
+        let document = letter_json(&letter);
         if arguments.json {
             let mut object = shown(&letter);
             match document.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
@@ -275,6 +275,7 @@ async fn purge(arguments: &PurgeLetters) -> Ending {
         pipeline: arguments.name.clone(),
         names: (!arguments.ids.is_empty()).then(|| arguments.ids.clone()),
         before: arguments.before,
+        ..LetterFilter::default()
     };
     let (mut count, mut found) = (0, Vec::new());
     let tables = tables(&config, &places).await?;

@@ -12,7 +12,7 @@ pub(crate) mod dead_letters;
 mod decode;
 pub(crate) mod findings;
 pub(crate) mod insert;
-pub(crate) mod literal;
+pub(crate) mod key;
 mod read;
 pub(crate) mod refusal;
 pub(crate) mod run;

@@ -4,20 +4,20 @@
 //! when the table has them, and of a table with partitions one may be written before the next is refused. Under the same
 //! name the insert may be repeated all the same; under others only what is certain not to be in the table may be sent.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
-use arrow_array::{Array, RecordBatch};
-use zenith_transport::ddl::{identifier, literal};
-use zenith_transport::{Sink, TransportError};
+use zenith_transport::{Filter, InsertPath, Selection, Sink, TransportError};
 
-use super::literal as key_literal;
+use super::key::{is_one_of, key};
 use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, KEY, Layout, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
-/// Keys of one question, and the bytes of their text.
+/// Keys of one question, and about how many bytes they take.
 const KEYS_MAX: usize = 1000;
 const KEY_BYTES_MAX: usize = 128 * 1024;
 
@@ -63,20 +63,12 @@ pub(crate) async fn left_nothing<K: Sink>(
         let view = view.to_owned();
         return Err(EngineError::ViewFailed { table: table.to_owned(), view, source: Box::new(error) });
     }
-    let statement = format!(
-        "SELECT arrayStringConcat(arrayMap((d, t) -> d || '.' || t, dependencies_database, dependencies_table), ', '), \
-         partition_key FROM system.tables WHERE database = currentDatabase() AND name = {}",
-        literal(table)
-    );
-    let batches = match sink.query(&statement).await {
-        Ok(batches) => batches,
-        // What has no language has no views either.
+    let InsertPath { views, partition_key } = match sink.admin().insert_path(table).await {
+        Ok(path) => path,
+        // What cannot say where rows go has no views either.
         Err(TransportError::Unsupported { .. }) => return Ok(error),
         Err(failed) => return Err(EngineError::Sink(failed)),
     };
-    let found = batches.iter().find(|batch| batch.num_rows() > 0);
-    let [views, partition_key] =
-        [0, 1].map(|column| found.map_or_else(String::new, |batch| text(batch.column(column).as_ref(), 0)));
     // A constraint is looked at before any partition is written.
     let in_parts = !partition_key.is_empty() && !error.is_constraint_violated();
     match (views.is_empty(), in_parts) {
@@ -135,10 +127,9 @@ pub(crate) async fn lost<K: Sink>(
     let Some(newest) = versions.and_then(|versions| versions.values().iter().max().copied()) else {
         return Ok(Vec::new());
     };
-    let statement =
-        format!("SELECT count() FROM {} WHERE {} = {newest}", identifier(table), identifier(VERSION_COLUMN));
-    let found = sink.query(&statement).await?;
-    let count = found.first().map_or(0, |found| found.column(0).as_primitive::<UInt64Type>().value(0));
+    let filter = Filter::In(VERSION_COLUMN.to_owned(), vec![newest.into()]);
+    let of_newest = Selection { table: table.to_owned(), filter, ..Selection::default() };
+    let count = sink.admin().count_rows(&of_newest).await?;
     Ok(if count == 0 { vec![batch.clone()] } else { Vec::new() })
 }
 
@@ -150,17 +141,25 @@ async fn logged<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<V
         return Ok(vec![false; batch.num_rows()]);
     };
     let (versions, indexes) = (versions.as_primitive::<UInt64Type>(), indexes.as_primitive::<UInt32Type>());
-    let (version, index) = (identifier(VERSION_COLUMN), identifier(INDEX_COLUMN));
     let least = versions.values().iter().min().copied().unwrap_or(0);
     let most = versions.values().iter().max().copied().unwrap_or(0);
-    let statement = format!(
-        "SELECT {version}, {index} FROM {} WHERE {version} >= {least} AND {version} <= {most}",
-        identifier(table)
-    );
-    let mut there = std::collections::HashSet::new();
-    for found in sink.query(&statement).await? {
-        let columns =
-            (found.column(0).as_primitive::<UInt64Type>(), found.column(1).as_primitive::<UInt32Type>());
+    let between = Selection {
+        table: table.to_owned(),
+        columns: vec![VERSION_COLUMN.to_owned(), INDEX_COLUMN.to_owned()],
+        filter: Filter::All(vec![
+            Filter::AtLeast(VERSION_COLUMN.to_owned(), least),
+            Filter::AtMost(VERSION_COLUMN.to_owned(), most),
+        ]),
+        ..Selection::default()
+    };
+    let mut there = HashSet::new();
+    for found in select(sink, &between).await? {
+        let (Some(versions), Some(indexes)) =
+            (found.column_by_name(VERSION_COLUMN), found.column_by_name(INDEX_COLUMN))
+        else {
+            continue;
+        };
+        let columns = (versions.as_primitive::<UInt64Type>(), indexes.as_primitive::<UInt32Type>());
         there.extend(columns.0.values().iter().copied().zip(columns.1.values().iter().copied()));
     }
     Ok(versions.values().iter().zip(indexes.values()).map(|(v, i)| there.contains(&(*v, *i))).collect())
@@ -173,26 +172,35 @@ async fn keyed<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<Ve
     while begin < batch.num_rows() {
         let (mut keys, mut bytes) = (Vec::new(), 0);
         while begin + keys.len() < batch.num_rows() && keys.len() < KEYS_MAX && bytes < KEY_BYTES_MAX {
-            let key = key_literal::key(batch, begin + keys.len())?;
-            bytes += key.len();
+            let key = key(batch, begin + keys.len())?;
+            bytes += key.size();
             keys.push(key);
         }
-        let all = keys.join(", ");
-        let statement = format!(
-            "SELECT DISTINCT toUInt64(indexOf([{all}], {KEY})) FROM {} WHERE {KEY} IN ({all})",
-            identifier(table)
-        );
-        for found in sink.query(&statement).await? {
-            for position in found.column(0).as_primitive::<UInt64Type>().values() {
-                let at = usize::try_from(*position).ok().and_then(|position| position.checked_sub(1));
-                if let Some(is_there) = at.and_then(|at| there.get_mut(begin + at)) {
-                    *is_there = true;
-                }
+        let of_keys = Selection {
+            table: table.to_owned(),
+            columns: vec![KEY.to_owned()],
+            filter: is_one_of(keys.clone()),
+            distinct: true,
+            ..Selection::default()
+        };
+        let mut found = HashSet::new();
+        for batch in select(sink, &of_keys).await? {
+            for row in 0..batch.num_rows() {
+                found.insert(key(&batch, row)?);
             }
+        }
+        for (is_there, key) in there.iter_mut().skip(begin).zip(&keys) {
+            *is_there = found.contains(key);
         }
         begin += keys.len();
     }
     Ok(there)
+}
+
+/// Rows of a table that is there.
+async fn select<K: Sink>(sink: &K, selection: &Selection) -> Result<Vec<RecordBatch>> {
+    let found = sink.admin().select(selection).await?;
+    Ok(found.ok_or_else(|| TransportError::NoTable { table: selection.table.clone() })?)
 }
 
 /// A name for a part of an insert that only the same rows bear: were it one of the place alone, a repetition with other
@@ -209,16 +217,7 @@ pub(crate) fn name(token: &str, part: &RecordBatch) -> Result<String> {
         }
     }
     for row in 0..part.num_rows() {
-        key_literal::key(part, row)?.hash(&mut hasher);
+        key(part, row)?.hash(&mut hasher);
     }
     Ok(format!("{token}.{:x}.{:016x}", to_u64(part.num_rows()), hasher.finish()))
-}
-
-/// Text of a sink, which need not know that it is UTF-8.
-pub(crate) fn text(column: &dyn Array, row: usize) -> String {
-    if let Some(strings) = column.as_string_opt::<i32>() {
-        return strings.value(row).to_owned();
-    }
-    let bytes = column.as_binary_opt::<i32>();
-    bytes.map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes.value(row)).into_owned())
 }

@@ -52,7 +52,7 @@ pub(super) async fn without_ttl<S: Source, K: Sink>(
     load: &LoadContext,
     definition: &TableDefinition,
 ) -> Result<()> {
-    alter(pipeline, load, &definition.name, definition.additions.without_ttl()).await
+    set_ttl(pipeline, load, definition, false).await
 }
 
 /// How long dropping the shadow table of a failed load may take: a server that hangs must not keep us.
@@ -75,36 +75,41 @@ pub(super) async fn publish<S: Source, K: Sink>(
     load: &LoadContext,
     definition: &TableDefinition,
 ) -> Result<()> {
-    alter(pipeline, load, &definition.name, definition.additions.with_ttl()).await?;
+    set_ttl(pipeline, load, definition, true).await?;
     load.repeat(|| pipeline.sink.publish(&definition.name, &pipeline.table)).await?;
-    let settings = LOADING_SETTINGS.iter().filter_map(|(name, _)| {
-        definition.additions.settings.get(*name).map(|value| format!("{} = {value}", identifier(name)))
-    });
-    let settings: Vec<String> = settings.collect();
-    let change = (!settings.is_empty()).then(|| format!("MODIFY SETTING {}", settings.join(", ")));
-    if let Err(error) = alter(pipeline, load, &pipeline.table, change.clone()).await {
+    let mut settings = definition.additions.settings.clone();
+    settings.retain(|name, _| LOADING_SETTINGS.iter().any(|(loading, _)| name == loading));
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let sink = &*pipeline.sink;
+    if let Err(error) = load.repeat(|| sink.admin().set_settings(&pipeline.table, &settings)).await {
+        let settings: Vec<String> =
+            settings.iter().map(|(name, value)| format!("{} = {value}", identifier(name))).collect();
+        let settings = settings.join(", ");
         // The new table is in its place by now, with all its rows.
         tracing::warn!(
             table = pipeline.table,
-            "the table is loaded, but its settings {} could not be put back ({}): run ALTER TABLE {} {}",
-            settings.join(", "),
+            "the table is loaded, but its settings {settings} could not be put back ({}): run ALTER TABLE {} \
+             MODIFY SETTING {settings}",
             sentence(&error),
             identifier(&pipeline.table),
-            change.unwrap_or_default()
         );
     }
     Ok(())
 }
 
-async fn alter<S: Source, K: Sink>(
+async fn set_ttl<S: Source, K: Sink>(
     pipeline: &Pipeline<S, K>,
     load: &LoadContext,
-    table: &str,
-    change: Option<String>,
+    definition: &TableDefinition,
+    present: bool,
 ) -> Result<()> {
-    let Some(change) = change else { return Ok(()) };
-    let statement = format!("ALTER TABLE {} {change}", identifier(table));
-    load.repeat(|| pipeline.sink.execute(&statement)).await
+    let (table, additions) = (&definition.name, &definition.additions);
+    if !additions.has_ttl() {
+        return Ok(());
+    }
+    load.repeat(|| pipeline.sink.admin().set_ttl(table, additions, present)).await
 }
 
 #[cfg(test)]
@@ -120,7 +125,7 @@ mod tests {
     use super::*;
     use crate::ReloadOptions;
 
-    /// A sink that runs no statements takes the table, and not the settings.
+    /// A sink without settings takes the table, and not the settings.
     #[tokio::test]
     async fn a_table_whose_settings_cannot_be_put_back_is_loaded() {
         let pool = Pool::new(64 << 20).unwrap();

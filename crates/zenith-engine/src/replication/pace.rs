@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use arrow_array::UInt64Array;
 use zenith_transport::Sink;
-use zenith_transport::ddl::literal;
 
 use super::progress::Live;
 
@@ -71,13 +69,7 @@ impl Pace {
 
 /// Active parts of a table; `None` for sinks that have no such thing or do not tell.
 async fn parts<K: Sink>(sink: &K, table: &str) -> Option<u64> {
-    let statement = format!(
-        "SELECT toUInt64(count()) AS parts FROM system.parts WHERE active AND database = currentDatabase() AND table = {}",
-        literal(table)
-    );
-    let batches = sink.query(&statement).await.ok()?;
-    let column = batches.first()?.column(0).as_any().downcast_ref::<UInt64Array>()?;
-    column.values().first().copied()
+    sink.admin().parts(table).await.ok()
 }
 
 #[cfg(test)]

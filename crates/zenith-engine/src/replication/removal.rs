@@ -9,20 +9,17 @@ use arrow_schema::{DataType, Field};
 use std::sync::Arc;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::Sink;
-use zenith_transport::ddl::identifier;
+use zenith_transport::{Filter, Selection, Sink};
 
 use super::context::Context;
 use crate::layout::{DELETED_COLUMN, KEY, VERSION_COLUMN};
 use crate::load::insert::Inserter;
-use crate::load::literal;
+use crate::load::key::{is_one_of, key};
 use crate::load::refusal::Refused;
 use crate::{EngineError, Result};
 
 /// Documents of one statement.
 const TOGETHER: usize = 200;
-/// What ClickHouse answers to a lightweight `DELETE` from a table with projections.
-const SUPPORT_IS_DISABLED: u32 = 344;
 
 /// Removes the rows that these rows would have replaced.
 pub(super) async fn remove_older<S, K, T>(
@@ -38,7 +35,7 @@ where
     for together in refused.chunks(TOGETHER) {
         let snapshot = context.state.snapshot(&context.name).await?;
         let is_read = snapshot.is_none_or(|snapshot| snapshot.consistent_after.is_some());
-        if is_read && !is_any_there(context, &conditions(together)?).await? {
+        if is_read && !is_any_there(context, up_to(together)?).await? {
             continue;
         }
         let mut left = Vec::new();
@@ -53,33 +50,38 @@ where
             return Err(EngineError::StillRead {
                 pipeline: context.name.clone(),
                 table: context.table.clone(),
-                id: literal::key(&first.row, 0)?,
+                id: key(&first.row, 0)?.to_string(),
             });
         }
-        delete(context, &conditions(left)?).await?;
+        delete(context, up_to(left)?).await?;
     }
     Ok(())
 }
 
 /// The rows of these documents up to the versions that were refused.
-fn conditions<'a>(rows: impl IntoIterator<Item = &'a Refused>) -> Result<String> {
-    let version = identifier(VERSION_COLUMN);
-    let conditions = rows.into_iter().map(|refused| {
-        let key = literal::key(&refused.row, 0)?;
-        Ok(format!("({} AND {version} <= {})", literal::is(&key), refused.version()))
+fn up_to<'a>(rows: impl IntoIterator<Item = &'a Refused>) -> Result<Filter> {
+    let each = rows.into_iter().map(|refused| {
+        let older = Filter::AtMost(VERSION_COLUMN.to_owned(), refused.version());
+        Ok(Filter::All(vec![is_one_of(vec![key(&refused.row, 0)?]), older]))
     });
-    Ok(conditions.collect::<Result<Vec<_>>>()?.join(" OR "))
+    Ok(Filter::Any(each.collect::<Result<_>>()?))
 }
 
-async fn is_any_there<S, K, T>(context: &Context<S, K, T>, conditions: &str) -> Result<bool>
+async fn is_any_there<S, K, T>(context: &Context<S, K, T>, filter: Filter) -> Result<bool>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
-    let statement = format!("SELECT {KEY} FROM {} WHERE {conditions} LIMIT 1", identifier(&context.table));
-    let found = context.retrying(|| context.sink.query(&statement)).await?;
-    Ok(found.iter().any(|batch| batch.num_rows() > 0))
+    let one = Selection {
+        table: context.table.clone(),
+        columns: vec![KEY.to_owned()],
+        filter,
+        limit: Some(1),
+        ..Selection::default()
+    };
+    let found = context.retrying(|| context.sink.admin().select(&one)).await?;
+    Ok(found.unwrap_or_default().iter().any(|batch| batch.num_rows() > 0))
 }
 
 /// Writes a row of the refused row's key and version that stands for a deletion; gives back whether the table takes it.
@@ -118,26 +120,15 @@ fn blank(field: &Field, rows: usize) -> ArrayRef {
     }
 }
 
-async fn delete<S, K, T>(context: &Context<S, K, T>, conditions: &str) -> Result<()>
+async fn delete<S, K, T>(context: &Context<S, K, T>, filter: Filter) -> Result<()>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
-    let table = identifier(&context.table);
     tracing::info!(pipeline = context.name, "removing rows that the table lets nobody mark as deleted");
-    let statement = format!("DELETE FROM {table} WHERE {conditions}");
-    match context.retrying(|| context.sink.execute(&statement)).await {
-        // A table with projections has parts rewritten for it.
-        Err(EngineError::Sink(error))
-            if error.server().is_some_and(|error| error.code == SUPPORT_IS_DISABLED) =>
-        {
-            let statement =
-                format!("ALTER TABLE {table} DELETE WHERE {conditions} SETTINGS mutations_sync = 2");
-            context.retrying(|| context.sink.execute(&statement)).await
-        }
-        done => done,
-    }
+    let older = Selection { table: context.table.clone(), filter, ..Selection::default() };
+    context.retrying(|| context.sink.admin().delete(&older)).await
 }
 
 #[cfg(test)]
@@ -145,6 +136,8 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::{Array, Int64Array, UInt64Array};
     use arrow_schema::{Fields, Schema};
+
+    use zenith_transport::Scalar;
 
     use super::*;
 
@@ -176,7 +169,7 @@ mod tests {
         let refused = Refused { row: gone.clone(), token: String::new(), reason: String::new() };
         assert!(refused.is_deletion());
         assert_eq!(refused.version(), 9);
-        assert_eq!(literal::key(&gone, 0).unwrap(), "toInt64('7')");
+        assert_eq!(key(&gone, 0).unwrap(), Scalar::Int64(7));
         assert!(gone.column(1).is_null(0) && gone.column(3).as_struct().column(0).is_null(0));
         assert_eq!(gone.column(2).as_list::<i32>().value_length(0), 0);
         assert_eq!(gone.column(4).as_string::<i32>().value(0), "");

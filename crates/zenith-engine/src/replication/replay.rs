@@ -16,16 +16,17 @@ use zenith_arrow::extended_json::id_text;
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::Sink;
+use zenith_transport::{LetterFilter, Scalar, Sink, StoredLetter};
 
 use super::Replicator;
 use super::context::Context;
 use super::version::version_of;
-use crate::dead_letters::{DeadLetters, LetterFilter, StoredLetter, parts};
+use crate::dead_letters::{DeadLetters, parts};
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::insert::Inserter;
-use crate::load::{literal, refusal};
+use crate::load::key::key;
+use crate::load::refusal;
 use crate::mismatches::kind;
 use crate::reload::run_name;
 use crate::settings::Mode;
@@ -85,7 +86,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let context = &self.context(name)?.in_mode(self.catch_up());
         let table = &context.settings.options.dead_letters;
         let kept = DeadLetters::new(&*context.sink, table);
-        let filter = LetterFilter { pipeline: Some(name.to_owned()), names, before: None };
+        let filter = LetterFilter { pipeline: Some(name.to_owned()), names, ..LetterFilter::default() };
         let mut replay = DeadLetterRetry::default();
         let mut page = kept.page(&filter, None).await?;
         if page.is_empty() {
@@ -155,7 +156,7 @@ where
     for (number, (batch, of)) in decoded.batches.iter().enumerate() {
         let absent = refusal::absent(&*context.sink, &context.table, context.layout(), batch).await?;
         // What is not written of these is there.
-        let mut left: HashSet<String> = HashSet::new();
+        let mut left = HashSet::new();
         for part in &absent {
             for row in 0..part.num_rows() {
                 left.insert(identity(part, row)?);
@@ -205,9 +206,9 @@ where
 }
 
 /// What tells the rows of one batch apart.
-fn identity(batch: &RecordBatch, row: usize) -> Result<String> {
+fn identity(batch: &RecordBatch, row: usize) -> Result<(Scalar, u64, u32)> {
     let single = refusal::Refused { row: batch.slice(row, 1), token: String::new(), reason: String::new() };
-    Ok(format!("{} {} {}", literal::key(batch, row)?, single.version(), single.index()))
+    Ok((key(batch, row)?, single.version(), single.index()))
 }
 
 /// The changes of letters as they were.

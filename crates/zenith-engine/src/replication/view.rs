@@ -6,7 +6,7 @@ use zenith_transport::{Sink, TransportError};
 
 use super::context::Context;
 use crate::Result;
-use crate::names::{ViewState, letters_fit, view_state, view_statement};
+use crate::names::{ViewState, current_view, letters_fit, view_state};
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
     /// Refuses to begin where a name is taken by what Zenith did not make. Writes nothing.
@@ -43,10 +43,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if state == ViewState::Fits {
             return Ok(());
         }
-        let statement = view_statement(&view, &self.table, state);
+        let view = current_view(&view, &self.table);
         self.retrying(|| async {
-            match self.sink.execute(&statement).await {
-                // A sink without a language has no views either.
+            match self.sink.admin().create_view(&view, state == ViewState::Stale).await {
+                // A sink that has no views has no readers of them either.
                 Err(TransportError::Unsupported { .. }) => Ok(()),
                 done => done,
             }

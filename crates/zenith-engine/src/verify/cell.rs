@@ -108,7 +108,7 @@ pub(super) fn text(array: &ArrayRef, row: usize) -> String {
     if let Some(bytes) = bytes(array, row) {
         return match std::str::from_utf8(bytes) {
             Ok(text) => format!("{text:?}"),
-            Err(_) => format!("unhex('{}')", crate::load::literal::hex(bytes)),
+            Err(_) => bytes.iter().fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}")),
         };
     }
     if array.data_type() == &DataType::Boolean {

@@ -6,13 +6,9 @@ use bson::{Document, RawBson, RawDocumentBuf, cstr};
 use zenith_arrow::extended_json::id_text;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Outcome, StateStore};
-use zenith_transport::Sink;
-use zenith_transport::ddl::{identifier, literal};
+use zenith_transport::{LetterFilter, LetterSubject, LoadedAt, NewestLetter, Sink};
 
 use super::Verifier;
-use crate::dead_letters::{moment, of_pipeline, unhex};
-use crate::load::literal::hex;
-use crate::load::refusal::text;
 use crate::replication::context::Context;
 use crate::replication::replay::id_of;
 use crate::settings::Mode;
@@ -29,55 +25,56 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     /// What is true of the letters that documents of this pipeline may have today; `None` if there are none.
     ///
     /// A table that was loaded anew has letters of its own: those of before say nothing of it.
-    pub(super) async fn letters_of_today(context: &Context<S, K, T>) -> Result<Option<String>> {
+    pub(super) async fn letters_of_today(context: &Context<S, K, T>) -> Result<Option<LetterFilter>> {
         let table = &context.settings.options.dead_letters;
-        let Some(table) = context.retrying(|| context.sink.describe(table)).await? else { return Ok(None) };
-        let namespace = literal(&context.namespace.to_string());
-        let mut condition = format!("namespace = {namespace} AND {}", of_pipeline(&context.name));
-        let has_versions = table.columns.iter().any(|column| column.name == "version");
-        if let Some(snapshot) = context.state.snapshot(&context.name).await?.filter(|_| has_versions) {
-            // The rows of a load have the version right before the time that it begins at. Changes up to that time are in it;
-            // their letters name an insert, and those of loads do not.
-            let (version, changes) = (snapshot.version, literal(&format!("{}/", context.name)));
-            condition.push_str(&format!(
-                " AND (version = 0 OR version > {} OR version = {version} AND NOT startsWith(run, {changes}))",
-                version.saturating_add(1)
-            ));
+        if context.retrying(|| context.sink.describe(table)).await?.is_none() {
+            return Ok(None);
         }
+        let snapshot = context.state.snapshot(&context.name).await?;
+        let mut filter = LetterFilter {
+            pipeline: Some(context.name.clone()),
+            namespace: Some(context.namespace.to_string()),
+            loaded: snapshot.map(|snapshot| LoadedAt {
+                version: snapshot.version,
+                changes: format!("{}/", context.name),
+            }),
+            ..LetterFilter::default()
+        };
         if context.settings.mode == Mode::Full {
             let runs = context.state.runs(Some(&context.name), RUNS).await?;
             if let Some(run) = runs.iter().find(|run| run.outcome == Some(Outcome::Done)) {
-                condition.push_str(&format!(" AND at >= {}", moment(run.started)));
+                filter.since = Some(run.started);
             }
         }
-        Ok(Some(condition))
+        Ok(Some(filter))
     }
 
     /// Of each document why it is a dead letter, if it is one. A document whose `_id` cannot be read is known by its
     /// bytes. The letter of a document that has become another one since is none of it.
     pub(super) async fn letters(&self, documents: &[&[u8]]) -> Result<Vec<Option<String>>> {
         let mut reasons = vec![None; documents.len()];
-        let Some(condition) = &self.letters else { return Ok(reasons) };
-        let names: Vec<Vec<String>> = documents.iter().map(|document| names(document)).collect();
+        let Some(filter) = &self.letters else { return Ok(reasons) };
+        let names: Vec<Vec<LetterSubject>> = documents.iter().map(|document| names(document)).collect();
         let all: Vec<_> = documents.iter().copied().zip(&names).enumerate().collect();
         let mut rest = all.as_slice();
         while !rest.is_empty() {
             let (mut question, mut answer) = (0, 0);
             let fits = rest.iter().take(TOGETHER).take_while(|(_, (document, names))| {
                 let is_first = answer == 0;
-                question += names.iter().map(|name| name.len() + 4).sum::<usize>();
+                question += names.iter().map(size).sum::<usize>();
                 answer += document.len();
                 is_first || question <= BYTES_MAX && answer <= ANSWER_MAX
             });
             let (part, after) = rest.split_at(fits.count());
             rest = after;
-            let wanted = part.iter().flat_map(|(_, (_, names))| *names);
-            let found = self.newest(condition, wanted, answer).await?;
+            let wanted: Vec<LetterSubject> =
+                part.iter().flat_map(|(_, (_, names))| names.iter().cloned()).collect();
+            let found = self.newest(filter, &wanted, answer).await?;
             for (place, (document, names)) in part {
                 let letters = names.iter().filter_map(|name| found.get(name));
-                let letter = letters.into_iter().find(|(_, letter)| self.is_same(document, letter));
-                if let (Some((reason, _)), Some(place)) = (letter, reasons.get_mut(*place)) {
-                    *place = Some(mismatches::kind(reason));
+                let letter = letters.into_iter().find(|letter| self.is_same(document, &letter.document));
+                if let (Some(letter), Some(place)) = (letter, reasons.get_mut(*place)) {
+                    *place = Some(mismatches::kind(&letter.reason));
                 }
             }
         }
@@ -88,30 +85,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     /// the documents that are asked for.
     async fn newest(
         &self,
-        condition: &str,
-        names: impl Iterator<Item = &String>,
+        filter: &LetterFilter,
+        names: &[LetterSubject],
         bytes_max: usize,
-    ) -> Result<HashMap<String, (String, Vec<u8>)>> {
+    ) -> Result<HashMap<LetterSubject, NewestLetter>> {
         let context = &self.context;
-        let literals: Vec<String> = names.map(|name| literal(name)).collect();
+        let table = &context.settings.options.dead_letters;
         // A document that was rebuilt of a row may have wider numbers.
-        let statement = format!(
-            "SELECT if(id = '', 'bytes ' || lower(hex(document)), 'id ' || id) AS name, argMax(reason, at), \
-             argMax(if(length(document) <= {}, hex(document), ''), at) FROM {} \
-             WHERE {condition} AND name IN ({}) GROUP BY name",
-            bytes_max.saturating_mul(4),
-            identifier(&context.settings.options.dead_letters),
-            literals.join(", ")
-        );
-        let mut found = HashMap::new();
-        for batch in context.retrying(|| context.sink.query(&statement)).await? {
-            found.extend((0..batch.num_rows()).map(|row| {
-                let [name, reason, document] =
-                    [0, 1, 2].map(|column| text(batch.column(column).as_ref(), row));
-                (name, (reason, unhex(&document)))
-            }));
-        }
-        Ok(found)
+        let bytes_max = bytes_max.saturating_mul(4);
+        let newest = context
+            .retrying(|| context.sink.admin().newest_dead_letters(table, filter, names, bytes_max))
+            .await?;
+        Ok(newest.into_iter().map(|letter| (letter.subject.clone(), letter)).collect())
     }
 
     /// Whether a letter is of the document as it is: of the same bytes, or of equal values, as it was rebuilt of a row.
@@ -130,7 +115,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
 /// What a document may be called among the letters; nothing for one that could only be called by bytes that are too many.
 ///
 /// A document that was rebuilt of a row has the number of its key column in the place of an equal one.
-fn names(document: &[u8]) -> Vec<String> {
+fn names(document: &[u8]) -> Vec<LetterSubject> {
     match id_text(document) {
         id if !id.is_empty() => {
             let equal = id_of(document).map(equal_numbers).unwrap_or_default();
@@ -139,14 +124,22 @@ fn names(document: &[u8]) -> Vec<String> {
                 document.append(cstr!("_id"), id);
                 id_text(document.as_bytes())
             });
-            let mut names: Vec<String> =
-                std::iter::once(id).chain(equal).map(|id| format!("id {id}")).collect();
+            let mut names: Vec<LetterSubject> =
+                std::iter::once(id).chain(equal).map(LetterSubject::Id).collect();
             names.sort_unstable();
             names.dedup();
             names
         }
-        _ if document.len() <= BYTES_MAX / 2 => vec![format!("bytes {}", hex(document))],
+        _ if document.len() <= BYTES_MAX / 2 => vec![LetterSubject::Bytes(document.to_vec())],
         _ => Vec::new(),
+    }
+}
+
+/// About how many bytes it takes to ask for it.
+fn size(name: &LetterSubject) -> usize {
+    match name {
+        LetterSubject::Id(id) => id.len() + 7,
+        LetterSubject::Bytes(bytes) => 2 * bytes.len() + 10,
     }
 }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use bson::RawBson;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
-use zenith_transport::Sink;
+use zenith_transport::{LetterFilter, Sink};
 
 use crate::replication::Replicator;
 use crate::replication::context::Context;
@@ -180,7 +180,7 @@ struct Verifier<S, K, T> {
     comparer: Arc<Comparer>,
     keys: Arc<Keys>,
     /// What is true of the dead letters that count, if there are any.
-    letters: Option<String>,
+    letters: Option<LetterFilter>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {

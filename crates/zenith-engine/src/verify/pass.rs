@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use zenith_extract::{ChangeSource, DocumentReader, PartitionStrategy, ReadConcern, ReadOptions, Source};
 use zenith_state::{Mismatches, StateStore};
-use zenith_transport::Sink;
+use zenith_transport::{Scalar, Sink};
 
 use super::compare::{Comparer, SourceDocument};
 use super::mismatch::Mismatch;
@@ -152,8 +152,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             let part = Arc::clone(&part);
             let compare = move || {
                 let documents = part.documents();
-                let of = |(document, key): (&&[u8], &Option<String>)| {
-                    outcome(&comparer, document, key.as_deref(), &rows)
+                let of = |(document, key): (&&[u8], &Option<Scalar>)| {
+                    outcome(&comparer, document, key.as_ref(), &rows)
                 };
                 documents.iter().zip(&keys).map(of).collect::<Vec<Outcome>>()
             };
@@ -189,7 +189,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     }
 
     /// The keys of documents and the rows of these keys.
-    pub(super) async fn rows(&self, part: &Arc<Part>) -> Result<(Vec<Option<String>>, Rows)> {
+    pub(super) async fn rows(&self, part: &Arc<Part>) -> Result<(Vec<Option<Scalar>>, Rows)> {
         let keys = {
             let (maker, part) = (Arc::clone(&self.keys), Arc::clone(part));
             blocking(move || maker.of(&part.documents())).await??
@@ -205,7 +205,7 @@ pub(super) async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send 
 }
 
 /// Compares a document with the rows of its key, of which views may give several.
-pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&str>, rows: &Rows) -> Outcome {
+pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&Scalar>, rows: &Rows) -> Outcome {
     let Some(key) = key else { return Outcome::NoRow };
     let read = SourceDocument::read(document);
     let mut differing = None;

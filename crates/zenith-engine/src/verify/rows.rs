@@ -12,22 +12,21 @@ use zenith_bson::Elements;
 use zenith_extract::{ChangeSource, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
-use zenith_transport::ddl::identifier;
-use zenith_transport::{Selection, Sink};
+use zenith_transport::{HashColumn, RowSet, Scalar, Selection, Sink};
 
 use crate::layout::{DELETED_COLUMN, KEY, Layout};
-use crate::load::literal;
+use crate::load::key::{is_one_of, key};
 use crate::replication::context::Context;
 use crate::{EngineError, Result};
 
-/// Keys of one question, and the bytes of their text.
+/// Keys of one question, and about how many bytes they take.
 const KEYS_MAX: usize = 5_000;
 const KEY_BYTES_MAX: usize = 1024 * 1024;
 /// The column with a hash of the key.
 pub(super) const HASH_COLUMN: &str = "_zenith_hash";
-/// What is in it.
-pub(super) fn hash() -> String {
-    format!("cityHash64({KEY})")
+/// It, as a sink is asked for it.
+pub(super) fn hash() -> Option<HashColumn> {
+    Some(HashColumn { name: HASH_COLUMN.to_owned(), of: KEY.to_owned() })
 }
 
 /// Makes keys of documents as statements have them.
@@ -53,7 +52,7 @@ impl Keys {
     }
 
     /// The key of each document; `None` for one that the key column cannot hold, and so has no row.
-    pub(super) fn of(&self, documents: &[&[u8]]) -> Result<Vec<Option<String>>> {
+    pub(super) fn of(&self, documents: &[&[u8]]) -> Result<Vec<Option<Scalar>>> {
         let documents: Vec<Option<RawDocumentBuf>> = documents.iter().map(|bytes| only_id(bytes)).collect();
         match self.decode(&documents) {
             Err(EngineError::Decode { source: DecodeError::Key { .. }, .. }) => {}
@@ -67,7 +66,7 @@ impl Keys {
         each.collect()
     }
 
-    fn decode(&self, documents: &[Option<RawDocumentBuf>]) -> Result<Vec<Option<String>>> {
+    fn decode(&self, documents: &[Option<RawDocumentBuf>]) -> Result<Vec<Option<Scalar>>> {
         let failed = |source| EngineError::Decode { namespace: "the keys".to_owned(), source };
         let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
         for document in documents.iter().flatten() {
@@ -79,7 +78,7 @@ impl Keys {
         let (mut keys, mut ranges) = (Vec::new(), ranges.into_iter());
         let mut take = |batch: RecordBatch| -> Result<()> {
             for row in 0..batch.num_rows() {
-                keys.push(literal::key(&batch, row)?);
+                keys.push(key(&batch, row)?);
             }
             Ok(())
         };
@@ -124,7 +123,7 @@ pub(super) fn id_of(document: &[u8]) -> Option<RawBson> {
 #[derive(Default)]
 pub(super) struct Rows {
     batches: Vec<RecordBatch>,
-    by_key: HashMap<String, OfKey>,
+    by_key: HashMap<Scalar, OfKey>,
 }
 
 /// The rows of one key, by batch and place. Views may give an `_id` to many documents.
@@ -139,7 +138,7 @@ impl Rows {
     /// The first row of a key for which `find` has an answer, and that answer.
     pub(super) fn find<V>(
         &self,
-        key: &str,
+        key: &Scalar,
         mut find: impl FnMut(&RecordBatch, usize) -> Option<V>,
     ) -> Option<V> {
         let OfKey { places, next } = self.by_key.get(key)?;
@@ -153,14 +152,14 @@ impl Rows {
     }
 
     /// How many rows a key has.
-    pub(super) fn count(&self, key: &str) -> usize {
+    pub(super) fn count(&self, key: &Scalar) -> usize {
         self.by_key.get(key).map_or(0, |of| of.places.len())
     }
 
     fn add(&mut self, batch: RecordBatch) -> Result<()> {
         for row in 0..batch.num_rows() {
             let place = (self.batches.len(), row);
-            self.by_key.entry(literal::key(&batch, row)?).or_default().places.push(place);
+            self.by_key.entry(key(&batch, row)?).or_default().places.push(place);
         }
         self.batches.push(batch);
         Ok(())
@@ -173,36 +172,25 @@ pub(super) fn hash_of(batch: &RecordBatch, row: usize) -> u64 {
     hashes.map_or(0, |hashes| hashes.value(row))
 }
 
-/// What is true of rows that do not stand for deletions.
-pub(super) fn alive(layout: Layout) -> String {
-    match layout {
-        Layout::Current => format!("{} = 0", identifier(DELETED_COLUMN)),
-        Layout::Rows | Layout::Log => "1".to_owned(),
-    }
-}
-
-/// The rows that a table shows, as a statement has them.
-pub(super) fn visible(layout: Layout, table: &str) -> String {
-    let last = if layout == Layout::Current { " FINAL" } else { "" };
-    format!("{}{last} WHERE {}", identifier(table), alive(layout))
-}
-
-/// The table, of whose rows the last of each key counts.
+/// The rows that a table shows.
 pub(super) fn table<S, K, T>(context: &Context<S, K, T>) -> Selection
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
-    let latest = context.layout() == Layout::Current;
-    Selection { table: context.table.clone(), latest, ..Selection::default() }
+    let rows = match context.layout() {
+        Layout::Current => RowSet::Current { deleted: DELETED_COLUMN.to_owned() },
+        Layout::Rows | Layout::Log => RowSet::All,
+    };
+    Selection { table: context.table.clone(), rows, ..Selection::default() }
 }
 
 /// Reads the rows of some keys.
 pub(super) async fn read<S, K, T>(
     context: &Arc<Context<S, K, T>>,
     schema: &Schema,
-    keys: impl IntoIterator<Item = String>,
+    keys: impl IntoIterator<Item = Scalar>,
 ) -> Result<Rows>
 where
     S: Source + ChangeSource,
@@ -210,7 +198,7 @@ where
     T: StateStore,
 {
     let columns: Vec<String> = schema.to_arrow().fields().iter().map(|field| field.name().clone()).collect();
-    let mut keys: Vec<String> = keys.into_iter().collect();
+    let mut keys: Vec<Scalar> = keys.into_iter().collect();
     keys.sort_unstable();
     keys.dedup();
     let (mut rows, mut rest) = (Rows::default(), keys.as_slice());
@@ -218,18 +206,18 @@ where
         let mut bytes = 0;
         let fits = rest.iter().take(KEYS_MAX).take_while(|key| {
             let is_first = bytes == 0;
-            bytes += key.len();
+            bytes += key.size();
             is_first || bytes <= KEY_BYTES_MAX
         });
         let (part, after) = rest.split_at(fits.count());
         rest = after;
         let selection = Selection {
             columns: columns.clone(),
-            computed: vec![(HASH_COLUMN.to_owned(), hash())],
-            condition: format!("{} AND {KEY} IN ({})", alive(context.layout()), part.join(", ")),
+            hash: hash(),
+            filter: is_one_of(part.to_vec()),
             ..table(context)
         };
-        let found = context.retrying(|| context.sink.read_where(&selection)).await?;
+        let found = context.retrying(|| context.sink.admin().select(&selection)).await?;
         let Some(found) = found else {
             return Err(EngineError::TableGone {
                 table: context.table.clone(),

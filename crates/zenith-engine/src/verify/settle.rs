@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bson::{RawBson, RawDocumentBuf};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
-use zenith_transport::Sink;
+use zenith_transport::{Scalar, Sink};
 
 use super::pass::{Outcome, Part, blocking, outcome};
 use super::{Difference, Differences, Finding, Verifier};
@@ -58,7 +58,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let part = Arc::new(self.look_up(ids).await?);
         let (keys_found, _) = self.rows(&Arc::clone(&part)).await?;
         // Also the rows of keys that have no document.
-        let wanted: Vec<String> = keys.iter().chain(&keys_found).flatten().cloned().collect();
+        let wanted: Vec<Scalar> = keys.iter().chain(&keys_found).flatten().cloned().collect();
         let rows = super::rows::read(&self.context, &self.comparer.schema, wanted).await?;
         let comparer = Arc::clone(&self.comparer);
         let compare = {
@@ -68,7 +68,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 let outcomes: Vec<Outcome> = documents
                     .iter()
                     .zip(&keys_found)
-                    .map(|(document, key)| outcome(&comparer, document, key.as_deref(), &rows))
+                    .map(|(document, key)| outcome(&comparer, document, key.as_ref(), &rows))
                     .collect();
                 (outcomes, keys_found, rows)
             }
@@ -79,7 +79,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let absent: Vec<&[u8]> = absent.map(|(document, _)| *document).collect();
         let mut letters = self.letters(&absent).await?.into_iter();
 
-        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let mut numbers: HashMap<Option<&Scalar>, usize> = HashMap::new();
         for ((document, key), outcome) in documents.iter().zip(&keys_found).zip(outcomes) {
             let finding = match outcome {
                 Outcome::NoRow => match letters.next().flatten() {
@@ -91,11 +91,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 },
                 Outcome::Same { mismatches: found, .. } => {
                     mismatches.add_bounded(&found);
-                    *numbers.entry(key.as_deref().unwrap_or_default()).or_default() += 1;
+                    *numbers.entry(key.as_ref()).or_default() += 1;
                     continue;
                 }
                 Outcome::Differing { mismatch, .. } => {
-                    *numbers.entry(key.as_deref().unwrap_or_default()).or_default() += 1;
+                    *numbers.entry(key.as_ref()).or_default() += 1;
                     Finding::Differing(mismatch)
                 }
             };
@@ -104,8 +104,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         // As many rows as documents that have one; more than one where a view gives an `_id` several times.
         let mut seen = HashSet::new();
         for (id, key) in ids.iter().zip(&keys) {
-            let Some(key) = key.as_deref().filter(|key| seen.insert(*key)) else { continue };
-            let (documents, rows) = (numbers.get(key).copied().unwrap_or(0), rows.count(key));
+            let Some(key) = key.as_ref().filter(|key| seen.insert(*key)) else { continue };
+            let (documents, rows) = (numbers.get(&Some(key)).copied().unwrap_or(0), rows.count(key));
             let finding = if rows > documents { Finding::Surplus } else { Finding::Fewer };
             for _ in 0..rows.abs_diff(documents) {
                 differences.add(Difference { id: Some(id.clone()), finding: finding.clone() });
@@ -115,7 +115,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     }
 
     /// The keys of `_id`s.
-    async fn keys_of(&self, ids: &[RawBson]) -> Result<Vec<Option<String>>> {
+    async fn keys_of(&self, ids: &[RawBson]) -> Result<Vec<Option<Scalar>>> {
         let mut part = Part::default();
         for id in ids {
             let mut document = RawDocumentBuf::new();

@@ -3,8 +3,6 @@
 //! Both sides count keys by buckets of their hash, which the table tells with each row. Only of buckets whose counts
 //! differ the keys are read and looked up.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use bson::{Bson, RawBson};
@@ -13,28 +11,20 @@ use zenith_arrow::rebuild;
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
-use zenith_transport::{Selection, Sink};
+use zenith_transport::{Filter, Scalar, Selection, Sink};
 
-use super::rows::{alive, hash, table, visible};
+use super::rows::{hash, hash_of, table};
 use super::{Difference, Differences, Finding, Verifier};
 use crate::layout::KEY;
-use crate::load::literal;
+use crate::load::key::key;
 use crate::{EngineError, Result};
 
 /// Buckets of keys.
-const BUCKETS: u64 = 65_536;
+const BUCKETS: u32 = 65_536;
 /// Keys that are read together.
 const KEYS: u64 = 10_000;
 /// Buckets that a condition names; of more, all are looked into.
 const NAMED: usize = 5_000;
-
-/// The column with the bucket of a key.
-const BUCKET_COLUMN: &str = "_zenith_bucket";
-
-/// What is in it.
-fn bucket() -> String {
-    format!("toUInt32({} % {BUCKETS})", hash())
-}
 
 /// Keys counted by bucket.
 pub(super) struct Buckets(Vec<u32>);
@@ -47,7 +37,7 @@ impl Default for Buckets {
 
 impl Buckets {
     pub(super) fn add(&mut self, hash: u64) {
-        let place = usize::try_from(hash % BUCKETS).unwrap_or_default();
+        let place = usize::try_from(bucket_of(hash)).unwrap_or_default();
         if let Some(count) = self.0.get_mut(place) {
             *count = count.saturating_add(1);
         }
@@ -58,6 +48,11 @@ impl Buckets {
     }
 }
 
+/// The bucket of a key with this hash.
+fn bucket_of(hash: u64) -> u32 {
+    u32::try_from(hash % u64::from(BUCKETS)).unwrap_or_default()
+}
+
 /// Keys of the table in their order.
 #[derive(Default)]
 struct Keyed {
@@ -65,18 +60,16 @@ struct Keyed {
     ids: Vec<RawBson>,
     /// The buckets of keys that stand for documents without `_id`.
     without: Vec<u32>,
-    /// The last one as statements have it; none after the end.
-    last: Option<String>,
+    /// The last one; none after the end.
+    last: Option<Scalar>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, T> {
     /// Rows that the table shows.
     pub(super) async fn count(&self) -> Result<u64> {
         let context = &self.context;
-        let statement = format!("SELECT count() FROM {}", visible(context.layout(), &context.table));
-        let found = context.retrying(|| context.sink.query(&statement)).await?;
-        let count = found.iter().find(|batch| batch.num_rows() > 0).map(|batch| batch.column(0));
-        Ok(count.and_then(|count| count.as_primitive_opt::<UInt64Type>()).map_or(0, |count| count.value(0)))
+        let shown = table(context);
+        context.retrying(|| context.sink.admin().count_rows(&shown)).await
     }
 
     /// Adds the rows that the source has no document for.
@@ -89,14 +82,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             return Ok(());
         }
         let among = if others.len() > NAMED {
-            String::new()
+            Filter::default()
         } else {
-            let others: Vec<String> = others.iter().map(u32::to_string).collect();
-            format!(" AND {} IN ({})", bucket(), others.join(", "))
+            Filter::HashIn { column: KEY.to_owned(), modulus: BUCKETS, remainders: others }
         };
         let mut after = None;
         loop {
-            let Keyed { ids, without, last } = self.ids(&among, after.as_deref()).await?;
+            let Keyed { ids, without, last } = self.ids(&among, after).await?;
             let Some(last) = last else { return Ok(()) };
             for bucket in without {
                 let number = |buckets: &Buckets| buckets.of(bucket);
@@ -117,54 +109,39 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     /// The keys of the table.
     async fn buckets(&self) -> Result<Buckets> {
         let context = &self.context;
-        let statement = format!(
-            "SELECT {} AS bucket, count() FROM {} GROUP BY bucket",
-            bucket(),
-            visible(context.layout(), &context.table)
-        );
-        let mut there = Buckets::default();
-        for batch in context.retrying(|| context.sink.query(&statement)).await? {
-            let columns = (
-                batch.column(0).as_primitive_opt::<UInt32Type>(),
-                batch.column(1).as_primitive_opt::<UInt64Type>(),
-            );
-            let (Some(places), Some(counts)) = columns else { continue };
-            for (place, count) in places.values().iter().zip(counts.values()) {
-                if let Some(slot) = usize::try_from(*place).ok().and_then(|place| there.0.get_mut(place)) {
-                    *slot = u32::try_from(*count).unwrap_or(u32::MAX);
-                }
+        let (shown, mut there) = (table(context), Buckets::default());
+        let counted = context.retrying(|| context.sink.admin().count_by_hash(&shown, KEY, BUCKETS)).await?;
+        for (bucket, rows) in counted {
+            if let Some(slot) = usize::try_from(bucket).ok().and_then(|bucket| there.0.get_mut(bucket)) {
+                *slot = u32::try_from(rows).unwrap_or(u32::MAX);
             }
         }
         Ok(there)
     }
 
     /// The next keys of the table.
-    async fn ids(&self, among: &str, after: Option<&str>) -> Result<Keyed> {
+    async fn ids(&self, among: &Filter, after: Option<Scalar>) -> Result<Keyed> {
         let context = &self.context;
-        let after = after.map_or_else(String::new, |after| format!(" AND {KEY} > {after}"));
+        let after = after.map(|after| Filter::After(KEY.to_owned(), after));
         let selection = Selection {
             columns: vec![KEY.to_owned()],
-            computed: vec![(BUCKET_COLUMN.to_owned(), bucket())],
-            condition: format!("{}{among}{after}", alive(context.layout())),
+            hash: hash(),
+            filter: Filter::All(std::iter::once(among.clone()).chain(after).collect()),
             order_by: vec![KEY.to_owned()],
             limit: Some(KEYS),
             ..table(context)
         };
         let mut keyed = Keyed::default();
-        for batch in context.retrying(|| context.sink.read_where(&selection)).await?.unwrap_or_default() {
+        for batch in context.retrying(|| context.sink.admin().select(&selection)).await?.unwrap_or_default() {
             for row in 0..batch.num_rows() {
-                let key = literal::key(&batch, row)?;
+                let key = key(&batch, row)?;
                 if keyed.last.as_ref() == Some(&key) {
                     continue;
                 }
                 keyed.last = Some(key);
                 match self.id(&batch, row)? {
                     Some(id) => keyed.ids.push(id),
-                    None => {
-                        let buckets = batch.column_by_name(BUCKET_COLUMN);
-                        let buckets = buckets.and_then(|column| column.as_primitive_opt::<UInt32Type>());
-                        keyed.without.extend(buckets.map(|buckets| buckets.value(row)));
-                    }
+                    None => keyed.without.push(bucket_of(hash_of(&batch, row))),
                 }
             }
         }

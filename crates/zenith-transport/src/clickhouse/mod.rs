@@ -8,12 +8,16 @@
 //! | `preflight` | database and privileges |
 //! | `insert`, `convert` | a record batch as one insert |
 //! | `catalog` | which tables there are, and of what shape |
-//! | `read` | a whole table as Arrow |
+//! | `read`, `filter` | a whole table as Arrow, or some of its rows |
+//! | `admin`, `letters` | the administration of tables, and of those of dead letters |
 //! | `publish` | a shadow table takes its final name |
 
+mod admin;
 mod catalog;
 mod convert;
+mod filter;
 mod insert;
+mod letters;
 mod preflight;
 mod publish;
 mod read;

@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 
-use super::{ClickHouseSink, catalog};
+use super::{ClickHouseSink, catalog, filter};
 use crate::ddl::{identifier, literal};
 use crate::sink::{ColumnInfo, Selection};
 use crate::statement::Statement;
@@ -30,34 +30,35 @@ pub(super) async fn read(sink: &ClickHouseSink, table: &str) -> Result<Vec<Recor
 }
 
 /// Reads some rows.
-pub(super) async fn read_where(
-    sink: &ClickHouseSink,
-    selection: &Selection,
-) -> Result<Option<Vec<RecordBatch>>> {
+pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Result<Option<Vec<RecordBatch>>> {
     let name = sink.full_name(&selection.table);
     let columns = catalog::columns(sink, &selection.table).await?;
     if columns.is_empty() {
         return Ok(None);
     }
     let chosen = columns.iter().filter(|column| selection.columns.contains(&column.name)).map(expression);
-    let computed =
-        selection.computed.iter().map(|(name, computed)| format!("{computed} AS {}", identifier(name)));
-    let columns: Vec<String> = chosen.chain(computed).collect();
-    let last = if selection.latest { " FINAL" } else { "" };
-    let mut sql = format!("SELECT {} FROM {name}{last} WHERE {}", columns.join(", "), selection.condition);
+    let hash =
+        selection.hash.iter().map(|hash| format!("{} AS {}", filter::hash(&hash.of), identifier(&hash.name)));
+    let columns: Vec<String> = chosen.chain(hash).collect();
+    let distinct = if selection.distinct { "DISTINCT " } else { "" };
+    let (last, condition) = filter::rows(&selection.rows, &selection.filter);
+    let mut sql = format!("SELECT {distinct}{} FROM {name}{last} WHERE {condition}", columns.join(", "));
     if !selection.order_by.is_empty() {
-        let order: Vec<String> =
-            selection.order_by.iter().map(|column| identifier(column).to_string()).collect();
+        let order: Vec<String> = selection.order_by.iter().map(|column| identifier(column)).collect();
         sql += &format!(" ORDER BY {}", order.join(", "));
     }
     if let Some(limit) = selection.limit {
         sql += &format!(" LIMIT {limit}");
     }
-    let statement = Statement::new(format!("reading {name}"), sql)
+    run(sink, long(Statement::new(format!("reading {name}"), sql))).await.map(Some)
+}
+
+/// Lets a statement name many keys.
+pub(super) fn long(statement: Statement) -> Statement {
+    statement
         .set("max_query_size", STATEMENT_BYTES_MAX)
         .set("max_ast_elements", STATEMENT_PARTS_MAX)
-        .set("max_expanded_ast_elements", STATEMENT_PARTS_MAX);
-    run(sink, statement).await.map(Some)
+        .set("max_expanded_ast_elements", STATEMENT_PARTS_MAX)
 }
 
 /// A String may hold any bytes: read as text, one that is not UTF-8 would spoil the whole result.

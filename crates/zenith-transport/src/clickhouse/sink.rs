@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use arrow_array::RecordBatch;
-use arrow_schema::FieldRef;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zenith_memory::Pool;
@@ -13,9 +12,10 @@ use super::convert::ColumnTypes;
 use super::server::Server;
 use super::session::Session;
 use super::{catalog, insert, preflight, publish, read};
-use crate::ddl::{self, Dialect, identifier};
+use crate::ddl::{Dialect, identifier};
 use crate::sink::{
-    Durable, Insert, Merging, ObjectInfo, PreflightRequest, Published, Selection, ServerInfo, Sink, TableInfo,
+    Durable, Insert, Merging, ObjectInfo, PreflightRequest, Published, ServerInfo, Sink, TableAdmin,
+    TableInfo,
 };
 use crate::statement::Statement;
 use crate::{ConnectionOptions, Result, SendReport, TableDefinition, Target, TransportError};
@@ -52,6 +52,24 @@ impl ClickHouseSink {
             server: OnceLock::new(),
             column_types: ColumnTypes::default(),
         })
+    }
+
+    /// Runs a statement that has no result.
+    ///
+    /// # Errors
+    /// What ClickHouse refuses, and broken connections.
+    pub async fn execute(&self, statement: &str) -> Result<()> {
+        self.session.execute(Statement::of_user(statement)).await
+    }
+
+    /// Runs a query with a small result.
+    ///
+    /// # Errors
+    /// What ClickHouse refuses, and broken connections.
+    pub async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+        let statement = Statement::of_user(statement);
+        let setting = "output_format_native_write_json_as_string";
+        self.session.arrow(self.server().await?.set(statement, setting, "1")).await
     }
 
     /// Runs a query whose rows are read as `T`, by column names. 64-bit integers arrive as numbers, names
@@ -148,21 +166,6 @@ impl Sink for ClickHouseSink {
         self.run(format!("creating the table {}", self.full_name(&definition.name)), &sql).await
     }
 
-    async fn add_columns(&self, table: &str, fields: &[FieldRef]) -> Result<()> {
-        let dialect = self.dialect().await?;
-        let columns: Vec<String> = fields
-            .iter()
-            .map(|field| Ok(format!("ADD COLUMN IF NOT EXISTS {}", ddl::column_sql(field, dialect)?)))
-            .collect::<Result<_>>()?;
-        if columns.is_empty() {
-            return Ok(());
-        }
-        self.column_types.forget(table);
-        let name = self.full_name(table);
-        self.run(format!("adding columns to {name}"), &format!("ALTER TABLE {name} {}", columns.join(", ")))
-            .await
-    }
-
     async fn write(&self, insert: Insert) -> Result<Durable> {
         insert::write(self, insert).await
     }
@@ -198,18 +201,8 @@ impl Sink for ClickHouseSink {
         read::read(self, table).await
     }
 
-    async fn read_where(&self, selection: &Selection) -> Result<Option<Vec<RecordBatch>>> {
-        read::read_where(self, selection).await
-    }
-
-    async fn execute(&self, statement: &str) -> Result<()> {
-        self.session.execute(Statement::of_user(statement)).await
-    }
-
-    async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>> {
-        let statement = Statement::of_user(statement);
-        let setting = "output_format_native_write_json_as_string";
-        self.session.arrow(self.server().await?.set(statement, setting, "1")).await
+    fn admin(&self) -> &dyn TableAdmin {
+        self
     }
 }
 

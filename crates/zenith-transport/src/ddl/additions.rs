@@ -160,6 +160,12 @@ impl Additions {
         self.columns.iter().find(|(column, _)| column == name).map(|(_, column)| column)
     }
 
+    /// Whether rows or values expire.
+    #[must_use]
+    pub fn has_ttl(&self) -> bool {
+        self.ttl.is_some() || self.columns.iter().any(|(_, column)| column.ttl.is_some())
+    }
+
     /// The changes of `ALTER TABLE` that take all `TTL` away; `None` if there is none.
     #[must_use]
     pub fn without_ttl(&self) -> Option<String> {

@@ -8,6 +8,7 @@
 //! | [`parts`] | what a type is made of |
 //! | [`TableDefinition`] | a table to be, and its `CREATE TABLE` |
 //! | [`Additions`] | what people have added to a table |
+//! | [`CurrentView`] | the view of the current rows of a table of versions |
 //!
 //! What a column is *for* is decided where the Arrow schema is made; here it is only translated.
 
@@ -18,6 +19,7 @@ mod quote;
 mod same;
 mod table;
 mod types;
+mod view;
 
 pub use additions::{Additions, ColumnAdditions, Element};
 pub use parts::{Parts, parts};
@@ -28,3 +30,4 @@ pub(crate) use table::column_sql;
 pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
 pub(crate) use types::{EXTENSION_NAME, wire_type};
+pub use view::CurrentView;

@@ -152,11 +152,9 @@ pub enum TransportError {
         /// Why.
         reason: String,
     },
-    /// A sink that cannot do this.
-    #[error("the {sink} sink cannot {what}")]
+    /// A sink that cannot do this, as its kind of sink has no such thing.
+    #[error("this sink cannot {what}: use one that can, or do without")]
     Unsupported {
-        /// The sink.
-        sink: &'static str,
         /// What was asked.
         what: &'static str,
     },

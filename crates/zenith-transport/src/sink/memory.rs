@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::RecordBatch;
 use arrow_schema::{FieldRef, Schema};
 
-use super::{ColumnInfo, Durable, Insert, Merging, PreflightRequest, Published, ServerInfo, Sink, TableInfo};
+use super::{
+    Boxed, ColumnInfo, Durable, Insert, Merging, PreflightRequest, Published, ServerInfo, Sink, TableAdmin,
+    TableInfo,
+};
 use crate::ddl::{Dialect, Engine, column_type};
 use crate::{Result, TableDefinition, TransportError};
 
@@ -209,15 +212,6 @@ impl Sink for MemorySink {
         Ok(())
     }
 
-    async fn add_columns(&self, table: &str, fields: &[FieldRef]) -> Result<()> {
-        let mut state = self.state();
-        let schema = &mut state.table(table)?.definition.schema;
-        let new = fields.iter().filter(|field| schema.column_with_name(field.name()).is_none());
-        let all: Vec<FieldRef> = schema.fields().iter().chain(new).cloned().collect();
-        *schema = Arc::new(Schema::new(all));
-        Ok(())
-    }
-
     async fn write(&self, insert: Insert) -> Result<Durable> {
         self.state().write(insert)
     }
@@ -249,11 +243,20 @@ impl Sink for MemorySink {
         self.state().table(table).map(|table| table.batches.clone())
     }
 
-    async fn execute(&self, _: &str) -> Result<()> {
-        Err(TransportError::Unsupported { sink: "memory", what: "run statements" })
+    fn admin(&self) -> &dyn TableAdmin {
+        self
     }
+}
 
-    async fn query(&self, _: &str) -> Result<Vec<RecordBatch>> {
-        Err(TransportError::Unsupported { sink: "memory", what: "run queries" })
+/// Its tables can get columns. It has no language to look anything up in.
+impl TableAdmin for MemorySink {
+    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, ()> {
+        let added = self.state().table(table).map(|table| {
+            let schema = &mut table.definition.schema;
+            let new = fields.iter().filter(|field| schema.column_with_name(field.name()).is_none());
+            let all: Vec<FieldRef> = schema.fields().iter().chain(new).cloned().collect();
+            *schema = Arc::new(Schema::new(all));
+        });
+        Box::pin(std::future::ready(added))
     }
 }

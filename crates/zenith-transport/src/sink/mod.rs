@@ -1,8 +1,9 @@
 //! Sinks: the destinations of record batches.
 //!
-//! *When to use what*: write an engine against [`Sink`], whose futures are not boxed; use [`DynSink`]
-//! where the sink is chosen at run time. Every `Sink` is a `DynSink`, and a `Box<dyn DynSink>` is a `Sink`
-//! again.
+//! *Writing one*: six methods of [`Sink`] are enough for copies. What the others answer by themselves is said at each.
+//! [`TableAdmin`] adds what verification, dead letters and tables kept in step ask of a table.
+//!
+//! *Using one*: write against [`Sink`], whose futures are not boxed; [`DynSink`] holds a sink that is chosen at run time.
 //!
 //! What an implementation promises, and [`sink_test_suite!`](crate::sink_test_suite) checks:
 //!
@@ -13,21 +14,29 @@
 //! 4. [`Sink::publish`] lets readers see the old table or the new one, never a mixture, and may be
 //!    repeated after a crash at any point.
 
+mod admin;
 mod dynamic;
+mod letters;
 pub mod memory;
 pub mod null;
+mod scalar;
+mod selection;
 pub mod test_suite;
 
 use std::future::Future;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
-use arrow_schema::FieldRef;
-pub use dynamic::DynSink;
 
 use crate::ddl::{Additions, TableDefinition};
 use crate::dead_letter::{self, DeadLetter};
 use crate::{Result, TransportError};
+
+pub use admin::{Boxed, InsertPath, NoAdmin, TableAdmin};
+pub use dynamic::DynSink;
+pub use letters::{LetterFilter, LetterQuery, LetterSubject, LoadedAt, NewestLetter, StoredLetter};
+pub use scalar::Scalar;
+pub use selection::{Filter, HashColumn, RowSet, Selection};
 
 /// A place for tables and record batches.
 pub trait Sink: Send + Sync {
@@ -37,10 +46,49 @@ pub trait Sink: Send + Sync {
     /// One clear sentence for: host down, wrong password, no such database, missing privileges.
     fn preflight(&self, wanted: &PreflightRequest) -> impl Future<Output = Result<ServerInfo>> + Send;
 
+    /// Creates a table.
+    ///
+    /// # Errors
+    /// If it exists, unless [`TableDefinition::if_not_exists`] says that it may.
+    fn create(&self, definition: &TableDefinition) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes one record batch as one block, and returns once it is durable.
+    ///
+    /// # Errors
+    /// [`TransportError::NoTable`] if there is no such table. See the predicates of [`TransportError`]: after a
+    /// transient error the caller repeats with the same batch and token.
+    fn write(&self, insert: Insert) -> impl Future<Output = Result<Durable>> + Send;
+
+    /// Number of rows in a table.
+    ///
+    /// # Errors
+    /// [`TransportError::NoTable`] if there is no such table.
+    fn count(&self, table: &str) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Makes the loaded table `shadow` the table `table`, and drops the one it replaces.
+    ///
+    /// May be repeated: a publication that was interrupted is completed, one that was complete is left alone.
+    ///
+    /// # Errors
+    /// [`TransportError::Publish`] if `shadow` was not created with [`TableDefinition::loading`],
+    /// [`TransportError::NoTable`] if neither is there.
+    fn publish(&self, shadow: &str, table: &str) -> impl Future<Output = Result<Published>> + Send;
+
+    /// Drops a table; no error if it is not there.
+    fn drop_table(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
+
     /// The columns, engine and row count of a table, or `None` if it is not there.
-    fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send;
+    ///
+    /// A sink that leaves this out says that no table is there: a copy then replaces whatever has the name, with columns
+    /// of its own.
+    fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send {
+        let _ = table;
+        async { Ok(None) }
+    }
 
     /// The table, view or other object of this name; `None` if the name is free.
+    ///
+    /// A sink that leaves this out has tables only: what [`Sink::describe`] finds.
     fn object(&self, name: &str) -> impl Future<Output = Result<Option<ObjectInfo>>> + Send {
         async move {
             Ok(self.describe(name).await?.map(|table| ObjectInfo {
@@ -54,73 +102,41 @@ pub trait Sink: Send + Sync {
     }
 
     /// Names of the tables that begin with `prefix`, in order: how left-over shadow tables are found.
-    fn tables(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send;
-
-    /// Creates a table.
     ///
-    /// # Errors
-    /// If it exists, unless the definition says that it may.
-    fn create(&self, definition: &TableDefinition) -> impl Future<Output = Result<()>> + Send;
-
-    /// Adds the missing columns.
-    fn add_columns(&self, table: &str, fields: &[FieldRef]) -> impl Future<Output = Result<()>> + Send;
-
-    /// Writes one record batch as one block, and returns once it is durable.
-    ///
-    /// # Errors
-    /// See the predicates of [`TransportError`]. After a transient error repeat with the same batch and
-    /// token.
-    fn write(&self, insert: Insert) -> impl Future<Output = Result<Durable>> + Send;
-
-    /// Number of rows in a table.
-    fn count(&self, table: &str) -> impl Future<Output = Result<u64>> + Send;
-
-    /// Makes the loaded table `shadow` the table `table`, drops the one it replaces, and lets merges run.
-    ///
-    /// `shadow` must have been created with [`TableDefinition::loading`]. May be repeated: a publication
-    /// that was interrupted is completed, one that was complete is left alone.
-    fn publish(&self, shadow: &str, table: &str) -> impl Future<Output = Result<Published>> + Send;
-
-    /// Holds background merges of a table back, or lets them run again.
-    fn set_merging(&self, table: &str, merging: Merging) -> impl Future<Output = Result<()>> + Send;
-
-    /// Removes all rows of a table.
-    fn truncate(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
-
-    /// Drops a table; no error if it is not there.
-    fn drop_table(&self, table: &str) -> impl Future<Output = Result<()>> + Send;
-
-    /// Reads a whole table back, for small tables and for verification.
-    ///
-    /// Text may come as Binary: a sink need not know that its values are UTF-8.
-    fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
-
-    /// Reads some rows of a table as [`Sink::read`] would give them; `None` where a table of that name is missing.
-    ///
-    /// # Errors
-    /// [`TransportError::Unsupported`] by sinks that have no language.
-    fn read_where(
-        &self,
-        selection: &Selection,
-    ) -> impl Future<Output = Result<Option<Vec<RecordBatch>>>> + Send {
-        let _ = selection;
-        async { Err(TransportError::Unsupported { sink: "chosen", what: "read rows by a condition" }) }
+    /// A sink that leaves this out tells of none.
+    fn tables(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send {
+        let _ = prefix;
+        async { Ok(Vec::new()) }
     }
 
-    /// Runs a statement that has no result, in the sink's own language.
+    /// Reads a whole table back, for small tables and for tests.
+    ///
+    /// Text may come as Binary: a sink need not know that its values are UTF-8.
     ///
     /// # Errors
-    /// [`TransportError::Unsupported`] by sinks that have no language.
-    fn execute(&self, statement: &str) -> impl Future<Output = Result<()>> + Send;
+    /// [`TransportError::Unsupported`] by a sink that leaves this out.
+    fn read(&self, table: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send {
+        let _ = table;
+        async { Err(TransportError::Unsupported { what: "read a table" }) }
+    }
 
-    /// Runs a query with a small result, in the sink's own language.
+    /// Removes all rows of a table.
     ///
     /// # Errors
-    /// [`TransportError::Unsupported`] by sinks that have no language.
-    fn query(&self, statement: &str) -> impl Future<Output = Result<Vec<RecordBatch>>> + Send;
+    /// [`TransportError::Unsupported`] by a sink that leaves this out: it loads tables by replacing them.
+    fn truncate(&self, table: &str) -> impl Future<Output = Result<()>> + Send {
+        let _ = table;
+        async { Err(TransportError::Unsupported { what: "empty a table that it keeps" }) }
+    }
+
+    /// Holds background merges of a table back, or lets them run again. A sink without merges leaves this out.
+    fn set_merging(&self, table: &str, merging: Merging) -> impl Future<Output = Result<()>> + Send {
+        let _ = (table, merging);
+        async { Ok(()) }
+    }
 
     /// Puts documents that could not be loaded into the table `table`, creating it when absent, and adding the columns
-    /// that one of an earlier version lacks.
+    /// that one of an earlier version lacks. Made of `create` and `write`, which is enough for any sink.
     fn write_dead_letters(
         &self,
         table: &str,
@@ -137,12 +153,18 @@ pub trait Sink: Send + Sync {
             let insert = Insert { table: table.to_owned(), batch, token: token.to_owned() };
             match self.write(insert.clone()).await {
                 Err(error) if error.is_schema_mismatch() => {
-                    self.add_columns(table, &dead_letter::later_columns()).await?;
+                    self.admin().add_columns(table, &dead_letter::later_columns()).await?;
                     self.write(insert).await
                 }
                 written => written,
             }
         }
+    }
+
+    /// The administration of the tables. A sink that leaves this out copies, and answers with one sentence where more
+    /// is asked of it.
+    fn admin(&self) -> &dyn TableAdmin {
+        &NoAdmin
     }
 }
 
@@ -218,25 +240,6 @@ pub struct ColumnInfo {
     pub data_type: String,
     /// How it is computed, as in `MATERIALIZED`; empty or `DEFAULT` for one that can be written.
     pub default_kind: String,
-}
-
-/// The rows and columns of a table that are read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// The table.
-    pub table: String,
-    /// The columns; those that the table lacks are left out.
-    pub columns: Vec<String>,
-    /// Names and expressions of further columns, in the sink's own language.
-    pub computed: Vec<(String, String)>,
-    /// Whether of the rows of one key only the last counts (`FINAL`).
-    pub latest: bool,
-    /// The condition that the rows fulfil, in the sink's own language.
-    pub condition: String,
-    /// Columns by which the rows are sorted.
-    pub order_by: Vec<String>,
-    /// The most rows that are read.
-    pub limit: Option<u64>,
 }
 
 /// One insert: one record batch, one block, one token.

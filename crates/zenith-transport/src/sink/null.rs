@@ -2,11 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::RecordBatch;
-use arrow_schema::FieldRef;
-
-use super::{Durable, Insert, Merging, PreflightRequest, Published, ServerInfo, Sink, TableInfo};
-use crate::{Result, TableDefinition, TransportError};
+use super::{Durable, Insert, PreflightRequest, Published, ServerInfo, Sink};
+use crate::{Result, TableDefinition};
 
 /// Takes everything, counts rows, keeps nothing.
 #[derive(Debug, Default)]
@@ -42,19 +39,7 @@ impl Sink for NullSink {
         })
     }
 
-    async fn describe(&self, _: &str) -> Result<Option<TableInfo>> {
-        Ok(None)
-    }
-
-    async fn tables(&self, _: &str) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
     async fn create(&self, _: &TableDefinition) -> Result<()> {
-        Ok(())
-    }
-
-    async fn add_columns(&self, _: &str, _: &[FieldRef]) -> Result<()> {
         Ok(())
     }
 
@@ -74,27 +59,7 @@ impl Sink for NullSink {
         Ok(Published::Renamed)
     }
 
-    async fn set_merging(&self, _: &str, _: Merging) -> Result<()> {
-        Ok(())
-    }
-
-    async fn truncate(&self, _: &str) -> Result<()> {
-        Ok(())
-    }
-
     async fn drop_table(&self, _: &str) -> Result<()> {
         Ok(())
-    }
-
-    async fn read(&self, _: &str) -> Result<Vec<RecordBatch>> {
-        Ok(Vec::new())
-    }
-
-    async fn execute(&self, _: &str) -> Result<()> {
-        Err(TransportError::Unsupported { sink: "null", what: "run statements" })
-    }
-
-    async fn query(&self, _: &str) -> Result<Vec<RecordBatch>> {
-        Err(TransportError::Unsupported { sink: "null", what: "run queries" })
     }
 }

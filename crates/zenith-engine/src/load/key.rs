@@ -1,0 +1,24 @@
+//! The keys of rows, by which a sink finds them.
+
+use arrow_array::RecordBatch;
+use zenith_transport::{Filter, Scalar};
+
+use crate::layout::KEY;
+use crate::{EngineError, Result};
+
+/// The key of a row.
+pub(crate) fn key(batch: &RecordBatch, row: usize) -> Result<Scalar> {
+    let column = batch.column_by_name(KEY);
+    let key = column.and_then(|column| Scalar::of(column, row));
+    key.ok_or_else(|| EngineError::Setting {
+        setting: "the key column",
+        value: column.map_or_else(|| "nothing".to_owned(), |column| column.data_type().to_string()),
+        reason: "rows of such a key cannot be looked up: load the table anew, with the _id as text"
+            .to_owned(),
+    })
+}
+
+/// What is true of the rows with one of these keys.
+pub(crate) fn is_one_of(keys: Vec<Scalar>) -> Filter {
+    Filter::In(KEY.to_owned(), keys)
+}

@@ -1,0 +1,205 @@
+//! The administration of tables: rows looked up, counted and removed; columns, views and settings of tables.
+
+use std::collections::BTreeMap;
+
+use arrow_array::RecordBatch;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_schema::FieldRef;
+use serde::Deserialize;
+
+use super::{ClickHouseSink, filter, letters, read};
+use crate::ddl::{Additions, CurrentView, column_sql, identifier};
+use crate::sink::{
+    Boxed, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, Selection, StoredLetter,
+    TableAdmin,
+};
+use crate::statement::Statement;
+use crate::{Result, TransportError};
+
+/// What ClickHouse answers to a lightweight `DELETE` from a table with projections.
+const SUPPORT_IS_DISABLED: u32 = 344;
+
+impl TableAdmin for ClickHouseSink {
+    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, ()> {
+        Box::pin(add_columns(self, table, fields))
+    }
+
+    fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
+        Box::pin(read::select(self, selection))
+    }
+
+    fn count_rows<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, u64> {
+        Box::pin(count_rows(self, selection))
+    }
+
+    fn count_by_hash<'a>(
+        &'a self,
+        selection: &'a Selection,
+        column: &'a str,
+        modulus: u32,
+    ) -> Boxed<'a, Vec<(u32, u64)>> {
+        Box::pin(count_by_hash(self, selection, column, modulus))
+    }
+
+    fn delete<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, ()> {
+        Box::pin(delete(self, selection))
+    }
+
+    fn create_view<'a>(&'a self, view: &'a CurrentView, replace: bool) -> Boxed<'a, ()> {
+        let doing = format!("creating the view {}", self.full_name(&view.name));
+        let sql = view.to_sql(replace);
+        Box::pin(self.session.execute(Statement { in_database: true, ..Statement::new(doing, sql) }))
+    }
+
+    fn insert_path<'a>(&'a self, table: &'a str) -> Boxed<'a, InsertPath> {
+        Box::pin(insert_path(self, table))
+    }
+
+    fn parts<'a>(&'a self, table: &'a str) -> Boxed<'a, u64> {
+        Box::pin(parts(self, table))
+    }
+
+    fn set_ttl<'a>(&'a self, table: &'a str, additions: &'a Additions, present: bool) -> Boxed<'a, ()> {
+        let change = if present { additions.with_ttl() } else { additions.without_ttl() };
+        Box::pin(alter(self, table, change))
+    }
+
+    fn set_settings<'a>(&'a self, table: &'a str, settings: &'a BTreeMap<String, String>) -> Boxed<'a, ()> {
+        let settings: Vec<String> =
+            settings.iter().map(|(name, value)| format!("{} = {value}", identifier(name))).collect();
+        let change = (!settings.is_empty()).then(|| format!("MODIFY SETTING {}", settings.join(", ")));
+        Box::pin(alter(self, table, change))
+    }
+
+    fn dead_letters<'a>(&'a self, table: &'a str, query: &'a LetterQuery) -> Boxed<'a, Vec<StoredLetter>> {
+        Box::pin(letters::read(self, table, query))
+    }
+
+    fn count_dead_letters<'a>(&'a self, table: &'a str, filter: &'a LetterFilter) -> Boxed<'a, u64> {
+        Box::pin(letters::count(self, table, filter))
+    }
+
+    fn dead_letter_reasons<'a>(
+        &'a self,
+        table: &'a str,
+        filter: &'a LetterFilter,
+    ) -> Boxed<'a, Vec<(String, u64)>> {
+        Box::pin(letters::reasons(self, table, filter))
+    }
+
+    fn newest_dead_letters<'a>(
+        &'a self,
+        table: &'a str,
+        filter: &'a LetterFilter,
+        subjects: &'a [LetterSubject],
+        bytes_max: usize,
+    ) -> Boxed<'a, Vec<NewestLetter>> {
+        Box::pin(letters::newest(self, table, filter, subjects, bytes_max))
+    }
+
+    fn remove_dead_letters<'a>(&'a self, table: &'a str, filter: &'a LetterFilter) -> Boxed<'a, ()> {
+        Box::pin(letters::remove(self, table, filter))
+    }
+}
+
+async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<()> {
+    let dialect = sink.dialect().await?;
+    let columns: Vec<String> = fields
+        .iter()
+        .map(|field| Ok(format!("ADD COLUMN IF NOT EXISTS {}", column_sql(field, dialect)?)))
+        .collect::<Result<_>>()?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    sink.column_types.forget(table);
+    let name = sink.full_name(table);
+    let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
+    sink.run(format!("adding columns to {name}"), &sql).await
+}
+
+async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Row {
+        rows: u64,
+    }
+    let name = sink.full_name(&selection.table);
+    let (last, condition) = filter::rows(&selection.rows, &selection.filter);
+    let sql = format!("SELECT count() AS rows FROM {name}{last} WHERE {condition}");
+    let statement = read::long(Statement::new(format!("counting rows of {name}"), sql));
+    Ok(sink.session.rows::<Row>(statement).await?.first().map_or(0, |row| row.rows))
+}
+
+async fn count_by_hash(
+    sink: &ClickHouseSink,
+    selection: &Selection,
+    column: &str,
+    modulus: u32,
+) -> Result<Vec<(u32, u64)>> {
+    let name = sink.full_name(&selection.table);
+    let (last, condition) = filter::rows(&selection.rows, &selection.filter);
+    let remainder = filter::remainder(column, modulus);
+    let sql = format!(
+        "SELECT {remainder} AS remainder, count() AS rows FROM {name}{last} WHERE {condition} GROUP BY remainder"
+    );
+    let statement = read::long(Statement::new(format!("counting keys of {name}"), sql));
+    let mut counts = Vec::new();
+    for batch in sink.session.arrow(statement).await? {
+        let remainders = letters::primitive::<UInt32Type>(&batch, 0);
+        let rows = letters::primitive::<UInt64Type>(&batch, 1);
+        if let (Some(remainders), Some(rows)) = (remainders, rows) {
+            counts.extend(remainders.values().iter().copied().zip(rows.values().iter().copied()));
+        }
+    }
+    Ok(counts)
+}
+
+async fn delete(sink: &ClickHouseSink, selection: &Selection) -> Result<()> {
+    let name = sink.full_name(&selection.table);
+    let condition = filter::condition(&selection.filter);
+    let run = |sql: String| {
+        sink.session.execute(read::long(Statement::new(format!("removing rows of {name}"), sql)))
+    };
+    match run(format!("DELETE FROM {name} WHERE {condition}")).await {
+        // A table with projections has parts rewritten for it.
+        Err(TransportError::Server(error)) if error.code == SUPPORT_IS_DISABLED => {
+            run(format!("ALTER TABLE {name} DELETE WHERE {condition} SETTINGS mutations_sync = 2")).await
+        }
+        done => done,
+    }
+}
+
+async fn insert_path(sink: &ClickHouseSink, table: &str) -> Result<InsertPath> {
+    #[derive(Deserialize)]
+    struct Row {
+        views: String,
+        partition_key: String,
+    }
+    let sql = "SELECT arrayStringConcat(arrayMap((d, t) -> d || '.' || t, dependencies_database, \
+               dependencies_table), ', ') AS views, partition_key FROM system.tables \
+               WHERE database = {database:String} AND name = {table:String}";
+    let statement = Statement::new(format!("asking where rows of {} go", sink.full_name(table)), sql)
+        .parameter("database", sink.database())
+        .parameter("table", table);
+    let found = sink.session.rows::<Row>(statement).await?.into_iter().next();
+    Ok(found
+        .map_or_else(InsertPath::default, |Row { views, partition_key }| InsertPath { views, partition_key }))
+}
+
+async fn parts(sink: &ClickHouseSink, table: &str) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Row {
+        parts: u64,
+    }
+    let sql = "SELECT count() AS parts FROM system.parts \
+               WHERE active AND database = {database:String} AND table = {table:String}";
+    let statement = Statement::new(format!("counting parts of {}", sink.full_name(table)), sql)
+        .parameter("database", sink.database())
+        .parameter("table", table);
+    Ok(sink.session.rows::<Row>(statement).await?.first().map_or(0, |row| row.parts))
+}
+
+async fn alter(sink: &ClickHouseSink, table: &str, change: Option<String>) -> Result<()> {
+    let Some(change) = change else { return Ok(()) };
+    let name = sink.full_name(table);
+    sink.run(format!("changing {name}"), &format!("ALTER TABLE {name} {change}")).await
+}

@@ -1,0 +1,140 @@
+//! Values, conditions and selections as ClickHouse writes them.
+
+use std::ops::Range;
+
+use crate::ddl::identifier;
+use crate::sink::{Filter, RowSet, Scalar};
+
+/// The hash of a column.
+pub(super) fn hash(column: &str) -> String {
+    format!("cityHash64({})", identifier(column))
+}
+
+/// The remainder of the hash of a column.
+pub(super) fn remainder(column: &str, modulus: u32) -> String {
+    format!("toUInt32({} % {modulus})", hash(column))
+}
+
+/// ` FINAL` where the last row of each key counts, and the condition on rows.
+pub(super) fn rows(rows: &RowSet, filter: &Filter) -> (&'static str, String) {
+    let condition = condition(filter);
+    match rows {
+        RowSet::All => ("", condition),
+        RowSet::Current { deleted } => (" FINAL", format!("{} = 0 AND {condition}", identifier(deleted))),
+    }
+}
+
+/// A filter as a condition that may stand beside others.
+pub(super) fn condition(filter: &Filter) -> String {
+    let joined = |filters: &[Filter], with: &str| {
+        let conditions: Vec<String> = filters.iter().map(condition).collect();
+        format!("({})", conditions.join(with))
+    };
+    match filter {
+        Filter::All(filters) if filters.is_empty() => "1".to_owned(),
+        Filter::Any(filters) if filters.is_empty() => "0".to_owned(),
+        Filter::All(filters) => joined(filters, " AND "),
+        Filter::Any(filters) => joined(filters, " OR "),
+        Filter::In(_, values) if values.is_empty() => "0".to_owned(),
+        Filter::In(column, values) => match values.as_slice() {
+            [Scalar::Null] => format!("isNull({})", identifier(column)),
+            [value] => format!("{} = {}", identifier(column), literal(value)),
+            values => {
+                let values: Vec<String> = values.iter().map(literal).collect();
+                format!("{} IN ({})", identifier(column), values.join(", "))
+            }
+        },
+        Filter::After(column, value) => format!("{} > {}", identifier(column), literal(value)),
+        Filter::AtLeast(column, number) => format!("{} >= {number}", identifier(column)),
+        Filter::AtMost(column, number) => format!("{} <= {number}", identifier(column)),
+        Filter::HashIn { column, modulus, remainders } => {
+            let remainders: Vec<String> = remainders.iter().map(u32::to_string).collect();
+            match remainders.is_empty() {
+                true => "0".to_owned(),
+                false => format!("{} IN ({})", remainder(column, *modulus), remainders.join(", ")),
+            }
+        }
+    }
+}
+
+/// A value as an expression that is equal to nothing but the same value.
+pub(super) fn literal(value: &Scalar) -> String {
+    match value {
+        Scalar::Null => "NULL".to_owned(),
+        Scalar::Bytes(value) => bytes(value),
+        Scalar::FixedBytes(value) => format!("toFixedString({}, {})", bytes(value), value.len()),
+        Scalar::Uuid(value) => {
+            let hex = hex(value);
+            let part = |range: Range<usize>| hex.get(range).unwrap_or_default();
+            let text =
+                format!("{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32));
+            format!("toUUID('{text}')")
+        }
+        Scalar::Boolean(value) => value.to_string(),
+        Scalar::Int32(number) => format!("toInt32({number})"),
+        Scalar::Int64(number) => format!("toInt64('{number}')"),
+        Scalar::UInt64(number) => format!("toUInt64('{number}')"),
+        Scalar::Float64(bits) => format!("toFloat64('{:e}')", f64::from_bits(*bits)),
+        Scalar::Decimal { precision, scale, .. } => {
+            format!("CAST('{value}', 'Decimal({precision}, {scale})')")
+        }
+        Scalar::Millis(millis) => format!("fromUnixTimestamp64Milli(toInt64('{millis}'), 'UTC')"),
+    }
+}
+
+fn bytes(bytes: &[u8]) -> String {
+    format!("unhex('{}')", hex(bytes))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{
+        ArrayRef, Decimal128Array, FixedSizeBinaryArray, Int64Array, StringArray, UInt64Array,
+    };
+
+    use super::*;
+
+    #[test]
+    fn values_are_written_without_losing_a_digit() {
+        let of = |array: ArrayRef| literal(&Scalar::of(&array, 0).unwrap());
+        assert_eq!(of(Arc::new(Int64Array::from(vec![i64::MIN]))), "toInt64('-9223372036854775808')");
+        assert_eq!(of(Arc::new(UInt64Array::from(vec![u64::MAX]))), "toUInt64('18446744073709551615')");
+        assert_eq!(of(Arc::new(StringArray::from(vec!["a'\\"]))), "unhex('61275c')");
+        let uuid: Vec<u8> = (0..16).collect();
+        let uuid = FixedSizeBinaryArray::try_from_iter(std::iter::once(uuid)).unwrap();
+        assert_eq!(of(Arc::new(uuid)), "toUUID('00010203-0405-0607-0809-0a0b0c0d0e0f')");
+        let fixed = FixedSizeBinaryArray::try_from_iter(std::iter::once(b"ab")).unwrap();
+        assert_eq!(of(Arc::new(fixed)), "toFixedString(unhex('6162'), 2)");
+        let decimal = Decimal128Array::from(vec![-1250]).with_precision_and_scale(38, 3).unwrap();
+        assert_eq!(of(Arc::new(decimal)), "CAST('-1.250', 'Decimal(38, 3)')");
+        assert_eq!(of(Arc::new(Int64Array::from(vec![None]))), "NULL");
+    }
+
+    #[test]
+    fn filters_are_conditions_that_may_stand_beside_others() {
+        let key = |number| Filter::In("_id".into(), vec![Scalar::Int32(number)]);
+        let both = Filter::All(vec![key(1), Filter::AtMost("v".into(), 7)]);
+        assert_eq!(
+            condition(&Filter::Any(vec![both, key(2)])),
+            "((`_id` = toInt32(1) AND `v` <= 7) OR `_id` = toInt32(2))"
+        );
+        assert_eq!(condition(&Filter::default()), "1");
+        assert_eq!(condition(&Filter::Any(Vec::new())), "0");
+        assert_eq!(condition(&Filter::In("a".into(), Vec::new())), "0");
+        assert_eq!(condition(&Filter::In("a".into(), vec![Scalar::Null])), "isNull(`a`)");
+        let current = RowSet::Current { deleted: "gone".into() };
+        assert_eq!(rows(&current, &key(3)), (" FINAL", "`gone` = 0 AND `_id` = toInt32(3)".to_owned()));
+    }
+}

@@ -1,0 +1,144 @@
+//! The administration of tables: what goes beyond loading and publishing them.
+//!
+//! A copy needs nothing of it. Whatever else does, fails with one sentence where the sink does not have it:
+//! [`TransportError::Unsupported`].
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
+
+use super::{LetterFilter, LetterQuery, LetterSubject, NewestLetter, Selection, StoredLetter};
+use crate::ddl::{Additions, CurrentView};
+use crate::{Result, TransportError};
+
+/// A boxed future of a sink.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Looks into the tables of a sink and changes them. [`Sink::admin`](super::Sink::admin) gives it out.
+///
+/// | method | who needs it |
+/// | --- | --- |
+/// | `add_columns` | tables of earlier versions, also those of dead letters |
+/// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert |
+/// | `delete` | rows of documents whose newer rows the table refuses |
+/// | `create_view` | the view of current documents |
+/// | `insert_path`, `parts` | inserts that are refused; the pace of inserts |
+/// | `set_ttl`, `set_settings` | replacing a table that has them |
+/// | `dead_letters` and the like | listing, retrying and removing dead letters; verification |
+///
+/// Every method may be left out: the one that is there answers that the sink cannot do it.
+pub trait TableAdmin: Send + Sync {
+    /// Adds the columns that a table lacks.
+    fn add_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, ()> {
+        cannot("add columns to a table")
+    }
+
+    /// Reads rows; `None` where a table of that name is missing.
+    ///
+    /// Text may come as Binary: a sink need not know that its values are UTF-8.
+    fn select<'a>(&'a self, _selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
+        cannot("look rows up")
+    }
+
+    /// The number of rows that are selected.
+    fn count_rows<'a>(&'a self, _selection: &'a Selection) -> Boxed<'a, u64> {
+        cannot("count rows by a condition")
+    }
+
+    /// The selected rows, counted by the remainder that the hash of a column leaves, as
+    /// [`HashColumn`](super::HashColumn) has it.
+    fn count_by_hash<'a>(
+        &'a self,
+        _selection: &'a Selection,
+        _column: &'a str,
+        _modulus: u32,
+    ) -> Boxed<'a, Vec<(u32, u64)>> {
+        cannot("count rows by their keys")
+    }
+
+    /// Removes the selected rows and returns once no query sees them.
+    fn delete<'a>(&'a self, _selection: &'a Selection) -> Boxed<'a, ()> {
+        cannot("remove rows")
+    }
+
+    /// Creates a view; `replace` an older one of its name, or leaves what has it.
+    fn create_view<'a>(&'a self, _view: &'a CurrentView, _replace: bool) -> Boxed<'a, ()> {
+        cannot("create a view")
+    }
+
+    /// Where rows go that are inserted into a table.
+    fn insert_path<'a>(&'a self, _table: &'a str) -> Boxed<'a, InsertPath> {
+        cannot("say where inserted rows go")
+    }
+
+    /// Parts of a table that merges have not joined yet.
+    fn parts<'a>(&'a self, _table: &'a str) -> Boxed<'a, u64> {
+        cannot("count the parts of a table")
+    }
+
+    /// Takes every expiry of rows and values away, or (`present`) puts those of `additions` back.
+    fn set_ttl<'a>(&'a self, _table: &'a str, _additions: &'a Additions, _present: bool) -> Boxed<'a, ()> {
+        cannot("change when rows of a table expire")
+    }
+
+    /// Changes settings of a table.
+    fn set_settings<'a>(&'a self, _table: &'a str, _settings: &'a BTreeMap<String, String>) -> Boxed<'a, ()> {
+        cannot("change the settings of a table")
+    }
+
+    /// Reads dead letters; none if there is no such table.
+    fn dead_letters<'a>(&'a self, _table: &'a str, _query: &'a LetterQuery) -> Boxed<'a, Vec<StoredLetter>> {
+        cannot("look dead letters up")
+    }
+
+    /// How many dead letters there are; 0 if there is no such table.
+    fn count_dead_letters<'a>(&'a self, _table: &'a str, _filter: &'a LetterFilter) -> Boxed<'a, u64> {
+        cannot("count dead letters")
+    }
+
+    /// How many dead letters there are of each reason, as it is written in them.
+    fn dead_letter_reasons<'a>(
+        &'a self,
+        _table: &'a str,
+        _filter: &'a LetterFilter,
+    ) -> Boxed<'a, Vec<(String, u64)>> {
+        cannot("count dead letters by their reasons")
+    }
+
+    /// The newest letter of each of these documents that has one, without documents of more than `bytes_max`.
+    fn newest_dead_letters<'a>(
+        &'a self,
+        _table: &'a str,
+        _filter: &'a LetterFilter,
+        _subjects: &'a [LetterSubject],
+        _bytes_max: usize,
+    ) -> Boxed<'a, Vec<NewestLetter>> {
+        cannot("look dead letters up")
+    }
+
+    /// Removes dead letters for good.
+    fn remove_dead_letters<'a>(&'a self, _table: &'a str, _filter: &'a LetterFilter) -> Boxed<'a, ()> {
+        cannot("remove dead letters")
+    }
+}
+
+/// Where rows go that are inserted into a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InsertPath {
+    /// The views that are given every inserted row, separated by commas; empty if there are none.
+    pub views: String,
+    /// The expression by which rows are divided into parts that are written one after the other; empty if they are not.
+    pub partition_key: String,
+}
+
+/// The administration of a sink that has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAdmin;
+
+impl TableAdmin for NoAdmin {}
+
+fn cannot<'a, T: Send + 'a>(what: &'static str) -> Boxed<'a, T> {
+    Box::pin(std::future::ready(Err(TransportError::Unsupported { what })))
+}

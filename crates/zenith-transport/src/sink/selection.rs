@@ -1,0 +1,79 @@
+//! Which rows of a table are meant, apart from the language of a sink.
+
+use super::Scalar;
+
+/// Rows of a table, and the columns of them that are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The table.
+    pub table: String,
+    /// The columns; those that the table lacks are left out.
+    pub columns: Vec<String>,
+    /// A further column with the hash of another one, as 64 bits.
+    pub hash: Option<HashColumn>,
+    /// Which rows of one key count.
+    pub rows: RowSet,
+    /// What is true of the rows.
+    pub filter: Filter,
+    /// Whether equal rows come once.
+    pub distinct: bool,
+    /// Columns by which the rows are sorted.
+    pub order_by: Vec<String>,
+    /// The most rows that are read.
+    pub limit: Option<u64>,
+}
+
+/// A column with the hash of another one: the same for equal values, evenly spread over 64 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashColumn {
+    /// Its name.
+    pub name: String,
+    /// The column whose values are hashed.
+    pub of: String,
+}
+
+/// Which rows of a table count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RowSet {
+    /// Every row.
+    #[default]
+    All,
+    /// Of the rows of one key the one with the highest version, if it does not stand for a deletion.
+    Current {
+        /// The column that is 1 in rows that stand for a deletion.
+        deleted: String,
+    },
+}
+
+/// What is true of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// All of these; of every row if there is none.
+    All(Vec<Filter>),
+    /// At least one of these.
+    Any(Vec<Filter>),
+    /// A column has one of these values.
+    In(String, Vec<Scalar>),
+    /// A column comes after this value in the order of the sink.
+    After(String, Scalar),
+    /// A column is at least this number.
+    AtLeast(String, u64),
+    /// A column is at most this number.
+    AtMost(String, u64),
+    /// The hash of a column (see [`HashColumn`]) leaves one of these remainders.
+    HashIn {
+        /// The column.
+        column: String,
+        /// What the hash is divided by.
+        modulus: u32,
+        /// The remainders.
+        remainders: Vec<u32>,
+    },
+}
+
+/// True of every row.
+impl Default for Filter {
+    fn default() -> Filter {
+        Filter::All(Vec::new())
+    }
+}

@@ -1,0 +1,73 @@
+//! What a sink promises that describes, lists and empties its tables, and adds columns to them.
+
+use std::sync::Arc;
+
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field};
+
+use super::{definition, rows, write};
+use crate::sink::{Merging, Sink};
+
+/// A description has columns, key, comment and count.
+pub async fn tables_are_described(sink: &impl Sink) {
+    sink.create(&definition("t").comment("what's `this`?")).await.expect("created");
+    write(sink, "t", rows(0..7), "a").await.expect("written");
+    let info = sink.describe("t").await.expect("an answer").expect("a table");
+    let columns: Vec<_> = info.columns.iter().map(|c| (c.name.as_str(), c.data_type.as_str())).collect();
+    assert_eq!(columns, [("id", "Int64"), ("text", "Nullable(String)")]);
+    assert_eq!((info.engine.as_str(), info.sorting_key.as_str(), info.rows), ("MergeTree", "id", 7));
+    assert_eq!(info.comment, "what's `this`?");
+    let object = sink.object("t").await.expect("an answer").expect("the name is taken");
+    assert_eq!((object.engine, object.comment, object.columns), (info.engine, info.comment, info.columns));
+    assert_eq!(sink.object("u").await.expect("an answer"), None);
+}
+
+/// Left-over tables are found by the beginning of their names, taken literally.
+pub async fn tables_are_listed_by_prefix(sink: &impl Sink) {
+    for name in ["t_b", "t_a", "tx", "u"] {
+        sink.create(&definition(name)).await.expect("created");
+    }
+    assert_eq!(sink.tables("t_").await.expect("listed"), ["t_a", "t_b"]);
+    assert!(sink.tables("v").await.expect("listed").is_empty());
+}
+
+/// New columns are there for the next insert; adding one that is there changes nothing.
+pub async fn columns_are_added(sink: &impl Sink) {
+    sink.create(&definition("t")).await.expect("created");
+    let more = [
+        Arc::new(Field::new("more", DataType::Int64, true)),
+        Arc::new(Field::new("id", DataType::Int64, false)),
+    ];
+    sink.admin().add_columns("t", &more).await.expect("added");
+    sink.admin().add_columns("t", &[]).await.expect("nothing to add");
+    let info = sink.describe("t").await.expect("an answer").expect("a table");
+    assert_eq!(
+        info.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),
+        ["id", "text", "more"]
+    );
+    let batch = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![1])) as _),
+        ("more", Arc::new(Int64Array::from(vec![2])) as _),
+    ])
+    .expect("a batch");
+    write(sink, "t", batch, "a").await.expect("written without the column text");
+    assert_eq!(sink.count("t").await.expect("counted"), 1);
+}
+
+/// Truncating leaves an empty table.
+pub async fn truncating_empties(sink: &impl Sink) {
+    sink.create(&definition("t")).await.expect("created");
+    write(sink, "t", rows(0..5), "a").await.expect("written");
+    sink.truncate("t").await.expect("truncated");
+    assert_eq!(sink.count("t").await.expect("counted"), 0);
+    write(sink, "t", rows(0..5), "b").await.expect("written");
+    assert_eq!(sink.count("t").await.expect("counted"), 5);
+}
+
+/// Merges can be held and let go at any time.
+pub async fn merging_is_switched(sink: &impl Sink) {
+    sink.create(&definition("t").loading()).await.expect("created");
+    for merging in [Merging::Running, Merging::Held, Merging::Held, Merging::Running, Merging::Running] {
+        sink.set_merging("t", merging).await.expect("switched");
+    }
+}
