@@ -367,18 +367,7 @@ impl EngineError {
     pub fn is_input(&self) -> bool {
         match self {
             EngineError::Source(error) => error.is_input(),
-            EngineError::Sink(error) => {
-                matches!(
-                    error,
-                    TransportError::Target { .. }
-                        | TransportError::Connect { .. }
-                        | TransportError::Tls { .. }
-                        | TransportError::Answer { .. }
-                ) || error.is_authentication()
-                    || error.is_access_denied()
-                    || error.is_unknown_database()
-                    || error.is_schema_mismatch()
-            }
+            EngineError::Sink(error) => error.is_input(),
             EngineError::State(error) => error.is_input(),
             EngineError::Stream(error) => error.is_input(),
             EngineError::Setting { .. }

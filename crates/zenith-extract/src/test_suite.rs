@@ -7,6 +7,13 @@
 //!
 //! `make` gets documents in ascending order of `_id` and gives a source with a collection that holds exactly those. The
 //! tests need `tokio` with its macros. Each panics with what it found.
+//!
+//! These are the promises of every source. A source that is divided by ranges of `_id` and knows their types says so, and
+//! has to keep those of ranges as well:
+//!
+//! ```text
+//! zenith_extract::source_test_suite!(my_source, make, ranges);
+//! ```
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -24,25 +31,30 @@ const MIB: usize = 1024 * 1024;
 /// Declares a module of tests for one implementation of [`Source`](crate::Source).
 #[macro_export]
 macro_rules! source_test_suite {
-    ($name:ident, $make:ident) => {
+    ($name:ident, $make:ident $(, $more:ident)?) => {
         mod $name {
             use super::$make;
 
             $crate::source_test_suite!(@tests $make:
                 an_empty_collection_has_no_documents,
                 a_natural_scan_gives_every_document_once,
-                ranges_give_every_document_once_in_order,
-                a_partition_goes_on_after_any_document,
-                a_range_leaves_out_its_lower_bound_and_holds_its_upper,
                 batches_tell_their_measures,
                 memory_returns_to_the_pool,
                 readers_share_a_small_pool,
                 a_sample_holds_each_document_once,
                 a_sample_is_the_same_each_time_and_has_both_ends,
-                types_of_id_come_from_both_ends,
                 preflight_finds_the_collection_and_misses_another,
             );
+            $($crate::source_test_suite!(@$more $make);)?
         }
+    };
+    (@ranges $make:ident) => {
+        $crate::source_test_suite!(@tests $make:
+            ranges_give_every_document_once_in_order,
+            a_partition_goes_on_after_any_document,
+            a_range_leaves_out_its_lower_bound_and_holds_its_upper,
+            types_of_id_come_from_both_ends,
+        );
     };
     (@tests $make:ident: $($test:ident),+ $(,)?) => {
         $(

@@ -45,8 +45,8 @@ async fn compressed(documents: Vec<RawDocumentBuf>) -> (FileSource, Namespace) {
     (FileSource::open(dumped("orders.bson.gz", &documents)).unwrap(), orders())
 }
 
-source_test_suite!(plain_files, plain);
-source_test_suite!(compressed_files, compressed);
+source_test_suite!(plain_files, plain, ranges);
+source_test_suite!(compressed_files, compressed, ranges);
 
 /// What preflight says is wrong.
 async fn refusal(path: &Path) -> String {

@@ -22,6 +22,6 @@ async fn direct(documents: Vec<RawDocumentBuf>) -> (MongoSource, Namespace) {
     (MongoSource::connect(&uri).await.unwrap(), namespace)
 }
 
-source_test_suite!(memory_source, memory);
-source_test_suite!(mongodb_by_driver, by_driver);
-source_test_suite!(mongodb_direct, direct);
+source_test_suite!(memory_source, memory, ranges);
+source_test_suite!(mongodb_by_driver, by_driver, ranges);
+source_test_suite!(mongodb_direct, direct, ranges);

@@ -1,5 +1,8 @@
 //! The traits of a database: [`Source`] for reading whole collections, [`ChangeSource`] for following their changes.
 //!
+//! *Writing one*: three methods of [`Source`] are enough for copies. What the others answer by themselves is said at
+//! each. [`DocumentBatch::of_documents`] hands documents over, in memory of the pool.
+//!
 //! The compiler names the futures of both traits. [`DynSource`] holds any source behind one type, for the price of
 //! one allocation a call. [`crate::source_test_suite!`] and [`crate::change_source_test_suite!`] test an
 //! implementation.
@@ -14,7 +17,7 @@ use std::future::Future;
 
 use bson::{RawBson, RawDocumentBuf};
 
-use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy};
+use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionBounds, PartitionStrategy};
 
 pub use changes::{ChangePreflight, ChangeReader, ChangeSource, Scope, StartAt, WatchOptions};
 pub use dynamic::{DynReader, DynSource};
@@ -49,38 +52,7 @@ pub trait Source: Send + Sync + 'static {
         documents: usize,
     ) -> impl Future<Output = Result<Vec<RawDocumentBuf>, ExtractError>> + Send;
 
-    /// The types of the smallest and the largest `_id`; `None` if the collection is empty or has no order by `_id`.
-    ///
-    /// # Errors
-    /// When the collection cannot be read.
-    fn id_types(
-        &self,
-        namespace: &Namespace,
-    ) -> impl Future<Output = Result<Option<IdTypes>, ExtractError>> + Send;
-
-    /// The largest `_id`; `None` if the collection is empty or has no order by `_id`.
-    ///
-    /// # Errors
-    /// When the collection cannot be read.
-    fn max_id(
-        &self,
-        namespace: &Namespace,
-    ) -> impl Future<Output = Result<Option<RawBson>, ExtractError>> + Send;
-
-    /// Divides the collection into at most `desired` parts that together hold every document once.
-    ///
-    /// At least one part; fewer than asked for where the collection is small, or cannot be divided.
-    ///
-    /// # Errors
-    /// When the collection cannot be read.
-    fn partitions(
-        &self,
-        namespace: &Namespace,
-        desired: usize,
-        strategy: PartitionStrategy,
-    ) -> impl Future<Output = Result<Vec<Partition>, ExtractError>> + Send;
-
-    /// Begins to read one partition.
+    /// Begins to read one of the partitions that [`Source::partitions`] has given.
     ///
     /// # Errors
     /// When reading cannot begin. Later errors come from [`DocumentReader::next`].
@@ -89,6 +61,49 @@ pub trait Source: Send + Sync + 'static {
         partition: &Partition,
         options: ReadOptions,
     ) -> impl Future<Output = Result<Self::Reader, ExtractError>> + Send;
+
+    /// Divides the collection into at most `desired` parts that together hold every document once.
+    ///
+    /// At least one part; fewer than asked for where the collection is small, or cannot be divided. A source that leaves
+    /// this out is read as a whole: [`PartitionBounds::Natural`] from beginning to end.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn partitions(
+        &self,
+        namespace: &Namespace,
+        desired: usize,
+        strategy: PartitionStrategy,
+    ) -> impl Future<Output = Result<Vec<Partition>, ExtractError>> + Send {
+        let _ = (desired, strategy);
+        async { Ok(vec![Partition { namespace: namespace.clone(), bounds: PartitionBounds::Natural }]) }
+    }
+
+    /// The types of the smallest and the largest `_id`; `None` if the collection is empty or has no order by `_id`, as
+    /// that of a source that leaves this out. The sample then decides about the key.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn id_types(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<Option<IdTypes>, ExtractError>> + Send {
+        let _ = namespace;
+        async { Ok(None) }
+    }
+
+    /// The largest `_id`; `None` if the collection is empty or has no order by `_id`, as that of a source that leaves
+    /// this out. Only tables that follow ascending `_id`s need it.
+    ///
+    /// # Errors
+    /// When the collection cannot be read.
+    fn max_id(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<Option<RawBson>, ExtractError>> + Send {
+        let _ = namespace;
+        async { Ok(None) }
+    }
 }
 
 /// The documents of one partition, batch by batch. Dropping it ends the reading.

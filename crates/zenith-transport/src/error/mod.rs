@@ -179,13 +179,15 @@ pub enum TransportError {
     },
 }
 
-/// What helps against a failure: all that retries and exit codes go by.
+/// What helps against a failure. It alone decides about retries and exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// The same request may succeed later. Whether this one took effect is unknown.
     Transient,
     /// The rows themselves were refused, and none of them is in the table.
     Refused,
+    /// The user has to correct something: a wrong address, name, password or privilege.
+    Input,
     /// Neither.
     Permanent,
 }
@@ -229,6 +231,25 @@ impl TransportError {
             | Self::NoTable { .. }
             | Self::Publish { .. }
             | Self::Unsupported { .. } => false,
+        }
+    }
+
+    /// Whether the user has to correct something before the same request can succeed.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Target { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Answer { .. }
+            | Self::Unsupported { .. } => true,
+            Self::Other { kind, .. } => *kind == FailureKind::Input,
+            _ => {
+                self.is_authentication()
+                    || self.is_access_denied()
+                    || self.is_unknown_database()
+                    || self.is_schema_mismatch()
+            }
         }
     }
 
@@ -323,5 +344,30 @@ impl TransportError {
             Self::Server(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::{FailureKind, TransportError};
+
+    /// Whoever writes a sink says what helps, and is asked nothing else.
+    #[test]
+    fn the_kind_of_a_failure_of_ones_own_decides() {
+        let of = |kind| TransportError::other(kind, "cannot write t: the disk is full");
+        let answers = |kind| {
+            let error = of(kind);
+            (error.is_transient(), error.is_outcome_unknown(), error.is_data_rejected(), error.is_input())
+        };
+        assert_eq!(answers(FailureKind::Transient), (true, true, false, false));
+        assert_eq!(answers(FailureKind::Refused), (false, false, true, false));
+        assert_eq!(answers(FailureKind::Input), (false, false, false, true));
+        assert_eq!(answers(FailureKind::Permanent), (false, false, false, false));
+        let cause = std::io::Error::other("no space left");
+        let caused = TransportError::caused(FailureKind::Permanent, "cannot write t", cause);
+        assert_eq!(caused.to_string(), "cannot write t");
+        assert_eq!(caused.source().map(ToString::to_string).as_deref(), Some("no space left"));
     }
 }
