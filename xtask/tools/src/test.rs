@@ -1,5 +1,8 @@
 //! `cargo xtask test`: all tests against one pair of servers, which are gone afterwards.
 //!
+//! Among all tests are those of the crate in `examples/third-party`. It is outside the workspace, as one of somebody
+//! else's is, so that it breaks where a public item does.
+//!
 //! Plain `cargo test` works too; then each test binary starts a pair of its own, which takes longer.
 
 use std::ffi::OsString;
@@ -30,7 +33,28 @@ pub async fn run() -> Outcome {
     }
     let status = command.args(&arguments).status().await.map_err(Error::io("run cargo test"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    Ok(ExitCode::from(code))
+    if code != 0 || !are_all(&arguments) {
+        return Ok(ExitCode::from(code));
+    }
+    third_party(&arguments).await
+}
+
+/// Tests the crate that is outside the workspace, with the same dependencies and in the same target folder, so that only
+/// Zenith's own crates are compiled again.
+async fn third_party(arguments: &[OsString]) -> Outcome {
+    let root = crate::workspace_root();
+    let folder = root.join("examples/third-party");
+    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).map_err(Error::io("copy Cargo.lock"))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+    let mut command = tokio::process::Command::from(crate::cargo());
+    command.args(["test", "--offline"]).args(arguments).current_dir(&folder).env("CARGO_TARGET_DIR", target);
+    let status = command.status().await.map_err(Error::io("run cargo test in examples/third-party"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the arguments leave out no test.
+fn are_all(arguments: &[OsString]) -> bool {
+    arguments.iter().all(|argument| ["--release", "-r", "-q", "--quiet"].iter().any(|other| argument == other))
 }
 
 fn names_a_package(arguments: &[OsString]) -> bool {
@@ -50,5 +74,12 @@ mod tests {
         assert!(names("-p zenith-arrow"));
         assert!(names("--release --package=zenith-arrow"));
         assert!(!names("--release -- -p"));
+    }
+
+    #[test]
+    fn a_choice_of_tests_leaves_out_the_crate_outside_the_workspace() {
+        let all = |arguments: &[&str]| are_all(&arguments.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(all(&[]) && all(&["--release"]));
+        assert!(!all(&["-p", "zenith"]) && !all(&["--", "name"]));
     }
 }
