@@ -44,8 +44,10 @@ pub async fn run() -> Outcome {
 async fn third_party(arguments: &[OsString]) -> Outcome {
     let root = crate::workspace_root();
     let folder = root.join("examples/third-party");
-    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).map_err(Error::io("copy Cargo.lock"))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+    std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))
+        .map_err(Error::io("copy Cargo.lock"))?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
     let mut command = tokio::process::Command::from(crate::cargo());
     command.args(["test", "--offline"]).args(arguments).current_dir(&folder).env("CARGO_TARGET_DIR", target);
     let status = command.status().await.map_err(Error::io("run cargo test in examples/third-party"))?;
@@ -54,7 +56,9 @@ async fn third_party(arguments: &[OsString]) -> Outcome {
 
 /// Whether the arguments leave out no test.
 fn are_all(arguments: &[OsString]) -> bool {
-    arguments.iter().all(|argument| ["--release", "-r", "-q", "--quiet"].iter().any(|other| argument == other))
+    arguments
+        .iter()
+        .all(|argument| ["--release", "-r", "-q", "--quiet"].iter().any(|other| argument == other))
 }
 
 fn names_a_package(arguments: &[OsString]) -> bool {
