@@ -176,7 +176,8 @@ async fn a_server_that_never_was_is_told_of() {
     assert!(began.elapsed() < TOLD_WITHIN, "{:?}", began.elapsed());
     let ended = home.run(&["status", "--max-lag", "1h", "--grace", "0s"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let complaints = home.json(&["status", "--max-lag", "1h", "--grace", "0s"]).await["complaints"].to_string();
+    let complaints =
+        home.json(&["status", "--max-lag", "1h", "--grace", "0s"]).await["complaints"].to_string();
     assert!(complaints.contains("the lag of orders is unknown"), "{complaints}");
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");

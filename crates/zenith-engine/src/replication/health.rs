@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Condition, StateStore};
-use zenith_transport::{Sink, TransportError};
+use zenith_transport::Sink;
 
 use super::clock::SourceClock;
 use super::context::Context;
@@ -92,9 +92,8 @@ async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
     let mut every = ticks(ASK_EVERY);
     loop {
         every.tick().await;
-        let failure = match timeout(ANSWER_TIMEOUT, first.sink.query("SELECT 1 AS answer")).await {
-            // A sink without a language has no server either.
-            Ok(Ok(_) | Err(TransportError::Unsupported { .. })) => None,
+        let failure = match timeout(ANSWER_TIMEOUT, first.sink.ping()).await {
+            Ok(Ok(())) => None,
             Ok(Err(error)) => Some(sentence(&error)),
             Err(_) => Some(silent("target")),
         };

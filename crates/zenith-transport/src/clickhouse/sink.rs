@@ -170,6 +170,10 @@ impl Sink for ClickHouseSink {
         insert::write(self, insert).await
     }
 
+    async fn ping(&self) -> Result<()> {
+        self.session.execute(Statement::new("asking whether it answers", "SELECT 1 FORMAT Null")).await
+    }
+
     async fn count(&self, table: &str) -> Result<u64> {
         catalog::count(self, table).await
     }

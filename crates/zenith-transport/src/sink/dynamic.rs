@@ -88,6 +88,7 @@ methods! {
     preflight(wanted: [&PreflightRequest]) -> ServerInfo;
     create(definition: [&TableDefinition]) -> ();
     write(insert: [Insert]) -> Durable;
+    ping() -> ();
     count(table: [&str]) -> u64;
     publish(shadow: [&str], table: [&str]) -> Published;
     drop_table(table: [&str]) -> ();

@@ -59,6 +59,14 @@ pub trait Sink: Send + Sync {
     /// transient error the caller repeats with the same batch and token.
     fn write(&self, insert: Insert) -> impl Future<Output = Result<Durable>> + Send;
 
+    /// Asks whether the sink answers, and changes nothing. By default it does, as one that has no server.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn ping(&self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// Number of rows in a table.
     ///
     /// # Errors
