@@ -20,6 +20,8 @@ use crate::{EngineError, OnBadDocument, Result};
 
 /// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
 const PARTS_BEFORE_MERGES: u64 = 1000;
+/// Times that rows are inserted anew which do not show; those that expire at once never do.
+const COMPLETE_ROUNDS: u32 = 4;
 
 /// Inserts batches of one load into one table, each once however often it is repeated under its token.
 pub(crate) struct Inserter<'a, K> {
@@ -70,7 +72,9 @@ impl<K: Sink> Inserter<'_, K> {
     ) -> Result<Vec<Refused>> {
         let may_be_there = AtomicBool::new(may_be_there);
         let Some(error) = self.send(&batch, &token, &may_be_there).await? else {
-            if may_be_there.into_inner() && self.load.repeats == Repeats::ByPipeline {
+            // The rows of a snapshot are not counted in the end either.
+            let is_counted = self.load.repeats == Repeats::ByLoad && self.layout != Layout::Current;
+            if may_be_there.into_inner() && !is_counted {
                 self.complete(&batch, &token).await?;
             }
             return Ok(Vec::new());
@@ -114,23 +118,34 @@ impl<K: Sink> Inserter<'_, K> {
     /// Inserts what a repeated insert has not left in the table.
     ///
     /// ClickHouse notes the token of an insert right before its rows are there. One that is killed in between takes a
-    /// repetition for done, and the rows are lost unless somebody looks.
+    /// repetition for done, and the rows are lost unless somebody looks. The same may become of what is inserted anew, so
+    /// that somebody looks again.
     async fn complete(&self, batch: &RecordBatch, token: &str) -> Result<()> {
-        let lost = match lost(self.sink, self.table, self.layout, batch).await {
-            // A sink that answers no questions is trusted.
-            Err(EngineError::Sink(TransportError::Unsupported { .. })) => return Ok(()),
-            lost => lost?,
-        };
-        for part in lost {
-            let rows = part.num_rows();
-            tracing::warn!(
-                table = self.table,
-                rows,
-                "a repeated insert has left no rows: they are inserted anew"
-            );
-            let insert = Insert { table: self.table.to_owned(), token: name(token, &part)?, batch: part };
-            self.load.repeat(|| self.sink.write(insert.clone())).await?;
+        for round in 0..COMPLETE_ROUNDS {
+            let lost = match lost(self.sink, self.table, self.layout, batch).await {
+                // A sink that answers no questions is trusted.
+                Err(EngineError::Sink(TransportError::Unsupported { .. })) => return Ok(()),
+                lost => lost?,
+            };
+            if lost.is_empty() {
+                return Ok(());
+            }
+            for part in lost {
+                let rows = part.num_rows();
+                tracing::warn!(
+                    table = self.table,
+                    rows,
+                    "a repeated insert has left no rows: they are inserted anew"
+                );
+                let token = format!("{}.{round}", name(token, &part)?);
+                let insert = Insert { table: self.table.to_owned(), token, batch: part };
+                self.load.repeat(|| self.sink.write(insert.clone())).await?;
+            }
         }
+        tracing::warn!(
+            table = self.table,
+            "rows that were inserted several times do not show: they expire at once, or a row policy hides them"
+        );
         Ok(())
     }
 

@@ -97,7 +97,7 @@ pub(crate) async fn absent<K: Sink>(
         // Rows of equal versions replace each other.
         Layout::Current => return Ok(vec![batch.clone()]),
         Layout::Log => logged(sink, table, batch).await?,
-        Layout::Rows => keyed(sink, table, batch).await?,
+        Layout::Rows => keyed(sink, table, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?,
     };
     let mut absent = Vec::new();
     let mut start = 0;
@@ -122,15 +122,15 @@ pub(crate) async fn lost<K: Sink>(
     if layout != Layout::Current {
         return absent(sink, table, layout, batch).await;
     }
-    // An insert lands whole, and nothing newer than the newest of its rows can have taken the place of that.
+    // An insert lands whole, and nothing newer than the newest of its rows can have taken the place of that. With their keys:
+    // rows of one version may come in several inserts, as those of a snapshot do.
     let versions = batch.column_by_name(VERSION_COLUMN).map(|column| column.as_primitive::<UInt64Type>());
-    let Some(newest) = versions.and_then(|versions| versions.values().iter().max().copied()) else {
-        return Ok(Vec::new());
-    };
-    let filter = Filter::In(VERSION_COLUMN.to_owned(), vec![newest.into()]);
-    let of_newest = Selection { table: table.to_owned(), filter, ..Selection::default() };
-    let count = sink.admin().count_rows(&of_newest).await?;
-    Ok(if count == 0 { vec![batch.clone()] } else { Vec::new() })
+    let versions = versions.map_or(&[][..], |versions| versions.values());
+    let Some(newest) = versions.iter().max() else { return Ok(Vec::new()) };
+    let rows = versions.iter().zip(0..).filter(|(version, _)| *version == newest).map(|(_, row)| row);
+    let also = Filter::In(VERSION_COLUMN.to_owned(), vec![(*newest).into()]);
+    let there = keyed(sink, table, batch, &rows.collect::<Vec<usize>>(), also).await?;
+    Ok(if there.contains(&false) { vec![batch.clone()] } else { Vec::new() })
 }
 
 /// Which changes a log has, by version and number.
@@ -165,21 +165,30 @@ async fn logged<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<V
     Ok(versions.values().iter().zip(indexes.values()).map(|(v, i)| there.contains(&(*v, *i))).collect())
 }
 
-/// Which keys a table has.
-async fn keyed<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<Vec<bool>> {
-    let mut there = vec![false; batch.num_rows()];
+/// The keys of which of these rows a table has, in rows that fulfil the rest of the condition, too.
+async fn keyed<K: Sink>(
+    sink: &K,
+    table: &str,
+    batch: &RecordBatch,
+    rows: &[usize],
+    also: Filter,
+) -> Result<Vec<bool>> {
+    let mut there = vec![false; rows.len()];
     let mut begin = 0;
-    while begin < batch.num_rows() {
+    while begin < rows.len() {
         let (mut keys, mut bytes) = (Vec::new(), 0);
-        while begin + keys.len() < batch.num_rows() && keys.len() < KEYS_MAX && bytes < KEY_BYTES_MAX {
-            let key = key(batch, begin + keys.len())?;
+        while let Some(row) = rows.get(begin + keys.len())
+            && keys.len() < KEYS_MAX
+            && bytes < KEY_BYTES_MAX
+        {
+            let key = key(batch, *row)?;
             bytes += key.size();
             keys.push(key);
         }
         let of_keys = Selection {
             table: table.to_owned(),
             columns: vec![KEY.to_owned()],
-            filter: is_one_of(keys.clone()),
+            filter: Filter::All(vec![is_one_of(keys.clone()), also.clone()]),
             distinct: true,
             ..Selection::default()
         };

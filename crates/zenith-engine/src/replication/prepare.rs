@@ -49,7 +49,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
         }
         let checkpoint = self.state.checkpoint(&self.name).await?;
-        if let (Some(checkpoint), Some(schema)) = (&checkpoint, self.schema_to_write().await?) {
+        // What has no checkpoint may have the schema of a first reload that never came to its end.
+        if let Some(checkpoint) = &checkpoint
+            && let Some(schema) = self.schema_to_write().await?
+        {
             self.keep_view().await?;
             return Ok((schema, Position::decode(&checkpoint.position)?));
         }
