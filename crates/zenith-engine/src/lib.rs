@@ -45,6 +45,7 @@ mod load;
 mod mismatches;
 mod names;
 mod notes;
+mod offload;
 mod options;
 mod pipeline;
 mod progress;
@@ -52,6 +53,8 @@ pub mod reload;
 pub mod replication;
 mod retry;
 mod settings;
+#[doc(hidden)]
+pub mod simulation;
 mod stop;
 mod summary;
 mod table_options;

@@ -1,5 +1,7 @@
 //! How a collection is to be reloaded.
 
+use std::sync::OnceLock;
+
 use crate::table_options::TableOptions;
 use crate::{EngineError, Result};
 
@@ -35,7 +37,9 @@ pub struct ReloadOptions {
 
 /// A quarter of the processor's cores: the servers may be on the same machine.
 fn share_of_cores() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // The system is asked once: the answer takes it a dozen files.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let cores = CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     (cores / 4).clamp(1, 8)
 }
 

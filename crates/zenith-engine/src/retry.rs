@@ -6,8 +6,9 @@
 //! | [`after_load`] | a whole load, begun anew |
 //! | [`RetryBudget`] | a pipeline whose source or target is away: for ever where it follows, for a while where it catches up |
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use zenith_transport::TransportError;
 
 use crate::EngineError;

@@ -1,4 +1,4 @@
-//! Decoders: replies in, record batches out, each on a thread of its own.
+//! Decoders: replies in, record batches out, each on a thread of its own, where it may block.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ pub(super) struct Decoding {
 
 impl Decoding {
     /// Decodes replies until there are no more, then hands over what is left.
-    pub(super) fn run(&self, mut decoder: Decoder) -> Result<ExtraCounts> {
+    pub(super) async fn run(&self, mut decoder: Decoder) -> Result<ExtraCounts> {
         let failed = |source| EngineError::decoding(&self.load.namespace, source);
         let is_in_vain = || self.watch.as_deref().is_some_and(Watch::is_in_vain);
         // Rows the batch at hand is to have.
         let mut planned = None;
-        while let Ok(reply) = self.replies.recv_blocking() {
+        while let Ok(reply) = self.replies.recv().await {
             if self.load.is_stopped() {
                 return Err(EngineError::Stopped);
             }
@@ -46,14 +46,14 @@ impl Decoding {
                     .append(bytes, &mut documents, &mut |document| bad.push(document))
                     .map_err(failed)?;
                 for document in bad {
-                    reject(&self.load, bytes, &document, &self.letters)?;
+                    reject(&self.load, bytes, &document, &self.letters).await?;
                 }
                 match full {
                     Some(batch) => {
                         planned = None;
                         self.sizes.sealed(rows, batch.num_rows());
                         if !is_in_vain() {
-                            self.batches.send(batch).map_err(|_| EngineError::Stopped)?;
+                            self.batches.send_async(batch).await.map_err(|_| EngineError::Stopped)?;
                         }
                     }
                     None => break,
@@ -66,7 +66,7 @@ impl Decoding {
         if let Some(batch) = decoder.finish().map_err(failed)?
             && !is_in_vain()
         {
-            self.batches.send(batch).map_err(|_| EngineError::Stopped)?;
+            self.batches.send_async(batch).await.map_err(|_| EngineError::Stopped)?;
         }
         if let Some(watch) = self.watch.as_deref() {
             watch.ended(&mut decoder);
@@ -75,7 +75,7 @@ impl Decoding {
     }
 }
 
-fn reject(
+async fn reject(
     load: &LoadContext,
     bytes: &[u8],
     bad: &BadDocument,
@@ -90,7 +90,7 @@ fn reject(
         }),
         OnBadDocument::Keep => {
             let letter = RejectedDocument::new(document, bad.reason.to_string());
-            letters.send_blocking(letter).map_err(|_| EngineError::Stopped)
+            letters.send(letter).await.map_err(|_| EngineError::Stopped)
         }
     }
 }

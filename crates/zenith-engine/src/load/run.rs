@@ -2,11 +2,11 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use async_channel::{Receiver, Sender};
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
@@ -22,6 +22,7 @@ use super::read;
 use super::read::Queue;
 use super::sizes::Sizes;
 use crate::layout::LoadMetadata;
+use crate::offload::{Lost, Worker};
 use crate::{EngineError, ReloadOptions, Result};
 
 /// How long readers and inserters may take to end once the load was stopped.
@@ -115,7 +116,7 @@ struct Workers {
     load: Arc<LoadContext>,
     first: Arc<FirstError>,
     tasks: JoinSet<()>,
-    threads: Vec<JoinHandle<Option<ExtraCounts>>>,
+    threads: Vec<Worker<Option<ExtraCounts>>>,
 }
 
 impl Workers {
@@ -149,9 +150,9 @@ impl Workers {
                 break;
             }
             let (first, decoding) = (Arc::clone(&self.first), decoding.clone());
-            let work = move || first.note(&decoding.load, decoding.run(decoder));
-            let thread = std::thread::Builder::new().name(format!("zenith-decode-{index}")).spawn(work);
-            self.threads.push(thread.map_err(|_| EngineError::Worker { worker: "decoder" })?);
+            let work = async move { first.note(&decoding.load, decoding.run(decoder).await) };
+            let thread = Worker::spawn(format!("zenith-decode-{index}"), work);
+            self.threads.push(thread.map_err(|Lost| EngineError::Worker { worker: "decoder" })?);
         }
         Ok(())
     }
@@ -214,6 +215,7 @@ impl Workers {
         let mut aborted = false;
         loop {
             tokio::select! {
+                biased;
                 ended = self.tasks.join_next() => match ended {
                     Some(Err(error)) if error.is_panic() => {
                         let error = EngineError::Worker { worker: "reader or inserter" };
@@ -231,18 +233,15 @@ impl Workers {
     }
 
     async fn end_threads(&mut self) -> ExtraCounts {
-        let threads = std::mem::take(&mut self.threads);
-        let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().map(JoinHandle::join).collect::<Vec<_>>()
-        });
+        let joined = join_all(self.threads.drain(..).map(Worker::join));
         let joined = if self.load.is_stopped() {
             // A decoder may wait for memory that an insert given up has lent to a server that hangs.
-            tokio::time::timeout(DECODERS_TIMEOUT, joined).await.unwrap_or_else(|_| Ok(Vec::new()))
+            tokio::time::timeout(DECODERS_TIMEOUT, joined).await.unwrap_or_default()
         } else {
             joined.await
         };
         let mut counts = ExtraCounts::default();
-        for ended in joined.unwrap_or_default() {
+        for ended in joined {
             match ended {
                 Ok(Some(part)) => counts.merge(&part),
                 Ok(None) => {}

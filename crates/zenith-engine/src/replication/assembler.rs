@@ -189,7 +189,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             let result = decoding.step(&piece);
             (decoding, result)
         };
-        let (decoding, result) = tokio::task::spawn_blocking(work)
+        let (decoding, result) = crate::offload::run(work)
             .await
             .map_err(|_| EngineError::Worker { worker: "decoder of changes" })?;
         result.map(|()| decoding).map_err(|source| self.failed(source))

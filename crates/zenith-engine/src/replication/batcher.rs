@@ -1,11 +1,12 @@
 //! Gathers the changes of one pipeline, and decides which of them become a batch together, and when.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
 use bson::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use zenith_extract::{ChangeSource, ResumeToken, Source};
 use zenith_state::StateStore;
 use zenith_transport::Sink;
@@ -135,7 +136,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
                     Ok(portion) => self.take(portion),
                     Err(_) => open = false,
                 },
-                () = tokio::time::sleep_until(wake.into()) => {}
+                () = tokio::time::sleep_until(wake) => {}
             }
         }
         drop(channels.steps);

@@ -23,6 +23,7 @@ use super::write::{Token, Unwritten, write};
 use crate::layout::Layout;
 use crate::progress::to_u64;
 use crate::settings::OnDrop;
+use crate::simulation::{self, DeliberateBug};
 use crate::{EngineError, Result};
 
 /// The state of a committer.
@@ -94,6 +95,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             };
             context.state.begin_intent(&intent).await?;
         }
+        if simulation::has(DeliberateBug::CheckpointBeforeInsert) {
+            let checkpoint = to.checkpoint(self.rows + to_u64(changes), source_time)?;
+            context.state.advance(&context.name, &checkpoint).await?;
+        }
         let Decoded { batch, letters, marks, extra, .. } = decoded;
         let token = Token { name: &token, is_repetition };
         let documents = write(context, &self.schema, token, Unwritten { batch, letters, marks }).await?;
@@ -101,7 +106,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
         let mismatches = Mismatches { values: extra, documents };
         let checkpoint = to.checkpoint(rows, source_time)?;
-        context.state.commit_intent(&context.name, token.name, &checkpoint, &mismatches).await?;
+        if simulation::has(DeliberateBug::IntentClosedEarly) {
+            context.state.abandon_intent(&context.name, token.name).await?;
+            context.state.advance(&context.name, &checkpoint).await?;
+        } else {
+            context.state.commit_intent(&context.name, token.name, &checkpoint, &mismatches).await?;
+        }
         context.counted(&mismatches, false);
         context.live.applied_to(source_time);
         (self.position, self.rows) = (to, rows);

@@ -131,6 +131,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         let mut ended = None;
         while ended.is_none() || !running.is_empty() {
             tokio::select! {
+                biased;
                 end = &mut stream, if ended.is_none() => ended = Some(end),
                 Some((run, result)) = running.next() => self.sort(run, result, ended.as_ref(), &mut running.halted).await,
             }

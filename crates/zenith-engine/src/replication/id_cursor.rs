@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use bson::raw::cstr;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
+use tokio::time::Instant;
 use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
 use zenith_state::{Checkpoint, Intent, Mismatches, StateStore};
@@ -265,7 +266,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             (decoder, current, at, result)
         };
         let (decoder, current, at, result) =
-            tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Worker { worker: "decoder" })?;
+            crate::offload::run(work).await.map_err(|_| EngineError::Worker { worker: "decoder" })?;
         self.decoder = Some(decoder);
         (*gathered, *done) = (current, at);
         result.map_err(|source| EngineError::decoding(&self.context.namespace, source))
@@ -415,6 +416,7 @@ where
         // The schema first: of several, the one that is the table's own counts.
         context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
         replace_with_empty(&pipeline, &plan).await?;
+        context.state.set_mismatches(&context.name, &Mismatches::default()).await?;
     } else {
         create(context).await?;
     }

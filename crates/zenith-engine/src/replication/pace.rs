@@ -1,7 +1,8 @@
 //! The pace of small batches: as fast as the settings allow, and slower while parts pile up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use zenith_transport::Sink;
 
 use super::progress::Live;

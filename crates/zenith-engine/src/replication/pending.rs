@@ -5,9 +5,12 @@
 //! 100 ms apart, is written in parts.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::event::{Event, EventKind};
+use crate::simulation::{self, DeliberateBug};
 
 /// How long the end of a transaction is waited for. A server sends all of one as fast as it can, but a transaction may
 /// end with its reply, or go on in the next.
@@ -113,6 +116,9 @@ impl PendingEvents {
 
     /// The last place at or before `wanted` between two versions, else the first one after it.
     fn boundary(&self, wanted: usize, complete: usize) -> usize {
+        if simulation::has(DeliberateBug::BatchEndsInsideClusterTime) {
+            return wanted;
+        }
         let Some(version) = self.events.get(wanted).map(|event| event.version) else { return complete };
         match self.before_version(wanted, version) {
             0 => self.events.iter().take(complete).take_while(|event| event.version == version).count(),

@@ -95,6 +95,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let mut is_read = false;
         loop {
             tokio::select! {
+                biased;
                 // Without a stream nothing is read either: the parts that are done are noted, and the oplog must not run
                 // out while the rest is read.
                 applied = &mut apply => return applied,

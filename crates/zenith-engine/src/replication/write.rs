@@ -18,6 +18,7 @@ use crate::load::dead_letters::{self, RejectedDocument};
 use crate::load::insert::Inserter;
 use crate::load::refusal::Refused;
 use crate::progress::to_u64;
+use crate::simulation::{self, DeliberateBug};
 use crate::{EngineError, OnBadDocument, Result};
 
 /// The token of one insert, by which the target recognises its repeats.
@@ -135,7 +136,11 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let rejected = inserter.insert(batch, inserter.load.run.clone(), may_be_there).await?;
+    let mut token = inserter.load.run.clone();
+    if may_be_there && simulation::has(DeliberateBug::TokenNotRepeated) {
+        token.push_str(".repeated");
+    }
+    let rejected = inserter.insert(batch, token, may_be_there).await?;
     let is_kept = |row: &&Refused| inserter.layout != Layout::Current || !row.is_deletion();
     let letters = rejected.iter().filter(is_kept).map(|row| inserter.letter(row)).collect::<Result<_>>()?;
     if inserter.layout == Layout::Current {
