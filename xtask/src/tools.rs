@@ -45,6 +45,24 @@ pub fn become_tools(words: &[&str], arguments: &[OsString]) -> Result<ExitCode> 
     Err(format!("cannot run {}: {error}", program.display()).into())
 }
 
+/// Has the simulation built, and replaces this program by it. Returns only with an error.
+///
+/// It is built apart from the tools, which are to share their dependencies with the command: the command has no clock that
+/// can be paused.
+pub fn become_simulation(arguments: &[OsString]) -> Result<ExitCode> {
+    let root = cargo::workspace_root();
+    let folder = cargo::target_folder(&root)?.join("release");
+    let mut build = cargo::command();
+    build.args(["build", "--release", "--package", "zenith-simulation"]).current_dir(&root);
+    announce(&folder, &["zenith-simulation"], &mut build);
+    if !build.status()?.success() {
+        return Err("zenith-simulation cannot be built: see above".into());
+    }
+    let program = folder.join("zenith-simulation");
+    let error = Command::new(&program).args(arguments).exec();
+    Err(format!("cannot run {}: {error}", program.display()).into())
+}
+
 /// Says what is built and how long that may take; what is there already is built again quietly.
 fn announce(folder: &Path, programs: &[&str], build: &mut Command) {
     if programs.iter().all(|program| folder.join(program).exists()) {

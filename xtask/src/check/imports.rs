@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Finding;
 
 /// Our crates and those of ours they may depend on; `None` means any.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 14] = [
     ("zenith-memory", Some(&[])),
     ("zenith-bson", Some(&[])),
     ("zenith-net", Some(&[])),
@@ -29,6 +29,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
     ),
     ("zenith", Some(&["zenith-engine"])),
     ("zenith-testkit", None),
+    ("zenith-simulation", Some(&["zenith-engine"])),
     ("zenith-benches", None),
     ("zenith-tools", Some(&["zenith-testkit"])),
     ("xtask", Some(&[])),

@@ -1,0 +1,214 @@
+//! The collection: its documents as they are, and everything that happened to them.
+
+use std::collections::BTreeMap;
+
+use bson::{RawBson, RawDocumentBuf, Timestamp, rawdoc};
+use zenith_engine::Namespace;
+use zenith_engine::extract::{MemoryChange, MemorySource};
+
+use crate::random::Random;
+use crate::scenario::{Kind, Scenario};
+
+/// A text in documents that cannot be decoded, before its last byte is made one that is not UTF-8.
+const SPOILT: &str = "spoilt~";
+
+/// The collection.
+pub(crate) fn namespace() -> Namespace {
+    Namespace::new("db", "items")
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    /// Told apart from all documents before it by this.
+    pub(crate) n: i64,
+    pub(crate) is_bad: bool,
+    pub(crate) raw: RawDocumentBuf,
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) version: u64,
+    pub(crate) index: u32,
+    pub(crate) operation: &'static str,
+    pub(crate) id: i64,
+    /// Of the document after it.
+    pub(crate) n: i64,
+    pub(crate) is_bad: bool,
+    /// Changes of the same time.
+    pub(crate) together: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct History {
+    random: Random,
+    bad_percent: u32,
+    /// It stays, and stays good: columns are made of it.
+    first: i64,
+    pub(crate) documents: BTreeMap<i64, Document>,
+    pub(crate) log: Vec<Entry>,
+    next_id: i64,
+    next_n: i64,
+}
+
+/// A change that is about to be made.
+enum Change {
+    Write(&'static str, i64, Document),
+    Delete(i64),
+}
+
+impl History {
+    pub(crate) fn new(scenario: &Scenario, random: Random) -> History {
+        let mut history = History {
+            random,
+            bad_percent: scenario.bad_documents,
+            first: 0,
+            documents: BTreeMap::new(),
+            log: Vec::new(),
+            next_id: 0,
+            next_n: 0,
+        };
+        for number in 0..scenario.documents {
+            let id = history.new_id();
+            if number == 0 {
+                history.first = id;
+            }
+            let document = history.document(id, number > 0);
+            history.documents.insert(id, document);
+        }
+        history
+    }
+
+    /// The documents so far as a source.
+    pub(crate) fn source(&self) -> MemorySource {
+        let documents = self.documents.values().map(|document| document.raw.clone()).collect();
+        MemorySource::new().with_collection(namespace(), documents)
+    }
+
+    fn new_id(&mut self) -> i64 {
+        self.next_id += i64::from(self.random.between(1, 3));
+        self.next_id
+    }
+
+    fn document(&mut self, id: i64, may_be_bad: bool) -> Document {
+        self.next_n += 1;
+        let n = self.next_n;
+        let is_bad = may_be_bad && self.random.percent(self.bad_percent);
+        let raw = if is_bad {
+            spoilt(id, n)
+        } else {
+            rawdoc! { "_id": id, "n": n, "s": "text" }
+        };
+        Document { n, is_bad, raw }
+    }
+
+    /// All documents that can be decoded: by `_id` their number.
+    pub(crate) fn numbers(&self) -> BTreeMap<i64, i64> {
+        let good = self.documents.iter().filter(|(_, document)| !document.is_bad);
+        good.map(|(id, document)| (*id, document.n)).collect()
+    }
+
+    /// Makes one step, of one change or of a transaction, and says what it was.
+    pub(crate) fn step(&mut self, scenario: &Scenario, memory: &MemorySource) -> String {
+        let is_growing = scenario.kind == Kind::IdCursor;
+        if self.random.percent(10) {
+            let other = Namespace::new("db", "other");
+            memory.push_insert(&other, rawdoc! { "_id": self.next_n });
+            return "something elsewhere".to_owned();
+        }
+        let count = if self.random.percent(25) { self.random.between(2, 10) } else { 1 };
+        let mut changes = Vec::new();
+        for _ in 0..count {
+            let change = if is_growing { self.insert() } else { self.any() };
+            // Of two rows of one key and version nobody can tell which of them has been lost.
+            if scenario.torn_inserts > 0 && changes.iter().any(|other: &Change| other.id() == change.id()) {
+                continue;
+            }
+            // Later changes of a transaction see the earlier ones.
+            match &change {
+                Change::Write(_, id, document) => drop(self.documents.insert(*id, document.clone())),
+                Change::Delete(id) => drop(self.documents.remove(id)),
+            }
+            changes.push(change);
+        }
+        self.commit(changes, memory)
+    }
+
+    fn commit(&mut self, changes: Vec<Change>, memory: &MemorySource) -> String {
+        let mut made: Vec<MemoryChange> = changes.iter().map(Change::of_memory).collect();
+        let together = made.len();
+        let time = match (together, made.pop()) {
+            (1, Some(only)) => memory.push(only),
+            (_, last) => memory.push_transaction(made.into_iter().chain(last).collect()),
+        };
+        let version = version_of(time);
+        let mut told = format!("version {}:", version & u64::from(u32::MAX));
+        for (index, change) in (0..).zip(changes) {
+            let (operation, id, n, is_bad) = match change {
+                Change::Write(operation, id, document) => (operation, id, document.n, document.is_bad),
+                Change::Delete(id) => ("delete", id, 0, false),
+            };
+            told.push_str(&format!(" {operation} {id}{}", if is_bad { " (spoilt)" } else { "" }));
+            self.log.push(Entry { version, index, operation, id, n, is_bad, together });
+        }
+        told
+    }
+
+    fn insert(&mut self) -> Change {
+        let id = self.new_id();
+        Change::Write("insert", id, self.document(id, true))
+    }
+
+    fn any(&mut self) -> Change {
+        let most = u32::try_from(self.documents.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let at = usize::try_from(self.random.between(0, most)).unwrap_or(0);
+        let Some((id, is_bad)) = self.documents.iter().nth(at).map(|(id, found)| (*id, found.is_bad)) else {
+            return self.insert();
+        };
+        let is_first = id == self.first;
+        match self.random.between(0, 9) {
+            0..=2 => self.insert(),
+            3 if !is_first => Change::Write("replace", id, self.document(id, true)),
+            4..=5 if !is_first => Change::Delete(id),
+            6 => match (1..self.next_id).find(|id| !self.documents.contains_key(id)) {
+                Some(gone) => Change::Write("insert", gone, self.document(gone, true)),
+                None => self.insert(),
+            },
+            // What becomes of updates of bad documents depends on when they are looked up.
+            _ if is_bad => Change::Delete(id),
+            _ => Change::Write("update", id, self.document(id, false)),
+        }
+    }
+}
+
+impl Change {
+    fn id(&self) -> i64 {
+        match self {
+            Change::Write(_, id, _) | Change::Delete(id) => *id,
+        }
+    }
+
+    fn of_memory(&self) -> MemoryChange {
+        match self {
+            Change::Write("insert", _, document) => MemoryChange::Insert(namespace(), document.raw.clone()),
+            Change::Write("replace", _, document) => MemoryChange::Replace(namespace(), document.raw.clone()),
+            Change::Write(_, _, document) => MemoryChange::Update(namespace(), document.raw.clone()),
+            Change::Delete(id) => MemoryChange::Delete(namespace(), RawBson::Int64(*id)),
+        }
+    }
+}
+
+/// As rows have it.
+pub(crate) fn version_of(time: Timestamp) -> u64 {
+    u64::from(time.time) << 32 | u64::from(time.increment)
+}
+
+/// A document whose text is not UTF-8.
+fn spoilt(id: i64, n: i64) -> RawDocumentBuf {
+    let whole = rawdoc! { "_id": id, "n": n, "s": SPOILT };
+    let mut bytes = whole.as_bytes().to_vec();
+    if let Some(last) = bytes.iter().rposition(|byte| *byte == b'~') {
+        bytes[last] = 0xFF;
+    }
+    RawDocumentBuf::from_bytes(bytes).unwrap_or(whole)
+}

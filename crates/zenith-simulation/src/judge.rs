@@ -1,0 +1,236 @@
+//! What has to be true of the tables, after a crash and in the end.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use zenith_engine::state::{MemoryStore, StateStore};
+
+use crate::history::Entry;
+use crate::rows::Row;
+use crate::scenario::Kind;
+use crate::sink::{SimulatedSink, TABLE};
+use crate::world::World;
+
+/// The table of dead letters.
+const LETTERS: &str = "zenith_dead_letters";
+
+/// What a promise is: kept, or in which words it is broken.
+type Promise = Result<(), String>;
+
+/// Where the pipeline is once it has caught up.
+pub(crate) struct Reached<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) sink: &'a SimulatedSink,
+    pub(crate) state: &'a MemoryStore,
+    /// The order of the first checkpoint.
+    pub(crate) began: Option<Vec<u8>>,
+}
+
+/// A key with its number.
+type Numbers = BTreeMap<i64, i64>;
+
+impl Reached<'_> {
+    /// Everything that has to be true in the end.
+    pub(crate) async fn judge(&self) -> Promise {
+        match self.world.scenario.kind {
+            Kind::Changes => self.current().await?,
+            Kind::ChangeLog => self.log().await?,
+            Kind::IdCursor => self.cursor().await?,
+            Kind::Reload => return equal(&self.world.numbers(), &once(&self.sink.rows(TABLE))?),
+        }
+        let open = self.state.open_intents(TABLE).await.map_err(|error| error.to_string())?;
+        if open.is_empty() { Ok(()) } else { Err(format!("{} intents are still open", open.len())) }
+    }
+
+    /// The last version of each key counts, and it is that of its last change.
+    async fn current(&self) -> Promise {
+        let mut last: HashMap<i64, Row> = HashMap::new();
+        for row in self.sink.rows(TABLE) {
+            if last.get(&row.id).is_none_or(|before| before.version <= row.version) {
+                last.insert(row.id, row);
+            }
+        }
+        last.retain(|_, row| !row.is_deleted);
+        let shown = last.values().map(|row| (row.id, row.n.unwrap_or_default())).collect();
+        equal(&self.world.numbers(), &shown)?;
+        let mut changed: HashMap<i64, u64> = HashMap::new();
+        for entry in self.world.log() {
+            changed.insert(entry.id, entry.version);
+        }
+        let loads = self.sink.versions_of_loads();
+        for row in last.values() {
+            let changed = changed.get(&row.id).copied().unwrap_or(0);
+            // The stream is opened at the version behind that of the rows that are loaded.
+            let is_loaded = loads.contains(&row.version) && changed <= row.version + 1;
+            if row.version != changed && !is_loaded {
+                let [has, should] = [row.version, changed].map(short);
+                return Err(format!("the row of document {} has version {has} instead of {should}", row.id));
+            }
+        }
+        self.letters_of_changes().map(|_| ())
+    }
+
+    /// Every change once and in order; those of bad documents as letters.
+    async fn log(&self) -> Promise {
+        let from = self.first_version()?;
+        let log: Vec<Entry> = self.world.log().into_iter().filter(|entry| entry.version >= from).collect();
+        let rows = self.sink.rows(TABLE);
+        let mut seen: HashMap<(u64, u32), &Row> = HashMap::new();
+        for row in &rows {
+            if seen.insert((row.version, row.index), row).is_some() {
+                return Err(format!("{} is in the table twice", change(row.version, row.index)));
+            }
+        }
+        let letters = self.letters_of_changes()?;
+        let mut is_counted = true;
+        for entry in &log {
+            let place = (entry.version, entry.index);
+            let row = seen.remove(&place);
+            // What an update left out is looked up later: by then the document may be one that cannot be decoded, and a
+            // repetition may meet it so after the first try did not.
+            let may_be_either = entry.operation == "update" && self.becomes_bad(entry);
+            is_counted &= !may_be_either;
+            match (row, letters.contains(&place)) {
+                (Some(row), false) if !entry.is_bad => is_row_of(row, entry)?,
+                (None, true) if entry.is_bad => {}
+                (None, false) => return Err(format!("{} is not in the table", change(place.0, place.1))),
+                _ if may_be_either => {}
+                _ => return Err(format!("{} has a row and a dead letter", change(place.0, place.1))),
+            }
+        }
+        if let Some(row) = seen.values().next() {
+            return Err(format!("{} is in the table, but did not happen", change(row.version, row.index)));
+        }
+        self.in_order()?;
+        if is_counted { self.counted(rows.len(), letters.len()).await } else { Ok(()) }
+    }
+
+    /// Whether the document of a change becomes one later that cannot be decoded.
+    fn becomes_bad(&self, entry: &Entry) -> bool {
+        self.world.with_history(|history| {
+            let same = history.log.iter().filter(|other| other.id == entry.id && other.is_bad);
+            same.map(|other| (other.version, other.index)).any(|other| other > (entry.version, entry.index))
+        })
+    }
+
+    /// The inserts of a log follow one another as their changes do.
+    fn in_order(&self) -> Promise {
+        let mut newest = (0, 0);
+        for batch in self.sink.memory.batches(TABLE) {
+            let places = || crate::rows::rows_of(&batch).into_iter().map(|row| (row.version, row.index));
+            if places().any(|place| place < newest) {
+                return Err(format!("{} is before changes that came earlier", change(newest.0, newest.1)));
+            }
+            newest = places().max().unwrap_or(newest);
+        }
+        Ok(())
+    }
+
+    /// Every document once.
+    async fn cursor(&self) -> Promise {
+        let rows = self.sink.rows(TABLE);
+        equal(&self.world.numbers(), &once(&rows)?)?;
+        let bad = self
+            .world
+            .with_history(|history| history.documents.values().filter(|found| found.is_bad).count());
+        self.counted(rows.len(), bad).await
+    }
+
+    /// The state knows how many rows there are, and how many dead letters.
+    async fn counted(&self, rows: usize, letters: usize) -> Promise {
+        let checkpoint = self.state.checkpoint(TABLE).await.map_err(|error| error.to_string())?;
+        let counted = checkpoint.map_or(0, |checkpoint| checkpoint.rows);
+        if u64::try_from(rows) != Ok(counted) {
+            return Err(format!("the checkpoint counts {counted} rows, and the table has {rows}"));
+        }
+        let mismatches = self.state.mismatches(TABLE, None).await.map_err(|error| error.to_string())?;
+        let counted: u64 = mismatches.documents.values().sum();
+        if u64::try_from(letters) != Ok(counted) {
+            return Err(format!("the state counts {counted} dead letters, and there are {letters}"));
+        }
+        Ok(())
+    }
+
+    /// The version of the first change that is the pipeline's.
+    fn first_version(&self) -> Result<u64, String> {
+        let order = self.began.as_deref().ok_or("there was never a checkpoint")?;
+        let text = String::from_utf8_lossy(order);
+        let increment = text.get(10..18).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        increment.map(|increment| 1 << 32 | increment).ok_or_else(|| format!("the order {text} is no place"))
+    }
+
+    /// The changes whose documents became letters; none of them twice.
+    fn letters_of_changes(&self) -> Result<BTreeSet<(u64, u32)>, String> {
+        let mut all = BTreeSet::new();
+        for batch in self.sink.memory.batches(LETTERS) {
+            let column = |name: &str| batch.column_by_name(name).ok_or("a dead letter lacks a column");
+            let (versions, indexes) = (column("version")?, column("index")?);
+            let (versions, indexes) =
+                (versions.as_primitive::<UInt64Type>(), indexes.as_primitive::<UInt32Type>());
+            for (version, index) in versions.values().iter().zip(indexes.values()) {
+                // Those of a load have no version, and a load that is begun anew writes them anew.
+                if *version > 0 && !all.insert((*version, *index)) {
+                    return Err(format!("the dead letter of {} came twice", change(*version, *index)));
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Readers see what one of the copies made, or nothing yet: never a part of it.
+pub(crate) fn is_whole(sink: &SimulatedSink, copies: &[Numbers]) -> Promise {
+    let shown = once(&sink.rows(TABLE))?;
+    if shown.is_empty() || copies.contains(&shown) {
+        return Ok(());
+    }
+    Err(format!("the table shows {} rows, which no copy has made together", shown.len()))
+}
+
+/// Whether the row of a log says what happened.
+fn is_row_of(row: &Row, entry: &Entry) -> Promise {
+    let is_right = match entry.operation {
+        "insert" | "replace" => row.n == Some(entry.n),
+        "update" => row.n.is_none_or(|n| n >= entry.n),
+        _ => row.n.is_none(),
+    };
+    if row.id == entry.id && row.operation == entry.operation && is_right {
+        return Ok(());
+    }
+    Err(format!("{} is {entry:?}, and its row {row:?}", change(entry.version, entry.index)))
+}
+
+fn once(rows: &[Row]) -> Result<Numbers, String> {
+    let mut numbers = Numbers::new();
+    for row in rows {
+        if numbers.insert(row.id, row.n.unwrap_or_default()).is_some() {
+            return Err(format!("document {} is in the table twice", row.id));
+        }
+    }
+    Ok(numbers)
+}
+
+fn equal(expected: &Numbers, shown: &Numbers) -> Promise {
+    for (id, n) in expected {
+        match shown.get(id) {
+            None => return Err(format!("document {id} is not in the table")),
+            Some(other) if other != n => {
+                return Err(format!("the row of document {id} is that of its state {other} instead of {n}"));
+            }
+            Some(_) => {}
+        }
+    }
+    match shown.keys().find(|id| !expected.contains_key(id)) {
+        Some(id) => Err(format!("document {id} is in the table, but not in the collection")),
+        None => Ok(()),
+    }
+}
+
+fn short(version: u64) -> u64 {
+    version & u64::from(u32::MAX)
+}
+
+fn change(version: u64, index: u32) -> String {
+    format!("change {index} of version {}", short(version))
+}

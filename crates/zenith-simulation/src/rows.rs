@@ -1,0 +1,37 @@
+//! Rows of the table as plain values.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt8Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, RecordBatch};
+
+/// One row. What its table has no column for is 0 or empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) id: i64,
+    /// `None` in rows that stand for no document.
+    pub(crate) n: Option<i64>,
+    pub(crate) version: u64,
+    pub(crate) is_deleted: bool,
+    pub(crate) operation: String,
+    pub(crate) index: u32,
+}
+
+/// The rows of an insert, in order.
+pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+    let integers =
+        |name: &str| batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let (ids, numbers) = (integers("_id"), integers("n"));
+    let versions = batch.column_by_name("_zenith_version").map(|column| column.as_primitive::<UInt64Type>());
+    let deleted = batch.column_by_name("_zenith_deleted").map(|column| column.as_primitive::<UInt8Type>());
+    let indexes = batch.column_by_name("_zenith_index").map(|column| column.as_primitive::<UInt32Type>());
+    let operations = batch.column_by_name("_zenith_operation").map(|column| column.as_string::<i32>());
+    let row = |row: usize| Row {
+        id: ids.map_or(i64::MIN, |ids| ids.value(row)),
+        n: numbers.filter(|numbers| numbers.is_valid(row)).map(|numbers| numbers.value(row)),
+        version: versions.map_or(0, |versions| versions.value(row)),
+        is_deleted: deleted.is_some_and(|deleted| deleted.value(row) == 1),
+        operation: operations.map_or_else(String::new, |operations| operations.value(row).to_owned()),
+        index: indexes.map_or(0, |indexes| indexes.value(row)),
+    };
+    (0..batch.num_rows()).map(row).collect()
+}

@@ -1,0 +1,178 @@
+//! What a seed stands for: the mode, the settings, and the lives of the process.
+
+use std::fmt;
+use std::time::Duration;
+
+use zenith_engine::{Mode, PipelineSettings, TableOptions};
+
+use crate::random::Random;
+
+/// What is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A table of documents as they are, with reloads in between.
+    Changes,
+    /// A table with a row for each change.
+    ChangeLog,
+    /// A collection that only grows.
+    IdCursor,
+    /// Copies that replace the table in one step.
+    Reload,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Changes => "changes",
+            Kind::ChangeLog => "change-log",
+            Kind::IdCursor => "id-cursor",
+            Kind::Reload => "reload",
+        })
+    }
+}
+
+/// What one life of the process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Follows until it is stopped.
+    Follow,
+    /// Ends when it has caught up.
+    CatchUp,
+    /// Loads the table of the pipeline anew.
+    ReloadPipeline,
+    /// Copies the collection.
+    Copy,
+}
+
+/// One life of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    pub(crate) errand: Errand,
+    pub(crate) weather: Weather,
+}
+
+/// What goes wrong in one life.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weather {
+    /// Calls in a hundred that fail for the moment.
+    pub(crate) source_faults: u32,
+    pub(crate) sink_faults: u32,
+    pub(crate) state_faults: u32,
+    /// Inserts in a hundred whose token the target notes while their rows are lost, as when it is killed in between.
+    pub(crate) torn_inserts: u32,
+    /// Calls in a hundred that take a while.
+    pub(crate) delays: u32,
+    /// Calls in a hundred before which something happens at the source.
+    pub(crate) changes: u32,
+    pub(crate) crash: Option<Crash>,
+}
+
+/// Where the process dies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crash {
+    /// Of which calls: of all, or of those between an intent and its checkpoint.
+    pub(crate) between_intent_and_commit: bool,
+    /// At which of these, from 0.
+    pub(crate) nth: u32,
+    /// Whether the call has its effect before.
+    pub(crate) after_effect: bool,
+}
+
+/// What a seed stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) kind: Kind,
+    pub(crate) settings: PipelineSettings,
+    /// Documents at the beginning.
+    pub(crate) documents: u32,
+    /// Steps of the source in all.
+    pub(crate) steps: u32,
+    /// Documents in a hundred that cannot be decoded.
+    pub(crate) bad_documents: u32,
+    /// Documents of one reply of a scan.
+    pub(crate) reply_documents: usize,
+    /// Parts of a collection that is read by ranges.
+    pub(crate) partitions: u32,
+    /// Whether each event comes in a reply of its own, so that transactions are torn apart.
+    pub(crate) single_events: bool,
+    /// Inserts in a hundred whose token the target notes while their rows are lost, as when it is killed in between.
+    pub(crate) torn_inserts: u32,
+    pub(crate) readers: usize,
+    pub(crate) lives: Vec<Life>,
+}
+
+impl Scenario {
+    pub(crate) fn new(seed: u64, random: &mut Random) -> Scenario {
+        let kind = match seed % 4 {
+            0 => Kind::Changes,
+            1 => Kind::ChangeLog,
+            2 => Kind::IdCursor,
+            _ => Kind::Reload,
+        };
+        let flush_rows = random.pick(1, &[2, 3, 5, 8, 100]);
+        let options = TableOptions {
+            batch_rows: random.pick(1, &[2, 3, 5, 8, 100]),
+            readers: Some(1),
+            inserters: random.pick(1, &[2]),
+            ..TableOptions::default()
+        };
+        let settings = PipelineSettings {
+            mode: match kind {
+                Kind::Changes => Mode::Changes,
+                Kind::ChangeLog => Mode::ChangeLog,
+                Kind::IdCursor => Mode::IdCursor,
+                Kind::Reload => Mode::Full,
+            },
+            flush_rows,
+            settle: Duration::from_millis(random.pick(0, &[0, 300])),
+            options,
+            ..PipelineSettings::default()
+        };
+        let torn_inserts = random.pick(0, &[0, 0, 0, 10]);
+        let lives = (0..random.between(2, 4)).map(|_| Life::new(kind, torn_inserts, random)).collect();
+        Scenario {
+            kind,
+            settings,
+            documents: random.between(1, 16),
+            steps: random.between(4, 24),
+            bad_documents: random.pick(0, &[0, 5, 20]),
+            reply_documents: usize::try_from(random.between(1, 6)).unwrap_or(1),
+            partitions: random.between(1, 3),
+            single_events: random.percent(30),
+            torn_inserts,
+            readers: random.pick(1, &[2]),
+            lives,
+        }
+    }
+}
+
+impl Life {
+    fn new(kind: Kind, torn_inserts: u32, random: &mut Random) -> Life {
+        let errand = match kind {
+            Kind::Reload => Errand::Copy,
+            Kind::Changes | Kind::IdCursor if random.percent(15) => Errand::ReloadPipeline,
+            _ if random.percent(40) => Errand::Follow,
+            _ => Errand::CatchUp,
+        };
+        let crash = random.percent(80).then(|| {
+            let between_intent_and_commit = random.percent(60) && kind != Kind::Reload;
+            let most = if between_intent_and_commit { 12 } else { 60 };
+            Crash {
+                between_intent_and_commit,
+                nth: random.between(0, most),
+                after_effect: random.percent(50),
+            }
+        });
+        let weather = Weather {
+            source_faults: random.pick(0, &[0, 2, 10]),
+            sink_faults: random.pick(0, &[0, 2, 10, 30]),
+            state_faults: random.pick(0, &[0, 0, 1, 3]),
+            torn_inserts,
+            delays: random.pick(0, &[5, 30]),
+            // A copy is exact only of a collection that stands still.
+            changes: if kind == Kind::Reload { 0 } else { random.pick(0, &[5, 20, 50]) },
+            crash,
+        };
+        Life { errand, weather }
+    }
+}

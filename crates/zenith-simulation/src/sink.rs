@@ -1,0 +1,233 @@
+//! The target: tables in memory that keep what ClickHouse keeps. An insert is in the table whole or not at all, a repeated
+//! token has no effect, and an answer may be lost after the effect.
+//!
+//! It answers the questions that the engine asks after repeated inserts, by the form they have in `load/refusal.rs`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow_schema::FieldRef;
+use zenith_engine::transport::{
+    Durable, FailureKind, Insert, MemorySink, Merging, PreflightRequest, Published, ServerInfo, Sink,
+    TableDefinition, TableInfo, TransportError,
+};
+
+use crate::calls::Call;
+use crate::rows::{Row, rows_of};
+use crate::scenario::Kind;
+use crate::world::{Fate, World};
+
+type Result<T> = std::result::Result<T, TransportError>;
+
+/// The table that is kept in step.
+pub(crate) const TABLE: &str = "items";
+
+/// The target of a world.
+#[derive(Debug)]
+pub(crate) struct SimulatedSink {
+    world: Arc<World>,
+    pub(crate) memory: MemorySink,
+    /// By which insert the rows of a version came.
+    inserts: Mutex<HashMap<u64, String>>,
+    /// The versions of rows that were loaded.
+    loads: Mutex<BTreeSet<u64>>,
+}
+
+fn failure(is_done: bool) -> TransportError {
+    let message = if is_done { "the answer was lost" } else { "the target did not answer" };
+    TransportError::other(FailureKind::Transient, message)
+}
+
+impl SimulatedSink {
+    pub(crate) fn new(world: Arc<World>) -> SimulatedSink {
+        SimulatedSink { world, memory: MemorySink::new(), inserts: Mutex::default(), loads: Mutex::default() }
+    }
+
+    async fn call<T>(&self, call: Call, name: &str, effect: impl Future<Output = Result<T>>) -> Result<T> {
+        let detail = |_: &World| if name == TABLE { name.to_owned() } else { "another table".to_owned() };
+        self.world.call(call, detail, effect, failure).await
+    }
+
+    /// All rows of a table, in the order in which they came.
+    pub(crate) fn rows(&self, table: &str) -> Vec<Row> {
+        self.memory.batches(table).iter().flat_map(rows_of).collect()
+    }
+
+    fn text(&self, insert: &Insert, world: &World) -> String {
+        let rows = rows_of(&insert.batch);
+        let row = |row: &Row| match row.version {
+            0 => row.id.to_string(),
+            version => format!(
+                "{}@{}{}",
+                row.id,
+                version & u64::from(u32::MAX),
+                if row.is_deleted { "-" } else { "" }
+            ),
+        };
+        let table = if insert.table == TABLE { "" } else { " into another table" };
+        let all: Vec<String> = rows.iter().map(row).collect();
+        format!("{}{table}: {}", world.name_of(&insert.token), all.join(" "))
+    }
+
+    /// The versions of rows that came of loads, and not of changes.
+    pub(crate) fn versions_of_loads(&self) -> BTreeSet<u64> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A transaction becomes visible whole, unless it is larger than a batch or came in parts.
+    fn look_at_versions(&self, insert: &Insert) {
+        let scenario = &self.world.scenario;
+        let is_of_changes = insert.token.contains('/');
+        if scenario.kind == Kind::Changes && !is_of_changes {
+            let versions = rows_of(&insert.batch).into_iter().map(|row| row.version);
+            self.loads.lock().unwrap_or_else(PoisonError::into_inner).extend(versions);
+        }
+        let is_of_changes = is_of_changes && matches!(scenario.kind, Kind::Changes | Kind::ChangeLog);
+        if insert.table != TABLE || !is_of_changes || scenario.single_events {
+            return;
+        }
+        let versions: BTreeSet<u64> = rows_of(&insert.batch).iter().map(|row| row.version).collect();
+        let mut inserts = self.inserts.lock().unwrap_or_else(PoisonError::into_inner);
+        for version in versions {
+            let token = inserts.entry(version).or_insert_with(|| insert.token.clone());
+            // What is inserted anew has the name of the insert it is of, and more.
+            if insert.token.starts_with(token.as_str()) {
+                continue;
+            }
+            let changes = |history: &crate::history::History| {
+                history.log.iter().find(|entry| entry.version == version).map_or(0, |entry| entry.together)
+            };
+            if self.world.with_history(changes) <= scenario.settings.flush_rows {
+                let version = version & u64::from(u32::MAX);
+                self.world.broken(|| format!("the transaction of version {version} came in two inserts"));
+            }
+        }
+    }
+
+    fn answer(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+        let unsupported = || TransportError::Unsupported { sink: "simulated", what: "answer this question" };
+        let table = between(statement, "FROM ", " WHERE").ok_or_else(unsupported)?.trim_matches('`');
+        let rows = self.rows(table);
+        let condition = statement.split(" WHERE ").nth(1).unwrap_or_default();
+        let bounds = numbers(condition);
+        let bound =
+            |at: usize| bounds.get(at).copied().and_then(|bound| u64::try_from(bound).ok()).unwrap_or(0);
+        if statement.contains("indexOf([") {
+            let (keys, also) = condition.split_once(" AND ").unwrap_or((condition, ""));
+            let version = numbers(also).first().and_then(|version| u64::try_from(*version).ok());
+            let is_meant = |row: &&Row| version.is_none_or(|version| row.version == version);
+            let keys = numbers(keys).into_iter().zip(1_u64..);
+            let found = keys.filter(|(key, _)| rows.iter().filter(is_meant).any(|row| row.id == *key));
+            return Ok(vec![batch([Arc::new(UInt64Array::from_iter_values(found.map(|(_, at)| at)))])?]);
+        }
+        if statement.contains("_zenith_index") && condition.contains(">=") {
+            let found = || rows.iter().filter(|row| (bound(0)..=bound(1)).contains(&row.version));
+            let versions = UInt64Array::from_iter_values(found().map(|row| row.version));
+            let indexes = UInt32Array::from_iter_values(found().map(|row| row.index));
+            return Ok(vec![batch([Arc::new(versions) as ArrayRef, Arc::new(indexes)])?]);
+        }
+        Err(unsupported())
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, behind: &str) -> Option<&'a str> {
+    let rest = text.split(before).nth(1)?;
+    Some(rest.split(behind).next().unwrap_or(rest))
+}
+
+/// The numbers of a condition that are no part of a name.
+fn numbers(text: &str) -> Vec<i64> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+fn batch<const N: usize>(columns: [ArrayRef; N]) -> Result<RecordBatch> {
+    let names = ["a", "b"];
+    RecordBatch::try_from_iter(names.into_iter().zip(columns)).map_err(|source| TransportError::Arrow {
+        action: "encode",
+        what: "an answer".to_owned(),
+        source,
+    })
+}
+
+impl Sink for SimulatedSink {
+    async fn preflight(&self, wanted: &PreflightRequest) -> Result<ServerInfo> {
+        self.call(Call::Describe, "", self.memory.preflight(wanted)).await
+    }
+
+    async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
+        self.call(Call::Describe, table, self.memory.describe(table)).await
+    }
+
+    async fn tables(&self, prefix: &str) -> Result<Vec<String>> {
+        self.call(Call::Describe, "", self.memory.tables(prefix)).await
+    }
+
+    async fn create(&self, definition: &TableDefinition) -> Result<()> {
+        self.call(Call::Create, &definition.name, self.memory.create(definition)).await
+    }
+
+    async fn add_columns(&self, table: &str, fields: &[FieldRef]) -> Result<()> {
+        self.call(Call::Create, table, self.memory.add_columns(table, fields)).await
+    }
+
+    async fn write(&self, insert: Insert) -> Result<Durable> {
+        let call =
+            if insert.batch.column_by_name("reason").is_some() { Call::InsertLetters } else { Call::Insert };
+        let fate = self.world.fate_of_insert(call, |world| self.text(&insert, world)).await;
+        match fate {
+            Fate::FailBefore => return Err(failure(false)),
+            Fate::Torn => {
+                let none = insert.batch.slice(0, 0);
+                self.memory.write(Insert { batch: none, ..insert }).await?;
+                return Err(failure(true));
+            }
+            _ => self.look_at_versions(&insert),
+        }
+        let written = self.memory.write(insert).await;
+        match fate {
+            Fate::CrashAfter => self.world.die().await,
+            Fate::FailAfter if written.is_ok() => return Err(failure(true)),
+            _ => {}
+        }
+        written
+    }
+
+    async fn count(&self, table: &str) -> Result<u64> {
+        self.call(Call::Count, table, self.memory.count(table)).await
+    }
+
+    async fn publish(&self, shadow: &str, table: &str) -> Result<Published> {
+        let publish = async {
+            let published = self.memory.publish(shadow, table).await;
+            self.inserts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            published
+        };
+        self.call(Call::Publish, table, publish).await
+    }
+
+    async fn set_merging(&self, table: &str, merging: Merging) -> Result<()> {
+        self.call(Call::Describe, table, self.memory.set_merging(table, merging)).await
+    }
+
+    async fn truncate(&self, table: &str) -> Result<()> {
+        self.call(Call::Truncate, table, self.memory.truncate(table)).await
+    }
+
+    async fn drop_table(&self, table: &str) -> Result<()> {
+        self.call(Call::Drop, table, self.memory.drop_table(table)).await
+    }
+
+    async fn read(&self, table: &str) -> Result<Vec<RecordBatch>> {
+        self.call(Call::Query, table, self.memory.read(table)).await
+    }
+
+    async fn execute(&self, statement: &str) -> Result<()> {
+        self.memory.execute(statement).await
+    }
+
+    async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+        self.call(Call::Query, "", async { self.answer(statement) }).await
+    }
+}

@@ -1,0 +1,70 @@
+//! The bounded part of the simulation, which runs with all tests; `cargo xtask simulate` runs more of it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zenith_simulation::{DeliberateBug, Laboratory};
+
+/// Seeds that are tried, as far as the time allows.
+const SEEDS: u64 = 8_000;
+const TIME: Duration = Duration::from_secs(25);
+/// Seeds within which a bug has to be found.
+const SEEDS_TO_FIND: u64 = 10_000;
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let began = Instant::now();
+    let work = |first: u64| {
+        let laboratory = Laboratory::new(None).unwrap();
+        let mut done = 0;
+        for seed in (first..SEEDS).step_by(2) {
+            if began.elapsed() > TIME {
+                break;
+            }
+            if let Some(broken) = laboratory.run(seed).broken {
+                let trace = laboratory.trace(seed).trace.join("\n");
+                panic!("{trace}\nseed {seed}: {broken}\ncargo xtask simulate --from {seed} --seeds 1");
+            }
+            done += 1;
+        }
+        done
+    };
+    let done: u64 = thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|first| scope.spawn(move || work(first))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    assert!(done > 100, "only {done} seeds in {TIME:?}");
+}
+
+/// The first seed that finds a bug in these words.
+fn seed_that_finds(bug: DeliberateBug, words: &[&str]) -> Option<u64> {
+    let laboratory = Laboratory::new(Some(bug)).unwrap();
+    (0..SEEDS_TO_FIND).find(|seed| {
+        let broken = laboratory.run(*seed).broken;
+        broken.is_some_and(|broken| words.iter().any(|words| broken.contains(words)))
+    })
+}
+
+#[test]
+fn deliberate_bugs_are_found() {
+    let lost: &[&str] = &["is not in the table"];
+    let bugs = [
+        (DeliberateBug::CheckpointBeforeInsert, lost),
+        (DeliberateBug::TokenNotRepeated, &["is in the table twice"]),
+        (DeliberateBug::BatchEndsInsideClusterTime, &["came in two inserts"]),
+        (DeliberateBug::IntentClosedEarly, &["is in the table twice", "came in two inserts"]),
+    ];
+    for (bug, words) in bugs {
+        assert!(seed_that_finds(bug, words).is_some(), "{bug:?} is not found");
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    let laboratory = Laboratory::new(None).unwrap();
+    for seed in 0..100 {
+        let [first, second] = [(); 2].map(|()| laboratory.trace(seed).trace);
+        assert!(!first.is_empty());
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
