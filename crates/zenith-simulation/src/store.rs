@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use zenith_engine::state::{
-    Checkpoint, Connector, Figures, Intent, MemoryStore, Mismatches, PipelineRecord, Result, Run, RunEnd,
-    RunStart, SchemaVersion, Snapshot, StateError, StateStore,
+    Checkpoint, Condition, Connector, Figures, Identity, Intent, MemoryStore, Mismatches, PipelineRecord,
+    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateError, StateStore,
 };
 
 use crate::calls::Call;
@@ -84,6 +84,17 @@ impl StateStore for SimulatedStore {
         Note: start_run(run: &RunStart) -> i64;
         Note: finish_run(id: i64, end: &RunEnd) -> ();
         Note: touch_run(id: i64, figures: Figures) -> ();
+        Note: note_conditions(conditions: &[(String, Condition)]) -> ();
+        Look: conditions() -> Vec<(String, Condition)>;
+        Note: add_request(pipeline: &str, action: &str, arguments: &str) -> i64;
+        Look: open_requests() -> Vec<Request>;
+        Look: request(id: i64) -> Option<Request>;
+        Note: take_request(id: i64) -> bool;
+        Note: note_request(id: i64, progress: &str) -> ();
+        Note: cancel_request(id: i64) -> ();
+        Note: end_request(id: i64, end: &RequestEnd) -> ();
+        Look: identity(pipeline: &str) -> Option<Identity>;
+        Note: set_identity(pipeline: &str, identity: &Identity) -> ();
         Look: runs(pipeline: Option<&str>, limit: u32) -> Vec<Run>;
     }
 
