@@ -116,6 +116,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         replace: bool,
     ) -> Result<Summary> {
         let _turn = self.unless_stopped(self.memory.snapshot()).await?;
+        // What was counted of an earlier try, or of changes, is none of this load's.
+        self.live.counters.restart();
         let mut pipeline = self.reload(replace);
         // Changes go on meanwhile, and a table that is emptied first would show their gaps.
         pipeline.options.table.strategy = Strategy::Swap;
