@@ -58,12 +58,10 @@ impl Call {
     /// Whether a trace has it, even if nothing goes wrong.
     pub(crate) fn is_told(self) -> bool {
         use Call::*;
-        match self {
-            Watch | Create | Insert | InsertLetters | Publish | Truncate | Drop => true,
-            BeginIntent | CommitIntent | AbandonIntent | Advance | Reset => true,
-            BeginSnapshot | FinishPartitions | FinishSnapshot => true,
-            _ => false,
-        }
+        let of_sink = matches!(self, Create | Insert | InsertLetters | Publish | Truncate | Drop);
+        let of_intents = matches!(self, BeginIntent | CommitIntent | AbandonIntent | Advance | Reset);
+        let of_snapshot = matches!(self, BeginSnapshot | FinishPartitions | FinishSnapshot);
+        self == Watch || of_sink || of_intents || of_snapshot
     }
 
     /// How many in a hundred fail, and whether that may be after they have had their effect: a store in a file of one's
