@@ -1,16 +1,15 @@
 //! The target: tables in memory that keep what ClickHouse keeps. An insert is in the table whole or not at all, a repeated
 //! token has no effect, and an answer may be lost after the effect.
 //!
-//! It answers the questions that the engine asks after repeated inserts, by the form they have in `load/refusal.rs`.
+//! It answers the questions that the engine asks after repeated inserts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
-use arrow_schema::FieldRef;
+use arrow_array::RecordBatch;
 use zenith_engine::transport::{
-    Durable, FailureKind, Insert, MemorySink, Merging, PreflightRequest, Published, ServerInfo, Sink,
-    TableDefinition, TableInfo, TransportError,
+    Boxed, Durable, FailureKind, Filter, Insert, MemorySink, Merging, PreflightRequest, Published, Scalar,
+    Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
 };
 
 use crate::calls::Call;
@@ -105,50 +104,48 @@ impl SimulatedSink {
         }
     }
 
-    fn answer(&self, statement: &str) -> Result<Vec<RecordBatch>> {
-        let unsupported = || TransportError::Unsupported { sink: "simulated", what: "answer this question" };
-        let table = between(statement, "FROM ", " WHERE").ok_or_else(unsupported)?.trim_matches('`');
-        let rows = self.rows(table);
-        let condition = statement.split(" WHERE ").nth(1).unwrap_or_default();
-        let bounds = numbers(condition);
-        let bound =
-            |at: usize| bounds.get(at).copied().and_then(|bound| u64::try_from(bound).ok()).unwrap_or(0);
-        if statement.contains("indexOf([") {
-            let (keys, also) = condition.split_once(" AND ").unwrap_or((condition, ""));
-            let version = numbers(also).first().and_then(|version| u64::try_from(*version).ok());
-            let is_meant = |row: &&Row| version.is_none_or(|version| row.version == version);
-            let keys = numbers(keys).into_iter().zip(1_u64..);
-            let found = keys.filter(|(key, _)| rows.iter().filter(is_meant).any(|row| row.id == *key));
-            return Ok(vec![batch([Arc::new(UInt64Array::from_iter_values(found.map(|(_, at)| at)))])?]);
+    /// The selected rows, one in a batch.
+    fn select_rows(&self, selection: &Selection) -> Result<Vec<RecordBatch>> {
+        let mut found = Vec::new();
+        for batch in self.memory.batches(&selection.table) {
+            let names = selection.columns.iter().filter_map(|name| batch.schema().index_of(name).ok());
+            let columns: Vec<usize> = names.collect();
+            for row in 0..batch.num_rows() {
+                if is_true(&selection.filter, &batch, row) {
+                    let row = batch.slice(row, 1).project(&columns);
+                    found.push(row.map_err(|source| TransportError::Arrow {
+                        action: "project",
+                        what: "an answer".to_owned(),
+                        source,
+                    })?);
+                }
+            }
         }
-        if statement.contains("_zenith_index") && condition.contains(">=") {
-            let found = || rows.iter().filter(|row| (bound(0)..=bound(1)).contains(&row.version));
-            let versions = UInt64Array::from_iter_values(found().map(|row| row.version));
-            let indexes = UInt32Array::from_iter_values(found().map(|row| row.index));
-            return Ok(vec![batch([Arc::new(versions) as ArrayRef, Arc::new(indexes)])?]);
-        }
-        Err(unsupported())
+        Ok(found)
     }
 }
 
-fn between<'a>(text: &'a str, before: &str, behind: &str) -> Option<&'a str> {
-    let rest = text.split(before).nth(1)?;
-    Some(rest.split(behind).next().unwrap_or(rest))
+/// Whether the filter is true of a row. What no question of the engine has is true of none.
+fn is_true(filter: &Filter, batch: &RecordBatch, row: usize) -> bool {
+    let value = |column: &str| Scalar::of(&**batch.column_by_name(column)?, row);
+    let number = |column: &str| match value(column) {
+        Some(Scalar::UInt64(number)) => Some(number),
+        _ => None,
+    };
+    match filter {
+        Filter::All(filters) => filters.iter().all(|filter| is_true(filter, batch, row)),
+        Filter::Any(filters) => filters.iter().any(|filter| is_true(filter, batch, row)),
+        Filter::In(column, values) => value(column).is_some_and(|value| values.contains(&value)),
+        Filter::AtLeast(column, least) => number(column).is_some_and(|number| number >= *least),
+        Filter::AtMost(column, most) => number(column).is_some_and(|number| number <= *most),
+        Filter::After(..) | Filter::HashIn { .. } => false,
+    }
 }
 
-/// The numbers of a condition that are no part of a name.
-fn numbers(text: &str) -> Vec<i64> {
-    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    words.filter_map(|word| word.parse().ok()).collect()
-}
-
-fn batch<const N: usize>(columns: [ArrayRef; N]) -> Result<RecordBatch> {
-    let names = ["a", "b"];
-    RecordBatch::try_from_iter(names.into_iter().zip(columns)).map_err(|source| TransportError::Arrow {
-        action: "encode",
-        what: "an answer".to_owned(),
-        source,
-    })
+impl TableAdmin for SimulatedSink {
+    fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
+        Box::pin(self.call(Call::Query, "", async { self.select_rows(selection).map(Some) }))
+    }
 }
 
 impl Sink for SimulatedSink {
@@ -166,10 +163,6 @@ impl Sink for SimulatedSink {
 
     async fn create(&self, definition: &TableDefinition) -> Result<()> {
         self.call(Call::Create, &definition.name, self.memory.create(definition)).await
-    }
-
-    async fn add_columns(&self, table: &str, fields: &[FieldRef]) -> Result<()> {
-        self.call(Call::Create, table, self.memory.add_columns(table, fields)).await
     }
 
     async fn write(&self, insert: Insert) -> Result<Durable> {
@@ -223,11 +216,7 @@ impl Sink for SimulatedSink {
         self.call(Call::Query, table, self.memory.read(table)).await
     }
 
-    async fn execute(&self, statement: &str) -> Result<()> {
-        self.memory.execute(statement).await
-    }
-
-    async fn query(&self, statement: &str) -> Result<Vec<RecordBatch>> {
-        self.call(Call::Query, "", async { self.answer(statement) }).await
+    fn admin(&self) -> &dyn TableAdmin {
+        self
     }
 }

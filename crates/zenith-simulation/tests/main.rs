@@ -38,7 +38,7 @@ fn no_seed_breaks_a_promise() {
 
 /// The first seed that finds a bug in these words.
 fn seed_that_finds(bug: DeliberateBug, words: &[&str]) -> Option<u64> {
-    let laboratory = Laboratory::new(Some(bug)).unwrap();
+    let laboratory = Laboratory::new(Some(bug)).expect("a laboratory");
     (0..SEEDS_TO_FIND).find(|seed| {
         let broken = laboratory.run(*seed).broken;
         broken.is_some_and(|broken| words.iter().any(|words| broken.contains(words)))
