@@ -17,7 +17,7 @@ async fn passwords_come_from_the_environment_and_from_files_and_are_not_shown() 
         credentials: Some(Credentials { user: "reader".into(), password: PASSWORD.into() }),
         ..MongoOptions::default()
     };
-    let user = ClickHouseUser { name: "writer".into(), password: PASSWORD.into() };
+    let user = ClickHouseUser::new("writer", PASSWORD);
     let clickhouse = ClickHouseOptions { users: vec![user], ..ClickHouseOptions::default() };
     let (mongodb, clickhouse) =
         tokio::try_join!(MongoServer::start(mongodb), ClickHouseServer::start(clickhouse)).unwrap();

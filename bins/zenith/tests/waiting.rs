@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use bson::{doc, rawdoc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer, load};
+use zenith_testkit::{
+    ClickHouse, ClickHouseOptions, ClickHouseServer, ClickHouseUser, MongoOptions, MongoServer, load,
+};
 
 use crate::harness::Ended;
 use crate::home::{Home, stop};
@@ -24,9 +26,11 @@ struct Run {
 }
 
 impl Run {
-    async fn new(user: Option<(&str, &str)>) -> Run {
+    /// The target is written to by `user`, with the password in the address.
+    async fn new(user: Option<(&str, &str)>, users: Vec<ClickHouseUser>) -> Run {
         let mongodb = MongoServer::start(MongoOptions::default()).await.unwrap();
-        let clickhouse = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+        let options = ClickHouseOptions { users, ..ClickHouseOptions::default() };
+        let clickhouse = ClickHouseServer::start(options).await.unwrap();
         let asked = clickhouse.client().create_database("waiting").await.unwrap();
         let database = mongodb.client().await.unwrap().database("waiting");
         load::insert_documents(&database, "orders", (0..10).map(|n| rawdoc! { "_id": n })).await.unwrap();
@@ -95,7 +99,7 @@ fn signal(pid: u32, signal: Signal) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_hang_or_die_are_told_of_and_waited_for() {
-    let mut run = Run::new(None).await;
+    let mut run = Run::new(None, Vec::new()).await;
     let child = run.home.start(&["--quiet"]).await;
     run.has_rows(10).await;
     run.is_well("at the beginning").await;
@@ -120,7 +124,7 @@ async fn servers_that_hang_or_die_are_told_of_and_waited_for() {
     run.is_well("MongoDB goes on").await;
 
     run.mongodb.kill().unwrap();
-    run.is_told("MongoDB is dead", "MongoDB").await;
+    run.is_told("MongoDB is dead", "orders has been waiting for").await;
     run.mongodb.restart().await.unwrap();
     run.is_well("MongoDB is back").await;
     run.insert(12).await;
@@ -132,31 +136,32 @@ async fn servers_that_hang_or_die_are_told_of_and_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_mend_is_tried_again() {
-    let run = Run::new(Some(("writer", "one"))).await;
-    let asked = &run.asked;
-    asked.query("CREATE USER writer IDENTIFIED BY 'other'").await.unwrap();
-    asked.query("GRANT ALL ON *.* TO writer").await.unwrap();
+    let (right, wrong) = (ClickHouseUser::new("writer", "one"), ClickHouseUser::new("writer", "other"));
+    let reading = ["SELECT ON *.*", "SHOW ON *.*", "CREATE ON *.*", "ALTER ON *.*"];
+    let mut run = Run::new(Some(("writer", "one")), vec![wrong.clone()]).await;
     let child = run.home.start(&["--quiet"]).await;
     run.is_told("the first password is wrong", "writer").await;
-    asked.query("ALTER USER writer IDENTIFIED BY 'one'").await.unwrap();
+    run.clickhouse.restart_with(&[right.clone()]).await.unwrap();
     run.has_rows(10).await;
     run.is_well("the password is right").await;
 
-    asked.query("ALTER USER writer IDENTIFIED BY 'other'").await.unwrap();
+    run.clickhouse.restart_with(&[wrong]).await.unwrap();
     run.insert(10).await;
     run.is_told("the password was changed", "writer").await;
-    asked.query("ALTER USER writer IDENTIFIED BY 'one'").await.unwrap();
+    run.clickhouse.restart_with(&[right.clone()]).await.unwrap();
     run.is_well("the password was changed back").await;
     run.has_rows(11).await;
 
-    asked.query("REVOKE INSERT ON *.* FROM writer").await.unwrap();
+    let grants: Vec<String> = reading.iter().map(|grant| format!("GRANT {grant}")).collect();
+    let grants: Vec<&str> = grants.iter().map(String::as_str).collect();
+    run.clickhouse.restart_with(&[right.clone().with_grants(&grants)]).await.unwrap();
     run.insert(11).await;
     run.is_told("no privilege", "INSERT").await;
-    asked.query("GRANT INSERT ON *.* TO writer").await.unwrap();
+    run.clickhouse.restart_with(&[right]).await.unwrap();
     run.is_well("the privilege was granted").await;
     run.has_rows(12).await;
     let ended = stop(child).await;
-    assert!(ended.code == Some(0) && !ended.stderr.contains("'other'"), "{ended:?}");
+    assert!(ended.code == Some(0) && !ended.stderr.contains("one@"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

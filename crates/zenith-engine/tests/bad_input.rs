@@ -144,7 +144,7 @@ async fn passwords_and_privileges() {
         credentials: Some(credentials),
         ..MongoOptions::default()
     };
-    let user = |name: &str| ClickHouseUser { name: name.into(), password: "right".into() };
+    let user = |name: &str| ClickHouseUser::new(name, "right");
     let clickhouse = ClickHouseOptions { users: vec![user("writer")], ..ClickHouseOptions::default() };
     let (mongod, clickhouse) = tokio::join!(MongoServer::start(options), ClickHouseServer::start(clickhouse));
     let (mongod, clickhouse) = (mongod.unwrap(), clickhouse.unwrap());

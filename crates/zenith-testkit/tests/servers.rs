@@ -61,7 +61,7 @@ async fn mongodb_killed_and_restarted_has_its_documents() {
 
 #[tokio::test]
 async fn clickhouse_killed_and_restarted_has_its_rows() {
-    let users = vec![ClickHouseUser { name: "alice".to_owned(), password: "s&<cret".to_owned() }];
+    let users = vec![ClickHouseUser::new("alice", "s&<cret")];
     let mut server =
         ClickHouseServer::start(ClickHouseOptions { users, ..Default::default() }).await.unwrap();
     let before = server.identity();

@@ -97,7 +97,9 @@ pub(crate) async fn absent<K: Sink>(
         // Rows of equal versions replace each other.
         Layout::Current => return Ok(vec![batch.clone()]),
         Layout::Log => logged(sink, table, batch).await?,
-        Layout::Rows => keyed(sink, table, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?,
+        Layout::Rows => {
+            keyed(sink, table, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?
+        }
     };
     let mut absent = Vec::new();
     let mut start = 0;

@@ -60,6 +60,7 @@ where
     let mut every = ticks(ASK_EVERY);
     loop {
         every.tick().await;
+        let asked = SystemTime::now();
         let failure = match timeout(ANSWER_TIMEOUT, first.source.clock()).await {
             Ok(Ok(time)) => {
                 first.clock.set(time);
@@ -68,7 +69,7 @@ where
             Ok(Err(error)) => Some(sentence(&error)),
             Err(_) => Some(silent("source")),
         };
-        tell(contexts, Cause::Source, failure.as_deref());
+        tell(contexts, Cause::Source, failure.as_deref(), asked);
     }
 }
 
@@ -92,12 +93,13 @@ async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
     let mut every = ticks(ASK_EVERY);
     loop {
         every.tick().await;
+        let asked = SystemTime::now();
         let failure = match timeout(ANSWER_TIMEOUT, first.sink.ping()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(sentence(&error)),
             Err(_) => Some(silent("target")),
         };
-        tell(contexts, Cause::Target, failure.as_deref());
+        tell(contexts, Cause::Target, failure.as_deref(), asked);
     }
 }
 
@@ -105,10 +107,10 @@ fn silent(end: &str) -> String {
     format!("the {end} has not answered within {} s", ANSWER_TIMEOUT.as_secs())
 }
 
-fn tell<S, K, T>(contexts: &[&Context<S, K, T>], cause: Cause, failure: Option<&str>) {
+fn tell<S, K, T>(contexts: &[&Context<S, K, T>], cause: Cause, failure: Option<&str>, asked: SystemTime) {
     for context in contexts {
         match failure {
-            Some(reason) => context.live.waits(cause, reason),
+            Some(reason) => context.live.waits(cause, reason, asked),
             None => context.live.goes_on(cause),
         }
     }

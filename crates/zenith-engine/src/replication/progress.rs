@@ -123,13 +123,13 @@ impl Live {
         });
     }
 
-    /// Notes why the pipeline cannot go on.
-    pub(crate) fn waits(&self, cause: Cause, reason: &str) {
+    /// Notes why the pipeline cannot go on, and since when unless it is known.
+    pub(crate) fn waits(&self, cause: Cause, reason: &str, since: SystemTime) {
         self.with(|state| {
             if matches!(state.phase, Phase::Ended | Phase::Failed) {
                 return;
             }
-            let begun = || Since { reason: String::new(), since: SystemTime::now() };
+            let begun = || Since { reason: String::new(), since };
             reason.clone_into(&mut state.waiting.entry(cause).or_insert_with(begun).reason);
         });
     }
@@ -186,7 +186,7 @@ impl Live {
     /// Notes that something failed that may pass, and says whether that is worth a word: the first time, and now and then.
     pub(crate) fn retries(&self, error: &dyn std::error::Error) -> bool {
         self.failed(error);
-        self.waits(Cause::Pipeline, &sentence(error));
+        self.waits(Cause::Pipeline, &sentence(error), SystemTime::now());
         self.with(|state| {
             let is_told = state.warned.is_some_and(|at| at.elapsed() < WARN_EVERY);
             let is_new = state.waiting.get(&Cause::Pipeline).is_some_and(|waiting| {

@@ -28,6 +28,22 @@ pub struct ClickHouseUser {
     pub name: String,
     /// The password in plain text.
     pub password: String,
+    /// The only statements it is granted, as in `GRANT SELECT ON shop.*`; everything if there are none.
+    pub grants: Vec<String>,
+}
+
+impl ClickHouseUser {
+    /// A user that may do everything.
+    #[must_use]
+    pub fn new(name: &str, password: &str) -> Self {
+        Self { name: name.to_owned(), password: password.to_owned(), grants: Vec::new() }
+    }
+
+    /// One that may do these things only.
+    #[must_use]
+    pub fn with_grants(self, grants: &[&str]) -> Self {
+        Self { grants: grants.iter().map(|&grant| grant.to_owned()).collect(), ..self }
+    }
 }
 
 /// How to start a [`ClickHouseServer`].
@@ -107,6 +123,12 @@ impl ClickHouseServer {
         let ports = (self.http_port, self.tcp_port);
         self.process = launch(&self.library, self.directory.path(), ports, self.lifetime)?;
         self.wait_until_ready().await
+    }
+
+    /// Gives the server these users beside `default`, with which it starts again.
+    pub async fn restart_with(&mut self, users: &[ClickHouseUser]) -> Result<()> {
+        write_configuration(self.directory.path(), users)?;
+        self.restart().await
     }
 
     /// The loopback port for HTTP.
@@ -202,12 +224,18 @@ fn write_configuration(data: &Path, users: &[ClickHouseUser]) -> Result<()> {
         path("users.xml")
     );
     let mut entries = String::new();
-    let default = ClickHouseUser { name: "default".to_owned(), password: String::new() };
+    let default = ClickHouseUser::new("default", "");
     let default = (!users.iter().any(|user| user.name == default.name)).then_some(&default);
     for user in users.iter().chain(default) {
+        let grants: String =
+            user.grants.iter().map(|grant| format!("<query>{}</query>", escaped(grant))).collect();
+        let rights = match grants.is_empty() {
+            true => "<access_management>1</access_management>".to_owned(),
+            false => format!("<grants>{grants}</grants>"),
+        };
         entries += &format!(
             "<{name}><password>{}</password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks><profile>default</profile>\
-             <quota>default</quota><access_management>1</access_management></{name}>\n",
+             <quota>default</quota>{rights}</{name}>\n",
             escaped(&user.password),
             name = user.name,
         );

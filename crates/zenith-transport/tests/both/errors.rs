@@ -38,10 +38,7 @@ async fn a_wrong_password() {
 #[tokio::test]
 async fn passwords_of_any_characters_are_taken() {
     let passwords = ["plain", " sp ace ", "p:a/s?s#w@rd%", "Größe", "line\nbreak"];
-    let user = |(index, password): (usize, &&str)| ClickHouseUser {
-        name: format!("user{index}"),
-        password: (*password).into(),
-    };
+    let user = |(index, password): (usize, &&str)| ClickHouseUser::new(&format!("user{index}"), password);
     let users = passwords.iter().enumerate().map(user).collect();
     let server = ClickHouseServer::start(ClickHouseOptions { users, ..Default::default() }).await.unwrap();
     for (index, password) in passwords.into_iter().enumerate() {
