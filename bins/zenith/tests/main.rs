@@ -9,6 +9,7 @@ mod configuring;
 mod copies;
 mod dead_letters;
 mod dumps;
+mod ends;
 mod harness;
 mod help;
 mod home;

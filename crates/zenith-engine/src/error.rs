@@ -253,6 +253,33 @@ pub enum EngineError {
         /// The table.
         table: String,
     },
+    /// The source is another one than the pipeline has followed.
+    #[error(
+        "the source of the pipeline {pipeline} is not the one it has followed: {reason}; nothing was written: correct the \
+         address of the source, or let zenith reload {pipeline} load {table} from this one"
+    )]
+    OtherSource {
+        /// The pipeline.
+        pipeline: String,
+        /// Its table.
+        table: String,
+        /// How that shows.
+        reason: String,
+    },
+    /// The table has no rows, although some were written.
+    #[error(
+        "the table {table} is empty, although the pipeline {pipeline} has written {rows} rows: it is that of another server, \
+         or somebody has emptied it; nothing was written: correct the address of the target, or let zenith reload {pipeline} \
+         load it anew"
+    )]
+    TableEmptied {
+        /// The table.
+        table: String,
+        /// The pipeline.
+        pipeline: String,
+        /// Rows of the checkpoint.
+        rows: u64,
+    },
     /// The changes since the checkpoint are not known any more.
     #[error(
         "the changes of {namespace} since the last checkpoint are no longer in the oplog of MongoDB, so the table \
@@ -393,6 +420,8 @@ impl EngineError {
             | EngineError::KeyMismatch { .. }
             | EngineError::SourceGone { .. }
             | EngineError::HistoryLost { .. }
+            | EngineError::OtherSource { .. }
+            | EngineError::TableEmptied { .. }
             | EngineError::Stopped
             | EngineError::StoppedLeaving { .. }
             | EngineError::Worker { .. } => false,

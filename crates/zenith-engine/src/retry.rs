@@ -75,6 +75,8 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::KeyMismatch { .. }
         | EngineError::SourceGone { .. }
         | EngineError::HistoryLost { .. }
+        | EngineError::OtherSource { .. }
+        | EngineError::TableEmptied { .. }
         | EngineError::Stopped
         | EngineError::StoppedLeaving { .. }
         | EngineError::Worker { .. } => false,

@@ -22,6 +22,7 @@
 //! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
 //! | `id_cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
+//! | `identity` | whether the source is the one that was followed |
 //! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
 //! | `replay` | retries dead letters |
 //! | `memory_quota` | the division of memory |
@@ -39,6 +40,7 @@ mod fan_out;
 mod group;
 mod health;
 mod id_cursor;
+mod identity;
 mod memory_quota;
 mod outcome;
 mod pace;

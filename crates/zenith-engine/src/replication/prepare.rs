@@ -53,8 +53,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if let Some(checkpoint) = &checkpoint
             && let Some(schema) = self.schema_to_write().await?
         {
+            let position = Position::decode(&checkpoint.position)?;
+            self.guard_ends(&position, checkpoint.rows).await?;
             self.keep_view().await?;
-            return Ok((schema, Position::decode(&checkpoint.position)?));
+            return Ok((schema, position));
         }
         // First what says best why it cannot be done: a stream of what has none only fails.
         self.check_kind(self.source.preflight(&self.namespace).await?.collection.kind)?;
@@ -81,6 +83,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_planned(&plan);
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
         }
+        self.note_identity().await?;
         self.state
             .advance(&self.name, &Position::new(token.clone()).checkpoint(0, Some(system_time(time)))?)
             .await?;
@@ -150,6 +153,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             partitions: Vec::new(),
             consistent_after: None,
         };
+        self.note_identity().await?;
         self.live.detached(None);
         self.state.begin_snapshot(&self.name, &done).await?;
         self.state.finish_snapshot(&self.name, &encode_time(now)).await?;

@@ -92,6 +92,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             context.reload_now().await?;
             return Ok(());
         }
+        if context.is_other_collection().await? {
+            return Err(context.other_collection());
+        }
         Err(EngineError::HistoryLost {
             pipeline: context.name.clone(),
             namespace: context.namespace.to_string(),

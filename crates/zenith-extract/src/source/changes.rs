@@ -72,6 +72,14 @@ pub trait ChangeSource: Send + Sync + 'static {
         async { self.now().await.map(|_| SystemTime::now()) }
     }
 
+    /// What tells this deployment from every other one and never changes; `None` where that is not known, as by default.
+    ///
+    /// # Errors
+    /// When no server answers.
+    fn deployment_id(&self) -> impl Future<Output = Result<Option<String>, ExtractError>> + Send {
+        async { Ok(None) }
+    }
+
     /// The time of the oldest change that the source still knows; `None` while it has forgotten none, as by default.
     ///
     /// # Errors

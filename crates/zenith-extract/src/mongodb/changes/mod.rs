@@ -9,12 +9,14 @@
 //! | [`split`] | events that come in pieces |
 //! | [`failure`], [`too_large`] | what ends a stream, in words that help |
 //! | [`health`] | the clock of the source, and how far back its oplog reaches |
+//! | [`identity`] | what tells one deployment from another |
 //! | [`lookup`] | the current documents of some `_id`s |
 
 mod command;
 mod cursor;
 mod failure;
 mod health;
+mod identity;
 mod lookup;
 mod preflight;
 mod reader;
@@ -60,6 +62,10 @@ impl ChangeSource for MongoSource {
 
     async fn clock(&self) -> Result<SystemTime, ExtractError> {
         health::clock(&self.deployment).await
+    }
+
+    async fn deployment_id(&self) -> Result<Option<String>, ExtractError> {
+        identity::deployment_id(&self.deployment).await
     }
 
     async fn oldest_change(&self) -> Result<Option<SystemTime>, ExtractError> {
