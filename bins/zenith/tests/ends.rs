@@ -62,3 +62,38 @@ async fn a_table_that_was_emptied_is_noticed() {
     assert_eq!(rows(&bench).await, "10\t45");
     bench.remove().await;
 }
+
+/// Whoever reads the tables sees as of when they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_shows_how_its_pipelines_stand() {
+    let bench = Bench::new("freshness").await;
+    for collection in ["orders", "users", "hidden"] {
+        bench.fill(collection, (0..10).map(|n| rawdoc! { "_id": n })).await;
+    }
+    let home = Home::between(&bench);
+    home.configure(&[
+        ("orders", ORDERS),
+        ("users", "collection = \"users\"\nmode = \"id-cursor\"\nsettle = \"1s\""),
+        ("hidden", "collection = \"hidden\"\nstatus_table = \"\""),
+    ]);
+    home.apply().await;
+    let child = home.start(&["--quiet"]).await;
+    let ask = async |what: &str| {
+        let question = format!("SELECT {what} FROM zenith_status ORDER BY pipeline");
+        bench.databases.clickhouse.query(&question).await.unwrap_or_default()
+    };
+    home.until("both are shown", async || {
+        ask("pipeline, table, state").await == "orders\torders\tfollowing\nusers\tusers\tfollowing"
+    })
+    .await;
+    home.until("they are complete up to now", async || {
+        ask("complete_to > now() - 20 AND lag_seconds < 20, waiting_for").await == "1\t\n1\t"
+    })
+    .await;
+    let orders = bench.databases.mongodb.collection::<bson::Document>("orders");
+    orders.insert_one(doc! { "_id": 10, "new": 1 }).await.unwrap();
+    home.until("the value in extra is counted", async || ask("extra_values").await == "1\n0").await;
+    let ended = crate::home::stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    bench.remove().await;
+}

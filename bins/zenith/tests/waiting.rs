@@ -141,14 +141,14 @@ async fn what_people_mend_is_tried_again() {
     let mut run = Run::new(Some(("writer", "one")), vec![wrong.clone()]).await;
     let child = run.home.start(&["--quiet"]).await;
     run.is_told("the first password is wrong", "writer").await;
-    run.clickhouse.restart_with(&[right.clone()]).await.unwrap();
+    run.clickhouse.restart_with(std::slice::from_ref(&right)).await.unwrap();
     run.has_rows(10).await;
     run.is_well("the password is right").await;
 
     run.clickhouse.restart_with(&[wrong]).await.unwrap();
     run.insert(10).await;
     run.is_told("the password was changed", "writer").await;
-    run.clickhouse.restart_with(&[right.clone()]).await.unwrap();
+    run.clickhouse.restart_with(std::slice::from_ref(&right)).await.unwrap();
     run.is_well("the password was changed back").await;
     run.has_rows(11).await;
 

@@ -86,6 +86,12 @@ pub struct PipelineSettings {
     /// The view that shows the documents as they are now, in the mode `changes`; by default the table's name and `_current`.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub view: String,
+    /// The view in the target database that shows how this and other pipelines stand; empty for none.
+    ///
+    /// It has one row for each pipeline: up to which time the table is complete, how far it lags, what it waits for. It is
+    /// written while `zenith run` is running, but not with `--once`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value = "zenith_status"))]
+    pub status_table: String,
     /// What the pipeline does.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub mode: Mode,
@@ -159,6 +165,7 @@ impl Default for PipelineSettings {
             collection: String::new(),
             table: String::new(),
             view: String::new(),
+            status_table: "zenith_status".to_owned(),
             mode: Mode::default(),
             flush_interval: Duration::from_millis(200),
             flush_rows: 65_536,

@@ -33,6 +33,7 @@ mod send;
 pub mod sink;
 mod socket;
 mod statement;
+pub mod status;
 pub mod target;
 
 pub use clickhouse::ClickHouseSink;

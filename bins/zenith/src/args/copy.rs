@@ -103,8 +103,9 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 10] = [
+    const OF_PIPELINES: [(&str, &str); 11] = [
         ("view", "a copy has one row for each document, without a view"),
+        ("status_table", "a copy ends, and says then how it went"),
         ("mode", "a copy is a full one"),
         ("flush_interval", "a copy follows no changes"),
         ("flush_rows", "a copy follows no changes"),

@@ -3,6 +3,7 @@
 //! An insert or a stream may wait for minutes for a server that hangs, and a pipeline to which nothing happens asks for
 //! nothing. So the ends are asked apart from them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +15,9 @@ use zenith_transport::Sink;
 
 use super::clock::SourceClock;
 use super::context::Context;
+use super::freshness::{self, Freshness};
 use super::progress::Cause;
+use super::run_mode::RunMode;
 use crate::error::sentence;
 
 /// Between two questions.
@@ -29,7 +32,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(1);
 const NOTE_AGE: Duration = Duration::from_secs(5);
 
 /// Asks both ends of the pipelines and notes how they stand; never ends.
-pub(super) async fn watch<S, K, T>(contexts: &[Arc<Context<S, K, T>>])
+pub(super) async fn watch<S, K, T>(contexts: &[Arc<Context<S, K, T>>], mode: RunMode)
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -47,7 +50,10 @@ where
         }
     }
     let targets = join_all(by_target.iter().map(|contexts| watch_target(contexts)));
-    tokio::join!(watch_source(&all), watch_oplog(&all), targets, note(&all));
+    // A run that ends says then how it went.
+    let written = if mode.ends() { &[][..] } else { &by_target };
+    let tables = join_all(written.iter().map(|contexts| write_freshness(contexts)));
+    tokio::join!(watch_source(&all), watch_oplog(&all), targets, tables, note(&all));
     // Without pipelines there is nothing to watch.
     std::future::pending().await
 }
@@ -100,6 +106,29 @@ async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
             Err(_) => Some(silent("target")),
         };
         tell(contexts, Cause::Target, failure.as_deref(), asked);
+    }
+}
+
+/// Writes how the pipelines of one target stand, to the tables that they name.
+async fn write_freshness<S, K: Sink, T: StateStore>(contexts: &[&Context<S, K, T>]) {
+    let mut tables: BTreeMap<&str, Vec<&Context<S, K, T>>> = BTreeMap::new();
+    for context in contexts.iter().filter(|context| !context.settings.status_table.is_empty()) {
+        tables.entry(&context.settings.status_table).or_default().push(context);
+    }
+    let mut tables: Vec<_> =
+        tables.into_iter().map(|(name, contexts)| (Freshness::new(name), contexts)).collect();
+    let mut every = ticks(freshness::LOOK_EVERY);
+    // The tables of the pipelines come first.
+    every.tick().await;
+    while !tables.is_empty() {
+        every.tick().await;
+        let mut left = Vec::with_capacity(tables.len());
+        for (mut table, contexts) in tables {
+            if table.write(&contexts).await {
+                left.push((table, contexts));
+            }
+        }
+        tables = left;
     }
 }
 

@@ -24,6 +24,7 @@
 //! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
 //! | `identity` | whether the source is the one that was followed |
 //! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
+//! | `freshness` | the same, written where the tables are |
 //! | `replay` | retries dead letters |
 //! | `memory_quota` | the division of memory |
 //! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
@@ -37,6 +38,7 @@ mod committer;
 pub(crate) mod context;
 mod event;
 mod fan_out;
+mod freshness;
 mod group;
 mod health;
 mod id_cursor;

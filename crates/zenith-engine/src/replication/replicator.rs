@@ -170,7 +170,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         };
         let outcomes = tokio::select! {
             outcomes = all => outcomes,
-            () = health::watch(&self.pipelines) => Err(EngineError::Worker { worker: "watch of both ends" }),
+            () = health::watch(&self.pipelines, mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
         };
         guard.abort();
         outcomes
