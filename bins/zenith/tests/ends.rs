@@ -2,7 +2,7 @@
 //! written.
 
 use bson::{doc, rawdoc};
-use zenith_testkit::{MongoOptions, MongoServer, load};
+use zenith_testkit::{ClickHouseOptions, ClickHouseServer, ClickHouseUser, MongoOptions, MongoServer, load};
 
 use crate::harness::Bench;
 use crate::home::Home;
@@ -95,5 +95,58 @@ async fn the_target_shows_how_its_pipelines_stand() {
     home.until("the value in extra is counted", async || ask("extra_values").await == "1\n0").await;
     let ended = crate::home::stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    bench.remove().await;
+}
+
+/// What the documentation grants is enough for each mode, and `check` names what of it is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_privileges_are_enough() {
+    let page = include_str!("../../../docs/operations.md");
+    let grants: Vec<String> = page
+        .split("```sql")
+        .find(|block| block.contains("GRANT SELECT, INSERT"))
+        .and_then(|block| block.split("```").next())
+        .into_iter()
+        .flat_map(|block| block.split(';'))
+        .filter_map(|statement| statement.split_once("GRANT "))
+        .map(|(_, grant)| format!("GRANT {}", grant.replace("shop.*", "granted.*").replace(" TO zenith", "")))
+        .collect();
+    assert_eq!(grants.len(), 3, "{grants:?}");
+    let all: Vec<&str> = grants.iter().map(String::as_str).collect();
+    let user = |grants: &[&str]| ClickHouseUser::new("zenith", "secret").with_grants(grants);
+    let options = ClickHouseOptions { users: vec![user(&all)], ..ClickHouseOptions::default() };
+    let mut clickhouse = ClickHouseServer::start(options).await.unwrap();
+    let asked = clickhouse.client().create_database("granted").await.unwrap();
+
+    let bench = Bench::new("granted").await;
+    let mut home = Home::between(&bench);
+    home.set("CLICKHOUSE", &format!("http://zenith:secret@127.0.0.1:{}/granted", clickhouse.http_port()));
+    let modes = ["full", "changes", "change-log", "id-cursor"];
+    let settings = modes.map(|mode| {
+        format!(
+            "collection = \"orders\"\ntable = \"t_{}\"\nmode = \"{mode}\"\nsettle = \"0s\"",
+            mode.replace('-', "_")
+        )
+    });
+    let pipelines: Vec<(&str, &str)> =
+        modes.iter().zip(&settings).map(|(mode, settings)| (*mode, settings.as_str())).collect();
+    home.configure(&pipelines);
+    bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "n": n })).await;
+    home.run(&["check"]).await.succeeded();
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    // A change, a document that cannot become a row of its table, and a reload of each that can be.
+    let orders = bench.databases.mongodb.collection::<bson::Document>("orders");
+    orders.update_one(doc! { "_id": 1 }, doc! { "$set": { "n": 100 } }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    for mode in ["full", "changes"] {
+        home.run(&["reload", mode, "--quiet"]).await.succeeded();
+    }
+    assert_eq!(asked.query("SELECT count(), sum(n) FROM t_changes_current").await.unwrap(), "10\t144");
+    assert_eq!(asked.query("SELECT count() FROM t_change_log").await.unwrap(), "1");
+
+    clickhouse.restart_with(&[user(&["GRANT SELECT ON granted.*"])]).await.unwrap();
+    let ended = home.run(&["check", "changes"]).await;
+    assert!(ended.code == Some(2) && ended.stdout.contains("GRANT INSERT, CREATE TABLE"), "{ended:?}");
     bench.remove().await;
 }

@@ -131,7 +131,7 @@ async fn test_target(
     places: &Places,
 ) -> Result<String, Failure> {
     let sink = connect::sink(name, connector, &connect::pool(None, places)?)?;
-    let look = PreflightRequest { create_database: false, missing_database: true };
+    let look = PreflightRequest { missing_database: true, ..PreflightRequest::default() };
     let server = sink.preflight(&look).await.map_err(|error| {
         let error = zenith_engine::EngineError::Sink(error);
         let text = format!("the target {name}: {}", in_words(&error));

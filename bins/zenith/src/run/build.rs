@@ -80,7 +80,7 @@ async fn sink(target: &state::Connector, shared: &Shared) -> Result<Arc<ClickHou
     let connector = applied::connector(target).map_err(Failure::Input)?;
     let sink = connect::sink(&target.name, &connector, &shared.pool)?;
     if shared.until == Until::CaughtUp {
-        let look = PreflightRequest { create_database: false, missing_database: true };
+        let look = PreflightRequest { missing_database: true, ..PreflightRequest::default() };
         sink.preflight(&look).await.map_err(|error| Failure::from(EngineError::Sink(error)))?;
     }
     Ok(Arc::new(sink))

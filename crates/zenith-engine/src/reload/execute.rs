@@ -97,7 +97,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
     let sink = &*pipeline.sink;
     let shared = load_of(pipeline);
     if !plan.target.database_exists {
-        let create = PreflightRequest { create_database: true, missing_database: false };
+        let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
         shared.repeat(|| sink.preflight(&create)).await?;
     }
     let mut definition = plan.definition.clone();

@@ -252,8 +252,11 @@ async fn look_at_source<S: Source, K>(pipeline: &Pipeline<S, K>) -> Result<AtSou
 
 async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarget> {
     // The database is created last, so that nothing is created for a run that cannot succeed.
-    let look =
-        PreflightRequest { create_database: false, missing_database: pipeline.options.create_database };
+    let look = PreflightRequest {
+        create_database: false,
+        missing_database: pipeline.options.create_database,
+        versions: pipeline.layout == crate::Layout::Current,
+    };
     let target = pipeline.sink.preflight(&look).await?;
     if !target.database_exists {
         return Ok((target, None, Vec::new()));

@@ -10,6 +10,7 @@ use super::Replicator;
 use super::context::{Context, left_behind};
 use crate::EngineError;
 use crate::error::sentence;
+use crate::layout::Layout;
 use crate::names::ViewState;
 use crate::settings::Mode;
 
@@ -80,8 +81,11 @@ where
             Err(error) => note("change stream", Err(sentence(&error))),
         }
     }
-    let wanted =
-        PreflightRequest { create_database: false, missing_database: context.settings.create_database };
+    let wanted = PreflightRequest {
+        create_database: false,
+        missing_database: context.settings.create_database,
+        versions: context.layout() == Layout::Current,
+    };
     let target = context.sink.preflight(&wanted).await;
     let reachable = target.is_ok();
     note(

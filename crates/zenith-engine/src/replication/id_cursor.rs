@@ -373,7 +373,7 @@ where
     context.check_kind(plan.source.collection.kind)?;
     refuse_rows(context, plan.existing.as_ref().map_or(0, |table| table.rows))?;
     if !plan.target.database_exists {
-        let create = PreflightRequest { create_database: true, missing_database: false };
+        let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
         context.retrying(|| context.sink.preflight(&create)).await?;
     }
     let definition = plan.definition.clone().if_not_exists();

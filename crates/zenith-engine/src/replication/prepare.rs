@@ -71,7 +71,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return Ok((schema, Position::new(token)));
         }
         if !plan.target.database_exists {
-            let create = PreflightRequest { create_database: true, missing_database: false };
+            let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
             self.retrying(|| self.sink.preflight(&create)).await?;
         }
         let definition = plan.definition.clone().if_not_exists();

@@ -9,7 +9,7 @@ use crate::sink::{PreflightRequest, ServerInfo};
 use crate::statement::Statement;
 use crate::{Result, TransportError};
 
-/// What a run does with its tables.
+/// What a run does with its tables. Who may create and drop tables may create and drop views as well.
 const PRIVILEGES: [&str; 8] = [
     "SELECT",
     "INSERT",
@@ -23,6 +23,7 @@ const PRIVILEGES: [&str; 8] = [
 /// What creating a table needs besides, on servers that ask for it.
 const ENGINE_PRIVILEGE: &str = "TABLE ENGINE";
 const ENGINE: &str = "MergeTree";
+const ENGINE_OF_VERSIONS: &str = "ReplacingMergeTree";
 /// Database engines that can exchange two tables in one step.
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
@@ -33,7 +34,7 @@ pub(super) async fn preflight(
 ) -> Result<ServerInfo> {
     let database = session.target().database.clone();
     // Before anything else: a database is invisible to those who may do nothing in it.
-    check_privileges(session, &server.user, &database).await?;
+    check_privileges(session, &server.user, &database, wanted.versions).await?;
     let mut engine = database_engine(session, &database).await?;
     let mut database_created = false;
     if engine.is_none() && wanted.create_database {
@@ -70,28 +71,32 @@ async fn database_engine(session: &Session, database: &str) -> Result<Option<Str
 }
 
 /// Asks for all privileges, and if that is not so for each, so that the error can name those that are missing.
-async fn check_privileges(session: &Session, user: &str, database: &str) -> Result<()> {
+async fn check_privileges(session: &Session, user: &str, database: &str, versions: bool) -> Result<()> {
     let everything = format!("{}.*", identifier(database));
-    let all = format!("{} ON {everything}, {ENGINE_PRIVILEGE}", PRIVILEGES.join(", "));
-    if is_granted(session, &all, ENGINE).await? == Some(true) {
-        return Ok(());
-    }
+    // The dead letters are in a table of the first one.
+    let engines = if versions { &[ENGINE, ENGINE_OF_VERSIONS][..] } else { &[ENGINE] };
     let mut missing = Vec::new();
-    for privilege in PRIVILEGES {
-        match is_granted(session, privilege, &everything).await? {
-            Some(true) => {}
-            Some(false) => missing.push(privilege),
-            None => return Ok(()),
+    let all = PRIVILEGES.join(", ");
+    if is_granted(session, &all, &everything).await? != Some(true) {
+        for privilege in PRIVILEGES {
+            match is_granted(session, privilege, &everything).await? {
+                Some(true) => {}
+                Some(false) => missing.push(privilege),
+                None => return Ok(()),
+            }
         }
     }
     let mut grants = Vec::new();
     if !missing.is_empty() {
         grants.push(format!("GRANT {} ON {everything} TO {user}", missing.join(", ")));
     }
-    if is_granted(session, ENGINE_PRIVILEGE, ENGINE).await? == Some(false) {
-        missing.push(ENGINE_PRIVILEGE);
-        grants.push(format!("GRANT {ENGINE_PRIVILEGE} ON {ENGINE} TO {user}"));
+    for engine in engines {
+        if is_granted(session, ENGINE_PRIVILEGE, engine).await? == Some(false) {
+            missing.push(ENGINE_PRIVILEGE);
+            grants.push(format!("GRANT {ENGINE_PRIVILEGE} ON {engine} TO {user}"));
+        }
     }
+    missing.dedup();
     if missing.is_empty() {
         return Ok(());
     }

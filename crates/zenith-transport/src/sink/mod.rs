@@ -183,6 +183,8 @@ pub struct PreflightRequest {
     pub create_database: bool,
     /// Whether the database may be missing, for looking before anything is created.
     pub missing_database: bool,
+    /// Whether tables of versions are made.
+    pub versions: bool,
 }
 
 /// The server of a sink.
