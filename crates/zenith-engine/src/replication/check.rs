@@ -81,12 +81,7 @@ where
             Err(error) => note("change stream", Err(sentence(&error))),
         }
     }
-    let wanted = PreflightRequest {
-        create_database: false,
-        missing_database: context.settings.create_database,
-        versions: context.layout() == Layout::Current,
-    };
-    let target = context.sink.preflight(&wanted).await;
+    let target = context.sink.preflight(&wanted(context)).await;
     let reachable = target.is_ok();
     note(
         "target",
@@ -116,6 +111,20 @@ where
         );
     }
     checks
+}
+
+/// What a run needs of the target.
+fn wanted<S, K, T>(context: &Context<S, K, T>) -> PreflightRequest
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    PreflightRequest {
+        create_database: false,
+        missing_database: context.settings.create_database,
+        versions: context.layout() == Layout::Current,
+    }
 }
 
 /// Whether the table is there and fits.
