@@ -241,7 +241,7 @@ pub enum EngineError {
     /// The collection went away.
     #[error(
         "{namespace} {what}; {table} keeps its rows, and the pipeline stands still: zenith reload {pipeline} goes on \
-         with the collection of that name, on_drop = \"truncate\" or \"ignore\" would have gone on alone"
+         with the collection of that name, on_drop = \"reload\" would have gone on alone"
     )]
     SourceGone {
         /// The pipeline.
@@ -279,6 +279,18 @@ pub enum EngineError {
         pipeline: String,
         /// Rows of the checkpoint.
         rows: u64,
+    },
+    /// The collection went away, and the table is to be loaded from the one that takes its name.
+    #[error(
+        "{namespace} {what}, and no whole collection of that name is there yet: {table} keeps its rows until one is"
+    )]
+    SourceAwaited {
+        /// The collection.
+        namespace: String,
+        /// How it went.
+        what: &'static str,
+        /// The table.
+        table: String,
     },
     /// The changes since the checkpoint are not known any more.
     #[error(
@@ -357,6 +369,21 @@ impl EngineError {
             EngineError::State(error) => error.is_transient(),
             // Somebody mends the view or the table.
             EngineError::ViewFailed { .. } | EngineError::RefusedWhole { .. } => true,
+            // Whoever rebuilds the collection is about to make it.
+            EngineError::SourceAwaited { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the collection is not there, or did not stay while it was read.
+    pub(crate) fn is_of_lost_collection(&self) -> bool {
+        let (EngineError::Source(error) | EngineError::Reading(error)) = self else { return false };
+        match error {
+            ExtractError::NoSuchDatabase { .. }
+            | ExtractError::NoSuchCollection { .. }
+            | ExtractError::Replaced { .. } => true,
+            // NamespaceNotFound, QueryPlanKilled.
+            ExtractError::Server { code, .. } => matches!(code, 26 | 175),
             _ => false,
         }
     }
@@ -419,6 +446,7 @@ impl EngineError {
             | EngineError::Surprise { .. }
             | EngineError::KeyMismatch { .. }
             | EngineError::SourceGone { .. }
+            | EngineError::SourceAwaited { .. }
             | EngineError::HistoryLost { .. }
             | EngineError::OtherSource { .. }
             | EngineError::TableEmptied { .. }

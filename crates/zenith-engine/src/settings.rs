@@ -56,6 +56,9 @@ pub enum OnDrop {
     Truncate,
     /// The table keeps its rows, and the pipeline continues.
     Ignore,
+    /// The table keeps its rows until a collection of that name is there, which is then loaded in their place in one step;
+    /// a change log keeps its rows and continues.
+    Reload,
 }
 
 /// What happens when the server no longer has the changes since the checkpoint.
@@ -195,6 +198,16 @@ impl PipelineSettings {
         ReloadOptions { memory, create_database: self.create_database, ..self.options.clone().into() }
     }
 
+    /// What is wrong with settings that exclude each other: the setting, its value, and why it cannot work.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        (self.mode == Mode::IdCursor && self.on_drop == OnDrop::Reload).then_some((
+            "on_drop",
+            "reload",
+            "the mode id-cursor has no change stream and is not told that a collection was dropped; the mode changes is",
+        ))
+    }
+
     /// The numbers that cannot be used, by the names of the settings, and what is wrong with them.
     pub fn unusable_numbers(&self) -> impl Iterator<Item = (&'static str, usize, &'static str)> {
         let flush_rows = (self.flush_rows == 0).then_some(("flush_rows", 0, "at least 1 is needed"));
@@ -204,7 +217,17 @@ impl PipelineSettings {
 
 #[cfg(test)]
 mod tests {
-    use super::PipelineSettings;
+    use super::{Mode, OnDrop, PipelineSettings};
+
+    #[test]
+    fn a_cursor_is_told_of_no_drop() {
+        let settings =
+            |mode| PipelineSettings { mode, on_drop: OnDrop::Reload, ..PipelineSettings::default() };
+        assert_eq!(settings(Mode::IdCursor).contradiction().map(|(setting, ..)| setting), Some("on_drop"));
+        for mode in [Mode::Full, Mode::Changes, Mode::ChangeLog] {
+            assert_eq!(settings(mode).contradiction(), None);
+        }
+    }
 
     #[test]
     fn settings_are_one_table_and_unknown_ones_are_refused() {

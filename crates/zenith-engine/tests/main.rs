@@ -14,6 +14,7 @@ mod names;
 mod odd_collections;
 mod properties;
 mod published;
+mod rebuilt;
 mod refused;
 mod repeated;
 mod strategies;

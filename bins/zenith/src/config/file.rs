@@ -224,6 +224,9 @@ impl<'t> Reader<'t> {
             for (setting, number, reason) in settings.unusable_numbers() {
                 self.wrong(span.start, &format!("{setting} of {what} is {number}, and {reason}"));
             }
+            if let Some((setting, value, reason)) = settings.contradiction() {
+                self.wrong(span.start, &format!("{setting} of {what} cannot be {value:?}: {reason}"));
+            }
             if !settings.view.is_empty() && settings.mode != Mode::Changes {
                 let mode = settings.mode.name();
                 self.wrong(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use zenith_extract::{Partition, PartitionStrategy, Source};
+use zenith_extract::{ExtractError, Partition, PartitionStrategy, Source};
 use zenith_state::Mismatches;
 use zenith_transport::{PreflightRequest, Sink};
 
@@ -111,6 +111,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
                 let counts =
                     load_and_reconcile(pipeline, plan, &shared, &shadow, metadata, anew, findings).await?;
+                shared.unless_stopped(is_same(pipeline, plan)).await??;
                 shadow::publish(pipeline, &shared, &definition).await?;
                 Ok(counts)
             };
@@ -138,6 +139,20 @@ async fn attempt<S: Source, K: Sink + 'static>(
             }
             loaded.map_err(EngineError::while_loading)
         }
+    }
+}
+
+/// Refuses rows of a collection that was replaced while it was read: some of them may be of the one, and some of the other.
+async fn is_same<S: Source, K>(pipeline: &Pipeline<S, K>, plan: &ReloadPlan) -> Result<()> {
+    if plan.source.collection.uuid.is_none() {
+        return Ok(());
+    }
+    match pipeline.source.preflight(&pipeline.namespace).await {
+        Ok(found) if found.collection.uuid == plan.source.collection.uuid => Ok(()),
+        Ok(_) | Err(ExtractError::NoSuchCollection { .. } | ExtractError::NoSuchDatabase { .. }) => {
+            Err(EngineError::Reading(ExtractError::Replaced { namespace: pipeline.namespace.clone() }))
+        }
+        Err(error) => Err(EngineError::Reading(error)),
     }
 }
 

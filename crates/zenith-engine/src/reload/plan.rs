@@ -1,5 +1,6 @@
 //! What a reload would do: both ends looked at, the columns inferred, nothing written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use zenith_transport::{PreflightRequest, ServerInfo, Sink, TableDefinition, Tabl
 use super::columns::ColumnPlan;
 use super::difference::difference;
 use super::keep::{self, Kept, keep};
-use super::table_types::{TypeAdoption, adopt_table_types};
-use crate::layout::VERSION_COLUMN;
+use super::table_types::{TypeAdoption, adopt_table_types, confine};
+use crate::layout::{Layout, VERSION_COLUMN};
 use crate::load::findings::{Findings, Planned, Sample};
 use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
@@ -101,6 +102,9 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         let adoption = TypeAdoption { table, dialect, sample: &sample, options: &infer, replace, exact };
         adopt_table_types(&mut schema, &adoption);
     }
+    if let Some(table) = existing.as_ref().filter(|table| keeps_columns(pipeline, table)) {
+        confine(&mut schema, table, dialect);
+    }
     let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &inference, dialect)?;
     check_target(pipeline, &target, existing.as_ref(), &columns)?;
     let kept = match existing.as_ref().filter(|_| options.table.strategy == Strategy::Swap) {
@@ -124,6 +128,15 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         sample: Arc::new(Sample::of(sampled, SAMPLE_BYTES)),
         infer,
     })
+}
+
+/// Whether a table has rows that no load can make again, so that it goes on with the columns it has: a change log of the
+/// pipeline's.
+fn keeps_columns<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> bool {
+    pipeline.guarded
+        && pipeline.layout == Layout::Log
+        && table.rows > 0
+        && keep::is_ours(table, &pipeline.namespace)
 }
 
 /// How columns are chosen.
@@ -210,7 +223,11 @@ fn check_target<S, K>(
     if options.replace && options.table.strategy == Strategy::Swap {
         return Ok(());
     }
-    match difference(columns, table, options.table.strategy, pipeline.layout) {
+    let mut compared = Cow::Borrowed(table);
+    if keeps_columns(pipeline, table) {
+        compared.to_mut().columns.retain(|there| columns.iter().any(|column| column.name == there.name));
+    }
+    match difference(columns, &compared, options.table.strategy, pipeline.layout) {
         None => Ok(()),
         Some(difference) => Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),

@@ -52,6 +52,58 @@ pub(super) fn adopt_table_types(schema: &mut Schema, adoption: &TypeAdoption<'_>
     }
 }
 
+/// Leaves only fields that the table has a column of their type for; where a document has other parts than the table, it
+/// gets those of the table. What has no column goes to the extra one.
+pub(super) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) {
+    let is_of = |kind: &Kind, there: &str| {
+        let arrow = Schema::new(vec![Field::new("value", kind.clone())]).to_arrow();
+        let wanted = arrow.fields().first().map(|arrow| column_type(arrow, dialect));
+        wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
+    };
+    schema.fields.retain_mut(|field| {
+        if field.name == ID_KEY {
+            return true;
+        }
+        let column = |name: &str| table.columns.iter().find(|there| there.name == name);
+        field.twin.take_if(|twin| column(&twin.name).is_none());
+        let Some(there) = column(&field.name).filter(|there| there.default_kind.is_empty()) else {
+            return false;
+        };
+        match confined(&field.kind, &there.data_type, &is_of) {
+            Some(kind) => field.kind = kind,
+            None => return false,
+        }
+        true
+    });
+}
+
+/// The kind of a column, or of a part of one, of this type.
+fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Option<Kind> {
+    if is_of(kind, there) {
+        return Some(kind.clone());
+    }
+    let kind = match (parts(there), kind) {
+        (Parts::Fields(there), Kind::Document(fields)) => {
+            let of_part = |(name, there): &(String, &str)| {
+                let known = fields.iter().find(|field| field.name == *name);
+                let kind = known.and_then(|field| confined(&field.kind, there, is_of));
+                Some(Field::new(name, kind.or_else(|| scalar(there, is_of))?))
+            };
+            Kind::Document(there.iter().map(of_part).collect::<Option<_>>()?)
+        }
+        (Parts::Elements(there), Kind::Array(element)) => {
+            Kind::Array(Box::new(confined(element, there, is_of)?))
+        }
+        _ => scalar(there, is_of)?,
+    };
+    is_of(&kind, there).then_some(kind)
+}
+
+/// A kind without parts that has this type.
+fn scalar(there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Option<Kind> {
+    scalars(TextType::String).find(|kind| is_of(kind, there))
+}
+
 /// The columns of a table, or the elements of a tuple.
 struct Level<'a> {
     /// The names and types that are there.
@@ -290,6 +342,34 @@ mod tests {
 
     fn mostly(usual: Bson, odd: Bson) -> Vec<Bson> {
         (0..100).map(|n| if n < 97 { usual.clone() } else { odd.clone() }).collect()
+    }
+
+    #[test]
+    fn a_table_that_may_not_change_confines_the_columns() {
+        let of = |fields: Vec<Field>, columns: &[(&str, &str)]| {
+            let mut schema = Schema::new(fields);
+            confine(&mut schema, &table(columns), Dialect::of_version((26, 7)));
+            schema.fields
+        };
+        let fields = vec![
+            Field::new("_id", Kind::Int64),
+            Field::new("n", Kind::Int64),
+            Field::new("new", Kind::Bool),
+            Field::new("other", Kind::Bool),
+            Field::new("sub", document([("b", Kind::String), ("new", Kind::Bool)])),
+        ];
+        let there = [
+            ("_id", "Int64"),
+            ("n", "Nullable(Int64)"),
+            ("gone", "Nullable(String)"),
+            ("other", "Nullable(Int32)"),
+            ("sub", "Tuple(a Nullable(Int64), b Nullable(String))"),
+        ];
+        let confined = of(fields, &there);
+        let names: Vec<&str> = confined.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(names, ["_id", "n", "other", "sub"]);
+        assert_eq!(confined[2].kind, Kind::Int32);
+        assert_eq!(confined[3].kind, document([("a", Kind::Int64), ("b", Kind::String)]));
     }
 
     #[test]

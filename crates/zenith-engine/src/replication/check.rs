@@ -139,9 +139,16 @@ where
         context.schema().await?;
         return Ok(format!("{} is there and has the columns of the pipeline", context.table));
     }
-    let replace = context.settings.mode == Mode::Full;
-    match context.plan(&context.reload(replace)).await {
-        Ok(plan) => Ok(match plan.existing {
+    let planned = match context.settings.mode {
+        Mode::Full => context.plan(&context.reload(true)).await.map(|plan| (plan, false)),
+        _ => context.plan_first().await,
+    };
+    match planned {
+        Ok((plan, is_replaced)) => Ok(match plan.existing {
+            Some(existing) if is_replaced => format!(
+                "{} is there with {} rows, and will be loaded anew by the first run",
+                context.table, existing.rows
+            ),
             Some(existing) => format!("{} is there with {} rows", context.table, existing.rows),
             None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
         }),

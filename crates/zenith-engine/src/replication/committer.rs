@@ -140,7 +140,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             OnDrop::Ignore => {
                 let reason = format!("{} {}", context.namespace, gone.words());
                 tracing::warn!(pipeline = context.name, "{reason}: its table follows it no more");
-                context.live.detached(Some(Since { reason, since: context.clock.now() }));
+                context.detach(Some(Since { reason, since: context.clock.now() })).await?;
+            }
+            OnDrop::Reload if context.layout() == Layout::Log => {
+                let collection = &context.namespace;
+                let what = gone.words();
+                tracing::warn!(
+                    pipeline = context.name,
+                    "{collection} {what}: the log goes on with its changes"
+                );
             }
             OnDrop::Truncate if gone != Gone::Replaced && !self.is_being_read().await? => {
                 if context.layout() == Layout::Current {
@@ -153,7 +161,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                     context.retrying(|| context.sink.truncate(&context.table)).await?;
                 }
             }
-            OnDrop::Stop | OnDrop::Truncate => {
+            // The checkpoint stays before this until the table is loaded anew, also by a later run.
+            OnDrop::Stop | OnDrop::Truncate | OnDrop::Reload => {
                 return Err(EngineError::SourceGone {
                     pipeline: context.name.clone(),
                     namespace: context.namespace.to_string(),

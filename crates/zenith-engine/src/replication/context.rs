@@ -22,7 +22,7 @@ use crate::load::findings::{Findings, Planned};
 use crate::mismatches::{Advice, DeadLetters};
 use crate::reload::ReloadPlan;
 use crate::retry::RetryBudget;
-use crate::settings::{Mode, PipelineSettings};
+use crate::settings::{Mode, OnDrop, PipelineSettings};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
 
 /// One pipeline of a replicator.
@@ -51,12 +51,21 @@ pub(crate) struct Learned {
     findings: Mutex<Findings>,
     /// The sample that the columns of a table just made were chosen from, and how.
     planned: Mutex<Option<Planned>>,
-    /// Whether the table is loaded anew when the pipeline is set up, as its columns are not those of the collection.
-    pub(super) anew: AtomicBool,
+    /// Why the table is loaded anew when the pipeline is set up.
+    anew: Mutex<Option<Anew>>,
     /// Whether tables that killed loads left behind have been told of.
     are_leftovers_told: AtomicBool,
     /// Whether the last plan was made from all documents there were.
     is_sampled_whole: AtomicBool,
+}
+
+/// Why a table is loaded anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Anew {
+    /// Its columns are not those of the collection.
+    Columns,
+    /// The collection that it followed is there no more; how that went.
+    Gone(&'static str),
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -327,19 +336,50 @@ impl<S, K, T> Context<S, K, T> {
             self.findings().may_surprise().then(|| plan.held_against());
     }
 
+    /// Whether a table that follows stops with this only to be loaded anew: for other columns, or as its collection is
+    /// there no more.
+    pub(super) fn is_loaded_anew_after(&self, error: &EngineError) -> bool {
+        let by_itself = self.settings.on_drop == OnDrop::Reload;
+        self.settings.mode == Mode::Changes
+            && match error {
+                EngineError::Key { .. } | EngineError::Surprise { .. } => true,
+                EngineError::SourceGone { .. } => by_itself,
+                error => by_itself && error.is_of_lost_collection(),
+            }
+    }
+
     /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.
     pub(crate) fn load_anew(&self, error: EngineError) {
-        if matches!(error, EngineError::Surprise { .. }) {
-            let mut findings = self.findings();
-            // It takes what is a reason to load anew, and says so.
-            let _ = findings.take(error, &Schema::default(), &self.table);
-            self.found(findings);
-        } else {
-            // The load meets the same key, takes a wider one, and warns of it.
-            tracing::info!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
+        let anew = match error {
+            EngineError::Surprise { .. } => {
+                let mut findings = self.findings();
+                // It takes what is a reason to load anew, and says so.
+                let _ = findings.take(error, &Schema::default(), &self.table);
+                self.found(findings);
+                Anew::Columns
+            }
+            EngineError::Key { .. } => {
+                // The load meets the same key, takes a wider one, and warns of it.
+                tracing::info!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
+                Anew::Columns
+            }
+            EngineError::SourceGone { what, .. } => Anew::Gone(what),
+            _ => Anew::Gone("was dropped or replaced while it was read"),
+        };
+        if let Anew::Gone(what) = anew {
+            let (collection, table) = (&self.namespace, &self.table);
+            tracing::info!(pipeline = self.name, "{collection} {what}: {table} is loaded anew");
         }
         self.live.counters.restart();
-        self.learned.anew.store(true, Ordering::Relaxed);
+        self.set_anew(Some(anew));
+    }
+
+    pub(super) fn set_anew(&self, anew: Option<Anew>) {
+        *self.learned.anew.lock().unwrap_or_else(PoisonError::into_inner) = anew;
+    }
+
+    pub(super) fn anew(&self) -> Option<Anew> {
+        *self.learned.anew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sample that the columns of a table just made were chosen from, unless other columns have been chosen before.

@@ -18,7 +18,6 @@ use super::outcome::Outcome;
 use super::run::PipelineRun;
 use super::start::Follower;
 use crate::retry::RetryBudget;
-use crate::settings::Mode;
 use crate::{EngineError, Result, StopHandle};
 
 /// How long an idle stream waits for a reply: the most that its checkpoint may be late.
@@ -197,10 +196,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         match result {
             // It has written what came before the stream failed.
             Ok(()) if matches!(stream, Some(Ended::Failed(_))) => halted.again.push(run),
-            // What has been read of the collection shows that it needs other columns: the table is loaded anew.
-            Err(error @ (EngineError::Key { .. } | EngineError::Surprise { .. }))
-                if context.settings.mode == Mode::Changes =>
-            {
+            Err(error) if context.is_loaded_anew_after(&error) => {
                 context.load_anew(error);
                 let _ = self.apart.try_send(vec![run]);
             }

@@ -3,7 +3,7 @@
 //! An insert or a stream may wait for minutes for a server that hangs, and a pipeline to which nothing happens asks for
 //! nothing. So the ends are asked apart from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ use zenith_transport::Sink;
 use super::clock::SourceClock;
 use super::context::Context;
 use super::freshness::{self, Freshness};
-use super::progress::Cause;
+use super::progress::{Cause, Phase};
 use super::run_mode::RunMode;
 use crate::error::sentence;
 
@@ -26,6 +26,8 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at the oplog.
 const OPLOG_EVERY: Duration = Duration::from_secs(30);
+/// Between two looks at the views.
+const VIEWS_EVERY: Duration = Duration::from_secs(10);
 /// How soon a change of a condition is noted.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// How old a note may become.
@@ -53,7 +55,8 @@ where
     // A run that ends says then how it went.
     let written = if mode.ends() { &[][..] } else { &by_target };
     let tables = join_all(written.iter().map(|contexts| write_freshness(contexts)));
-    tokio::join!(watch_source(&all), watch_oplog(&all), targets, tables, note(&all));
+    let views = join_all(by_target.iter().map(|contexts| watch_views(contexts)));
+    tokio::join!(watch_source(&all), watch_oplog(&all), targets, tables, views, note(&all));
     // Without pipelines there is nothing to watch.
     std::future::pending().await
 }
@@ -129,6 +132,35 @@ async fn write_freshness<S, K: Sink, T: StateStore>(contexts: &[&Context<S, K, T
             }
         }
         tables = left;
+    }
+}
+
+/// Makes views anew that somebody dropped.
+async fn watch_views<S, K, T>(contexts: &[&Context<S, K, T>])
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let mut told = HashSet::new();
+    let mut every = ticks(VIEWS_EVERY);
+    loop {
+        every.tick().await;
+        let follow = |context: &&&Context<S, K, T>| context.live.current() == Phase::Following;
+        for context in contexts.iter().filter(follow) {
+            match timeout(ANSWER_TIMEOUT, context.renew_view()).await {
+                Ok(Ok(_)) => drop(told.remove(&context.name)),
+                Ok(Err(error)) if !error.is_passing() && told.insert(&context.name) => {
+                    tracing::warn!(
+                        pipeline = context.name,
+                        "the view that was dropped cannot be made anew: {}",
+                        sentence(&error)
+                    );
+                }
+                // Whether the target answers is asked elsewhere.
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
     }
 }
 

@@ -1,30 +1,47 @@
 //! What has to be there before a pipeline can follow changes: a table, its schema, a place in the stream.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use bson::Timestamp;
+use bson::{Timestamp, Uuid};
 use zenith_arrow::Schema;
 use zenith_extract::{
-    ChangeReader, ChangeSource, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source, StartAt,
-    WatchOptions,
+    ChangeReader, ChangeSource, ExtractError, Partition, PartitionStrategy, ReadConcern, ResumeToken, Source,
+    StartAt, WatchOptions,
 };
-use zenith_state::{Mismatches, Snapshot, SnapshotPartition, StateStore};
+use zenith_state::{Condition, Mismatches, Since, Snapshot, SnapshotPartition, StateStore};
 use zenith_transport::{PreflightRequest, Sink};
 
-use super::context::{Context, encode_schema};
+use super::context::{Anew, Context, encode_schema};
 use super::position::Position;
 use super::version::{system_time, version_of};
 use crate::layout::{Layout, LoadMetadata};
-use crate::{EngineError, Result, Strategy, Summary};
+use crate::reload::ReloadPlan;
+use crate::{EngineError, Pipeline, Result, Strategy, Summary};
 
 /// Documents of one part of a snapshot, about: what a crash costs.
 const PARTITION_DOCUMENTS: u64 = 262_144;
 /// Most parts of a snapshot.
 const PARTITIONS_MAX: usize = 4096;
 
+/// Where reading begins: the identity of the collection, and a place in the stream that was looked at after it and is
+/// older than everything that is read.
+pub(super) struct ReadingStart {
+    collection: Option<Uuid>,
+    token: ResumeToken,
+    time: Timestamp,
+}
+
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    /// Where what is read of the collection from now on goes on in the stream.
+    async fn reading_start(&self) -> Result<ReadingStart> {
+        // First what says best why it cannot be done: a stream of what has none only fails.
+        let collection = self.source.preflight(&self.namespace).await?.collection;
+        self.check_kind(collection.kind)?;
+        let (token, time) = self.stream_now().await?;
+        Ok(ReadingStart { collection: collection.uuid, token, time })
+    }
+
     /// Where the stream is now, and the time of it.
     pub(super) async fn stream_now(&self) -> Result<(ResumeToken, Timestamp)> {
         let found = self.source.change_preflight(std::slice::from_ref(&self.namespace)).await?;
@@ -40,13 +57,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// are gone, and no change would tell.
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(Schema, Position)> {
         self.guard_names().await?;
-        if self.learned.anew.load(Ordering::Relaxed) {
-            let (token, time) = self.stream_now().await?;
-            self.reload_from(token.clone(), time, true).await?;
-            self.learned.anew.store(false, Ordering::Relaxed);
-            if let Some(schema) = self.schema().await? {
-                return Ok((schema, Position::new(token)));
-            }
+        if let Some(anew) = self.anew() {
+            self.load_again(anew).await?;
         }
         let checkpoint = self.state.checkpoint(&self.name).await?;
         // What has no checkpoint may have the schema of a first reload that never came to its end.
@@ -58,27 +70,24 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_view().await?;
             return Ok((schema, position));
         }
-        // First what says best why it cannot be done: a stream of what has none only fails.
-        self.check_kind(self.source.preflight(&self.namespace).await?.collection.kind)?;
-        let (token, time) = self.stream_now().await?;
-        let pipeline = self.reload(false);
-        let plan = self.plan(&pipeline).await?;
-        let has_rows = plan.existing.as_ref().is_some_and(|table| table.rows > 0);
-        if has_rows && self.layout() == Layout::Current {
-            self.reload_from(token.clone(), time, false).await?;
+        let start = self.reading_start().await?;
+        let (token, time) = (start.token.clone(), start.time);
+        let (plan, is_replaced) = self.plan_first().await?;
+        if is_replaced {
+            tracing::info!(pipeline = self.name, "{} is there already: it is loaded anew", self.table);
+            self.reload_from(start, true).await?;
             // Its columns come of a sample of its own.
             let schema = self.schema().await?.unwrap_or(plan.schema);
             return Ok((schema, Position::new(token)));
         }
-        if !plan.target.database_exists {
-            let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
-            self.retrying(|| self.sink.preflight(&create)).await?;
+        self.make_table(&plan).await?;
+        if let Some(rows) = plan.existing.as_ref().map(|table| table.rows).filter(|rows| *rows > 0) {
+            tracing::warn!(
+                pipeline = self.name,
+                "{} has {rows} rows already and goes on from now: what changed since its newest row may be missing",
+                self.table
+            );
         }
-        let definition = plan.definition.clone().if_not_exists();
-        self.retrying(|| self.sink.create(&definition)).await?;
-        self.keep_view().await?;
-        self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
-        self.state.set_mismatches(&self.name, &Mismatches::default()).await?;
         if self.layout() == Layout::Current {
             self.keep_planned(&plan);
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
@@ -88,6 +97,73 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             .advance(&self.name, &Position::new(token.clone()).checkpoint(0, Some(system_time(time)))?)
             .await?;
         Ok((plan.schema, Position::new(token)))
+    }
+
+    /// Loads the table anew for what was learned of its collection while that was followed. The rows that are there are
+    /// shown until all of the new ones are.
+    async fn load_again(self: &Arc<Self>, anew: Anew) -> Result<()> {
+        let load =
+            async { self.reload_from(self.reading_start().await?, matches!(anew, Anew::Gone(_))).await };
+        match (load.await, anew) {
+            (Ok(_), _) => self.set_anew(None),
+            (Err(error), Anew::Gone(what)) if error.is_of_lost_collection() => {
+                return Err(EngineError::SourceAwaited {
+                    namespace: self.namespace.to_string(),
+                    what,
+                    table: self.table.clone(),
+                });
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The plan of a first run, and whether a table takes the place of one that is there: of one that has rows, or other
+    /// columns.
+    pub(super) async fn plan_first(&self) -> Result<(ReloadPlan, bool)> {
+        let has_rows = |plan: &ReloadPlan| plan.existing.as_ref().is_some_and(|table| table.rows > 0);
+        match self.plan(&self.reload(false)).await {
+            Err(EngineError::TableDiffers { is_ours: true, .. }) if self.layout() == Layout::Current => {
+                Ok((self.plan(&self.replacement(true)).await?, true))
+            }
+            plan => plan.map(|plan| {
+                let is_replaced = has_rows(&plan) && self.layout() == Layout::Current;
+                (plan, is_replaced)
+            }),
+        }
+    }
+
+    /// A load of a table that takes the place of the one that is there in one step.
+    fn replacement(&self, keep_types: bool) -> Pipeline<S, K> {
+        let mut pipeline = self.reload(true);
+        pipeline.options.keep_types = keep_types;
+        // Changes go on meanwhile, and a table that is emptied first would show their gaps.
+        pipeline.options.table.strategy = Strategy::Swap;
+        pipeline
+    }
+
+    /// Makes the table of a pipeline that has not run, if it is not there; the collection is not read.
+    pub(super) async fn make_table_unread(&self) -> Result<()> {
+        self.guard_names().await?;
+        self.check_kind(self.source.preflight(&self.namespace).await?.collection.kind)?;
+        let mut pipeline = self.reload(false);
+        // Nothing is loaded; in place of a table of somebody else's there is none.
+        pipeline.options.table.strategy = Strategy::Swap;
+        let plan = self.plan(&pipeline).await?;
+        self.make_table(&plan).await
+    }
+
+    /// Makes the table of a plan, and the view over it, and notes its columns.
+    pub(super) async fn make_table(&self, plan: &ReloadPlan) -> Result<()> {
+        if !plan.target.database_exists {
+            let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
+            self.retrying(|| self.sink.preflight(&create)).await?;
+        }
+        let definition = plan.definition.clone().if_not_exists();
+        self.retrying(|| self.sink.create(&definition)).await?;
+        self.keep_view().await?;
+        self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+        Ok(self.state.set_mismatches(&self.name, &Mismatches::default()).await?)
     }
 
     /// A snapshot that begins now, nothing of it read.
@@ -107,27 +183,31 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         })
     }
 
-    /// Loads a new table next to the old one and puts it in its place. The stream continues from `token`, which is
-    /// older than everything that was read.
+    /// Loads a new table next to the old one and puts it in its place. The stream continues from `start`, which is
+    /// older than everything that was read. With `keep_types` columns go on with the types that they have, where nearly
+    /// all values fit.
     ///
     /// In this order a crash does no harm: until the checkpoint is reset, changes older than the new rows are applied to
     /// them in vain, as their versions are lower.
     pub(super) async fn reload_from(
         self: &Arc<Self>,
-        token: ResumeToken,
-        time: Timestamp,
-        replace: bool,
+        start: ReadingStart,
+        keep_types: bool,
     ) -> Result<Summary> {
+        let ReadingStart { collection, token, time } = start;
         let _turn = self.unless_stopped(self.memory.snapshot()).await?;
         // What was counted of an earlier try, or of changes, is none of this load's.
         self.live.counters.restart();
-        let mut pipeline = self.reload(replace);
-        // Changes go on meanwhile, and a table that is emptied first would show their gaps.
-        pipeline.options.table.strategy = Strategy::Swap;
+        let mut pipeline = self.replacement(keep_types);
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
         let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1));
         let summary = loop {
             let plan = self.plan(&pipeline).await?;
+            if plan.source.collection.uuid != collection {
+                // The changes since `start` are those of another collection.
+                let namespace = self.namespace.clone();
+                return Err(EngineError::Reading(ExtractError::Replaced { namespace }));
+            }
             self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
             let mut findings = self.findings();
             let error = match crate::reload::execute_once(&pipeline, &plan, metadata, &findings).await {
@@ -145,6 +225,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, Some(system_time(time)))?;
         self.state.reset(&self.name, Some(&checkpoint)).await?;
+        self.detach(None).await?;
+        self.note_read(time).await?;
+        Ok(summary)
+    }
+
+    /// Notes that nothing of the collection is left to be read.
+    pub(super) async fn note_read(&self, time: Timestamp) -> Result<()> {
         let now = self.source.now().await?;
         let done = Snapshot {
             started: SystemTime::now(),
@@ -154,10 +241,20 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             consistent_after: None,
         };
         self.note_identity().await?;
-        self.live.detached(None);
         self.state.begin_snapshot(&self.name, &done).await?;
-        self.state.finish_snapshot(&self.name, &encode_time(now)).await?;
-        Ok(summary)
+        Ok(self.state.finish_snapshot(&self.name, &encode_time(now)).await?)
+    }
+
+    /// Notes whether the table follows its collection, also for commands of later.
+    pub(super) async fn detach(&self, by: Option<Since>) -> Result<()> {
+        self.live.detached(by.clone());
+        let noted = self.state.conditions().await?.into_iter().find(|(name, _)| *name == self.name);
+        let condition = match noted {
+            Some((_, noted)) if noted.detached != by => Condition { detached: by, ..noted },
+            None if by.is_some() => self.condition(SystemTime::now()),
+            _ => return Ok(()),
+        };
+        Ok(self.state.note_conditions(&[(self.name.clone(), condition)]).await?)
     }
 
     /// Loads the table of any mode anew.
@@ -165,9 +262,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.guard_names().await?;
         match self.layout() {
             Layout::Current => {
-                self.check_kind(self.source.preflight(&self.namespace).await?.collection.kind)?;
-                let (token, time) = self.stream_now().await?;
-                self.reload_from(token, time, true).await
+                let start = self.reading_start().await?;
+                self.reload_from(start, false).await
             }
             Layout::Rows => {
                 let _turn = self.unless_stopped(self.memory.snapshot()).await?;

@@ -95,6 +95,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let options = pipeline.settings.reload_options(self.memory.snapshot_bytes());
         options.check()?;
         options.check_names(&pipeline.table)?;
+        if let Some((setting, value, reason)) = pipeline.settings.contradiction() {
+            let (value, reason) = (value.to_owned(), reason.to_owned());
+            return Err(EngineError::Setting { setting, value, reason });
+        }
         self.pipelines.push(Arc::new(Context {
             name: pipeline.name,
             namespace: pipeline.namespace,

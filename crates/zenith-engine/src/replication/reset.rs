@@ -27,7 +27,8 @@ pub enum ResetTo {
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// Moves the checkpoint of a pipeline that does not run, backwards too. The table does not change: rows that it
-    /// already has are replaced by equal rows, and a change log has them twice.
+    /// already has are replaced by equal rows, and a change log has them twice. A pipeline that has never run begins
+    /// with the changes of that place: its table is made, and the collection is not read.
     ///
     /// # Errors
     /// [`EngineError::Setting`] for an impossible position; the source's error, if it no longer knows the position.
@@ -78,16 +79,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                  --from beginning",
             ));
         }
-        if context.state.schemas(name).await?.is_empty() {
-            return Err(wrong("this one", "the pipeline has not begun yet: run it first"));
-        }
+        let is_new = context.state.schemas(name).await?.is_empty();
         let namespaces = vec![context.namespace.clone()];
         let found = context.source.change_preflight(&namespaces).await?;
         let mut options = WatchOptions::new(found.scope, namespaces, context.memory.lookups().clone());
         options.from = from.clone();
         // Reading from it shows whether the server still knows the place.
         let mut reader = context.source.watch(options).await?;
-        let opened = reader.opened().0;
+        let (opened, time) = reader.opened();
         reader.next().await?;
         let place = match from {
             StartAt::Token(token) => token,
@@ -95,7 +94,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         };
         let rows = context.state.checkpoint(name).await?.map_or(0, |saved| saved.rows);
         let checkpoint = Position::new(place).checkpoint(rows, None)?;
-        Ok(context.state.reset(name, Some(&checkpoint)).await?)
+        if is_new {
+            context.make_table_unread().await?;
+        }
+        context.state.reset(name, Some(&checkpoint)).await?;
+        if is_new && context.settings.mode == Mode::Changes {
+            context.note_read(time).await?;
+        }
+        Ok(())
     }
 }
 

@@ -36,6 +36,24 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(object.is_some())
     }
 
+    /// Makes the view anew if somebody dropped it, and says whether it did. Asks once.
+    pub(super) async fn renew_view(&self) -> Result<bool> {
+        let Some(view) = self.settings.view_of(&self.table) else { return Ok(false) };
+        let object = self.sink.object(&view).await?;
+        if view_state(object.as_ref(), &view, &self.table, None)? != ViewState::Missing {
+            return Ok(false);
+        }
+        match self.sink.admin().create_view(&current_view(&view, &self.table), false).await {
+            Ok(()) => {
+                tracing::warn!(pipeline = self.name, "the view {view} was gone: it has been made anew");
+                Ok(true)
+            }
+            // A sink that has no views has no readers of them either.
+            Err(TransportError::Unsupported { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Creates the view if it is missing, and has it show the columns the table has now.
     pub(super) async fn keep_view(&self) -> Result<()> {
         let Some(view) = self.settings.view_of(&self.table) else { return Ok(()) };
