@@ -232,11 +232,11 @@ async fn a_change_log_goes_on() {
     follow.drop_collection("items").await;
     follow.insert("items", items(7..9)).await;
     follow.catch_up_well().await;
-    assert_eq!(follow.query("SELECT groupArray(_id) FROM items").await, "[1,2,3,7,8]");
+    assert_eq!(follow.query("SELECT arraySort(groupArray(_id)) FROM items").await, "[1,2,3,7,8]");
     follow.insert("other", items(0..1)).await;
     follow.rename("other", "items", true).await;
     follow.insert("items", items(9..10)).await;
     follow.catch_up_well().await;
-    assert_eq!(follow.query("SELECT count() FROM items").await, "6");
+    assert_eq!(follow.query("SELECT arraySort(groupArray(_id)) FROM items").await, "[1,2,3,7,8,9]");
     follow.bench.remove().await;
 }
