@@ -30,6 +30,15 @@ pub type TestReplicator = Replicator<MongoSource, ClickHouseSink, MemoryStore>;
 impl Follow {
     pub async fn new(label: &str, settings: PipelineSettings) -> Follow {
         let state = Arc::new(MemoryStore::default());
+        let bench = Bench::new(label).await;
+        let mut follow = Follow { bench, state, settings, memory: 32 << 20, name: "items".to_owned() };
+        follow.forget().await;
+        follow
+    }
+
+    /// Begins with a state of its own, in which the pipeline has never run.
+    pub async fn forget(&mut self) {
+        self.state = Arc::new(MemoryStore::default());
         for (name, role) in [("from", Role::Source), ("to", Role::Target)] {
             let connector = zenith_engine::state::Connector {
                 name: name.to_owned(),
@@ -37,12 +46,9 @@ impl Follow {
                 uri: "test://".to_owned(),
                 options: String::new(),
             };
-            state.put_connector(&connector).await.unwrap();
+            self.state.put_connector(&connector).await.unwrap();
         }
-        let bench = Bench::new(label).await;
-        let follow = Follow { bench, state, settings, memory: 32 << 20, name: "items".to_owned() };
-        follow.put("items").await;
-        follow
+        self.put("items").await;
     }
 
     pub async fn replicator(&self) -> TestReplicator {

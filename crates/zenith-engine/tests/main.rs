@@ -17,6 +17,7 @@ mod published;
 mod rebuilt;
 mod refused;
 mod repeated;
+mod states;
 mod strategies;
 mod told;
 mod verify;
