@@ -240,18 +240,18 @@ pub enum EngineError {
     },
     /// The collection went away.
     #[error(
-        "{namespace} {what}; {table} keeps its rows, and the pipeline stands still: zenith reload {pipeline} goes on \
-         with the collection of that name, on_drop = \"reload\" would have gone on alone"
+        "{namespace} {what}; {table} keeps its rows, and the pipeline stands still: {remedy}, on_drop = \"reload\" would \
+         have gone on alone"
     )]
     SourceGone {
-        /// The pipeline.
-        pipeline: String,
         /// The collection.
         namespace: String,
         /// How it went.
         what: &'static str,
         /// The table.
         table: String,
+        /// What helps.
+        remedy: String,
     },
     /// The source is another one than the pipeline has followed.
     #[error(

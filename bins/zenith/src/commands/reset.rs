@@ -20,7 +20,9 @@ pub async fn run(arguments: &Reset) -> Ending {
     let name = &arguments.name;
     let pipeline = connect::pipeline(&config, name)?;
     let now = SystemTime::now();
-    let is_at = match look.checkpoint(name).await? {
+    let checkpoint = look.checkpoint(name).await?;
+    let is_new = checkpoint.is_none();
+    let is_at = match checkpoint {
         None => "has not begun".to_owned(),
         Some(checkpoint) => match checkpoint.source_time {
             Some(at) => {
@@ -30,6 +32,7 @@ pub async fn run(arguments: &Reset) -> Ending {
         },
     };
     let then = match &arguments.from {
+        From::Now if is_new => "begins with the changes from now on: no document is read before".to_owned(),
         From::Now => "goes on from now: what happened meanwhile is left out".to_owned(),
         From::Beginning if pipeline.settings.mode.follows_changes() => {
             "begins anew: the collection is read from its beginning".to_owned()
@@ -38,12 +41,13 @@ pub async fn run(arguments: &Reset) -> Ending {
         From::Time(at) => format!("goes on with the changes from {} (UTC) on", time::shown(*at)),
         From::Token(_) => "goes on after that resume token".to_owned(),
     };
-    print(&format!("{name} {is_at}; with this it {then}. The table {} stays as it is.\n", pipeline.table()));
+    let table = if is_new { "is made if it is not there" } else { "stays as it is" };
+    print(&format!("{name} {is_at}; with this it {then}. The table {} {table}.\n", pipeline.table()));
     if arguments.dry_run {
         print("nothing was changed (--dry-run)\n");
         return Ok(ExitCode::SUCCESS);
     }
-    if !confirmed("Its progress so far is forgotten. Go on?", arguments.yes)? {
+    if !is_new && !confirmed("Its progress so far is forgotten. Go on?", arguments.yes)? {
         print("nothing was changed\n");
         return Ok(ExitCode::SUCCESS);
     }

@@ -163,8 +163,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             }
             // The checkpoint stays before this until the table is loaded anew, also by a later run.
             OnDrop::Stop | OnDrop::Truncate | OnDrop::Reload => {
+                let name = &context.name;
                 return Err(EngineError::SourceGone {
-                    pipeline: context.name.clone(),
+                    remedy: match context.layout() {
+                        Layout::Log => {
+                            format!("zenith reset {name} --from now goes on with the changes of that name")
+                        }
+                        _ => format!("zenith reload {name} goes on with the collection of that name"),
+                    },
                     namespace: context.namespace.to_string(),
                     what: gone.words(),
                     table: context.table.clone(),
