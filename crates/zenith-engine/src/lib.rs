@@ -70,7 +70,7 @@ pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};
 pub use reload::{ColumnPlan, ReloadPlan};
 pub use replication::{
-    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, SyncPipeline, Until,
+    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, Rest, SyncPipeline, Until,
 };
 pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings};
 pub use stop::StopHandle;

@@ -15,6 +15,7 @@ use super::clock::SourceClock;
 use super::memory_quota::MemoryQuota;
 use super::progress::{Cause, Live};
 use super::run_mode::RunMode;
+use super::turns::{Stops, Turns};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
@@ -42,6 +43,7 @@ pub(crate) struct Context<S, K, T> {
     /// Asked some seconds after `stop`: what is still under way is given up.
     pub(crate) abandon: StopHandle,
     pub(crate) learned: Arc<Learned>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// What runs of a pipeline have learned of its collection, for the runs after them.
@@ -287,6 +289,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 impl<S, K, T> Context<S, K, T> {
     /// The same pipeline, run in this mode.
     pub(crate) fn in_mode(&self, mode: RunMode) -> Arc<Context<S, K, T>> {
+        let stops = Stops { stop: self.stop.clone(), abandon: self.abandon.clone() };
+        self.with(mode, Arc::clone(&self.live), stops)
+    }
+
+    /// The same pipeline, for what is done beside its run.
+    pub(super) fn aside(&self, live: Arc<Live>, stops: Stops) -> Arc<Context<S, K, T>> {
+        self.with(self.mode, live, stops)
+    }
+
+    /// The same pipeline, stopped by these.
+    pub(super) fn stopped_by(&self, stops: Stops) -> Arc<Context<S, K, T>> {
+        self.with(self.mode, Arc::clone(&self.live), stops)
+    }
+
+    fn with(&self, mode: RunMode, live: Arc<Live>, stops: Stops) -> Arc<Context<S, K, T>> {
         Arc::new(Context {
             name: self.name.clone(),
             namespace: self.namespace.clone(),
@@ -296,12 +313,13 @@ impl<S, K, T> Context<S, K, T> {
             sink: Arc::clone(&self.sink),
             state: Arc::clone(&self.state),
             memory: self.memory.clone(),
-            live: Arc::clone(&self.live),
+            live,
             clock: self.clock.clone(),
             mode,
-            stop: self.stop.clone(),
-            abandon: self.abandon.clone(),
+            stop: stops.stop,
+            abandon: stops.abandon,
             learned: Arc::clone(&self.learned),
+            turns: Arc::clone(&self.turns),
         })
     }
 

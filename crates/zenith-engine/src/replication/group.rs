@@ -54,8 +54,9 @@ type ReadyRun<S, K, T> = (PipelineRun<S, K, T>, Follower);
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> {
     /// Follows with one stream, and sets pipelines up again when it has failed, until each has ended or gone apart.
-    pub(super) async fn follow(self, mut again: Vec<PipelineRun<S, K, T>>) -> Vec<Outcome> {
+    pub(super) async fn follow(self, again: Vec<PipelineRun<S, K, T>>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
+        let mut again = self.turns(again).await;
         let Some(mut retry_budget) = again.first().map(|run| run.context.mode.retry_budget()) else {
             return outcomes;
         };
@@ -69,6 +70,22 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             outcomes.extend(halted.outcomes);
             again = halted.again;
         }
+    }
+
+    /// Those whose turn it is. Where somebody has one of several, it goes apart.
+    async fn turns(&self, runs: Vec<PipelineRun<S, K, T>>) -> Vec<PipelineRun<S, K, T>> {
+        let is_alone = runs.len() == 1;
+        let mut ready = Vec::with_capacity(runs.len());
+        for mut run in runs {
+            if is_alone {
+                ready.push(run.turn().await);
+            } else if run.try_turn() {
+                ready.push(run);
+            } else {
+                let _ = self.apart.try_send(vec![run]);
+            }
+        }
+        ready
     }
 
     /// Sets pipelines up side by side. One that cannot begin at the moment keeps no other waiting: it goes apart.
@@ -86,6 +103,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         for (run, follower) in tried.await {
             match follower {
                 Ok(follower) => ready.push((run, follower)),
+                Err(error) if run.rests_after(&error) => {
+                    let _ = self.apart.try_send(vec![run]);
+                }
                 Err(error) if !is_alone && run.context.is_worth_waiting(&error) => {
                     run.retrying(&error);
                     let _ = self.apart.try_send(vec![run]);
@@ -196,6 +216,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         match result {
             // It has written what came before the stream failed.
             Ok(()) if matches!(stream, Some(Ended::Failed(_))) => halted.again.push(run),
+            Err(error) if run.rests_after(&error) => {
+                let _ = self.apart.try_send(vec![run]);
+            }
             Err(error) if context.is_loaded_anew_after(&error) => {
                 context.load_anew(error);
                 let _ = self.apart.try_send(vec![run]);

@@ -411,6 +411,7 @@ where
     let pipeline = context.reload(true);
     let plan = context.plan(&pipeline).await?;
     // In this order: what has no checkpoint begins in an empty table only.
+    context.turns.know_epoch(None);
     context.state.reset(&context.name, None).await?;
     if plan.existing.is_some() {
         // The schema first: of several, the one that is the table's own counts.

@@ -25,6 +25,7 @@
 //! | `identity` | whether the source is the one that was followed |
 //! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
 //! | `freshness` | the same, written where the tables are |
+//! | `rest`, `turns` | what is done with one pipeline while its run rests |
 //! | `replay` | retries dead letters |
 //! | `memory_quota` | the division of memory |
 //! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
@@ -55,6 +56,7 @@ mod removal;
 pub(crate) mod replay;
 mod replicator;
 mod reset;
+mod rest;
 mod rows;
 mod run;
 mod run_mode;
@@ -62,6 +64,7 @@ mod snapshot;
 mod start;
 mod steps;
 mod tokens;
+mod turns;
 mod version;
 mod view;
 mod write;
@@ -72,3 +75,4 @@ pub use progress::{Phase, PipelineProgress};
 pub use replay::DeadLetterRetry;
 pub use replicator::{Replicator, SyncPipeline};
 pub use reset::ResetTo;
+pub use rest::Rest;

@@ -224,6 +224,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.replaced(&summary).await?;
         self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, Some(system_time(time)))?;
+        self.turns.know_epoch(None);
         self.state.reset(&self.name, Some(&checkpoint)).await?;
         self.detach(None).await?;
         self.note_read(time).await?;

@@ -32,6 +32,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
                         retry_budget.renew();
                         halted.again.push(run);
                     }
+                    Err(error) if run.rests_after(&error) => halted.again.push(run),
                     Err(error) => match retry_budget.next() {
                         Some(pause) if run.context.is_worth_waiting(&error) => {
                             run.context.failing(&error, pause);

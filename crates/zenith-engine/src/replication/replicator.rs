@@ -1,13 +1,14 @@
 //! All pipelines of one source deployment, run side by side.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_channel::Sender;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
@@ -22,12 +23,11 @@ use super::outcome::{Outcome, Until};
 use super::progress::{Live, PipelineProgress};
 use super::run::PipelineRun;
 use super::run_mode::RunMode;
+use super::turns::{STOP_TIMEOUT, Stops, Turns};
 use crate::retry::CATCH_UP_TIMEOUT;
-use crate::settings::{Mode, PipelineSettings};
-use crate::{EngineError, Result, StopHandle, Summary};
+use crate::settings::PipelineSettings;
+use crate::{EngineError, Result, StopHandle};
 
-/// How long running inserts may take to end after a stop was asked for.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// One pipeline to be run.
 #[derive(Debug)]
 pub struct SyncPipeline<K> {
@@ -54,21 +54,31 @@ pub struct Replicator<S, K, T> {
     pub(super) stop: StopHandle,
     abandon: StopHandle,
     clock: SourceClock,
+    underway: Mutex<Option<Underway<S, K, T>>>,
+}
+
+/// A run of the pipelines, as far as others may join it.
+pub(super) struct Underway<S, K, T> {
+    pub(super) mode: RunMode,
+    /// Where pipelines go that go on with a stream of their own.
+    pub(super) apart: Sender<Vec<PipelineRun<S, K, T>>>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
     /// A replicator without pipelines. Give the sinks the same pool, so that they can send from it without copying.
     #[must_use]
     pub fn new(source: S, state: Arc<T>, pool: Pool) -> Replicator<S, K, T> {
+        let Stops { stop, abandon } = Stops::new();
         Replicator {
             source: Arc::new(source),
             state,
             memory: MemoryQuota::new(pool.clone(), pool.budget()),
             pipelines: Vec::new(),
             retry_budget: CATCH_UP_TIMEOUT,
-            stop: StopHandle::new(),
-            abandon: StopHandle::new(),
+            stop,
+            abandon,
             clock: SourceClock::default(),
+            underway: Mutex::new(None),
         }
     }
 
@@ -114,6 +124,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             mode: RunMode::Follow { shared: false },
             abandon: self.abandon.clone(),
             learned: Arc::default(),
+            turns: Arc::new(Turns::new(Stops { stop: self.stop.clone(), abandon: self.abandon.clone() })),
         }));
         Ok(())
     }
@@ -127,7 +138,22 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// The progress of the pipelines.
     #[must_use]
     pub fn progress(&self) -> Vec<PipelineProgress> {
-        self.pipelines.iter().map(|context| context.live.snapshot(&context.name)).collect()
+        let shown = |context: &Arc<Context<S, K, T>>| {
+            context.turns.shown().unwrap_or_else(|| Arc::clone(&context.live)).snapshot(&context.name)
+        };
+        self.pipelines.iter().map(shown).collect()
+    }
+
+    /// Whether a pipeline is still the one of this name that was added: the state counts its resets and removals, and all
+    /// resets so far were made here.
+    #[must_use]
+    pub fn knows_epoch(&self, name: &str, epoch: u64) -> bool {
+        self.context(name).is_ok_and(|context| context.turns.knows_epoch(epoch))
+    }
+
+    /// Something of the run under way, if there is one.
+    pub(super) fn underway<V>(&self, look: impl FnOnce(&Underway<S, K, T>) -> V) -> Option<V> {
+        self.underway.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
     }
 
     pub(crate) fn context(&self, name: &str) -> Result<&Arc<Context<S, K, T>>> {
@@ -150,30 +176,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                 abandon.stop();
             })
         };
-        let mut running = JoinSet::new();
         let mut followers = Vec::new();
+        let mut alone = Vec::new();
         let mode = self.mode(until);
         for context in &self.pipelines {
             let run = PipelineRun::start(context, mode).await?;
             if context.settings.mode.follows_changes() {
                 followers.push(run);
             } else {
-                running.spawn(async move {
-                    let result = run.without_stream().await;
-                    run.finish(result).await
-                });
+                alone.push(vec![run]);
             }
         }
         self.remember_conditions().await?;
-        let all = async {
-            let mut outcomes = self.follow(followers).await;
-            while let Some(ended) = running.join_next().await {
-                outcomes.push(ended.map_err(|_| EngineError::Worker { worker: "pipeline" })?);
-            }
-            Ok(outcomes)
-        };
+        let all = self.run_all(std::iter::once(followers).chain(alone), mode);
         let outcomes = tokio::select! {
-            outcomes = all => outcomes,
+            outcomes = all => Ok(outcomes),
             () = health::watch(&self.pipelines, mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
         };
         guard.abort();
@@ -203,21 +220,65 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         RunMode::CatchUp { timeout: self.retry_budget }
     }
 
-    /// Runs the pipelines that follow changes until each has ended. All that can begin at once share one stream. A
-    /// pipeline whose servers do not answer delays no other; it begins later with a stream of its own.
-    async fn follow(&self, all: Vec<PipelineRun<S, K, T>>) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
+    /// Runs pipelines until each has ended. All that follow changes and can begin at once share one stream. A pipeline whose
+    /// servers do not answer delays no other; it begins later with a stream of its own.
+    async fn run_all(
+        &self,
+        all: impl Iterator<Item = Vec<PipelineRun<S, K, T>>>,
+        mode: RunMode,
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = Vec::new();
         let (apart, left_alone) = async_channel::unbounded();
-        let group = |runs| self.group(&apart).follow(runs).boxed();
-        let mut groups: FuturesUnordered<_> = std::iter::once(group(all)).collect();
-        while !groups.is_empty() || !left_alone.is_empty() {
+        let underway = |underway| *self.underway.lock().unwrap_or_else(PoisonError::into_inner) = underway;
+        let mut groups: FuturesUnordered<_> = all.map(|runs| self.keep(runs, &apart)).collect();
+        underway(Some(Underway { mode, apart: apart.clone() }));
+        loop {
+            while let Ok(runs) = left_alone.try_recv() {
+                groups.push(self.keep(runs, &apart));
+            }
             tokio::select! {
                 biased;
-                Ok(runs) = left_alone.recv() => groups.push(group(runs)),
-                Some(ended) = groups.next() => outcomes.extend(ended),
+                Ok(runs) = left_alone.recv(), if !groups.is_empty() => groups.push(self.keep(runs, &apart)),
+                Some(ended) = groups.next() => for outcome in ended {
+                    // One that was started again has ended once more.
+                    outcomes.retain(|earlier| earlier.name != outcome.name);
+                    outcomes.push(outcome);
+                },
+                else => {
+                    // Whoever wants to start one more either has done so by now or finds nothing to join.
+                    underway(None);
+                    if left_alone.is_empty() {
+                        return outcomes;
+                    }
+                    underway(Some(Underway { mode, apart: apart.clone() }));
+                }
             }
         }
-        outcomes
+    }
+
+    /// Runs pipelines by one stream, or one that needs none.
+    fn keep<'r>(
+        &'r self,
+        mut runs: Vec<PipelineRun<S, K, T>>,
+        apart: &Sender<Vec<PipelineRun<S, K, T>>>,
+    ) -> BoxFuture<'r, Vec<Outcome>> {
+        match runs.pop() {
+            Some(run) if !run.context.settings.mode.follows_changes() => {
+                let known = run.clone();
+                let task = AbortOnDropHandle::new(tokio::spawn(run.alone()));
+                async move {
+                    match task.await {
+                        Ok(outcome) => vec![outcome],
+                        Err(_) => vec![known.finish(Err(EngineError::Worker { worker: "pipeline" })).await],
+                    }
+                }
+                .boxed()
+            }
+            last => {
+                runs.extend(last);
+                self.group(apart).follow(runs).boxed()
+            }
+        }
     }
 
     fn group(&self, apart: &Sender<Vec<PipelineRun<S, K, T>>>) -> Group<S, K, T> {
@@ -227,29 +288,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             stop: self.stop.clone(),
             clock: self.clock.clone(),
             apart: apart.clone(),
-        }
-    }
-
-    /// Reloads the table of one pipeline; following continues from there without a gap.
-    ///
-    /// # Errors
-    /// As a reload; the table is then as it was.
-    pub async fn reload(&self, name: &str) -> Result<Summary> {
-        let context = self.context(name)?;
-        let run = PipelineRun::start(context, context.mode).await?;
-        let result = match context.settings.mode {
-            Mode::IdCursor => super::id_cursor::empty(&run.context).await,
-            _ => run.context.reload_now().await,
-        };
-        let (summary, result) = match result {
-            Ok(summary) => (Some(summary), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
-        let outcome = run.finish(result).await;
-        match (summary, outcome.error) {
-            (Some(summary), None) => Ok(summary),
-            (_, Some(error)) => Err(error),
-            (None, None) => Err(EngineError::Stopped),
         }
     }
 }

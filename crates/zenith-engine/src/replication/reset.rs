@@ -7,7 +7,7 @@ use zenith_extract::{ChangeReader, ChangeSource, ResumeToken, Source, StartAt, W
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
-use super::Replicator;
+use super::context::Context;
 use super::position::Position;
 use crate::settings::Mode;
 use crate::{EngineError, Result};
@@ -25,15 +25,10 @@ pub enum ResetTo {
     Token(String),
 }
 
-impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
-    /// Moves the checkpoint of a pipeline that does not run, backwards too. The table does not change: rows that it
-    /// already has are replaced by equal rows, and a change log has them twice. A pipeline that has never run begins
-    /// with the changes of that place: its table is made, and the collection is not read.
-    ///
-    /// # Errors
-    /// [`EngineError::Setting`] for an impossible position; the source's error, if it no longer knows the position.
-    pub async fn reset(&self, name: &str, to: ResetTo) -> Result<()> {
-        let context = self.context(name)?;
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    /// Moves the checkpoint of a pipeline that does not run, as [`Replicator::reset`](super::Replicator::reset) does.
+    pub(super) async fn reset(&self, to: ResetTo) -> Result<()> {
+        let (context, name) = (self, self.name.as_str());
         let wrong = |value: &str, reason: &str| EngineError::Setting {
             setting: "the place",
             value: value.to_owned(),

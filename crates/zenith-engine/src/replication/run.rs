@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Figures, RunEnd, RunStart, StateStore};
 use zenith_transport::Sink;
@@ -19,6 +19,7 @@ use super::run_mode::RunMode;
 use super::snapshot;
 use super::start::Follower;
 use super::tokens::Tokens;
+use super::turns::Stops;
 use crate::error::sentence;
 use crate::settings::Mode;
 use crate::{EngineError, ProgressSnapshot, Result};
@@ -31,17 +32,31 @@ pub(super) struct PipelineRun<S, K, T> {
     pub(super) context: Arc<Context<S, K, T>>,
     /// Its number in the history.
     id: i64,
+    /// While it is its turn.
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl<S, K, T> Clone for PipelineRun<S, K, T> {
     fn clone(&self) -> PipelineRun<S, K, T> {
-        PipelineRun { context: Arc::clone(&self.context), id: self.id }
+        PipelineRun { context: Arc::clone(&self.context), id: self.id, turn: self.turn.clone() }
     }
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, K, T> {
-    /// A run that begins now.
+    /// A run that begins now; it goes on when its turn comes.
     pub(super) async fn start(context: &Context<S, K, T>, mode: RunMode) -> Result<PipelineRun<S, K, T>> {
+        let context = context.in_mode(mode).stopped_by(context.turns.begin());
+        match Self::aside(&context).await {
+            Ok(run) => Ok(run),
+            Err(error) => {
+                context.turns.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// A run in the history for something that is done beside that of the pipeline, or instead of it.
+    pub(super) async fn aside(context: &Arc<Context<S, K, T>>) -> Result<PipelineRun<S, K, T>> {
         let start = RunStart {
             pipeline: context.name.clone(),
             mode: context.settings.mode.name().to_owned(),
@@ -49,7 +64,44 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
             started: SystemTime::now(),
         };
         let id = context.state.start_run(&start).await?;
-        Ok(PipelineRun { context: context.in_mode(mode), id })
+        context.turns.know_epoch(Some(context.state.epoch(&context.name).await?));
+        Ok(PipelineRun { context: Arc::clone(context), id, turn: None })
+    }
+
+    /// Waits for its turn: somebody else may have the pipeline meanwhile.
+    pub(super) async fn turn(mut self) -> PipelineRun<S, K, T> {
+        if self.turn.is_none() || self.is_to_rest() {
+            self.turn = None;
+            let turn = self.context.turns.of_run().await;
+            self.go_on(turn);
+        }
+        self
+    }
+
+    /// Takes its turn, if that is there at once; says whether it has it.
+    pub(super) fn try_turn(&mut self) -> bool {
+        if self.turn.is_none() {
+            let turn = self.context.turns.try_of_run();
+            self.go_on(turn);
+        }
+        self.turn.is_some()
+    }
+
+    fn go_on(&mut self, turn: Option<(OwnedSemaphorePermit, Stops)>) {
+        if let Some((permit, stops)) = turn {
+            self.turn = Some(Arc::new(permit));
+            self.context = self.context.stopped_by(stops);
+        }
+    }
+
+    /// Whether it is to make way for somebody else.
+    pub(super) fn is_to_rest(&self) -> bool {
+        self.context.stop.is_stopped() && !self.context.turns.all().stop.is_stopped()
+    }
+
+    /// Whether it has ended with this to make way.
+    pub(super) fn rests_after(&self, error: &EngineError) -> bool {
+        matches!(error, EngineError::Stopped | EngineError::StoppedLeaving { .. }) && self.is_to_rest()
     }
 
     async fn try_set_up(&self) -> Result<Follower> {
@@ -58,6 +110,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
         let intents = context.state.open_intents(&context.name).await?;
         let epoch = context.state.epoch(&context.name).await?;
+        context.turns.know_epoch(Some(epoch));
         Ok(Follower { schema, position, rows, intents, epoch })
     }
 
@@ -157,8 +210,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         }
     }
 
-    /// Runs a pipeline that needs no stream.
-    pub(super) async fn without_stream(&self) -> Result<()> {
+    /// Runs a pipeline that needs no stream, and lets it rest when somebody wants that.
+    pub(super) async fn alone(self) -> Outcome {
+        let mut run = self.turn().await;
+        loop {
+            match run.without_stream().await {
+                Err(error) if run.rests_after(&error) => run = run.turn().await,
+                result => return run.finish(result).await,
+            }
+        }
+    }
+
+    async fn without_stream(&self) -> Result<()> {
         let context = &self.context;
         context.guard_names().await?;
         if context.settings.mode == Mode::Full {
@@ -185,8 +248,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         }
     }
 
-    /// Notes how the run ended.
+    /// The run of the pipeline has ended.
     pub(super) async fn finish(&self, result: Result<()>) -> Outcome {
+        self.context.turns.end();
+        self.note_end(result).await
+    }
+
+    /// Notes how the run ended.
+    pub(super) async fn note_end(&self, result: Result<()>) -> Outcome {
         let context = &self.context;
         let done = context.live.counters.snapshot();
         let (outcome, error) = match result {

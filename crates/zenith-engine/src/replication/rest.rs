@@ -1,0 +1,148 @@
+//! What is done with one pipeline while its run rests: the others go on, and so does it afterwards, by a stream of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::Replicator;
+use super::context::Context;
+use super::progress::{Live, Phase, PipelineProgress};
+use super::replicator::Underway;
+use super::reset::ResetTo;
+use super::run::PipelineRun;
+use crate::settings::Mode;
+use crate::{EngineError, Result, StopHandle, Summary};
+
+/// A pipeline that rests until this is dropped.
+pub struct Rest<S, K, T> {
+    /// As its run has it.
+    context: Arc<Context<S, K, T>>,
+    /// With what is shown and stopped of the work alone.
+    work: Arc<Context<S, K, T>>,
+    was_running: bool,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
+    /// Brings a pipeline to rest: what it is writing comes to its end. One that does not run rests already.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] if there is none of that name, [`EngineError::Stopped`] if the replicator is stopped first.
+    pub async fn rest(&self, name: &str) -> Result<Rest<S, K, T>> {
+        let context = Arc::clone(self.context(name)?);
+        let turn = context.turns.of_another().await?;
+        let was_running = context.turns.is_running();
+        let work = context.aside(Arc::new(Live::default()), context.turns.all().child());
+        Ok(Rest { context, work, was_running, _turn: turn })
+    }
+
+    /// Reloads the table of one pipeline; following continues from there without a gap.
+    ///
+    /// # Errors
+    /// As a reload; the table is then as it was.
+    pub async fn reload(&self, name: &str) -> Result<Summary> {
+        self.rest(name).await?.reload().await
+    }
+
+    /// Moves the checkpoint of a pipeline, backwards too. The table does not change: rows that it already has are replaced by
+    /// equal rows, and a change log has them twice.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] for an impossible position; the source's error, if it no longer knows the position.
+    pub async fn reset(&self, name: &str, to: ResetTo) -> Result<()> {
+        self.rest(name).await?.reset(to).await
+    }
+
+    /// Starts a pipeline that has ended beside those that run, and says whether it could: not where none is left.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub async fn start_again(&self, name: &str) -> Result<bool> {
+        let context = self.context(name)?;
+        let Some(mode) = self.underway(|underway| underway.mode) else { return Ok(false) };
+        if context.turns.is_running() {
+            return Ok(true);
+        }
+        let run = PipelineRun::start(context, mode).await?;
+        match self.underway(|underway: &Underway<S, K, T>| underway.apart.try_send(vec![run.clone()]).is_ok())
+        {
+            Some(true) => Ok(true),
+            _ => {
+                run.finish(Err(EngineError::Stopped)).await;
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
+    /// Whether the pipeline goes on by itself afterwards.
+    #[must_use]
+    pub fn was_running(&self) -> bool {
+        self.was_running
+    }
+
+    /// A handle that stops what is done meanwhile, and not the pipeline.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.work.stop.clone()
+    }
+
+    /// The progress of what is done meanwhile.
+    #[must_use]
+    pub fn progress(&self) -> PipelineProgress {
+        self.work.live.snapshot(&self.work.name)
+    }
+
+    /// Reloads the table; following continues from there without a gap.
+    ///
+    /// # Errors
+    /// As a reload; the table is then as it was.
+    pub async fn reload(&self) -> Result<Summary> {
+        let work = &self.work;
+        // The history has it as a run of its own, unless it is part of one.
+        let run = if self.was_running { None } else { Some(PipelineRun::aside(work).await?) };
+        work.live.phase(Phase::Snapshot);
+        self.context.turns.show(Some(Arc::clone(&work.live)));
+        self.context.turns.know_epoch(None);
+        let result = match work.settings.mode {
+            Mode::IdCursor => super::id_cursor::empty(work).await,
+            _ => work.reload_now().await,
+        };
+        self.context.turns.show(None);
+        self.know_epoch().await;
+        if result.is_ok() {
+            self.context.live.detached(None);
+        }
+        let Some(run) = run else { return result };
+        let (summary, result) = match result {
+            Ok(summary) => (Some(summary), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        match (summary, run.note_end(result).await.error) {
+            (Some(summary), None) => Ok(summary),
+            (_, Some(error)) => Err(error),
+            (None, None) => Err(EngineError::Stopped),
+        }
+    }
+
+    /// Moves the checkpoint, backwards too; the table does not change.
+    ///
+    /// # Errors
+    /// As [`Replicator::reset`].
+    pub async fn reset(&self, to: ResetTo) -> Result<()> {
+        self.context.turns.know_epoch(None);
+        let result = self.work.unless_stopped(self.work.reset(to)).await;
+        self.know_epoch().await;
+        result?
+    }
+
+    async fn know_epoch(&self) {
+        // Unknown, it is taken for what it is.
+        let epoch = self.context.state.epoch(&self.context.name).await.ok();
+        self.context.turns.know_epoch(epoch);
+    }
+}
