@@ -13,6 +13,9 @@ use crate::state::Places;
 /// What keeps the pipelines of one source in step.
 pub type Replicator = zenith_engine::Replicator<MongoSource, ClickHouseSink, DynStateStore>;
 
+/// A pipeline at rest.
+pub type Rest = zenith_engine::Rest<MongoSource, ClickHouseSink, DynStateStore>;
+
 /// Connects to a source.
 pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Failure> {
     let uri = expanded(name, Role::Source, connector)?;

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod bad_input;
+mod beside;
 mod columns;
 mod configuring;
 mod copies;

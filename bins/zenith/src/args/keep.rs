@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
+use zenith_engine::ResetTo;
 
 use super::Allowed;
 
@@ -319,6 +320,29 @@ pub enum From {
     Beginning,
     Time(std::time::SystemTime),
     Token(String),
+}
+
+impl std::convert::From<&From> for ResetTo {
+    fn from(from: &From) -> ResetTo {
+        match from {
+            From::Now => ResetTo::Now,
+            From::Beginning => ResetTo::Beginning,
+            From::Time(at) => ResetTo::Time(*at),
+            From::Token(token) => ResetTo::Token(token.clone()),
+        }
+    }
+}
+
+impl std::fmt::Display for From {
+    /// As it was written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            From::Now => f.write_str("now"),
+            From::Beginning => f.write_str("beginning"),
+            From::Time(at) => f.write_str(&crate::time::rfc3339(*at)),
+            From::Token(token) => f.write_str(token),
+        }
+    }
 }
 
 impl std::str::FromStr for From {

@@ -1,6 +1,7 @@
 //! One file for each command that is not `copy`.
 
 pub mod apply;
+mod beside;
 pub mod check;
 pub mod connector;
 pub mod dead_letters;
@@ -14,11 +15,10 @@ pub mod schema;
 pub mod status;
 pub mod verify;
 
-use zenith_engine::state::{SqliteStore, StateError, StateStore};
+use zenith_engine::state::StateStore;
 
 use crate::config::applied::Applied;
 use crate::exit::Failure;
-use crate::state::Places;
 use crate::terminal;
 
 /// Whether to go on with something that cannot be undone: `--yes`, or a yes on the terminal.
@@ -46,14 +46,4 @@ async fn something_applied(store: &impl StateStore) -> Result<Applied, Failure> 
         ));
     }
     Ok(applied)
-}
-
-/// The state for something that must not happen while a `zenith run` is under way.
-async fn alone(places: &Places, name: &str, what: &str) -> Result<SqliteStore, Failure> {
-    match SqliteStore::open(&places.state).await {
-        Err(error @ StateError::Locked { .. }) => {
-            Err(Failure::Input(format!("{name} cannot be {what} while `zenith run` is under way: {error}")))
-        }
-        other => Ok(other?),
-    }
 }

@@ -1,16 +1,19 @@
 //! `zenith reload`: a collection read anew, and its table replaced in one step.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use indicatif::HumanCount;
-use zenith_engine::{EngineError, Mode, Sink as _, Source as _, Strategy};
+use zenith_engine::{EngineError, Mode, Pool, Sink as _, Source as _, Strategy};
 
+use super::beside::{self, Held};
 use super::something_applied;
 use crate::args::Reload;
 use crate::connect::{self, Single};
 use crate::exit::{self, Ending, Failure};
 use crate::output;
 use crate::progress::say;
+use crate::requests::{Answer, Asked};
 use crate::run::display::Display;
 use crate::signals::Signals;
 use crate::state::Places;
@@ -22,37 +25,57 @@ pub async fn run(arguments: &Reload) -> Ending {
     let name = &arguments.name;
     let target = &connect::pipeline(&config, name)?.target;
     let targets = config.targets.get_key_value(target);
-    let pool = connect::loading_pool(arguments.memory, &places, targets).await?;
+    let pool = async || connect::loading_pool(arguments.memory, &places, targets).await;
     if arguments.dry_run {
-        let single = connect::single(&config, name, places.look().await?, &pool).await?;
+        let single = connect::single(&config, name, places.look().await?, &pool().await?).await?;
         return announce(arguments, &single).await;
     }
-    let store = super::alone(&places, name, "reloaded").await?;
-    let signals =
-        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
-    let single = connect::single(&config, name, store, &pool).await?;
-    signals.stop(single.keeper.stop_handle());
-    let (keeper, sink) = (std::sync::Arc::new(single.keeper), single.sink);
-    let display = (!arguments.quiet).then(|| {
-        let shown = std::sync::Arc::clone(&keeper);
-        Display::start(pool.clone(), move || shown.progress())
+    let answer = match Held::open(&places).await? {
+        Held::Alone(store) => {
+            let pool = pool().await?;
+            let signals = Signals::catch()
+                .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+            let single = connect::single(&config, name, store, &pool).await?;
+            signals.stop(single.keeper.stop_handle());
+            reload(&single, name, &pool, arguments.quiet).await?
+        }
+        Held::Beside(store) => beside::ask(&places, &store, name, &Asked::Reload, arguments.quiet).await?,
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(code) => return Ok(code),
+    };
+    if arguments.json {
+        print(&format!("{}\n", answer.json));
+    } else if !arguments.quiet {
+        print(&answer.text);
+    }
+    Ok(exit::within(&arguments.allowed.exceeded(name, answer.extra_values, answer.dead_letters)))
+}
+
+/// Does it, or says that it was stopped and gives the code for that.
+async fn reload(
+    single: &Single,
+    name: &str,
+    pool: &Pool,
+    quiet: bool,
+) -> Result<Result<Answer, ExitCode>, Failure> {
+    let rest = Arc::new(single.keeper.rest(name).await?);
+    let display = (!quiet).then(|| {
+        let shown = Arc::clone(&rest);
+        Display::start(Some(pool.clone()), move || vec![shown.progress()])
     });
-    let reloaded = keeper.reload(name).await;
+    let reloaded = rest.reload().await;
     drop(display);
     match reloaded {
         Ok(summary) => {
-            if arguments.json {
-                print(&format!("{}\n", output::summary_json(&summary, sink.send_report())));
-            } else if !arguments.quiet {
-                print(&output::summary_text(&summary, sink.send_report()));
-            }
-            let mismatches = summary.mismatches();
-            let (values, documents) = (mismatches.values_total(), mismatches.documents_total());
-            Ok(exit::within(&arguments.allowed.exceeded(name, values, documents)))
+            let sent = single.sink.send_report();
+            let (text, json) = (output::summary_text(&summary, sent), output::summary_json(&summary, sent));
+            Ok(Ok(Answer::of(&summary, text, json)))
         }
         Err(error @ (EngineError::Stopped | EngineError::StoppedLeaving { .. })) => {
             say(&format!("zenith: {error}"));
-            Ok(ExitCode::from(exit::STOPPED))
+            Ok(Err(ExitCode::from(exit::STOPPED)))
         }
         Err(error) => Err(error.into()),
     }

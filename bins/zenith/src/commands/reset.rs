@@ -6,9 +6,11 @@ use std::time::SystemTime;
 use zenith_engine::ResetTo;
 use zenith_engine::state::StateStore as _;
 
-use super::{alone, confirmed, something_applied};
+use super::beside::{self, Held};
+use super::{confirmed, something_applied};
 use crate::args::{From, Reset};
 use crate::exit::{Ending, Failure};
+use crate::requests::Asked;
 use crate::state::Places;
 use crate::terminal::print;
 use crate::{connect, time};
@@ -51,15 +53,18 @@ pub async fn run(arguments: &Reset) -> Ending {
         print("nothing was changed\n");
         return Ok(ExitCode::SUCCESS);
     }
-    let store = alone(&places, name, "reset").await?;
-    let single = connect::single(&config, name, store, &connect::pool(None, &places)?).await?;
-    let to = match &arguments.from {
-        From::Now => ResetTo::Now,
-        From::Beginning => ResetTo::Beginning,
-        From::Time(at) => ResetTo::Time(*at),
-        From::Token(token) => ResetTo::Token(token.clone()),
-    };
-    single.keeper.reset(name, to).await?;
+    match Held::open(&places).await? {
+        Held::Alone(store) => {
+            let single = connect::single(&config, name, store, &connect::pool(None, &places)?).await?;
+            single.keeper.reset(name, ResetTo::from(&arguments.from)).await?;
+        }
+        Held::Beside(store) => {
+            let asked = Asked::Reset { from: arguments.from.to_string() };
+            if let Err(code) = beside::ask(&places, &store, name, &asked, true).await? {
+                return Ok(code);
+            }
+        }
+    }
     print("reset\n");
     Ok(ExitCode::SUCCESS)
 }

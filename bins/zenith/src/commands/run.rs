@@ -40,7 +40,7 @@ pub async fn run(arguments: &Run) -> Ending {
     }
     let display = (!arguments.quiet).then(|| {
         let views = supervisor.views();
-        Display::start(shared.pool.clone(), move || views.progress())
+        Display::start(Some(shared.pool.clone()), move || views.progress())
     });
     let end = tokio::select! {
         end = supervisor.run() => Some(end),

@@ -25,8 +25,11 @@ pub struct Display {
 }
 
 impl Display {
-    /// Begins to show what `progress` says.
-    pub fn start(pool: Pool, progress: impl Fn() -> Vec<PipelineProgress> + Send + 'static) -> Display {
+    /// Begins to show what `progress` says, and the memory in use of the pool.
+    pub fn start(
+        pool: Option<Pool>,
+        progress: impl Fn() -> Vec<PipelineProgress> + Send + 'static,
+    ) -> Display {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner();
             bar.set_style(style("{msg}"));
@@ -48,27 +51,28 @@ impl Drop for Display {
     }
 }
 
-async fn draw(pool: Pool, progress: impl Fn() -> Vec<PipelineProgress>, bar: ProgressBar) {
+async fn draw(pool: Option<Pool>, progress: impl Fn() -> Vec<PipelineProgress>, bar: ProgressBar) {
     let mut rates = Rates::default();
     loop {
         let pipelines = progress();
-        let memory = format!("memory {}", memory(&pool));
+        let memory = format!("memory {}", memory(pool.as_ref(), &pipelines));
         bar.set_message(as_table(&pipelines, &mut rates, Instant::now(), SystemTime::now()) + &memory);
         bar.tick();
         tokio::time::sleep(REDRAW).await;
     }
 }
 
-async fn lines(pool: Pool, progress: impl Fn() -> Vec<PipelineProgress>) {
+async fn lines(pool: Option<Pool>, progress: impl Fn() -> Vec<PipelineProgress>) {
     let mut rates = Rates::default();
     for pipeline in progress() {
         rates.see(&pipeline.name, pipeline.counters.rows_written, Instant::now());
     }
     loop {
         tokio::time::sleep(LINE_EVERY).await;
-        for pipeline in progress() {
-            let line = line(&pipeline, &mut rates, Instant::now(), SystemTime::now());
-            say(&format!("zenith: {line}, memory {}", memory(&pool)));
+        let pipelines = progress();
+        for pipeline in &pipelines {
+            let line = line(pipeline, &mut rates, Instant::now(), SystemTime::now());
+            say(&format!("zenith: {line}, memory {}", memory(pool.as_ref(), &pipelines)));
         }
     }
 }
@@ -104,9 +108,12 @@ fn as_table(pipelines: &[PipelineProgress], rates: &mut Rates, at: Instant, now:
     text
 }
 
-/// In use by all pipelines together.
-fn memory(pool: &Pool) -> HumanBytes {
-    HumanBytes(u64::try_from(pool.stats().in_use).unwrap_or(u64::MAX))
+/// In use by all pipelines together; as they say where another process has the pool.
+fn memory(pool: Option<&Pool>, pipelines: &[PipelineProgress]) -> HumanBytes {
+    HumanBytes(match pool {
+        Some(pool) => u64::try_from(pool.stats().in_use).unwrap_or(u64::MAX),
+        None => pipelines.iter().map(|pipeline| pipeline.counters.memory_in_use).sum(),
+    })
 }
 
 fn line(pipeline: &PipelineProgress, rates: &mut Rates, at: Instant, now: SystemTime) -> String {

@@ -49,8 +49,12 @@ pub struct View(Arc<Mutex<Option<Arc<Replicator>>>>);
 
 impl View {
     pub fn progress(&self) -> Vec<PipelineProgress> {
-        let keeper = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        keeper.map_or_else(Vec::new, |keeper| keeper.progress())
+        self.replicator().map_or_else(Vec::new, |keeper| keeper.progress())
+    }
+
+    /// What runs them, while it does.
+    pub fn replicator(&self) -> Option<Arc<Replicator>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, keeper: Option<Arc<Replicator>>) {

@@ -11,6 +11,7 @@
 //! | [`desired`] | which pipelines there should be, by source |
 //! | [`group`], [`build`] | one source: connects, runs, tries again |
 //! | [`supervisor`] | holds the groups to what is desired |
+//! | [`requests`] | what commands ask of the run, carried out beside the pipelines |
 //! | [`environment`], [`collections`] | a whole database, without any configuration |
 //! | [`history`] | what is noted of pipelines that have not begun |
 //! | [`display`] | what they are doing, on a terminal and off it |
@@ -22,4 +23,5 @@ pub mod display;
 pub mod environment;
 pub mod group;
 mod history;
+pub mod requests;
 pub mod supervisor;

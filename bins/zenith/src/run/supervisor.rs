@@ -13,6 +13,7 @@ use super::desired::{self, Desired, Group, Member};
 use super::environment::Environment;
 use super::group::{self, Ended, Shared, View};
 use super::history;
+use super::requests::{Requests, Seat};
 use crate::config::applied;
 use crate::databases::Databases;
 use crate::exit::Failure;
@@ -76,6 +77,7 @@ pub struct Supervisor {
     /// Errors that have been told, so that each is told once.
     told: HashSet<(String, String)>,
     done_so_far: BTreeMap<String, (u64, Mismatches)>,
+    requests: Requests,
 }
 
 impl Supervisor {
@@ -92,6 +94,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             told: HashSet::new(),
             done_so_far: BTreeMap::new(),
+            requests: Requests::new(),
         }
     }
 
@@ -121,8 +124,9 @@ impl Supervisor {
                 },
             }
             self.tell_failures();
+            self.serve().await;
             if self.shared.until == Until::CaughtUp {
-                if self.tasks.is_empty() {
+                if self.tasks.is_empty() && self.requests.is_empty() {
                     return Ok(self.end());
                 }
                 continue;
@@ -142,6 +146,7 @@ impl Supervisor {
             self.refuse(&desired).await;
             self.hold(&desired);
             if self.tasks.is_empty()
+                && self.requests.is_empty()
                 && desired.paused.is_empty()
                 && self.environment.is_none()
                 && self.is_over(&desired)
@@ -152,7 +157,47 @@ impl Supervisor {
     }
 
     async fn desired(&mut self) -> state::Result<Desired> {
-        desired::read(&self.shared.store, &self.names, &mut self.databases, &self.shared.pool).await
+        let mut desired =
+            desired::read(&self.shared.store, &self.names, &mut self.databases, &self.shared.pool).await?;
+        for (name, group) in &mut desired.groups {
+            let Some(running) = self.groups.get(name) else { continue };
+            let Some(replicator) = running.view.replicator() else { continue };
+            // One that was reset by its own run is no other.
+            for member in &mut group.members {
+                let is_same = |known: &&Member| known.pipeline.name == member.pipeline.name;
+                if let Some(known) = running.group.members.iter().find(is_same)
+                    && replicator.knows_epoch(&member.pipeline.name, member.epoch)
+                {
+                    member.epoch = known.epoch;
+                }
+            }
+        }
+        Ok(desired)
+    }
+
+    /// Carries out what commands ask.
+    async fn serve(&mut self) {
+        let seat = |pipeline: &str| {
+            let mut groups = self.groups.values().filter(|running| !running.ended);
+            let is_in = |running: &&Running| {
+                running.group.members.iter().any(|member| member.pipeline.name == pipeline)
+            };
+            match groups.find(is_in).map(|running| running.view.replicator()) {
+                Some(Some(replicator)) if replicator.has(pipeline) => Seat::Group(replicator),
+                Some(None) => Seat::Nowhere,
+                // It could not be built, or has been read whole already.
+                Some(Some(_)) | None => Seat::Outside,
+            }
+        };
+        match self.requests.look(&self.shared, seat).await {
+            Ok(started) => {
+                for pipeline in started {
+                    self.failures.remove(&pipeline);
+                    self.told.retain(|(told, _)| *told != pipeline);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what commands ask cannot be read or answered"),
+        }
     }
 
     /// Stops all groups and waits for them; what they were doing is saved by then.
@@ -164,6 +209,9 @@ impl Supervisor {
             if let Ok((source, ended)) = ended {
                 self.ended(&source, ended);
             }
+        }
+        if let Err(error) = self.requests.stop(&self.shared).await {
+            tracing::warn!(%error, "what commands ask cannot be answered");
         }
     }
 
@@ -199,6 +247,9 @@ impl Supervisor {
             self.let_go(&name);
         }
         for (name, group) in &desired.groups {
+            if group.members.iter().any(|member| self.requests.is_outside(&member.pipeline.name)) {
+                continue;
+            }
             let is_held = self.groups.get(name).is_some_and(|running| running.group == *group);
             // One that has to stop first is started by a later look.
             if !is_held && self.let_go(name) {

@@ -144,6 +144,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         self.pipelines.iter().map(shown).collect()
     }
 
+    /// Whether there is a pipeline of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.context(name).is_ok()
+    }
+
     /// Whether a pipeline is still the one of this name that was added: the state counts its resets and removals, and all
     /// resets so far were made here.
     #[must_use]

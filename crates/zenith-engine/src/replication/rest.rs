@@ -85,6 +85,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
         self.was_running
     }
 
+    /// Its mode.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.context.settings.mode
+    }
+
+    /// The sink that has its table.
+    #[must_use]
+    pub fn sink(&self) -> &K {
+        &self.context.sink
+    }
+
     /// A handle that stops what is done meanwhile, and not the pipeline.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
