@@ -18,7 +18,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum StateError {
     /// Another process writes this state.
     #[error(
-        "the state {} is used by {}: stop it first, or use another state file",
+        "the state {} is used by {}: stop it first",
         path.display(),
         holder(*pid)
     )]

@@ -256,7 +256,8 @@ pub struct Remove {
 
 /// Read a collection anew and replace its table in one step.
 ///
-/// Whoever reads the table sees the old rows or the new ones. The pipeline goes on from there.
+/// Whoever reads the table sees the old rows or the new ones. The pipeline goes on from there. A `zenith run` under way
+/// does it, with its own memory, and goes on with the other pipelines meanwhile; Ctrl-C takes it back.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -289,7 +290,7 @@ pub struct Reload {
 /// Have a pipeline go on from somewhere else.
 ///
 /// Nothing is removed from the table. Changes between here and there are missed if it lies ahead, and applied once
-/// more if it lies back.
+/// more if it lies back. A `zenith run` under way does it, and goes on with the other pipelines meanwhile.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
