@@ -63,7 +63,7 @@ impl Beside {
     /// Begins a command, and waits until the run is at it.
     async fn reload(&self, arguments: &[&str]) -> Child {
         let child = self.home.command(&[&["reload", "orders"], arguments].concat()).spawn().unwrap();
-        let loading = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '\\_%orders%'";
+        let loading = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 'orders\\_\\_zenith%'";
         self.home
             .until("the new table is there", async || {
                 self.bench.ask(loading).await.trim().parse::<u32>().unwrap() > 0

@@ -228,7 +228,8 @@ async fn try_to(
     };
     let answer = {
         let mut work = std::pin::pin!(work(&asked, &rest));
-        let mut note = tokio::time::interval(NOTE_EVERY);
+        // Beside the work, which may be writing to the state at the moment.
+        let mut noting = std::pin::pin!(note(request.id, &rest, shared));
         let mut is_cancelled = false;
         loop {
             tokio::select! {
@@ -237,11 +238,7 @@ async fn try_to(
                     is_cancelled = true;
                     rest.stop_handle().stop();
                 }
-                _ = note.tick() => {
-                    // Only for who looks.
-                    let far = encode(&HowFar::from(&rest.progress()));
-                    let _ = shared.store.note_request(request.id, &far).await;
-                }
+                () = &mut noting => {}
             }
         }
     };
@@ -255,6 +252,16 @@ async fn try_to(
         tracing::warn!(pipeline = name, "the pipeline cannot be started again: {error}");
     }
     Ok((answer, started.unwrap_or(false)))
+}
+
+/// Notes how far a request is; never ends.
+async fn note(id: i64, rest: &connect::Rest, shared: &Shared) {
+    loop {
+        // Only for who looks.
+        let far = encode(&HowFar::from(&rest.progress()));
+        let _ = shared.store.note_request(id, &far).await;
+        tokio::time::sleep(NOTE_EVERY).await;
+    }
 }
 
 async fn cancelled(cancel: &mut watch::Receiver<bool>) {
