@@ -69,10 +69,7 @@ pub async fn ask(
         // In this order: a run that ends says first what became of its requests.
         let is_held = SqliteStore::is_locked(&places.state).await;
         let Some(Request { taken, progress, end, .. }) = store.request(id).await? else {
-            return Err(Failure::Failed(format!(
-                "the request that {pipeline} be {} was removed from the state; ask again",
-                asked.done()
-            )));
+            return Err(removed(pipeline, asked));
         };
         if let Some(end) = end {
             break end;
@@ -82,13 +79,7 @@ pub async fn ask(
             return Ok(Err(ExitCode::from(exit::STOPPED)));
         }
         let gone = match (is_held, taken) {
-            (true, None) if begun.elapsed() > TAKEN_WITHIN => Some(format!(
-                "{pipeline} was not {}: the process that has the state {} did not take the request within {} s; try again \
-                 when it has ended, if it is no `zenith run`",
-                asked.done(),
-                places.state.display(),
-                TAKEN_WITHIN.as_secs()
-            )),
+            (true, None) if begun.elapsed() > TAKEN_WITHIN => Some(not_taken(places, pipeline, asked)),
             (true, _) => None,
             (false, _) => Some(format!(
                 "{pipeline} was not {}: the `zenith run` that was asked has ended; the same command does it now",
@@ -106,6 +97,21 @@ pub async fn ask(
     };
     drop(display);
     answered(end)
+}
+
+fn removed(pipeline: &str, asked: &Asked) -> Failure {
+    let done = asked.done();
+    Failure::Failed(format!("the request that {pipeline} be {done} was removed from the state; ask again"))
+}
+
+fn not_taken(places: &Places, pipeline: &str, asked: &Asked) -> String {
+    format!(
+        "{pipeline} was not {}: the process that has the state {} did not take the request within {} s; try again when it \
+         has ended, if it is no `zenith run`",
+        asked.done(),
+        places.state.display(),
+        TAKEN_WITHIN.as_secs()
+    )
 }
 
 fn answered(end: RequestEnd) -> Result<Result<Answer, ExitCode>, Failure> {

@@ -29,27 +29,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// Moves the checkpoint of a pipeline that does not run, as [`Replicator::reset`](super::Replicator::reset) does.
     pub(super) async fn reset(&self, to: ResetTo) -> Result<()> {
         let (context, name) = (self, self.name.as_str());
-        let wrong = |value: &str, reason: &str| EngineError::Setting {
-            setting: "the place",
-            value: value.to_owned(),
-            reason: reason.to_owned(),
-        };
         if !context.settings.mode.follows_changes() {
-            let rows = context
-                .retrying(|| context.sink.describe(&context.table))
-                .await?
-                .map_or(0, |table| table.rows);
-            return match to {
-                ResetTo::Beginning if rows == 0 => Ok(context.state.reset(name, None).await?),
-                ResetTo::Beginning => Err(wrong(
-                    "the beginning",
-                    "the table has rows, and all documents would be appended to them: zenith reload empties it first",
-                )),
-                _ => Err(wrong(
-                    "this one",
-                    "a pipeline without a change stream can only begin from the beginning",
-                )),
-            };
+            return context.reset_without_stream(to).await;
         }
         let from = match to {
             ResetTo::Beginning if context.settings.mode == Mode::Changes => {
@@ -98,6 +79,25 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         Ok(())
     }
+
+    async fn reset_without_stream(&self, to: ResetTo) -> Result<()> {
+        let table = self.retrying(|| self.sink.describe(&self.table)).await?;
+        let rows = table.map_or(0, |table| table.rows);
+        match to {
+            ResetTo::Beginning if rows == 0 => Ok(self.state.reset(&self.name, None).await?),
+            ResetTo::Beginning => Err(wrong(
+                "the beginning",
+                "the table has rows, and all documents would be appended to them: zenith reload empties it first",
+            )),
+            _ => {
+                Err(wrong("this one", "a pipeline without a change stream can only begin from the beginning"))
+            }
+        }
+    }
+}
+
+fn wrong(value: &str, reason: &str) -> EngineError {
+    EngineError::Setting { setting: "the place", value: value.to_owned(), reason: reason.to_owned() }
 }
 
 fn cluster_time(time: SystemTime) -> Option<Timestamp> {
