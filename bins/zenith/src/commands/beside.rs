@@ -52,8 +52,7 @@ pub async fn ask(
         let shown = Arc::clone(&shown);
         Display::start(None, move || vec![shown.lock().unwrap_or_else(PoisonError::into_inner).clone()])
     });
-    let begun = Instant::now();
-    let mut cancelled = false;
+    let (begun, mut cancelled) = (Instant::now(), false);
     let end = loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
