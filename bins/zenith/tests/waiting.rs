@@ -9,7 +9,7 @@ use zenith_testkit::{
     ClickHouse, ClickHouseOptions, ClickHouseServer, ClickHouseUser, MongoOptions, MongoServer, load,
 };
 
-use crate::harness::Ended;
+use crate::harness::{Bench, Ended};
 use crate::home::{Home, stop};
 
 /// How soon it must be told that an end is away.
@@ -186,4 +186,36 @@ async fn a_server_that_never_was_is_told_of() {
     assert!(complaints.contains("the lag of orders is unknown"), "{complaints}");
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// A target that takes connections and says nothing is the trouble of its own pipelines.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_target_delays_no_other() {
+    let bench = Bench::new("silent").await;
+    for collection in ["orders", "users"] {
+        bench.fill(collection, (0..10).map(|n| rawdoc! { "_id": n })).await;
+    }
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut home = Home::between(&bench);
+    home.set("SILENT", &format!("http://{}/d", silent.local_addr().unwrap()));
+    home.write(
+        "zenith.toml",
+        "[sources.shop]\nuri = \"${MONGO}\"\n[targets.warehouse]\nuri = \"${CLICKHOUSE}\"\n[targets.silent]\nuri = \"${SILENT}\"\n\
+         [pipelines.orders]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"orders\"\n\
+         [pipelines.users]\nsource = \"shop\"\ntarget = \"silent\"\ncollection = \"users\"\n",
+    );
+    home.apply().await;
+    let began = Instant::now();
+    let child = home.start(&["--quiet"]).await;
+    home.until("the other one is there", async || {
+        let count = bench.databases.clickhouse.query("SELECT count() FROM orders_current").await;
+        count.is_ok_and(|count| count == "10")
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    home.until_state("users", "waiting").await;
+    assert_eq!(home.pipeline("orders").await["state"], "following");
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    bench.remove().await;
 }

@@ -96,7 +96,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
     ) -> Vec<Outcome> {
         let is_alone = runs.len() == 1 && ready.is_empty();
         let tried = join_all(runs.into_iter().map(|run| async move {
-            let follower = if is_alone { run.set_up().await } else { run.set_up_once().await };
+            let follower = if is_alone { run.set_up().await } else { run.set_up_quickly().await };
             (run, follower)
         }));
         let mut outcomes = Vec::new();

@@ -23,7 +23,7 @@ use crate::error::sentence;
 /// Between two questions.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How long an answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at the oplog.
 const OPLOG_EVERY: Duration = Duration::from_secs(30);
 /// Between two looks at the views.
