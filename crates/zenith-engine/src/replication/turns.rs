@@ -153,8 +153,8 @@ impl Turns {
             run.stop.stop();
         }
         let abandon = async {
-            tokio::time::sleep(STOP_TIMEOUT).await;
             if let Some(run) = &run {
+                run.stop.stopped_for(STOP_TIMEOUT).await;
                 run.abandon.stop();
             }
             std::future::pending::<()>().await;
