@@ -196,6 +196,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         self.remember_conditions().await?;
         let all = self.run_all(std::iter::once(followers).chain(alone), mode);
         let outcomes = tokio::select! {
+            biased;
             outcomes = all => Ok(outcomes),
             () = health::watch(&self.pipelines, mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
         };
