@@ -30,7 +30,7 @@ pub(crate) async fn execute<S: Source, K: Sink + 'static>(
     let mut findings = Findings::default();
     let mut plan = Cow::Borrowed(plan);
     loop {
-        let error = match execute_once(pipeline, &plan, metadata, &findings).await {
+        let error = match Box::pin(execute_once(pipeline, &plan, metadata, &findings)).await {
             Ok(summary) => return Ok(summary),
             Err(error) => error,
         };
@@ -55,7 +55,7 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
     let mismatches = loop {
-        match attempt(pipeline, plan, metadata, failures > 0, findings).await {
+        match Box::pin(attempt(pipeline, plan, metadata, failures > 0, findings)).await {
             Ok(mismatches) => break mismatches,
             Err(error) => {
                 failures += 1;

@@ -209,7 +209,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(crate) async fn load_whole(&self, keep_types: bool) -> Result<Summary> {
         let mut pipeline = self.reload(true);
         pipeline.options.keep_types = keep_types;
-        let summary = pipeline.execute(&self.plan(&pipeline).await?).await?;
+        let plan = self.plan(&pipeline).await?;
+        let summary = Box::pin(pipeline.execute(&plan)).await?;
         self.replaced(&summary).await?;
         Ok(summary)
     }

@@ -75,7 +75,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let (plan, is_replaced) = self.plan_first().await?;
         if is_replaced {
             tracing::info!(pipeline = self.name, "{} is there already: it is loaded anew", self.table);
-            self.reload_from(start, true).await?;
+            Box::pin(self.reload_from(start, true)).await?;
             // Its columns come of a sample of its own.
             let schema = self.schema().await?.unwrap_or(plan.schema);
             return Ok((schema, Position::new(token)));
@@ -210,10 +210,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
             self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
             let mut findings = self.findings();
-            let error = match crate::reload::execute_once(&pipeline, &plan, metadata, &findings).await {
-                Ok(summary) => break summary,
-                Err(error) => error,
-            };
+            let error =
+                match Box::pin(crate::reload::execute_once(&pipeline, &plan, metadata, &findings)).await {
+                    Ok(summary) => break summary,
+                    Err(error) => error,
+                };
             findings.take(error, &plan.schema, &self.table)?;
             self.live.counters.restart();
             self.found(findings);
@@ -264,7 +265,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         match self.layout() {
             Layout::Current => {
                 let start = self.reading_start().await?;
-                self.reload_from(start, false).await
+                Box::pin(self.reload_from(start, false)).await
             }
             Layout::Rows => {
                 let _turn = self.unless_stopped(self.memory.snapshot()).await?;

@@ -105,7 +105,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         while let Some(last) = page.last().filter(|_| replay.letters < all) {
             for part in parts(&page, TOGETHER) {
                 let letters = kept.with_documents(part).await?;
-                let fates = again(context, &schema, &letters, format!("{run}/{number}"), dry_run).await?;
+                let token = format!("{run}/{number}");
+                let fates = Box::pin(again(context, &schema, &letters, token, dry_run)).await?;
                 number += 1;
                 let settled = replay.count(letters, fates);
                 if !dry_run && !settled.is_empty() {

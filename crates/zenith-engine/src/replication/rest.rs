@@ -121,8 +121,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
         self.context.turns.show(Some(Arc::clone(&work.live)));
         self.context.turns.know_epoch(None);
         let result = match work.settings.mode {
-            Mode::IdCursor => super::id_cursor::empty(work).await,
-            _ => work.reload_now().await,
+            Mode::IdCursor => Box::pin(super::id_cursor::empty(work)).await,
+            _ => Box::pin(work.reload_now()).await,
         };
         self.context.turns.show(None);
         self.know_epoch().await;

@@ -107,7 +107,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
 
     async fn try_set_up(&self) -> Result<Follower> {
         let context = &self.context;
-        let (schema, position) = context.set_up().await?;
+        // A future this deep is not for the stack.
+        let (schema, position) = Box::pin(context.set_up()).await?;
         let rows = context.state.checkpoint(&context.name).await?.map_or(0, |saved| saved.rows);
         let intents = context.state.open_intents(&context.name).await?;
         let epoch = context.state.epoch(&context.name).await?;
@@ -156,8 +157,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let (ending, schema) = (events.clone(), follower.schema.clone());
         let (reached, goal) = oneshot::channel();
         let goal = context.mode.ends().then_some(goal);
-        let mut apply = std::pin::pin!(apply(Arc::clone(context), follower, tokens, goal, events));
-        let mut snapshot = std::pin::pin!(self.snapshot(&schema, reached));
+        let mut apply = Box::pin(apply(Arc::clone(context), follower, tokens, goal, events));
+        let mut snapshot = Box::pin(self.snapshot(&schema, reached));
         let mut touch = std::pin::pin!(self.touch());
         let mut is_read = false;
         loop {
