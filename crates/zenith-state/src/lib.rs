@@ -40,7 +40,7 @@ pub use memory::MemoryStore;
 pub use mismatches::{
     FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, SHOWN_REASONS, is_shown,
 };
-pub use operation::{Condition, Identity, Request, RequestEnd, Since};
+pub use operation::{Condition, Identity, Request, RequestEnd, Since, ahead};
 pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     SchemaVersion, Snapshot, SnapshotPartition,

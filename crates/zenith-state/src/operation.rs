@@ -1,6 +1,6 @@
 //! What a run tells of its pipelines, what commands ask of it, and which databases it knows.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::Outcome;
 
@@ -27,6 +27,20 @@ impl Condition {
     pub fn new(noted: SystemTime) -> Condition {
         Condition { waiting: None, detached: None, source_ahead: 0, oplog_from: None, parts: None, noted }
     }
+
+    /// The time at the source when it is `now` here.
+    #[must_use]
+    pub fn source_time(&self, now: SystemTime) -> SystemTime {
+        ahead(now, self.source_ahead)
+    }
+}
+
+/// What a clock shows that is so many nanoseconds ahead of `time`; less than none is behind.
+#[must_use]
+pub fn ahead(time: SystemTime, nanoseconds: i64) -> SystemTime {
+    let difference = Duration::from_nanos(nanoseconds.unsigned_abs());
+    let shown = if nanoseconds < 0 { time.checked_sub(difference) } else { time.checked_add(difference) };
+    shown.unwrap_or(time)
 }
 
 /// Something that has lasted for a while.

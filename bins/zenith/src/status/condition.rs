@@ -10,29 +10,15 @@ use crate::time;
 /// A note this old says nothing about now: its process hangs, or runs the pipeline no more.
 const OLD: Duration = Duration::from_secs(30);
 
-/// One note.
-#[derive(Clone, Debug)]
-pub struct Noted(pub Condition);
-
-impl Noted {
-    /// What the pipeline waits for, if the note is of now.
-    pub fn waiting_at(&self, now: SystemTime) -> Option<Since> {
-        self.0.waiting.clone().filter(|_| time::ago(self.0.noted, now) < OLD)
-    }
-
-    /// The source's clock.
-    pub fn source_time(&self, now: SystemTime) -> SystemTime {
-        let difference = Duration::from_nanos(self.0.source_ahead.unsigned_abs());
-        let at_source =
-            if self.0.source_ahead < 0 { now.checked_sub(difference) } else { now.checked_add(difference) };
-        at_source.unwrap_or(now)
-    }
+/// What the pipeline waits for, if the note is of now.
+pub fn waiting_at(condition: &Condition, now: SystemTime) -> Option<Since> {
+    condition.waiting.clone().filter(|_| time::ago(condition.noted, now) < OLD)
 }
 
 /// All notes of a state.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
-    by_pipeline: BTreeMap<String, Noted>,
+    by_pipeline: BTreeMap<String, Condition>,
     /// The oldest change that each source knows, and when that was noted.
     oplogs: BTreeMap<String, (SystemTime, SystemTime)>,
 }
@@ -50,13 +36,13 @@ impl Conditions {
                     *known = (oldest, condition.noted);
                 }
             }
-            conditions.by_pipeline.insert(name, Noted(condition));
+            conditions.by_pipeline.insert(name, condition);
         }
         Ok(conditions)
     }
 
     /// That of a pipeline.
-    pub fn of(&self, pipeline: &str) -> Option<&Noted> {
+    pub fn of(&self, pipeline: &str) -> Option<&Condition> {
         self.by_pipeline.get(pipeline)
     }
 

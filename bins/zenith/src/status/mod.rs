@@ -83,14 +83,7 @@ impl Report {
             let lasts = duration(ago(waiting.since, self.at));
             complaints.push(format!("{name} has been waiting for {lasts}: {}", waiting.reason));
         }
-        if let Some(detached) = &pipeline.detached {
-            let lasts = duration(ago(detached.since, self.at));
-            complaints.push(format!(
-                "{name} follows its collection no more, as {} {lasts} ago: zenith reload {name} goes on with the \
-                 collection of that name",
-                detached.reason
-            ));
-        }
+        complaints.extend(pipeline.detachment(self.at));
         complaints.extend(pipeline.headroom.and_then(|headroom| headroom.complaint(name)));
         // A run that has just begun catches up first, if both ends answer.
         let is_young = pipeline.begun.is_some_and(|begun| ago(begun, self.at) < grace);

@@ -8,7 +8,7 @@ use zenith_engine::state::{
     StateStore as _,
 };
 
-use super::condition::{Conditions, Headroom};
+use super::condition::{Conditions, Headroom, waiting_at};
 use super::rates::rate;
 use crate::config::applied;
 use crate::mismatches::Counted;
@@ -122,7 +122,7 @@ impl Pipeline {
             |pipeline| (pipeline.settings.collection.clone(), pipeline.table().to_owned()),
         );
         let condition = conditions.of(&record.name);
-        let waiting = condition.and_then(|condition| condition.waiting_at(now)).filter(|_| running);
+        let waiting = condition.and_then(|condition| waiting_at(condition, now)).filter(|_| running);
         let parts_done = records.parts_done();
         let reads_whole = parts_done.is_some() || mode == Some(Mode::Full);
         let state = match &waiting {
@@ -151,8 +151,8 @@ impl Pipeline {
             is_kept_in_step,
             begun: open.map(|run| run.started),
             headroom,
-            parts: condition.and_then(|condition| condition.0.parts),
-            detached: condition.and_then(|condition| condition.0.detached.clone()),
+            parts: condition.and_then(|condition| condition.parts),
+            detached: condition.and_then(|condition| condition.detached.clone()),
             lag_events: None,
             rows_per_second: None,
             run_rows: open.map(|run| run.figures.rows),
@@ -166,6 +166,16 @@ impl Pipeline {
             pipeline.set_rate(rate);
         }
         Ok(pipeline)
+    }
+
+    /// That its table follows its collection no more, if it does not, and what to do.
+    pub fn detachment(&self, now: SystemTime) -> Option<String> {
+        let Since { reason, since } = self.detached.as_ref()?;
+        let (name, lasts) = (&self.name, time::duration(time::ago(*since, now)));
+        Some(format!(
+            "{name} follows its collection no more, as {reason} {lasts} ago: zenith reload {name} goes on with the \
+             collection of that name"
+        ))
     }
 
     /// Takes over a rate, and what follows from it.

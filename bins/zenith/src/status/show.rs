@@ -150,12 +150,7 @@ fn troubles(pipeline: &Pipeline, at: SystemTime, paint: Paint) -> String {
             _ => text = format!("last error of {line}\n"),
         }
     }
-    if let Some(detached) = &pipeline.detached {
-        alarms.push(format!(
-            "{name} follows its collection no more: {}; zenith reload {name}",
-            detached.reason
-        ));
-    }
+    alarms.extend(pipeline.detachment(at));
     alarms.extend(pipeline.headroom.and_then(|headroom| headroom.complaint(name)));
     for alarm in alarms {
         text.push_str(&format!("{}\n", paint.red(&format!("✗ {alarm}"))));

@@ -25,10 +25,7 @@ impl SourceClock {
 
     /// The time at the source.
     pub(super) fn now(&self) -> SystemTime {
-        let (now, ahead) = (SystemTime::now(), self.ahead());
-        let difference = Duration::from_nanos(ahead.unsigned_abs());
-        let at_source = if ahead < 0 { now.checked_sub(difference) } else { now.checked_add(difference) };
-        at_source.unwrap_or(now)
+        zenith_state::ahead(SystemTime::now(), self.ahead())
     }
 }
 

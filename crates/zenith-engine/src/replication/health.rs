@@ -9,21 +9,22 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use zenith_extract::{ChangeSource, Source};
+use zenith_extract::{ChangeSource, ExtractError, Source};
 use zenith_state::{Condition, StateStore};
-use zenith_transport::Sink;
+use zenith_transport::{FailureKind, Sink, TransportError};
 
 use super::clock::SourceClock;
 use super::context::Context;
 use super::freshness::{self, Freshness};
 use super::progress::{Cause, Phase};
 use super::run_mode::RunMode;
+use crate::Result;
 use crate::error::sentence;
 
 /// Between two questions.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How long an answer may take.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at the oplog.
 const OPLOG_EVERY: Duration = Duration::from_secs(30);
 /// Between two looks at the views.
@@ -66,19 +67,48 @@ where
     S: Source + ChangeSource,
 {
     let Some(first) = contexts.first() else { return };
+    let ask = || async {
+        match timeout(ANSWER_TIMEOUT, first.source.clock()).await {
+            Ok(time) => first.clock.set(time?),
+            Err(_) => {
+                let silent = silent("source");
+                return Err(ExtractError::other(zenith_extract::FailureKind::Transient, silent).into());
+            }
+        }
+        Ok(())
+    };
+    watch_end(contexts, Cause::Source, ask).await;
+}
+
+async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
+    let Some(first) = contexts.first() else { return };
+    watch_end(contexts, Cause::Target, || answers(&*first.sink)).await;
+}
+
+/// Whether a sink answers in time.
+pub(super) async fn answers<K: Sink>(sink: &K) -> Result<()> {
+    match timeout(ANSWER_TIMEOUT, sink.ping()).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(TransportError::other(FailureKind::Transient, silent("target")).into()),
+    }
+}
+
+/// Asks one end of the pipelines again and again, and tells them of its silence.
+async fn watch_end<S, K, T, F>(contexts: &[&Context<S, K, T>], cause: Cause, ask: impl Fn() -> F)
+where
+    F: Future<Output = Result<()>>,
+{
     let mut every = ticks(ASK_EVERY);
     loop {
         every.tick().await;
         let asked = SystemTime::now();
-        let failure = match timeout(ANSWER_TIMEOUT, first.source.clock()).await {
-            Ok(Ok(time)) => {
-                first.clock.set(time);
-                None
+        let failure = ask().await.err().map(|error| sentence(&error));
+        for context in contexts {
+            match &failure {
+                Some(reason) => context.live.waits(cause, reason, asked),
+                None => context.live.goes_on(cause),
             }
-            Ok(Err(error)) => Some(sentence(&error)),
-            Err(_) => Some(silent("source")),
-        };
-        tell(contexts, Cause::Source, failure.as_deref(), asked);
+        }
     }
 }
 
@@ -94,21 +124,6 @@ where
         if let Ok(Ok(oldest)) = timeout(ANSWER_TIMEOUT, first.source.oldest_change()).await {
             contexts.iter().for_each(|context| context.live.oplog_from(oldest));
         }
-    }
-}
-
-async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
-    let Some(first) = contexts.first() else { return };
-    let mut every = ticks(ASK_EVERY);
-    loop {
-        every.tick().await;
-        let asked = SystemTime::now();
-        let failure = match timeout(ANSWER_TIMEOUT, first.sink.ping()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(sentence(&error)),
-            Err(_) => Some(silent("target")),
-        };
-        tell(contexts, Cause::Target, failure.as_deref(), asked);
     }
 }
 
@@ -166,15 +181,6 @@ where
 
 fn silent(end: &str) -> String {
     format!("the {end} has not answered within {} s", ANSWER_TIMEOUT.as_secs())
-}
-
-fn tell<S, K, T>(contexts: &[&Context<S, K, T>], cause: Cause, failure: Option<&str>, asked: SystemTime) {
-    for context in contexts {
-        match failure {
-            Some(reason) => context.live.waits(cause, reason, asked),
-            None => context.live.goes_on(cause),
-        }
-    }
 }
 
 /// Notes conditions that have changed, and all of them now and then.

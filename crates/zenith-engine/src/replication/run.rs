@@ -7,12 +7,12 @@ use async_channel::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Figures, RunEnd, RunStart, StateStore};
-use zenith_transport::{FailureKind, Sink, TransportError};
+use zenith_transport::Sink;
 
 use super::apply::apply;
 use super::context::Context;
 use super::event::EventBatch;
-use super::health::ANSWER_TIMEOUT;
+use super::health::answers;
 use super::id_cursor::IdCursor;
 use super::outcome::Outcome;
 use super::progress::Phase;
@@ -123,14 +123,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
 
     /// The same where others wait for it: not at all, if its target does not answer.
     pub(super) async fn set_up_quickly(&self) -> Result<Follower> {
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, self.context.sink.ping());
-        match self.context.unless_stopped(answered).await? {
-            Ok(answered) => answered?,
-            Err(_) => {
-                let silent = format!("the target has not answered within {} s", ANSWER_TIMEOUT.as_secs());
-                return Err(TransportError::other(FailureKind::Transient, silent).into());
-            }
-        }
+        self.context.unless_stopped(answers(&*self.context.sink)).await??;
         self.set_up_once().await
     }
 

@@ -42,13 +42,14 @@ where
         Some(planned) => Some(planned),
         None => context.plan_rest().await?,
     };
+    let reading = Reading { context, schema, snapshot: &snapshot, planned };
     let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
     for together in left.chunks(pipeline.options.readers()) {
         let mut partitions = Vec::with_capacity(together.len());
         for part in together {
             partitions.push(Partition::decode(&part.partition)?);
         }
-        let (rows, mismatches) = read(context, schema, &snapshot, partitions, planned.as_ref()).await?;
+        let (rows, mismatches) = reading.read(&partitions).await?;
         // The rows of parts that are read together cannot be told apart.
         let done: Vec<(u32, u64)> = together
             .iter()
@@ -64,74 +65,64 @@ where
     Ok(())
 }
 
-/// Reads some partitions, and says how many rows they had and what of these did not fit.
-async fn read<S, K, T>(
-    context: &Arc<Context<S, K, T>>,
-    schema: &Schema,
-    snapshot: &Snapshot,
-    partitions: Vec<Partition>,
-    planned: Option<&Planned>,
-) -> Result<(u64, Mismatches)>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    let (mut failures, mut retry_budget) = (0, context.mode.retry_budget());
-    loop {
-        let error = match read_once(context, schema, snapshot, partitions.clone(), planned).await {
-            Ok(done) => {
-                context.live.goes_on(Cause::Pipeline);
-                return Ok(done);
-            }
-            Err(error) => error.while_loading(),
-        };
-        failures += 1;
-        match after_load(&error, failures) {
-            Some(pause) => {
-                context.failing(&error, pause);
-                context.stop.pause(pause).await?;
-            }
-            // What is read again has new tokens, so that views would be given it twice.
-            None if error.is_of_table() => return Err(error),
-            None => context.wait_after(error, &mut retry_budget).await?,
-        }
-    }
+/// A snapshot that is being read.
+struct Reading<'a, S, K, T> {
+    context: &'a Arc<Context<S, K, T>>,
+    schema: &'a Schema,
+    snapshot: &'a Snapshot,
+    planned: Option<Planned>,
 }
 
-async fn read_once<S, K, T>(
-    context: &Arc<Context<S, K, T>>,
-    schema: &Schema,
-    snapshot: &Snapshot,
-    partitions: Vec<Partition>,
-    planned: Option<&Planned>,
-) -> Result<(u64, Mismatches)>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    let pipeline = context.reload(false);
-    let shared = Arc::new(context.load(format!("{}-{}", context.name, run_name()), Repeats::ByLoad));
-    // What does not fit has been judged rare only of the sample that the columns were chosen from.
-    let sample = planned.filter(|planned| planned.is_of_table).map(|planned| Arc::clone(&planned.sample));
-    let spec = LoadSpec {
-        source: &context.source,
-        sink: &context.sink,
-        schema,
-        sample: sample.unwrap_or_default(),
-        partitions,
-        documents: None,
-        readers: pipeline.options.readers(),
-        options: &pipeline.options,
-        table: &context.table,
-        metadata: LoadMetadata::Version(snapshot.version),
-        read_concern: decode_time(&snapshot.read_from)
-            .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
-        watched: planned,
-    };
-    let before = context.live.counters.snapshot().documents_read;
-    let counts = load(Arc::clone(&shared), spec).await?;
-    let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
-    Ok((read, Mismatches { values: counts.by_field(), documents: shared.dead.by_reason() }))
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, K, T> {
+    /// Reads some partitions, and says how many rows they had and what of these did not fit.
+    async fn read(&self, partitions: &[Partition]) -> Result<(u64, Mismatches)> {
+        let context = self.context;
+        let (mut failures, mut retry_budget) = (0, context.mode.retry_budget());
+        loop {
+            let error = match self.read_once(partitions.to_vec()).await {
+                Ok(done) => {
+                    context.live.goes_on(Cause::Pipeline);
+                    return Ok(done);
+                }
+                Err(error) => error.while_loading(),
+            };
+            failures += 1;
+            match after_load(&error, failures) {
+                Some(pause) => {
+                    context.failing(&error, pause);
+                    context.stop.pause(pause).await?;
+                }
+                // What is read again has new tokens, so that views would be given it twice.
+                None if error.is_of_table() => return Err(error),
+                None => context.wait_after(error, &mut retry_budget).await?,
+            }
+        }
+    }
+
+    async fn read_once(&self, partitions: Vec<Partition>) -> Result<(u64, Mismatches)> {
+        let (context, planned) = (self.context, self.planned.as_ref());
+        let pipeline = context.reload(false);
+        let shared = Arc::new(context.load(format!("{}-{}", context.name, run_name()), Repeats::ByLoad));
+        // What does not fit has been judged rare only of the sample that the columns were chosen from.
+        let sample = planned.filter(|planned| planned.is_of_table).map(|planned| Arc::clone(&planned.sample));
+        let spec = LoadSpec {
+            source: &context.source,
+            sink: &context.sink,
+            schema: self.schema,
+            sample: sample.unwrap_or_default(),
+            partitions,
+            documents: None,
+            readers: pipeline.options.readers(),
+            options: &pipeline.options,
+            table: &context.table,
+            metadata: LoadMetadata::Version(self.snapshot.version),
+            read_concern: decode_time(&self.snapshot.read_from)
+                .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
+            watched: planned,
+        };
+        let before = context.live.counters.snapshot().documents_read;
+        let counts = load(Arc::clone(&shared), spec).await?;
+        let read = context.live.counters.snapshot().documents_read.saturating_sub(before);
+        Ok((read, Mismatches { values: counts.by_field(), documents: shared.dead.by_reason() }))
+    }
 }
