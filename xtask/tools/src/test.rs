@@ -25,13 +25,16 @@ pub struct Test {
 pub async fn run() -> Outcome {
     // Not from clap, which takes a leading `--` for itself: it separates cargo's arguments from the tests'.
     let arguments: Vec<OsString> = std::env::args_os().skip(2).collect();
-    let servers = TestServers::from_environment().await?;
+    let mut servers = TestServers::from_environment().await?;
     let mut command = tokio::process::Command::from(crate::cargo());
     command.arg("test").envs(servers.environment());
     if !names_a_package(&arguments) {
         command.arg("--workspace");
     }
     let status = command.args(&arguments).status().await.map_err(Error::io("run cargo test"))?;
+    for error in servers.ended() {
+        eprintln!("\n{error}");
+    }
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     if code != 0 || !are_all(&arguments) {
         return Ok(ExitCode::from(code));

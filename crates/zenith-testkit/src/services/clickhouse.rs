@@ -149,6 +149,16 @@ impl ClickHouseServer {
         self.process.identity()
     }
 
+    /// Why the server is gone, if it has ended by itself: what it wrote last, and the end of its log of errors.
+    pub fn ended(&mut self) -> Option<Error> {
+        let error = self.process.ended("ClickHouse")?;
+        let log = fs::read(self.directory.path().join("clickhouse.err.log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(60)..].join("\n");
+        Some(Error::Server(format!("{error}\nIts log of errors ends:\n{last}")))
+    }
+
     /// The file with the server's log.
     #[must_use]
     pub fn log(&self) -> PathBuf {

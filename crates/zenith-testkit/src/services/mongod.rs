@@ -149,6 +149,11 @@ impl MongoServer {
         self.port
     }
 
+    /// Why the server is gone, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<Error> {
+        self.process.ended("mongod")
+    }
+
     /// The process.
     #[must_use]
     pub fn identity(&self) -> ProcessIdentity {

@@ -190,6 +190,12 @@ impl ServerProcess {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Why the server is gone, if it has ended by itself.
+    pub(super) fn ended(&mut self, what: &str) -> Option<Error> {
+        self.exited()?;
+        Some(self.failure(&format!("{what} is gone")))
+    }
+
     /// An error that says why the server ended or does not answer, with the last lines it wrote.
     pub(super) fn failure(&mut self, what: &str) -> Error {
         let how =

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::clickhouse::{ClickHouseOptions, ClickHouseServer};
 use super::mongod::{self, MongoOptions, MongoServer};
 use crate::clickhouse_client::ClickHouse;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Names a MongoDB for the tests: a connection string.
 pub const MONGODB_URI_VARIABLE: &str = "ZENITH_TEST_MONGODB_URI";
@@ -28,8 +28,8 @@ pub struct TestServers {
     mongodb_uri: String,
     clickhouse: ClickHouse,
     clickhouse_native: String,
-    _mongodb: Option<MongoServer>,
-    _clickhouse: Option<ClickHouseServer>,
+    own_mongodb: Option<MongoServer>,
+    own_clickhouse: Option<ClickHouseServer>,
 }
 
 impl TestServers {
@@ -55,8 +55,8 @@ impl TestServers {
             mongodb_uri,
             clickhouse: clickhouse_client,
             clickhouse_native,
-            _mongodb: mongodb,
-            _clickhouse: clickhouse,
+            own_mongodb: mongodb,
+            own_clickhouse: clickhouse,
         })
     }
 
@@ -93,6 +93,13 @@ impl TestServers {
         ]
     }
 
+    /// Why the servers are gone that were started here and have ended by themselves, which fails every test after it.
+    pub fn ended(&mut self) -> Vec<Error> {
+        let mongodb = self.own_mongodb.as_mut().and_then(MongoServer::ended);
+        let clickhouse = self.own_clickhouse.as_mut().and_then(ClickHouseServer::ended);
+        mongodb.into_iter().chain(clickhouse).collect()
+    }
+
     /// A new database on either server, both of one name that no other test has; it begins with `label`.
     pub async fn databases(&self, label: &str) -> Result<TestDatabases> {
         let name = unique_name(label);
@@ -120,7 +127,7 @@ impl TestDatabases {
     /// Drops both databases. A test that fails leaves them for looking at.
     pub async fn remove(self) -> Result<()> {
         self.clickhouse.drop_database(&self.name).await?;
-        self.mongodb.drop().await.map_err(crate::error::Error::mongodb("drop the test's database"))
+        self.mongodb.drop().await.map_err(Error::mongodb("drop the test's database"))
     }
 }
 
