@@ -8,7 +8,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Without a reply in this time it fails. An election takes about 12 seconds, a restart a minute.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Pauses that grow, until retry budget ends.
+/// Pauses that grow, until their time is up.
 #[derive(Debug)]
 pub(super) struct Backoff {
     pause: Duration,
@@ -25,7 +25,7 @@ impl Backoff {
         *self = Backoff::new();
     }
 
-    /// The pause before the next attempt; `None` if retry budget has ended.
+    /// The pause before the next attempt; `None` if the time is up.
     pub(super) fn next(&mut self) -> Option<Duration> {
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() > TIMEOUT {

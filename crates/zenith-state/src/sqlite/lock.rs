@@ -39,8 +39,8 @@ pub(super) async fn acquire(database: &Path) -> Result<File> {
         if let Some(lock) = try_acquire(database, Hold::Life)? {
             return Ok(lock);
         }
-        let retry_budget = if holder(database).is_some() { TIMEOUT } else { TIMEOUT_WITH_DISKS };
-        if started.elapsed() >= retry_budget {
+        let timeout = if holder(database).is_some() { TIMEOUT } else { TIMEOUT_WITH_DISKS };
+        if started.elapsed() >= timeout {
             return Err(locked(database));
         }
         sleep(PAUSE).await;

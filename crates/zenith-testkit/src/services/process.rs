@@ -65,9 +65,9 @@ impl ProcessIdentity {
             .is_some_and(|(state, ticks)| ticks == self.start_ticks && state != 'Z' && state != 'X')
     }
 
-    /// Ends this very process: SIGTERM, and SIGKILL if it still runs after `retry budget`. No error if it is gone already.
-    pub async fn stop(self, retry_budget: Duration) -> Result<()> {
-        for (signal, wait) in [(Signal::SIGTERM, retry_budget), (Signal::SIGKILL, Duration::from_secs(10))] {
+    /// Ends this very process: SIGTERM, and SIGKILL if it still runs after `timeout`. No error if it is gone already.
+    pub async fn stop(self, timeout: Duration) -> Result<()> {
+        for (signal, wait) in [(Signal::SIGTERM, timeout), (Signal::SIGKILL, Duration::from_secs(10))] {
             if !self.is_alive() {
                 return Ok(());
             }
@@ -178,9 +178,9 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// SIGTERM, and SIGKILL after `retry budget`.
-    pub async fn stop(&mut self, retry_budget: Duration) -> Result<()> {
-        self.identity.stop(retry_budget).await?;
+    /// SIGTERM, and SIGKILL after `timeout`.
+    pub async fn stop(&mut self, timeout: Duration) -> Result<()> {
+        self.identity.stop(timeout).await?;
         self.child.wait().map_err(Error::io(format!("wait for process {}", self.identity.pid)))?;
         Ok(())
     }

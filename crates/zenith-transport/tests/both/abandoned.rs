@@ -17,16 +17,16 @@ use super::super::silent::{answer_until_insert, held_bytes};
 use super::bench::MIB;
 use super::support::{eventually, pooled_rows, silent_server};
 
-/// Sends a batch to a server that leaves its bytes unread, and gives up after `retry budget`; how the insert
+/// Sends a batch to a server that leaves its bytes unread, and gives up after `timeout`; how the insert
 /// ended if it did so itself, and the server's end of the connection.
 async fn abandon(
     sink: &ClickHouseSink,
     batch: RecordBatch,
     listener: &TcpListener,
-    retry_budget: Duration,
+    timeout: Duration,
 ) -> (std::result::Result<Result<Durable>, Elapsed>, TcpStream) {
     let insert = Insert { table: "t".into(), batch, token: "a".into() };
-    tokio::join!(tokio::time::timeout(retry_budget, sink.write(insert)), async {
+    tokio::join!(tokio::time::timeout(timeout, sink.write(insert)), async {
         let (mut stream, _) = listener.accept().await.unwrap();
         answer_until_insert(&mut stream).await;
         stream

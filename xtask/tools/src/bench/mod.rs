@@ -5,6 +5,7 @@
 //! | [`e2e`] | whole copies of each shape of document, and the floor |
 //! | [`cdc`] | how soon and how fast changes become rows |
 //! | [`flat`] | that memory and the price of a row stay as they are when a collection grows |
+//! | [`operations`] | servers that go away, pipelines that fail beside others, a reload beside a run |
 //! | [`peers`] | the same copy by other tools |
 //! | [`report`] | the tables of `docs/benchmarks/README.md`, from what the others kept as JSON |
 //! | [`floor`] | what the databases need for the least that any copy asks of them |
@@ -19,6 +20,7 @@ mod e2e;
 mod flat;
 mod floor;
 mod machine;
+mod operations;
 mod peers;
 mod process;
 mod report;
@@ -36,6 +38,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zenith_testkit::{Error, Result};
 
+use self::operations::{beside, fleet, outages};
 use crate::Outcome;
 
 /// What to measure.
@@ -47,6 +50,12 @@ pub enum Verb {
     Cdc(cdc::Arguments),
     /// Copy a small and a large collection: memory and the price of a row
     Flat(flat::Arguments),
+    /// Follow many collections of which ten fail, each in its own way: the lag of the others
+    Fleet(fleet::Arguments),
+    /// Take either end away in four ways: how soon it is told, and how soon all is well again
+    Outages(outages::Arguments),
+    /// Load one of ten collections anew: the latency of the others
+    Beside(beside::Arguments),
     /// Copy the same events with other tools
     Peers(peers::Arguments),
     /// Fill the tables of docs/benchmarks/README.md from the JSON files beside it
@@ -59,6 +68,9 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::E2e(arguments) => e2e::run(arguments).await,
         Verb::Cdc(arguments) => cdc::run(arguments).await,
         Verb::Flat(arguments) => flat::run(arguments).await,
+        Verb::Fleet(arguments) => fleet::run(arguments).await,
+        Verb::Outages(arguments) => outages::run(arguments).await,
+        Verb::Beside(arguments) => beside::run(arguments).await,
         Verb::Peers(arguments) => peers::run(arguments).await,
         Verb::Report(arguments) => report::run(&arguments),
     }

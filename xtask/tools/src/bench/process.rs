@@ -33,7 +33,7 @@ pub(super) struct Finished {
 }
 
 /// Runs a program to its end. No other child of this process may end meanwhile: its time would be counted here.
-pub(super) async fn run(mut command: Command, retry_budget: Duration) -> Result<Finished> {
+pub(super) async fn run(mut command: Command, timeout: Duration) -> Result<Finished> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let cpu_before = usage_seconds(UsageWho::RUSAGE_CHILDREN);
@@ -42,12 +42,12 @@ pub(super) async fn run(mut command: Command, retry_budget: Duration) -> Result<
     let pid = child.id().unwrap_or_default();
     let mut peak_rss_bytes = 0;
     let mut output = std::pin::pin!(child.wait_with_output());
-    let deadline = tokio::time::Instant::now() + retry_budget;
+    let deadline = tokio::time::Instant::now() + timeout;
     let output = loop {
         tokio::select! {
             output = &mut output => break output.map_err(Error::io(format!("wait for {program}")))?,
             () = tokio::time::sleep_until(deadline) => {
-                return Err(Error::Server(format!("{program} did not end within {} s", retry_budget.as_secs())));
+                return Err(Error::Server(format!("{program} did not end within {} s", timeout.as_secs())));
             }
             () = tokio::time::sleep(LOOK_EVERY) => peak_rss_bytes = peak_rss(pid).unwrap_or(peak_rss_bytes),
         }

@@ -1,0 +1,115 @@
+//! A configured command with a state of its own, and what its status says.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tokio::process::{Child, Command};
+use zenith_testkit::{Error, Result};
+
+use crate::bench::process::{self, Finished};
+use crate::bench::zenith::Zenith;
+use crate::scratch::Scratch;
+
+const TIMEOUT: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A folder with a configuration and a state.
+pub(super) struct Home {
+    program: PathBuf,
+    folder: Scratch,
+}
+
+/// What `zenith status --json` says, as far as it is needed here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    pub(super) complaints: Vec<String>,
+    pub(super) pipelines: Vec<Stated>,
+}
+
+/// One pipeline of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stated {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) lag_seconds: Option<f64>,
+}
+
+impl Home {
+    /// Writes this configuration, and applies it.
+    pub(super) async fn new(zenith: &Zenith, configuration: &str) -> Result<Self> {
+        let home = Self { program: zenith.program().to_owned(), folder: Scratch::new()? };
+        let state = home.folder.path().join("state.sqlite");
+        let text = format!("{configuration}\n[state]\npath = {state:?}\n");
+        let file = home.file();
+        std::fs::write(&file, text).map_err(Error::path("write", &file))?;
+        home.succeed(&["apply", "--yes"]).await?;
+        Ok(home)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("zenith.toml")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("-f").arg(self.file());
+        command
+    }
+
+    /// Runs a command to its end, whatever its exit code.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<Finished> {
+        process::run(self.command(arguments), TIMEOUT).await
+    }
+
+    /// Runs a command that must succeed.
+    pub(super) async fn succeed(&self, arguments: &[&str]) -> Result<Finished> {
+        let finished = self.run(arguments).await?;
+        if finished.status.success() {
+            return Ok(finished);
+        }
+        let said = finished.last_words();
+        Err(Error::Server(format!("zenith {} ended with {}: {said}", arguments.join(" "), finished.status)))
+    }
+
+    /// Follows until it is stopped.
+    pub(super) fn start(&self) -> Result<Child> {
+        let mut command = self.command(&["run", "--quiet"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command.spawn().map_err(Error::io("start zenith"))
+    }
+
+    /// What its status says.
+    pub(super) async fn status(&self) -> Result<Status> {
+        let finished = self.run(&["status", "--json"]).await?;
+        serde_json::from_str(&finished.stdout).map_err(|error| {
+            Error::Malformed(format!("zenith status printed no JSON: {error}: {}", finished.last_words()))
+        })
+    }
+
+    /// Waits until its health is as it should be, and says how long that took and what was said.
+    pub(super) async fn until_health(&self, well: bool) -> Result<(Duration, String)> {
+        let started = Instant::now();
+        while started.elapsed() < TIMEOUT {
+            let finished = self.run(&["status", "--health", "--max-lag", "10s"]).await?;
+            if finished.status.success() == well {
+                return Ok((started.elapsed(), finished.stdout.trim().to_owned()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(Error::Server(format!("the health did not become {}", if well { "good" } else { "bad" })))
+    }
+}
+
+/// Waits until something is so.
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<Duration> {
+    let started = Instant::now();
+    while started.elapsed() < TIMEOUT {
+        if is_so().await? {
+            return Ok(started.elapsed());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(Error::Server(format!("never within {} s: {what}", TIMEOUT.as_secs())))
+}
