@@ -5,12 +5,16 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 /// A connection.
+///
+/// Dropping it ends it in an orderly way, whatever has come and was not read: the kernel would reset the connection then,
+/// and a ClickHouse 26.7 that reads from a connection of the native protocol which was reset ends with its whole
+/// process.
 #[derive(Debug)]
 pub enum Stream {
     /// Plain TCP.
@@ -47,6 +51,13 @@ impl Stream {
             Stream::Tls(tls) => tls.get_ref().0.as_raw_fd(),
             Stream::Unix(unix) => unix.as_raw_fd(),
         }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // One that is not connected any more has nothing to be ended.
+        let _ = shutdown(self.socket(), Shutdown::Write);
     }
 }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use zenith_memory::Pool;
-use zenith_testkit::{Direction, Fault, Plan};
-use zenith_transport::{ClickHouseSink, ConnectionOptions, SendMode, Sink};
+use zenith_testkit::{ClickHouseOptions, ClickHouseServer, Direction, Fault, Plan};
+use zenith_transport::{ClickHouseSink, ConnectionOptions, Protocol, SendMode, Sink};
 
 use super::both::bench::{Bench, MIB, bench, insert};
 use super::both::support::{pooled_rows, silent_server};
 use super::silent::answer_until_insert;
+use crate::support::target_at;
 
 /// After a long rest a connection is asked first; one that no longer answers is replaced.
 #[tokio::test]
@@ -46,4 +47,24 @@ async fn an_end_before_the_rows_is_no_acknowledgement() {
     });
     let error = written.unwrap_err();
     assert!(error.to_string().contains("before it had its rows"), "{error}");
+}
+
+/// A server that has answered somebody who no longer reads goes on with its work.
+#[tokio::test]
+async fn answers_that_nobody_reads_harm_no_server() {
+    let mut server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let target = target_at(Protocol::Native, &server.native_address(), &server.client());
+    for _ in 0..20 {
+        let sink = ClickHouseSink::new(target.clone(), None, ConnectionOptions::default()).unwrap();
+        sink.ping().await.unwrap();
+        tokio::select! {
+            biased;
+            answered = sink.ping() => answered.unwrap(),
+            // Nothing is read meanwhile.
+            () = async { std::thread::sleep(Duration::from_millis(10)) } => {}
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(server.ended().is_none(), "{:?}", server.ended());
+    server.client().ping().await.unwrap();
 }
