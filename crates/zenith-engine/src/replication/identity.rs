@@ -3,7 +3,7 @@
 use bson::Timestamp;
 use serde::{Deserialize, Serialize};
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Identity, StateStore};
+use zenith_state::{Identity, Snapshot, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
@@ -61,10 +61,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
         let may_expire = table.additions.as_ref().is_none_or(zenith_transport::ddl::Additions::has_ttl);
-        if table.rows > 0 || may_expire {
+        if table.rows > 0 || may_expire || self.is_unloaded().await? {
             return Ok(());
         }
         Err(EngineError::TableEmptied { table: self.table.clone(), pipeline: self.name.clone(), rows })
+    }
+
+    /// Whether no part of the first load is done yet: all of it is still to come, and a change need not have made a row.
+    async fn is_unloaded(&self) -> Result<bool> {
+        let snapshot = self.state.snapshot(&self.name).await?;
+        let is_unloaded = |snapshot: &Snapshot| {
+            snapshot.consistent_after.is_none() && snapshot.partitions.iter().all(|part| !part.done)
+        };
+        Ok(snapshot.as_ref().is_some_and(is_unloaded))
     }
 
     /// Whether the collection is another one than the one that was followed, as far as that is known.
