@@ -16,6 +16,8 @@ pub enum DeliberateBug {
     BatchEndsInsideClusterTime,
     /// An intent is closed before the checkpoint is saved, and not in the same step.
     IntentClosedEarly,
+    /// Dead letters are written again without a look at those that are there.
+    LettersNotLookedUp,
 }
 
 /// What is changed in the runs of a thread.

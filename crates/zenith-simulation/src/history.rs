@@ -159,7 +159,19 @@ impl History {
         Change::Write("insert", id, self.document(id, true))
     }
 
+    /// One of the documents that have changed lately: an earlier change of it may still be on its way.
+    fn lately(&mut self) -> Option<i64> {
+        let back = usize::try_from(self.random.between(0, 2)).unwrap_or(0);
+        let id = self.log.iter().rev().nth(back)?.id;
+        (id != self.first && self.documents.contains_key(&id)).then_some(id)
+    }
+
     fn any(&mut self) -> Change {
+        if self.random.percent(30)
+            && let Some(id) = self.lately()
+        {
+            return Change::Write("replace", id, self.document(id, true));
+        }
         let most = u32::try_from(self.documents.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let at = usize::try_from(self.random.between(0, most)).unwrap_or(0);
         let Some((id, is_bad)) = self.documents.iter().nth(at).map(|(id, found)| (*id, found.is_bad)) else {

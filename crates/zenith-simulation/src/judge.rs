@@ -1,14 +1,12 @@
 //! What has to be true of the tables, after a crash and in the end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{UInt32Type, UInt64Type};
 use zenith_engine::state::{MemoryStore, StateStore};
 
 use crate::history::Entry;
-use crate::rows::Row;
-use crate::scenario::Kind;
+use crate::rows::{DeadLetter, Row, dead_letters_of};
+use crate::scenario::{Errand, Kind};
 use crate::sink::{SimulatedSink, TABLE};
 use crate::world::World;
 
@@ -33,18 +31,19 @@ type Numbers = BTreeMap<i64, i64>;
 impl Reached<'_> {
     /// Everything that has to be true in the end.
     pub(crate) async fn judge(&self) -> Promise {
+        let letters = self.letters()?;
         match self.world.scenario.kind {
-            Kind::Changes => self.current().await?,
-            Kind::ChangeLog => self.log().await?,
-            Kind::IdCursor => self.cursor().await?,
-            Kind::Reload => return equal(&self.world.numbers(), &once(&self.sink.rows(TABLE))?),
+            Kind::Changes => self.current(&letters)?,
+            Kind::ChangeLog => self.log(&letters).await?,
+            Kind::IdCursor => self.cursor(&letters).await?,
+            Kind::Reload => return self.copy(&letters),
         }
         let open = self.state.open_intents(TABLE).await.map_err(|error| error.to_string())?;
         if open.is_empty() { Ok(()) } else { Err(format!("{} intents are still open", open.len())) }
     }
 
     /// The last version of each key counts, and it is that of its last change.
-    async fn current(&self) -> Promise {
+    fn current(&self, letters: &[DeadLetter]) -> Promise {
         let mut last: HashMap<i64, Row> = HashMap::new();
         for row in self.sink.rows(TABLE) {
             if last.get(&row.id).is_none_or(|before| before.version <= row.version) {
@@ -68,11 +67,21 @@ impl Reached<'_> {
                 return Err(format!("the row of document {} has version {has} instead of {should}", row.id));
             }
         }
-        self.letters_of_changes().map(|_| ())
+        // A load says nothing of the change by which a document became bad.
+        let is_of = |letter: &&DeadLetter, id, version| {
+            letter.id == id && (letter.version == version || !letter.is_of_changes())
+        };
+        for id in self.bad() {
+            let version = changed.get(&id).copied().unwrap_or(0);
+            if !letters.iter().any(|letter| is_of(&letter, id, version)) {
+                return Err(format!("document {id} has neither a row nor a dead letter"));
+            }
+        }
+        Ok(())
     }
 
     /// Every change once and in order; those of bad documents as letters.
-    async fn log(&self) -> Promise {
+    async fn log(&self, letters: &[DeadLetter]) -> Promise {
         let from = self.first_version()?;
         let log: Vec<Entry> = self.world.log().into_iter().filter(|entry| entry.version >= from).collect();
         let rows = self.sink.rows(TABLE);
@@ -82,7 +91,8 @@ impl Reached<'_> {
                 return Err(format!("{} is in the table twice", change(row.version, row.index)));
             }
         }
-        let letters = self.letters_of_changes()?;
+        let letters: BTreeSet<(u64, u32)> =
+            letters.iter().map(|letter| (letter.version, letter.index)).collect();
         let mut is_counted = true;
         for entry in &log {
             let place = (entry.version, entry.index);
@@ -109,12 +119,6 @@ impl Reached<'_> {
         self.counted(rows.len(), letters.len()).await
     }
 
-    /// Whether what an update left out may be looked up as one that cannot be decoded.
-    fn may_repeat_letters(&self) -> bool {
-        let log = self.world.log();
-        log.iter().any(|entry| entry.operation == "update" && self.becomes_bad(entry))
-    }
-
     /// Whether the document of a change becomes one later that cannot be decoded.
     fn becomes_bad(&self, entry: &Entry) -> bool {
         self.world.with_history(|history| {
@@ -137,13 +141,49 @@ impl Reached<'_> {
     }
 
     /// Every document once.
-    async fn cursor(&self) -> Promise {
+    async fn cursor(&self, letters: &[DeadLetter]) -> Promise {
         let rows = self.sink.rows(TABLE);
         equal(&self.world.numbers(), &once(&rows)?)?;
-        let bad = self
-            .world
-            .with_history(|history| history.documents.values().filter(|found| found.is_bad).count());
-        self.counted(rows.len(), bad).await
+        let bad = self.bad();
+        self.have_letters(&bad, letters)?;
+        let is_reloaded = self.world.scenario.lives.iter().any(|life| life.errand == Errand::ReloadPipeline);
+        if !is_reloaded && letters.len() > bad.len() {
+            return Err(format!("{} documents have {} dead letters", bad.len(), letters.len()));
+        }
+        self.counted(rows.len(), bad.len()).await
+    }
+
+    /// Every document of the last copy once.
+    fn copy(&self, letters: &[DeadLetter]) -> Promise {
+        equal(&self.world.numbers(), &once(&self.sink.rows(TABLE))?)?;
+        let bad = self.bad();
+        // Each copy writes letters of its own, the last one after all others.
+        match letters.last() {
+            Some(last) if !bad.is_empty() => {
+                let of_last = letters.iter().filter(|letter| letter.run == last.run).cloned();
+                self.have_letters(&bad, &of_last.collect::<Vec<DeadLetter>>())
+            }
+            _ => self.have_letters(&bad, &[]),
+        }
+    }
+
+    /// The documents that cannot be decoded.
+    fn bad(&self) -> BTreeSet<i64> {
+        self.world.with_history(|history| {
+            history.documents.iter().filter(|(_, found)| found.is_bad).map(|(id, _)| *id).collect()
+        })
+    }
+
+    /// These documents, and no others, have dead letters.
+    fn have_letters(&self, bad: &BTreeSet<i64>, letters: &[DeadLetter]) -> Promise {
+        let have: BTreeSet<i64> = letters.iter().map(|letter| letter.id).collect();
+        if let Some(id) = bad.difference(&have).next() {
+            return Err(format!("document {id} has neither a row nor a dead letter"));
+        }
+        match have.difference(bad).next() {
+            Some(id) => Err(format!("document {id} has a row and a dead letter")),
+            None => Ok(()),
+        }
     }
 
     /// The state knows how many rows there are, and how many dead letters.
@@ -169,23 +209,27 @@ impl Reached<'_> {
         increment.map(|increment| 1 << 32 | increment).ok_or_else(|| format!("the order {text} is no place"))
     }
 
-    /// The changes whose documents became letters; none of them twice.
-    fn letters_of_changes(&self) -> Result<BTreeSet<(u64, u32)>, String> {
-        let mut all = BTreeSet::new();
-        for batch in self.sink.memory.batches(LETTERS) {
-            let column = |name: &str| batch.column_by_name(name).ok_or("a dead letter lacks a column");
-            let (versions, indexes) = (column("version")?, column("index")?);
-            let (versions, indexes) =
-                (versions.as_primitive::<UInt64Type>(), indexes.as_primitive::<UInt32Type>());
-            for (version, index) in versions.values().iter().zip(indexes.values()) {
-                // Those of a load have no version, and a load that is begun anew writes them anew.
-                // A repetition that meets other documents than the first try writes other letters together.
-                if *version > 0 && !all.insert((*version, *index)) && !self.may_repeat_letters() {
-                    return Err(format!("the dead letter of {} came twice", change(*version, *index)));
-                }
+    /// All dead letters, in the order in which they came. None came twice: a change has one at most, and a load one of
+    /// each document.
+    fn letters(&self) -> Result<Vec<DeadLetter>, String> {
+        let batches = self.sink.memory.batches(LETTERS);
+        let letters: Vec<DeadLetter> = batches.iter().flat_map(dead_letters_of).collect();
+        let (mut of_changes, mut of_inserts) = (HashSet::new(), HashSet::new());
+        for letter in &letters {
+            let DeadLetter { id, version, index, .. } = *letter;
+            let is_new = match letter.is_of_changes() && version > 0 {
+                true => of_changes.insert((version, index)),
+                // A load that is begun anew writes them anew.
+                false => of_inserts.insert((letter.run.clone(), id)),
+            };
+            if !is_new {
+                return Err(format!(
+                    "the dead letter of document {id}, {} came twice",
+                    change(version, index)
+                ));
             }
         }
-        Ok(all)
+        Ok(letters)
     }
 }
 

@@ -60,6 +60,10 @@ impl Lives {
         for (number, life) in (1..).zip(&scenario.lives) {
             self.world.tell(|| format!("life {number}: {:?}", life.errand));
             self.world.begin(life.weather.clone(), scenario.steps / shares);
+            // While the process was away.
+            for _ in 0..self.world.between(0, 2) {
+                self.world.step();
+            }
             if scenario.kind == Kind::Reload {
                 while self.world.step() {}
                 copies.push(self.world.numbers());

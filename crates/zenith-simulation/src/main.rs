@@ -51,6 +51,8 @@ enum Bug {
     BatchEndsInsideClusterTime,
     /// An intent is closed before the checkpoint is saved
     IntentClosedEarly,
+    /// Dead letters are written again without a look at those that are there
+    LettersNotLookedUp,
 }
 
 impl From<Bug> for DeliberateBug {
@@ -60,6 +62,7 @@ impl From<Bug> for DeliberateBug {
             Bug::TokenNotRepeated => DeliberateBug::TokenNotRepeated,
             Bug::BatchEndsInsideClusterTime => DeliberateBug::BatchEndsInsideClusterTime,
             Bug::IntentClosedEarly => DeliberateBug::IntentClosedEarly,
+            Bug::LettersNotLookedUp => DeliberateBug::LettersNotLookedUp,
         }
     }
 }

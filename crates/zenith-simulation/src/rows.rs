@@ -1,4 +1,4 @@
-//! Rows of the table as plain values.
+//! Rows of the table, and dead letters, as plain values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type, UInt32Type, UInt64Type};
@@ -34,4 +34,39 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         index: indexes.map_or(0, |indexes| indexes.value(row)),
     };
     (0..batch.num_rows()).map(row).collect()
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeadLetter {
+    /// The insert or load it is of.
+    pub(crate) run: String,
+    pub(crate) id: i64,
+    /// 0 in those of a load.
+    pub(crate) version: u64,
+    pub(crate) index: u32,
+}
+
+impl DeadLetter {
+    /// Whether it is of an insert of changes, and not of a load.
+    pub(crate) fn is_of_changes(&self) -> bool {
+        self.run.contains('/')
+    }
+}
+
+/// The dead letters of an insert, in order.
+pub(crate) fn dead_letters_of(batch: &RecordBatch) -> Vec<DeadLetter> {
+    let texts = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    let (runs, ids) = (texts("run"), texts("id"));
+    let versions = batch.column_by_name("version").map(|column| column.as_primitive::<UInt64Type>());
+    let indexes = batch.column_by_name("index").map(|column| column.as_primitive::<UInt32Type>());
+    // `{"$numberLong":"7"}`
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok();
+    let letter = |row: usize| DeadLetter {
+        run: runs.map_or_else(String::new, |runs| runs.value(row).to_owned()),
+        id: ids.and_then(|ids| digits(ids.value(row))).unwrap_or(i64::MIN),
+        version: versions.map_or(0, |versions| versions.value(row)),
+        index: indexes.map_or(0, |indexes| indexes.value(row)),
+    };
+    (0..batch.num_rows()).map(letter).collect()
 }

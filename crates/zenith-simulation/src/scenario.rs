@@ -67,11 +67,20 @@ pub(crate) struct Weather {
     pub(crate) crash: Option<Crash>,
 }
 
+/// Which calls a crash counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Among {
+    All,
+    /// Those between an intent and its checkpoint.
+    IntentToCommit,
+    /// Inserts of dead letters.
+    Letters,
+}
+
 /// Where the process dies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crash {
-    /// Of which calls: of all, or of those between an intent and its checkpoint.
-    pub(crate) between_intent_and_commit: bool,
+    pub(crate) among: Among,
     /// At which of these, from 0.
     pub(crate) nth: u32,
     /// Whether the call has its effect before.
@@ -135,7 +144,7 @@ impl Scenario {
             settings,
             documents: random.between(1, 16),
             steps: random.between(4, 24),
-            bad_documents: random.pick(0, &[0, 5, 20]),
+            bad_documents: random.pick(0, &[0, 5, 20, 60]),
             reply_documents: usize::try_from(random.between(1, 6)).unwrap_or(1),
             partitions: random.between(1, 3),
             single_events: random.percent(30),
@@ -155,13 +164,12 @@ impl Life {
             _ => Errand::CatchUp,
         };
         let crash = random.percent(80).then(|| {
-            let between_intent_and_commit = random.percent(60) && kind != Kind::Reload;
-            let most = if between_intent_and_commit { 12 } else { 60 };
-            Crash {
-                between_intent_and_commit,
-                nth: random.between(0, most),
-                after_effect: random.percent(50),
-            }
+            let (among, most) = match random.between(0, 9) {
+                0..=4 if kind != Kind::Reload => (Among::IntentToCommit, 12),
+                5..=6 => (Among::Letters, 2),
+                _ => (Among::All, 60),
+            };
+            Crash { among, nth: random.between(0, most), after_effect: random.percent(50) }
         });
         let weather = Weather {
             source_faults: random.pick(0, &[0, 2, 10]),

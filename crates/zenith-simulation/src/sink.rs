@@ -13,7 +13,7 @@ use zenith_engine::transport::{
 };
 
 use crate::calls::Call;
-use crate::rows::{Row, rows_of};
+use crate::rows::{DeadLetter, Row, dead_letters_of, rows_of};
 use crate::scenario::Kind;
 use crate::world::{Fate, World};
 
@@ -54,18 +54,20 @@ impl SimulatedSink {
     }
 
     fn text(&self, insert: &Insert, world: &World) -> String {
-        let rows = rows_of(&insert.batch);
-        let row = |row: &Row| match row.version {
-            0 => row.id.to_string(),
-            version => format!(
-                "{}@{}{}",
-                row.id,
-                version & u64::from(u32::MAX),
-                if row.is_deleted { "-" } else { "" }
-            ),
+        let named = |id: i64, version: u64, is_deleted: bool| match version {
+            0 => id.to_string(),
+            version => {
+                let deleted = if is_deleted { "-" } else { "" };
+                format!("{id}@{}{deleted}", version & u64::from(u32::MAX))
+            }
         };
-        let table = if insert.table == TABLE { "" } else { " into another table" };
-        let all: Vec<String> = rows.iter().map(row).collect();
+        let row = |row: &Row| named(row.id, row.version, row.is_deleted);
+        let letter = |letter: &DeadLetter| named(letter.id, letter.version, false);
+        let (table, all): (_, Vec<String>) = match is_of_letters(insert) {
+            true => ("", dead_letters_of(&insert.batch).iter().map(letter).collect()),
+            false if insert.table == TABLE => ("", rows_of(&insert.batch).iter().map(row).collect()),
+            false => (" into another table", rows_of(&insert.batch).iter().map(row).collect()),
+        };
         format!("{}{table}: {}", world.name_of(&insert.token), all.join(" "))
     }
 
@@ -125,6 +127,11 @@ impl SimulatedSink {
     }
 }
 
+/// Whether an insert is one of dead letters.
+fn is_of_letters(insert: &Insert) -> bool {
+    insert.batch.column_by_name("reason").is_some()
+}
+
 /// Whether the filter is true of a row. What no question of the engine has is true of none.
 fn is_true(filter: &Filter, batch: &RecordBatch, row: usize) -> bool {
     let value = |column: &str| Scalar::of(&**batch.column_by_name(column)?, row);
@@ -166,8 +173,7 @@ impl Sink for SimulatedSink {
     }
 
     async fn write(&self, insert: Insert) -> Result<Durable> {
-        let call =
-            if insert.batch.column_by_name("reason").is_some() { Call::InsertLetters } else { Call::Insert };
+        let call = if is_of_letters(&insert) { Call::InsertLetters } else { Call::Insert };
         let fate = self.world.fate_of_insert(call, |world| self.text(&insert, world)).await;
         match fate {
             Fate::FailBefore => return Err(failure(false)),

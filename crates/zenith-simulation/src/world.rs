@@ -12,7 +12,7 @@ use zenith_engine::extract::MemorySource;
 use crate::calls::{Call, End};
 use crate::history::{Entry, History};
 use crate::random::Random;
-use crate::scenario::{Scenario, Weather};
+use crate::scenario::{Among, Scenario, Weather};
 
 /// Calls of one life after which it goes in circles.
 const CALLS_MAX: u32 = 20_000;
@@ -235,7 +235,7 @@ impl World {
         self.state().broken.clone()
     }
 
-    /// Whether a token was noted in this life without its rows.
+    /// Whether a token of rows was noted in this life without them.
     pub(crate) fn has_torn(&self) -> bool {
         self.state().torn
     }
@@ -276,16 +276,23 @@ impl World {
 
 impl State {
     fn draw(&mut self, call: Call) -> Fate {
+        let is_counted = |among| match among {
+            Among::All => true,
+            Among::IntentToCommit => self.intent_is_open || call.end() == Some(End::Begins),
+            Among::Letters => call == Call::InsertLetters,
+        };
         if let Some(crash) = self.weather.crash
-            && (!crash.between_intent_and_commit || self.intent_is_open || call.end() == Some(End::Begins))
+            && is_counted(crash.among)
         {
             self.counted += 1;
             if self.counted == crash.nth + 1 {
                 return if crash.after_effect { Fate::CrashAfter } else { Fate::CrashBefore };
             }
         }
-        if call == Call::Insert && self.random.percent(self.weather.torn_inserts) {
-            (self.torn, self.faults) = (true, self.faults + 1);
+        let is_insert = matches!(call, Call::Insert | Call::InsertLetters);
+        if is_insert && self.random.percent(self.weather.torn_inserts) {
+            self.torn |= call == Call::Insert;
+            self.faults += 1;
             return Fate::Torn;
         }
         let (faults, may_be_late) = call.faults(&self.weather);

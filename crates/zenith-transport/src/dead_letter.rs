@@ -39,6 +39,15 @@ pub struct DeadLetter {
     pub index: u32,
 }
 
+impl DeadLetter {
+    /// When it was given up, in milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn millis(&self) -> i64 {
+        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
 /// The columns of a dead letter table.
 #[must_use]
 pub fn schema() -> SchemaRef {
@@ -86,14 +95,13 @@ pub(crate) fn batch(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
     let text = |part: fn(&DeadLetter) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(letters.iter().map(part)))
     };
-    let at = letters.iter().map(|letter| {
-        let since = letter.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    });
     RecordBatch::try_new(
         schema(),
         vec![
-            Arc::new(TimestampMillisecondArray::from_iter_values(at).with_timezone("UTC")),
+            Arc::new(
+                TimestampMillisecondArray::from_iter_values(letters.iter().map(DeadLetter::millis))
+                    .with_timezone("UTC"),
+            ),
             text(|letter| &letter.pipeline),
             text(|letter| &letter.namespace),
             text(|letter| &letter.id),

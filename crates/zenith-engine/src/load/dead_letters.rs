@@ -1,13 +1,14 @@
 //! Documents that could not become rows: collected, and written to the dead letter table.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_channel::Receiver;
 use zenith_arrow::extended_json::id_text;
 use zenith_transport::{DeadLetter, Sink};
 
 use super::context::LoadContext;
+use super::delivery::deliver;
 use crate::Result;
 use crate::progress::to_u64;
 
@@ -53,6 +54,7 @@ pub(crate) async fn keep<K: Sink>(
     sink: &K,
     letters: Receiver<RejectedDocument>,
 ) -> Result<()> {
+    let mut last = UNIX_EPOCH;
     while let Ok(first) = letters.recv().await {
         let mut bytes = first.document.len();
         let mut together = vec![first];
@@ -61,21 +63,19 @@ pub(crate) async fn keep<K: Sink>(
             bytes += next.document.len();
             together.push(next);
         }
-        write(load, sink, together).await?;
+        // No other insert of the load has this time, by which its letters are found again.
+        last = SystemTime::now().max(last + Duration::from_millis(1));
+        write_part(load, sink, &Part { letters: &together, at: last, may_be_there: false }).await?;
     }
     Ok(())
 }
 
-/// Writes letters, those of an insert once however often it is repeated.
-pub(crate) async fn write<K: Sink>(
-    load: &LoadContext,
-    sink: &K,
-    letters: Vec<RejectedDocument>,
-) -> Result<()> {
-    for part in parts(&letters) {
-        write_part(load, sink, part).await?;
-    }
-    Ok(())
+/// The letters of one insert.
+pub(crate) struct Part<'a> {
+    pub(crate) letters: &'a [RejectedDocument],
+    pub(crate) at: SystemTime,
+    /// Whether an earlier try may have left some of them in the table.
+    pub(crate) may_be_there: bool,
 }
 
 /// Letters, as many at a time as one insert takes.
@@ -83,23 +83,14 @@ pub(crate) fn parts(letters: &[RejectedDocument]) -> impl Iterator<Item = &[Reje
     letters.chunks(LETTERS_MAX)
 }
 
-/// Writes the letters of one insert, and counts them.
-pub(crate) async fn write_part<K: Sink>(
-    load: &LoadContext,
-    sink: &K,
-    part: &[RejectedDocument],
-) -> Result<()> {
-    // A name that only the same letters bear: a repetition may have others.
-    let mut hasher = DefaultHasher::new();
-    for letter in part {
-        (&letter.id, &letter.reason, &letter.document, letter.version, letter.index).hash(&mut hasher);
-    }
-    let token = format!("{}-dead-{:016x}", load.run, hasher.finish());
-    let together: Vec<DeadLetter> = part.iter().map(|letter| dead(load, letter)).collect();
-    load.repeat(|| sink.write_dead_letters(&load.dead_letters, &together, &token)).await?;
-    part.iter().for_each(|letter| load.dead.count(&letter.reason));
-    load.progress.dead(to_u64(part.len()));
-    if let Some(first) = part.first() {
+/// Writes the letters of one insert, each once however often it is repeated, and counts them.
+pub(crate) async fn write_part<K: Sink>(load: &LoadContext, sink: &K, part: &Part<'_>) -> Result<()> {
+    let letters: Vec<DeadLetter> = part.letters.iter().map(|letter| dead(load, letter, part.at)).collect();
+    let may_be_there = AtomicBool::new(part.may_be_there);
+    load.repeat(|| deliver(load, sink, &letters, may_be_there.swap(true, Ordering::Relaxed))).await?;
+    part.letters.iter().for_each(|letter| load.dead.count(&letter.reason));
+    load.progress.dead(to_u64(part.letters.len()));
+    if let Some(first) = part.letters.first() {
         tell(load, first);
     }
     Ok(())
@@ -122,9 +113,9 @@ fn tell(load: &LoadContext, letter: &RejectedDocument) {
     );
 }
 
-fn dead(load: &LoadContext, letter: &RejectedDocument) -> DeadLetter {
+fn dead(load: &LoadContext, letter: &RejectedDocument, at: SystemTime) -> DeadLetter {
     DeadLetter {
-        at: SystemTime::now(),
+        at,
         pipeline: load.pipeline.clone(),
         run: load.run.clone(),
         namespace: load.namespace.to_string(),

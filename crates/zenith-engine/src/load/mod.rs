@@ -10,6 +10,7 @@
 pub(crate) mod context;
 pub(crate) mod dead_letters;
 mod decode;
+mod delivery;
 pub(crate) mod findings;
 pub(crate) mod insert;
 pub(crate) mod key;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
@@ -14,7 +15,7 @@ use super::progress::Phase;
 use super::removal::remove_older;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
-use crate::load::dead_letters::{self, RejectedDocument};
+use crate::load::dead_letters::{self, Part, RejectedDocument};
 use crate::load::insert::Inserter;
 use crate::load::refusal::Refused;
 use crate::progress::to_u64;
@@ -67,8 +68,13 @@ where
         // The row that takes the place of an older one, where a document has become bad, is none of the document's.
         load.progress.not_of_documents(to_u64(marks));
     }
-    for part in dead_letters::parts(&letters) {
-        until_taken(context, |_| dead_letters::write_part(&load, &*context.sink, part)).await?;
+    for letters in dead_letters::parts(&letters) {
+        let (at, load) = (SystemTime::now(), &load);
+        let write = |again| async move {
+            let part = Part { letters, at, may_be_there: token.is_repetition || again };
+            dead_letters::write_part(load, &*context.sink, &part).await
+        };
+        until_taken(context, write).await?;
     }
     if context.live.current() == Phase::Retrying {
         context.live.phase(Phase::Following);
