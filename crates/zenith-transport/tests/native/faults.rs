@@ -60,8 +60,8 @@ async fn answers_that_nobody_reads_harm_no_server() {
         tokio::select! {
             biased;
             answered = sink.ping() => answered.unwrap(),
-            // Nothing is read meanwhile.
-            () = async { std::thread::sleep(Duration::from_millis(10)) } => {}
+            // A sleep of the runtime would let the answer be read.
+            () = async { std::thread::park_timeout(Duration::from_millis(10)) } => {}
         }
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
