@@ -128,6 +128,8 @@ async fn outage(zenith: &Zenith, end: End, way: Way, lasts: Duration) -> Result<
     );
     let home = Home::new(zenith, &configuration).await?;
     let mut child = home.start()?;
+    let count = "SELECT count() FROM orders_current";
+    until("the first rows", async || Ok(target.query(count).await.is_ok_and(|count| count != "0"))).await?;
     home.until_health(true).await?;
 
     let pid = match end {
@@ -161,7 +163,6 @@ async fn outage(zenith: &Zenith, end: End, way: Way, lasts: Duration) -> Result<
     }
     let (well_after, _) = home.until_health(true).await?;
     let documents = written.stop().await?;
-    let count = "SELECT count() FROM orders_current";
     let all = async || Ok(target.query(count).await? == documents.to_string());
     // What is missing for good is told as a number, and not as an error.
     let _ = tokio::time::timeout(Duration::from_secs(60), until("all rows", all)).await;
