@@ -62,6 +62,7 @@ async fn copy<S: Source>(
     if arguments.replace && plan.is_followed() {
         return Ok(exit::input(&followed(&plan)));
     }
+    zenith_engine::table_is_free(&*sink, &plan.definition.name).await?;
     if arguments.dry_run {
         print_plan(arguments, &plan)?;
         return Ok(ExitCode::SUCCESS);

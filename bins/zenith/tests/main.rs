@@ -18,6 +18,7 @@ mod looking;
 mod mending;
 mod names;
 mod running;
+mod owners;
 mod signals;
 mod told;
 mod waiting;

@@ -102,7 +102,7 @@ async fn two_pipelines_have_no_name_in_common() {
     ]);
     home.apply().await;
     home.run(&["run", "--once"]).await.succeeded();
-    assert_eq!(bench.tables().await, ["now", "t", "t_current", "t_current_current"]);
+    assert_eq!(bench.tables().await, ["now", "t", "t_current", "t_current_current", "zenith_owners"]);
     assert_eq!(
         (count(&bench, "now").await, count(&bench, "t_current").await),
         ("10".to_owned(), "10".to_owned())
@@ -120,7 +120,7 @@ async fn collections_of_a_database_that_would_take_each_others_names() {
     let ended = home.run(&["run", "--once"]).await;
     refused(&ended, &["orders is left out: ", "orders_current is left out: ", "view = \"NAME\" in orders"]);
     refused(&ended, &["mine: mine_current is a table"]);
-    assert_eq!(bench.tables().await, ["mine_current", "users", "users_current"]);
+    assert_eq!(bench.tables().await, ["mine_current", "users", "users_current", "zenith_owners"]);
     assert_eq!(
         (count(&bench, "users_current").await, count(&bench, "mine_current").await),
         ("10".to_owned(), "1000".to_owned())

@@ -8,6 +8,7 @@ use zenith_memory::MemoryError;
 use zenith_state::StateError;
 use zenith_transport::TransportError;
 
+pub use crate::sentence::sentence;
 use crate::{Mode, PipelineSettings, Strategy};
 
 /// Why a pipeline did not reach its end.
@@ -266,6 +267,31 @@ pub enum EngineError {
         /// How that shows.
         reason: String,
     },
+    /// The table is another one than the pipeline has written.
+    #[error(
+        "the table {table} is not the one that the pipeline {pipeline} has written: {reason}; nothing was written: correct the \
+         address of the target, or {remedy}"
+    )]
+    OtherTarget {
+        /// The table.
+        table: String,
+        /// The pipeline.
+        pipeline: String,
+        /// How that shows.
+        reason: String,
+        /// What helps if it is the right one.
+        remedy: String,
+    },
+    /// Somebody else writes the table at the moment.
+    #[error("the table {table} is written by another Zenith, {owner}: {remedy}")]
+    TableOwned {
+        /// The table.
+        table: String,
+        /// Who writes it, and when it was heard.
+        owner: String,
+        /// What that means for us, and what helps.
+        remedy: String,
+    },
     /// The table has no rows, although some were written.
     #[error(
         "the table {table} is empty, although the pipeline {pipeline} has written {rows} rows: it is that of another server, \
@@ -407,6 +433,8 @@ impl EngineError {
                     || error.is_access_denied()
                     || matches!(error, TransportError::Tls { .. })
             }
+            // Whoever writes the table may end.
+            EngineError::TableOwned { .. } => true,
             _ => false,
         }
     }
@@ -429,7 +457,8 @@ impl EngineError {
             | EngineError::NameTaken { .. }
             | EngineError::CannotKeep { .. }
             | EngineError::NotPossible { .. }
-            | EngineError::NotATable { .. } => true,
+            | EngineError::NotATable { .. }
+            | EngineError::TableOwned { .. } => true,
             EngineError::Memory(error) => matches!(error, MemoryError::BudgetTooSmall { .. }),
             // Something was created by then.
             EngineError::Reading(_)
@@ -450,25 +479,10 @@ impl EngineError {
             | EngineError::HistoryLost { .. }
             | EngineError::OtherSource { .. }
             | EngineError::TableEmptied { .. }
+            | EngineError::OtherTarget { .. }
             | EngineError::Stopped
             | EngineError::StoppedLeaving { .. }
             | EngineError::Worker { .. } => false,
         }
     }
-}
-
-/// An error and its causes in one sentence, each said once.
-#[must_use]
-pub fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !inner_text.is_empty() && !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -52,6 +52,7 @@ mod progress;
 pub mod reload;
 pub mod replication;
 mod retry;
+mod sentence;
 mod settings;
 #[doc(hidden)]
 pub mod simulation;
@@ -71,6 +72,7 @@ pub use progress::{Progress, ProgressSnapshot};
 pub use reload::{ColumnPlan, ReloadPlan};
 pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, Rest, SyncPipeline, Until,
+    table_is_free,
 };
 pub use settings::{Mode, OnDrop, OnHistoryLost, PipelineSettings};
 pub use stop::StopHandle;

@@ -19,6 +19,8 @@ pub struct Pipeline<S, K> {
     pub(crate) options: ReloadOptions,
     /// What it is called in the state, if it is there.
     pub(crate) name: Option<String>,
+    /// By what marks name it, which a new table has in its comment.
+    pub(crate) owner: Option<String>,
     pub(crate) layout: Layout,
     pub(crate) read_concern: ReadConcern,
     /// Whether the pipeline replaces tables without being asked to. It then replaces only what Zenith made, and only
@@ -133,6 +135,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             },
             options: self.options,
             name: None,
+            owner: None,
             layout: Layout::Rows,
             read_concern: ReadConcern::Configured,
             guarded: false,

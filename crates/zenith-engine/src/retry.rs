@@ -78,6 +78,8 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::HistoryLost { .. }
         | EngineError::OtherSource { .. }
         | EngineError::TableEmptied { .. }
+        | EngineError::OtherTarget { .. }
+        | EngineError::TableOwned { .. }
         | EngineError::Stopped
         | EngineError::StoppedLeaving { .. }
         | EngineError::Worker { .. } => false,

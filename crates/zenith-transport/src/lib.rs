@@ -43,9 +43,10 @@ pub use error::{FailureKind, Result, ServerError, TransportError};
 pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;
 pub use sink::{
-    Boxed, ColumnInfo, Durable, DynSink, Filter, HashColumn, Insert, InsertPath, LetterFilter, LetterQuery,
-    LetterSubject, LoadedAt, Merging, NewestLetter, NoAdmin, ObjectInfo, PreflightRequest, Published, RowSet,
-    Scalar, Selection, ServerInfo, Sink, StoredLetter, TableAdmin, TableInfo,
+    Boxed, ColumnInfo, Durable, DynSink, Filter, FoundOwner, HashColumn, Insert, InsertPath, LetterFilter,
+    LetterQuery, LetterSubject, LoadedAt, Merging, NewestLetter, NoAdmin, ObjectInfo, OwnerMark,
+    PreflightRequest, Published, RowSet, Scalar, Selection, ServerInfo, Sink, StoredLetter, TableAdmin,
+    TableInfo,
 };
 pub use socket::{
     Compression, ConnectionOptions, REVISION_NEWEST, SendMode, SendPath, SendReason, SendReport, TlsOptions,

@@ -11,6 +11,8 @@ use crate::{EngineError, Pipeline, Result};
 
 /// What the comments of tables begin with that Zenith makes.
 const COMMENT: &str = "Copied by Zenith from ";
+/// What its comment has before the name of the pipeline that it was made for.
+const OWNER_MARK: &str = "[zenith: written by ";
 
 /// What the new table gets of the old one.
 #[derive(Debug, Default, PartialEq)]
@@ -116,8 +118,15 @@ pub(super) fn is_ours(table: &TableInfo, namespace: &Namespace) -> bool {
 }
 
 /// The comment of a table of a collection.
-pub(super) fn comment_of(namespace: &Namespace) -> String {
-    format!("{COMMENT}{namespace}. {EXTRA_COLUMN} holds what fits no column.")
+pub(super) fn comment_of(namespace: &Namespace, owner: Option<&str>) -> String {
+    let mark = owner.map_or_else(String::new, |owner| format!(" {OWNER_MARK}{owner}]"));
+    format!("{COMMENT}{namespace}. {EXTRA_COLUMN} holds what fits no column.{mark}")
+}
+
+/// For whom Zenith made a table, as its comment says.
+pub(crate) fn owner_of(table: &TableInfo) -> Option<&str> {
+    let (_, rest) = table.comment.rsplit_once(OWNER_MARK)?;
+    rest.split_once(']').map(|(owner, _)| owner)
 }
 
 /// The collection that a table was copied from, as its comment says.
@@ -196,9 +205,13 @@ mod tests {
             additions: None,
         };
         let [one, other] = ["shop.a. b", "shop.a"].map(|name| name.parse::<Namespace>().unwrap());
-        let made = table(&format!("{} {LOADING_MARK}", comment_of(&one)), "_id");
+        let made = table(&format!("{} {LOADING_MARK}", comment_of(&one, None)), "_id");
         assert!(is_ours(&made, &one) && !is_ours(&made, &other));
-        assert!(!is_ours(&table(&comment_of(&other), EXTRA_COLUMN), &one));
+        assert!(!is_ours(&table(&comment_of(&other, None), EXTRA_COLUMN), &one));
+        assert_eq!(owner_of(&made), None);
+        let marked = table(&format!("{} {LOADING_MARK}", comment_of(&one, Some("a-b"))), "_id");
+        assert!(is_ours(&marked, &one) && !is_ours(&marked, &other));
+        assert_eq!(owner_of(&marked), Some("a-b"));
         assert!(is_ours(&table("ask Ann", EXTRA_COLUMN), &one));
         assert!(!is_ours(&table("", "_id"), &one));
     }

@@ -13,7 +13,7 @@
 mod columns;
 mod difference;
 mod execute;
-mod keep;
+pub(crate) mod keep;
 mod plan;
 mod run;
 mod shadow;

@@ -241,7 +241,8 @@ fn check_target<S, K>(
 
 /// The table of these columns.
 fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> TableDefinition {
-    let comment = kept.comment.unwrap_or_else(|| keep::comment_of(&pipeline.namespace));
+    let comment =
+        kept.comment.unwrap_or_else(|| keep::comment_of(&pipeline.namespace, pipeline.owner.as_deref()));
     let mut definition = TableDefinition::new(&pipeline.table, pipeline.layout.schema(&schema.to_arrow()))
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())

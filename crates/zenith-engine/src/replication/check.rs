@@ -92,6 +92,9 @@ where
     );
     if readable && kind.is_ok() && reachable {
         note("target table", table(context).await.map_err(|error| sentence(&error)));
+        if let Err(error) = context.refuse_others().await {
+            note("owner", Err(sentence(&error)));
+        }
     }
     if reachable {
         if let Some(view) = context.settings.view_of(&context.table) {
@@ -137,6 +140,7 @@ where
     let begun = !context.state.schemas(&context.name).await?.is_empty();
     if begun && context.settings.mode != Mode::Full {
         context.schema().await?;
+        context.guard_target().await?;
         return Ok(format!("{} is there and has the columns of the pipeline", context.table));
     }
     let planned = match context.settings.mode {

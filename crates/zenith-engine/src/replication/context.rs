@@ -13,6 +13,7 @@ use zenith_transport::{Sink, TableInfo};
 
 use super::clock::SourceClock;
 use super::memory_quota::MemoryQuota;
+use super::ownership::Ownership;
 use super::progress::{Cause, Live};
 use super::run_mode::RunMode;
 use super::turns::{Stops, Turns};
@@ -44,6 +45,7 @@ pub(crate) struct Context<S, K, T> {
     pub(crate) abandon: StopHandle,
     pub(crate) learned: Arc<Learned>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) ownership: Arc<Ownership>,
 }
 
 /// What runs of a pipeline have learned of its collection, for the runs after them.
@@ -98,6 +100,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             pool: self.memory.pool().clone(),
             options,
             name: Some(self.name.clone()),
+            owner: self.ownership.owner().map(str::to_owned),
             layout: self.layout(),
             read_concern: zenith_extract::ReadConcern::Configured,
             guarded: true,
@@ -321,6 +324,7 @@ impl<S, K, T> Context<S, K, T> {
             abandon: stops.abandon,
             learned: Arc::clone(&self.learned),
             turns: Arc::clone(&self.turns),
+            ownership: Arc::clone(&self.ownership),
         })
     }
 

@@ -16,6 +16,7 @@ use zenith_transport::{FailureKind, Sink, TransportError};
 use super::clock::SourceClock;
 use super::context::Context;
 use super::freshness::{self, Freshness};
+use super::ownership::keep_renewing;
 use super::progress::{Cause, Phase};
 use super::run_mode::RunMode;
 use crate::Result;
@@ -57,7 +58,8 @@ where
     let written = if mode.ends() { &[][..] } else { &by_target };
     let tables = join_all(written.iter().map(|contexts| write_freshness(contexts)));
     let views = join_all(by_target.iter().map(|contexts| watch_views(contexts)));
-    tokio::join!(watch_source(&all), watch_oplog(&all), targets, tables, views, note(&all));
+    let marks = join_all(by_target.iter().map(|contexts| keep_renewing(contexts)));
+    tokio::join!(watch_source(&all), watch_oplog(&all), targets, marks, tables, views, note(&all));
     // Without pipelines there is nothing to watch.
     std::future::pending().await
 }

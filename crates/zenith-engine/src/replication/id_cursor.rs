@@ -97,6 +97,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
                     let table = context.retrying(|| context.sink.describe(&context.table)).await?;
                     refuse_rows(&context, table.map_or(0, |table| table.rows))?;
                 }
+                context.note_target().await?;
                 (CursorPosition::default(), 0)
             }
         };
@@ -421,6 +422,7 @@ where
     } else {
         create(context).await?;
     }
+    context.note_target().await?;
     Ok(Summary { table: context.table.clone(), elapsed: started.elapsed(), ..Summary::default() })
 }
 

@@ -1,15 +1,18 @@
-//! Which source a pipeline has followed: a position in the changes of one deployment means nothing to another.
+//! Which source a pipeline has followed, and which table it has written: a position in the changes of one deployment means
+//! nothing to another, and neither does it to another table.
 
-use bson::Timestamp;
+use bson::{Timestamp, Uuid};
 use serde::{Deserialize, Serialize};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Identity, Snapshot, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
+use super::ownership::MARKS;
 use super::position::Position;
 use super::version::system_time;
 use crate::layout::Layout;
+use crate::reload::keep;
 use crate::settings::OnDrop;
 use crate::{EngineError, Result};
 
@@ -22,6 +25,26 @@ const TIMES_APART: u32 = 10;
 struct SourceIdentity {
     deployment: Option<String>,
     collection: Option<String>,
+}
+
+impl SourceIdentity {
+    /// Whether what is known of both is enough to tell them apart, or to know that they are the same.
+    fn tells(&self, other: &SourceIdentity) -> bool {
+        let has_deployments = self.deployment.is_some() && other.deployment.is_some();
+        has_deployments || (self.collection.is_some() && self.collection == other.collection)
+    }
+}
+
+/// The table of a pipeline, as far as its user may know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct TargetIdentity {
+    /// By what marks name the pipeline of this state.
+    owner: String,
+    /// Whether the target has had such a mark.
+    is_marked: bool,
+    /// For whom the table was made, as its comment says; empty if it does not, `None` while that is not known.
+    made_for: Option<String>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -57,6 +80,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     async fn guard_table(&self, rows: u64) -> Result<()> {
         // A change log may be emptied by whoever keeps its size, and a table whose rows expire by itself.
         if rows == 0 || self.layout() != Layout::Current || self.settings.on_drop == OnDrop::Truncate {
+        self.guard_target().await?;
             return Ok(());
         }
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
@@ -88,11 +112,111 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.other_source(format!("{} was dropped and made anew", self.namespace))
     }
 
-    /// Notes that the table is that of this source.
+    /// Refuses a table that is not the one that was written. Writes nothing.
+    pub(super) async fn guard_target(&self) -> Result<()> {
+        let known = self.known_target().await?;
+        let Some(made_for) = &known.made_for else { return Ok(()) };
+        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
+        let there = keep::owner_of(&table).unwrap_or_default();
+        if there == known.owner || (!there.is_empty() && there == made_for) {
+            return Ok(());
+        }
+        if !there.is_empty() {
+            return Err(self.other_target("its comment says that it was made for another pipeline"));
+        }
+        // Its comment may be its user's.
+        let is_marked = match self.found_owners().await {
+            Ok(found) => found.iter().any(|found| found.mark.owner == known.owner),
+            Err(_) => true,
+        };
+        match known.is_marked && !is_marked {
+            true => Err(self.other_target(&format!(
+                "neither its comment nor the table {MARKS} beside it says that this pipeline has written it"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn other_target(&self, reason: &str) -> EngineError {
+        let (pipeline, table) = (self.name.clone(), self.table.clone());
+        let remedy = match self.layout() {
+            Layout::Log => format!("let zenith reset {pipeline} --from now have it go on in this one"),
+            Layout::Current | Layout::Rows => format!("let zenith reload {pipeline} load this one anew"),
+        };
+        EngineError::OtherTarget { pipeline, table, reason: reason.to_owned(), remedy }
+    }
+
+    /// By what marks name this pipeline; made up for a new one.
+    pub(super) async fn owner_id(&self) -> Result<String> {
+        let identity = self.state.identity(&self.name).await?;
+        let mut known = target_of(identity.as_ref());
+        if known.owner.is_empty() {
+            known.owner = Uuid::new().to_string();
+            let source = identity.map(|identity| identity.source).unwrap_or_default();
+            self.set_identity(source, &known).await?;
+        }
+        Ok(known.owner)
+    }
+
+    /// The same without making one up.
+    pub(super) async fn known_owner(&self) -> Result<String> {
+        Ok(self.known_target().await?.owner)
+    }
+
+    /// Notes that the target has the mark of this pipeline.
+    pub(super) async fn note_marked(&self) -> Result<()> {
+        let Some(identity) = self.state.identity(&self.name).await? else { return Ok(()) };
+        let known = target_of(Some(&identity));
+        if known.is_marked {
+            return Ok(());
+        }
+        self.set_identity(identity.source, &TargetIdentity { is_marked: true, ..known }).await
+    }
+
+    /// Notes that the table may be another one from now on.
+    pub(super) async fn forget_target(&self) -> Result<()> {
+        let Some(identity) = self.state.identity(&self.name).await? else { return Ok(()) };
+        let known = target_of(Some(&identity));
+        self.set_identity(
+            identity.source,
+            &TargetIdentity { owner: known.owner, ..TargetIdentity::default() },
+        )
+        .await
+    }
+
+    /// Notes that the table is that of this source, and that it is the one that is there.
     pub(super) async fn note_identity(&self) -> Result<()> {
         let source = serde_json::to_string(&self.source_identity().await?).unwrap_or_default();
-        let identity = Identity { source, target: String::new() };
-        Ok(self.state.set_identity(&self.name, &identity).await?)
+        self.set_identity(source, &self.target_there().await?).await
+    }
+
+    /// Notes that the table is the one that is there.
+    pub(super) async fn note_target(&self) -> Result<()> {
+        let source =
+            self.state.identity(&self.name).await?.map(|identity| identity.source).unwrap_or_default();
+        self.set_identity(source, &self.target_there().await?).await
+    }
+
+    async fn target_there(&self) -> Result<TargetIdentity> {
+        let known = self.known_target().await?;
+        if self.ownership.owner().is_none() {
+            return Ok(known);
+        }
+        let table = self.retrying(|| self.sink.describe(&self.table)).await?;
+        let made_for = table.map(|table| keep::owner_of(&table).unwrap_or_default().to_owned());
+        Ok(TargetIdentity { made_for, ..known })
+    }
+
+    async fn set_identity(&self, source: String, target: &TargetIdentity) -> Result<()> {
+        let target = match *target == TargetIdentity::default() {
+            true => String::new(),
+            false => serde_json::to_string(target).unwrap_or_default(),
+        };
+        Ok(self.state.set_identity(&self.name, &Identity { source, target }).await?)
+    }
+
+    async fn known_target(&self) -> Result<TargetIdentity> {
+        Ok(target_of(self.state.identity(&self.name).await?.as_ref()))
     }
 
     async fn known_identity(&self) -> Result<Option<SourceIdentity>> {
@@ -108,7 +232,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(SourceIdentity { deployment, collection: collection.map(|uuid| uuid.to_string()) })
     }
 
-    fn other_source(&self, reason: String) -> EngineError {
+    pub(super) fn other_source(&self, reason: String) -> EngineError {
         EngineError::OtherSource { pipeline: self.name.clone(), table: self.table.clone(), reason }
     }
 }
@@ -117,3 +241,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 fn shown(time: Timestamp) -> String {
     humantime_serde::re::humantime::format_rfc3339_seconds(system_time(time)).to_string()
 }
+fn target_of(identity: Option<&Identity>) -> TargetIdentity {
+    identity.and_then(|identity| serde_json::from_str(&identity.target).ok()).unwrap_or_default()
+}
+

@@ -67,9 +67,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         {
             let position = Position::decode(&checkpoint.position)?;
             self.guard_ends(&position, checkpoint.rows).await?;
+            self.claim().await?;
             self.keep_view().await?;
             return Ok((schema, position));
         }
+        self.claim().await?;
         let start = self.reading_start().await?;
         let (token, time) = (start.token.clone(), start.time);
         let (plan, is_replaced) = self.plan_first().await?;
@@ -158,6 +160,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if !plan.target.database_exists {
             let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
             self.retrying(|| self.sink.preflight(&create)).await?;
+            // There was no place for a mark before.
+            self.claim().await?;
         }
         let definition = plan.definition.clone().if_not_exists();
         self.retrying(|| self.sink.create(&definition)).await?;
@@ -209,6 +213,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 return Err(EngineError::Reading(ExtractError::Replaced { namespace }));
             }
             self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+            self.own().await?;
             let mut findings = self.findings();
             let error =
                 match Box::pin(crate::reload::execute_once(&pipeline, &plan, metadata, &findings)).await {

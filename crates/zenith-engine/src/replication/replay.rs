@@ -99,6 +99,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                 reason: "it has not begun yet, and has no table: run it first".to_owned(),
             });
         };
+        if !dry_run {
+            // A run of the same state may hold the table.
+            context.refuse_others().await?;
+        }
         let (run, mut number) = (format!("{name}/retry/{}", run_name()), 0);
         // Not those that come meanwhile.
         let all = kept.count(&filter).await?;

@@ -20,6 +20,7 @@ use super::group::Group;
 use super::health;
 use super::memory_quota::MemoryQuota;
 use super::outcome::{Outcome, Until};
+use super::ownership::{self, Life, Ownership};
 use super::progress::{Live, PipelineProgress};
 use super::run::PipelineRun;
 use super::run_mode::RunMode;
@@ -54,6 +55,7 @@ pub struct Replicator<S, K, T> {
     pub(super) stop: StopHandle,
     abandon: StopHandle,
     clock: SourceClock,
+    life: Arc<Life>,
     underway: Mutex<Option<Underway<S, K, T>>>,
 }
 
@@ -78,6 +80,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             stop,
             abandon,
             clock: SourceClock::default(),
+            life: Arc::new(Life::begin()),
             underway: Mutex::new(None),
         }
     }
@@ -125,6 +128,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             abandon: self.abandon.clone(),
             learned: Arc::default(),
             turns: Arc::new(Turns::new(Stops { stop: self.stop.clone(), abandon: self.abandon.clone() })),
+            ownership: Arc::new(Ownership::new(&self.life)),
         }));
         Ok(())
     }
@@ -200,6 +204,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             outcomes = all => Ok(outcomes),
             () = health::watch(&self.pipelines, mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
         };
+        ownership::release(&self.pipelines).await;
         guard.abort();
         outcomes
     }

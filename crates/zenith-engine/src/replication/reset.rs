@@ -74,6 +74,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             context.make_table_unread().await?;
         }
         context.state.reset(name, Some(&checkpoint)).await?;
+        context.forget_target().await?;
         if is_new && context.settings.mode == Mode::Changes {
             context.note_read(time).await?;
         }

@@ -9,6 +9,7 @@ use zenith_transport::Sink;
 
 use super::Replicator;
 use super::context::Context;
+use super::ownership::owning;
 use super::progress::{Live, Phase, PipelineProgress};
 use super::replicator::Underway;
 use super::reset::ResetTo;
@@ -120,10 +121,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
         work.live.phase(Phase::Snapshot);
         self.context.turns.show(Some(Arc::clone(&work.live)));
         self.context.turns.know_epoch(None);
-        let result = match work.settings.mode {
-            Mode::IdCursor => Box::pin(super::id_cursor::empty(work)).await,
-            _ => Box::pin(work.reload_now()).await,
+        let reload = async {
+            match work.settings.mode {
+                Mode::IdCursor => Box::pin(super::id_cursor::empty(work)).await,
+                _ => Box::pin(work.reload_now()).await,
+            }
         };
+        // Its run holds the table, if there is one.
+        let result = if self.was_running { reload.await } else { Box::pin(owning(work, reload)).await };
         self.context.turns.show(None);
         self.know_epoch().await;
         if result.is_ok() {

@@ -232,6 +232,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
     async fn without_stream(&self) -> Result<()> {
         let context = &self.context;
         context.guard_names().await?;
+        context.guard_target().await?;
+        context.claim_in_time().await?;
         if context.settings.mode == Mode::Full {
             context.live.phase(Phase::Snapshot);
             let _turn = context.unless_stopped(context.memory.snapshot()).await?;
@@ -259,6 +261,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
     /// The run of the pipeline has ended.
     pub(super) async fn finish(&self, result: Result<()>) -> Outcome {
         self.context.turns.end();
+        self.context.ownership.end();
         self.note_end(result).await
     }
 

@@ -101,6 +101,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, 
 
     async fn read_once(&self, partitions: Vec<Partition>) -> Result<(u64, Mismatches)> {
         let (context, planned) = (self.context, self.planned.as_ref());
+        context.own().await?;
         let pipeline = context.reload(false);
         let shared = Arc::new(context.load(format!("{}-{}", context.name, run_name()), Repeats::ByLoad));
         // What does not fit has been judged rare only of the sample that the columns were chosen from.

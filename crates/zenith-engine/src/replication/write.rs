@@ -142,6 +142,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
+    context.own().await?;
     let mut token = inserter.load.run.clone();
     if may_be_there && simulation::has(DeliberateBug::TokenNotRepeated) {
         token.push_str(".repeated");

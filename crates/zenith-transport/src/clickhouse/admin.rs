@@ -7,11 +7,11 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_schema::FieldRef;
 use serde::Deserialize;
 
-use super::{ClickHouseSink, filter, letters, read};
+use super::{ClickHouseSink, filter, letters, owners, read};
 use crate::ddl::{Additions, CurrentView, column_sql, identifier};
 use crate::sink::{
-    Boxed, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, Selection, StoredLetter,
-    TableAdmin,
+    Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark,
+    Selection, StoredLetter, TableAdmin,
 };
 use crate::statement::Statement;
 use crate::{Result, TransportError};
@@ -69,6 +69,14 @@ impl TableAdmin for ClickHouseSink {
             settings.iter().map(|(name, value)| format!("{} = {value}", identifier(name))).collect();
         let change = (!settings.is_empty()).then(|| format!("MODIFY SETTING {}", settings.join(", ")));
         Box::pin(alter(self, table, change))
+    }
+
+    fn owners<'a>(&'a self, marks: &'a str, tables: &'a [String]) -> Boxed<'a, Vec<FoundOwner>> {
+        Box::pin(owners::find(self, marks, tables))
+    }
+
+    fn mark_owners<'a>(&'a self, marks: &'a str, owners: &'a [OwnerMark]) -> Boxed<'a, ()> {
+        Box::pin(owners::mark(self, marks, owners))
     }
 
     fn dead_letters<'a>(&'a self, table: &'a str, query: &'a LetterQuery) -> Boxed<'a, Vec<StoredLetter>> {

@@ -10,6 +10,7 @@
 //! | `catalog` | which tables there are, and of what shape |
 //! | `read`, `filter` | a whole table as Arrow, or some of its rows |
 //! | `admin`, `letters` | the administration of tables, and of those of dead letters |
+//! | `owners` | marks of those who write a table |
 //! | `publish` | a shadow table takes its final name |
 
 mod admin;
@@ -18,6 +19,7 @@ mod convert;
 mod filter;
 mod insert;
 mod letters;
+mod owners;
 mod preflight;
 mod publish;
 mod read;

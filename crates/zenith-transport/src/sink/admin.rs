@@ -9,7 +9,9 @@ use std::pin::Pin;
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
-use super::{LetterFilter, LetterQuery, LetterSubject, NewestLetter, Selection, StoredLetter};
+use super::{
+    FoundOwner, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark, Selection, StoredLetter,
+};
 use crate::ddl::{Additions, CurrentView};
 use crate::{Result, TransportError};
 
@@ -25,6 +27,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `create_view` | the view of current documents |
 /// | `insert_path`, `parts` | inserts that are refused; the pace of inserts |
+/// | `owners`, `mark_owners` | noticing that two write one table |
 /// | `set_ttl`, `set_settings` | replacing a table that has them |
 /// | `dead_letters` and the like | listing, retrying and removing dead letters; verification |
 ///
@@ -86,6 +89,17 @@ pub trait TableAdmin: Send + Sync {
     /// Changes settings of a table.
     fn set_settings<'a>(&'a self, _table: &'a str, _settings: &'a BTreeMap<String, String>) -> Boxed<'a, ()> {
         cannot("change the settings of a table")
+    }
+
+    /// Who has marked these tables as theirs in the table `marks`; none if there is no such table.
+    fn owners<'a>(&'a self, _marks: &'a str, _tables: &'a [String]) -> Boxed<'a, Vec<FoundOwner>> {
+        cannot("tell who writes a table")
+    }
+
+    /// Writes such marks, each in the place of the one that its owner has of the table, and renewed now. Creates `marks`
+    /// when absent.
+    fn mark_owners<'a>(&'a self, _marks: &'a str, _owners: &'a [OwnerMark]) -> Boxed<'a, ()> {
+        cannot("mark a table as written")
     }
 
     /// Reads dead letters; none if there is no such table.

@@ -19,6 +19,7 @@ mod dynamic;
 mod letters;
 pub mod memory;
 pub mod null;
+mod owners;
 mod scalar;
 mod selection;
 pub mod test_suite;
@@ -35,6 +36,7 @@ use crate::{Result, TransportError};
 pub use admin::{Boxed, InsertPath, NoAdmin, TableAdmin};
 pub use dynamic::DynSink;
 pub use letters::{LetterFilter, LetterQuery, LetterSubject, LoadedAt, NewestLetter, StoredLetter};
+pub use owners::{FoundOwner, OwnerMark};
 pub use scalar::Scalar;
 pub use selection::{Filter, HashColumn, RowSet, Selection};
 
