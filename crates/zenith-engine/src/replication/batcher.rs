@@ -12,7 +12,7 @@ use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::context::Context;
-use super::event::{EventBatch, EventKind};
+use super::event::{Event, EventBatch, EventKind};
 use super::pending::{BatchReadiness, Limits, PendingEvents};
 use super::position::Position;
 use super::start::Follower;
@@ -237,7 +237,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
             (_, Some(last)) => (last.token()?, Some(time_of_version(last.version))),
             (_, None) => return Ok(()),
         };
-        let to = Position { token: token_after, version, index };
+        let last = events.last().map(Event::token).transpose()?.or_else(|| self.taken.last.clone());
+        let to = Position { token: token_after, version, index, last };
         let from = std::mem::replace(&mut self.taken, to.clone());
         self.taken_at = Instant::now();
         let (changes, waiting) = (events.len(), self.waiting.len());

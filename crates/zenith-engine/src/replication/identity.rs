@@ -63,8 +63,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         let here = self.source_identity().await?;
         match self.known_identity().await? {
-            None => self.note_identity().await?,
+            None => {
+                self.guard_place(position).await?;
+                self.note_identity().await?;
+            }
             Some(known) => {
+                if !known.tells(&here) {
+                    self.guard_place(position).await?;
+                }
                 if let (Some(known), Some(here)) = (&known.deployment, &here.deployment)
                     && known != here
                 {
@@ -74,13 +80,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 }
             }
         }
+        self.guard_target().await?;
         self.guard_table(rows).await
     }
 
     async fn guard_table(&self, rows: u64) -> Result<()> {
         // A change log may be emptied by whoever keeps its size, and a table whose rows expire by itself.
         if rows == 0 || self.layout() != Layout::Current || self.settings.on_drop == OnDrop::Truncate {
-        self.guard_target().await?;
             return Ok(());
         }
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
@@ -237,11 +243,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 }
 
-/// A cluster time in UTC.
-fn shown(time: Timestamp) -> String {
-    humantime_serde::re::humantime::format_rfc3339_seconds(system_time(time)).to_string()
-}
 fn target_of(identity: Option<&Identity>) -> TargetIdentity {
     identity.and_then(|identity| serde_json::from_str(&identity.target).ok()).unwrap_or_default()
 }
 
+/// A cluster time in UTC.
+fn shown(time: Timestamp) -> String {
+    humantime_serde::re::humantime::format_rfc3339_seconds(system_time(time)).to_string()
+}

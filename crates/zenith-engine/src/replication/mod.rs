@@ -22,7 +22,9 @@
 //! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
 //! | `id_cursor` | ascending `_id`s instead of a stream |
 //! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
-//! | `identity` | whether the source is the one that was followed |
+//! | `identity` | whether both ends are those that were followed and written |
+//! | `place` | whether the source knows the last change |
+//! | `ownership` | whether another Zenith writes the table |
 //! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
 //! | `freshness` | the same, written where the tables are |
 //! | `rest`, `turns` | what is done with one pipeline while its run rests |
@@ -46,9 +48,10 @@ mod id_cursor;
 mod identity;
 mod memory_quota;
 mod outcome;
+mod ownership;
 mod pace;
 mod pending;
-mod ownership;
+mod place;
 mod position;
 mod prepare;
 mod progress;
@@ -72,9 +75,9 @@ mod write;
 
 pub use check::Check;
 pub use outcome::{Outcome, Until};
+pub use ownership::table_is_free;
 pub use progress::{Phase, PipelineProgress};
 pub use replay::DeadLetterRetry;
 pub use replicator::{Replicator, SyncPipeline};
-pub use ownership::table_is_free;
 pub use reset::ResetTo;
 pub use rest::Rest;

@@ -18,18 +18,22 @@ pub(crate) struct Position {
     /// log are numbered within their version, also by a run that goes on in the middle of one.
     pub(crate) version: u64,
     pub(crate) index: u32,
+    /// The place of the last change itself, if there has been one. Places between changes are known to every source of that
+    /// time; this one is known only to the source that it is of.
+    pub(crate) last: Option<ResumeToken>,
 }
 
 impl Position {
     pub(crate) fn new(token: ResumeToken) -> Position {
-        Position { token, version: 0, index: 0 }
+        Position { token, version: 0, index: 0, last: None }
     }
 
     /// The place after `events`, which come right after this one.
     pub(super) fn after(&self, events: &[Event]) -> Result<Position> {
         let Some(last) = events.last() else { return Ok(self.clone()) };
         let (version, index) = self.number_after(events);
-        Ok(Position { token: last.token()?, version, index })
+        let token = last.token()?;
+        Ok(Position { last: Some(token.clone()), token, version, index })
     }
 
     /// How far rows are numbered within the last version.
@@ -47,6 +51,10 @@ impl Position {
         document.append(cstr!("token"), token);
         document.append(cstr!("version"), self.version.cast_signed());
         document.append(cstr!("index"), i64::from(self.index));
+        if let Some(last) = &self.last {
+            document
+                .append(cstr!("last"), RawDocumentBuf::from_bytes(last.encode()).map_err(|_| unreadable())?);
+        }
         Ok(document.into_bytes())
     }
 
@@ -57,6 +65,11 @@ impl Position {
                 token: ResumeToken::decode(document.get_document("token").ok()?.as_bytes()).ok()?,
                 version: document.get_i64("version").ok()?.cast_unsigned(),
                 index: u32::try_from(document.get_i64("index").ok()?).ok()?,
+                // Earlier versions did not keep it.
+                last: document
+                    .get_document("last")
+                    .ok()
+                    .and_then(|last| ResumeToken::decode(last.as_bytes()).ok()),
             })
         };
         read().ok_or_else(unreadable)
@@ -90,7 +103,10 @@ mod tests {
     #[test]
     fn positions_are_read_as_they_were_written() {
         let token = ResumeToken::new(rawdoc! { "_data": "8263A1B2C300000007" }).unwrap();
-        let position = Position { token, version: u64::MAX - 1, index: 3 };
+        let last = Some(ResumeToken::new(rawdoc! { "_data": "8263A1B2C300000006" }).unwrap());
+        let position = Position { token, version: u64::MAX - 1, index: 3, last };
+        assert_eq!(Position::decode(&position.encode().unwrap()).unwrap(), position);
+        let position = Position { last: None, ..position };
         assert_eq!(Position::decode(&position.encode().unwrap()).unwrap(), position);
         assert!(Position::decode(b"no BSON").is_err());
         assert_eq!(position.checkpoint(9, None).unwrap().order, b"8263A1B2C300000007");

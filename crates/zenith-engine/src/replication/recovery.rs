@@ -75,11 +75,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         let namespaces = vec![context.namespace.clone()];
         let found = self.source.change_preflight(&namespaces).await?;
         let mut options = WatchOptions::new(found.scope, namespaces, self.memory.lookups().clone());
-        options.from = StartAt::Token(position.token);
+        options.from = StartAt::Token(position.token.clone());
         // The server may look only when it is asked for the first changes.
         let known = async { self.source.watch(options).await?.next().await };
         match context.unless_stopped(known).await? {
             Ok(_) => return Ok(()),
+            Err(error) if error.is_place_unknown() => {
+                // It may be that of a change that this user sees no more.
+                let is_known = match &position.last {
+                    Some(last) if *last != position.token => context.knows(last).await? == Some(true),
+                    _ => false,
+                };
+                if !is_known {
+                    return Err(context.other_place());
+                }
+            }
             Err(error) if error.is_history_lost() => {}
             Err(error) => return Err(error.into()),
         }
