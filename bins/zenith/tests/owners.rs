@@ -85,7 +85,9 @@ async fn a_live_owner_is_respected_until_it_ends() {
     assert!(reason.contains("is written by another Zenith"), "{reason}");
     let ended = stop(running).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    second.until_state("orders", "following").await;
+    for pipeline in ["orders", "items"] {
+        second.until_state(pipeline, "following").await;
+    }
     let orders = bench.databases.mongodb.collection::<bson::Document>("orders");
     orders.insert_one(doc! { "_id": 10 }).await.unwrap();
     until_rows(&bench, &second, 11).await;
@@ -146,6 +148,11 @@ async fn an_owner_that_comes_back_writes_no_more() {
     let signal = |signal| kill(Pid::from_raw(i32::try_from(away.id().unwrap()).unwrap()), signal).unwrap();
     signal(Signal::SIGSTOP);
     let running = second.start(&["--quiet"]).await;
+    let taken = format!(
+        "SELECT count() FROM zenith_owners FINAL WHERE NOT is_released AND process = {}",
+        running.id().unwrap()
+    );
+    second.until("the tables are taken over", async || bench.ask(&taken).await == "2").await;
     second.until_state("orders", "following").await;
     signal(Signal::SIGCONT);
     let orders = bench.databases.mongodb.collection::<bson::Document>("orders");

@@ -213,7 +213,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let mut pipeline = self.reload(true);
         pipeline.options.keep_types = keep_types;
         let plan = self.plan(&pipeline).await?;
+        self.claim().await?;
         let summary = Box::pin(pipeline.execute(&plan)).await?;
+        self.claim().await?;
         self.replaced(&summary).await?;
         Ok(summary)
     }

@@ -87,7 +87,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
     /// Creates the table if need be, and finds the place to go on at.
     pub(super) async fn set_up(context: Arc<Context<S, K, T>>, run: i64) -> Result<IdCursor<S, K, T>> {
         let schema = match context.schema().await? {
-            Some(schema) => schema,
+            Some(schema) => {
+                context.claim().await?;
+                schema
+            }
             None => create(&context).await?,
         };
         let (place, written) = match context.state.checkpoint(&context.name).await? {
@@ -377,6 +380,7 @@ where
         let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
         context.retrying(|| context.sink.preflight(&create)).await?;
     }
+    context.claim().await?;
     let definition = plan.definition.clone().if_not_exists();
     context.retrying(|| context.sink.create(&definition)).await?;
     context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
@@ -411,6 +415,7 @@ where
     context.guard_names().await?;
     let pipeline = context.reload(true);
     let plan = context.plan(&pipeline).await?;
+    context.claim().await?;
     // In this order: what has no checkpoint begins in an empty table only.
     context.turns.know_epoch(None);
     context.state.reset(&context.name, None).await?;

@@ -152,10 +152,23 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
     }
 
+    /// Looks for others who write the table before anything is planned, and writes nothing to the target.
+    ///
+    /// # Errors
+    /// As [`Context::claim`].
+    pub(super) async fn meet_owners(&self) -> Result<()> {
+        let look = async {
+            let found = self.found_owners().await?;
+            let owner = self.owner().await?;
+            self.refuse(&found, owner, &self.ownership.hold())
+        };
+        look.await.or_else(|error| tolerated(error, &self.ownership.life, &self.name))
+    }
+
     /// The same, again and again while somebody else writes it, where the run waits for people.
-    pub(super) async fn claim_in_time(&self) -> Result<()> {
+    pub(super) async fn meet_owners_in_time(&self) -> Result<()> {
         let mut retry_budget = self.mode.retry_budget();
-        while let Err(error) = self.unless_stopped(self.claim()).await? {
+        while let Err(error) = self.unless_stopped(self.meet_owners()).await? {
             self.live.phase(super::progress::Phase::Retrying);
             self.wait_after(error, &mut retry_budget).await?;
         }
@@ -203,17 +216,22 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
     }
 
+    /// Refuses if another one than `owner` has the table, or another life of it that has taken it from this one. An
+    /// earlier life writes no more: the state lets one process write at a time.
+    fn refuse(&self, found: &[FoundOwner], owner: &str, hold: &Hold) -> Result<()> {
+        let has_it = |mark: &OwnerMark| match hold {
+            Hold::No => false,
+            Hold::Held { .. } => mark.life != self.ownership.life.id,
+            Hold::Lost { life } => mark.life == *life,
+        };
+        self.other(found, |mark| mark.owner != owner || has_it(mark))
+    }
+
     async fn take(&self) -> Result<()> {
         let (hold, life) = (self.ownership.hold(), &self.ownership.life.id);
         let found = self.found_owners().await?;
         let owner = self.owner().await?;
-        let has_it = |mark: &OwnerMark| match &hold {
-            Hold::No => false,
-            Hold::Held { .. } => mark.life != *life,
-            Hold::Lost { life } => mark.life == *life,
-        };
-        // An earlier life of this state is none that could be meant: the state lets one process write at a time.
-        self.other(&found, |mark| mark.owner != owner || has_it(mark))?;
+        self.refuse(&found, owner, &hold)?;
         let taken = match hold {
             Hold::Held { taken, .. } => taken,
             Hold::No | Hold::Lost { .. } => None,
@@ -368,7 +386,7 @@ pub(super) async fn release<S, K: Sink, T>(contexts: &[Arc<Context<S, K, T>>]) {
     let _ = timeout(RELEASE_TIMEOUT, futures_util::future::join_all(given_back)).await;
 }
 
-/// Does something with the table of a pipeline, which is its own meanwhile.
+/// Does something with the table of a pipeline, which is its own from when it is claimed.
 pub(super) async fn owning<S, K, T, V>(
     context: &Arc<Context<S, K, T>>,
     work: impl Future<Output = Result<V>>,
@@ -378,7 +396,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    context.unless_stopped(context.claim()).await??;
+    context.unless_stopped(context.meet_owners()).await??;
     let contexts = [&**context];
     let result = tokio::select! {
         biased;

@@ -71,7 +71,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_view().await?;
             return Ok((schema, position));
         }
-        self.claim().await?;
+        self.meet_owners().await?;
         let start = self.reading_start().await?;
         let (token, time) = (start.token.clone(), start.time);
         let (plan, is_replaced) = self.plan_first().await?;
@@ -160,9 +160,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if !plan.target.database_exists {
             let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
             self.retrying(|| self.sink.preflight(&create)).await?;
-            // There was no place for a mark before.
-            self.claim().await?;
         }
+        self.claim().await?;
         let definition = plan.definition.clone().if_not_exists();
         self.retrying(|| self.sink.create(&definition)).await?;
         self.keep_view().await?;
@@ -213,7 +212,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 return Err(EngineError::Reading(ExtractError::Replaced { namespace }));
             }
             self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
-            self.own().await?;
+            self.claim().await?;
             let mut findings = self.findings();
             let error =
                 match Box::pin(crate::reload::execute_once(&pipeline, &plan, metadata, &findings)).await {
@@ -224,6 +223,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.live.counters.restart();
             self.found(findings);
         };
+        // Without the database there was no place for a mark.
+        self.claim().await?;
         let mut findings = self.findings();
         findings.loaded();
         self.found(findings);

@@ -233,7 +233,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let context = &self.context;
         context.guard_names().await?;
         context.guard_target().await?;
-        context.claim_in_time().await?;
+        context.meet_owners_in_time().await?;
         if context.settings.mode == Mode::Full {
             context.live.phase(Phase::Snapshot);
             let _turn = context.unless_stopped(context.memory.snapshot()).await?;

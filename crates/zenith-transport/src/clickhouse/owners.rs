@@ -13,6 +13,9 @@ use crate::statement::Statement;
 /// Columns of the marks that are written as they are given.
 const GIVEN: [&str; 6] = ["table", "owner", "life", "pipeline", "host", "process"];
 
+/// Marks in one statement, which a server takes up to 256 KiB of.
+const TOGETHER: usize = 200;
+
 #[derive(Deserialize)]
 struct Row {
     table: String,
@@ -27,6 +30,14 @@ struct Row {
 }
 
 pub(super) async fn find(sink: &ClickHouseSink, marks: &str, tables: &[String]) -> Result<Vec<FoundOwner>> {
+    let mut found = Vec::new();
+    for together in tables.chunks(TOGETHER) {
+        found.extend(find_together(sink, marks, together).await?);
+    }
+    Ok(found)
+}
+
+async fn find_together(sink: &ClickHouseSink, marks: &str, tables: &[String]) -> Result<Vec<FoundOwner>> {
     let name = sink.full_name(marks);
     let wanted: Vec<String> = tables.iter().map(|table| literal(table)).collect();
     // A server that was down has kept everybody from renewing a mark.
@@ -62,13 +73,16 @@ fn found(row: Row) -> FoundOwner {
 }
 
 pub(super) async fn mark(sink: &ClickHouseSink, marks: &str, owners: &[OwnerMark]) -> Result<()> {
-    match insert(sink, marks, owners).await {
-        Err(error) if error.is_unknown_table() => {
-            create(sink, marks).await?;
-            insert(sink, marks, owners).await
+    for together in owners.chunks(TOGETHER) {
+        match insert(sink, marks, together).await {
+            Err(error) if error.is_unknown_table() => {
+                create(sink, marks).await?;
+                insert(sink, marks, together).await?;
+            }
+            marked => marked?,
         }
-        marked => marked,
     }
+    Ok(())
 }
 
 async fn create(sink: &ClickHouseSink, marks: &str) -> Result<()> {

@@ -13,6 +13,7 @@ mod faults;
 mod inserts;
 mod json;
 mod names;
+mod owners;
 mod publish;
 mod refusals;
 mod tls;
