@@ -32,13 +32,11 @@ pub enum ExtractError {
         text: String,
     },
     /// The certificates or keys named in the URI cannot be used.
-    #[error(
-        "cannot set up TLS for MongoDB at {address}: {reason}; check tlsCAFile and tlsCertificateKeyFile"
-    )]
+    #[error("cannot set up TLS with MongoDB at {address}: {reason}")]
     Tls {
         /// The host and port, or the URI without its password.
         address: String,
-        /// What failed.
+        /// What failed, and which setting mends it.
         reason: String,
     },
     /// No server of the deployment answered in time.
@@ -311,14 +309,14 @@ impl ExtractError {
     #[must_use]
     pub fn is_history_lost(&self) -> bool {
         matches!(self, Self::HistoryLost { .. })
+    }
+
     /// Whether the place a stream was to go on after is not among the changes that the source remembers, although these
     /// reach back further: it is that of another source, or of changes that this user may not see.
     #[must_use]
     pub fn is_place_unknown(&self) -> bool {
         // ChangeStreamFatalError.
         matches!(self, Self::HistoryLost { code: 280, .. })
-    }
-
     }
 
     /// Whether fewer `_id`s at a time would help a look-up. A single one is never too large.

@@ -4,7 +4,7 @@ use bson::{Document, doc, rawdoc};
 use mongodb::Client;
 use zenith_extract::{ExtractError, MongoSource, Namespace, Source, Transport};
 use zenith_testkit::tls::Certificate;
-use zenith_testkit::{Credentials, MongoOptions, MongoServer};
+use zenith_testkit::{Credentials, MongoOptions, MongoServer, TlsProxy};
 
 use crate::servers;
 
@@ -110,4 +110,57 @@ async fn tls_with_scram_and_with_a_certificate_of_our_own() {
     let missing = uri.replace("ca.pem", "no-such-file.pem");
     let error = MongoSource::connect(&missing).await.unwrap_err();
     assert!(matches!(error, ExtractError::Tls { .. }), "{error}");
+}
+
+/// One sentence each, with the setting that mends it.
+#[tokio::test]
+async fn what_tls_says_names_the_setting_that_mends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server =
+        MongoServer::start(MongoOptions { cache_mib: 256, ..MongoOptions::default() }).await.unwrap();
+    let upstream = format!("127.0.0.1:{}", server.port());
+    let right = Certificate::create(&folder.path().join("right")).unwrap();
+    let elsewhere = Certificate::create_for_another_host(&folder.path().join("elsewhere")).unwrap();
+    let expired = Certificate::create_expired(&folder.path().join("expired")).unwrap();
+    let namespace = Namespace::new("shop", "orders");
+    let error = async |port: u16, parameters: String| {
+        let uri = format!(
+            "mongodb://127.0.0.1:{port}/shop?directConnection=true&serverSelectionTimeoutMS=3000&tls=true{parameters}"
+        );
+        let error = MongoSource::connect(&uri).await.unwrap().preflight(&namespace).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            error.is_input() && text.contains(&format!("127.0.0.1:{port}")) && !text.contains('\n'),
+            "{text}"
+        );
+        (error, text)
+    };
+    let file = |path: std::path::PathBuf| path.display().to_string().replace('/', "%2F");
+    let trusting = |certificate: &Certificate| format!("&tlsCAFile={}", file(certificate.authority_file()));
+    let is_told = |(error, text): (ExtractError, String), words: &[&str]| {
+        assert!(matches!(error, ExtractError::Tls { .. }), "{error:?}");
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    };
+
+    let proxy = TlsProxy::start(&upstream, &right).await.unwrap();
+    for trusted in [String::new(), trusting(&elsewhere)] {
+        is_told(error(proxy.port(), trusted).await, &["has signed", "tlsCAFile=PATH"]);
+    }
+    let proxy = TlsProxy::start(&upstream, &elsewhere).await.unwrap();
+    is_told(error(proxy.port(), trusting(&elsewhere)).await, &["another host name", "elsewhere.example"]);
+    let proxy = TlsProxy::start(&upstream, &expired).await.unwrap();
+    is_told(error(proxy.port(), trusting(&expired)).await, &["has expired"]);
+
+    let proxy = TlsProxy::start_for_known_clients(&upstream, &right).await.unwrap();
+    is_told(
+        error(proxy.port(), trusting(&right)).await,
+        &["wants a certificate", "tlsCertificateKeyFile=PATH"],
+    );
+    let shown =
+        format!("{}&tlsCertificateKeyFile={}", trusting(&right), file(elsewhere.chain_and_key_file()));
+    is_told(error(proxy.port(), shown).await, &["does not accept the certificate in tlsCertificateKeyFile"]);
+
+    // The server itself speaks no TLS; it only hangs up, as one that is stopped does.
+    let (_, text) = error(server.port(), trusting(&right)).await;
+    assert!(text.contains("speak TLS") && text.contains("tls=true"), "{text}");
 }

@@ -7,6 +7,7 @@
 //! | [`Tls`], [`TlsFiles`] | whom to trust and who we are, read from PEM files once |
 //! | [`Stream`] | a connection: TCP, TLS over TCP, or a Unix socket |
 //! | [`Idle`], [`Reuse`] | connections that wait for their next request |
+//! | [`TlsFault`] | what of TLS a setting can mend |
 //! | [`NetError`] | which step of dialling failed |
 //!
 //! ```text
@@ -24,6 +25,7 @@ mod error;
 mod idle;
 mod stream;
 mod tls;
+mod tls_fault;
 
 pub use address::Address;
 pub use dial::Dialer;
@@ -31,3 +33,4 @@ pub use error::NetError;
 pub use idle::{Idle, Reuse};
 pub use stream::Stream;
 pub use tls::{Tls, TlsFiles, is_refusal};
+pub use tls_fault::TlsFault;

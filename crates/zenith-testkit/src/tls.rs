@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use crate::error::{Error, Result};
 
@@ -19,6 +19,23 @@ impl Certificate {
     /// Makes an authority and a certificate and writes them into a folder: `ca.pem`, `cert.pem`, `key.pem`, and
     /// `cert-and-key.pem`, as MongoDB wants it.
     pub fn create(directory: &Path) -> Result<Self> {
+        Self::sign(directory, &["localhost", "127.0.0.1"], |_| {})
+    }
+
+    /// The same, for a host of another name.
+    pub fn create_for_another_host(directory: &Path) -> Result<Self> {
+        Self::sign(directory, &["elsewhere.example"], |_| {})
+    }
+
+    /// The same, out of date for a long time.
+    pub fn create_expired(directory: &Path) -> Result<Self> {
+        Self::sign(directory, &["localhost", "127.0.0.1"], |leaf| {
+            leaf.not_before = date_time_ymd(2000, 1, 1);
+            leaf.not_after = date_time_ymd(2001, 1, 1);
+        })
+    }
+
+    fn sign(directory: &Path, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Result<Self> {
         let failed = |error: rcgen::Error| Error::Malformed(format!("cannot make a certificate: {error}"));
         let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,8 +44,9 @@ impl Certificate {
         let authority_pem = authority.self_signed(&authority_key).map_err(failed)?.pem();
         let issuer = Issuer::new(authority, authority_key);
 
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut leaf = CertificateParams::new(names).map_err(failed)?;
+        change(&mut leaf);
         leaf.distinguished_name.push(DnType::CommonName, "localhost");
         let leaf_key = KeyPair::generate().map_err(failed)?;
         let leaf_pem = leaf.signed_by(&leaf_key, &issuer).map_err(failed)?.pem();

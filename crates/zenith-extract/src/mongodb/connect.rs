@@ -11,6 +11,7 @@ use zenith_net::Idle;
 
 use super::Deployment;
 use super::direct::{self, APP_NAME};
+use super::error::tls;
 use crate::ExtractError;
 
 /// How long to look for a usable server, unless the connection string says otherwise.
@@ -31,11 +32,9 @@ pub(super) async fn connect(uri: &str) -> Result<Deployment, ExtractError> {
         ErrorKind::DnsResolve { message, .. } => {
             ExtractError::Unreachable { address: address.clone(), reason: message }
         }
-        ErrorKind::InvalidTlsConfig { message, .. } => {
-            ExtractError::Tls { address: address.clone(), reason: message }
-        }
+        ErrorKind::InvalidTlsConfig { message, .. } => tls(&address, &message),
         // Reading a certificate file is the only thing done here that a file can fail.
-        ErrorKind::Io(error) => ExtractError::Tls { address: address.clone(), reason: error.to_string() },
+        ErrorKind::Io(error) => tls(&address, &error.to_string()),
         other => {
             ExtractError::InvalidUri { uri: address.clone(), reason: without_secrets(other.to_string(), uri) }
         }

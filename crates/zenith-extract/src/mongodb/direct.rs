@@ -44,10 +44,7 @@ pub(super) fn settings(
                 client: tls.cert_key_file_path.clone().map(|file| (file.clone(), file)),
                 insecure: tls.allow_invalid_certificates.unwrap_or(false),
             };
-            let failed = |error: NetError| ExtractError::Tls {
-                address: address.to_owned(),
-                reason: error.to_string(),
-            };
+            let failed = |error: NetError| super::error::tls(address, &error.to_string());
             Some(Tls::new(&files).map_err(failed)?)
         }
         Some(DriverTls::Disabled) | None => None,

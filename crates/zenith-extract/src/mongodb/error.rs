@@ -3,7 +3,7 @@
 use std::io;
 
 use mongodb::error::{Error, ErrorKind};
-use zenith_net::Address;
+use zenith_net::{Address, TlsFault};
 
 use crate::ExtractError;
 use crate::wire::{ReplyError, ScramError, WireError};
@@ -23,12 +23,24 @@ pub(super) fn from_driver(address: &str, action: String, error: Error) -> Extrac
             ExtractError::Authentication { address, reason: message.clone() }
         }
         ErrorKind::ServerSelection { message, .. } => {
-            ExtractError::Unreachable { address, reason: observed_last(message) }
+            let reason = observed_last(message);
+            match TlsFault::of(&reason) {
+                Some(_) => tls(&address, &reason),
+                // A server that goes away says no more than one that does not know what it is greeted with.
+                None if reason.contains("tls handshake eof") => ExtractError::Unreachable {
+                    address,
+                    reason: format!("{reason} (if it does not speak TLS, take tls=true out of the address)"),
+                },
+                None => ExtractError::Unreachable { address, reason },
+            }
         }
         ErrorKind::DnsResolve { message, .. } => {
             ExtractError::Unreachable { address, reason: message.clone() }
         }
-        ErrorKind::InvalidTlsConfig { message, .. } => ExtractError::Tls { address, reason: message.clone() },
+        ErrorKind::InvalidTlsConfig { message, .. } => tls(&address, message),
+        ErrorKind::Io(source) if TlsFault::of(&source.to_string()).is_some() => {
+            tls(&address, &source.to_string())
+        }
         ErrorKind::Io(source) => {
             let source = io::Error::new(source.kind(), source.to_string());
             ExtractError::Connection { address, source }
@@ -64,6 +76,9 @@ pub(super) fn server(
 pub(super) fn from_wire(address: &Address, action: String, error: WireError) -> ExtractError {
     let address = address.to_string();
     match error {
+        WireError::Io(source) if TlsFault::of(&source.to_string()).is_some() => {
+            tls(&address, &source.to_string())
+        }
         WireError::Io(source) => ExtractError::Connection { address, source },
         WireError::Message(error) => ExtractError::Protocol { address, reason: error.to_string() },
         WireError::Reply(ReplyError::Malformed(reason)) => ExtractError::Protocol { address, reason },
@@ -75,9 +90,46 @@ pub(super) fn from_wire(address: &Address, action: String, error: WireError) -> 
             ExtractError::Protocol { address, reason: ScramError::Malformed.to_string() }
         }
         WireError::Scram(error) => ExtractError::Authentication { address, reason: error.to_string() },
-        WireError::Tls(reason) => ExtractError::Tls { address, reason },
+        WireError::Tls(said) => tls(&address, &said),
         WireError::Unsupported(reason) => ExtractError::Protocol { address, reason },
     }
+}
+
+/// What TLS said, with the setting that mends it.
+pub(super) fn tls(address: &str, said: &str) -> ExtractError {
+    let advice = match TlsFault::of(said) {
+        None => return tls_files(address, said),
+        Some(TlsFault::UnknownAuthority) => {
+            "nobody who is trusted has signed the server's certificate: name the file of its authority, tlsCAFile=PATH, in \
+             the address"
+        }
+        Some(TlsFault::OtherHost) => {
+            "the server's certificate is for another host name: write the address with a name that it is for"
+        }
+        Some(TlsFault::Expired) => {
+            "the server's certificate has expired: it has to be renewed there (unless the clock of this machine is wrong)"
+        }
+        Some(TlsFault::NotYetValid) => {
+            "the server's certificate is not valid yet: set the clock of this machine, or have it made anew"
+        }
+        Some(TlsFault::CertificateWanted) => {
+            "the server wants a certificate from its clients: name a file with certificate and key, \
+             tlsCertificateKeyFile=PATH, in the address"
+        }
+        Some(TlsFault::NotTls) => {
+            "the server does not speak TLS there: take tls=true out of the address, or correct the port"
+        }
+        Some(_) => {
+            "the server does not accept the certificate in tlsCertificateKeyFile: name another one in the address"
+        }
+    };
+    ExtractError::Tls { address: address.to_owned(), reason: format!("{advice} ({said})") }
+}
+
+/// The same of files that cannot be used.
+fn tls_files(address: &str, said: &str) -> ExtractError {
+    let reason = format!("{said}; check tlsCAFile and tlsCertificateKeyFile in the address");
+    ExtractError::Tls { address: address.to_owned(), reason }
 }
 
 /// The gist of the driver's description of a topology: the first error of a server in it.

@@ -12,6 +12,8 @@ use arrow_schema::ArrowError;
 pub use server::ServerError;
 pub(crate) use server::code_name;
 
+use zenith_net::TlsFault;
+
 use crate::target::Protocol;
 
 /// Result of everything in this crate.
@@ -36,7 +38,7 @@ pub enum TransportError {
         source: io::Error,
     },
     /// The TLS handshake failed, or the TLS options cannot be used.
-    #[error("cannot set up TLS with ClickHouse at {address}: check the certificate and the CA file")]
+    #[error("cannot set up TLS with ClickHouse at {address}: {}", advice(&**source))]
     Tls {
         /// Host and port.
         address: String,
@@ -177,6 +179,38 @@ pub enum TransportError {
         /// Whether the failure passes for a transient one (otherwise for refused data).
         transient: bool,
     },
+}
+
+/// Which setting mends what TLS says.
+fn advice(said: &(dyn std::error::Error + Send + Sync)) -> &'static str {
+    match TlsFault::of(&said.to_string()) {
+        Some(TlsFault::UnknownAuthority) => {
+            "nobody who is trusted has signed the server's certificate; name the file of its authority (ca_cert=PATH in the \
+             address, ca_file of the target, --ca-file)"
+        }
+        Some(TlsFault::OtherHost) => {
+            "the server's certificate is for another host name; write the address with a name that it is for"
+        }
+        Some(TlsFault::Expired) => {
+            "the server's certificate has expired; it has to be renewed there (unless the clock of this machine is wrong)"
+        }
+        Some(TlsFault::NotYetValid) => {
+            "the server's certificate is not valid yet; set the clock of this machine, or have it made anew"
+        }
+        Some(TlsFault::CertificateWanted) => {
+            "the server wants a certificate from its clients; name one and its key (client_cert=PATH&client_cert_key=PATH in \
+             the address)"
+        }
+        Some(TlsFault::NotTls) => {
+            "the server does not speak TLS there; write http:// or clickhouse:// without secure=true, or correct the port"
+        }
+        Some(_) => {
+            "the server does not accept the certificate in client_cert; name another one in the address"
+        }
+        None => {
+            "check the files in the address (ca_cert, client_cert, client_cert_key), and that it does speak TLS there"
+        }
+    }
 }
 
 /// What helps against a failure. It alone decides about retries and exit codes.

@@ -1,13 +1,14 @@
 //! TLS, through a proxy that speaks TLS for ClickHouse.
 
 use zenith_memory::Pool;
-use zenith_testkit::Certificate;
+use zenith_testkit::services::test_servers::unique_name;
+use zenith_testkit::{Certificate, TlsProxy};
 use zenith_transport::{
     ClickHouseSink, ConnectionOptions, Insert, PreflightRequest, Sink, TableDefinition, Target, TlsOptions,
     TransportError,
 };
 
-use super::support::{PROTOCOL, behind_tls, behind_tls_for_known_clients, pooled_rows};
+use super::support::{PROTOCOL, address, behind_tls, behind_tls_for_known_clients, pooled_rows, scheme};
 
 fn sink(target: &Target, pool: Option<Pool>, tls: TlsOptions) -> zenith_transport::Result<ClickHouseSink> {
     ClickHouseSink::new(target.clone(), pool, ConnectionOptions { tls, ..ConnectionOptions::default() })
@@ -73,4 +74,58 @@ async fn a_server_that_demands_a_certificate_is_shown_one() {
     let error = showing(&stranger).execute("SELECT 1").await.unwrap_err();
     assert!(matches!(error, TransportError::Tls { .. }) && !error.is_transient(), "{error:?}");
     std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
+}
+
+/// One sentence each, with the setting that mends it.
+#[tokio::test]
+async fn what_tls_says_names_the_setting_that_mends_it() {
+    let folder = std::env::temp_dir().join(unique_name("zenith-transport-tls"));
+    let upstream = address(PROTOCOL).await;
+    let right = Certificate::create(&folder.join("right")).unwrap();
+    let elsewhere = Certificate::create_for_another_host(&folder.join("elsewhere")).unwrap();
+    let expired = Certificate::create_expired(&folder.join("expired")).unwrap();
+    let error = async |port: u16, parameters: String| {
+        let url = format!("{}://127.0.0.1:{port}/d?secure=true{parameters}", scheme(PROTOCOL));
+        let error = sink(&Target::parse(&url).unwrap(), None, TlsOptions::default())
+            .unwrap()
+            .execute("SELECT 1")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, TransportError::Tls { .. }) && !error.is_transient(), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("127.0.0.1:{port}")) && !text.contains('\n'), "{text}");
+        text
+    };
+    let trusting = |certificate: &Certificate| format!("&ca_cert={}", certificate.authority_file().display());
+
+    let proxy = TlsProxy::start(&upstream, &right).await.unwrap();
+    for trusted in [String::new(), trusting(&elsewhere)] {
+        let text = error(proxy.port(), trusted).await;
+        assert!(
+            text.contains("has signed") && text.contains("ca_cert=PATH") && text.contains("--ca-file"),
+            "{text}"
+        );
+    }
+    let proxy = TlsProxy::start(&upstream, &elsewhere).await.unwrap();
+    let text = error(proxy.port(), trusting(&elsewhere)).await;
+    assert!(text.contains("another host name"), "{text}");
+    let proxy = TlsProxy::start(&upstream, &expired).await.unwrap();
+    let text = error(proxy.port(), trusting(&expired)).await;
+    assert!(text.contains("has expired"), "{text}");
+
+    let proxy = TlsProxy::start_for_known_clients(&upstream, &right).await.unwrap();
+    let text = error(proxy.port(), trusting(&right)).await;
+    assert!(text.contains("client_cert=PATH&client_cert_key=PATH"), "{text}");
+    let showing = |shown: &Certificate| {
+        let (chain, key) = (shown.chain_file(), shown.key_file());
+        format!("{}&client_cert={}&client_cert_key={}", trusting(&right), chain.display(), key.display())
+    };
+    let text = error(proxy.port(), showing(&elsewhere)).await;
+    assert!(text.contains("does not accept the certificate in client_cert"), "{text}");
+
+    // The server itself speaks no TLS.
+    let port = upstream.rsplit_once(':').unwrap().1.parse().unwrap();
+    let text = error(port, trusting(&right)).await;
+    assert!(text.contains("speak") && text.contains("TLS there"), "{text}");
+    std::fs::remove_dir_all(folder).unwrap();
 }
