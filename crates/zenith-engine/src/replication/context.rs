@@ -435,8 +435,7 @@ impl<S, K, T> Context<S, K, T> {
         let pause = if self.is_worth_waiting(&error) { retry_budget.next() } else { None };
         let Some(pause) = pause else { return Err(error) };
         self.failing(&error, pause);
-        // Whoever stops the pipeline need not wait for a server that is away.
-        self.stop.pause(pause).await
+        self.live.pause(&self.stop, pause).await
     }
 
     /// Says that something failed and will be tried again.

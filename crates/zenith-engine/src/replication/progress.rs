@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Notify;
 use zenith_state::{Condition, Mismatches, Since};
 
 use crate::error::sentence;
 use crate::mismatches::{Advice, Told};
-use crate::{Progress, ProgressSnapshot};
+use crate::{Progress, ProgressSnapshot, Result, StopHandle};
 
 /// Between two warnings about a pipeline that waits.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -81,6 +82,8 @@ pub(crate) enum Cause {
 pub(crate) struct Live {
     pub(crate) counters: Arc<Progress>,
     state: Mutex<LiveState>,
+    /// Told when an end that was away answers again.
+    returns: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -136,7 +139,22 @@ impl Live {
 
     /// Notes that this does not keep it waiting any more.
     pub(crate) fn goes_on(&self, cause: Cause) {
-        self.with(|state| state.waiting.remove(&cause));
+        if self.with(|state| state.waiting.remove(&cause)).is_some() && cause != Cause::Pipeline {
+            self.returns.notify_waiters();
+        }
+    }
+
+    /// Waits before something is tried again, or until an end that was away answers again.
+    ///
+    /// # Errors
+    ///
+    /// If the pipeline is stopped: whoever stops it need not wait for a server.
+    pub(crate) async fn pause(&self, stop: &StopHandle, pause: Duration) -> Result<()> {
+        tokio::select! {
+            biased;
+            paused = stop.pause(pause) => paused,
+            () = self.returns.notified() => Ok(()),
+        }
     }
 
     pub(crate) fn oplog_from(&self, oldest: Option<SystemTime>) {

@@ -36,9 +36,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
                     Err(error) => match retry_budget.next() {
                         Some(pause) if run.context.is_worth_waiting(&error) => {
                             run.context.failing(&error, pause);
-                            halted.again.push(run);
                             // A stop ends what comes next.
-                            let _ = self.stop.pause(pause).await;
+                            let _ = run.context.live.pause(&self.stop, pause).await;
+                            halted.again.push(run);
                         }
                         _ => halted.outcomes.push(run.finish(Err(error)).await),
                     },
@@ -50,13 +50,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         let is_worth_waiting = |run: &PipelineRun<S, K, T>| {
             run.context.is_worth_waiting(&EngineError::Stream(Arc::clone(&error)))
         };
-        if left.iter().any(is_worth_waiting)
+        if let Some(first) = left.iter().find(|run| is_worth_waiting(run))
             && let Some(pause) = retry_budget.next()
         {
             tracing::warn!(%error, ?pause, "the change stream is opened again");
             left.iter().for_each(|run| run.retrying(&*error));
             // A stop ends what comes next.
-            let _ = self.stop.pause(pause).await;
+            let _ = first.context.live.pause(&self.stop, pause).await;
             halted.again = left;
             return halted;
         }

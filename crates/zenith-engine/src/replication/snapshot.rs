@@ -90,7 +90,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, 
             match after_load(&error, failures) {
                 Some(pause) => {
                     context.failing(&error, pause);
-                    context.stop.pause(pause).await?;
+                    context.live.pause(&context.stop, pause).await?;
                 }
                 // What is read again has new tokens, so that views would be given it twice.
                 None if error.is_of_table() => return Err(error),

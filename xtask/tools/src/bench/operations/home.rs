@@ -88,13 +88,17 @@ impl Home {
         })
     }
 
-    /// Waits until its health is as it should be, and says how long that took and what was said.
+    /// Waits until its health is as it should be, and says how long that took, and what was told of the trouble last.
     pub(super) async fn until_health(&self, well: bool) -> Result<(Duration, String)> {
         let started = Instant::now();
+        let mut told = String::new();
         while started.elapsed() < TIMEOUT {
             let finished = self.run(&["status", "--health", "--max-lag", "10s"]).await?;
+            if !finished.status.success() {
+                finished.stdout.trim().clone_into(&mut told);
+            }
             if finished.status.success() == well {
-                return Ok((started.elapsed(), finished.stdout.trim().to_owned()));
+                return Ok((started.elapsed(), told));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -67,6 +67,8 @@ pub(in crate::bench) struct Outage {
     told_seconds: f64,
     /// What that look said.
     told: String,
+    /// What was said last before all was well.
+    told_last: String,
     /// From its end to the first look at the health that said all was well.
     well_seconds: f64,
     documents: u64,
@@ -93,8 +95,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     }
     let outages = try_join_all(running).await?;
     let report = Report { machine: Machine { zenith: zenith.version, ..Machine::here() }, outages };
-    let mut table =
-        Table::new(&["what", "told after s", "well after s", "documents", "rows", "what was told"]);
+    let mut table = Table::new(&["what", "told after s", "well after s", "documents", "rows"]);
     for outage in &report.outages {
         table.row([
             outage.what.clone(),
@@ -102,10 +103,12 @@ pub async fn run(arguments: Arguments) -> Outcome {
             seconds(outage.well_seconds),
             counted(outage.documents as f64),
             counted(outage.rows as f64),
-            outage.told.clone(),
         ]);
     }
     println!("{}\n\n{}", report.machine.sentence(), table.text());
+    for outage in &report.outages {
+        println!("{}:\n  at first: {}\n  at last:  {}", outage.what, outage.told, outage.told_last);
+    }
     arguments.measured.keep(&report)?;
     let lost = report.outages.iter().any(|outage| outage.rows != outage.documents);
     Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -161,7 +164,7 @@ async fn outage(zenith: &Zenith, end: End, way: Way, lasts: Duration) -> Result<
             path.cut_all();
         }
     }
-    let (well_after, _) = home.until_health(true).await?;
+    let (well_after, told_last) = home.until_health(true).await?;
     let documents = written.stop().await?;
     let all = async || Ok(target.query(count).await? == documents.to_string());
     // What is missing for good is told as a number, and not as an error.
@@ -172,6 +175,7 @@ async fn outage(zenith: &Zenith, end: End, way: Way, lasts: Duration) -> Result<
         what: format!("{} {}", if end == End::MongoDb { "MongoDB" } else { "ClickHouse" }, way.name()),
         told_seconds: told_after.as_secs_f64(),
         told,
+        told_last,
         well_seconds: well_after.as_secs_f64(),
         documents,
         rows: rows.parse().map_err(|_| Error::Malformed(format!("{rows:?} is not a number of rows")))?,
