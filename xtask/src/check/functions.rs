@@ -16,7 +16,6 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("crates/zenith-arrow/src/decode/append.rs", "append_scalar", 105),
     ("crates/zenith-arrow/src/decode/seal.rs", "freeze", 70),
     ("crates/zenith-engine/src/reload/difference.rs", "difference", 68),
-    ("crates/zenith-engine/src/replication/check.rs", "check", 78),
     ("crates/zenith-engine/src/replication/snapshot.rs", "read", 72),
     ("crates/zenith-engine/src/verify/expect.rs", "expected", 63),
     ("crates/zenith-engine/src/verify/settle.rs", "settle_some", 65),

@@ -12,8 +12,9 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 21] = [
+const ENGINE_ORDER: [&str; 22] = [
     "simulation",
+    "sentence",
     "offload",
     "progress",
     "usage",

@@ -36,20 +36,58 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     }
 }
 
+/// What was found so far.
+#[derive(Default)]
+struct Findings(Vec<Check>);
+
+impl Findings {
+    fn note(&mut self, what: &str, found: crate::Result<String>) {
+        self.0.push(Check { what: what.to_owned(), found: found.map_err(|error| sentence(&error)) });
+    }
+}
+
 async fn check<S, K, T>(context: &Context<S, K, T>) -> Vec<Check>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
     T: StateStore,
 {
-    let mut checks = Vec::new();
-    let mut note = |what: &str, found| checks.push(Check { what: what.to_owned(), found });
+    let mut findings = Findings::default();
+    let is_usable = look_at_source(context, &mut findings).await;
+    let target = context.sink.preflight(&wanted(context)).await;
+    let is_reachable = target.is_ok();
+    findings.note(
+        "target",
+        target.map_err(Into::into).map(|found| {
+            let missing = if found.database_exists { "" } else { " (will be created)" };
+            format!("ClickHouse {}, database {}{missing} as {}", found.version, found.database, found.user)
+        }),
+    );
+    if is_usable && is_reachable {
+        findings.note("target table", table(context).await);
+        if let Err(error) = context.refuse_others().await {
+            findings.note("owner", Err(error));
+        }
+    }
+    if is_reachable {
+        look_at_names(context, &mut findings).await;
+    }
+    findings.0
+}
+
+/// Gives back whether the collection can be read in this mode.
+async fn look_at_source<S, K, T>(context: &Context<S, K, T>, findings: &mut Findings) -> bool
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
     let source = context.source.preflight(&context.namespace).await;
-    let readable = source.is_ok();
+    let is_readable = source.is_ok();
     let kind = source.as_ref().map_or(Ok(()), |found| context.check_kind(found.collection.kind));
-    note(
+    findings.note(
         "source",
-        source.map_err(|error| sentence(&error)).map(|found| {
+        source.map_err(Into::into).map(|found| {
             let documents = found
                 .collection
                 .size
@@ -57,63 +95,57 @@ where
             format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
         }),
     );
-    if let Err(error) = &kind {
-        note("mode", Err(sentence(error)));
-    } else if context.settings.mode.follows_changes() {
-        match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
-            Ok(found) => {
-                note(
-                    "change stream",
-                    Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))),
-                );
-                note(
-                    "oplog window",
-                    Ok(match found.oplog_window {
-                        None => "not told to this user (read access to the database local would)".to_owned(),
-                        Some(window) if window < WINDOW_SHORT => format!(
-                            "{}: a pipeline that stands still for longer has to be reloaded; a larger oplog keeps more",
-                            hours(window)
-                        ),
-                        Some(window) => hours(window),
-                    }),
-                );
-            }
-            Err(error) => note("change stream", Err(sentence(&error))),
-        }
+    if let Err(error) = kind {
+        findings.note("mode", Err(error));
+        return false;
     }
-    let target = context.sink.preflight(&wanted(context)).await;
-    let reachable = target.is_ok();
-    note(
-        "target",
-        target.map_err(|error| sentence(&error)).map(|found| {
-            let missing = if found.database_exists { "" } else { " (will be created)" };
-            format!("ClickHouse {}, database {}{missing} as {}", found.version, found.database, found.user)
-        }),
-    );
-    if readable && kind.is_ok() && reachable {
-        note("target table", table(context).await.map_err(|error| sentence(&error)));
-        if let Err(error) = context.refuse_others().await {
-            note("owner", Err(sentence(&error)));
-        }
+    if context.settings.mode.follows_changes() {
+        look_at_changes(context, findings).await;
     }
-    if reachable {
-        if let Some(view) = context.settings.view_of(&context.table) {
-            note("view", looked_at_view(context, &view).await.map_err(|error| sentence(&error)));
-        }
-        for leftover in context.leftovers().await {
-            note("left behind", Ok(left_behind(&leftover)));
-        }
-        let letters = context.look_at_dead_letters().await;
-        let name = &context.settings.options.dead_letters;
-        note(
-            "dead letters",
-            letters.map_err(|error| sentence(&error)).map(|is_there| match is_there {
-                true => format!("{name} is there"),
-                false => format!("{name} will be created when there are any"),
-            }),
-        );
+    is_readable
+}
+
+async fn look_at_changes<S, K, T>(context: &Context<S, K, T>, findings: &mut Findings)
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let found = match context.source.change_preflight(std::slice::from_ref(&context.namespace)).await {
+        Ok(found) => found,
+        Err(error) => return findings.note("change stream", Err(error.into())),
+    };
+    findings.note("change stream", Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))));
+    let window = match found.oplog_window {
+        None => "not told to this user (read access to the database local would)".to_owned(),
+        Some(window) if window < WINDOW_SHORT => format!(
+            "{}: a pipeline that stands still for longer has to be reloaded; a larger oplog keeps more",
+            hours(window)
+        ),
+        Some(window) => hours(window),
+    };
+    findings.note("oplog window", Ok(window));
+}
+
+/// What has, or will have, the names that follow from that of the table.
+async fn look_at_names<S, K, T>(context: &Context<S, K, T>, findings: &mut Findings)
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    if let Some(view) = context.settings.view_of(&context.table) {
+        findings.note("view", looked_at_view(context, &view).await);
     }
-    checks
+    for leftover in context.leftovers().await {
+        findings.note("left behind", Ok(left_behind(&leftover)));
+    }
+    let name = &context.settings.options.dead_letters;
+    let letters = context.look_at_dead_letters().await.map(|is_there| match is_there {
+        true => format!("{name} is there"),
+        false => format!("{name} will be created when there are any"),
+    });
+    findings.note("dead letters", letters);
 }
 
 /// What a run needs of the target.

@@ -12,8 +12,8 @@ use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Sink, TableInfo};
 
 use super::clock::SourceClock;
+use super::hold::Ownership;
 use super::memory_quota::MemoryQuota;
-use super::ownership::Ownership;
 use super::progress::{Cause, Live};
 use super::run_mode::RunMode;
 use super::turns::{Stops, Turns};

@@ -24,7 +24,7 @@
 //! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
 //! | `identity` | whether both ends are those that were followed and written |
 //! | `place` | whether the source knows the last change |
-//! | `ownership` | whether another Zenith writes the table |
+//! | `hold`, `ownership` | whether another Zenith writes the table |
 //! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
 //! | `freshness` | the same, written where the tables are |
 //! | `rest`, `turns` | what is done with one pipeline while its run rests |
@@ -44,6 +44,7 @@ mod fan_out;
 mod freshness;
 mod group;
 mod health;
+mod hold;
 mod id_cursor;
 mod identity;
 mod memory_quota;

@@ -4,8 +4,8 @@
 //! and gives them back at its end. Of several that write one table, the one that took it last has it; it takes only what
 //! nobody else holds. All times are those of the target's clock.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -14,6 +14,7 @@ use zenith_state::StateStore;
 use zenith_transport::{FoundOwner, OwnerMark, Sink, TransportError};
 
 use super::context::Context;
+use super::hold::{Hold, Life};
 use crate::error::sentence;
 use crate::{EngineError, Result};
 
@@ -28,78 +29,6 @@ const CERTAIN: Duration = Duration::from_secs(20);
 /// How long a renewal may take, and how long giving tables back.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(5);
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// One life of the process, as far as marks show it.
-#[derive(Debug)]
-pub(super) struct Life {
-    id: String,
-    host: String,
-    /// Whether it has been told that tables cannot be marked.
-    is_told: AtomicBool,
-}
-
-impl Life {
-    pub(super) fn begin() -> Life {
-        let host = nix::sys::utsname::uname().map(|name| name.nodename().to_string_lossy().into_owned());
-        Life {
-            id: bson::Uuid::new().to_string(),
-            host: host.unwrap_or_default(),
-            is_told: AtomicBool::new(false),
-        }
-    }
-}
-
-/// What this process knows of the mark of one table.
-#[derive(Debug)]
-pub(crate) struct Ownership {
-    life: Arc<Life>,
-    /// By what the marks name the pipeline of this state.
-    owner: OnceLock<String>,
-    hold: Mutex<Hold>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Hold {
-    /// Nothing has been marked.
-    No,
-    /// The mark is ours.
-    Held {
-        taken: Option<i64>,
-        renewed: Instant,
-        /// Whether the run has ended, so that it is to be given back.
-        has_ended: bool,
-    },
-    /// Another life has taken the table.
-    Lost { life: String },
-}
-
-impl Ownership {
-    pub(super) fn new(life: &Arc<Life>) -> Ownership {
-        Ownership { life: Arc::clone(life), owner: OnceLock::new(), hold: Mutex::new(Hold::No) }
-    }
-
-    /// By what the marks name the pipeline, if any are made.
-    pub(crate) fn owner(&self) -> Option<&str> {
-        self.owner.get().map(String::as_str)
-    }
-
-    /// The run has ended; the table is given back with the next renewal.
-    pub(super) fn end(&self) {
-        self.with(|hold| {
-            if let Hold::Held { has_ended, .. } = hold {
-                *has_ended = true;
-            }
-        });
-    }
-
-    fn with<V>(&self, change: impl FnOnce(&mut Hold) -> V) -> V {
-        change(&mut self.hold.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn hold(&self) -> Hold {
-        self.with(|hold| hold.clone())
-    }
-}
 
 /// Whether whoever made a mark still writes.
 fn is_live(found: &FoundOwner) -> bool {

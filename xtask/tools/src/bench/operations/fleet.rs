@@ -73,6 +73,13 @@ pub(in crate::bench) struct Report {
     pipelines: u32,
     /// From the start of the command until all of the others followed.
     following_seconds: f64,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+/// What was seen while the ten failed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seen {
     looks: usize,
     /// Of the others, at all looks.
     lag_p50_seconds: f64,
@@ -115,7 +122,24 @@ pub async fn run(arguments: Arguments) -> Outcome {
     eprintln!("{} pipelines follow after {following_seconds:.1} s", others.len());
     servers.break_tables().await?;
 
-    let writer = tokio::spawn(change(servers.source.clone(), names.clone(), arguments.seconds));
+    let seen = watch(&servers, &home, &names, arguments.seconds).await?;
+    child.kill().await.map_err(Error::io("stop zenith"))?;
+    let report = Report {
+        machine: Machine { zenith: zenith.version, ..Machine::here() },
+        pipelines: arguments.pipelines,
+        following_seconds,
+        seen,
+    };
+    println!("{}\n\n{}", report.machine.sentence(), report.table().text());
+    arguments.measured.keep(&report)?;
+    let all_told = report.seen.told.iter().all(|(_, told)| !told.is_empty());
+    Ok(if all_told && report.seen.incomplete == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Looks at the status while every collection changes, and at the tables in the end.
+async fn watch(servers: &Servers, home: &Home, names: &[String], lasts: u64) -> Result<Seen> {
+    let others = &names[WAYS.len()..];
+    let writer = tokio::spawn(change(servers.source.clone(), names.to_vec(), lasts));
     let (mut lags, mut looks, mut unwell) = (Vec::new(), 0, 0);
     while !writer.is_finished() {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -132,30 +156,21 @@ pub async fn run(arguments: Arguments) -> Outcome {
         let of_it = |complaint: &&String| complaint.split([' ', ':']).next() == Some(way.name);
         (way.name.to_owned(), status.complaints.iter().find(of_it).cloned().unwrap_or_default())
     });
-    let told = told.collect();
     let mut incomplete = 0;
     for name in others {
         let highest = servers.target.query(&format!("SELECT max(round) FROM `{name}`")).await?;
         incomplete += usize::from(highest != rounds.to_string());
     }
-    child.kill().await.map_err(Error::io("stop zenith"))?;
     lags.sort_by(f64::total_cmp);
-    let report = Report {
-        machine: Machine { zenith: zenith.version, ..Machine::here() },
-        pipelines: arguments.pipelines,
-        following_seconds,
+    Ok(Seen {
         looks,
         lag_p50_seconds: at(&lags, 0.5),
         lag_p99_seconds: at(&lags, 0.99),
         lag_max_seconds: at(&lags, 1.0),
         unwell,
         incomplete,
-        told,
-    };
-    println!("{}\n\n{}", report.machine.sentence(), report.table().text());
-    arguments.measured.keep(&report)?;
-    let all_told = report.told.iter().all(|(_, told)| !told.is_empty());
-    Ok(if all_told && report.incomplete == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        told: told.collect(),
+    })
 }
 
 fn is_well(pipeline: &Stated) -> bool {
@@ -269,13 +284,15 @@ impl Report {
         let mut table = Table::new(&["what", "figure"]);
         let others = self.pipelines as usize - WAYS.len();
         table.row([format!("until {others} pipelines follow, s"), seconds(self.following_seconds)]);
-        table
-            .row([format!("lag of {others} at {} looks, p50, s", self.looks), seconds(self.lag_p50_seconds)]);
-        table.row(["lag, p99, s".to_owned(), seconds(self.lag_p99_seconds)]);
-        table.row(["lag, highest, s".to_owned(), seconds(self.lag_max_seconds)]);
-        table.row(["looks at one that was not well".to_owned(), counted(self.unwell as f64)]);
-        table.row(["tables that lack a change".to_owned(), counted(self.incomplete as f64)]);
-        for (name, told) in &self.told {
+        table.row([
+            format!("lag of {others} at {} looks, p50, s", self.seen.looks),
+            seconds(self.seen.lag_p50_seconds),
+        ]);
+        table.row(["lag, p99, s".to_owned(), seconds(self.seen.lag_p99_seconds)]);
+        table.row(["lag, highest, s".to_owned(), seconds(self.seen.lag_max_seconds)]);
+        table.row(["looks at one that was not well".to_owned(), counted(self.seen.unwell as f64)]);
+        table.row(["tables that lack a change".to_owned(), counted(self.seen.incomplete as f64)]);
+        for (name, told) in &self.seen.told {
             table.row([name.clone(), told.clone()]);
         }
         table

@@ -114,56 +114,88 @@ pub async fn run(arguments: Arguments) -> Outcome {
     Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Servers of an outage, and the way to them.
+struct Ends {
+    mongodb: MongoServer,
+    clickhouse: ClickHouseServer,
+    source: FaultProxy,
+    target: FaultProxy,
+}
+
+impl Ends {
+    async fn start() -> Result<Self> {
+        let (mongodb, clickhouse) = tokio::try_join!(
+            MongoServer::start(MongoOptions::default()),
+            ClickHouseServer::start(ClickHouseOptions::default())
+        )?;
+        let source = FaultProxy::start(format!("127.0.0.1:{}", mongodb.port())).await?;
+        let target = FaultProxy::start(format!("127.0.0.1:{}", clickhouse.http_port())).await?;
+        Ok(Self { mongodb, clickhouse, source, target })
+    }
+
+    fn configuration(&self) -> String {
+        format!(
+            "[sources.from]\nuri = \"mongodb://{}/{DATABASE}?directConnection=true\"\n[targets.to]\nuri = \
+             \"http://{}/{DATABASE}\"\n[pipelines.orders]\nsource = \"from\"\ntarget = \"to\"\ncollection = \"orders\"\n",
+            self.source.address(),
+            self.target.address()
+        )
+    }
+
+    fn pid_and_path(&self, end: End) -> (u32, &FaultProxy) {
+        match end {
+            End::MongoDb => (self.mongodb.identity().pid, &self.source),
+            End::ClickHouse => (self.clickhouse.identity().pid, &self.target),
+        }
+    }
+
+    fn take_away(&mut self, end: End, way: Way) -> Result<()> {
+        let (pid, path) = self.pid_and_path(end);
+        match way {
+            Way::Killed if end == End::MongoDb => self.mongodb.kill()?,
+            Way::Killed => self.clickhouse.kill()?,
+            Way::Hung => signal(pid, Signal::SIGSTOP)?,
+            Way::Refusing => {
+                path.plan(Fault::Refuse);
+                path.cut_all();
+            }
+            Way::Slow => path.plan(Fault::Delay { direction: Direction::ToClient, duration: SLOW }),
+        }
+        Ok(())
+    }
+
+    async fn bring_back(&mut self, end: End, way: Way) -> Result<()> {
+        let (pid, path) = self.pid_and_path(end);
+        match way {
+            Way::Killed if end == End::MongoDb => self.mongodb.restart().await?,
+            Way::Killed => self.clickhouse.restart().await?,
+            Way::Hung => signal(pid, Signal::SIGCONT)?,
+            Way::Refusing => path.heal(),
+            // A connection on which the fault has begun stays slow.
+            Way::Slow => {
+                path.heal();
+                path.cut_all();
+            }
+        }
+        Ok(())
+    }
+}
+
 async fn outage(zenith: &Zenith, end: End, way: Way, lasts: Duration) -> Result<Outage> {
-    let (mut mongodb, mut clickhouse) = tokio::try_join!(
-        MongoServer::start(MongoOptions::default()),
-        ClickHouseServer::start(ClickHouseOptions::default())
-    )?;
-    let target = clickhouse.client().create_database(DATABASE).await?;
-    let source = FaultProxy::start(format!("127.0.0.1:{}", mongodb.port())).await?;
-    let proxy = FaultProxy::start(format!("127.0.0.1:{}", clickhouse.http_port())).await?;
-    let written = Writer::start(&mongodb).await?;
-    let configuration = format!(
-        "[sources.from]\nuri = \"mongodb://{}/{DATABASE}?directConnection=true\"\n[targets.to]\nuri = \
-         \"http://{}/{DATABASE}\"\n[pipelines.orders]\nsource = \"from\"\ntarget = \"to\"\ncollection = \"orders\"\n",
-        source.address(),
-        proxy.address()
-    );
-    let home = Home::new(zenith, &configuration).await?;
+    let mut ends = Ends::start().await?;
+    let target = ends.clickhouse.client().create_database(DATABASE).await?;
+    let written = Writer::start(&ends.mongodb).await?;
+    let home = Home::new(zenith, &ends.configuration()).await?;
     let mut child = home.start()?;
     let count = "SELECT count() FROM orders_current";
     until("the first rows", async || Ok(target.query(count).await.is_ok_and(|count| count != "0"))).await?;
     home.until_health(true).await?;
 
-    let pid = match end {
-        End::MongoDb => mongodb.identity().pid,
-        End::ClickHouse => clickhouse.identity().pid,
-    };
-    let path = if end == End::MongoDb { &source } else { &proxy };
-    match way {
-        Way::Killed if end == End::MongoDb => mongodb.kill()?,
-        Way::Killed => clickhouse.kill()?,
-        Way::Hung => signal(pid, Signal::SIGSTOP)?,
-        Way::Refusing => {
-            path.plan(Fault::Refuse);
-            path.cut_all();
-        }
-        Way::Slow => path.plan(Fault::Delay { direction: Direction::ToClient, duration: SLOW }),
-    }
+    ends.take_away(end, way)?;
     let began = tokio::time::Instant::now();
     let (told_after, told) = home.until_health(false).await?;
     tokio::time::sleep_until(began + lasts).await;
-    match way {
-        Way::Killed if end == End::MongoDb => mongodb.restart().await?,
-        Way::Killed => clickhouse.restart().await?,
-        Way::Hung => signal(pid, Signal::SIGCONT)?,
-        Way::Refusing => path.heal(),
-        // A connection on which the fault has begun stays slow.
-        Way::Slow => {
-            path.heal();
-            path.cut_all();
-        }
-    }
+    ends.bring_back(end, way).await?;
     let (well_after, told_last) = home.until_health(true).await?;
     let documents = written.stop().await?;
     let all = async || Ok(target.query(count).await? == documents.to_string());
