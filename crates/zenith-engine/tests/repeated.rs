@@ -61,7 +61,7 @@ async fn letters_wait_for_their_target_as_rows_do() {
     follow.bench.remove().await;
 }
 
-/// A server that is killed between noting a token and keeping the rows takes the repetition for done. Rows that are
+/// A server that is killed between noting a token and keeping the rows takes the repeat for done. Rows that are
 /// removed behind its back leave it in the same state.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_known_token_has_not_left_are_inserted_anew() {
@@ -109,8 +109,14 @@ async fn letters_are_written_once_each_though_their_insert_is_repeated_with_othe
         collection.update_one(doc! { "_id": 5 }, doc! { "$set": { "a": 7 } }).await.unwrap();
         raw.insert_many([damaged(100), damaged(101)]).await.unwrap();
         let (proxy, replicator) = proxied(&follow, Duration::from_secs(2)).await;
-        proxy.plan(Plan::new(Fault::lose_answer()).times(1_000).when_client_sends("-dead-"));
-        let outcomes = replicator.run(Until::CaughtUp).await.unwrap();
+        proxy.plan(Plan::new(Fault::lose_answer()).when_client_sends("-dead-"));
+        let running = tokio::spawn(async move { replicator.run(Until::CaughtUp).await.unwrap() });
+        while proxy.faults() == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // Otherwise the run would look the letters up and find them.
+        proxy.plan(Plan::new(Fault::Refuse).times(1_000).when_client_sends("zenith_dead_letters"));
+        let outcomes = running.await.unwrap();
         assert!(outcomes[0].error.is_some(), "{label}: no answer was lost");
         assert_eq!(follow.open_intents().await, 1, "{label}: the insert is not known to be done");
         let letters =
