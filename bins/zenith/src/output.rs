@@ -163,24 +163,7 @@ pub fn plan_json(plan: &ReloadPlan, create_statement: &str) -> String {
 
 /// A plan in words: the columns as a table, the DDL, the steps.
 pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
-    let mut text = String::new();
-    let width =
-        |values: &mut dyn Iterator<Item = usize>, most: usize| values.max().unwrap_or(0).clamp(6, most);
-    let name_width = width(&mut plan.columns.iter().map(|column| column.name.chars().count()), 40);
-    let bson_width = width(&mut plan.columns.iter().map(|column| column.bson_type.chars().count()), 30);
-    let _ = writeln!(text, "{:name_width$}  {:bson_width$}  {:>7}  ClickHouse", "column", "BSON", "present");
-    for column in &plan.columns {
-        let present = if column.name == "_zenith_extra" {
-            String::new()
-        } else {
-            format!("{:.0} %", column.present * 100.0)
-        };
-        let _ = writeln!(
-            text,
-            "{:name_width$}  {:bson_width$}  {present:>7}  {}",
-            column.name, column.bson_type, column.target_type
-        );
-    }
+    let mut text = columns_text(plan);
     let _ = writeln!(text, "\n{create_statement}\n");
     let size = plan.source.collection.size;
     let documents = size.map_or_else(
@@ -227,6 +210,29 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
             text,
             "Left behind by an earlier copy, and safe to drop if none is running: {}",
             plan.leftovers.join(", ")
+        );
+    }
+    text
+}
+
+/// The columns of a plan, one line for each.
+fn columns_text(plan: &ReloadPlan) -> String {
+    let mut text = String::new();
+    let width =
+        |values: &mut dyn Iterator<Item = usize>, most: usize| values.max().unwrap_or(0).clamp(6, most);
+    let name_width = width(&mut plan.columns.iter().map(|column| column.name.chars().count()), 40);
+    let bson_width = width(&mut plan.columns.iter().map(|column| column.bson_type.chars().count()), 30);
+    let _ = writeln!(text, "{:name_width$}  {:bson_width$}  {:>7}  ClickHouse", "column", "BSON", "present");
+    for column in &plan.columns {
+        let present = if column.name == "_zenith_extra" {
+            String::new()
+        } else {
+            format!("{:.0} %", column.present * 100.0)
+        };
+        let _ = writeln!(
+            text,
+            "{:name_width$}  {:bson_width$}  {present:>7}  {}",
+            column.name, column.bson_type, column.target_type
         );
     }
     text

@@ -30,7 +30,7 @@ pub enum State {
     Following,
     /// It stands still until it is resumed.
     Paused,
-    /// It was stopped, and goes on with the next `zenith run`.
+    /// It was stopped, and continues with the next `zenith run`.
     Stopped,
     /// It has done what it was to do.
     Done,
@@ -117,10 +117,9 @@ impl Pipeline {
         let records = Records::read(store, &record.name).await?;
         let settings = applied::pipeline(record).ok();
         let mode = settings.as_ref().map(|pipeline| pipeline.settings.mode);
-        let (collection, table) = settings.as_ref().map_or_else(
-            || ("?".to_owned(), "?".to_owned()),
-            |pipeline| (pipeline.settings.collection.clone(), pipeline.table().to_owned()),
-        );
+        let (collection, table) = settings
+            .as_ref()
+            .map_or(("?", "?"), |pipeline| (pipeline.settings.collection.as_str(), pipeline.table()));
         let condition = conditions.of(&record.name);
         let waiting = condition.and_then(|condition| waiting_at(condition, now)).filter(|_| running);
         let parts_done = records.parts_done();
@@ -135,10 +134,9 @@ impl Pipeline {
         let source_now = condition.map_or(now, |condition| condition.source_time(now));
         let open = records.open().filter(|_| running);
         let follows = settings.as_ref().filter(|pipeline| pipeline.settings.mode.follows_changes());
-        let headroom = follows.and_then(|pipeline| {
-            let left = conditions.headroom(&record.source, records.applied_to()?, now)?;
-            Some(Headroom { left, least: pipeline.settings.min_headroom })
-        });
+        let left = || conditions.headroom(&record.source, records.applied_to()?, now);
+        let headroom = follows
+            .and_then(|pipeline| Some(Headroom { left: left()?, least: pipeline.settings.min_headroom }));
         let mut pipeline = Pipeline {
             name: record.name.clone(),
             from: format!("{}.{collection}", record.source),
@@ -173,7 +171,7 @@ impl Pipeline {
         let Since { reason, since } = self.detached.as_ref()?;
         let (name, lasts) = (&self.name, time::duration(time::ago(*since, now)));
         Some(format!(
-            "{name} follows its collection no more, as {reason} {lasts} ago: zenith reload {name} goes on with the \
+            "{name} follows its collection no more, as {reason} {lasts} ago: zenith reload {name} continues with the \
              collection of that name"
         ))
     }

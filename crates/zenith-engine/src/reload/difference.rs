@@ -21,32 +21,8 @@ pub(super) fn difference(
     let (engine, sorting_key) = (layout.engine_name(), layout.sorting_key().join(", "));
     let mut lines = String::new();
     for column in columns {
-        match table.columns.iter().find(|there| there.name == column.name) {
-            // It is added, or comes with the new table.
-            None if column.name == NOTES_COLUMN && notes::are_missing(&table.columns) => {}
-            None => {
-                let _ = writeln!(
-                    lines,
-                    "  + {} {}: the collection has it, the table does not",
-                    column.name, column.target_type
-                );
-            }
-            Some(there) if is_computed(&there.default_kind) => {
-                let _ = writeln!(
-                    lines,
-                    "  ~ {}: the table computes it ({}), the collection has a field of that name",
-                    column.name, there.default_kind
-                );
-            }
-            Some(there) if strategy == Strategy::Swap && widened(&there.data_type, &column.target_type) => {}
-            Some(there) if !same_values(&there.data_type, &column.target_type) => {
-                let _ = writeln!(
-                    lines,
-                    "  ~ {}: the table has {}, the collection needs {}",
-                    column.name, there.data_type, column.target_type
-                );
-            }
-            Some(_) => {}
+        if let Some(line) = column_difference(column, table, strategy) {
+            let _ = writeln!(lines, "  {line}");
         }
     }
     for there in &table.columns {
@@ -79,6 +55,25 @@ pub(super) fn difference(
     }
     lines.pop();
     (!lines.is_empty()).then_some(lines)
+}
+
+/// What the table has in the place of a column.
+fn column_difference(column: &ColumnPlan, table: &TableInfo, strategy: Strategy) -> Option<String> {
+    let (name, wanted) = (&column.name, &column.target_type);
+    match table.columns.iter().find(|there| there.name == *name) {
+        // It is added, or comes with the new table.
+        None if name == NOTES_COLUMN && notes::are_missing(&table.columns) => None,
+        None => Some(format!("+ {name} {wanted}: the collection has it, the table does not")),
+        Some(there) if is_computed(&there.default_kind) => Some(format!(
+            "~ {name}: the table computes it ({}), the collection has a field of that name",
+            there.default_kind
+        )),
+        Some(there) if strategy == Strategy::Swap && widened(&there.data_type, wanted) => None,
+        Some(there) if !same_values(&there.data_type, wanted) => {
+            Some(format!("~ {name}: the table has {}, the collection needs {wanted}", there.data_type))
+        }
+        Some(_) => None,
+    }
 }
 
 /// Whether the new column differs only in wider integers. The new table takes every value the old one had, and the

@@ -55,12 +55,13 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
     let mismatches = loop {
-        match Box::pin(attempt(pipeline, plan, metadata, failures > 0, findings)).await {
+        let attempt = Attempt { metadata, anew: failures > 0, findings };
+        match Box::pin(load_and_publish(pipeline, plan, attempt)).await {
             Ok(mismatches) => break mismatches,
             Err(error) => {
                 failures += 1;
                 let Some(pause) = after_load(&error, failures) else { return Err(error) };
-                tracing::warn!(%error, failures, "the load begins anew");
+                tracing::warn!(%error, failures, "the load starts over");
                 pipeline.stop.pause(pause).await?;
                 pipeline.progress.restart();
             }
@@ -86,13 +87,20 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     })
 }
 
+/// One of the loads that a plan may need.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    metadata: LoadMetadata,
+    /// Whether an earlier one has failed.
+    anew: bool,
+    findings: &'a Findings,
+}
+
 /// One load into a table of its own, published if it succeeds and dropped if it does not.
-async fn attempt<S: Source, K: Sink + 'static>(
+async fn load_and_publish<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
-    metadata: LoadMetadata,
-    anew: bool,
-    findings: &Findings,
+    attempt: Attempt<'_>,
 ) -> Result<Mismatches> {
     let sink = &*pipeline.sink;
     let shared = load_of(pipeline);
@@ -109,8 +117,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             let outcome = async {
                 shadow::create(pipeline, &shared, &definition).await?;
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
-                let counts =
-                    load_and_reconcile(pipeline, plan, &shared, &shadow, metadata, anew, findings).await?;
+                let counts = load_and_reconcile(pipeline, plan, &shared, &shadow, attempt).await?;
                 shared.unless_stopped(is_same(pipeline, plan)).await??;
                 shadow::publish(pipeline, &shared, &definition).await?;
                 Ok(counts)
@@ -131,8 +138,7 @@ async fn attempt<S: Source, K: Sink + 'static>(
             }
             // Also where the table has just been created: an earlier try may have put rows into it.
             shared.repeat(|| sink.truncate(&pipeline.table)).await?;
-            let loaded =
-                load_and_reconcile(pipeline, plan, &shared, &pipeline.table, metadata, anew, findings).await;
+            let loaded = load_and_reconcile(pipeline, plan, &shared, &pipeline.table, attempt).await;
             if plan.existing.is_none() && matches!(loaded, Err(EngineError::Key { .. })) {
                 // It was made for this load, and the next one needs another.
                 shared.repeat(|| sink.drop_table(&pipeline.table)).await?;
@@ -201,10 +207,9 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     plan: &ReloadPlan,
     shared: &Arc<LoadContext>,
     table: &str,
-    metadata: LoadMetadata,
-    anew: bool,
-    findings: &Findings,
+    attempt: Attempt<'_>,
 ) -> Result<Mismatches> {
+    let Attempt { metadata, anew, findings } = attempt;
     let partitions = shared.unless_stopped(partitions(pipeline, plan, anew)).await??;
     // A table that may not be replaced keeps its columns, and rows that are there already are not taken back.
     let may_plan_anew =
@@ -242,7 +247,7 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
 
 /// What is read side by side: parts of the order of storage, where the server can be asked for them; else ranges of `_id`,
 /// if several scans are wanted in any case. These cost the server twice as much, but wherever they are cut off, also by an
-/// election, they go on: so a load that begins anew reads them, too.
+/// election, they go on: so a load that starts over reads them, too.
 async fn partitions<S: Source, K>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,

@@ -93,7 +93,7 @@ impl Digits {
 impl Rules {
     /// What a column without parts that was made for values of a kind has to show of a value that is not null.
     pub(super) fn expected<'v>(&self, kind: &Kind, value: &'v Bson) -> Expected<'v> {
-        use Expected::{Elsewhere, Perhaps, Shown};
+        use Expected::{Elsewhere, Shown};
         let out_of_range = || Elsewhere("out of range".to_owned());
         match (kind, value) {
             (Kind::Text { .. }, value) => text(value).map_or_else(out_of_range, Shown),
@@ -124,33 +124,9 @@ impl Rules {
             }
             (Kind::Binary { .. }, Bson::Binary(binary)) => Elsewhere(binary_name(binary.subtype)),
             (
-                Kind::Int32 | Kind::Int64,
+                Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. },
                 Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_),
-            ) => {
-                let fits = |integer: &i64| *kind == Kind::Int64 || i32::try_from(*integer).is_ok();
-                match (integer(value).filter(fits), value) {
-                    (Some(integer), Bson::Decimal128(_)) => Perhaps(Value::Integer(integer)),
-                    (Some(integer), _) => Shown(Value::Integer(integer)),
-                    (None, _) => out_of_range(),
-                }
-            }
-            (Kind::Double, Bson::Double(double)) => Shown(Value::Double(*double)),
-            (Kind::Double, Bson::Int32(integer)) => Shown(Value::Double(f64::from(*integer))),
-            (Kind::Double, Bson::Int64(integer)) => {
-                exact_double(*integer).map_or_else(out_of_range, |double| Shown(Value::Double(double)))
-            }
-            (Kind::Double, Bson::Decimal128(decimal)) => match decimal.to_string().parse() {
-                Ok(double) => Perhaps(Value::Double(double)),
-                Err(_) => out_of_range(),
-            },
-            (
-                Kind::Decimal { scale },
-                Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_),
-            ) => match (digits(value).filter(|digits| digits.fits(*scale)), value) {
-                (Some(digits), Bson::Double(_)) => Perhaps(Value::Decimal(digits)),
-                (Some(digits), _) => Shown(Value::Decimal(digits)),
-                (None, _) => out_of_range(),
-            },
+            ) => number(kind, value).unwrap_or_else(out_of_range),
             (Kind::Date, Bson::DateTime(_)) => out_of_range(),
             _ => Elsewhere(is_other(value)),
         }
@@ -247,11 +223,34 @@ fn exact_double(value: i64) -> Option<f64> {
     (double as i128 == i128::from(value)).then_some(double)
 }
 
+/// What a column of numbers shows of a number; `None` where it is out of range.
+fn number<'v>(kind: &Kind, value: &Bson) -> Option<Expected<'v>> {
+    use Expected::{Perhaps, Shown};
+    match (kind, value) {
+        (Kind::Double, Bson::Double(double)) => Some(Shown(Value::Double(*double))),
+        (Kind::Double, Bson::Int32(integer)) => Some(Shown(Value::Double(f64::from(*integer)))),
+        (Kind::Double, Bson::Int64(integer)) => Some(Shown(Value::Double(exact_double(*integer)?))),
+        (Kind::Double, Bson::Decimal128(decimal)) => {
+            Some(Perhaps(Value::Double(decimal.to_string().parse().ok()?)))
+        }
+        (Kind::Decimal { scale }, value) => {
+            let digits = Value::Decimal(digits(value).filter(|digits| digits.fits(*scale))?);
+            Some(if matches!(value, Bson::Double(_)) { Perhaps(digits) } else { Shown(digits) })
+        }
+        (kind, value) => {
+            let fits = |integer: &i64| *kind != Kind::Int32 || i32::try_from(*integer).is_ok();
+            let integer = Value::Integer(integer(value).filter(fits)?);
+            Some(if matches!(value, Bson::Decimal128(_)) { Perhaps(integer) } else { Shown(integer) })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bson::Binary;
     use zenith_arrow::UuidOrder;
 
+    use super::Expected::Perhaps;
     use super::*;
 
     fn rules(uuid_legacy: UuidLegacy) -> Rules {
@@ -276,7 +275,7 @@ mod tests {
 
     #[test]
     fn numbers_are_shown_where_they_are_the_same_number() {
-        use Expected::{Elsewhere, Perhaps, Shown};
+        use Expected::{Elsewhere, Shown};
         let rules = rules(UuidLegacy::Python);
         let out = || Elsewhere("out of range".to_owned());
         let decimal = |text: &str| Bson::Decimal128(text.parse().unwrap());

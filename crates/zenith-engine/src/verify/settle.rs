@@ -78,7 +78,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let absent = documents.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::NoRow));
         let absent: Vec<&[u8]> = absent.map(|(document, _)| *document).collect();
         let mut letters = self.letters(&absent).await?.into_iter();
-
         let mut numbers: HashMap<Option<&Scalar>, usize> = HashMap::new();
         for ((document, key), outcome) in documents.iter().zip(&keys_found).zip(outcomes) {
             let finding = match outcome {
@@ -105,11 +104,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let mut seen = HashSet::new();
         for (id, key) in ids.iter().zip(&keys) {
             let Some(key) = key.as_ref().filter(|key| seen.insert(*key)) else { continue };
-            let (documents, rows) = (numbers.get(&Some(key)).copied().unwrap_or(0), rows.count(key));
-            let finding = if rows > documents { Finding::Surplus } else { Finding::Fewer };
-            for _ in 0..rows.abs_diff(documents) {
-                differences.add(Difference { id: Some(id.clone()), finding: finding.clone() });
-            }
+            compare_numbers(id, numbers.get(&Some(key)), rows.count(key), differences);
         }
         Ok(())
     }
@@ -150,5 +145,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             }
         }
         Ok(part)
+    }
+}
+
+/// Adds a difference for each row that a document lacks, or that lacks a document.
+fn compare_numbers(id: &RawBson, documents: Option<&usize>, rows: usize, differences: &mut Differences) {
+    let documents = documents.copied().unwrap_or(0);
+    let finding = if rows > documents { Finding::Surplus } else { Finding::Fewer };
+    for _ in 0..rows.abs_diff(documents) {
+        differences.add(Difference { id: Some(id.clone()), finding: finding.clone() });
     }
 }

@@ -1,6 +1,6 @@
 //! The second half of the demonstration: changes arrive while one watches.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,21 @@ const NAME: &str = "orders";
 /// More than any change takes, also on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Writes and prints a zenith.toml.
+fn configure(folder: &Path, from: &str, to: &ClickHouse) -> Result<PathBuf> {
+    let file = folder.join("zenith.toml");
+    let pipeline =
+        format!("[pipelines.{NAME}]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"{NAME}\"\n");
+    let text = format!(
+        "[state]\npath = {:?}\n\n[sources.shop]\nuri = \"{from}\"\n\n[targets.warehouse]\nuri = \"{}\"\n\n{pipeline}",
+        folder.join("state.sqlite"),
+        to.url()
+    );
+    std::fs::write(&file, &text).map_err(Error::path("write", &file))?;
+    println!("{}", super::indented(&text));
+    Ok(file)
+}
+
 /// Follows a collection with `zenith run` and changes documents under its eyes.
 pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &ClickHouse) -> Result<()> {
     let orders = source.collection::<Document>(NAME);
@@ -26,16 +41,7 @@ pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &Clic
         source.name()
     );
     let folder = Scratch::new()?;
-    let file = folder.path().join("zenith.toml");
-    let pipeline =
-        format!("[pipelines.{NAME}]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"{NAME}\"\n");
-    let text = format!(
-        "[state]\npath = {:?}\n\n[sources.shop]\nuri = \"{from}\"\n\n[targets.warehouse]\nuri = \"{}\"\n\n{pipeline}",
-        folder.path().join("state.sqlite"),
-        to.url()
-    );
-    std::fs::write(&file, &text).map_err(Error::path("write", &file))?;
-    println!("{}", super::indented(&text));
+    let file = configure(folder.path(), from, to)?;
     run(zenith, &["apply", "--yes"], &file).await?;
     println!("$ zenith run");
     let mut following = follow(zenith, &file)?;
@@ -75,7 +81,9 @@ pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &Clic
         to.query(&format!("{question} FORMAT PrettyCompactMonoBlock")).await?
     );
     following.kill().await.map_err(Error::io("stop zenith"))?;
-    println!("\nzenith run was killed, not stopped, and more has changed since. It goes on where it was:\n");
+    println!(
+        "\nzenith run was killed, not stopped, and more has changed since. It continues where it was:\n"
+    );
     orders
         .insert_one(doc! { "_id": 2000, "item": "milk", "state": "new", "price": 1.0 })
         .await

@@ -10,7 +10,7 @@ use bson::{Document, doc};
 use mongodb::options::{Acknowledgment, WriteConcern};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use zenith_testkit::{Error, Result, Shape};
+use zenith_testkit::{ClickHouse, Error, Result, Shape};
 
 use super::follower::{DOCUMENTS, Follower, NAME, wait_for};
 use crate::bench::servers::Servers;
@@ -55,26 +55,7 @@ pub(super) async fn measure(
 
     eprintln!("Changing {rate} documents a second for {seconds} s …");
     let (seen, visible) = watch::channel((0_i64, Instant::now()));
-    let target = servers.target.clone();
-    let poller = tokio::spawn(async move {
-        let mut appeared: Vec<(i64, Instant)> = Vec::new();
-        loop {
-            if let Ok(answer) = target.query(&highest).await
-                && let Ok(number) = answer.parse::<i64>()
-                && appeared.last().is_none_or(|(last, _)| number > *last)
-            {
-                let now = Instant::now();
-                appeared.push((number, now));
-                if seen.send((number, now)).is_err() {
-                    return appeared;
-                }
-            }
-            if seen.is_closed() {
-                return appeared;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    });
+    let poller = tokio::spawn(poll(servers.target.clone(), highest, seen));
     let started = Instant::now();
     let committed = write(servers, rate, seconds).await?;
     let elapsed = started.elapsed().as_secs_f64();
@@ -102,6 +83,31 @@ pub(super) async fn measure(
         restart_seconds: restart.as_secs_f64(),
         milliseconds,
     })
+}
+
+/// Asks for the highest number until nobody wants to know it; when each number was first seen.
+async fn poll(
+    target: ClickHouse,
+    highest: String,
+    seen: watch::Sender<(i64, Instant)>,
+) -> Vec<(i64, Instant)> {
+    let mut appeared: Vec<(i64, Instant)> = Vec::new();
+    loop {
+        if let Ok(answer) = target.query(&highest).await
+            && let Ok(number) = answer.parse::<i64>()
+            && appeared.last().is_none_or(|(last, _)| number > *last)
+        {
+            let now = Instant::now();
+            appeared.push((number, now));
+            if seen.send((number, now)).is_err() {
+                return appeared;
+            }
+        }
+        if seen.is_closed() {
+            return appeared;
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// Inserts and updates in equal parts; when each was committed by a majority.
