@@ -63,7 +63,7 @@ pub fn become_simulation(arguments: &[OsString]) -> Result<ExitCode> {
     Err(format!("cannot run {}: {error}", program.display()).into())
 }
 
-/// Says what is built and how long that may take; what is there already is built again quietly.
+/// Says what is built and how long that may take; what already exists is built again quietly.
 fn announce(folder: &Path, programs: &[&str], build: &mut Command) {
     if programs.iter().all(|program| folder.join(program).exists()) {
         build.arg("--quiet");

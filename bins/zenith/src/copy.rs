@@ -77,7 +77,7 @@ async fn copy<S: Source>(
     );
     signals.stop(pipeline.stop_handle());
     for leftover in &plan.leftovers {
-        tracing::warn!("the table {leftover} was left behind by an earlier copy; drop it if none is running");
+        tracing::warn!("an earlier copy left the table {leftover} behind; drop it if no copy is running");
     }
     let display = (!arguments.quiet).then(|| Display::start(pipeline.progress()));
     let outcome = pipeline.execute(&plan).await;
@@ -104,7 +104,7 @@ fn followed(plan: &ReloadPlan) -> String {
     let table = &plan.definition.name;
     format!(
         "the table {table} is kept in step by a pipeline, as its column _zenith_version says, and the pipeline could not \
-         go on with a copy in its place: load it anew with `zenith reload NAME`, copy into another table with --table \
+         go on with a copy in its place: load it again with `zenith reload NAME`, copy into another table with --table \
          NAME, or drop {table} first if no pipeline writes it any more"
     )
 }

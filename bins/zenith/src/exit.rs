@@ -10,7 +10,7 @@ use crate::progress::say;
 
 /// Failed on the way.
 const FAILED: u8 = 1;
-/// Something to be mended first; nothing was created.
+/// Something to be corrected first; nothing was created.
 const INPUT: u8 = 2;
 /// Done, and more did not fit than was allowed.
 pub const EXCEEDED: u8 = 3;
@@ -20,7 +20,7 @@ pub const STOPPED: u8 = 130;
 /// Why a command did not do what it was to do; each of them one sentence, or one a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
-    /// Something has to be mended first.
+    /// Something has to be repaired first.
     Input(String),
     /// It failed on the way.
     Failed(String),

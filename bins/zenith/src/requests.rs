@@ -65,7 +65,7 @@ impl Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub message: String,
-    /// Whether something has to be mended first.
+    /// Whether something has to be repaired first.
     pub input: bool,
 }
 

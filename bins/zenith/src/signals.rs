@@ -34,7 +34,7 @@ impl Signals {
     pub fn stop(mut self, run: StopHandle) {
         tokio::spawn(async move {
             self.next().await;
-            progress::say("zenith: stopping; once more to stop at once");
+            progress::say("zenith: stopping; press again to stop at once");
             run.stop();
             self.end_at_next();
         });

@@ -1,4 +1,4 @@
-//! One pipeline is mended beside a `zenith run`, which goes on with the others.
+//! One pipeline is mended beside a `zenith run`, which continues with the others.
 
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ async fn one_table_is_reloaded_and_the_other_follows_meanwhile() {
     let summary = ended.json();
     assert_eq!((&summary["rows"], &summary["table"]), (&100.into(), &"orders".into()), "{ended:?}");
 
-    // It follows on, and neither pipeline was begun anew.
+    // It follows on, and neither pipeline was started over.
     beside.insert("orders", 100).await;
     beside.until_rows("orders", 101).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -148,7 +148,7 @@ async fn a_request_is_taken_back_by_a_signal() {
     interrupt(&child, Signal::SIGINT);
     let Ended { code, stdout, stderr } = ended(child).await;
     assert_eq!((code, stdout.as_str()), (Some(130), ""), "{stderr}");
-    assert!(stderr.contains("taking it back"), "{stderr}");
+    assert!(stderr.contains("cancelling the request"), "{stderr}");
     // The table is the old one, and follows on.
     beside.until_rows("orders", 101).await;
     beside.home.until_state("orders", "following").await;

@@ -34,7 +34,7 @@ async fn init_writes_a_file_that_can_be_applied_and_writes_over_none() {
     let ended = home.run(&["init"]).await.succeeded();
     assert!(ended.stdout.contains("zenith apply"), "{ended:?}");
     assert!(home.read("zenith.toml").contains("[pipelines.orders]"));
-    refused(&home.run(&["init"]).await, &["zenith.toml is there already", "--force"]);
+    refused(&home.run(&["init"]).await, &["zenith.toml already exists", "--force"]);
     home.write("zenith.toml", "");
     home.run(&["init", "--force"]).await.succeeded();
     let ended = home.run(&["apply", "--dry-run"]).await.succeeded();
@@ -75,13 +75,13 @@ async fn apply_shows_the_difference_and_takes_it_over() {
     let ended = home.run(&["apply"]).await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(
-        ended.stdout.contains("- pipeline users") && ended.stdout.contains("it begins anew"),
+        ended.stdout.contains("- pipeline users") && ended.stdout.contains("it starts over"),
         "{ended:?}"
     );
     assert!(
         ended
             .stderr
-            .contains("The pipeline users is removed with its progress, and the pipeline orders begins anew")
+            .contains("The pipeline users is removed with its progress, and the pipeline orders starts over")
             && ended.stderr.contains("--yes"),
         "{ended:?}"
     );

@@ -83,7 +83,7 @@ impl Home {
     /// Begins a `zenith run`, and waits until it holds the state.
     pub async fn start(&self, arguments: &[&str]) -> Child {
         let child = self.command(&[&["run"], arguments].concat()).spawn().unwrap();
-        self.until("zenith run is under way", async || self.status().await["running"] == true).await;
+        self.until("zenith run is running", async || self.status().await["running"] == true).await;
         child
     }
 

@@ -96,7 +96,7 @@ async fn status_and_history_before_during_and_after_a_run() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let ended = home.run(&["status", "--max-lag", "1h"]).await.succeeded();
     assert!(
-        ended.stdout.contains("a zenith run is under way\n") && ended.stdout.contains("following"),
+        ended.stdout.contains("zenith run is running\n") && ended.stdout.contains("following"),
         "{ended:?}"
     );
     let history = home.json(&["history"]).await;
@@ -110,7 +110,7 @@ async fn status_and_history_before_during_and_after_a_run() {
     {
         use tokio::io::AsyncReadExt as _;
         let out = watch.stdout.as_mut().unwrap();
-        while shown.matches("under way").count() < 3 {
+        while shown.matches("zenith run is running").count() < 3 {
             let mut piece = [0; 4096];
             let n = out.read(&mut piece).await.unwrap();
             shown += std::str::from_utf8(&piece[..n]).unwrap();

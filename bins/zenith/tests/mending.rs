@@ -82,7 +82,7 @@ async fn a_new_state_begins_anew_over_tables_that_zenith_made() {
             .await;
         home.apply().await;
         let check = home.run(&["check"]).await.succeeded();
-        assert!(check.stdout.contains("will be loaded anew by the first run"), "{check:?}");
+        assert!(check.stdout.contains("will be loaded again by the first run"), "{check:?}");
         home.run(&["run", "--once"]).await.succeeded();
         let count = format!("SELECT count(), sum(field{documents}) FROM orders_current");
         assert_eq!(bench.ask(&count).await, format!("{documents}\t1"));
@@ -188,7 +188,7 @@ async fn reset_goes_on_from_elsewhere() {
     let ended = home.run(&["reset", "orders", "--from", "now"]).await;
     assert!(ended.code == Some(2) && ended.stderr.contains("--yes"), "{ended:?}");
     let dry = home.run(&["reset", "orders", "--from", "beginning", "--dry-run"]).await.succeeded();
-    assert!(dry.stdout.contains("begins anew") && dry.stdout.contains("nothing was changed"), "{dry:?}");
+    assert!(dry.stdout.contains("starts over") && dry.stdout.contains("nothing was changed"), "{dry:?}");
     let wrong = home.run(&["reset", "orders", "--from", "yesterday", "--yes"]).await;
     assert!(wrong.code == Some(2) && wrong.stderr.contains("2026-01-31T12:00:00Z"), "{wrong:?}");
 

@@ -58,7 +58,7 @@ async fn what_is_mine_is_refused_by_check_and_apply_and_the_start_of_the_run() {
             ("10".to_owned(), "1000".to_owned())
         );
         let checked = home.run(&["check"]).await.succeeded();
-        assert!(checked.stdout.contains(&format!("{view} is there")), "{checked:?}");
+        assert!(checked.stdout.contains(&format!("{view} exists")), "{checked:?}");
         for table in bench.tables().await {
             bench.ask(&format!("DROP TABLE {table}")).await;
         }

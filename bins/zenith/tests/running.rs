@@ -98,7 +98,7 @@ async fn commands_beside_a_run_are_followed() {
         "{second:?}"
     );
     let paused = home.run(&["pipeline", "pause", "orders"]).await.succeeded();
-    assert!(paused.stdout.contains("under way"), "{paused:?}");
+    assert!(paused.stdout.contains("running `zenith run`"), "{paused:?}");
     home.until_state("orders", "paused").await;
     insert(&bench, "orders", 11).await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
@@ -112,7 +112,7 @@ async fn commands_beside_a_run_are_followed() {
         ("users", "collection = \"users\""),
     ]);
     let applied = home.apply().await;
-    assert!(applied.stdout.contains("the `zenith run` under way goes on with it"), "{applied:?}");
+    assert!(applied.stdout.contains("the running `zenith run` continues with it"), "{applied:?}");
     home.until("the new one is there", async || count(&bench, "users_current").await == "10").await;
     insert(&bench, "orders", 12).await;
     home.until("the changed one goes on", async || count(&bench, "orders_current").await == "13").await;
@@ -123,7 +123,7 @@ async fn commands_beside_a_run_are_followed() {
     home.configure(&[("users", "collection = \"users\"\nmode = \"change-log\"")]);
     let anew = home.run(&["apply", "--yes"]).await;
     assert_eq!(anew.code, Some(2), "{anew:?}");
-    assert!(anew.stderr.contains("users begins anew, which cannot be done while it runs"), "{anew:?}");
+    assert!(anew.stderr.contains("users starts over, which cannot be done while it runs"), "{anew:?}");
 
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -161,7 +161,7 @@ async fn a_database_without_configuration() {
     assert_eq!(names, ["orders", "users.old"]);
     let connectors = home.run(&["connector", "list"]).await.succeeded();
     assert!(connectors.stdout.contains("${ZENITH_SOURCE}"), "{connectors:?}");
-    // A run without the variables goes on with what they stood for, and says what it lacks.
+    // A run without the variables continues with what they stood for, and says what it lacks.
     let mut command = home.command(&["run", "--once"]);
     command.env_remove("ZENITH_SOURCE");
     let ended = run(command).await;
@@ -243,7 +243,7 @@ async fn a_run_that_is_killed_goes_on_where_it_was() {
     kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
     assert_eq!(ended(child).await.code, None);
     let health = home.run(&["status", "--health"]).await;
-    assert!(health.code == Some(1) && health.stdout.contains("no zenith run is under way"), "{health:?}");
+    assert!(health.code == Some(1) && health.stdout.contains("zenith run is not running"), "{health:?}");
     assert_eq!(home.pipeline("orders").await["state"], "interrupted");
     let history = home.json(&["history"]).await;
     assert_eq!(

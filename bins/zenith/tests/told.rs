@@ -227,7 +227,7 @@ async fn a_copied_table_is_taken_over() {
     home.apply().await;
     let checked = home.run(&["check"]).await.succeeded();
     assert!(
-        checked.stdout.contains("orders is there with 10 rows, and will be loaded anew by the first run"),
+        checked.stdout.contains("orders exists with 10 rows, and will be loaded again by the first run"),
         "{checked:?}"
     );
     home.run(&["run", "--once"]).await.succeeded();
@@ -364,7 +364,7 @@ async fn views_are_left_out_without_being_read() {
     home.until("the new one is there", async || count("users_current").await == "3").await;
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(ended.stderr.matches("is a view or a time series, and is left out").count(), 3, "{ended:?}");
+    assert_eq!(ended.stderr.matches("left out: it is a view or a time series").count(), 3, "{ended:?}");
     let list = home.json(&["pipeline", "list"]).await;
     let names: Vec<&Value> = list.as_array().unwrap().iter().map(|pipeline| &pipeline["name"]).collect();
     assert_eq!(names, ["orders", "users"]);

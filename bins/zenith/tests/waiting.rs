@@ -1,4 +1,4 @@
-//! What a run waits for is told while it lasts, and what was mended goes on by itself.
+//! What a run waits for is told while it lasts, and what was mended continues by itself.
 
 use std::time::{Duration, Instant};
 

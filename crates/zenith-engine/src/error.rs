@@ -49,7 +49,7 @@ pub enum EngineError {
         /// Why it cannot work, and what can.
         reason: String,
     },
-    /// The target table is there with other columns than the collection needs.
+    /// The target table exists with other columns than the collection needs.
     #[error(
         "the table {table} exists with other columns than {namespace} needs:\n{difference}\nNothing was written. \
          {advice}"
@@ -91,7 +91,7 @@ pub enum EngineError {
     /// The table has something that the one in its place could not have.
     #[error(
         "the table {table} cannot be replaced by a new one, as that could not have {what} ({reason}); nothing was changed: \
-         take it away, or load another table"
+         remove it, or load another table"
     )]
     CannotKeep {
         /// The table.
@@ -122,7 +122,7 @@ pub enum EngineError {
     /// A materialized view failed while it was given rows that the table has already.
     #[error(
         "the materialized view {view}, which takes the rows of {table}, failed, so that the table may have rows that the \
-         view lacks: mend the view or drop it; no row comes twice when the insert is repeated"
+         view lacks: repair the view or drop it; no row comes twice when the insert is repeated"
     )]
     ViewFailed {
         /// The table.
@@ -135,7 +135,7 @@ pub enum EngineError {
     },
     /// An insert was refused that cannot be tried in parts.
     #[error(
-        "{table} refused rows of an insert, and as {why}, the others cannot be sent without them for certain: mend what it \
+        "{table} refused rows of an insert, and as {why}, the others cannot be sent without them for certain: correct what it \
          refuses; no row comes twice when the insert is repeated"
     )]
     RefusedWhole {
@@ -163,7 +163,7 @@ pub enum EngineError {
     /// What was read and what was written do not add up.
     #[error(
         "{namespace} and {table} do not agree: {read} documents were read, {written} rows written, \
-         {dead_letters} dead letters, and the table holds {counted}; the load cannot be trusted: begin it again"
+         {dead_letters} dead letters, and the table holds {counted}; the load cannot be trusted: start it again"
     )]
     Reconcile {
         /// The collection.
@@ -194,7 +194,7 @@ pub enum EngineError {
     /// The table of a pipeline is not there any more, or is another one.
     #[error(
         "the table {table} of the pipeline {pipeline} is gone or has other columns than it was created with: \
-         restore it, or load it anew with zenith reload {pipeline}"
+         restore it, or load it again with zenith reload {pipeline}"
     )]
     TableGone {
         /// The table.
@@ -241,8 +241,8 @@ pub enum EngineError {
     },
     /// The collection went away.
     #[error(
-        "{namespace} {what}; {table} keeps its rows, and the pipeline stands still: {remedy}, on_drop = \"reload\" would \
-         have gone on alone"
+        "{namespace} {what}; {table} keeps its rows, and the pipeline has stopped: {remedy}, on_drop = \"reload\" would \
+         have continued by itself"
     )]
     SourceGone {
         /// The collection.
@@ -296,7 +296,7 @@ pub enum EngineError {
     #[error(
         "the table {table} is empty, although the pipeline {pipeline} has written {rows} rows: it is that of another server, \
          or somebody has emptied it; nothing was written: correct the address of the target, or let zenith reload {pipeline} \
-         load it anew"
+         load it again"
     )]
     TableEmptied {
         /// The table.
@@ -321,7 +321,7 @@ pub enum EngineError {
     /// The changes since the checkpoint are not known any more.
     #[error(
         "the changes of {namespace} since the last checkpoint are no longer in the oplog of MongoDB, so the table \
-         cannot be brought up to date: zenith reload {pipeline} loads it anew (on_history_lost = \"reload\" does it \
+         cannot be brought up to date: zenith reload {pipeline} loads it again (on_history_lost = \"reload\" does it \
          by itself), and a larger oplog keeps it from happening again"
     )]
     HistoryLost {

@@ -151,21 +151,21 @@ impl MetadataColumns {
         }
     }
 
-    pub(crate) fn push(&mut self, side: RowMetadata) {
-        self.version.append_value(side.version);
+    pub(crate) fn push(&mut self, metadata: RowMetadata) {
+        self.version.append_value(metadata.version);
         match self.layout {
             Layout::Rows => {}
-            Layout::Current => self.deleted.append_value(u8::from(side.deleted)),
+            Layout::Current => self.deleted.append_value(u8::from(metadata.deleted)),
             Layout::Log => {
-                self.operation.append_value(side.operation);
-                self.time.push(version_millis(side.version));
-                self.index.append_value(side.index);
+                self.operation.append_value(metadata.operation);
+                self.time.push(version_millis(metadata.version));
+                self.index.append_value(metadata.index);
             }
         }
     }
 
     /// Appends the metadata columns to `batch`, whose rows they were pushed for in order.
-    pub(crate) fn beside(mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+    pub(crate) fn append_to(mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let version: ArrayRef = Arc::new(self.version.finish());
         match self.layout {
             Layout::Rows => Ok(batch.clone()),
@@ -200,7 +200,7 @@ fn append(
     let all = batch.columns().iter().cloned().chain(columns).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema, all, &options)
-        .map_err(|_| EngineError::Worker { worker: "the columns beside a batch" })
+        .map_err(|_| EngineError::Worker { worker: "the metadata columns of a batch" })
 }
 
 #[cfg(test)]
@@ -216,11 +216,11 @@ mod tests {
     fn batches_get_the_columns_of_their_table() {
         let marked = LoadMetadata::Version(5).apply(documents()).unwrap();
         assert_eq!(marked.schema(), Layout::Current.schema(&documents().schema()));
-        let mut side = MetadataColumns::new(Layout::Log, 2);
+        let mut metadata = MetadataColumns::new(Layout::Log, 2);
         for index in 0..2 {
-            side.push(RowMetadata { operation: "insert", version: 3 << 32, index, deleted: false });
+            metadata.push(RowMetadata { operation: "insert", version: 3 << 32, index, deleted: false });
         }
-        let logged = side.beside(&documents()).unwrap();
+        let logged = metadata.append_to(&documents()).unwrap();
         assert_eq!(logged.num_columns(), 5);
         let times = logged.column_by_name(TIME_COLUMN).unwrap();
         let times = times.as_any().downcast_ref::<TimestampMillisecondArray>().unwrap();

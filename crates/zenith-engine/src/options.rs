@@ -103,7 +103,7 @@ impl ReloadOptions {
     }
 
     /// Bytes of the budget replies may occupy before they are decoded.
-    pub(crate) fn landing_bytes(&self) -> usize {
+    pub(crate) fn replies_bytes(&self) -> usize {
         self.memory / 4
     }
 
@@ -111,7 +111,7 @@ impl ReloadOptions {
     /// being sent.
     pub(crate) fn batch_bytes(&self) -> usize {
         let memory = self.decoders + self.table.inserters.min(2);
-        (self.memory - self.landing_bytes()) / memory.max(2)
+        (self.memory - self.replies_bytes()) / memory.max(2)
     }
 
     /// Scans side by side, whatever the documents.
@@ -131,7 +131,7 @@ impl ReloadOptions {
 
     /// The aim for one reply of so many scans side by side, in bytes.
     pub(crate) fn reply_bytes(&self, readers: usize) -> usize {
-        let each = self.landing_bytes() / (readers * 2).max(2);
+        let each = self.replies_bytes() / (readers * 2).max(2);
         each.clamp(256 * 1024, REPLY_BYTES_MAX)
     }
 }

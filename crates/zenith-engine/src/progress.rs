@@ -120,7 +120,7 @@ impl Progress {
         self.memory_in_use.store(to_u64(bytes), Ordering::Relaxed);
     }
 
-    /// A load begins anew: what was read and written before does not count.
+    /// A load starts over: what was read and written before does not count.
     pub(crate) fn restart(&self) {
         for counter in [
             &self.documents_read,

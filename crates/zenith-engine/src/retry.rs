@@ -3,7 +3,7 @@
 //! | policy | what it is for |
 //! | --- | --- |
 //! | [`after_insert`] | one insert: the same bytes under the same token, a few times |
-//! | [`after_load`] | a whole load, begun anew |
+//! | [`after_load`] | a whole load, started over |
 //! | [`RetryBudget`] | a pipeline whose source or target is away: for ever where it follows, for a while where it catches up |
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::EngineError;
 
 /// Tries of one insert before a load fails.
 pub(crate) const INSERT_TRIES: u32 = 8;
-/// Whole loads begun anew before the run fails.
+/// Whole loads started over before the run fails.
 const LOAD_TRIES: u32 = 3;
 /// The first pause; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -44,7 +44,7 @@ pub(crate) fn after_insert(error: &TransportError, tries: u32, tries_max: u32) -
     }
 }
 
-/// Whether a load that failed is begun anew, and after which pause. `tries` loads have failed so far.
+/// Whether a load that failed is started over, and after which pause. `tries` loads have failed so far.
 pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
     let again = match error {
         // A scan in storage order cannot go on where it was cut off; everything else the reader has

@@ -153,7 +153,7 @@ pub struct PipelineSettings {
     /// either way, and an image costs MongoDB five to ten times as much as a look-up.
     #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL"))]
     pub post_images: Option<bool>,
-    /// Create the target database if it is not there.
+    /// Create the target database if it does not exist.
     #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set))]
     pub create_database: bool,
     /// How the table is made and loaded.

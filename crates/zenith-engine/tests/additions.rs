@@ -1,4 +1,4 @@
-//! What people have added to a table is there after it was loaded anew.
+//! What people have added to a table is there after it was loaded again.
 
 use std::time::Duration;
 

@@ -185,7 +185,7 @@ async fn a_view_that_is_missing_is_made_and_one_of_an_earlier_version_is_known()
     };
     assert_eq!(view().await, "items_current is there");
     follow.query("DROP VIEW items_current").await;
-    assert!(view().await.contains("items_current is missing, and will be made anew"));
+    assert!(view().await.contains("items_current is missing, and will be created again"));
     follow.catch_up_well().await;
     follow.assert_equal("items_current").await;
 

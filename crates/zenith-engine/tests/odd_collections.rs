@@ -407,7 +407,7 @@ async fn a_type_that_changes_after_the_sample() {
             ReloadOptions { table: TableOptions { sample: 30, ..small_batches().table }, ..small_batches() },
         )
         .await;
-    // The load was begun anew, with a column of numbers and a twin for the others.
+    // The load was started over, with a column of numbers and a twin for the others.
     assert!(!summary.extra_values.contains_key("v"), "{:?}", summary.extra_values);
     let shown =
         bench.databases.clickhouse.query("SELECT count(v), count(v_text) FROM changes").await.unwrap();

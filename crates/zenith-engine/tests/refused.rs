@@ -109,7 +109,7 @@ async fn a_view_that_fails_stops_every_mode_and_no_row_comes_twice() {
     }
 }
 
-/// A pipeline that follows waits, says why, and goes on by itself once the view is mended.
+/// A pipeline that follows waits, says why, and continues by itself once the view is mended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_waits_for_a_view_to_be_mended() {
     let follow = follow("view_waits", Mode::Changes, false).await;

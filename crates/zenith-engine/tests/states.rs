@@ -44,7 +44,7 @@ async fn a_lost_state_begins_anew_with_the_columns_of_now() {
     let checks = follow.replicator().await.check("items").await;
     assert!(checks.iter().all(|check| check.found.is_ok()), "{checks:?}");
     let table = checks.iter().find(|check| check.what == "target table").unwrap();
-    assert!(table.found.as_ref().unwrap().contains("will be loaded anew"), "{table:?}");
+    assert!(table.found.as_ref().unwrap().contains("will be loaded again"), "{table:?}");
     follow.catch_up_well().await;
     assert_eq!(follow.query("SELECT count(), sum(later) FROM items_current").await, "99\t99");
     follow.bench.remove().await;
@@ -131,7 +131,7 @@ async fn a_view_that_was_dropped_is_made_anew() {
     follow.query("DROP VIEW items_current").await;
     let checks = follow.replicator().await.check("items").await;
     let view = checks.iter().find(|check| check.what == "view").unwrap();
-    assert!(view.found.as_ref().unwrap().contains("will be made anew by the next run"), "{view:?}");
+    assert!(view.found.as_ref().unwrap().contains("will be created again by the next run"), "{view:?}");
     follow.catch_up_well().await;
     assert_eq!(follow.query("SELECT count() FROM items_current").await, "10");
 

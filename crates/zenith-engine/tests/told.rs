@@ -15,7 +15,7 @@ const ROUNDS: i32 = 24;
 const CHANGES: i32 = 40;
 
 /// A process that is killed leaves what it was doing where it was: here its runtime goes, at some moment of each round.
-/// The repetitions of the next rounds count nothing twice, and nothing is forgotten.
+/// The repeats of the next rounds count nothing twice, and nothing is forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_repeats_counts_once() {
     for mode in [Mode::Changes, Mode::ChangeLog, Mode::IdCursor] {

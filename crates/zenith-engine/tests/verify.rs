@@ -182,7 +182,7 @@ async fn dead_letters_are_told_and_without_their_letter_they_are_missing() {
     }
 }
 
-/// A letter of another pipeline, of a document that has changed since, or of a table that has been loaded anew is no
+/// A letter of another pipeline, of a document that has changed since, or of a table that has been loaded again is no
 /// reason for a row that is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn letters_that_no_longer_count_are_no_excuse() {
@@ -194,7 +194,7 @@ async fn letters_that_no_longer_count_are_no_excuse() {
         follow.query("ALTER TABLE items ADD CONSTRAINT few CHECK _id < 10").await;
         collection.insert_many(items(5..14)).await.unwrap();
         if mode == Mode::Full {
-            // A table that is made anew keeps the constraint.
+            // A table that is created again keeps the constraint.
             assert_eq!(follow.replicator().await.reload("items").await.unwrap().dead_letters, 4);
         } else {
             follow.catch_up_well().await;
@@ -222,7 +222,7 @@ async fn letters_that_no_longer_count_are_no_excuse() {
             follow.bench.remove().await;
             continue;
         }
-        // The table made anew has all rows; the letters are still kept.
+        // The table created again has all rows; the letters are still kept.
         follow.query("ALTER TABLE items DROP CONSTRAINT few").await;
         follow.replicator().await.reload("items").await.unwrap();
         follow.catch_up_well().await;

@@ -185,7 +185,7 @@ pub enum ExtractError {
     /// A change whose event is larger than a document may be.
     #[error(
         "a change {} is too large for one event of a change stream: {message}; MongoDB from 6.0.9 sends it in pieces, \
-         before that it can only be passed over: leave the collection out, or load it anew and start the stream after it",
+         before that it can only be passed over: leave the collection out, or load it again and start the stream after it",
         within(namespace.as_ref())
     )]
     EventTooLarge {

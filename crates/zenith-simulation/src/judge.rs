@@ -98,7 +98,7 @@ impl Reached<'_> {
             let place = (entry.version, entry.index);
             let row = seen.remove(&place);
             // What an update left out is looked up later: by then the document may be one that cannot be decoded, and a
-            // repetition may meet it so after the first try did not.
+            // replay may meet it so after the first try did not.
             let may_be_either = entry.operation == "update" && self.becomes_bad(entry);
             is_counted &= !may_be_either;
             match (row, letters.contains(&place)) {
@@ -219,7 +219,7 @@ impl Reached<'_> {
             let DeadLetter { id, version, index, .. } = *letter;
             let is_new = match letter.is_of_changes() && version > 0 {
                 true => of_changes.insert((version, index)),
-                // A load that is begun anew writes them anew.
+                // A load that is started over writes them anew.
                 false => of_inserts.insert((letter.run.clone(), id)),
             };
             if !is_new {

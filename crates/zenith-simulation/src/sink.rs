@@ -92,7 +92,7 @@ impl SimulatedSink {
         let mut inserts = self.inserts.lock().unwrap_or_else(PoisonError::into_inner);
         for version in versions {
             let token = inserts.entry(version).or_insert_with(|| insert.token.clone());
-            // What is inserted anew has the name of the insert it is of, and more.
+            // What is inserted again has the name of the insert it is of, and more.
             if insert.token.starts_with(token.as_str()) {
                 continue;
             }

@@ -14,7 +14,7 @@ mod fixture;
 async fn main() -> Result<(), Box<dyn Error>> {
     let path: PathBuf = std::env::args_os().nth(1).ok_or("name the file to write")?.into();
     if path.exists() {
-        return Err("the file is there already, and formats that were released do not change".into());
+        return Err("the file already exists, and formats that were released do not change".into());
     }
     let store = SqliteStore::open(&path).await?;
     fixture::fill(&store).await;

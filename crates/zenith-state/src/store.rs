@@ -10,7 +10,7 @@
 //! 3. A checkpoint moves backwards by [`StateStore::reset`] alone.
 //! 4. An intent is closed in the same step as its checkpoint is saved: after a crash, an open intent means
 //!    that its rows may or may not have landed, and a closed one that they have. What of the rows did not fit is
-//!    counted in that step, too, so that a repetition after a crash does not count twice.
+//!    counted in that step, too, so that a replay after a crash does not count twice.
 //! 5. [`StateStore::epoch`] grows with each life of a pipeline, and never goes back.
 
 use std::collections::BTreeMap;
@@ -160,7 +160,7 @@ pub trait StateStore: Send + Sync + 'static {
         after: Option<SystemTime>,
     ) -> impl Future<Output = Result<Mismatches>> + Send;
 
-    /// Puts what did not fit into a table that was loaded anew in the place of all that was counted before.
+    /// Puts what did not fit into a table that was loaded again in the place of all that was counted before.
     fn set_mismatches(
         &self,
         pipeline: &str,

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::parts::Parts;
+use super::parts::Contents;
 use super::release::Release;
 use super::run;
 use crate::Result;
 
 /// `zenith-VERSION-TRIPLE.tar.zst`: everything there is, in one folder.
-pub(super) fn tar_zst(release: &Release, parts: &Parts, folder: &Path) -> Result<PathBuf> {
+pub(super) fn tar_zst(release: &Release, parts: &Contents, folder: &Path) -> Result<PathBuf> {
     let name = format!("zenith-{}-{}", release.version, release.machine.triple);
     let staged = folder.join("parts/archive");
     let top = staged.join(&name);
@@ -34,7 +34,7 @@ pub(super) fn tar_zst(release: &Release, parts: &Parts, folder: &Path) -> Result
 }
 
 /// `zenith-VERSION.tgz`: the binary as the command of a package for this kind of machine.
-pub(super) fn npm(release: &Release, parts: &Parts, folder: &Path) -> Result<PathBuf> {
+pub(super) fn npm(release: &Release, parts: &Contents, folder: &Path) -> Result<PathBuf> {
     let staged = folder.join("parts/npm");
     let top = staged.join("package");
     run::copy(&parts.binary, &top.join("bin/zenith"), 0o755)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::parts::Parts;
+use super::parts::Contents;
 use super::release::Release;
 use super::run;
 use crate::{Result, cannot};
@@ -15,7 +15,7 @@ const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 const CONFIGURATION: [(&str, u32); 2] = [("zenith.toml", 0o644), ("environment", 0o640)];
 
 /// `zenith_VERSION_ARCHITECTURE.deb`.
-pub(super) fn package(release: &Release, parts: &Parts, folder: &Path) -> Result<PathBuf> {
+pub(super) fn package(release: &Release, parts: &Contents, folder: &Path) -> Result<PathBuf> {
     let staged = folder.join("parts/debian");
     let packaging = release.root.join("packaging");
     run::copy(&parts.binary, &staged.join("usr/bin/zenith"), 0o755)?;
@@ -63,7 +63,7 @@ pub(super) fn package(release: &Release, parts: &Parts, folder: &Path) -> Result
     Ok(package)
 }
 
-fn description(release: &Release, parts: &Parts, kibibytes: u64) -> String {
+fn description(release: &Release, parts: &Contents, kibibytes: u64) -> String {
     format!(
         "Package: zenith
 Version: {}

@@ -12,7 +12,7 @@ const BINARY_BYTES_MAX: u64 = 35_000_000;
 
 /// Files of the release, in a folder for this.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct Contents {
     /// Without debug information; it names the debug file.
     pub(super) binary: PathBuf,
     pub(super) debug: PathBuf,
@@ -27,8 +27,8 @@ pub(super) struct Parts {
 }
 
 /// Makes everything from a binary, in `folder`.
-pub(super) fn make(release: &Release, built: &Path, folder: &Path) -> Result<Parts> {
-    let parts = Parts {
+pub(super) fn make(release: &Release, built: &Path, folder: &Path) -> Result<Contents> {
+    let parts = Contents {
         binary: folder.join("zenith"),
         debug: folder.join("zenith.debug"),
         glibc_minor: glibc_minor(&run::output(release.command("objdump").arg("-T").arg(built))?)?,

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::parts::Parts;
+use super::parts::Contents;
 use super::release::Release;
 use super::run;
 use crate::Result;
 
 /// `zenith-VERSION-py3-none-manylinux_2_N_PROCESSOR.whl`; which files and which bytes says `packaging/wheel.py`.
-pub(super) fn package(release: &Release, parts: &Parts, folder: &Path) -> Result<PathBuf> {
+pub(super) fn package(release: &Release, parts: &Contents, folder: &Path) -> Result<PathBuf> {
     let machine = format!("manylinux_2_{}_{}", parts.glibc_minor, release.machine.processor);
     let wheel = folder.join(format!("zenith-{}-py3-none-{machine}.whl", release.version));
     let mut python = release.command("python3");

@@ -15,20 +15,19 @@ Examples:
   Do it; the table `orders` is replaced in one step when all rows are there:
     zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop
 
-  Load what mongodump has written; a folder needs --collection besides:
+  Load a dump of mongodump; a folder also needs --collection:
     zenith copy --from file:dump/shop/orders.bson --to http://localhost:8123/shop
 
   Keep passwords out of the process list:
     ZENITH_SOURCE=mongodb://user:pass@db/shop ZENITH_TARGET=file:/run/secrets/clickhouse zenith copy --collection orders
 
-Exit codes: 0 copied; 1 failed on the way; 2 something to be mended first, nothing was created; 3 copied, and more
-than --max-extra or --max-dead-letters allow did not fit; 130 stopped by a signal.";
+Exit codes: 0 copied; 1 failed while copying; 2 refused before anything was created; 3 copied, but with more
+mismatches than --max-extra or --max-dead-letters allow; 130 stopped by a signal.";
 
-/// Copy a whole collection into a table, in one step for those who read the table.
+/// Copy a whole collection into a table. Readers of the table see the old rows or the new ones.
 ///
-/// The columns are inferred from a sample. What fits no column is kept in the column `_zenith_extra` as
-/// Extended JSON, and documents that are not valid BSON go to the table `zenith_dead_letters`, so that
-/// nothing is lost.
+/// Zenith infers the columns from a sample. Values that fit no column are kept in the column `_zenith_extra` as
+/// Extended JSON. Documents that are not valid BSON go to the table `zenith_dead_letters`. Nothing is lost.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Copy {
@@ -36,7 +35,7 @@ pub struct Copy {
     /// PATH is a folder or ends in .bson or .bson.gz
     #[arg(long, value_name = "URI", env = "ZENITH_SOURCE", hide_env_values = true)]
     pub from: String,
-    /// The collection to copy [default: of a single file its name]
+    /// The collection to copy [default: the name of the file, if PATH is one]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub collection: Option<String>,
     /// ClickHouse, as http://USER:PASS@HOST:8123/DB, https://…, clickhouse://HOST:9000/DB (the native protocol) or
@@ -49,14 +48,14 @@ pub struct Copy {
     /// Print columns, DDL and plan, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Create the target database if it is not there
+    /// Create the target database if it does not exist
     #[arg(long)]
     pub create_database: bool,
     /// Replace the table even if its columns differ from those of the collection (swap only)
     #[arg(long)]
     pub replace: bool,
 
-    /// Memory for data on its way, in all: at least 8MiB
+    /// Memory for data in transit: at least 8MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = super::memory, help_heading = "Tuning")]
     pub memory: ByteSize,
     #[command(flatten)]

@@ -27,22 +27,21 @@ Examples:
   zenith dead-letters list orders --limit 5
   zenith dead-letters list --json | jq -r '.[].reason' | sort | uniq -c")]
     List(ListLetters),
-    /// Show one of them, with its document.
+    /// Show one dead letter with its document.
     #[command(after_help = "Example:\n  zenith dead-letters show 5f0c2a9be1d34477")]
     Show(ShowLetter),
-    /// Write rows of the documents as they are in MongoDB now, and remove the letters that are settled by that.
+    /// Write the current documents from MongoDB, and remove the settled dead letters.
     ///
-    /// A change log gets the very changes that are kept instead. Works while `zenith run` is under way and while it is
-    /// not.
+    /// A change log gets the stored changes instead. Works whether or not `zenith run` is running.
     #[command(after_help = "\
 Examples:
   zenith dead-letters retry orders --dry-run
   zenith dead-letters retry orders
   zenith dead-letters retry --id 5f0c2a9be1d34477
 
-Exit codes: 0 all of them are settled; 1 some are not; 2 something to be mended first.")]
+Exit codes: 0 all are settled; 1 some are not; 2 refused before anything was written.")]
     Retry(RetryLetters),
-    /// Remove them for good. Without --yes it only says how many that would be.
+    /// Remove dead letters for good. Without --yes only print how many.
     #[command(after_help = "\
 Examples:
   zenith dead-letters purge orders
@@ -56,7 +55,7 @@ Examples:
 pub struct ListLetters {
     /// Only those of this pipeline
     pub name: Option<String>,
-    /// Most letters shown
+    /// Show at most so many dead letters
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: u64,
     /// Print one JSON array
@@ -68,7 +67,7 @@ pub struct ListLetters {
 
 #[derive(Args, Debug)]
 pub struct ShowLetter {
-    /// The letter, as `list` names it
+    /// The dead letter, as `list` names it
     pub id: String,
     /// Print one JSON object
     #[arg(long)]
@@ -81,10 +80,10 @@ pub struct ShowLetter {
 pub struct RetryLetters {
     /// Only those of this pipeline
     pub name: Option<String>,
-    /// Only this letter; may be said several times
+    /// Only this dead letter; may be repeated
     #[arg(long = "id", value_name = "ID")]
     pub ids: Vec<String>,
-    /// Say what would be done, and do nothing
+    /// Print what would be done and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON object
@@ -99,7 +98,7 @@ pub struct RetryLetters {
 pub struct PurgeLetters {
     /// Only those of this pipeline
     pub name: Option<String>,
-    /// Only this letter; may be said several times
+    /// Only this dead letter; may be repeated
     #[arg(long = "id", value_name = "ID")]
     pub ids: Vec<String>,
     /// Only those written before this time, or longer ago than this, as in 30d

@@ -1,11 +1,11 @@
 //! The arguments of the command and what they say about themselves.
 //!
-//! `copy.rs` has the one-off copy, `keep.rs` what keeps tables in step and looks after that,
+//! `copy.rs` has the one-off copy, `pipelines.rs` what keeps tables in step and looks after that,
 //! `letters.rs` what looks after documents that have no row.
 
 mod copy;
-mod keep;
 mod letters;
+mod pipelines;
 
 use std::path::PathBuf;
 
@@ -17,11 +17,11 @@ use clap_complete::Shell;
 use crate::config::MEMORY_MIN;
 
 pub use copy::Copy;
-pub use keep::{
+pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
+pub use pipelines::{
     Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
     Reload, Remove, Reset, Run, Schema, StateArgs, Status, Verify,
 };
-pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -29,11 +29,11 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Moves MongoDB collections into ClickHouse tables, as Apache Arrow, without losing a value.
+/// Copies MongoDB collections into ClickHouse tables and keeps them in step, without losing a value.
 #[derive(Debug, Parser)]
 #[command(name = "zenith", version, styles = STYLES, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Log what happens to standard error; twice for more. `ZENITH_LOG` takes a filter instead.
+    /// Log to standard error; twice for more. `ZENITH_LOG` takes a filter instead.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[command(subcommand)]
@@ -42,29 +42,29 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copy a whole collection into a table, in one step for those who read the table.
+    /// Copy a whole collection into a table. Readers of the table see the old rows or the new ones.
     Copy(Box<Copy>),
-    /// Write a commented zenith.toml to begin with.
+    /// Write a commented zenith.toml to start from.
     Init(Init),
-    /// Look at both ends of the pipelines and say what is missing; writes nothing.
+    /// Check both ends of the pipelines and report what is missing. Writes nothing.
     Check(Check),
-    /// Take over what zenith.toml says, after showing what changes.
+    /// Show the changes to the configuration, then apply zenith.toml.
     Apply(Apply),
     /// Keep the tables in step until stopped.
     Run(Run),
     /// Show how far each pipeline has come and how far it lags behind.
     Status(Status),
-    /// Show the runs there have been.
+    /// Show past runs.
     History(History),
-    /// The databases that are read and written.
+    /// List and test the sources and targets.
     Connector(Connectors),
-    /// The pipelines that were applied.
+    /// List, show, pause, resume and remove pipelines.
     Pipeline(Pipelines),
     /// Read a collection anew and replace its table in one step.
     Reload(Reload),
-    /// Have a pipeline go on from somewhere else.
+    /// Move a pipeline to another position.
     Reset(Reset),
-    /// Documents that have no row: list, show, try again, remove.
+    /// List, show, retry and remove documents without a row.
     DeadLetters(DeadLetters),
     /// Show the columns of a table and the fields they come from.
     Schema(Schema),
@@ -80,15 +80,15 @@ pub enum Command {
 
 const EXAMPLES: &str = "\
 Example:
-  One copy, looked at first:
+  A copy, planned first:
     zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop --dry-run
 
-  Tables that are kept in step:
+  Tables kept in step:
     zenith init && zenith check && zenith apply && zenith run
 
-More of them: zenith COMMAND --help";
+More examples: zenith COMMAND --help";
 
-/// How much may not fit before a script is told by the exit code. Nothing is lost or held back by it.
+/// The mismatches that a script tolerates. The exit code tells of more; nothing is lost or held back.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Allowed {
     /// Exit code 3 if more values than this are in `_zenith_extra`

@@ -13,10 +13,10 @@ use super::Allowed;
 #[derive(Args, Clone, Debug)]
 pub struct StateArgs {
     /// The state [default: as zenith.toml says, else ~/.local/state/zenith/state.sqlite]
-    #[arg(long, value_name = "PATH", env = "ZENITH_STATE", help_heading = "Place")]
+    #[arg(long, value_name = "PATH", env = "ZENITH_STATE", help_heading = "Files")]
     pub state: Option<PathBuf>,
     /// The configuration [default: zenith.toml]
-    #[arg(short = 'f', long, value_name = "PATH", help_heading = "Place")]
+    #[arg(short = 'f', long, value_name = "PATH", help_heading = "Files")]
     pub file: Option<PathBuf>,
 }
 
@@ -29,14 +29,14 @@ pub struct Init {
     /// The file to write [default: zenith.toml]
     #[arg(short = 'f', long, value_name = "PATH")]
     pub file: Option<PathBuf>,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }
 
-/// Look at both ends of the pipelines and say what is missing; writes nothing.
+/// Check both ends of the pipelines and report what is missing. Writes nothing.
 ///
-/// What zenith.toml says is looked at if there is one, what was applied otherwise.
+/// Checks zenith.toml if the file exists, else the applied configuration.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +44,7 @@ Examples:
   zenith check orders     one pipeline
   zenith check --json     for scripts
 
-Exit codes: 0 nothing is missing; 2 something has to be mended.")]
+Exit codes: 0 nothing is missing; 2 something is missing.")]
 pub struct Check {
     /// Only this pipeline
     pub name: Option<String>,
@@ -55,20 +55,20 @@ pub struct Check {
     pub place: StateArgs,
 }
 
-/// Take over what zenith.toml says, after showing what changes.
+/// Show the changes to the configuration, then apply zenith.toml.
 ///
-/// A `zenith run` that is under way notices within a second. Pipelines that are paused stay so.
+/// A running `zenith run` picks them up within a second. Paused pipelines stay paused.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  zenith apply --dry-run           only show what would change
-  zenith apply                     show it, then do it
-  zenith apply -f shop.toml --yes  without asking, even if pipelines are removed")]
+  zenith apply --dry-run           only show the changes
+  zenith apply                     show them, then apply them
+  zenith apply -f shop.toml --yes  do not ask, even before pipelines are removed")]
 pub struct Apply {
-    /// Show what would change, and change nothing
+    /// Show the changes and apply nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask before pipelines are removed or begin anew
+    /// Do not ask before pipelines are removed or start over
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
@@ -77,20 +77,20 @@ pub struct Apply {
 
 /// Keep the tables in step until stopped.
 ///
-/// Changes made by `zenith apply` and `zenith pipeline` are picked up within a second. With ZENITH_SOURCE and
-/// ZENITH_TARGET set and nothing applied, every collection of the database in ZENITH_SOURCE is kept in step.
+/// Zenith picks up changes made by `zenith apply` and `zenith pipeline` within a second. If nothing is applied and
+/// ZENITH_SOURCE and ZENITH_TARGET are set, it keeps a table for every collection of the database in ZENITH_SOURCE.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   zenith run                  every pipeline that is not paused, until Ctrl-C
   zenith run orders users     only these
-  zenith run --once           catch up, then end: for timers
+  zenith run --once           catch up, then end, as for a timer
 
   Every collection of a database, without any configuration:
     ZENITH_SOURCE=mongodb://db/shop ZENITH_TARGET=http://ch:8123/shop zenith run
 
-Exit codes: 0 stopped, or caught up; 1 every pipeline failed, or one with --once; 2 something to be mended first;
-3 caught up, and more than --max-extra or --max-dead-letters allow did not fit in this run.")]
+Exit codes: 0 stopped, or caught up; 1 every pipeline failed, or with --once any of them; 2 refused before anything was
+written; 3 caught up, but with more mismatches in this run than --max-extra or --max-dead-letters allow.")]
 pub struct Run {
     /// Only these pipelines
     #[arg(value_name = "NAME")]
@@ -98,7 +98,7 @@ pub struct Run {
     /// Catch up with the source, then end
     #[arg(long)]
     pub once: bool,
-    /// Memory for data on its way, of all pipelines together: at least 8MiB [default: as zenith.toml says, else 64MiB]
+    /// Memory for data in transit, shared by all pipelines: at least 8MiB [default: as zenith.toml says, else 64MiB]
     #[arg(long, value_name = "SIZE", env = "ZENITH_MEMORY", value_parser = super::memory)]
     pub memory: Option<ByteSize>,
     /// No progress
@@ -112,19 +112,19 @@ pub struct Run {
 
 /// Show how far each pipeline has come and how far it lags behind.
 ///
-/// Works while `zenith run` is under way and while it is not.
+/// Works whether or not `zenith run` is running.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   zenith status
   zenith status --watch            redraw every second until Ctrl-C
-  zenith status --max-lag 60s      exit code 1 if a pipeline is further behind
-  zenith status --health           for containers: one line, and exit code 1 unless it runs and all is well
+  zenith status --max-lag 60s      exit code 1 if a pipeline lags more
+  zenith status --health           for containers: one line, and exit code 1 unless a run is healthy
 
-What did not fit is counted since a table was loaded; -v, or the name of a pipeline, lists it by field and reason.
+Mismatches are counted since a table was loaded; -v, or the name of a pipeline, lists them by field and reason.
 
-Exit codes: 0 all is well; 1 a pipeline failed or lags too much; 2 there is no state; 3 only more than --max-extra or
---max-dead-letters allow did not fit (1 with --health).")]
+Exit codes: 0 healthy; 1 a pipeline failed or lags too much; 2 there is no state; 3 healthy, but with more mismatches
+than --max-extra or --max-dead-letters allow (1 with --health).")]
 pub struct Status {
     /// Only this pipeline
     pub name: Option<String>,
@@ -134,13 +134,13 @@ pub struct Status {
     /// Redraw every second
     #[arg(long)]
     pub watch: bool,
-    /// One line; fails as well if no `zenith run` is under way
+    /// Print one line; also fail if no `zenith run` is running
     #[arg(long, conflicts_with_all = ["json", "watch", "name"])]
     pub health: bool,
-    /// The lag that is still well, as in 60s or 5min
+    /// The most lag that is healthy, as in 60s or 5min
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub max_lag: Option<Duration>,
-    /// How long after its start a run may lag, while both ends answer
+    /// How long a run may lag after its start, while both ends answer
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "30s")]
     pub grace: Duration,
     #[command(flatten)]
@@ -158,7 +158,7 @@ Examples:
 pub struct History {
     /// Only this pipeline
     pub name: Option<String>,
-    /// Most runs shown
+    /// Show at most so many runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: u32,
     /// Print one JSON array
@@ -180,10 +180,10 @@ pub struct Connectors {
 
 #[derive(Debug, Subcommand)]
 pub enum ConnectorCommand {
-    /// List what was applied.
+    /// List what is applied.
     #[command(after_help = "Example:\n  zenith connector list --json")]
     List(List),
-    /// Connect, and say what is there.
+    /// Connect and report what is there.
     #[command(after_help = "Example:\n  zenith connector test shop")]
     Test(Named),
 }
@@ -193,7 +193,7 @@ pub enum ConnectorCommand {
 Examples:
   zenith pipeline list
   zenith pipeline show orders
-  zenith pipeline pause orders     also while `zenith run` is under way
+  zenith pipeline pause orders     also while `zenith run` is running
   zenith pipeline resume orders
   zenith pipeline remove orders")]
 pub struct Pipelines {
@@ -203,16 +203,16 @@ pub struct Pipelines {
 
 #[derive(Debug, Subcommand)]
 pub enum PipelineCommand {
-    /// List what was applied.
+    /// List what is applied.
     #[command(after_help = "Example:\n  zenith pipeline list --json")]
     List(List),
     /// Show all settings of a pipeline.
     #[command(after_help = "Example:\n  zenith pipeline show orders")]
     Show(Named),
-    /// Let a pipeline stand still; it goes on where it was when it is resumed.
+    /// Pause a pipeline; resumed, it continues where it was.
     #[command(after_help = "Example:\n  zenith pipeline pause orders")]
     Pause(Named),
-    /// Let a pipeline go on.
+    /// Resume a paused pipeline.
     #[command(after_help = "Example:\n  zenith pipeline resume orders")]
     Resume(Named),
     /// Remove a pipeline and its progress; the table stays as it is.
@@ -244,7 +244,7 @@ pub struct Named {
 pub struct Remove {
     /// Its name
     pub name: String,
-    /// Say what would be done, and do nothing
+    /// Print what would be done and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
@@ -256,20 +256,20 @@ pub struct Remove {
 
 /// Read a collection anew and replace its table in one step.
 ///
-/// Whoever reads the table sees the old rows or the new ones. The pipeline goes on from there. A `zenith run` under way
-/// does it, with its own memory, and goes on with the other pipelines meanwhile; Ctrl-C takes it back.
+/// Readers of the table see the old rows or the new ones. The pipeline continues from there. If `zenith run` is running,
+/// it does the work with its own memory and keeps running the other pipelines; Ctrl-C cancels the request.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   zenith reload orders --dry-run
   zenith reload orders
 
-Exit codes: 0 reloaded; 1 failed on the way; 2 something to be mended first; 3 reloaded, and more than --max-extra or
---max-dead-letters allow did not fit; 130 stopped by a signal.")]
+Exit codes: 0 reloaded; 1 failed while reloading; 2 refused before anything was created; 3 reloaded, but with more
+mismatches than --max-extra or --max-dead-letters allow; 130 stopped by a signal.")]
 pub struct Reload {
     /// The pipeline
     pub name: String,
-    /// Say what would be done, and do nothing
+    /// Print what would be done and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON object
@@ -280,31 +280,31 @@ pub struct Reload {
     pub quiet: bool,
     #[command(flatten)]
     pub allowed: Allowed,
-    /// Memory for data on its way: at least 8MiB [default: as zenith.toml says, else 64MiB]
+    /// Memory for data in transit: at least 8MiB [default: as zenith.toml says, else 64MiB]
     #[arg(long, value_name = "SIZE", env = "ZENITH_MEMORY", value_parser = super::memory)]
     pub memory: Option<ByteSize>,
     #[command(flatten)]
     pub place: StateArgs,
 }
 
-/// Have a pipeline go on from somewhere else.
+/// Move a pipeline to another position.
 ///
-/// Nothing is removed from the table. Changes between here and there are missed if it lies ahead, and applied once
-/// more if it lies back. A `zenith run` under way does it, and goes on with the other pipelines meanwhile.
+/// The table keeps its rows. Moving forward skips the changes in between; moving back applies them once more. If
+/// `zenith run` is running, it moves the pipeline and keeps running the other ones.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   zenith reset orders --from beginning               read the collection again, then follow its changes
-  zenith reset orders --from now                     leave out what happened meanwhile
-  zenith reset orders --from 2026-01-31T12:00:00Z    changes from then on, as far as MongoDB has them
+  zenith reset orders --from now                     skip the changes up to now
+  zenith reset orders --from 2026-01-31T12:00:00Z    follow the changes from then on, if MongoDB still has them
   zenith reset orders --from 8265A0… --dry-run       a resume token")]
 pub struct Reset {
     /// The pipeline
     pub name: String,
-    /// Where to go on: now, beginning, a time as RFC 3339 has it, or a resume token
+    /// The new position: now, beginning, a time in RFC 3339, or a resume token
     #[arg(long, value_name = "PLACE")]
     pub from: From,
-    /// Say what would be done, and do nothing
+    /// Print what would be done and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
@@ -384,19 +384,19 @@ pub struct Schema {
 
 /// Compare a collection and its table.
 ///
-/// Every document is read from the collection and held against its row: the row has to give it back, and each column
-/// has to show the value that the collection has. Values that only _zenith_extra has, and documents that are dead letters,
-/// are no difference, but told. Nothing is written to either end, and neither is stopped: what changed meanwhile is looked
-/// at again, and may show as a difference where a pipeline is far behind.
+/// Zenith reads every document of the collection and compares it with its row: the row has to give the document back, and
+/// each column has to show the document's value. Values that only _zenith_extra has, and documents that are dead letters,
+/// are reported, but are no differences. Zenith writes to neither end and stops neither. It looks again at what changed
+/// meanwhile, which may show as a difference if a pipeline is far behind.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   zenith verify orders
-  zenith verify orders --sample 10000    only so many documents
-  zenith verify orders --ids 1000        name more of what differs
+  zenith verify orders --sample 10000    compare only so many documents
+  zenith verify orders --ids 1000        name more of the differing documents
   zenith verify orders --json
 
-Exit codes: 0 equal; 1 different; 2 something to be mended first.")]
+Exit codes: 0 equal; 1 different; 2 refused before anything was compared.")]
 pub struct Verify {
     /// The pipeline
     pub name: String,

@@ -56,7 +56,7 @@ pub async fn run(arguments: &Apply) -> Ending {
     apply(&store, &difference, &then).await?;
     store.close().await?;
     let next = if SqliteStore::is_locked(&places.state).await {
-        "applied; the `zenith run` under way goes on with it"
+        "applied; the running `zenith run` continues with it"
     } else {
         "applied; start it with `zenith run`"
     };
@@ -107,7 +107,7 @@ fn question(difference: &Difference) -> Option<String> {
         [name] => Some(format!("the pipeline {name} {what}")),
         names => Some(format!("the pipelines {} {what}", names.join(", "))),
     };
-    let parts = [list(&removed, "is removed with its progress"), list(&anew, "begins anew")];
+    let parts = [list(&removed, "is removed with its progress"), list(&anew, "starts over")];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("{}. Go on?", capital(&parts.join(", and "))))
 }
@@ -131,7 +131,7 @@ async fn rehearse(then: &Applied) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A pipeline that begins anew must not be running: what it had read by then would be saved as its progress.
+/// A pipeline that starts over must not be running: what it had read by then would be saved as its progress.
 async fn open(places: &Places, difference: &Difference) -> Result<SqliteStore, Failure> {
     let anew = difference.anew();
     if anew.is_empty() {
@@ -139,7 +139,7 @@ async fn open(places: &Places, difference: &Difference) -> Result<SqliteStore, F
     }
     match SqliteStore::open(&places.state).await {
         Err(error @ StateError::Locked { .. }) => Err(Failure::Input(format!(
-            "{} begins anew, which cannot be done while it runs, and nothing was changed: {error}; or give the \
+            "{} starts over, which cannot be done while it runs, and nothing was changed: {error}; or give the \
              pipeline another name",
             anew.join(", ")
         ))),

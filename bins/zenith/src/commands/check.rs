@@ -18,7 +18,7 @@ use crate::signals::Signals;
 use crate::state::Places;
 use crate::terminal::{Paint, print, print_json};
 
-/// The code for "something has to be mended".
+/// The code for "something has to be repaired".
 const MEND: u8 = 2;
 
 #[derive(Serialize)]

@@ -24,13 +24,13 @@ pub enum Held {
     /// Nobody else has it: the command does its work itself.
     Alone(SqliteStore),
     /// Another process has it, which is asked to do it.
-    Beside(SqliteStore),
+    ByRun(SqliteStore),
 }
 
 impl Held {
     pub async fn open(places: &Places) -> Result<Held, Failure> {
         match SqliteStore::open(&places.state).await {
-            Err(StateError::Locked { .. }) => Ok(Held::Beside(places.change().await?)),
+            Err(StateError::Locked { .. }) => Ok(Held::ByRun(places.change().await?)),
             other => Ok(Held::Alone(other?)),
         }
     }
@@ -60,7 +60,7 @@ pub async fn ask(
                 if cancelled {
                     return Ok(Err(ExitCode::from(exit::STOPPED)));
                 }
-                say("zenith: taking it back; once more to leave at once");
+                say("zenith: cancelling the request; press again to leave at once");
                 store.cancel_request(id).await?;
                 cancelled = true;
             }
@@ -74,7 +74,7 @@ pub async fn ask(
             break end;
         }
         if taken.is_none() && cancelled {
-            say("zenith: taken back; nothing was begun");
+            say("zenith: cancelled; nothing was begun");
             return Ok(Err(ExitCode::from(exit::STOPPED)));
         }
         let gone = match (is_held, taken) {

@@ -26,7 +26,7 @@ pub fn run(arguments: &Init) -> Ending {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::Input(format!(
-            "{} is there already: --force writes over it, --file names another",
+            "{} already exists: --force writes over it, --file names another",
             path.display()
         ))),
         Err(error) => Err(Failure::Input(format!("cannot write {}: {error}", path.display()))),

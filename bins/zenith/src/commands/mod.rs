@@ -1,10 +1,10 @@
 //! One file for each command that is not `copy`.
 
 pub mod apply;
-mod beside;
 pub mod check;
 pub mod connector;
 pub mod dead_letters;
+mod delegate;
 pub mod history;
 pub mod init;
 pub mod pipeline;

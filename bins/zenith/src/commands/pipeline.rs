@@ -135,10 +135,10 @@ async fn set_paused(arguments: &Named, paused: bool) -> Ending {
         return Ok(ExitCode::SUCCESS);
     }
     let then = match (paused, running) {
-        (true, true) => "is paused: the `zenith run` under way stops it within seconds",
+        (true, true) => "is paused: the running `zenith run` stops it within seconds",
         (true, false) => "is paused",
-        (false, true) => "goes on: the `zenith run` under way starts it within seconds",
-        (false, false) => "goes on with the next `zenith run`",
+        (false, true) => "goes on: the running `zenith run` starts it within seconds",
+        (false, false) => "continues with the next `zenith run`",
     };
     print(&format!("{name} {then}\n"));
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indicatif::HumanCount;
 use zenith_engine::{EngineError, Mode, Pool, Sink as _, Source as _, Strategy};
 
-use super::beside::{self, Held};
+use super::delegate::{self, Held};
 use super::something_applied;
 use crate::args::Reload;
 use crate::connect::{self, Single};
@@ -39,7 +39,7 @@ pub async fn run(arguments: &Reload) -> Ending {
             signals.stop(single.keeper.stop_handle());
             reload(&single, name, &pool, arguments.quiet).await?
         }
-        Held::Beside(store) => beside::ask(&places, &store, name, &Asked::Reload, arguments.quiet).await?,
+        Held::ByRun(store) => delegate::ask(&places, &store, name, &Asked::Reload, arguments.quiet).await?,
     };
     let answer = match answer {
         Ok(answer) => answer,

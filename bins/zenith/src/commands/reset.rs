@@ -1,4 +1,4 @@
-//! `zenith reset`: a pipeline goes on from somewhere else.
+//! `zenith reset`: a pipeline continues from somewhere else.
 
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use zenith_engine::ResetTo;
 use zenith_engine::state::StateStore as _;
 
-use super::beside::{self, Held};
+use super::delegate::{self, Held};
 use super::{confirmed, something_applied};
 use crate::args::{From, Reset};
 use crate::exit::{Ending, Failure};
@@ -35,13 +35,13 @@ pub async fn run(arguments: &Reset) -> Ending {
     };
     let then = match &arguments.from {
         From::Now if is_new => "begins with the changes from now on: no document is read before".to_owned(),
-        From::Now => "goes on from now: what happened meanwhile is left out".to_owned(),
+        From::Now => "continues from now: changes up to now are skipped".to_owned(),
         From::Beginning if pipeline.settings.mode.follows_changes() => {
-            "begins anew: the collection is read from its beginning".to_owned()
+            "starts over: the collection is read from its beginning".to_owned()
         }
         From::Beginning => "begins at the first document again".to_owned(),
-        From::Time(at) => format!("goes on with the changes from {} (UTC) on", time::shown(*at)),
-        From::Token(_) => "goes on after that resume token".to_owned(),
+        From::Time(at) => format!("continues with the changes from {} (UTC) on", time::shown(*at)),
+        From::Token(_) => "continues after that resume token".to_owned(),
     };
     let table = if is_new { "is made if it is not there" } else { "stays as it is" };
     print(&format!("{name} {is_at}; with this it {then}. The table {} {table}.\n", pipeline.table()));
@@ -58,9 +58,9 @@ pub async fn run(arguments: &Reset) -> Ending {
             let single = connect::single(&config, name, store, &connect::pool(None, &places)?).await?;
             single.keeper.reset(name, ResetTo::from(&arguments.from)).await?;
         }
-        Held::Beside(store) => {
+        Held::ByRun(store) => {
             let asked = Asked::Reset { from: arguments.from.to_string() };
-            if let Err(code) = beside::ask(&places, &store, name, &asked, true).await? {
+            if let Err(code) = delegate::ask(&places, &store, name, &asked, true).await? {
                 return Ok(code);
             }
         }

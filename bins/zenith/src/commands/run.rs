@@ -47,7 +47,7 @@ pub async fn run(arguments: &Run) -> Ending {
         () = signals.next() => None,
     };
     let Some(end) = end else {
-        say("zenith: stopping; once more to stop at once");
+        say("zenith: stopping; press again to stop at once");
         signals.end_at_next();
         if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
             say("zenith: stopped before everything was saved; the next run does the rest again");

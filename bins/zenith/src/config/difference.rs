@@ -126,7 +126,7 @@ impl Difference {
                         );
                     }
                     if kind == Kind::Pipeline && begins_anew(altered) {
-                        text.push_str("    it begins anew: the collection is read from its beginning\n");
+                        text.push_str("    it starts over: the collection is read from its beginning\n");
                     } else if kind == Kind::Pipeline && changes_columns(altered) {
                         let _ = writeln!(
                             text,
@@ -294,7 +294,7 @@ mod tests {
             "~ source shop\n    uri: mongodb://app:${P}@h/shop -> mongodb://h2/shop\n\
              ~ pipeline orders\n    flush_interval: 200ms -> 1s\n    flush_rows: 10 -> 65536\n\
              ~ pipeline users\n    mode: change-log -> full\n    \
-             it begins anew: the collection is read from its beginning\n"
+             it starts over: the collection is read from its beginning\n"
         );
         assert_eq!((difference.anew(), difference.counts()), (vec!["users"], "3 to change".to_owned()));
         assert!(between(&applied(FIRST), &applied(FIRST)).is_empty());

@@ -96,7 +96,7 @@ impl Environment {
             }
             if !tells_changes {
                 if self.left_out.insert(collection.clone()) {
-                    tracing::warn!(collection, "is a view or a time series, and is left out");
+                    tracing::warn!(collection, "left out: it is a view or a time series");
                 }
                 continue;
             }

@@ -96,7 +96,7 @@ impl Requests {
                 let taken = Taken { cancel: watch::Sender::new(false), work: None, request };
                 self.taken.insert(taken.request.id, taken);
             } else {
-                end(shared, request.id, Outcome::Stopped, &refusal("taken back; nothing was begun")).await?;
+                end(shared, request.id, Outcome::Stopped, &refusal("cancelled; nothing was begun")).await?;
             }
         }
         for taken in self.taken.values_mut().filter(|taken| taken.work.is_none()) {
@@ -190,7 +190,7 @@ async fn carry_out(request: Request, cancel: watch::Receiver<bool>, seat: Seat, 
             tracing::warn!(pipeline = request.pipeline, action = request.action, "{}", refusal.message);
             Tried { id, end: Some((Outcome::Failed, encode(&refusal))), started: false }
         }
-        // It begins anew with the pipelines of its source.
+        // It starts over with the pipelines of its source.
         Err(Unfinished::Stopped(_)) if !*cancel.borrow() => Tried { id, end: None, started: false },
         Err(Unfinished::Stopped(message)) => {
             Tried { id, end: Some((Outcome::Stopped, refusal(&message))), started: false }

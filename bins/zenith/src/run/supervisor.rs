@@ -31,7 +31,7 @@ pub enum End {
     Done,
     /// Some of it, or all, could not go on; each has been told about.
     Failed {
-        /// Whether all failures are something to be mended first.
+        /// Whether all failures are something to be corrected first.
         input: bool,
     },
 }
@@ -139,7 +139,7 @@ impl Supervisor {
                 Ok(now) => desired = now,
                 // The pipelines themselves find out whether the state can still be written.
                 Err(error) => {
-                    tracing::warn!(%error, "what was applied cannot be read; going on as before");
+                    tracing::warn!(%error, "the applied configuration cannot be read; continuing as before");
                     continue;
                 }
             }
@@ -196,7 +196,7 @@ impl Supervisor {
                     self.told.retain(|(told, _)| *told != pipeline);
                 }
             }
-            Err(error) => tracing::warn!(%error, "what commands ask cannot be read or answered"),
+            Err(error) => tracing::warn!(%error, "requests of commands cannot be read or answered"),
         }
     }
 
@@ -211,7 +211,7 @@ impl Supervisor {
             }
         }
         if let Err(error) = self.requests.stop(&self.shared).await {
-            tracing::warn!(%error, "what commands ask cannot be answered");
+            tracing::warn!(%error, "requests of commands cannot be answered");
         }
     }
 
@@ -220,7 +220,7 @@ impl Supervisor {
         // Looking must not keep people waiting who change something.
         let looked = tokio::time::timeout(POLL * 5, environment.look(&self.shared.store)).await;
         if let Ok(Err(Failure::Input(error) | Failure::Failed(error))) = looked {
-            tracing::warn!(error, "collections that are new cannot be looked for");
+            tracing::warn!(error, "new collections cannot be looked for");
         }
     }
 

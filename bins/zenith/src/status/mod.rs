@@ -75,7 +75,7 @@ impl Report {
                 complaints.push(format!("{name} failed: {error}"));
             }
             State::Interrupted => {
-                complaints.push(format!("{name} was interrupted: zenith run goes on with it"));
+                complaints.push(format!("{name} was interrupted: zenith run continues with it"));
             }
             _ => {}
         }

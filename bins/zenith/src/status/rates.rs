@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(rates.see("a", 100, at(1)), Some(100.0));
         assert_eq!(rates.see("b", 5, at(1)), None);
         assert_eq!(rates.see("a", 100, at(11)), Some(0.0));
-        assert_eq!(rates.see("a", 40, at(12)), None, "it began anew");
+        assert_eq!(rates.see("a", 40, at(12)), None, "it started over");
         assert_eq!((shown(0.25), shown(1234.5)), ("0.2".to_owned(), "1,235".to_owned()));
     }
 }

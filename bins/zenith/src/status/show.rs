@@ -97,8 +97,7 @@ pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson<'_> {
 /// not run.
 pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
     let mut text =
-        if report.running { "a zenith run is under way\n" } else { "no zenith run is under way\n" }
-            .to_owned();
+        if report.running { "zenith run is running\n" } else { "zenith run is not running\n" }.to_owned();
     if report.pipelines.is_empty() {
         text.push_str("no pipelines were applied: zenith apply\n");
         return text;
@@ -168,7 +167,7 @@ fn state(pipeline: &Pipeline) -> String {
 /// In one line, and whether all is well: something runs, and nothing is wrong with it.
 pub fn health(report: &Report, mut complaints: Vec<String>) -> (bool, String) {
     if !report.running {
-        complaints.insert(0, "no zenith run is under way".to_owned());
+        complaints.insert(0, "zenith run is not running".to_owned());
     }
     let pipelines = report.pipelines.len();
     match complaints.is_empty() {

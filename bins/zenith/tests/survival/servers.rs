@@ -1,4 +1,4 @@
-//! The servers are killed and come back, and connections are cut; the command goes on by itself.
+//! The servers are killed and come back, and connections are cut; the command continues by itself.
 
 use std::time::Duration;
 

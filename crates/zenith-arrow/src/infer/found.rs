@@ -1,4 +1,4 @@
-//! What a sample has at a place, and how much of that a column holds which is there already.
+//! What a sample has at a place, and how much of that a column holds which already exists.
 
 use zenith_bson::{Element, Elements, RawValue, tag};
 

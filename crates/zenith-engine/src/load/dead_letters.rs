@@ -49,7 +49,7 @@ impl RejectedDocument {
 }
 
 /// Writes letters until no more can come.
-pub(crate) async fn keep<K: Sink>(
+pub(crate) async fn write_all<K: Sink>(
     load: &LoadContext,
     sink: &K,
     letters: Receiver<RejectedDocument>,
@@ -85,7 +85,8 @@ pub(crate) fn parts(letters: &[RejectedDocument]) -> impl Iterator<Item = &[Reje
 
 /// Writes the letters of one insert, each once however often it is repeated, and counts them.
 pub(crate) async fn write_part<K: Sink>(load: &LoadContext, sink: &K, part: &Part<'_>) -> Result<()> {
-    let letters: Vec<DeadLetter> = part.letters.iter().map(|letter| dead(load, letter, part.at)).collect();
+    let letters: Vec<DeadLetter> =
+        part.letters.iter().map(|letter| dead_letter(load, letter, part.at)).collect();
     let may_be_there = AtomicBool::new(part.may_be_there);
     load.repeat(|| deliver(load, sink, &letters, may_be_there.swap(true, Ordering::Relaxed))).await?;
     part.letters.iter().for_each(|letter| load.dead.count(&letter.reason));
@@ -113,7 +114,7 @@ fn tell(load: &LoadContext, letter: &RejectedDocument) {
     );
 }
 
-fn dead(load: &LoadContext, letter: &RejectedDocument, at: SystemTime) -> DeadLetter {
+fn dead_letter(load: &LoadContext, letter: &RejectedDocument, at: SystemTime) -> DeadLetter {
     DeadLetter {
         at,
         pipeline: load.pipeline.clone(),

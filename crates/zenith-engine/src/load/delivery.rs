@@ -15,7 +15,7 @@ use zenith_transport::{DeadLetter, Filter, Scalar, Selection, Sink, TransportErr
 use super::context::{LoadContext, Repeats};
 use crate::simulation::{self, DeliberateBug};
 
-/// Times that letters are inserted anew which do not show; those that expire at once never do.
+/// Times that letters are inserted again which do not show; those that expire at once never do.
 const ROUNDS: u32 = 8;
 
 type Result<T> = std::result::Result<T, TransportError>;
@@ -74,7 +74,7 @@ pub(super) async fn deliver<K: Sink>(
     }
     tracing::warn!(
         table,
-        "dead letters that were inserted several times do not show: they expire at once, or a row policy hides them"
+        "dead letters do not show after several inserts: they expire at once, or a row policy hides them"
     );
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::{EngineError, Result};
 
 /// One row in so many has a value of an unexpected kind: as rare as it may be.
 const RARE: u64 = 1_000;
-/// How often columns are chosen anew for what a load has met so far; once more when it has met everything.
+/// How often columns are chosen again for what a load has met so far; once more when it has met everything.
 const JUDGEMENTS_MAX: u32 = 8;
 /// Documents of a sample from which on one document more is no more than one row in [`RARE`].
 const SAMPLE_LEAST: usize = 1_000;
@@ -71,7 +71,7 @@ impl Findings {
             error => return Err(error),
         };
         self.learn(found);
-        tracing::warn!(table, "the load begins anew with other columns: {what}");
+        tracing::warn!(table, "the load starts over with other columns: {what}");
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use crate::{EngineError, OnBadDocument, Result};
 
 /// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
 const PARTS_BEFORE_MERGES: u64 = 1000;
-/// Times that rows are inserted anew which do not show; those that expire at once never do.
+/// Times that rows are inserted again which do not show; those that expire at once never do.
 const COMPLETE_ROUNDS: u32 = 4;
 
 /// Inserts batches of one load into one table, each once however often it is repeated under its token.
@@ -118,7 +118,7 @@ impl<K: Sink> Inserter<'_, K> {
     /// Inserts what a repeated insert has not left in the table.
     ///
     /// ClickHouse notes the token of an insert right before its rows are there. One that is killed in between takes a
-    /// repetition for done, and the rows are lost unless somebody looks. The same may become of what is inserted anew, so
+    /// repeat for done, and the rows are lost unless somebody looks. The same may become of what is inserted again, so
     /// that somebody looks again.
     async fn complete(&self, batch: &RecordBatch, token: &str) -> Result<()> {
         for round in 0..COMPLETE_ROUNDS {
@@ -135,7 +135,7 @@ impl<K: Sink> Inserter<'_, K> {
                 tracing::warn!(
                     table = self.table,
                     rows,
-                    "a repeated insert has left no rows: they are inserted anew"
+                    "a repeated insert left no rows; inserting them again"
                 );
                 let token = format!("{}.{round}", name(token, &part)?);
                 let insert = Insert { table: self.table.to_owned(), token, batch: part };
@@ -144,7 +144,7 @@ impl<K: Sink> Inserter<'_, K> {
         }
         tracing::warn!(
             table = self.table,
-            "rows that were inserted several times do not show: they expire at once, or a row policy hides them"
+            "rows do not show after several inserts: they expire at once, or a row policy hides them"
         );
         Ok(())
     }

@@ -13,7 +13,7 @@ pub(crate) fn key(batch: &RecordBatch, row: usize) -> Result<Scalar> {
     key.ok_or_else(|| EngineError::Setting {
         setting: "the key column",
         value: column.map_or_else(|| "nothing".to_owned(), |column| column.data_type().to_string()),
-        reason: "rows of such a key cannot be looked up: load the table anew, with the _id as text"
+        reason: "rows of such a key cannot be looked up: load the table again, with the _id as text"
             .to_owned(),
     })
 }

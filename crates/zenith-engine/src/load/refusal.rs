@@ -214,7 +214,7 @@ async fn select<K: Sink>(sink: &K, selection: &Selection) -> Result<Vec<RecordBa
     Ok(found.ok_or_else(|| TransportError::NoTable { table: selection.table.clone() })?)
 }
 
-/// A name for a part of an insert that only the same rows bear: were it one of the place alone, a repetition with other
+/// A name for a part of an insert that only the same rows bear: were it one of the place alone, a replay with other
 /// rows in that place would lose them.
 pub(crate) fn name(token: &str, part: &RecordBatch) -> Result<String> {
     let mut hasher = DefaultHasher::new();

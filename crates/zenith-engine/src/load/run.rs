@@ -107,7 +107,7 @@ pub(crate) async fn load<S: Source, K: Sink + 'static>(
     workers.spawn_decoders(&spec, decoding)?;
     workers.spawn_inserters(&spec, &batches, &letter_sender);
     drop((batches, letter_sender));
-    workers.spawn_keeper(&spec, letters);
+    workers.spawn_letter_writer(&spec, letters);
     workers.end(watch.as_deref()).await
 }
 
@@ -121,7 +121,7 @@ struct Workers {
 
 impl Workers {
     fn spawn_readers<S: Source, K>(&mut self, spec: &LoadSpec<'_, S, K>, replies: &Sender<DocumentBatch>) {
-        let budget = ReplyBudget::with_share(self.load.pool.clone(), spec.options.landing_bytes());
+        let budget = ReplyBudget::with_share(self.load.pool.clone(), spec.options.replies_bytes());
         let mut options = ReadOptions::new(budget);
         options.batch_bytes = spec.options.reply_bytes(spec.readers);
         options.read_concern = spec.read_concern;
@@ -182,7 +182,7 @@ impl Workers {
     }
 
     /// The worker that writes dead letters.
-    fn spawn_keeper<S, K: Sink + 'static>(
+    fn spawn_letter_writer<S, K: Sink + 'static>(
         &mut self,
         spec: &LoadSpec<'_, S, K>,
         letters: Receiver<RejectedDocument>,
@@ -190,7 +190,7 @@ impl Workers {
         let (load, first) = (Arc::clone(&self.load), Arc::clone(&self.first));
         let sink = Arc::clone(spec.sink);
         self.tasks.spawn(async move {
-            let result = dead_letters::keep(&load, &*sink, letters).await;
+            let result = dead_letters::write_all(&load, &*sink, letters).await;
             first.note(&load, result);
         });
     }

@@ -3,7 +3,7 @@
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::Namespace;
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, Parts, identifier, parts};
+use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, TypeParts, identifier, parts};
 
 use super::columns::ColumnPlan;
 use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, Layout, OPERATION_COLUMN, TIME_COLUMN, VERSION_COLUMN};
@@ -94,8 +94,8 @@ fn is_of_changes(column: &str) -> bool {
 /// Of a column at `path`, whose type is no longer that which is there.
 fn parts_gone(there: &str, wanted: &str, path: &str, gone: &mut Vec<String>) {
     match (parts(there), parts(wanted)) {
-        (Parts::Elements(there), Parts::Elements(wanted)) => parts_gone(there, wanted, path, gone),
-        (Parts::Fields(there), Parts::Fields(wanted)) => {
+        (TypeParts::Elements(there), TypeParts::Elements(wanted)) => parts_gone(there, wanted, path, gone),
+        (TypeParts::Fields(there), TypeParts::Fields(wanted)) => {
             for (name, there) in there {
                 let path = format!("{path}.{name}");
                 match wanted.iter().find(|(wanted, _)| *wanted == name) {

@@ -130,7 +130,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     })
 }
 
-/// Whether a table has rows that no load can make again, so that it goes on with the columns it has: a change log of the
+/// Whether a table has rows that no load can make again, so that it continues with the columns it has: a change log of the
 /// pipeline's.
 fn keeps_columns<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> bool {
     pipeline.guarded

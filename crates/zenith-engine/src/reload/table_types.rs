@@ -1,4 +1,4 @@
-//! A table that is there steers what is inferred: a column, and each part of one, keeps its type while nearly all values
+//! An existing table decides about what is inferred: a column, and each part of one, keeps its type while nearly all values
 //! fit it, so that the types of a table do not change from one copy to the next with every odd value.
 //!
 //! The walk goes through what is there, what is inferred, and the values of the sample, side by side. Where both are
@@ -8,7 +8,7 @@ use zenith_arrow::infer::{Found, InferOptions};
 use zenith_arrow::schema::{ID_KEY, TextType};
 use zenith_arrow::{Field, Kind, Schema, Twin, UuidOrder};
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Dialect, Parts, column_type, parts, same_values};
+use zenith_transport::ddl::{Dialect, TypeParts, column_type, parts, same_values};
 
 /// The share of a field's values that has to fit what is there for it to keep its type.
 const HELD_LEAST: f64 = 0.95;
@@ -83,7 +83,7 @@ fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> O
         return Some(kind.clone());
     }
     let kind = match (parts(there), kind) {
-        (Parts::Fields(there), Kind::Document(fields)) => {
+        (TypeParts::Fields(there), Kind::Document(fields)) => {
             let of_part = |(name, there): &(String, &str)| {
                 let known = fields.iter().find(|field| field.name == *name);
                 let kind = known.and_then(|field| confined(&field.kind, there, is_of));
@@ -91,7 +91,7 @@ fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> O
             };
             Kind::Document(there.iter().map(of_part).collect::<Option<_>>()?)
         }
-        (Parts::Elements(there), Kind::Array(element)) => {
+        (TypeParts::Elements(there), Kind::Array(element)) => {
             Kind::Array(Box::new(confined(element, there, is_of)?))
         }
         _ => scalar(there, is_of)?,
@@ -147,7 +147,7 @@ impl TypeAdoption<'_> {
             kept.kind = self.kind(&field.kind, there, &found.inside(&field.name));
         }
         if self.goes_on(&kept.kind, there) {
-            self.steer_twin(&mut kept, place, found);
+            self.adopt_twin(&mut kept, place, found);
         }
         kept
     }
@@ -158,21 +158,23 @@ impl TypeAdoption<'_> {
             return inferred.clone();
         }
         let kept = match (parts(there), inferred) {
-            (Parts::Fields(there), Kind::Document(fields)) => return self.document(fields, &there, found),
-            (Parts::Elements(there), Kind::Array(element)) => {
+            (TypeParts::Fields(there), Kind::Document(fields)) => {
+                return self.document(fields, &there, found);
+            }
+            (TypeParts::Elements(there), Kind::Array(element)) => {
                 let elements = found.elements(!matches!(**element, Kind::Array(_)));
                 return Kind::Array(Box::new(self.kind(element, there, &elements)));
             }
-            (Parts::Fields(fields), _) => {
+            (TypeParts::Fields(fields), _) => {
                 let documents = found.only_documents();
                 self.inferred_document(&fields, &documents).map(|kind| self.kind(&kind, there, &documents))
             }
-            (Parts::Elements(_), _) => {
+            (TypeParts::Elements(_), _) => {
                 let arrays = found.only_arrays();
                 let kind = arrays.kind(self.options).filter(|kind| matches!(kind, Kind::Array(_)));
                 kind.map(|kind| self.kind(&kind, there, &arrays))
             }
-            (Parts::None, _) => {
+            (TypeParts::None, _) => {
                 let mut kinds = scalars(text_type(inferred)).filter(|kind| self.is_kind_of(kind, there));
                 return kinds
                     .find(|kind| self.holds(kind, inferred, found))
@@ -218,8 +220,8 @@ impl TypeAdoption<'_> {
     /// Whether a column of this kind is what is there, but for its parts.
     fn goes_on(&self, kind: &Kind, there: &str) -> bool {
         match kind {
-            Kind::Document(_) => matches!(parts(there), Parts::Fields(_)),
-            Kind::Array(_) => matches!(parts(there), Parts::Elements(_)),
+            Kind::Document(_) => matches!(parts(there), TypeParts::Fields(_)),
+            Kind::Array(_) => matches!(parts(there), TypeParts::Elements(_)),
             leaf => self.is_kind_of(leaf, there),
         }
     }
@@ -231,7 +233,7 @@ impl TypeAdoption<'_> {
     }
 
     /// A column without a twin keeps doing without one, and one with a twin keeps it.
-    fn steer_twin(&self, field: &mut Field, place: &Level<'_>, found: &Found<'_>) {
+    fn adopt_twin(&self, field: &mut Field, place: &Level<'_>, found: &Found<'_>) {
         match &field.twin {
             // A column of text shows what its values have been text for so far.
             Some(twin)
@@ -319,7 +321,7 @@ mod tests {
     }
 
     /// The field `n` of a table with these columns, for documents with these values.
-    fn steered(field: Field, columns: &[(&str, &str)], values: &[Bson], replace: bool) -> Field {
+    fn adopted(field: Field, columns: &[(&str, &str)], values: &[Bson], replace: bool) -> Field {
         let documents: Vec<Vec<u8>> =
             values.iter().map(|value| doc! { "n": value.clone() }.to_vec().unwrap()).collect();
         let sample: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
@@ -337,7 +339,7 @@ mod tests {
     }
 
     fn kind(kind: Kind, there: &str, values: &[Bson]) -> Kind {
-        steered(Field::new("n", kind), &[("n", there)], values, false).kind
+        adopted(Field::new("n", kind), &[("n", there)], values, false).kind
     }
 
     fn mostly(usual: Bson, odd: Bson) -> Vec<Bson> {
@@ -388,10 +390,10 @@ mod tests {
         let mostly_words = mostly("x".into(), 1.into());
         let twin = Some(Twin { name: "n_text".to_owned(), usual: TextType::Number });
         let with = Field { twin, ..Field::new("n", Kind::String) };
-        let kept = steered(with, &[("n", "Nullable(String)")], &mostly_words, false);
+        let kept = adopted(with, &[("n", "Nullable(String)")], &mostly_words, false);
         assert_eq!((kept.kind, kept.twin), (Kind::Text { usual: TextType::String }, None));
         // A table that may get other columns gets one that holds all numbers.
-        let replaced = steered(Field::new("n", Kind::Double), &[("n", "Nullable(Int64)")], &halves, true);
+        let replaced = adopted(Field::new("n", Kind::Double), &[("n", "Nullable(Int64)")], &halves, true);
         assert_eq!(replaced.kind, Kind::Double);
     }
 
@@ -453,10 +455,10 @@ mod tests {
         let twin = || Some(Twin { name: "n_text".to_owned(), usual: TextType::String });
         let odd = mostly(1.into(), "x".into());
         let with = Field { twin: twin(), ..Field::new("n", Kind::Int64) };
-        assert_eq!(steered(with.clone(), &[("n", "Nullable(Int64)")], &odd, false).twin, None);
+        assert_eq!(adopted(with.clone(), &[("n", "Nullable(Int64)")], &odd, false).twin, None);
         let half: Vec<Bson> = (0..100).map(|n| if n % 2 == 0 { 1.into() } else { "x".into() }).collect();
-        assert_eq!(steered(with, &[("n", "Nullable(Int64)")], &half, false).twin, twin());
+        assert_eq!(adopted(with, &[("n", "Nullable(Int64)")], &half, false).twin, twin());
         let both = [("n", "Nullable(Int64)"), ("n_text", "Nullable(String)")];
-        assert_eq!(steered(Field::new("n", Kind::Int64), &both, &[1.into()], false).twin, twin());
+        assert_eq!(adopted(Field::new("n", Kind::Int64), &both, &[1.into()], false).twin, twin());
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Batch {
     pub(super) source_time: Option<SystemTime>,
     pub(super) changes: usize,
     pub(super) decoded: Decoded,
-    pub(super) is_repetition: bool,
+    pub(super) is_replay: bool,
     /// Whether others of the same changes come after it.
     pub(super) is_part: bool,
     /// The right to the memory it occupies.
@@ -60,7 +60,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     pub(super) fn new(context: Arc<Context<S, K, T>>, schema: &Schema) -> Assembler<S, K, T> {
         let together = context.settings.flush_rows.max(1);
         let options = DecoderOptions {
-            // A repetition has to be one batch again, and settings may have changed in between.
+            // A replay has to be one batch again, and settings may have changed in between.
             rows_max: together.max(REPEATED_ROWS),
             bytes_max: context.memory.batch_bytes(),
         };
@@ -103,18 +103,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let permit = context.unless_abandoned(context.memory.batch()).await?;
         let (decoded, count) = loop {
             let all = work.events.len();
-            let count = if work.is_repetition { all } else { first_part(&work.events, self.together) };
+            let count = if work.is_replay { all } else { first_part(&work.events, self.together) };
             let decoded = self.decode(&work.from, &work.events, count).await?;
             if !decoded.is_too_much || count == 1 {
                 break (decoded, count);
             }
-            if work.is_repetition && context.layout() == Layout::Log {
+            if work.is_replay && context.layout() == Layout::Log {
                 return Err(too_little_memory(&context.name));
             }
-            if work.is_repetition {
+            if work.is_replay {
                 // Rows of equal versions replace each other, so that other bounds do no harm here.
                 context.state.abandon_intent(&context.name, &work.token).await?;
-                work.is_repetition = false;
+                work.is_replay = false;
                 work.token.push_str(".again");
             } else {
                 self.together = (count / 2).max(1);
@@ -137,12 +137,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             source_time,
             changes: count,
             decoded,
-            is_repetition: work.is_repetition,
+            is_replay: work.is_replay,
             is_part: !left.is_empty(),
             permit,
         };
         let left = Arc::new(left);
-        let rest = Work { events: left, from: to, part: work.part + 1, is_repetition: false, ..work };
+        let rest = Work { events: left, from: to, part: work.part + 1, is_replay: false, ..work };
         Ok((batch, Some(rest).filter(|rest| !rest.events.is_empty())))
     }
 

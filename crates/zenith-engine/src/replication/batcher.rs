@@ -132,8 +132,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
                 },
                 () = stop.stopped() => break,
                 goal = reached(&mut channels.goal) => self.goal = Some(goal),
-                portion = channels.events.recv(), if open => match portion {
-                    Ok(portion) => self.take(portion),
+                batch = channels.events.recv(), if open => match batch {
+                    Ok(batch) => self.take(batch),
                     Err(_) => open = false,
                 },
                 () = tokio::time::sleep_until(wake) => {}
@@ -147,12 +147,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
         Ok(if is_all { self.milestone() } else { None })
     }
 
-    fn take(&mut self, portion: EventBatch) {
-        let bytes = portion.events.iter().map(|event| event.bytes).sum();
-        self.context.live.counters.read(portion.events.len(), bytes);
+    fn take(&mut self, batch: EventBatch) {
+        let bytes = batch.events.iter().map(|event| event.bytes).sum();
+        self.context.live.counters.read(batch.events.len(), bytes);
         self.context.live.counters.memory(self.context.memory.pool().stats().in_use);
-        self.waiting.push(portion.events);
-        self.seen = Some((portion.after, portion.source_time));
+        self.waiting.push(batch.events);
+        self.seen = Some((batch.after, batch.source_time));
     }
 
     fn done(&mut self, done: &Done) {
@@ -227,7 +227,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
         &mut self,
         count: usize,
         token: String,
-        is_repetition: bool,
+        is_replay: bool,
         steps: &mpsc::Sender<Step<Work>>,
     ) -> Result<()> {
         let events = self.waiting.take(count);
@@ -244,7 +244,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
         let (changes, waiting) = (events.len(), self.waiting.len());
         tracing::debug!(pipeline = self.context.name, token, changes, waiting, "making a batch");
         let events = Arc::new(events);
-        let work = Work { events, from, to, source_time, token, part: 0, is_repetition };
+        let work = Work { events, from, to, source_time, token, part: 0, is_replay };
         self.pass(Step::Batch(work), steps)
     }
 

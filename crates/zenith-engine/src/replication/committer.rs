@@ -81,10 +81,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
     /// its changes are.
     async fn commit(&mut self, batch: Batch) -> Result<bool> {
         let context = &*self.context;
-        let Batch { token, from, to, source_time, changes, decoded, is_repetition, is_part, permit: _permit } =
+        let Batch { token, from, to, source_time, changes, decoded, is_replay, is_part, permit: _permit } =
             batch;
         tracing::debug!(pipeline = context.name, token, changes, "writing");
-        if !is_repetition {
+        if !is_replay {
             let intent = Intent {
                 pipeline: context.name.clone(),
                 token: token.clone(),
@@ -100,7 +100,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             context.state.advance(&context.name, &checkpoint).await?;
         }
         let Decoded { batch, letters, marks, extra, .. } = decoded;
-        let token = Token { name: &token, is_repetition };
+        let token = Token { name: &token, is_replay };
         let documents = write(context, &self.schema, token, Unwritten { batch, letters, marks }).await?;
         let rejected: u64 = documents.values().sum();
         let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
@@ -139,7 +139,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         match context.settings.on_drop {
             OnDrop::Ignore => {
                 let reason = format!("{} {}", context.namespace, gone.words());
-                tracing::warn!(pipeline = context.name, "{reason}: its table follows it no more");
+                tracing::warn!(pipeline = context.name, "{reason}: its table no longer follows it");
                 context.detach(Some(Since { reason, since: context.clock.now() })).await?;
             }
             OnDrop::Reload if context.layout() == Layout::Log => {
@@ -147,7 +147,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                 let what = gone.words();
                 tracing::warn!(
                     pipeline = context.name,
-                    "{collection} {what}: the log goes on with its changes"
+                    "{collection} {what}: the log continues with its changes"
                 );
             }
             OnDrop::Truncate if gone != Gone::Replaced && !self.is_being_read().await? => {
@@ -161,15 +161,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                     context.retrying(|| context.sink.truncate(&context.table)).await?;
                 }
             }
-            // The checkpoint stays before this until the table is loaded anew, also by a later run.
+            // The checkpoint stays before this until the table is loaded again, also by a later run.
             OnDrop::Stop | OnDrop::Truncate | OnDrop::Reload => {
                 let name = &context.name;
                 return Err(EngineError::SourceGone {
                     remedy: match context.layout() {
                         Layout::Log => {
-                            format!("zenith reset {name} --from now goes on with the changes of that name")
+                            format!("zenith reset {name} --from now continues with the changes of that name")
                         }
-                        _ => format!("zenith reload {name} goes on with the collection of that name"),
+                        _ => format!("zenith reload {name} continues with the collection of that name"),
                     },
                     namespace: context.namespace.to_string(),
                     what: gone.words(),

@@ -55,7 +55,7 @@ pub(crate) struct Learned {
     findings: Mutex<Findings>,
     /// The sample that the columns of a table just made were chosen from, and how.
     planned: Mutex<Option<Planned>>,
-    /// Why the table is loaded anew when the pipeline is set up.
+    /// Why the table is loaded again when the pipeline is set up.
     anew: Mutex<Option<Anew>>,
     /// Whether tables that killed loads left behind have been told of.
     are_leftovers_told: AtomicBool,
@@ -63,7 +63,7 @@ pub(crate) struct Learned {
     is_sampled_whole: AtomicBool,
 }
 
-/// Why a table is loaded anew.
+/// Why a table is loaded again.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Anew {
     /// Its columns are not those of the collection.
@@ -90,7 +90,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(crate) fn reload(&self, replace: bool) -> Pipeline<S, K> {
         let mut options = self.settings.reload_options(self.memory.snapshot_bytes());
         options.replace = replace;
-        // What is loaded anew on request is to have the columns that suit it best.
+        // What is loaded again on request is to have the columns that suit it best.
         options.keep_types = !replace;
         Pipeline {
             source: Arc::clone(&self.source),
@@ -340,7 +340,7 @@ impl<S, K, T> Context<S, K, T> {
         *self.learned.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
     }
 
-    /// The error of a change whose `_id` the key column does not hold, where the table is not made anew for it.
+    /// The error of a change whose `_id` the key column does not hold, where the table is not created again for it.
     pub(crate) fn key_mismatch(&self, error: EngineError) -> EngineError {
         let EngineError::Key { id, found, .. } = error else { return error };
         EngineError::KeyMismatch {
@@ -361,7 +361,7 @@ impl<S, K, T> Context<S, K, T> {
             self.findings().may_surprise().then(|| plan.held_against());
     }
 
-    /// Whether a table that follows stops with this only to be loaded anew: for other columns, or as its collection is
+    /// Whether a table that follows stops with this only to be loaded again: for other columns, or as its collection is
     /// there no more.
     pub(super) fn is_loaded_anew_after(&self, error: &EngineError) -> bool {
         let by_itself = self.settings.on_drop == OnDrop::Reload;
@@ -373,7 +373,7 @@ impl<S, K, T> Context<S, K, T> {
             }
     }
 
-    /// Has the table loaded anew when the pipeline is set up the next time, for what was found of the collection.
+    /// Has the table loaded again when the pipeline is set up the next time, for what was found of the collection.
     pub(crate) fn load_anew(&self, error: EngineError) {
         let anew = match error {
             EngineError::Surprise { .. } => {
@@ -385,7 +385,7 @@ impl<S, K, T> Context<S, K, T> {
             }
             EngineError::Key { .. } => {
                 // The load meets the same key, takes a wider one, and warns of it.
-                tracing::info!(pipeline = self.name, "the table is loaded anew with other columns: {error}");
+                tracing::info!(pipeline = self.name, "the table is loaded again with other columns: {error}");
                 Anew::Columns
             }
             EngineError::SourceGone { what, .. } => Anew::Gone(what),
@@ -393,7 +393,7 @@ impl<S, K, T> Context<S, K, T> {
         };
         if let Anew::Gone(what) = anew {
             let (collection, table) = (&self.namespace, &self.table);
-            tracing::info!(pipeline = self.name, "{collection} {what}: {table} is loaded anew");
+            tracing::info!(pipeline = self.name, "{collection} {what}: {table} is loaded again");
         }
         self.live.counters.restart();
         self.set_anew(Some(anew));

@@ -60,11 +60,12 @@ pub(super) async fn fan_out<R: ChangeReader>(
                 Ok(events) => events,
                 Err(error) => return Ended::Failed(error),
             };
-            let portion = EventBatch { events: of_pipeline, after: batch.token_after().clone(), source_time };
+            let of_route =
+                EventBatch { events: of_pipeline, after: batch.token_after().clone(), source_time };
             let sent = tokio::select! {
                 biased;
                 () = stop.stopped() => return Ended::Quietly,
-                sent = route.events.send(portion) => sent,
+                sent = route.events.send(of_route) => sent,
             };
             match sent {
                 Ok(()) => index += 1,

@@ -170,7 +170,7 @@ where
                 Ok(Err(error)) if !error.is_passing() && told.insert(&context.name) => {
                     tracing::warn!(
                         pipeline = context.name,
-                        "the view that was dropped cannot be made anew: {}",
+                        "the dropped view cannot be created again: {}",
                         sentence(&error)
                     );
                 }

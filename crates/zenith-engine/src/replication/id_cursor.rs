@@ -198,11 +198,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
 
     /// Reads from the place up to `upper`, and writes batch by batch; or all in one, under the name it had in an earlier
     /// run.
-    async fn read(
-        &mut self,
-        upper: Option<RawBson>,
-        repetition: Option<(String, CursorPosition)>,
-    ) -> Result<()> {
+    async fn read(&mut self, upper: Option<RawBson>, replay: Option<(String, CursorPosition)>) -> Result<()> {
         let context = Arc::clone(&self.context);
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), upper);
         let _turn = context.unless_stopped(context.memory.snapshot()).await?;
@@ -232,7 +228,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             let (reply, mut done) = (Arc::new(batch), 0);
             while done < reply.len() {
                 let full = self.decode(&reply, &mut done, &mut gathered).await?;
-                match (full, &repetition) {
+                match (full, &replay) {
                     (None, _) => {}
                     (Some(full), None) => self.write(full, None).await?,
                     (Some(full), Some(_)) if whole.is_none() => whole = Some(full),
@@ -242,15 +238,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         }
         let mut rest = std::mem::take(&mut gathered);
         (rest.batch, rest.extra) = self.finish()?;
-        match (repetition, whole) {
+        match (replay, whole) {
             (None, _) if rest.last.is_some() => self.write(rest, None).await,
             (None, _) => Ok(()),
             (Some(_), Some(_)) if rest.batch.is_some() => Err(too_little_memory(&context.name)),
-            (Some(repetition), Some(mut whole)) => {
+            (Some(replay), Some(mut whole)) => {
                 whole.letters.append(&mut rest.letters);
-                self.write(whole, Some(repetition)).await
+                self.write(whole, Some(replay)).await
             }
-            (Some(repetition), None) => self.write(rest, Some(repetition)).await,
+            (Some(replay), None) => self.write(rest, Some(replay)).await,
         }
     }
 
@@ -287,15 +283,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
     }
 
     /// Makes rows durable, and moves the checkpoint behind them.
-    async fn write(
-        &mut self,
-        gathered: Gathered,
-        repetition: Option<(String, CursorPosition)>,
-    ) -> Result<()> {
+    async fn write(&mut self, gathered: Gathered, replay: Option<(String, CursorPosition)>) -> Result<()> {
         let context = &self.context;
         let rows = to_u64(gathered.batch.as_ref().map_or(0, RecordBatch::num_rows));
-        let is_repetition = repetition.is_some();
-        let (token, to) = match repetition {
+        let is_replay = replay.is_some();
+        let (token, to) = match replay {
             Some((token, place)) => (token, place),
             None => {
                 let to = CursorPosition {
@@ -317,8 +309,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         };
         let all = rows + to_u64(gathered.letters.len());
         let unwritten = Unwritten { batch: gathered.batch, letters: gathered.letters, marks: 0 };
-        let documents =
-            write(context, &self.schema, Token { name: &token, is_repetition }, unwritten).await?;
+        let documents = write(context, &self.schema, Token { name: &token, is_replay }, unwritten).await?;
         self.written += all.saturating_sub(documents.values().sum());
         let mismatches = Mismatches { values: gathered.extra.by_field(), documents };
         let now = context.clock.now();

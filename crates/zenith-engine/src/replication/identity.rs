@@ -113,9 +113,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(known.is_some() && here.is_some() && known != here)
     }
 
-    /// The error of a pipeline whose collection was made anew.
+    /// The error of a pipeline whose collection was created again.
     pub(super) fn other_collection(&self) -> EngineError {
-        self.other_source(format!("{} was dropped and made anew", self.namespace))
+        self.other_source(format!("{} was dropped and created again", self.namespace))
     }
 
     /// Refuses a table that is not the one that was written. Writes nothing.

@@ -76,7 +76,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let (token, time) = (start.token.clone(), start.time);
         let (plan, is_replaced) = self.plan_first().await?;
         if is_replaced {
-            tracing::info!(pipeline = self.name, "{} is there already: it is loaded anew", self.table);
+            tracing::info!(pipeline = self.name, "{} already exists: it is loaded again", self.table);
             Box::pin(self.reload_from(start, true)).await?;
             // Its columns come of a sample of its own.
             let schema = self.schema().await?.unwrap_or(plan.schema);
@@ -86,7 +86,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if let Some(rows) = plan.existing.as_ref().map(|table| table.rows).filter(|rows| *rows > 0) {
             tracing::warn!(
                 pipeline = self.name,
-                "{} has {rows} rows already and goes on from now: what changed since its newest row may be missing",
+                "{} has {rows} rows already and continues from now: what changed since its newest row may be missing",
                 self.table
             );
         }

@@ -53,7 +53,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         if let Some(first) = left.iter().find(|run| is_worth_waiting(run))
             && let Some(pause) = retry_budget.next()
         {
-            tracing::warn!(%error, ?pause, "the change stream is opened again");
+            tracing::warn!(%error, ?pause, "opening the change stream again");
             left.iter().for_each(|run| run.retrying(&*error));
             // A stop ends what comes next.
             let _ = first.context.live.pause(&self.stop, pause).await;
@@ -97,7 +97,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         {
             tracing::warn!(
                 pipeline = context.name,
-                "the changes since the checkpoint are lost: loading the table anew"
+                "the changes since the checkpoint are lost: loading the table again"
             );
             context.live.phase(Phase::Snapshot);
             context.reload_now().await?;

@@ -126,7 +126,10 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    tracing::info!(pipeline = context.name, "removing rows that the table lets nobody mark as deleted");
+    tracing::info!(
+        pipeline = context.name,
+        "removing rows that the table does not allow to be marked as deleted"
+    );
     let older = Selection { table: context.table.clone(), filter, ..Selection::default() };
     context.retrying(|| context.sink.admin().delete(&older)).await
 }

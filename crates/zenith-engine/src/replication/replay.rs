@@ -5,7 +5,7 @@
 //! and wins over it, whether or not the pipeline runs meanwhile.
 //!
 //! **A change log** tells what was, so there the letter's own document is written, as the change it came with. Tables of
-//! either other kind hold a document once; whatever is there already is left alone.
+//! either other kind hold a document once; whatever already exists is left alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub struct DeadLetterRetry {
 /// A document to be written.
 struct Piece {
     document: Vec<u8>,
-    side: RowMetadata,
+    metadata: RowMetadata,
     /// The letters that are settled by it, by their place.
     letters: Vec<usize>,
 }
@@ -225,7 +225,7 @@ fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
         match operation {
             Some(operation) => pieces.push(Piece {
                 document: letter.document.clone(),
-                side: RowMetadata {
+                metadata: RowMetadata {
                     operation,
                     version: letter.version,
                     index: letter.index,
@@ -263,7 +263,7 @@ where
     let follows = context.settings.mode == Mode::Changes;
     // Read after this time, a document is at least as new.
     let time = if follows { Some(context.asking(|| context.source.now()).await?) } else { None };
-    let side =
+    let metadata =
         RowMetadata { operation: "replace", version: time.map_or(0, version_of), index: 0, deleted: false };
     let (mut pieces, mut strangers) = (Vec::new(), 0);
     let mut ids: Vec<RawBson> = wanted.values().map(|(id, _)| id.clone()).collect();
@@ -277,7 +277,7 @@ where
         ids.drain(..part.len());
         for document in found {
             match id_of(&document).and_then(|id| wanted.remove(&same(&id))) {
-                Some((_, letters)) => pieces.push(Piece { document, side, letters }),
+                Some((_, letters)) => pieces.push(Piece { document, metadata, letters }),
                 None => strangers += 1,
             }
         }
@@ -366,9 +366,9 @@ where
     let mut pending: Vec<&Piece> = Vec::new();
     let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece>| {
         let of: Vec<&Piece> = pending.drain(..batch.num_rows().min(pending.len())).collect();
-        let mut sides = MetadataColumns::new(layout, of.len());
-        of.iter().for_each(|piece| sides.push(piece.side));
-        sides.beside(&batch).map(|batch| (batch, of))
+        let mut columns = MetadataColumns::new(layout, of.len());
+        of.iter().for_each(|piece| columns.push(piece.metadata));
+        columns.append_to(&batch).map(|batch| (batch, of))
     };
     for piece in pieces {
         let mut ranges = std::iter::once(0..piece.document.len());

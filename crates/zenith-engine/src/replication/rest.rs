@@ -80,7 +80,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
-    /// Whether the pipeline goes on by itself afterwards.
+    /// Whether the pipeline continues by itself afterwards.
     #[must_use]
     pub fn was_running(&self) -> bool {
         self.was_running

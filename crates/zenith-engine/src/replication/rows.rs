@@ -18,7 +18,7 @@ pub(super) struct Row {
     /// The event whose reply, or the look-up whose batch, holds the document.
     buffer: usize,
     span: Span,
-    side: RowMetadata,
+    metadata: RowMetadata,
     /// The change it is of, whose key stands for the document where that cannot be decoded.
     event: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Row {
 impl Row {
     /// Whether it marks as deleted what was not deleted, but cannot be decoded.
     fn is_mark(&self) -> bool {
-        self.side.deleted && self.side.operation != EventKind::Delete.operation()
+        self.metadata.deleted && self.metadata.operation != EventKind::Delete.operation()
     }
 }
 
@@ -48,13 +48,13 @@ impl<'a> Rows<'a> {
         let mut rows = Rows { events, ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
         for at in kept(layout, events) {
             let (Some(event), Some(&index)) = (events.get(at), numbers.get(at)) else { continue };
-            let side = RowMetadata {
+            let metadata = RowMetadata {
                 operation: event.kind.operation(),
                 version: event.version,
                 index,
                 deleted: event.kind == EventKind::Delete,
             };
-            let row = |span| Row { buffer: at, span, side, event: at };
+            let row = |span| Row { buffer: at, span, metadata, event: at };
             match event.document {
                 Some(document) => rows.ready.push(row(document)),
                 None if event.kind == EventKind::Update => {
@@ -140,7 +140,7 @@ pub(super) struct Decoded {
     pub(super) letters: Vec<RejectedDocument>,
     /// How many of the rows stand for no document, but mark as deleted what became a letter.
     pub(super) marks: usize,
-    /// The changes of these, and their sides: an older row of the document is not to stay as if it were its newest.
+    /// The changes of these, and their metadata: an older row of the document is not to stay as if it were its newest.
     bad: Vec<(usize, RowMetadata)>,
     /// Values that went to the extra column, by field and reason.
     pub(super) extra: BTreeMap<String, BTreeMap<String, u64>>,
@@ -150,7 +150,7 @@ pub(super) struct Decoded {
 pub(super) struct Decoding {
     decoder: Decoder,
     layout: Layout,
-    sides: MetadataColumns,
+    columns: MetadataColumns,
     rows: usize,
     out: Decoded,
 }
@@ -160,7 +160,7 @@ impl Decoding {
         Decoding {
             decoder,
             layout,
-            sides: MetadataColumns::new(layout, rows),
+            columns: MetadataColumns::new(layout, rows),
             rows,
             out: Decoded {
                 batch: None,
@@ -211,14 +211,18 @@ impl Decoding {
         for row in run.iter().take(run.len() - ranges.len()) {
             match bad.get(&row.span.range().start) {
                 None => {
-                    self.sides.push(row.side);
+                    self.columns.push(row.metadata);
                     self.out.marks += usize::from(row.is_mark());
                 }
                 Some(reason) => {
-                    let side = row.side;
+                    let metadata = row.metadata;
                     let letter = RejectedDocument::new(row.span.of(bytes), reason.to_string());
-                    self.out.letters.push(letter.of_change(side.version, side.operation, side.index));
-                    self.out.bad.push((row.event, side));
+                    self.out.letters.push(letter.of_change(
+                        metadata.version,
+                        metadata.operation,
+                        metadata.index,
+                    ));
+                    self.out.bad.push((row.event, metadata));
                 }
             }
         }
@@ -236,19 +240,19 @@ impl Decoding {
         if self.layout != Layout::Current {
             return Vec::new();
         }
-        let key = |(event, side): (usize, RowMetadata)| {
+        let key = |(event, metadata): (usize, RowMetadata)| {
             let span = events.get(event)?.key;
             let key = span.of(events.get(event)?.batch.bytes());
             zenith_bson::validate(key).ok()?;
-            Some(Row { buffer: event, span, side: RowMetadata { deleted: true, ..side }, event })
+            Some(Row { buffer: event, span, metadata: RowMetadata { deleted: true, ..metadata }, event })
         };
         bad.into_iter().filter_map(key).collect()
     }
 
     fn seal(&mut self, batch: &RecordBatch) -> Result<(), DecodeError> {
-        let sides = std::mem::replace(&mut self.sides, MetadataColumns::new(self.layout, self.rows));
-        let whole = sides.beside(batch).map_err(|_| {
-            arrow_schema::ArrowError::SchemaError("the columns beside the documents do not fit".to_owned())
+        let columns = std::mem::replace(&mut self.columns, MetadataColumns::new(self.layout, self.rows));
+        let whole = columns.append_to(batch).map_err(|_| {
+            arrow_schema::ArrowError::SchemaError("the metadata columns do not fit the documents".to_owned())
         })?;
         self.out.batch = Some(whole);
         Ok(())
@@ -305,14 +309,14 @@ mod tests {
         let row = |version| Row {
             buffer: 0,
             span: Span::default(),
-            side: RowMetadata { operation: "update", version, index: 0, deleted: false },
+            metadata: RowMetadata { operation: "update", version, index: 0, deleted: false },
             event: 0,
         };
         let wanted = [(&a, vec![row(1), row(4)]), (&b, vec![row(2)]), (&c, vec![row(3)])];
         let wanted = wanted.map(|(key, rows)| (id_element(key.as_bytes()).unwrap(), rows));
         let mut rows = Rows { events: &[], ready: Vec::new(), wanted: wanted.into(), newest: 4 };
         let versions = |rows: Vec<Row>| {
-            let mut versions: Vec<_> = rows.iter().map(|row| (row.side.version, row.buffer)).collect();
+            let mut versions: Vec<_> = rows.iter().map(|row| (row.metadata.version, row.buffer)).collect();
             versions.sort_unstable();
             versions
         };

@@ -298,7 +298,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
     pub(super) fn retrying(&self, error: &dyn std::error::Error) {
         self.context.live.phase(Phase::Retrying);
         if self.context.live.retries(error) {
-            tracing::warn!(pipeline = self.context.name, "{}; it is tried again", sentence(error));
+            tracing::warn!(pipeline = self.context.name, "{}; trying again", sentence(error));
         }
     }
 }

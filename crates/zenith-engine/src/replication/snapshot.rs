@@ -61,7 +61,7 @@ where
     }
     let now = context.unless_stopped(context.source.now()).await??;
     context.state.finish_snapshot(&context.name, &encode_time(now)).await?;
-    tracing::info!(pipeline = context.name, "the collection has been read; its changes are followed");
+    tracing::info!(pipeline = context.name, "the snapshot is complete; following changes");
     Ok(())
 }
 

@@ -30,11 +30,11 @@ pub(super) struct Work {
     /// The position after the last of them.
     pub(super) to: Position,
     pub(super) source_time: Option<SystemTime>,
-    /// The token of the insert; that of an earlier run if this is its repetition.
+    /// The token of the insert; that of an earlier run if this is its replay.
     pub(super) token: String,
     /// How many inserts this has become already, being more than one batch holds.
     pub(super) part: u32,
-    pub(super) is_repetition: bool,
+    pub(super) is_replay: bool,
 }
 
 /// A step is durable.

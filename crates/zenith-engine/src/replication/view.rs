@@ -45,7 +45,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         match self.sink.admin().create_view(&current_view(&view, &self.table), false).await {
             Ok(()) => {
-                tracing::warn!(pipeline = self.name, "the view {view} was gone: it has been made anew");
+                tracing::warn!(
+                    pipeline = self.name,
+                    "the view {view} was missing and has been created again"
+                );
                 Ok(true)
             }
             // A sink that has no views has no readers of them either.

@@ -27,7 +27,7 @@ use crate::{EngineError, OnBadDocument, Result};
 pub(super) struct Token<'a> {
     pub(super) name: &'a str,
     /// Whether an earlier run began this insert.
-    pub(super) is_repetition: bool,
+    pub(super) is_replay: bool,
 }
 
 /// What one insert of a pipeline is to write.
@@ -64,14 +64,14 @@ where
     }
     let load = context.load(token.name.to_owned(), Repeats::ByPipeline);
     if let Some(batch) = batch {
-        letters.extend(insert(context, schema, &load, batch, token.is_repetition).await?);
+        letters.extend(insert(context, schema, &load, batch, token.is_replay).await?);
         // The row that takes the place of an older one, where a document has become bad, is none of the document's.
         load.progress.not_of_documents(to_u64(marks));
     }
     for letters in dead_letters::parts(&letters) {
         let (at, load) = (SystemTime::now(), &load);
         let write = |again| async move {
-            let part = Part { letters, at, may_be_there: token.is_repetition || again };
+            let part = Part { letters, at, may_be_there: token.is_replay || again };
             dead_letters::write_part(load, &*context.sink, &part).await
         };
         until_taken(context, write).await?;

@@ -39,7 +39,7 @@ impl SourceDocument {
         zenith_bson::validate(bytes).map_err(|error| error.to_string())?;
         let document = Document::from_reader(bytes).map_err(|error| error.to_string())?;
         let mut repeated = Vec::new();
-        repetitions(bytes, &mut Vec::new(), &mut repeated);
+        find_duplicates(bytes, &mut Vec::new(), &mut repeated);
         Ok(SourceDocument { document, repeated })
     }
 }
@@ -111,7 +111,7 @@ fn sorted(mut found: Vec<Duplicate>) -> Vec<Duplicate> {
 }
 
 /// The earlier values of keys that come again, at every level.
-fn repetitions(document: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
+fn find_duplicates(document: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
     let Ok(elements) = Elements::new(document) else { return };
     let mut last: HashMap<&[u8], usize> = HashMap::new();
     let elements: Vec<_> = elements.map_while(Result::ok).collect();
@@ -128,7 +128,7 @@ fn repetitions(document: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicat
         }
         path.push(key);
         match element.value.tag {
-            tag::DOCUMENT => repetitions(element.value.bytes, path, found),
+            tag::DOCUMENT => find_duplicates(element.value.bytes, path, found),
             tag::ARRAY => items(element.value.bytes, path, found),
             _ => {}
         }
@@ -142,7 +142,7 @@ fn items(array: &[u8], path: &mut Vec<String>, found: &mut Vec<Duplicate>) {
     for (position, element) in elements.map_while(Result::ok).enumerate() {
         path.push(position.to_string());
         match element.value.tag {
-            tag::DOCUMENT => repetitions(element.value.bytes, path, found),
+            tag::DOCUMENT => find_duplicates(element.value.bytes, path, found),
             tag::ARRAY => items(element.value.bytes, path, found),
             _ => {}
         }

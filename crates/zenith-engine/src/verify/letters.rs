@@ -24,7 +24,7 @@ const RUNS: u32 = 100;
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, T> {
     /// What is true of the letters that documents of this pipeline may have today; `None` if there are none.
     ///
-    /// A table that was loaded anew has letters of its own: those of before say nothing of it.
+    /// A table that was loaded again has letters of its own: those of before say nothing of it.
     pub(super) async fn letters_of_today(context: &Context<S, K, T>) -> Result<Option<LetterFilter>> {
         let table = &context.settings.options.dead_letters;
         if context.retrying(|| context.sink.describe(table)).await?.is_none() {

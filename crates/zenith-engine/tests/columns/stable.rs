@@ -66,7 +66,7 @@ async fn ten_copies_have_the_same_columns() {
     bench.remove().await;
 }
 
-/// Columns that were chosen anew for what a load has met are the same ones, too, whoever was the first to meet it.
+/// Columns that were chosen again for what a load has met are the same ones, too, whoever was the first to meet it.
 #[tokio::test(flavor = "multi_thread")]
 async fn so_they_have_where_the_sample_saw_little() {
     let bench = Bench::new("stable").await;

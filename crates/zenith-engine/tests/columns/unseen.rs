@@ -180,7 +180,7 @@ async fn a_first_snapshot_has_them_as_well() {
     .await;
 }
 
-/// A process that goes on with a snapshot has another sample than the one that began it.
+/// A process that continues with a snapshot has another sample than the one that began it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rest_of_a_first_snapshot_has_them_as_well() {
     let settings = PipelineSettings {

@@ -23,7 +23,7 @@ pub(super) struct DataFile {
 
 /// What tells a file from a later state of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileState {
     bytes: u64,
     written: Option<SystemTime>,
 }
@@ -39,13 +39,13 @@ impl DataFile {
     }
 
     /// The state it is in.
-    pub(super) fn stamp(&self) -> Result<Stamp, ExtractError> {
+    pub(super) fn state(&self) -> Result<FileState, ExtractError> {
         let found = fs::metadata(&self.path).map_err(unreadable(&self.path))?;
         if !found.is_file() {
             let reason = "is no ordinary file, and a dump is read twice: write it to a file first".to_owned();
             return Err(ExtractError::Dump { path: self.name(), reason });
         }
-        Ok(Stamp { bytes: found.len(), written: found.modified().ok() })
+        Ok(FileState { bytes: found.len(), written: found.modified().ok() })
     }
 
     /// Its bytes within `span`, counted unpacked.

@@ -103,7 +103,7 @@ impl FileSource {
         self.shared.layout.find(collection)
     }
 
-    /// What the survey of a collection has found; made anew if the file has changed since, or is to give a larger sample.
+    /// What the survey of a collection has found; created again if the file has changed since, or is to give a larger sample.
     async fn survey(&self, namespace: &Namespace, sample: usize) -> Result<Arc<Survey>, ExtractError> {
         let file = self.shared.layout.file(namespace)?;
         let known = self.surveys().get(namespace).cloned();

@@ -2,7 +2,7 @@
 
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 
-use super::input::{DataFile, Stamp};
+use super::input::{DataFile, FileState};
 use super::parts::Span;
 use super::pieces::{Filled, Pieces, to_u64};
 use super::spread::{Spread, evenly};
@@ -24,7 +24,7 @@ const ENOUGH: usize = 3;
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) file: DataFile,
-    stamp: Stamp,
+    state: FileState,
     pub(super) documents: u64,
     /// Bytes of BSON.
     pub(super) bytes: u64,
@@ -43,7 +43,7 @@ pub(super) struct Survey {
 impl Survey {
     /// Whether the file is as it was.
     pub(super) fn is_of(&self, file: &DataFile) -> Result<bool, ExtractError> {
-        Ok(self.file == *file && self.stamp == file.stamp()?)
+        Ok(self.file == *file && self.state == file.state()?)
     }
 
     /// Whether it can give a sample of so many documents.
@@ -96,14 +96,14 @@ pub(super) async fn survey(
     loop {
         // In turns, so that nobody reads on after whoever wanted to know has left.
         match blocking(namespace, move || pass.go_on()).await? {
-            Turn::More(unfinished) => pass = unfinished,
-            Turn::Done(survey) => return Ok(survey),
+            Progress::More(unfinished) => pass = unfinished,
+            Progress::Done(survey) => return Ok(survey),
         }
     }
 }
 
 /// What came of a turn.
-enum Turn {
+enum Progress {
     More(Box<Pass>),
     Done(Survey),
 }
@@ -111,7 +111,7 @@ enum Turn {
 /// A pass under way.
 struct Pass {
     file: DataFile,
-    stamp: Stamp,
+    state: FileState,
     pieces: Pieces,
     buffer: Buffer,
     documents: u64,
@@ -125,7 +125,7 @@ struct Pass {
 impl Pass {
     fn begin(file: DataFile, sample: usize) -> Result<Box<Pass>, ExtractError> {
         Ok(Box::new(Pass {
-            stamp: file.stamp()?,
+            state: file.state()?,
             pieces: Pieces::open(file.clone(), Span::WHOLE)?,
             file,
             buffer: Buffer::default(),
@@ -137,16 +137,16 @@ impl Pass {
         }))
     }
 
-    fn go_on(mut self: Box<Pass>) -> Result<Turn, ExtractError> {
+    fn go_on(mut self: Box<Pass>) -> Result<Progress, ExtractError> {
         for _ in 0..BUFFERS_A_TURN {
             let start = self.pieces.offset();
             match self.pieces.fill(self.buffer.bytes())? {
                 Filled::Documents(frame) => self.see(start, frame),
                 Filled::Larger(bytes) => self.buffer.grow(bytes),
-                Filled::End => return Ok(Turn::Done(self.end())),
+                Filled::End => return Ok(Progress::Done(self.end())),
             }
         }
-        Ok(Turn::More(self))
+        Ok(Progress::More(self))
     }
 
     fn see(&mut self, mut start: u64, frame: SequenceFrame) {
@@ -173,7 +173,7 @@ impl Pass {
             sampled: self.sample.wanted,
             sample: self.sample.finish(&self.last),
             file: self.file,
-            stamp: self.stamp,
+            state: self.state,
         }
     }
 }

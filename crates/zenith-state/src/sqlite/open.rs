@@ -130,7 +130,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
 }
 
 /// Makes the file, for its owner's eyes alone, and the folders above it, and says where it really is: the lock
-/// must be the same one by whatever name the file is called. What is there already is left as it is.
+/// must be the same one by whatever name the file is called. What already exists is left as it is.
 async fn prepare(path: &Path) -> Result<PathBuf> {
     let path = path.to_owned();
     blocking(move || {

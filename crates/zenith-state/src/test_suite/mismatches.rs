@@ -86,7 +86,7 @@ pub async fn mismatches_of_parts_are_counted_once(place: &impl StoreLocation) {
     assert_eq!(store.mismatches("p", None).await.expect("read"), mismatches("a", 9, 3));
 }
 
-/// A table that was loaded anew has its own, and nothing else counts any more.
+/// A table that was loaded again has its own, and nothing else counts any more.
 pub async fn mismatches_of_a_loaded_table_replace_earlier_ones(place: &impl StoreLocation) {
     let store = applied(place).await;
     let last_hour = Some(SystemTime::now() - Duration::from_secs(3600));

@@ -22,7 +22,7 @@ mod types;
 mod view;
 
 pub use additions::{Additions, ColumnAdditions, Element};
-pub use parts::{Parts, parts};
+pub use parts::{TypeParts, parts};
 pub(crate) use quote::unquoted;
 pub use quote::{identifier, literal};
 pub use same::{same_type, same_values};

@@ -5,7 +5,7 @@ use super::unquoted;
 
 /// The parts of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parts<'t> {
+pub enum TypeParts<'t> {
     /// It has none, or none with names.
     None,
     /// The type of the elements of an array.
@@ -16,16 +16,16 @@ pub enum Parts<'t> {
 
 /// The parts of a type, as the server spells it.
 #[must_use]
-pub fn parts(data_type: &str) -> Parts<'_> {
-    let Some(found) = pieces(data_type) else { return Parts::None };
+pub fn parts(data_type: &str) -> TypeParts<'_> {
+    let Some(found) = pieces(data_type) else { return TypeParts::None };
     match &found[..] {
         [At { what: Piece::Word("Array"), .. }, At { what: Piece::Group(element), .. }] => {
-            Parts::Elements(element.trim())
+            TypeParts::Elements(element.trim())
         }
         [At { what: Piece::Word("Tuple"), .. }, At { what: Piece::Group(elements), .. }] => {
-            fields(elements).map_or(Parts::None, Parts::Fields)
+            fields(elements).map_or(TypeParts::None, TypeParts::Fields)
         }
-        _ => Parts::None,
+        _ => TypeParts::None,
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
         let tuple = parts(
             "Tuple(a Nullable(Decimal(38, 2)), `b, \\`c` Array(Tuple(`x` String, y Int8)), Array JSON)",
         );
-        let Parts::Fields(fields) = tuple else { panic!("{tuple:?}") };
+        let TypeParts::Fields(fields) = tuple else { panic!("{tuple:?}") };
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, part)| (name.as_str(), *part)).collect();
         assert_eq!(
             fields,
@@ -65,7 +65,7 @@ mod tests {
                 ("Array", "JSON")
             ]
         );
-        assert_eq!(parts("Array(Array(Int8))"), Parts::Elements("Array(Int8)"));
+        assert_eq!(parts("Array(Array(Int8))"), TypeParts::Elements("Array(Int8)"));
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
             "Tuple()",
             "",
         ] {
-            assert_eq!(parts(text), Parts::None, "{text}");
+            assert_eq!(parts(text), TypeParts::None, "{text}");
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct LetterFilter {
     pub until: Option<SystemTime>,
     /// Those that come behind the letter of this time and name, from the oldest on.
     pub behind: Option<(SystemTime, String)>,
-    /// Those that a table loaded anew may have.
+    /// Those that a table loaded again may have.
     pub loaded: Option<LoadedAt>,
 }
 

@@ -143,7 +143,8 @@ impl<'a, A: Answer> Exchange<'a, A> {
                 self.refill(&mut body)?;
             }
             let (route, idle_timeout) = (self.route, self.idle_timeout);
-            let Parts { connection, answer: answered, window, cursor, bytes, cpu, settled } = self.parts()?;
+            let Running { connection, answer: answered, window, cursor, bytes, cpu, settled } =
+                self.parts()?;
             let sent = connection.send_some(route, window, cursor, cpu, &mut answer);
             match timeout(idle_timeout, sent).await.map_err(|_| Failure::Silent)? {
                 Ok(Sent::Some(sent)) => *bytes += u64::try_from(sent).unwrap_or(u64::MAX),
@@ -174,7 +175,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
     /// Reads until `enough` of the answer has come, which all of it always is.
     pub(crate) async fn read_until(&mut self, enough: impl Fn(&A) -> bool) -> Result<(), Failure> {
         let idle_timeout = self.idle_timeout;
-        let Parts { connection, answer, settled, .. } = self.parts()?;
+        let Running { connection, answer, settled, .. } = self.parts()?;
         let mut buf = vec![0; READ_BYTES];
         while !answer.is_done() && !enough(answer) {
             let read = timeout(idle_timeout, connection.read(&mut buf)).await.map_err(|_| Failure::Silent)?;
@@ -218,11 +219,11 @@ impl<'a, A: Answer> Exchange<'a, A> {
         body.refill(&mut self.window)
     }
 
-    fn parts(&mut self) -> io::Result<Parts<'_, A>> {
+    fn parts(&mut self) -> io::Result<Running<'_, A>> {
         let Exchange { connection, answer, window, cursor, bytes, cpu, settled, .. } = self;
         match (connection, answer) {
             (Some(connection), Some(answer)) => {
-                Ok(Parts { connection, answer, window, cursor, bytes, cpu, settled })
+                Ok(Running { connection, answer, window, cursor, bytes, cpu, settled })
             }
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -230,7 +231,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
 }
 
 /// What sending and reading work on.
-struct Parts<'e, A> {
+struct Running<'e, A> {
     connection: &'e mut Connection,
     answer: &'e mut A,
     window: &'e [Piece],
