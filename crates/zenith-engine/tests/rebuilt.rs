@@ -92,7 +92,8 @@ impl Follow {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_see_only_whole_versions_of_what_out_makes_every_night() {
-    const DOCUMENTS: i32 = 20_000;
+    const DOCUMENTS: i32 = 100_000;
+    const NIGHTS: i32 = 10;
     let follow = Follow::new("nightly", reloading(Mode::Changes)).await;
     follow.insert("stage", of_version(0..DOCUMENTS, 0)).await;
     let stage = follow.bench.databases.mongodb.collection::<Document>("stage");
@@ -103,7 +104,7 @@ async fn readers_see_only_whole_versions_of_what_out_makes_every_night() {
     rebuild(0).await;
     let run = Run::start(&follow).await;
     until(&follow, "SELECT count() FROM items_current", &DOCUMENTS.to_string()).await;
-    for night in 1..=5 {
+    for night in 1..=NIGHTS {
         rebuild(night).await;
         let begun = Instant::now();
         loop {
@@ -117,12 +118,12 @@ async fn readers_see_only_whole_versions_of_what_out_makes_every_night() {
         }
     }
     // Two in a row, and changes right after.
-    rebuild(6).await;
-    rebuild(7).await;
+    rebuild(NIGHTS + 1).await;
+    rebuild(NIGHTS + 2).await;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");
-    collection.update_one(doc! { "_id": 3 }, doc! { "$set": { "v": 8 } }).await.unwrap();
+    collection.update_one(doc! { "_id": 3 }, doc! { "$set": { "v": NIGHTS + 3 } }).await.unwrap();
     collection.delete_one(doc! { "_id": 4 }).await.unwrap();
-    until(&follow, "SELECT count(), min(v), max(v), sum(v) FROM items_current", "19999\t7\t8\t139994").await;
+    until(&follow, "SELECT count(), min(v), max(v), sum(v) FROM items_current", "99999\t12\t13\t1199989").await;
     run.stop().await;
     follow.catch_up_well().await;
     follow.assert_equal("items_current").await;
