@@ -107,7 +107,7 @@ async fn single_collections_are_followed_by_streams_of_their_own() {
         assert_eq!(home.pipeline(pipeline).await["state"], "following");
     }
 
-    // What was granted goes on by itself.
+    // What was granted continues by itself.
     let more = guarded.role("more", &["hidden"], &STREAM).await;
     let grant = doc! { "grantRolesToUser": "narrow", "roles": [more] };
     guarded.client.database("admin").run_command(grant).await.unwrap();

@@ -351,7 +351,7 @@ pub async fn table_is_free<K: Sink>(sink: &K, table: &str) -> Result<()> {
         Some(other) => Err(EngineError::TableOwned {
             table: table.to_owned(),
             owner: shown(other),
-            remedy: "nothing was written; load the table anew with zenith reload there, or stop it there, or name another \
+            remedy: "nothing was written; load the table again with zenith reload there, or stop it there, or name another \
                      table here"
                 .to_owned(),
         }),

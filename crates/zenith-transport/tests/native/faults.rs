@@ -49,7 +49,7 @@ async fn an_end_before_the_rows_is_no_acknowledgement() {
     assert!(error.to_string().contains("before it had its rows"), "{error}");
 }
 
-/// A server that has answered somebody who no longer reads goes on with its work.
+/// A server that has answered somebody who no longer reads continues with its work.
 #[tokio::test]
 async fn answers_that_nobody_reads_harm_no_server() {
     let mut server = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();

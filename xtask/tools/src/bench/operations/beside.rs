@@ -1,4 +1,4 @@
-//! `cargo xtask bench beside`: latency of the other pipelines while one of ten is loaded anew.
+//! `cargo xtask bench beside`: latency of the other pipelines while one of ten is loaded again.
 //!
 //! Ten collections of one source change at a steady rate. The tenth is large and is reloaded beside the run. Rounds
 //! without and with the reload alternate, as the speed of a machine drifts.
@@ -40,7 +40,7 @@ pub struct Arguments {
     /// Changes a second, of all ten collections together
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     rate: u64,
-    /// Documents of the collection that is loaded anew
+    /// Documents of the collection that is loaded again
     #[arg(long, value_name = "N", default_value_t = 2_000_000)]
     documents: u64,
     /// How long latency is measured without the reload; with it, for as long as it takes
