@@ -183,7 +183,7 @@ async fn a_view_that_is_missing_is_made_and_one_of_an_earlier_version_is_known()
         let checks = follow.replicator().await.check("items").await;
         checks.into_iter().find(|check| check.what == "view").unwrap().found.unwrap()
     };
-    assert_eq!(view().await, "items_current is there");
+    assert_eq!(view().await, "items_current exists");
     follow.query("DROP VIEW items_current").await;
     assert!(view().await.contains("items_current is missing, and will be created again"));
     follow.catch_up_well().await;
