@@ -123,7 +123,8 @@ async fn readers_see_only_whole_versions_of_what_out_makes_every_night() {
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");
     collection.update_one(doc! { "_id": 3 }, doc! { "$set": { "v": NIGHTS + 3 } }).await.unwrap();
     collection.delete_one(doc! { "_id": 4 }).await.unwrap();
-    until(&follow, "SELECT count(), min(v), max(v), sum(v) FROM items_current", "99999\t12\t13\t1199989").await;
+    until(&follow, "SELECT count(), min(v), max(v), sum(v) FROM items_current", "99999\t12\t13\t1199989")
+        .await;
     run.stop().await;
     follow.catch_up_well().await;
     follow.assert_equal("items_current").await;

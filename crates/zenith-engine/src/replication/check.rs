@@ -117,9 +117,9 @@ where
     };
     findings.note("change stream", Ok(format!("{} on {}", scope(&found.scope), topology(&found.topology))));
     let window = match found.oplog_window {
-        None => "not told to this user (read access to the database local would)".to_owned(),
+        None => "unknown: this user has no read access to the database local".to_owned(),
         Some(window) if window < WINDOW_SHORT => format!(
-            "{}: a pipeline that stands still for longer has to be reloaded; a larger oplog keeps more",
+            "{}: a pipeline that is stopped for longer has to be reloaded; a larger oplog keeps more",
             hours(window)
         ),
         Some(window) => hours(window),
@@ -142,8 +142,8 @@ where
     }
     let name = &context.settings.options.dead_letters;
     let letters = context.look_at_dead_letters().await.map(|is_there| match is_there {
-        true => format!("{name} is there"),
-        false => format!("{name} will be created when there are any"),
+        true => format!("{name} exists"),
+        false => format!("{name} will be created with the first dead letter"),
     });
     findings.note("dead letters", letters);
 }
@@ -173,7 +173,7 @@ where
     if begun && context.settings.mode != Mode::Full {
         context.schema().await?;
         context.guard_target().await?;
-        return Ok(format!("{} is there and has the columns of the pipeline", context.table));
+        return Ok(format!("{} exists and has the columns of the pipeline", context.table));
     }
     let planned = match context.settings.mode {
         Mode::Full => context.plan(&context.reload(true)).await.map(|plan| (plan, false)),
@@ -182,10 +182,10 @@ where
     match planned {
         Ok((plan, is_replaced)) => Ok(match plan.existing {
             Some(existing) if is_replaced => format!(
-                "{} is there with {} rows, and will be loaded anew by the first run",
+                "{} exists with {} rows, and will be loaded again by the first run",
                 context.table, existing.rows
             ),
-            Some(existing) => format!("{} is there with {} rows", context.table, existing.rows),
+            Some(existing) => format!("{} exists with {} rows", context.table, existing.rows),
             None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
         }),
         // Of a database that will be created nothing can be said.
@@ -205,9 +205,11 @@ where
 {
     let begun = !context.state.schemas(&context.name).await?.is_empty();
     Ok(match context.look_at_view(view, true).await? {
-        ViewState::Fits => format!("{view} is there"),
+        ViewState::Fits => format!("{view} exists"),
         ViewState::Stale => format!("{view} will be renewed by the next run"),
-        ViewState::Missing if begun => format!("{view} is missing, and will be made anew by the next run"),
+        ViewState::Missing if begun => {
+            format!("{view} is missing, and will be created again by the next run")
+        }
         ViewState::Missing => format!("{view} will be created"),
     })
 }
