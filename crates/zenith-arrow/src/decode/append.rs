@@ -28,7 +28,7 @@ impl Column {
             if self.required {
                 return Err(RowError::Key(Some(type_tag)));
             }
-            cx.nothings += 1;
+            cx.overflow.odd.nothings += 1;
             if self.noted.null {
                 self.note(cx, Blank::Null.word())?;
             }
@@ -37,12 +37,25 @@ impl Column {
         }
         match (&self.storage, type_tag) {
             (Storage::Document(_), tag::DOCUMENT) | (Storage::List(_), tag::ARRAY) => {
-                let next = self.append_parts(cx, at, limit)?;
-                self.len += 1;
-                Ok(next)
+                self.append_parts(cx, at, limit)
             }
             _ => self.append_checked(cx, type_tag, at, limit),
         }
+    }
+
+    /// Appends the document or array at `at`; returns the position after it.
+    fn append_parts(&mut self, cx: &mut Context<'_>, at: usize, limit: usize) -> Result<usize, RowError> {
+        let before = cx.overflow.odd;
+        let next = match &mut self.storage {
+            Storage::Document(node) => node.append(cx, at, limit)?,
+            Storage::List(node) => node.append(cx, at, limit)?,
+            _ => return Ok(at),
+        };
+        if cx.overflow.odd != before {
+            self.note_parts(cx, before)?;
+        }
+        self.len += 1;
+        Ok(next)
     }
 
     /// Appends a value that is not null and has no columns of its own.
@@ -55,7 +68,7 @@ impl Column {
     ) -> Result<usize, RowError> {
         let next = cx.skip_value(type_tag, at, limit)?;
         let value = Value { tag: type_tag, at, next };
-        let before = cx.overflow.entries();
+        let before = cx.overflow.odd;
         if let Storage::List(node) = &mut self.storage {
             if node.append_lone(cx, value, limit)? {
                 // The extra column has all of it: no need to say what of it does not fit.
@@ -80,7 +93,7 @@ impl Column {
                 }
             }
             None => {
-                cx.nothings += 1;
+                cx.overflow.odd.nothings += 1;
                 self.overflow(cx, value, None)?;
             }
         }
@@ -121,7 +134,7 @@ impl Column {
                 let mut overlay = Vec::new();
                 let is_whole = text::json(bytes, cx.scratch, &mut overlay, cx.keep_nulls)?;
                 let shows = *cx.scratch != b"{}";
-                cx.nothings += usize::from(!shows);
+                cx.overflow.odd.nothings += u32::from(!shows);
                 if !is_whole {
                     cx.overflow.overlay(self.key(), &overlay, self.number())?;
                 } else if !shows && self.noted.empty {

@@ -11,7 +11,7 @@ use super::buffers::{Arena, Bits, Bytes, Fixed};
 use super::context::{Context, RowError};
 use super::document::DocumentNode;
 use super::list::ListNode;
-use super::overflow::Key;
+use super::overflow::{Key, Odd};
 use super::tally::Tally;
 use super::twin::TwinColumn;
 use crate::fit::{self, MismatchReason};
@@ -225,20 +225,14 @@ impl Column {
         cx.overflow.word(self.key(), word)
     }
 
-    /// Ends an item of parts; what was written of them since there were `before` entries is put behind the item's key.
-    #[inline(always)]
-    pub(super) fn end_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), RowError> {
-        if cx.shows && cx.overflow.entries() == before { Ok(()) } else { self.note_parts(cx, before) }
-    }
-
-    /// Ends an item that shows nothing, or of which something was written.
+    /// Ends an item of parts that shows nothing, or of which something was written since `before`: that is put behind the
+    /// item's key.
     #[inline(never)]
-    fn note_parts(&self, cx: &mut Context<'_>, before: usize) -> Result<(), RowError> {
-        let shows = cx.shows;
-        cx.nothings += usize::from(!shows);
-        if cx.overflow.entries() != before {
+    pub(super) fn note_parts(&self, cx: &mut Context<'_>, before: Odd) -> Result<(), RowError> {
+        let odd = cx.overflow.odd;
+        if odd.has_entries_since(before) {
             cx.overflow.nest(before, self.key(), matches!(self.storage, Storage::List(_)))
-        } else if !shows && self.noted.empty {
+        } else if odd != before && self.noted.empty {
             self.note(cx, Blank::Empty.word())
         } else {
             Ok(())
@@ -272,14 +266,6 @@ impl Column {
             Storage::Uuid(..) | Storage::Binary(..) => tag::BINARY,
             Storage::Document(_) | Storage::Json(_) => tag::DOCUMENT,
             Storage::List(_) => tag::ARRAY,
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn as_document(&mut self) -> Option<&mut DocumentNode> {
-        match &mut self.storage {
-            Storage::Document(node) => Some(node),
-            _ => None,
         }
     }
 

@@ -37,10 +37,6 @@ pub(super) struct Context<'a> {
     pub(super) arena: &'a mut Arena,
     /// What the columns do not show.
     pub(super) overflow: &'a mut OverflowWriter,
-    /// How many keys of the level at hand show nothing in their columns.
-    pub(super) nothings: usize,
-    /// The document or array read last shows something.
-    pub(super) shows: bool,
     /// Check each string separately, to find the document that failed the check of a run.
     pub(super) strict: bool,
     /// Look for keys that are repeated or reserved, at each level.
@@ -54,6 +50,12 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Where `rest`, a part of the bytes at hand, begins in them.
+    #[inline(always)]
+    pub(super) fn position(&self, rest: &[u8]) -> usize {
+        rest.as_ptr().addr() - self.bytes.as_ptr().addr()
+    }
+
     #[inline(always)]
     pub(super) fn read<const N: usize>(&self, at: usize, limit: usize) -> Result<[u8; N], RowError> {
         if at + N > limit {

@@ -1,7 +1,6 @@
 //! A document's columns, and finding the column of a key by guessing it from the document before.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{ArrowError, Fields};
@@ -12,7 +11,7 @@ use super::append::Value;
 use super::buffers::Arena;
 use super::column::{Column, Rules, join};
 use super::context::{Context, RowError, SLACK};
-use super::overflow::{Key, Reserved};
+use super::overflow::{Key, Odd, Reserved};
 use super::tally::Tally;
 use crate::Field;
 use crate::extended_json::repeated_keys;
@@ -35,6 +34,8 @@ pub(super) struct DocumentNode {
     /// The slot the first key of a document belonged to last time.
     first: usize,
     has_twins: bool,
+    /// Has twins, or no columns at all: there is more to the end of a document.
+    is_special: bool,
     pub(super) len: usize,
 }
 
@@ -100,10 +101,8 @@ impl Head {
 }
 
 /// How far a document has been read.
+#[derive(Clone, Copy)]
 struct Walk {
-    at: usize,
-    /// Position of the document's last byte.
-    last: usize,
     /// Keys that have a column.
     matched: usize,
     /// The slot the next key is expected to have.
@@ -126,22 +125,13 @@ struct Care {
 
 impl Walk {
     #[inline(always)]
-    fn begin(at: usize, last: usize, guess: usize) -> Walk {
-        Walk { at: at + 4, last, matched: 0, guess, previous: NO_SLOT, strangers: 0 }
-    }
-
-    /// Asks for care if a key without a column occurs twice in the document at `at`.
-    #[cold]
-    fn check_strangers(&self, cx: &Context<'_>, at: usize) -> Result<(), RowError> {
-        let document = cx.bytes.get(at..=self.last).unwrap_or_default();
-        let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
-        if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(RowError::Duplicate) }
+    fn begin(guess: usize) -> Walk {
+        Walk { matched: 0, guess, previous: NO_SLOT, strangers: 0 }
     }
 }
 
 impl Care {
-    fn begin(cx: &mut Context<'_>, walk: &Walk) -> Result<Care, RowError> {
-        let document = cx.bytes.get(walk.at - 4..=walk.last).unwrap_or_default();
+    fn begin(cx: &mut Context<'_>, document: &[u8]) -> Result<Care, RowError> {
         let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
         let outside = cx.overflow.begin_level();
         Ok(Care { repeated, position: 0, duplicates: Vec::new(), outside })
@@ -154,9 +144,18 @@ impl Care {
         self.repeated.binary_search(&position).is_ok()
     }
 
-    fn end(self, cx: &mut Context<'_>, before: usize) -> Result<(), RowError> {
+    fn end(self, cx: &mut Context<'_>, before: Odd) -> Result<(), RowError> {
         cx.overflow.end_level(before, &self.duplicates, self.outside).map_err(RowError::Malformed)
     }
+}
+
+/// Asks for care if a key without a column occurs twice in the document of these parts.
+#[cold]
+fn check_strangers(cx: &Context<'_>, parts: &[u8], slack: usize) -> Result<(), RowError> {
+    let at = cx.position(parts);
+    let document = cx.bytes.get(at - 4..=at + parts.len() - slack).unwrap_or_default();
+    let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
+    if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(RowError::Duplicate) }
 }
 
 impl DocumentNode {
@@ -174,7 +173,8 @@ impl DocumentNode {
         let known = |(index, field): (usize, &Field)| (field.name.as_bytes().into(), Known::Slot(index));
         let by_key = fields.iter().enumerate().map(known).collect();
         let has_twins = fields.iter().any(|field| field.twin.is_some());
-        DocumentNode { slots, by_key, path: path.into(), first: 0, has_twins, len: 0 }
+        let is_special = has_twins || fields.is_empty();
+        DocumentNode { slots, by_key, path: path.into(), first: 0, has_twins, is_special, len: 0 }
     }
 
     /// Makes the column of this key one that holds keys.
@@ -184,8 +184,7 @@ impl DocumentNode {
         }
     }
 
-    /// Appends the document at `at`; returns the position after it, and leaves in [`Context::shows`] whether any column
-    /// shows something of it.
+    /// Appends the document at `at`; returns the position after it.
     pub(super) fn append(
         &mut self,
         cx: &mut Context<'_>,
@@ -193,22 +192,96 @@ impl DocumentNode {
         limit: usize,
     ) -> Result<usize, RowError> {
         let last = cx.document(at, limit)?;
-        let outside = cx.nothings;
-        let mut walk = Walk::begin(at, last, self.first);
         if cx.is_fast {
-            loop {
-                self.follow(cx, &mut walk)?;
-                if walk.at >= last {
+            let end = (last + SLACK).min(cx.bytes.len());
+            let parts = &cx.bytes[at + 4..end];
+            self.append_parts(cx, parts, end - last)?;
+        } else {
+            self.append_slowly(cx, at, last)?;
+        }
+        Ok(last + 1)
+    }
+
+    /// Appends the document of these parts, with `slack` bytes behind them that are not looked at; whether there was
+    /// anything odd about it. A document of which no column shows anything counts as a nothing.
+    ///
+    /// Fields are taken the short way as long as they come as in the document before and are of the types expected.
+    #[inline(always)]
+    pub(super) fn append_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[u8],
+        slack: usize,
+    ) -> Result<bool, RowError> {
+        let before = cx.overflow.odd;
+        let row = self.len;
+        let mut rest = parts;
+        let mut walk = Walk::begin(self.first);
+        loop {
+            let slots = &mut *self.slots;
+            while rest.len() > SLACK {
+                let Some(slot) = slots.get_mut(walk.guess) else { break };
+                let Some(value) = slot.head.split(rest) else { break };
+                if slot.column.len != row {
                     break;
                 }
-                self.search(cx, &mut walk, None)?;
+                let Some(after) = slot.column.append_expected(cx, value)? else { break };
+                rest = after;
+                walk.matched += 1;
+                walk.previous = walk.guess;
+                walk.guess = slot.next;
             }
-        } else {
-            self.walk_slowly(cx, &mut walk)?;
+            if rest.len() <= slack {
+                break;
+            }
+            // A copy, so that the original need not be in memory.
+            let mut place = walk;
+            rest = self.search(cx, &mut place, rest, slack, None)?;
+            walk = place;
         }
-        if walk.at > last {
+        if rest.len() != slack {
             return Err(RowError::Malformed(RawError::Truncated));
         }
+        let is_whole = walk.matched == self.slots.len() && !self.is_special && walk.strangers <= 1;
+        if !is_whole || cx.overflow.odd != before {
+            self.end(cx, walk, parts, slack, before)?;
+        }
+        self.len += 1;
+        Ok(cx.overflow.odd != before)
+    }
+
+    /// Takes each field of the document at `at` the long way; where care is asked for, with those that are repeated apart.
+    #[cold]
+    fn append_slowly(&mut self, cx: &mut Context<'_>, at: usize, last: usize) -> Result<(), RowError> {
+        let before = cx.overflow.odd;
+        let document = &cx.bytes[at..=last];
+        let parts = &document[4..];
+        let mut walk = Walk::begin(self.first);
+        let mut care = if cx.is_careful { Some(Care::begin(cx, document)?) } else { None };
+        let mut rest = parts;
+        while rest.len() > 1 {
+            rest = self.search(cx, &mut walk, rest, 1, care.as_mut())?;
+        }
+        if let Some(care) = care {
+            // The notes of missing fields are of this level as well.
+            self.append_missing(cx)?;
+            care.end(cx, before)?;
+        }
+        self.end(cx, walk, parts, 1, before)?;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Ends a document that may lack something, or have something odd about it.
+    #[inline(never)]
+    fn end(
+        &mut self,
+        cx: &mut Context<'_>,
+        walk: Walk,
+        parts: &[u8],
+        slack: usize,
+        before: Odd,
+    ) -> Result<(), RowError> {
         if walk.matched != self.slots.len() {
             self.append_missing(cx)?;
         }
@@ -216,29 +289,11 @@ impl DocumentNode {
             self.fill_twins(cx)?;
         }
         if walk.strangers > 1 {
-            walk.check_strangers(cx, at)?;
+            check_strangers(cx, parts, slack)?;
         }
-        self.len += 1;
-        let nothings = std::mem::replace(&mut cx.nothings, outside) - outside;
-        cx.shows = walk.matched > nothings;
-        Ok(last + 1)
-    }
-
-    /// Takes each field the long way; where care is asked for, with those that are repeated apart.
-    #[cold]
-    fn walk_slowly(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), RowError> {
-        let before = cx.overflow.entries();
-        let mut care = if cx.is_careful { Some(Care::begin(cx, walk)?) } else { None };
-        while walk.at < walk.last {
-            self.search(cx, walk, care.as_mut())?;
-        }
-        if walk.at == walk.last
-            && let Some(care) = care
-        {
-            // The notes of missing fields are of this level as well.
-            self.append_missing(cx)?;
-            care.end(cx, before)?;
-        }
+        let odd = &mut cx.overflow.odd;
+        let shows = walk.matched > (odd.nothings - before.nothings) as usize;
+        odd.nothings = before.nothings + u32::from(!shows);
         Ok(())
     }
 
@@ -262,85 +317,68 @@ impl DocumentNode {
         Ok(())
     }
 
-    /// Appends fields as long as they come as in the document before and are of the types expected.
+    /// Appends the field at the front of `rest`, whatever it is; what follows it.
     #[inline(never)]
-    fn follow(&mut self, cx: &mut Context<'_>, walk: &mut Walk) -> Result<(), RowError> {
-        let (slots, row) = (&mut *self.slots, self.len);
-        let end = walk.last + SLACK;
-        let Some(mut rest) = cx.bytes.get(walk.at..end) else { return Ok(()) };
-        let (mut guess, mut previous, mut matched) = (walk.guess, walk.previous, walk.matched);
-        while rest.len() > SLACK {
-            let Some(slot) = slots.get_mut(guess) else { break };
-            let Some(value) = slot.head.split(rest) else { break };
-            if slot.column.len != row {
-                break;
-            }
-            let Some(after) = slot.column.append_expected(cx, value, end)? else { break };
-            rest = after;
-            matched += 1;
-            previous = guess;
-            guess = slot.next;
-        }
-        (walk.guess, walk.previous, walk.matched) = (guess, previous, matched);
-        walk.at = end - rest.len();
-        Ok(())
-    }
-
-    /// Appends one field, whatever it is.
-    #[inline(never)]
-    fn search(
+    fn search<'a>(
         &mut self,
         cx: &mut Context<'_>,
         walk: &mut Walk,
+        rest: &'a [u8],
+        slack: usize,
         care: Option<&mut Care>,
-    ) -> Result<(), RowError> {
-        let type_tag = cx.bytes[walk.at];
-        let start = walk.at + 1;
-        let value = cx.skip_key(start, walk.last)?;
-        let key = start..value - 1;
+    ) -> Result<&'a [u8], RowError> {
+        let at = cx.position(rest);
+        let last = at + rest.len() - slack;
+        let type_tag = rest[0];
+        let value = cx.skip_key(at + 1, last)?;
+        let key = &rest[1..value - at - 1];
         if let Some(care) = care
             && care.is_repeated()
         {
-            walk.at = cx.skip_value(type_tag, value, walk.last)?;
-            let raw = RawValue { tag: type_tag, bytes: &cx.bytes[value..walk.at] };
-            let key = &cx.bytes[key];
-            let number = match self.known(cx, key) {
-                Known::Slot(index) => self.slots[index].column.number(),
-                Known::Stranger(number) => number,
-            };
-            return cx
-                .overflow
-                .duplicate(&mut care.duplicates, key, raw, number)
-                .map_err(RowError::Malformed);
+            let next = cx.skip_value(type_tag, value, last)?;
+            self.append_repeated(cx, care, key, Value { tag: type_tag, at: value, next })?;
+            return Ok(&rest[next - at..]);
         }
-        let Some(index) = self.find(&cx.bytes[key.clone()], walk) else {
+        let Some(index) = self.find(key, walk) else {
             walk.strangers += 1;
-            walk.at = cx.skip_value(type_tag, value, walk.last)?;
-            return self.append_stranger(cx, key, Value { tag: type_tag, at: value, next: walk.at });
+            let next = cx.skip_value(type_tag, value, last)?;
+            self.append_stranger(cx, key, Value { tag: type_tag, at: value, next })?;
+            return Ok(&rest[next - at..]);
         };
         let row = self.len;
         let slot = &mut self.slots[index];
         if slot.column.len != row {
             return Err(RowError::Duplicate);
         }
-        walk.at = slot.column.append(cx, type_tag, value, walk.last)?;
+        let next = slot.column.append(cx, type_tag, value, last)?;
         if slot.column.expect(type_tag) {
             slot.head.expect(type_tag);
         }
         walk.matched += 1;
         walk.previous = index;
         walk.guess = slot.next;
-        Ok(())
+        Ok(&rest[next - at..])
+    }
+
+    /// Writes an earlier value of a key that comes again.
+    #[cold]
+    fn append_repeated(
+        &mut self,
+        cx: &mut Context<'_>,
+        care: &mut Care,
+        key: &[u8],
+        value: Value,
+    ) -> Result<(), RowError> {
+        let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
+        let number = match self.known(cx, key) {
+            Known::Slot(index) => self.slots[index].column.number(),
+            Known::Stranger(number) => number,
+        };
+        cx.overflow.duplicate(&mut care.duplicates, key, raw, number).map_err(RowError::Malformed)
     }
 
     /// Writes the value of a key that has no column.
-    fn append_stranger(
-        &mut self,
-        cx: &mut Context<'_>,
-        key: Range<usize>,
-        value: Value,
-    ) -> Result<(), RowError> {
-        let key = &cx.bytes[key];
+    fn append_stranger(&mut self, cx: &mut Context<'_>, key: &[u8], value: Value) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
         match (value.tag, raw.bytes) {
             (tag::NULL, _) if cx.keep_nulls => cx.overflow.word(Key::Name(key), Blank::Null.word()),

@@ -14,14 +14,13 @@ impl Column {
     /// Appends the value at the front of `value`, which has the type of [`Column::expected_tag`], and
     /// returns what follows it; `None` if it is declined.
     ///
-    /// `value` reaches to `end`, [`SLACK`] bytes behind the level at hand. A value of fixed size is not
-    /// checked to end before them: the caller sees that it did not.
+    /// `value` reaches [`SLACK`] bytes behind the level at hand. A value of fixed size is not checked to end before them:
+    /// the caller sees that it did not.
     #[inline(always)]
     pub(super) fn append_expected<'a>(
         &mut self,
         cx: &mut Context<'_>,
         value: &'a [u8],
-        end: usize,
     ) -> Result<Option<&'a [u8]>, RowError> {
         let index = self.len;
         // One jump by the kind: what else there is to know of a column is asked for behind it.
@@ -37,33 +36,58 @@ impl Column {
             Storage::ObjectId(buf) => fixed(value, |id| buf.items.push_array(&text::object_id_hex(id))),
             Storage::ObjectIdFixed(buf) => fixed(value, |id| buf.set(index, id)),
             Storage::Bool(buf) => fixed(value, |[bit]| bit <= 1 && buf.set(index, bit == 1)),
-            Storage::Document(_) | Storage::List(_) => {
-                let next = self.append_parts(cx, end - value.len(), end - SLACK)?;
-                value.get(value.len() - (end - next)..)
-            }
+            Storage::Document(_) => parts(value, |parts| self.append_document(cx, parts))?,
+            Storage::List(_) => parts(value, |parts| self.append_list(cx, parts))?,
             _ => None,
         };
-        self.len += usize::from(after.is_some());
-        Ok(after)
+        // A branch of its own for what is declined, so that the others count without asking whether they took a value.
+        let Some(after) = after else { return Ok(None) };
+        self.len += 1;
+        Ok(Some(after))
     }
 
-    /// Appends the parts of the document or array at `at`; returns the position after it.
-    #[inline(always)]
-    pub(super) fn append_parts(
-        &mut self,
-        cx: &mut Context<'_>,
-        at: usize,
-        limit: usize,
-    ) -> Result<usize, RowError> {
-        let before = cx.overflow.entries();
-        let next = match &mut self.storage {
-            Storage::Document(node) => node.append(cx, at, limit)?,
-            Storage::List(node) => node.append(cx, at, limit)?,
-            _ => return Ok(at),
-        };
-        self.end_parts(cx, before)?;
-        Ok(next)
+    /// Appends the document of these parts, behind which there are [`SLACK`] bytes; the caller counts it.
+    #[inline(never)]
+    pub(super) fn append_document(&mut self, cx: &mut Context<'_>, parts: &[u8]) -> Result<(), RowError> {
+        let before = cx.overflow.odd;
+        if let Storage::Document(node) = &mut self.storage
+            && node.append_parts(cx, parts, SLACK)?
+        {
+            self.note_parts(cx, before)?;
+        }
+        Ok(())
     }
+
+    /// Appends the array of these parts, behind which there are [`SLACK`] bytes; the caller counts it.
+    #[inline(never)]
+    fn append_list(&mut self, cx: &mut Context<'_>, parts: &[u8]) -> Result<(), RowError> {
+        let before = cx.overflow.odd;
+        if let Storage::List(node) = &mut self.storage
+            && node.append_parts(cx, parts, SLACK)?
+        {
+            self.note_parts(cx, before)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives the parts of the document or array at the front of `value`, and [`SLACK`] bytes behind them, to `append`; what
+/// follows, if its frame is as it should be.
+#[inline(always)]
+pub(super) fn parts(
+    value: &[u8],
+    append: impl FnOnce(&[u8]) -> Result<(), RowError>,
+) -> Result<Option<&[u8]>, RowError> {
+    let Some((prefix, rest)) = value.split_first_chunk() else { return Ok(None) };
+    let size = u32::from_le_bytes(*prefix) as usize;
+    // The prefix and the NUL are counted.
+    let Some(len) = size.checked_sub(5) else { return Ok(None) };
+    let Some(parts) = rest.get(..len + SLACK) else { return Ok(None) };
+    if parts[len] != 0 {
+        return Ok(None);
+    }
+    append(parts)?;
+    Ok(value.get(size..))
 }
 
 /// Gives the `N` bytes at the front of `value` to `push`; what follows, if it took them.

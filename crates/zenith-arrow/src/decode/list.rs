@@ -8,8 +8,9 @@ use zenith_memory::Pool;
 
 use super::append::Value;
 use super::buffers::{Arena, Fixed};
-use super::column::{Column, Rules};
+use super::column::{Column, Rules, Storage};
 use super::context::{Context, RowError, SLACK};
+use super::expected::parts;
 use super::tally::Tally;
 use crate::Kind;
 
@@ -32,8 +33,7 @@ impl ListNode {
         ListNode { offsets: Fixed::new(rules.pool), len: 0, element_tag: element.expected_tag(), element }
     }
 
-    /// Appends the array at `at`; returns the position after it, and leaves in [`Context::shows`] whether it has any
-    /// elements.
+    /// Appends the array at `at`; returns the position after it.
     ///
     /// An element that does not fit keeps its place, and shows as much as fits.
     pub(super) fn append(
@@ -43,14 +43,33 @@ impl ListNode {
         limit: usize,
     ) -> Result<usize, RowError> {
         let last = cx.document(at, limit)?;
-        self.element.about.first = self.element.len;
-        // What elements show is not what the field at hand shows.
-        let outside = cx.nothings;
-        self.append_elements(cx, at + 4, last)?;
-        cx.nothings = outside;
-        self.close(cx.arena)?;
-        cx.shows = self.element.len > self.element.about.first;
+        let end = (last + SLACK).min(cx.bytes.len());
+        let parts = &cx.bytes[at + 4..end];
+        self.append_parts(cx, parts, end - last)?;
         Ok(last + 1)
+    }
+
+    /// Appends the array of these parts, with `slack` bytes behind them that are not looked at; whether there was anything
+    /// odd about it. An array without elements counts as a nothing.
+    #[inline(always)]
+    pub(super) fn append_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[u8],
+        slack: usize,
+    ) -> Result<bool, RowError> {
+        let before = cx.overflow.odd;
+        let first = self.element.len;
+        self.element.about.first = first;
+        self.append_elements(cx, parts, slack)?;
+        self.close(cx.arena)?;
+        let is_empty = self.element.len == first;
+        let is_odd = is_empty || cx.overflow.odd != before;
+        if is_odd {
+            // What elements show is not what the field at hand shows.
+            cx.overflow.odd.nothings = before.nothings + u32::from(is_empty);
+        }
+        Ok(is_odd)
     }
 
     /// Appends a value that is no array as an array of one; `false`, and nothing done, if it does not fit as an element.
@@ -61,72 +80,72 @@ impl ListNode {
         limit: usize,
     ) -> Result<bool, RowError> {
         self.element.about.first = self.element.len;
-        let outside = cx.nothings;
+        let outside = cx.overflow.odd.nothings;
         let fits = self.element.append_fitting(cx, value, limit)?;
-        cx.nothings = outside;
+        cx.overflow.odd.nothings = outside;
         if fits {
             self.close(cx.arena)?;
         }
         Ok(fits)
     }
 
-    fn append_elements(&mut self, cx: &mut Context<'_>, mut at: usize, last: usize) -> Result<(), RowError> {
+    #[inline(always)]
+    fn append_elements(&mut self, cx: &mut Context<'_>, parts: &[u8], slack: usize) -> Result<(), RowError> {
+        let mut rest = parts;
         loop {
             if cx.is_fast {
-                at = self.follow(cx, at, last)?;
+                rest = self.follow(cx, rest)?;
             }
-            if at >= last {
+            if rest.len() <= slack {
                 break;
             }
-            let value = cx.skip_key(at + 1, last)?;
-            at = self.append_element(cx, cx.bytes[at], value, last)?;
+            rest = self.append_element(cx, rest, slack)?;
         }
-        if at == last { Ok(()) } else { Err(RowError::Malformed(RawError::Truncated)) }
+        if rest.len() == slack { Ok(()) } else { Err(RowError::Malformed(RawError::Truncated)) }
     }
 
-    /// Appends elements as long as they are of the type expected; returns the position after them.
+    /// Appends elements as long as they are of the type expected; what follows them.
     #[inline(always)]
-    fn follow(&mut self, cx: &mut Context<'_>, at: usize, last: usize) -> Result<usize, RowError> {
-        let end = last + SLACK;
-        let Some(mut rest) = cx.bytes.get(at..end) else { return Ok(at) };
+    fn follow<'a>(&mut self, cx: &mut Context<'_>, mut rest: &'a [u8]) -> Result<&'a [u8], RowError> {
         let mut keys = KeyLengths::new();
+        let is_document = matches!(self.element.storage, Storage::Document(_));
         while rest.len() > SLACK {
             let Some((_, key)) = rest.split_first().filter(|(tag, _)| **tag == self.element_tag) else {
                 break;
             };
             let Some(value) = keys.skip(key) else { break };
-            let after = match self.element.as_document() {
-                Some(node) => {
-                    let before = cx.overflow.entries();
-                    let next = node.append(cx, end - value.len(), last)?;
-                    self.element.end_parts(cx, before)?;
-                    self.element.len += 1;
-                    value.get(value.len() - (end - next)..)
-                }
-                None => self.element.append_expected(cx, value, end)?,
+            let after = if is_document {
+                let after = parts(value, |parts| self.element.append_document(cx, parts))?;
+                self.element.len += usize::from(after.is_some());
+                after
+            } else {
+                self.element.append_expected(cx, value)?
             };
             match after {
                 Some(after) => rest = after,
                 None => break,
             }
         }
-        Ok(end - rest.len())
+        Ok(rest)
     }
 
-    /// Appends one element, whatever it is.
+    /// Appends the element at the front of `rest`, whatever it is; what follows it.
     #[inline(never)]
-    fn append_element(
+    fn append_element<'a>(
         &mut self,
         cx: &mut Context<'_>,
-        type_tag: u8,
-        at: usize,
-        last: usize,
-    ) -> Result<usize, RowError> {
-        let next = self.element.append(cx, type_tag, at, last)?;
+        rest: &'a [u8],
+        slack: usize,
+    ) -> Result<&'a [u8], RowError> {
+        let at = cx.position(rest);
+        let last = at + rest.len() - slack;
+        let type_tag = rest[0];
+        let value = cx.skip_key(at + 1, last)?;
+        let next = self.element.append(cx, type_tag, value, last)?;
         if self.element.expect(type_tag) {
             self.element_tag = type_tag;
         }
-        Ok(next)
+        Ok(&rest[next - at..])
     }
 
     pub(super) fn append_empty(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {

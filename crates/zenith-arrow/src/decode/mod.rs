@@ -338,7 +338,7 @@ impl Decoder {
             self.make_room_for_text(row + 1)?;
         }
         match self.fields(bytes, range.clone(), strict, false) {
-            Ok(()) if self.overflow.entries() == 0 => return Ok(()),
+            Ok(()) if !self.overflow.has_entries() => return Ok(()),
             Ok(()) if !self.overflow.has_reserved_keys() => {}
             Ok(()) | Err(RowError::Duplicate) => {
                 self.root.truncate(row);
@@ -363,8 +363,6 @@ impl Decoder {
             bytes,
             arena: &mut self.arena,
             overflow: &mut self.overflow,
-            nothings: 0,
-            shows: true,
             strict,
             is_careful,
             is_fast: !strict && !is_careful,

@@ -41,7 +41,25 @@ pub(super) struct OverflowWriter {
     notes: Overlay,
     /// Where the texts ended before each entry.
     marks: Vec<Mark>,
+    pub(super) odd: Odd,
     pub(super) tally: Tally,
+}
+
+/// What a row has that most rows do not, counted so that one comparison tells whether there is anything of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(align(8))]
+pub(super) struct Odd {
+    /// Entries.
+    entries: u32,
+    /// How many keys of the level at hand show nothing in their columns.
+    pub(super) nothings: u32,
+}
+
+impl Odd {
+    /// Whether entries were written since `before`.
+    pub(super) fn has_entries_since(self, before: Odd) -> bool {
+        self.entries != before.entries
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -62,15 +80,16 @@ impl OverflowWriter {
     /// Begins a row.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
-        if !self.marks.is_empty() {
-            self.undo(0);
+        if self.odd != Odd::default() {
+            self.undo(Odd::default());
+            self.odd = Odd::default();
         }
     }
 
-    /// How many entries there are.
+    /// Whether there are entries.
     #[inline(always)]
-    pub(super) fn entries(&self) -> usize {
-        self.marks.len()
+    pub(super) fn has_entries(&self) -> bool {
+        !self.marks.is_empty()
     }
 
     /// Whether some key would be read as something else, so that its level has to be written with care.
@@ -113,18 +132,20 @@ impl OverflowWriter {
         self.notes.entry(key, |text| write_string(text, word.as_bytes())).map_err(RowError::Malformed)
     }
 
-    /// Puts all entries but the first `before` into a document or array of this key.
+    /// Puts all entries written since `before` into a document or array of this key.
     #[cold]
-    pub(super) fn nest(&mut self, before: usize, key: Key<'_>, is_array: bool) -> Result<(), RowError> {
-        let Some(mark) = self.marks.get(before).copied() else { return Ok(()) };
+    pub(super) fn nest(&mut self, before: Odd, key: Key<'_>, is_array: bool) -> Result<(), RowError> {
+        let Some(mark) = self.marks.get(before.entries as usize).copied() else { return Ok(()) };
         self.extra.nest(mark.extra, key, is_array).map_err(RowError::Malformed)?;
         self.notes.nest(mark.notes, key, is_array).map_err(RowError::Malformed)
     }
 
-    /// Takes all entries but the first `before` back.
-    pub(super) fn undo(&mut self, before: usize) {
-        let Some(mark) = self.marks.get(before).copied() else { return };
-        self.marks.truncate(before);
+    /// Takes all entries written since `before` back.
+    pub(super) fn undo(&mut self, before: Odd) {
+        let entries = before.entries as usize;
+        let Some(mark) = self.marks.get(entries).copied() else { return };
+        self.marks.truncate(entries);
+        self.odd.entries = before.entries;
         self.tally.undo(mark.counted);
         self.extra.truncate(mark.extra);
         self.notes.truncate(mark.notes);
@@ -157,14 +178,14 @@ impl OverflowWriter {
         }
     }
 
-    /// Ends such a document, all entries but the first `before` being its own; `outside` is what its beginning gave.
+    /// Ends such a document, all entries since `before` being its own; `outside` is what its beginning gave.
     pub(super) fn end_level(
         &mut self,
-        before: usize,
+        before: Odd,
         duplicates: &[u8],
         outside: Reserved,
     ) -> Result<(), RawError> {
-        if let Some(mark) = self.marks.get(before).copied() {
+        if let Some(mark) = self.marks.get(before.entries as usize).copied() {
             self.extra.end_level(mark.extra)?;
             self.notes.end_level(mark.notes)?;
             if !duplicates.is_empty() {
@@ -189,6 +210,7 @@ impl OverflowWriter {
             counted: self.tally.counted(),
         };
         self.marks.push(mark);
+        self.odd.entries += 1;
     }
 }
 
