@@ -14,11 +14,14 @@ use crate::{MemoryError, Reservation, round_up};
 ///
 /// How much of it has been written is for the owner to know: every byte is readable at any time (a
 /// recycled buffer shows old contents), so there is no uninitialised memory to guard against.
+///
+/// What every access needs lies in front.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PoolBuf {
     base: NonNull<u8>,
-    start: usize,
     capacity: usize,
+    start: usize,
     share: Share,
 }
 
@@ -30,7 +33,7 @@ unsafe impl Sync for PoolBuf {}
 
 impl PoolBuf {
     pub(crate) fn new(share: Share, start: usize, capacity: usize) -> PoolBuf {
-        PoolBuf { base: share.pool.mapping.at(start), start, capacity, share }
+        PoolBuf { base: share.pool.mapping.at(start), capacity, start, share }
     }
 
     /// Grows to at least `capacity` bytes with memory of `reservation`, keeping the first `used` bytes.

@@ -20,13 +20,16 @@ pub const BYTE_COLUMN_SLACK: usize = SHORT;
 /// 32-bit offsets and the bytes they divide, both in memory of the pool.
 ///
 /// Offsets begin with 0 and never fall: items are only appended, or dropped from the end.
+/// What an item needs lies in two lines of the cache, if the column begins with one.
 #[derive(Debug)]
+#[repr(C)]
 pub struct ByteColumn {
+    len: usize,
+    /// Bytes of all items.
+    used: usize,
     /// `len + 1` offsets, or no capacity at all.
     offsets: PoolBuf,
-    len: usize,
     values: PoolBuf,
-    used: usize,
     /// The first items, known to be UTF-8 each, and their bytes.
     checked: Checked,
 }
@@ -42,10 +45,10 @@ impl ByteColumn {
     #[must_use]
     pub fn new(pool: &Pool) -> ByteColumn {
         ByteColumn {
-            offsets: pool.empty_buf(),
             len: 0,
-            values: pool.empty_buf(),
             used: 0,
+            offsets: pool.empty_buf(),
+            values: pool.empty_buf(),
             checked: Checked::default(),
         }
     }

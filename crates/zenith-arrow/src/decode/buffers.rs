@@ -72,6 +72,7 @@ fn room(bytes: usize) -> usize {
 }
 
 /// Items of `N` bytes each. How many there are is for the column to know.
+#[repr(C)]
 pub(super) struct Fixed<const N: usize> {
     buf: PoolBuf,
     demand: Demand,
@@ -137,6 +138,7 @@ fn begin(buf: &mut PoolBuf, arena: &mut Arena, bytes: usize) -> Result<(), RowEr
 }
 
 /// Items of varying length.
+#[repr(C)]
 pub(super) struct Bytes {
     pub(super) items: ByteColumn,
     offsets: Demand,
@@ -219,10 +221,11 @@ impl Bytes {
 ///
 /// A validity bitmap (`FILL` = valid) costs nothing while no null has been seen; a boolean column
 /// (`FILL` = false) touches memory for `true` alone.
+#[repr(C)]
 pub(super) struct Bits<const FILL: bool> {
-    buf: PoolBuf,
     /// Bytes that hold meaningful bits; beyond them every bit is `FILL`.
     filled: usize,
+    buf: PoolBuf,
     demand: Demand,
 }
 
@@ -230,7 +233,7 @@ impl<const FILL: bool> Bits<FILL> {
     const BYTE: u8 = if FILL { 0xFF } else { 0x00 };
 
     pub(super) fn new(pool: &Pool) -> Self {
-        Bits { buf: pool.empty_buf(), filled: 0, demand: Demand::default() }
+        Bits { filled: 0, buf: pool.empty_buf(), demand: Demand::default() }
     }
 
     /// Sets bit `index` to the opposite of `FILL`.

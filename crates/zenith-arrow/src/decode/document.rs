@@ -11,6 +11,7 @@ use super::append::Value;
 use super::buffers::Arena;
 use super::column::{Column, Rules, join};
 use super::context::{Context, RowError, SLACK};
+use super::head::Head;
 use super::overflow::{Key, Odd, Reserved};
 use super::tally::Tally;
 use crate::Field;
@@ -18,8 +19,6 @@ use crate::extended_json::repeated_keys;
 use crate::fit::MismatchReason;
 use crate::schema::{Blank, EMPTY_ARRAY, EMPTY_DOCUMENT};
 
-/// Bytes of a type tag and key that are compared at once.
-const HEAD_WORD: usize = 16;
 /// How many keys may be missing where the document before had them, until the next one is looked up.
 const SKIPPED_MAX: usize = 3;
 /// No slot has this number.
@@ -49,55 +48,16 @@ enum Known {
 }
 
 /// One key and its column, in the order that they are looked at.
+///
+/// All but the buffers of the column lie in the first line of the cache, what a value needs of those in the next one or
+/// two.
 #[repr(C, align(64))]
 struct Slot {
     head: Head,
     /// The slot of the key that followed this one last time.
     next: usize,
     column: Column,
-}
-
-/// What stands before a value: its type tag, its key and a NUL, made for comparing with one load.
-#[repr(C)]
-struct Head {
-    word: u128,
-    mask: u128,
-    len: usize,
     key: Box<[u8]>,
-}
-
-impl Head {
-    fn new(tag: u8, name: &str) -> Head {
-        let mut head = vec![tag];
-        head.extend_from_slice(name.as_bytes());
-        head.push(0);
-        let len = head.len();
-        head.resize(len.max(HEAD_WORD), 0);
-        let word = head.first_chunk().copied().unwrap_or_default();
-        let mask = if len < HEAD_WORD { (1 << (8 * len)) - 1 } else { u128::MAX };
-        Head { word: u128::from_le_bytes(word), mask, len, key: name.as_bytes().into() }
-    }
-
-    /// What follows this tag and key in `bytes`, if they begin with it.
-    #[inline(always)]
-    fn split<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let word = u128::from_le_bytes(*bytes.first_chunk()?);
-        if (word ^ self.word) & self.mask != 0 || (self.len > HEAD_WORD && !self.ends_as(bytes)) {
-            return None;
-        }
-        bytes.get(self.len..)
-    }
-
-    /// Compares with this type from now on.
-    fn expect(&mut self, tag: u8) {
-        self.word = self.word & !0xFF | u128::from(tag);
-    }
-
-    #[inline(never)]
-    fn ends_as(&self, bytes: &[u8]) -> bool {
-        let key = bytes.get(1..self.len);
-        key.and_then(<[u8]>::split_last) == Some((&0, &self.key))
-    }
 }
 
 /// How far a document has been read.
@@ -167,7 +127,8 @@ impl DocumentNode {
             .map(|(index, field)| {
                 let column = Column::field(field, path, rules, tally);
                 let head = Head::new(column.expected_tag(), &field.name);
-                Slot { head, next: (index + 1) % fields.len(), column }
+                let key = field.name.as_bytes().into();
+                Slot { head, next: (index + 1) % fields.len(), column, key }
             })
             .collect();
         let known = |(index, field): (usize, &Field)| (field.name.as_bytes().into(), Known::Slot(index));
@@ -221,7 +182,7 @@ impl DocumentNode {
             let slots = &mut *self.slots;
             while rest.len() > SLACK {
                 let Some(slot) = slots.get_mut(walk.guess) else { break };
-                let Some(value) = slot.head.split(rest) else { break };
+                let Some(value) = slot.head.split(&slot.key, rest) else { break };
                 if slot.column.len != row {
                     break;
                 }
@@ -416,7 +377,7 @@ impl DocumentNode {
         let mut guess = walk.guess;
         for _ in 0..=SKIPPED_MAX {
             let slot = self.slots.get(guess)?;
-            if *slot.head.key == *key {
+            if *slot.key == *key {
                 return Some(guess);
             }
             guess = slot.next;

@@ -25,6 +25,7 @@ pub(crate) mod convert;
 mod counts;
 mod document;
 mod expected;
+mod head;
 mod list;
 mod outcome;
 mod overflow;
