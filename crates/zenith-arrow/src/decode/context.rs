@@ -1,6 +1,6 @@
 //! What the columns see of the document being decoded, and the ways decoding one can stop.
 
-use zenith_bson::{RawError, tag};
+use zenith_bson::{RawError, cstring_len, tag};
 
 use super::buffers::Arena;
 use super::overflow::OverflowWriter;
@@ -106,7 +106,7 @@ impl Context<'_> {
     #[inline]
     pub(super) fn skip_key(&self, at: usize, limit: usize) -> Result<usize, RowError> {
         let key = self.bytes.get(at..limit).ok_or(RowError::Malformed(RawError::Truncated))?;
-        let len = key.iter().position(|&b| b == 0).ok_or(RowError::Malformed(RawError::Terminator))?;
+        let len = cstring_len(key).ok_or(RowError::Malformed(RawError::Terminator))?;
         Ok(at + len + 1)
     }
 

@@ -300,11 +300,14 @@ impl DocumentNode {
             self.append_repeated(cx, care, key, Value { tag: type_tag, at: value, next })?;
             return Ok(&rest[next - at..]);
         }
-        let Some(index) = self.find(key, walk) else {
-            walk.strangers += 1;
-            let next = cx.skip_value(type_tag, value, last)?;
-            self.append_stranger(cx, key, Value { tag: type_tag, at: value, next })?;
-            return Ok(&rest[next - at..]);
+        let index = match self.find(key, walk) {
+            Some(Known::Slot(index)) => index,
+            known => {
+                walk.strangers += 1;
+                let next = cx.skip_value(type_tag, value, last)?;
+                self.append_stranger(cx, key, Value { tag: type_tag, at: value, next }, known)?;
+                return Ok(&rest[next - at..]);
+            }
         };
         let row = self.len;
         let slot = &mut self.slots[index];
@@ -331,15 +334,18 @@ impl DocumentNode {
         value: Value,
     ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
-        let number = match self.known(cx, key) {
-            Known::Slot(index) => self.slots[index].column.number(),
-            Known::Stranger(number) => number,
-        };
+        let number = self.number(cx, key, self.by_key.get(key).copied());
         cx.overflow.duplicate(&mut care.duplicates, key, raw, number).map_err(RowError::Malformed)
     }
 
     /// Writes the value of a key that has no column.
-    fn append_stranger(&mut self, cx: &mut Context<'_>, key: &[u8], value: Value) -> Result<(), RowError> {
+    fn append_stranger(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: &[u8],
+        value: Value,
+        known: Option<Known>,
+    ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
         match (value.tag, raw.bytes) {
             (tag::NULL, _) if cx.keep_nulls => cx.overflow.word(Key::Name(key), Blank::Null.word()),
@@ -347,10 +353,7 @@ impl DocumentNode {
             (tag::ARRAY, [5, 0, 0, 0, 0]) => cx.overflow.word(Key::Name(key), EMPTY_ARRAY),
             (tag::DOCUMENT, [5, 0, 0, 0, 0]) => cx.overflow.word(Key::Name(key), EMPTY_DOCUMENT),
             _ => {
-                let number = match self.known(cx, key) {
-                    Known::Stranger(number) => number,
-                    Known::Slot(index) => self.slots[index].column.number(),
-                };
+                let number = self.number(cx, key, known);
                 let reason = match raw.holds_only_nulls() {
                     true => MismatchReason::OnlyNulls,
                     false => MismatchReason::NoColumn,
@@ -360,34 +363,39 @@ impl DocumentNode {
         }
     }
 
-    /// What is known of `key`; from now on, if nothing was.
-    fn known(&mut self, cx: &mut Context<'_>, key: &[u8]) -> Known {
-        if let Some(known) = self.by_key.get(key) {
-            return *known;
+    /// The number that mismatches of `key` are counted under; it has one from now on, if nothing was known of it.
+    fn number(&mut self, cx: &mut Context<'_>, key: &[u8], known: Option<Known>) -> u32 {
+        match known {
+            Some(Known::Slot(index)) => self.slots[index].column.number(),
+            Some(Known::Stranger(number)) => number,
+            None => {
+                let (number, is_own) = cx.overflow.tally.stranger(&join(&self.path, key));
+                if is_own {
+                    self.by_key.insert(key.into(), Known::Stranger(number));
+                }
+                number
+            }
         }
-        let (number, is_own) = cx.overflow.tally.stranger(&join(&self.path, key));
-        if is_own {
-            self.by_key.insert(key.into(), Known::Stranger(number));
-        }
-        Known::Stranger(number)
     }
 
-    /// The slot of `key`: the one guessed, one of the next few, or any.
-    fn find(&mut self, key: &[u8], walk: &Walk) -> Option<usize> {
+    /// What is known of `key`; its slot is the one guessed, one of the next few, or any.
+    fn find(&mut self, key: &[u8], walk: &Walk) -> Option<Known> {
         let mut guess = walk.guess;
         for _ in 0..=SKIPPED_MAX {
             let slot = self.slots.get(guess)?;
             if *slot.key == *key {
-                return Some(guess);
+                return Some(Known::Slot(guess));
             }
             guess = slot.next;
         }
-        let Some(&Known::Slot(index)) = self.by_key.get(key) else { return None };
-        match self.slots.get_mut(walk.previous) {
-            Some(previous) => previous.next = index,
-            None => self.first = index,
+        let known = *self.by_key.get(key)?;
+        if let Known::Slot(index) = known {
+            match self.slots.get_mut(walk.previous) {
+                Some(previous) => previous.next = index,
+                None => self.first = index,
+            }
         }
-        Some(index)
+        Some(known)
     }
 
     /// Appends a row of nothing to every column.

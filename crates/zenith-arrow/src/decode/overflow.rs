@@ -23,7 +23,7 @@ use zenith_bson::{RawError, RawValue};
 
 use super::context::RowError;
 use super::tally::Tally;
-use crate::extended_json::{self, LITERAL_KEY, is_reserved_key, write_display, write_string};
+use crate::extended_json::{self, LITERAL_KEY, is_reserved_key, write_position, write_string};
 use crate::fit::MismatchReason;
 use crate::schema::{DUPLICATES_KEY, ELEMENTS_KEY};
 
@@ -244,7 +244,9 @@ impl Overlay {
                 write_string(&mut self.text, name)?;
             }
             Key::Position(position) => {
-                write_display(&mut self.text, format_args!("\"{position}\""));
+                self.text.push(b'"');
+                write_position(&mut self.text, position);
+                self.text.push(b'"');
             }
         }
         self.text.push(b':');
@@ -269,8 +271,9 @@ impl Overlay {
         self.key(key)?;
         self.text.push(b'{');
         if is_array {
-            write_string(&mut self.text, ELEMENTS_KEY.as_bytes())?;
-            self.text.extend_from_slice(b":{");
+            self.text.push(b'"');
+            self.text.extend_from_slice(ELEMENTS_KEY.as_bytes());
+            self.text.extend_from_slice(b"\":{");
         }
         self.turn(start, end);
         Ok(())

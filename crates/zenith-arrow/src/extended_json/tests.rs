@@ -43,6 +43,30 @@ fn canonical_forms() {
 }
 
 #[test]
+fn strings_of_any_length_are_escaped_where_need_be() {
+    for len in 0..40 {
+        for special in ["", "\"", "\\", "\n", "\u{1}", "\u{1f}", "\u{7f}", "é", "日"] {
+            for at in 0..=len {
+                let text = ["x".repeat(at), special.to_owned(), " ".repeat(len - at)].concat();
+                let mut out = Vec::new();
+                write_string(&mut out, text.as_bytes()).unwrap();
+                assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            }
+        }
+    }
+    assert_eq!(write_string(&mut Vec::new(), b"0123456789abcdef\xFF"), Err(RawError::InvalidUtf8));
+}
+
+#[test]
+fn positions_are_decimal() {
+    for position in [0, 9, 10, 99, 100, 1_234_567_890, usize::MAX] {
+        let mut out = Vec::new();
+        write_position(&mut out, position);
+        assert_eq!(String::from_utf8(out).unwrap(), position.to_string());
+    }
+}
+
+#[test]
 fn reserved_and_repeated_keys() {
     assert_eq!(written(&doc! { "$oid": "x" }), r#"{"$literal":{"$oid":"x"}}"#);
     assert_eq!(written(&doc! { "$set": "x", "$ref": "y" }), r#"{"$set":"x","$ref":"y"}"#);

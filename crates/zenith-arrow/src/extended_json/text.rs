@@ -12,6 +12,13 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 ///
 /// [`RawError::InvalidUtf8`]; nothing has been appended then.
 pub fn write_string(out: &mut Vec<u8>, text: &[u8]) -> Result<(), RawError> {
+    if is_plain(text) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return Ok(());
+    }
     utf8(text)?;
     out.push(b'"');
     let mut rest = text;
@@ -36,6 +43,15 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) -> Result<(), RawError> {
     Ok(())
 }
 
+/// Whether text is ASCII without anything to escape, as most keys and values are.
+fn is_plain(text: &[u8]) -> bool {
+    let is_plain = |byte: u8| (0x20..0x80).contains(&byte) & (byte != b'"') & (byte != b'\\');
+    let (chunks, rest) = text.as_chunks::<16>();
+    // All bytes of a chunk at once, whatever the first says.
+    chunks.iter().all(|chunk| chunk.iter().fold(true, |plain, &byte| plain & is_plain(byte)))
+        && rest.iter().all(|&byte| is_plain(byte))
+}
+
 /// Appends a double so that it reads back to the same bits (a NaN's payload aside) and never looks like an
 /// integer: `1.0`, `1.5E+300`, `-0.0`, `NaN`, `Infinity`, `-Infinity`. The last three are not JSON numbers.
 pub fn write_double(out: &mut Vec<u8>, value: f64) {
@@ -53,6 +69,21 @@ pub fn write_double(out: &mut Vec<u8>, value: f64) {
             out.insert(at + 1, b'+');
         }
     }
+}
+
+/// Appends the decimal digits of a position.
+pub(crate) fn write_position(out: &mut Vec<u8>, mut position: usize) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b"0123456789"[position % 10];
+        position /= 10;
+        if position == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// Appends what `Display` gives; writing to memory cannot fail.
