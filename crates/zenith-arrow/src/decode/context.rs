@@ -167,3 +167,22 @@ impl Context<'_> {
         if at + 9 + inner == next { Ok(at + 9) } else { Err(RowError::Malformed(RawError::Truncated)) }
     }
 }
+
+/// Gives the parts of the document or array at the front of `value`, and [`SLACK`] bytes behind them, to `append`; what
+/// follows, if its frame is as it should be.
+#[inline(always)]
+pub(super) fn parts(
+    value: &[u8],
+    append: impl FnOnce(&[u8]) -> Result<(), RowError>,
+) -> Result<Option<&[u8]>, RowError> {
+    let Some((prefix, rest)) = value.split_first_chunk() else { return Ok(None) };
+    let size = u32::from_le_bytes(*prefix) as usize;
+    // The prefix and the NUL are counted.
+    let Some(len) = size.checked_sub(5) else { return Ok(None) };
+    let Some(parts) = rest.get(..len + SLACK) else { return Ok(None) };
+    if parts[len] != 0 {
+        return Ok(None);
+    }
+    append(parts)?;
+    Ok(value.get(size..))
+}

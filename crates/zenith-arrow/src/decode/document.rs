@@ -1,6 +1,7 @@
 //! A document's columns, and finding the column of a key by guessing it from the document before.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{ArrowError, Fields};
@@ -111,9 +112,8 @@ impl Care {
 
 /// Asks for care if a key without a column occurs twice in the document of these parts.
 #[cold]
-fn check_strangers(cx: &Context<'_>, parts: &[u8], slack: usize) -> Result<(), RowError> {
-    let at = cx.position(parts);
-    let document = cx.bytes.get(at - 4..=at + parts.len() - slack).unwrap_or_default();
+fn check_strangers(cx: &Context<'_>, parts: Range<usize>) -> Result<(), RowError> {
+    let document = cx.bytes.get(parts.start - 4..=parts.end).unwrap_or_default();
     let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
     if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(RowError::Duplicate) }
 }
@@ -176,36 +176,38 @@ impl DocumentNode {
     ) -> Result<bool, RowError> {
         let before = cx.overflow.odd;
         let row = self.len;
+        let start = cx.position(parts);
         let mut rest = parts;
-        let mut walk = Walk::begin(self.first);
+        // One by one, so that the loop has them in registers.
+        let Walk { mut matched, mut guess, mut previous, mut strangers } = Walk::begin(self.first);
         loop {
             let slots = &mut *self.slots;
             while rest.len() > SLACK {
-                let Some(slot) = slots.get_mut(walk.guess) else { break };
+                let Some(slot) = slots.get_mut(guess) else { break };
                 let Some(value) = slot.head.split(&slot.key, rest) else { break };
                 if slot.column.len != row {
                     break;
                 }
                 let Some(after) = slot.column.append_expected(cx, value)? else { break };
                 rest = after;
-                walk.matched += 1;
-                walk.previous = walk.guess;
-                walk.guess = slot.next;
+                matched += 1;
+                previous = guess;
+                guess = slot.next;
             }
             if rest.len() <= slack {
                 break;
             }
-            // A copy, so that the original need not be in memory.
-            let mut place = walk;
-            rest = self.search(cx, &mut place, rest, slack, None)?;
-            walk = place;
+            let mut walk = Walk { matched, guess, previous, strangers };
+            rest = self.search(cx, &mut walk, rest, slack, None)?;
+            Walk { matched, guess, previous, strangers } = walk;
         }
         if rest.len() != slack {
             return Err(RowError::Malformed(RawError::Truncated));
         }
-        let is_whole = walk.matched == self.slots.len() && !self.is_special && walk.strangers <= 1;
+        let is_whole = matched == self.slots.len() && !self.is_special && strangers <= 1;
         if !is_whole || cx.overflow.odd != before {
-            self.end(cx, walk, parts, slack, before)?;
+            let walk = Walk { matched, guess, previous, strangers };
+            self.end(cx, walk, start..cx.position(rest), before)?;
         }
         self.len += 1;
         Ok(cx.overflow.odd != before)
@@ -216,10 +218,9 @@ impl DocumentNode {
     fn append_slowly(&mut self, cx: &mut Context<'_>, at: usize, last: usize) -> Result<(), RowError> {
         let before = cx.overflow.odd;
         let document = &cx.bytes[at..=last];
-        let parts = &document[4..];
         let mut walk = Walk::begin(self.first);
         let mut care = if cx.is_careful { Some(Care::begin(cx, document)?) } else { None };
-        let mut rest = parts;
+        let mut rest = &document[4..];
         while rest.len() > 1 {
             rest = self.search(cx, &mut walk, rest, 1, care.as_mut())?;
         }
@@ -228,7 +229,7 @@ impl DocumentNode {
             self.append_missing(cx)?;
             care.end(cx, before)?;
         }
-        self.end(cx, walk, parts, 1, before)?;
+        self.end(cx, walk, at + 4..last, before)?;
         self.len += 1;
         Ok(())
     }
@@ -239,8 +240,7 @@ impl DocumentNode {
         &mut self,
         cx: &mut Context<'_>,
         walk: Walk,
-        parts: &[u8],
-        slack: usize,
+        parts: Range<usize>,
         before: Odd,
     ) -> Result<(), RowError> {
         if walk.matched != self.slots.len() {
@@ -250,7 +250,7 @@ impl DocumentNode {
             self.fill_twins(cx)?;
         }
         if walk.strangers > 1 {
-            check_strangers(cx, parts, slack)?;
+            check_strangers(cx, parts)?;
         }
         let odd = &mut cx.overflow.odd;
         let shows = walk.matched > (odd.nothings - before.nothings) as usize;

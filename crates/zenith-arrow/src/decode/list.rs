@@ -9,8 +9,7 @@ use zenith_memory::Pool;
 use super::append::Value;
 use super::buffers::{Arena, Fixed};
 use super::column::{Column, Rules, Storage};
-use super::context::{Context, RowError, SLACK};
-use super::expected::parts;
+use super::context::{Context, RowError, SLACK, parts};
 use super::tally::Tally;
 use crate::Kind;
 
