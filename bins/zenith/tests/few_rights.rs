@@ -98,13 +98,21 @@ async fn single_collections_are_followed_by_streams_of_their_own() {
     assert!(check.stdout.contains("find and changeStream"), "{check:?}");
     home.run(&["check", "orders"]).await.succeeded();
     home.apply().await;
-    home.until_state("hidden", "waiting").await;
+    // The run begins again with the new pipeline.
+    home.until("hidden waits for its rights", async || {
+        home.pipeline("hidden").await["waiting_for"].is_string()
+    })
+    .await;
+    for pipeline in ["orders", "users"] {
+        home.until_state(pipeline, "following").await;
+    }
     guarded.fill("shop", "orders", 11..12).await;
     guarded.fill("shop", "users", 11..12).await;
     until_count(&bench, &home, "orders_current", 12).await;
     until_count(&bench, &home, "users", 2).await;
     for pipeline in ["orders", "users"] {
-        assert_eq!(home.pipeline(pipeline).await["state"], "following");
+        let pipeline = home.pipeline(pipeline).await;
+        assert_eq!(pipeline["state"], "following", "{pipeline}");
     }
 
     // What was granted continues by itself.
