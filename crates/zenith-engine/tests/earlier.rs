@@ -192,7 +192,7 @@ async fn a_table_of_dead_letters_gets_its_columns_with_the_first_letter() {
     follow.bench.fill("items", [rawdoc! { "_id": 1, "s": "x" }, spoilt(2)]).await;
     let checks = follow.replicator().await.check("items").await;
     let letters = checks.iter().find(|check| check.what == "dead letters").unwrap();
-    assert_eq!(letters.found.as_deref(), Ok("zenith_dead_letters is there"));
+    assert_eq!(letters.found.as_deref(), Ok("zenith_dead_letters exists"));
     follow.catch_up_well().await;
     let told = "SELECT pipeline, namespace LIKE '%.items', count() FROM zenith_dead_letters GROUP BY ALL";
     assert_eq!(follow.query(told).await, "items\t1\t1");
