@@ -10,6 +10,7 @@
 //! | [`report`] | the tables of `docs/benchmarks/README.md`, from what the others kept as JSON |
 //! | [`floor`] | what the databases need for the least that any copy asks of them |
 //! | [`zenith`], [`servers`], [`process`], [`machine`] | what is run, on what, and how it is read off |
+//! | [`home`] | a configured command with a state of its own, and what its status says |
 //! | [`statistics`], [`table`], [`svg`] | medians, tables, a chart |
 //!
 //! Progress goes to standard error, results to standard output and to files. Criterion's benches of single steps are in
@@ -19,6 +20,7 @@ mod cdc;
 mod e2e;
 mod flat;
 mod floor;
+mod home;
 mod machine;
 mod operations;
 mod peers;

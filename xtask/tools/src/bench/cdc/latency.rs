@@ -4,6 +4,7 @@
 //! again; as changes are applied in order, everything up to it is there.
 
 use std::fmt::Write as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zenith_testkit::{ClickHouse, Error, Result, Shape};
 
-use super::follower::{DOCUMENTS, Follower, NAME, wait_for};
+use super::follower::{DOCUMENTS, NAME, wait_for};
+use crate::bench::home::Home;
 use crate::bench::servers::Servers;
 
 /// Between two writes; each has as many changes as the rate asks for.
@@ -34,12 +36,7 @@ pub(super) struct Latency {
 }
 
 /// Writes at a steady rate while the command follows.
-pub(super) async fn measure(
-    servers: &Servers,
-    follower: &Follower,
-    rate: u64,
-    seconds: u64,
-) -> Result<Latency> {
+pub(super) async fn measure(servers: &Servers, follower: &Home, rate: u64, seconds: u64) -> Result<Latency> {
     let collection = servers.collection(NAME);
     let highest = format!("SELECT max({NUMBER}) FROM `{NAME}`");
     // A change that waits for the command shows how soon it follows after its start. It also gives the field its column.
@@ -47,10 +44,10 @@ pub(super) async fn measure(
         .update_many(doc! { "_id": { "$exists": true } }, doc! { "$set": { NUMBER: 0_i64 } })
         .await
         .map_err(failed)?;
-    follower.finish(&["reload", NAME]).await?;
-    follower.finish(&["run", "--once", "--quiet"]).await?;
+    follower.succeed(&["reload", NAME]).await?;
+    follower.succeed(&["run", "--once", "--quiet"]).await?;
     collection.update_one(doc! {}, doc! { "$set": { NUMBER: 1_i64 } }).await.map_err(failed)?;
-    let mut child = follower.start()?;
+    let mut child = follower.start(Stdio::inherit())?;
     let restart = wait_for(servers, &highest, "1", POLL).await?;
 
     eprintln!("Changing {rate} documents a second for {seconds} s …");

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`latency`] | from the commit in MongoDB to the row in ClickHouse, at a steady rate of changes |
 //! | [`throughput`] | a backlog of mixed changes, beside a reader that only drains the same change stream |
-//! | [`follower`] | the command that follows, its configuration and its state |
+//! | [`follower`] | the command that follows |
 
 mod follower;
 mod latency;
@@ -15,7 +15,6 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use self::follower::Follower;
 use self::latency::Latency;
 use self::throughput::Throughput;
 use super::machine::Machine;
@@ -58,7 +57,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     let zenith = Zenith::get(&arguments.measured).await?;
     let servers = Servers::start().await?;
     let machine = Machine { zenith: zenith.version.clone(), ..servers.machine().await? };
-    let follower = Follower::prepare(&servers, &zenith).await?;
+    let follower = follower::prepare(&servers, &zenith).await?;
     let latency = latency::measure(&servers, &follower, arguments.rate, arguments.seconds).await?;
     let mut backlog = Vec::new();
     for run in 1..=arguments.measured.runs {

@@ -1,5 +1,6 @@
 //! A backlog of changes: how long the command takes for it, and how long a reader that only reads.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use bson::oid::ObjectId;
@@ -7,7 +8,8 @@ use bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use zenith_testkit::{Error, Result, Shape};
 
-use super::follower::{DOCUMENTS, Follower, NAME, wait_for};
+use super::follower::{DOCUMENTS, NAME, wait_for};
+use crate::bench::home::Home;
 use crate::bench::servers::{Cost, Servers};
 use crate::bench::statistics::ratio;
 use crate::bench::{floor, process};
@@ -47,11 +49,11 @@ impl Throughput {
 /// Makes changes while nobody follows, then measures both.
 pub(super) async fn measure(
     servers: &Servers,
-    follower: &Follower,
+    follower: &Home,
     changes: u64,
     round: u64,
 ) -> Result<Throughput> {
-    follower.finish(&["run", "--once", "--quiet"]).await?;
+    follower.succeed(&["run", "--once", "--quiet"]).await?;
     let token = token_now(servers).await?;
     eprintln!("Making {changes} changes …");
     let (made, last) = make(servers, changes, round).await?;
@@ -73,10 +75,10 @@ async fn drain(servers: &Servers, token: Document, round: u64) -> Result<Cost> {
 }
 
 /// Has the command follow until the document of this `_id` is a row.
-async fn follow(servers: &Servers, follower: &Follower, last: &str) -> Result<Followed> {
+async fn follow(servers: &Servers, follower: &Home, last: &str) -> Result<Followed> {
     servers.settle().await?;
     let meter = servers.meter()?;
-    let mut child = follower.start()?;
+    let mut child = follower.start(Stdio::inherit())?;
     let question = format!("SELECT count() FROM {NAME} WHERE _id = '{last}'");
     wait_for(servers, &question, "1", LOOK_EVERY).await?;
     let cost = meter.read(servers)?;

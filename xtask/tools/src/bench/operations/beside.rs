@@ -4,7 +4,7 @@
 //! without and with the reload alternate, as the speed of a machine drifts.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use mongodb::options::{Acknowledgment, WriteConcern};
 use serde::{Deserialize, Serialize};
 use zenith_testkit::{ClickHouse, Error, Result, Shape};
 
-use super::home::{Home, until};
 use crate::Outcome;
+use crate::bench::home::{Home, until};
 use crate::bench::machine::Machine;
 use crate::bench::servers::Servers;
 use crate::bench::statistics::{median_of, ratio};
@@ -98,7 +98,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
         );
     }
     let home = Home::new(&zenith, &configuration).await?;
-    let mut child = home.start()?;
+    let mut child = home.start(Stdio::null())?;
     until("all pipelines follow", async || {
         let pipelines = home.status().await?.pipelines;
         let following = pipelines.iter().filter(|one| one.state == "following");

@@ -4,7 +4,7 @@
 //! second while the ten fail; their tables must be complete in the end.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
@@ -16,8 +16,8 @@ use zenith_testkit::{
     ClickHouse, ClickHouseOptions, ClickHouseServer, ClickHouseUser, Error, MongoOptions, MongoServer, Result,
 };
 
-use super::home::{Home, Stated, until};
 use crate::Outcome;
+use crate::bench::home::{Home, Stated, until};
 use crate::bench::machine::Machine;
 use crate::bench::table::{Table, counted, seconds};
 use crate::bench::zenith::{Measured, Zenith};
@@ -112,7 +112,7 @@ pub async fn run(arguments: Arguments) -> Outcome {
     let home = Home::new(&zenith, &servers.configuration(&names)?).await?;
     let others = &names[WAYS.len()..];
     let started = Instant::now();
-    let mut child = home.start()?;
+    let mut child = home.start(Stdio::null())?;
     until("all of the others follow", async || {
         let status = home.status().await?;
         Ok(status.pipelines.iter().filter(|pipeline| is_well(pipeline)).count() >= others.len())

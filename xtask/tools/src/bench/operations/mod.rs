@@ -5,9 +5,7 @@
 //! | [`fleet`] | 200 pipelines of which ten fail, each in its own way: the lag of the others, what is told of the ten |
 //! | [`outages`] | either end killed, hung, refusing, slow: how soon it is told, how soon all is well again |
 //! | [`beside`] | latency of nine pipelines while the tenth is loaded again |
-//! | [`home`] | a configured command with a state of its own, and what its status says |
 
 pub(super) mod beside;
 pub(super) mod fleet;
-mod home;
 pub(super) mod outages;

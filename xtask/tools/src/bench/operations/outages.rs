@@ -3,7 +3,7 @@
 //! Every outage has servers of its own, so that all of them last at the same time. Documents are written all the while,
 //! as long as MongoDB takes them; at the end every one of them must be a row.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,8 +19,8 @@ use zenith_testkit::{
     Result,
 };
 
-use super::home::{Home, until};
 use crate::Outcome;
+use crate::bench::home::{Home, until};
 use crate::bench::machine::Machine;
 use crate::bench::table::{Table, counted, seconds};
 use crate::bench::zenith::{Measured, Zenith};
@@ -186,7 +186,7 @@ async fn outage(zenith: &Zenith, end: End, way: Way, lasts: Duration) -> Result<
     let target = ends.clickhouse.client().create_database(DATABASE).await?;
     let written = Writer::start(&ends.mongodb).await?;
     let home = Home::new(zenith, &ends.configuration()).await?;
-    let mut child = home.start()?;
+    let mut child = home.start(Stdio::null())?;
     let count = "SELECT count() FROM orders_current";
     until("the first rows", async || Ok(target.query(count).await.is_ok_and(|count| count != "0"))).await?;
     home.until_health(true).await?;

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use tokio::process::{Child, Command};
 use zenith_testkit::{Error, Result};
 
-use crate::bench::process::{self, Finished};
-use crate::bench::zenith::Zenith;
+use super::process::{self, Finished};
+use super::zenith::Zenith;
 use crate::scratch::Scratch;
 
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -73,10 +73,10 @@ impl Home {
         Err(Error::Server(format!("zenith {} ended with {}: {said}", arguments.join(" "), finished.status)))
     }
 
-    /// Follows until it is stopped.
-    pub(super) fn start(&self) -> Result<Child> {
+    /// Follows until it is stopped. What it says of troubles goes to `errors`.
+    pub(super) fn start(&self, errors: Stdio) -> Result<Child> {
         let mut command = self.command(&["run", "--quiet"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).kill_on_drop(true);
         command.spawn().map_err(Error::io("start zenith"))
     }
 
