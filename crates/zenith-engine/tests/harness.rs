@@ -117,9 +117,9 @@ impl Bench {
         documents
     }
 
-    /// The tables of the database.
+    /// The tables of the database, but for that of the marks of owners.
     pub async fn tables(&self) -> Vec<String> {
-        let text = self.databases.clickhouse.query("SHOW TABLES").await.unwrap();
+        let text = self.databases.clickhouse.query("SHOW TABLES NOT LIKE 'zenith_owners'").await.unwrap();
         text.lines().map(str::to_owned).collect()
     }
 
