@@ -1,8 +1,10 @@
 //! Making connections.
 
 use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
+use nix::sys::socket::{Shutdown, shutdown};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -48,7 +50,12 @@ impl Dialer {
         };
         let tcp = self.tcp(host, port).await.map_err(NetError::Connect)?;
         match &self.tls {
-            Some(tls) => tls.connect(host, tcp).await,
+            Some(tls) => {
+                let ending = Ending::of(&tcp).map_err(NetError::Connect)?;
+                let stream = tls.connect(host, tcp).await?;
+                ending.disarm();
+                Ok(stream)
+            }
             None => Ok(Stream::Tcp(tcp)),
         }
     }
@@ -61,5 +68,29 @@ impl Dialer {
             SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
         }
         Ok(tcp)
+    }
+}
+
+/// Ends a connection in an orderly way whose handshake fails or is given up, as [`Stream`] does with one that was made.
+///
+/// It holds the socket too, which is therefore not reset when the handshake drops it.
+struct Ending(Option<OwnedFd>);
+
+impl Ending {
+    fn of(tcp: &TcpStream) -> io::Result<Ending> {
+        tcp.as_fd().try_clone_to_owned().map(Some).map(Ending)
+    }
+
+    /// Leaves the connection to whoever has it now.
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
+        }
     }
 }

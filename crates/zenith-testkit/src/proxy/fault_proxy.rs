@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::fault::{Fault, Plan};
 use super::pump;
+use super::upstream::Upstream;
 use crate::error::{Error, Result};
 
 /// A proxy in front of one server. Dropping it resets its connections.
@@ -145,23 +146,21 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let mut cuts = shared.generation.subscribe();
     cuts.mark_unchanged();
-    let Ok(mut server) = TcpStream::connect(&shared.upstream).await else {
+    let Ok(mut server) = Upstream::connect(&shared.upstream).await else {
         reset(&client);
         return;
     };
     let _ = client.set_nodelay(true);
-    let _ = server.set_nodelay(true);
     let whole = tokio::select! {
         whole = pump::carry(&mut client, &mut server, &shared) => whole,
         _ = cuts.changed() => false,
     };
     if !whole {
         reset(&client);
-        reset(&server);
     }
 }
 
-/// Has the close send RST: a FIN would look like an orderly end.
+/// Has the close send RST to a client: a FIN would look like an orderly end.
 fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }

@@ -12,3 +12,4 @@ pub mod fault;
 pub mod fault_proxy;
 mod pump;
 pub mod tls_proxy;
+mod upstream;

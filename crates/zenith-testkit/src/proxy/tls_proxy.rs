@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::upstream::Upstream;
 use crate::error::{Error, Result};
 use crate::tls::Certificate;
 
@@ -66,9 +67,8 @@ async fn serve(client: TcpStream, tls: TlsAcceptor, upstream: String) {
     let _ = client.set_nodelay(true);
     // A client that does not trust the certificate ends the handshake; that is its own affair.
     let Ok(mut client) = tls.accept(client).await else { return };
-    let Ok(mut server) = TcpStream::connect(&upstream).await else { return };
-    let _ = server.set_nodelay(true);
-    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    let Ok(mut server) = Upstream::connect(&upstream).await else { return };
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut *server).await;
 }
 
 /// Whom a proxy serves.
