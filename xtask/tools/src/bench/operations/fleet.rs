@@ -208,7 +208,7 @@ impl Servers {
         let granted =
             ["GRANT SELECT ON *.*", "GRANT SHOW ON *.*", "GRANT CREATE ON *.*", "GRANT ALTER ON *.*"];
         let users = vec![
-            ClickHouseUser::new("limited", "limited").with_grants(&granted),
+            ClickHouseUser::new("limited", "").with_grants(&granted),
             ClickHouseUser::new("locked", "x"),
         ];
         let (mongodb, clickhouse) = tokio::try_join!(
@@ -245,8 +245,8 @@ impl Servers {
             ("warehouse", format!("http://127.0.0.1:{http}/{DATABASE}")),
             ("gone", format!("http://127.0.0.1:1/{DATABASE}")),
             ("silent", format!("http://{silent}/{DATABASE}")),
-            ("locked", format!("http://locked:wrong@127.0.0.1:{http}/{DATABASE}")),
-            ("limited", format!("http://limited:limited@127.0.0.1:{http}/{DATABASE}")),
+            ("locked", format!("http://locked@127.0.0.1:{http}/{DATABASE}")),
+            ("limited", format!("http://limited@127.0.0.1:{http}/{DATABASE}")),
             ("encrypted", format!("https://127.0.0.1:{http}/{DATABASE}")),
         ];
         for (kind, ends) in [("sources", &sources[..]), ("targets", &targets[..])] {
