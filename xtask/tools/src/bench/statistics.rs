@@ -17,6 +17,13 @@ pub(super) fn median_of<T>(runs: &[T], number: impl Fn(&T) -> f64) -> f64 {
     median(runs.iter().map(number))
 }
 
+/// The value that this share of sorted ones does not exceed; 0 of nothing.
+pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let place = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(place.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+}
+
 /// A quotient, or 0 where there is nothing to divide by: a table of zeros is seen, infinity in JSON is not read.
 pub(super) fn ratio(value: f64, by: f64) -> f64 {
     if by > 0.0 { value / by } else { 0.0 }

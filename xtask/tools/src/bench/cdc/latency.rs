@@ -16,6 +16,7 @@ use zenith_testkit::{ClickHouse, Error, Result, Shape};
 use super::follower::{DOCUMENTS, NAME, wait_for};
 use crate::bench::home::Home;
 use crate::bench::servers::Servers;
+use crate::bench::statistics::percentile;
 
 /// Between two writes; each has as many changes as the rate asks for.
 const TICK: Duration = Duration::from_millis(10);
@@ -167,10 +168,7 @@ fn failed(error: mongodb::error::Error) -> Error {
 impl Latency {
     /// The latency that this share of changes did not exceed, in milliseconds.
     pub(super) fn percentile(&self, share: f64) -> f64 {
-        let count = self.milliseconds.len();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let place = (count as f64 * share).ceil() as usize;
-        self.milliseconds.get(place.saturating_sub(1).min(count.saturating_sub(1))).copied().unwrap_or(0.0)
+        percentile(&self.milliseconds, share)
     }
 
     /// Changes by latency, as bars of text.

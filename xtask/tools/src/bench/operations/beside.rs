@@ -19,7 +19,7 @@ use crate::Outcome;
 use crate::bench::home::{Home, until};
 use crate::bench::machine::Machine;
 use crate::bench::servers::Servers;
-use crate::bench::statistics::{median_of, ratio};
+use crate::bench::statistics::{median_of, percentile, ratio};
 use crate::bench::table::{Table, counted, seconds};
 use crate::bench::zenith::{Measured, Zenith};
 
@@ -171,11 +171,8 @@ async fn part(
         }
     }
     milliseconds.sort_by(f64::total_cmp);
-    let at = |share: usize| {
-        let place = (milliseconds.len() * share).div_ceil(100).saturating_sub(1);
-        milliseconds.get(place).copied().unwrap_or_default()
-    };
-    Ok(Part { seconds: elapsed, changes: milliseconds.len(), p50_ms: at(50), p99_ms: at(99) })
+    let at = |share| percentile(&milliseconds, share);
+    Ok(Part { seconds: elapsed, changes: milliseconds.len(), p50_ms: at(0.5), p99_ms: at(0.99) })
 }
 
 /// Changes the collections in turn until it has ended; the numbers of each of the nine, and when they were committed.

@@ -19,6 +19,7 @@ use zenith_testkit::{
 use crate::Outcome;
 use crate::bench::home::{Home, Stated, until};
 use crate::bench::machine::Machine;
+use crate::bench::statistics::percentile;
 use crate::bench::table::{Table, counted, seconds};
 use crate::bench::zenith::{Measured, Zenith};
 
@@ -164,9 +165,9 @@ async fn watch(servers: &Servers, home: &Home, names: &[String], lasts: u64) -> 
     lags.sort_by(f64::total_cmp);
     Ok(Seen {
         looks,
-        lag_p50_seconds: at(&lags, 0.5),
-        lag_p99_seconds: at(&lags, 0.99),
-        lag_max_seconds: at(&lags, 1.0),
+        lag_p50_seconds: percentile(&lags, 0.5),
+        lag_p99_seconds: percentile(&lags, 0.99),
+        lag_max_seconds: percentile(&lags, 1.0),
         unwell,
         incomplete,
         told: told.collect(),
@@ -175,13 +176,6 @@ async fn watch(servers: &Servers, home: &Home, names: &[String], lasts: u64) -> 
 
 fn is_well(pipeline: &Stated) -> bool {
     pipeline.state == "following" && pipeline.lag_seconds.is_some()
-}
-
-/// The value that this share of sorted ones does not exceed.
-fn at(sorted: &[f64], share: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let place = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(place.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// Changes a document of every collection once a second, and says how often.
