@@ -20,6 +20,7 @@ mod mending;
 mod names;
 mod owners;
 mod running;
+mod sharing;
 mod signals;
 mod told;
 mod waiting;

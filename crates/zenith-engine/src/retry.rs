@@ -100,8 +100,11 @@ pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a pipeline that shares a stream waits for its target: meanwhile the stream fills up for all of them.
 const SHARED_STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Tries of one thing.
-#[derive(Debug)]
+/// The pause before the one more try of a pipeline that shares a stream, if others wait for what it holds.
+pub(crate) const CONTENDED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tries of one thing; for ever by default.
+#[derive(Debug, Default)]
 pub(crate) struct RetryBudget {
     /// The first failure.
     began: Option<Instant>,
@@ -119,6 +122,11 @@ impl RetryBudget {
     /// All of it again: something has succeeded.
     pub(crate) fn renew(&mut self) {
         *self = RetryBudget::new(self.limit);
+    }
+
+    /// Whether it is the first pause that was given last.
+    pub(crate) fn is_first(&self) -> bool {
+        self.tries <= 1
     }
 
     /// Less of it where others wait as well.

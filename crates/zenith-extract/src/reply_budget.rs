@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zenith_memory::{GRANULE, MemoryError, Pool, PoolBuf, Reservation, round_up};
+use zenith_memory::{GRANULE, MemoryError, Pool, PoolBuf, Reservation, Waiters, round_up};
 
 /// A share of a pool for replies; clones draw on the same share. First come, first served.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct ReplyBudget {
     /// One permit is one granule.
     share: Arc<Semaphore>,
     granules_max: u32,
+    waiters: Waiters,
 }
 
 impl ReplyBudget {
@@ -35,7 +36,7 @@ impl ReplyBudget {
         // A pool's budget fits u32 granules; `Pool::new` sees to that.
         let granules_max = u32::try_from(bytes_max / GRANULE).unwrap_or(u32::MAX);
         let share = Arc::new(Semaphore::new(bytes_max / GRANULE));
-        ReplyBudget { pool, share, granules_max }
+        ReplyBudget { pool, share, granules_max, waiters: Waiters::default() }
     }
 
     /// The size of the share.
@@ -54,13 +55,19 @@ impl ReplyBudget {
         let granules = u32::try_from(round_up(bytes) / GRANULE).unwrap_or(u32::MAX);
         let permits = granules.min(self.granules_max);
         // The semaphore is never closed, so acquiring cannot fail.
-        let permit = Arc::clone(&self.share).acquire_many_owned(permits).await.ok();
+        let permit = self.waiters.counted(Arc::clone(&self.share).acquire_many_owned(permits)).await.ok();
         let reservation = if granules > self.granules_max {
             self.pool.overdraft(bytes).await
         } else {
             self.pool.reserve(bytes).await?
         };
         Ok(BudgetPermit { reservation, _permit: permit })
+    }
+
+    /// Those who wait for a part of the share.
+    #[must_use]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 }
 

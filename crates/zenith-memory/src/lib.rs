@@ -32,11 +32,13 @@ mod extents;
 mod mapping;
 mod pool;
 mod region;
+mod waiters;
 
 pub use buffer::PoolBuf;
 pub use byte_column::{BYTE_COLUMN_SLACK, ByteColumn};
 pub use error::MemoryError;
 pub use pool::{Pool, PoolStats, Reservation};
+pub use waiters::Waiters;
 
 /// Budget and buffers are counted in units of this many bytes.
 ///

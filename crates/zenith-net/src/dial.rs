@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use nix::sys::socket::{Shutdown, shutdown};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::{Address, NetError, Stream, Tls};
@@ -15,6 +17,9 @@ use crate::{Address, NetError, Stream, Tls};
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 /// How often it is asked again.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a connection is read that has failed.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How connections to one server are made.
 #[derive(Clone, Debug)]
@@ -71,9 +76,11 @@ impl Dialer {
     }
 }
 
-/// Ends a connection in an orderly way whose handshake fails or is given up, as [`Stream`] does with one that was made.
+/// Ends a connection in an orderly way whose handshake fails or is given up: it is read to its end, for a moment, after
+/// nothing more is sent.
 ///
-/// It holds the socket too, which is therefore not reset when the handshake drops it.
+/// A server that does not speak TLS still answers the greeting, perhaps after the handshake has failed. A connection that
+/// is closed with something unread is reset, and that server writes to a connection that is broken.
 struct Ending(Option<OwnedFd>);
 
 impl Ending {
@@ -89,8 +96,17 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(socket) = &self.0 {
-            let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
+        let Some(socket) = self.0.take() else { return };
+        let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(LINGER, read_out(socket)));
         }
     }
+}
+
+async fn read_out(socket: OwnedFd) -> io::Result<()> {
+    let mut tcp = TcpStream::from_std(socket.into())?;
+    let mut unread = [0; 512];
+    while tcp.read(&mut unread).await? > 0 {}
+    Ok(())
 }

@@ -7,6 +7,7 @@ use bson::{Document, Timestamp};
 use futures_util::StreamExt as _;
 use mongodb::Database;
 use mongodb::change_stream::event::{OperationType, ResumeToken};
+use serde_json::Value;
 use tokio::process::Child;
 use zenith_engine::state::{SqliteStore, StateStore as _};
 use zenith_testkit::ClickHouse;
@@ -107,6 +108,20 @@ poll_interval = "50ms"
 
     pub async fn command(&self, arguments: &[&str]) -> Ended {
         ended(self.spawn(arguments)).await
+    }
+
+    /// What `zenith status` says.
+    pub async fn status(&self) -> Value {
+        serde_json::from_str(&self.command(&["status", "--json"]).await.stdout).unwrap()
+    }
+
+    /// Waits until that is so of the status.
+    pub async fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !is_so(&self.status().await) {
+            assert!(Instant::now() < deadline, "never: {what}: {}", self.status().await);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Has every pipeline begin, so that the change log begins at a known place.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 use mongodb::{Client, Database};
+use serde_json::Value;
 use zenith_testkit::{ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer};
 
 use crate::fixture::Fixture;
@@ -85,4 +86,54 @@ async fn a_pipeline_that_stood_still_too_long_says_so_and_a_reload_mends_it() {
     roll_over(database.client()).await;
     fixture.command(&["run", "alone", "--once"]).await.succeeded();
     fixture.command(&["verify", "alone"]).await.succeeded();
+}
+
+/// How long changes are kept is shown before any is lost, and that some are lost before anybody resumes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_oplog_forgets_is_shown_in_time() {
+    let mongodb = small_oplog().await;
+    let clickhouse = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    let (fixture, database) = fixture(&mongodb, &clickhouse).await;
+    fixture.command(&["run", "--once", "--quiet"]).await.succeeded();
+    fixture.command(&["pause", "current"]).await.succeeded();
+    let mut child = fixture.spawn(&["run", "--quiet"]);
+    // All that ever happened is in a young oplog.
+    fixture.until("the log follows", |status: &Value| status["pipelines"].to_string().contains("\"following\"")).await;
+    let status = fixture.status().await;
+    let headroom = |status: &Value, name: &str| {
+        let pipelines = status["pipelines"].as_array().unwrap();
+        let of_it = pipelines.iter().find(|pipeline| pipeline["name"] == name).unwrap();
+        of_it["oplog_headroom_seconds"].as_f64()
+    };
+    assert_eq!((headroom(&status, "current"), headroom(&status, "log")), (None, None), "{status}");
+    assert!(!status["complaints"].to_string().contains("forg"), "{status}");
+
+    roll_over(database.client()).await;
+    fixture
+        .until("the loss is shown", |status: &Value| {
+            status["complaints"].to_string().contains("current: MongoDB has forgotten the changes")
+        })
+        .await;
+    let status = fixture.status().await;
+    assert_eq!(headroom(&status, "current"), Some(0.0), "{status}");
+    let left = headroom(&status, "log").unwrap();
+    assert!(left > 0.0 && left < 6.0 * 3600.0, "{status}");
+    assert!(status["complaints"].to_string().contains("log: MongoDB forgets the changes"), "{status}");
+    let health = fixture.command(&["status", "--health"]).await;
+    assert!(health.code == Some(1) && health.stdout.contains("current: MongoDB has forgotten"), "{health:?}");
+    let check = fixture.command(&["check"]).await;
+    assert!(check.code == Some(1) && check.stdout.contains("zenith reload current"), "{check:?}");
+
+    // What is advised.
+    fixture.command(&["reload", "current", "--quiet"]).await.succeeded();
+    fixture.command(&["resume", "current"]).await.succeeded();
+    fixture
+        .until("nothing is lost any more", |status: &Value| {
+            headroom(status, "current").is_some_and(|left| left > 0.0)
+        })
+        .await;
+    child.kill().await.unwrap();
+    child.wait().await.unwrap();
+    fixture.command(&["run", "--once", "--quiet"]).await.succeeded();
+    fixture.command(&["verify", "current"]).await.succeeded();
 }

@@ -12,11 +12,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
 use zenith_transport::{DeadLetter, Filter, Scalar, Selection, Sink, TransportError};
 
+use super::complete::complete;
 use super::context::{LoadContext, Repeats};
 use crate::simulation::{self, DeliberateBug};
-
-/// Times that letters are inserted again which do not show; those that expire at once never do.
-const ROUNDS: u32 = 8;
 
 type Result<T> = std::result::Result<T, TransportError>;
 
@@ -51,32 +49,34 @@ pub(super) async fn deliver<K: Sink>(
     may_be_there: bool,
 ) -> Result<()> {
     let table = load.dead_letters.as_str();
+    let all = async || sink.write_dead_letters(table, letters, &token(load, letters)).await.map(drop);
     if !may_be_there || simulation::has(DeliberateBug::LettersNotLookedUp) {
-        return sink.write_dead_letters(table, letters, &token(load, letters)).await.map(drop);
+        return all().await;
     }
-    for round in 0..ROUNDS {
-        let absent = match absent(load, sink, letters).await {
-            // A sink that answers no questions is trusted.
-            Err(TransportError::Unsupported { .. }) => {
-                return sink.write_dead_letters(table, letters, &token(load, letters)).await.map(drop);
-            }
-            absent => absent?,
-        };
-        if absent.is_empty() {
-            return Ok(());
-        }
-        let mut token = token(load, &absent);
+    let missing = || async {
+        let absent = absent(load, sink, letters).await?;
+        Ok((!absent.is_empty()).then_some(absent))
+    };
+    let insert = |absent: Vec<DeadLetter>, round| async move {
         // The first time it is that of an earlier try with the same letters, which may still be under way.
-        if round > 0 {
-            token = format!("{token}.{round}");
+        let token = match token(load, &absent) {
+            token if round == 0 => token,
+            token => format!("{token}.{round}"),
+        };
+        sink.write_dead_letters(table, &absent, &token).await.map(drop)
+    };
+    match complete(missing, insert).await {
+        // A sink that answers no questions is trusted.
+        Err(TransportError::Unsupported { .. }) => all().await,
+        Ok(false) => {
+            tracing::warn!(
+                table,
+                "dead letters do not show after several inserts: they expire at once, or a row policy hides them"
+            );
+            Ok(())
         }
-        sink.write_dead_letters(table, &absent, &token).await?;
+        completed => completed.map(drop),
     }
-    tracing::warn!(
-        table,
-        "dead letters do not show after several inserts: they expire at once, or a row policy hides them"
-    );
-    Ok(())
 }
 
 /// Letters that the table does not have, in order.

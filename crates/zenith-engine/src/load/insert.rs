@@ -10,6 +10,7 @@ use async_channel::Sender;
 use zenith_arrow::Schema;
 use zenith_transport::{Insert, Merging, Sink, TransportError};
 
+use super::complete::complete;
 use super::context::{LoadContext, Repeats};
 use super::dead_letters::RejectedDocument;
 use super::refusal::{Refused, absent, left_nothing, lost, name};
@@ -20,8 +21,6 @@ use crate::{EngineError, OnBadDocument, Result};
 
 /// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
 const PARTS_BEFORE_MERGES: u64 = 1000;
-/// Times that rows are inserted again which do not show; those that expire at once never do.
-const COMPLETE_ROUNDS: u32 = 4;
 
 /// Inserts batches of one load into one table, each once however often it is repeated under its token.
 pub(crate) struct Inserter<'a, K> {
@@ -116,20 +115,15 @@ impl<K: Sink> Inserter<'_, K> {
     }
 
     /// Inserts what a repeated insert has not left in the table.
-    ///
-    /// ClickHouse notes the token of an insert right before its rows are there. One that is killed in between takes a
-    /// repeat for done, and the rows are lost unless somebody looks. The same may become of what is inserted again, so
-    /// that somebody looks again.
     async fn complete(&self, batch: &RecordBatch, token: &str) -> Result<()> {
-        for round in 0..COMPLETE_ROUNDS {
-            let lost = match lost(self.sink, self.table, self.layout, batch).await {
+        let missing = || async {
+            match lost(self.sink, self.table, self.layout, batch).await {
                 // A sink that answers no questions is trusted.
-                Err(EngineError::Sink(TransportError::Unsupported { .. })) => return Ok(()),
-                lost => lost?,
-            };
-            if lost.is_empty() {
-                return Ok(());
+                Err(EngineError::Sink(TransportError::Unsupported { .. })) => Ok(None),
+                lost => lost.map(|lost| (!lost.is_empty()).then_some(lost)),
             }
+        };
+        let insert = |lost: Vec<RecordBatch>, round| async move {
             for part in lost {
                 let rows = part.num_rows();
                 tracing::warn!(
@@ -141,11 +135,14 @@ impl<K: Sink> Inserter<'_, K> {
                 let insert = Insert { table: self.table.to_owned(), token, batch: part };
                 self.load.repeat(|| self.sink.write(insert.clone())).await?;
             }
+            Ok(())
+        };
+        if !complete(missing, insert).await? {
+            tracing::warn!(
+                table = self.table,
+                "rows do not show after several inserts: they expire at once, or a row policy hides them"
+            );
         }
-        tracing::warn!(
-            table = self.table,
-            "rows do not show after several inserts: they expire at once, or a row policy hides them"
-        );
         Ok(())
     }
 

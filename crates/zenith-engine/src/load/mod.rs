@@ -7,6 +7,7 @@
 //!
 //! `run` alone knows the workers; they know the `context` of their load.
 
+mod complete;
 pub(crate) mod context;
 pub(crate) mod dead_letters;
 mod decode;

@@ -15,7 +15,6 @@ use super::context::Context;
 use super::event::Gone;
 use super::pace::Pace;
 use super::position::Position;
-use super::progress::Phase;
 use super::rows::Decoded;
 use super::start::Follower;
 use super::steps::{Done, Milestone, Step};
@@ -115,9 +114,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         context.counted(&mismatches, false);
         context.live.applied_to(source_time);
         (self.position, self.rows) = (to, rows);
-        if context.live.current() == Phase::Retrying {
-            context.live.phase(Phase::Following);
-        }
         self.pace.adapt(&*context.sink, &context.table, &context.live).await;
         Ok(!is_part)
     }

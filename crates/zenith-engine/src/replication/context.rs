@@ -1,7 +1,6 @@
 //! What every part of one pipeline knows.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zenith_arrow::Schema;
@@ -13,6 +12,7 @@ use zenith_transport::{Sink, TableInfo};
 
 use super::clock::SourceClock;
 use super::hold::Ownership;
+use super::learned::{Anew, Learned};
 use super::memory_quota::MemoryQuota;
 use super::progress::{Cause, Live};
 use super::run_mode::RunMode;
@@ -46,30 +46,6 @@ pub(crate) struct Context<S, K, T> {
     pub(crate) learned: Arc<Learned>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) ownership: Arc<Ownership>,
-}
-
-/// What runs of a pipeline have learned of its collection, for the runs after them.
-#[derive(Debug, Default)]
-pub(crate) struct Learned {
-    /// What loads of the table have found that their plans did not expect.
-    findings: Mutex<Findings>,
-    /// The sample that the columns of a table just made were chosen from, and how.
-    planned: Mutex<Option<Planned>>,
-    /// Why the table is loaded again when the pipeline is set up.
-    anew: Mutex<Option<Anew>>,
-    /// Whether tables that killed loads left behind have been told of.
-    are_leftovers_told: AtomicBool,
-    /// Whether the last plan was made from all documents there were.
-    is_sampled_whole: AtomicBool,
-}
-
-/// Why a table is loaded again.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Anew {
-    /// Its columns are not those of the collection.
-    Columns,
-    /// The collection that it followed is there no more; how that went.
-    Gone(&'static str),
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -169,7 +145,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Tells of them, once. Another load may be under way, so none is dropped.
     pub(crate) async fn tell_leftovers(&self) {
-        if !self.learned.are_leftovers_told.swap(true, Ordering::Relaxed) {
+        if self.learned.tells_leftovers() {
             for leftover in self.leftovers().await {
                 tracing::warn!(pipeline = self.name, "{}", left_behind(&leftover));
             }
@@ -183,7 +159,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let plan = plan.map_err(|error| error.of_pipeline(&self.name, &self.settings))?;
         let documents = plan.source.collection.size.map(|size| size.documents);
         let is_whole = documents.is_some_and(|documents| crate::progress::to_u64(plan.sampled) >= documents);
-        self.learned.is_sampled_whole.store(is_whole, Ordering::Relaxed);
+        self.learned.sampled(is_whole);
         Ok(plan)
     }
 
@@ -332,12 +308,12 @@ impl<S, K, T> Context<S, K, T> {
 
     /// What loads of the table have found.
     pub(crate) fn findings(&self) -> Findings {
-        self.learned.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.learned.findings()
     }
 
     /// Keeps what loads have found for the next plan.
     pub(crate) fn found(&self, findings: Findings) {
-        *self.learned.findings.lock().unwrap_or_else(PoisonError::into_inner) = findings;
+        self.learned.found(findings);
     }
 
     /// The error of a change whose `_id` the key column does not hold, where the table is not created again for it.
@@ -357,8 +333,7 @@ impl<S, K, T> Context<S, K, T> {
 
     /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already.
     pub(crate) fn keep_planned(&self, plan: &ReloadPlan) {
-        *self.learned.planned.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.findings().may_surprise().then(|| plan.held_against());
+        self.learned.plan(self.findings().may_surprise().then(|| plan.held_against()));
     }
 
     /// Whether a table that follows stops with this only to be loaded again: for other columns, or as its collection is
@@ -400,16 +375,16 @@ impl<S, K, T> Context<S, K, T> {
     }
 
     pub(super) fn set_anew(&self, anew: Option<Anew>) {
-        *self.learned.anew.lock().unwrap_or_else(PoisonError::into_inner) = anew;
+        self.learned.load_anew(anew);
     }
 
     pub(super) fn anew(&self) -> Option<Anew> {
-        *self.learned.anew.lock().unwrap_or_else(PoisonError::into_inner)
+        self.learned.anew()
     }
 
     /// The sample that the columns of a table just made were chosen from, unless other columns have been chosen before.
     pub(crate) fn take_planned(&self) -> Option<Planned> {
-        self.learned.planned.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.learned.take_planned()
     }
 
     /// Notes what of rows that are in the table now did not fit; the state knows it already.
@@ -419,7 +394,7 @@ impl<S, K, T> Context<S, K, T> {
     }
 
     fn advice(&self, is_load: bool) -> Advice<'_> {
-        Advice::of(&self.settings, is_load, self.learned.is_sampled_whole.load(Ordering::Relaxed))
+        Advice::of(&self.settings, is_load, self.learned.is_sampled_whole())
     }
 
     /// Whether what failed may succeed later in this run. One that follows waits for people as well.

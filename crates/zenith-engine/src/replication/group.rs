@@ -11,6 +11,7 @@ use zenith_extract::{ChangeSource, ExtractError, Namespace, Source, StartAt, Wat
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
+use super::backoff::Apart;
 use super::clock::SourceClock;
 use super::fan_out::{Ended, Route, fan_out};
 use super::memory_quota::MemoryQuota;
@@ -33,7 +34,7 @@ pub(super) struct Group<S, K, T> {
     pub(super) clock: SourceClock,
     /// Where pipelines go that are to go on with a stream of their own, alone or together. The receiver outlives all
     /// groups.
-    pub(super) apart: Sender<Vec<PipelineRun<S, K, T>>>,
+    pub(super) apart: Sender<Apart<S, K, T>>,
 }
 
 /// The pipelines of a group once their stream has ended.
@@ -82,7 +83,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             } else if run.try_turn() {
                 ready.push(run);
             } else {
-                let _ = self.apart.try_send(vec![run]);
+                let _ = self.apart.try_send(Apart::Now(vec![run]));
             }
         }
         ready
@@ -94,7 +95,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         runs: Vec<PipelineRun<S, K, T>>,
         ready: &mut Vec<ReadyRun<S, K, T>>,
     ) -> Vec<Outcome> {
-        let is_alone = runs.len() == 1 && ready.is_empty();
+        // One that shares the memory of others waits where it holds none of it.
+        let is_alone = runs.len() == 1 && runs.iter().all(|run| !run.context.mode.is_shared());
         let tried = join_all(runs.into_iter().map(|run| async move {
             let follower = if is_alone { run.set_up().await } else { run.set_up_quickly().await };
             (run, follower)
@@ -104,11 +106,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             match follower {
                 Ok(follower) => ready.push((run, follower)),
                 Err(error) if run.rests_after(&error) => {
-                    let _ = self.apart.try_send(vec![run]);
+                    let _ = self.apart.try_send(Apart::Now(vec![run]));
                 }
                 Err(error) if !is_alone && run.context.is_worth_waiting(&error) => {
                     run.retrying(&error);
-                    let _ = self.apart.try_send(vec![run]);
+                    let _ = self.apart.try_send(Apart::after_failure(run));
                 }
                 Err(error) => outcomes.push(run.finish(Err(error)).await),
             }
@@ -116,7 +118,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         outcomes
     }
 
-    /// Opens the stream and follows it until it ends. A pipeline whose target is away for longer goes apart.
+    /// Opens the stream and follows it until it ends. A pipeline that cannot write goes apart.
     async fn follow_once(
         &self,
         ready: Vec<ReadyRun<S, K, T>>,
@@ -200,7 +202,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             groups.entry(name).or_default().push(run);
         }
         for group in groups.into_values() {
-            let _ = self.apart.try_send(group);
+            let _ = self.apart.try_send(Apart::Now(group));
         }
     }
 
@@ -217,16 +219,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             // It has written what came before the stream failed.
             Ok(()) if matches!(stream, Some(Ended::Failed(_))) => halted.again.push(run),
             Err(error) if run.rests_after(&error) => {
-                let _ = self.apart.try_send(vec![run]);
+                let _ = self.apart.try_send(Apart::Now(vec![run]));
             }
             Err(error) if context.is_loaded_anew_after(&error) => {
                 context.load_anew(error);
-                let _ = self.apart.try_send(vec![run]);
+                let _ = self.apart.try_send(Apart::Now(vec![run]));
             }
             Err(error) if context.mode.is_shared() && context.is_worth_waiting(&error) => {
-                tracing::warn!(pipeline = context.name, "{error}: the others go on without it");
                 run.retrying(&error);
-                let _ = self.apart.try_send(vec![run]);
+                let _ = self.apart.try_send(Apart::after_failure(run));
             }
             result => halted.outcomes.push(run.finish(result).await),
         }

@@ -91,8 +91,13 @@ async fn watch_target<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) {
 pub(super) async fn answers<K: Sink>(sink: &K) -> Result<()> {
     match timeout(ANSWER_TIMEOUT, sink.ping()).await {
         Ok(answered) => Ok(answered?),
-        Err(_) => Err(TransportError::other(FailureKind::Transient, silent("target")).into()),
+        Err(_) => Err(silence_of_target().into()),
     }
+}
+
+/// The error of a target that does not answer.
+pub(super) fn silence_of_target() -> TransportError {
+    TransportError::other(FailureKind::Transient, silent("target"))
 }
 
 /// Asks one end of the pipelines again and again, and tells them of its silence.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zenith_extract::ReplyBudget;
-use zenith_memory::Pool;
+use zenith_memory::{Pool, Waiters};
 
 use crate::options::MEMORY_MIN;
 use crate::{EngineError, Result};
@@ -32,6 +32,7 @@ pub(crate) struct MemoryQuota {
     snapshot: Arc<Semaphore>,
     lookup: Arc<Semaphore>,
     batches: Arc<Semaphore>,
+    batch_waiters: Waiters,
 }
 
 /// The right to use a share, until dropped.
@@ -49,6 +50,7 @@ impl MemoryQuota {
             snapshot: Arc::new(Semaphore::new(1)),
             lookup: Arc::new(Semaphore::new(1)),
             batches: Arc::new(Semaphore::new(BATCHES)),
+            batch_waiters: Waiters::default(),
             pool,
             memory,
         }
@@ -118,7 +120,16 @@ impl MemoryQuota {
 
     /// Waits until a batch may be made.
     pub(crate) async fn batch(&self) -> Permit {
-        turn(&self.batches).await
+        self.batch_waiters.counted(turn(&self.batches)).await
+    }
+
+    /// Returns while the stream or a batch waits for memory that a pipeline holds until its changes are written.
+    pub(crate) async fn contended(&self) {
+        tokio::select! {
+            biased;
+            () = self.batch_waiters.any() => {}
+            () = self.stream.waiters().any() => {}
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | `replicator` | runs the pipelines of one deployment |
 //! | `group`, `recovery` | one stream for several pipelines; what is done when it fails |
+//! | `backoff` | what a pipeline does that cannot write while others wait for it |
 //! | `run`, `run_mode` | one run of one pipeline; whether it follows or catches up |
 //! | `prepare`, `start` | table, schema and position, before a pipeline follows |
 //! | `snapshot` | loads the whole collection while its changes are applied |
@@ -21,6 +22,7 @@
 //! | `assembler`, `rows` | one batch from spans of replies to rows |
 //! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
 //! | `id_cursor` | ascending `_id`s instead of a stream |
+//! | `learned` | what the runs of a pipeline leave to the runs after them |
 //! | `check`, `reset`, `view` | checks both ends, moves a pipeline, keeps its view |
 //! | `identity` | whether both ends are those that were followed and written |
 //! | `place` | whether the source knows the last change |
@@ -34,6 +36,7 @@
 
 mod apply;
 mod assembler;
+mod backoff;
 mod batcher;
 mod check;
 mod clock;
@@ -47,6 +50,7 @@ mod health;
 mod hold;
 mod id_cursor;
 mod identity;
+mod learned;
 mod memory_quota;
 mod outcome;
 mod ownership;

@@ -12,7 +12,8 @@ use zenith_extract::{
 use zenith_state::{Condition, Mismatches, Since, Snapshot, SnapshotPartition, StateStore};
 use zenith_transport::{PreflightRequest, Sink};
 
-use super::context::{Anew, Context, encode_schema};
+use super::context::{Context, encode_schema};
+use super::learned::Anew;
 use super::position::Position;
 use super::version::{system_time, version_of};
 use crate::layout::{Layout, LoadMetadata};

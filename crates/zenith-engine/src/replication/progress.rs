@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use zenith_state::{Condition, Mismatches, Since};
 
 use crate::error::sentence;
@@ -82,8 +82,21 @@ pub(crate) enum Cause {
 pub(crate) struct Live {
     pub(crate) counters: Arc<Progress>,
     state: Mutex<LiveState>,
-    /// Told when an end that was away answers again.
-    returns: Notify,
+    /// Which ends do not answer at the moment.
+    away: watch::Sender<Away>,
+}
+
+/// The ends that do not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Away {
+    pub(super) source: bool,
+    pub(super) target: bool,
+}
+
+impl Away {
+    pub(super) fn any(self) -> bool {
+        self.source || self.target
+    }
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +125,12 @@ impl LiveState {
 
 impl Live {
     fn with<T>(&self, change: impl FnOnce(&mut LiveState) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut state);
+        let is_away = |cause| state.waiting.contains_key(&cause);
+        let now = Away { source: is_away(Cause::Source), target: is_away(Cause::Target) };
+        self.away.send_if_modified(|away| std::mem::replace(away, now) != now);
+        changed
     }
 
     pub(crate) fn phase(&self, phase: Phase) {
@@ -139,9 +157,7 @@ impl Live {
 
     /// Notes that this does not keep it waiting any more.
     pub(crate) fn goes_on(&self, cause: Cause) {
-        if self.with(|state| state.waiting.remove(&cause)).is_some() && cause != Cause::Pipeline {
-            self.returns.notify_waiters();
-        }
+        self.with(|state| state.waiting.remove(&cause));
     }
 
     /// Waits before something is tried again, or until an end that was away answers again.
@@ -153,8 +169,27 @@ impl Live {
         tokio::select! {
             biased;
             paused = stop.pause(pause) => paused,
-            () = self.returns.notified() => Ok(()),
+            () = self.returned() => Ok(()),
         }
+    }
+
+    /// Returns when an end that was away answers again.
+    async fn returned(&self) {
+        let mut away = self.away.subscribe();
+        let mut before = *away.borrow_and_update();
+        // The sender is here, so the channel is open.
+        while away.changed().await.is_ok() {
+            let now = *away.borrow_and_update();
+            if (before.source && !now.source) || (before.target && !now.target) {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// Returns while that is so of the ends that are away.
+    pub(super) async fn when(&self, is_so: impl FnMut(&Away) -> bool) {
+        let _ = self.away.subscribe().wait_for(is_so).await;
     }
 
     pub(crate) fn oplog_from(&self, oldest: Option<SystemTime>) {
@@ -184,6 +219,11 @@ impl Live {
 
     pub(crate) fn current(&self) -> Phase {
         self.with(|state| state.phase)
+    }
+
+    /// The source's time up to which everything is in the table.
+    pub(super) fn reached(&self) -> Option<SystemTime> {
+        self.with(|state| state.applied_to)
     }
 
     pub(crate) fn pending(&self, events: u64) {

@@ -14,6 +14,7 @@ use zenith_memory::Pool;
 use zenith_state::StateStore;
 use zenith_transport::Sink;
 
+use super::backoff::{Apart, BackingOff};
 use super::clock::SourceClock;
 use super::context::Context;
 use super::group::Group;
@@ -64,7 +65,7 @@ pub struct Replicator<S, K, T> {
 pub(super) struct Underway<S, K, T> {
     pub(super) mode: RunMode,
     /// Where pipelines go that go on with a stream of their own.
-    pub(super) apart: Sender<Vec<PipelineRun<S, K, T>>>,
+    pub(super) apart: Sender<Apart<S, K, T>>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
@@ -244,14 +245,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let (apart, left_alone) = async_channel::unbounded();
         let underway = |underway| *self.underway.lock().unwrap_or_else(PoisonError::into_inner) = underway;
         let mut groups: FuturesUnordered<_> = all.map(|runs| self.keep(runs, &apart)).collect();
+        let mut backing_off = BackingOff::new();
         underway(Some(Underway { mode, apart: apart.clone() }));
         loop {
-            while let Ok(runs) = left_alone.try_recv() {
-                groups.push(self.keep(runs, &apart));
-            }
+            let is_any = !groups.is_empty() || !backing_off.is_empty() || !left_alone.is_empty();
             tokio::select! {
                 biased;
-                Ok(runs) = left_alone.recv(), if !groups.is_empty() => groups.push(self.keep(runs, &apart)),
+                Ok(left) = left_alone.recv(), if is_any => match left {
+                    Apart::Now(runs) => groups.push(self.keep(runs, &apart)),
+                    Apart::Later(run, pause) => backing_off.add(run, pause),
+                },
+                Some(runs) = backing_off.next() => groups.push(self.keep(runs, &apart)),
                 Some(ended) = groups.next() => for outcome in ended {
                     // One that was started again has ended once more.
                     outcomes.retain(|earlier| earlier.name != outcome.name);
@@ -273,7 +277,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     fn keep<'r>(
         &'r self,
         mut runs: Vec<PipelineRun<S, K, T>>,
-        apart: &Sender<Vec<PipelineRun<S, K, T>>>,
+        apart: &Sender<Apart<S, K, T>>,
     ) -> BoxFuture<'r, Vec<Outcome>> {
         match runs.pop() {
             Some(run) if !run.context.settings.mode.follows_changes() => {
@@ -294,7 +298,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         }
     }
 
-    fn group(&self, apart: &Sender<Vec<PipelineRun<S, K, T>>>) -> Group<S, K, T> {
+    fn group(&self, apart: &Sender<Apart<S, K, T>>) -> Group<S, K, T> {
         Group {
             source: Arc::clone(&self.source),
             memory: self.memory.clone(),

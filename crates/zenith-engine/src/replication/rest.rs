@@ -8,6 +8,7 @@ use zenith_state::StateStore;
 use zenith_transport::Sink;
 
 use super::Replicator;
+use super::backoff::Apart;
 use super::context::Context;
 use super::ownership::owning;
 use super::progress::{Live, Phase, PipelineProgress};
@@ -68,7 +69,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             return Ok(true);
         }
         let run = PipelineRun::start(context, mode).await?;
-        match self.underway(|underway: &Underway<S, K, T>| underway.apart.try_send(vec![run.clone()]).is_ok())
+        match self.underway(|underway: &Underway<S, K, T>| underway.apart.try_send(Apart::Now(vec![run.clone()])).is_ok())
         {
             Some(true) => Ok(true),
             _ => {

@@ -76,9 +76,7 @@ where
         };
         until_taken(context, write).await?;
     }
-    if context.live.current() == Phase::Retrying {
-        context.live.phase(Phase::Following);
-    }
+    context.recovered();
     Ok(load.dead.by_reason())
 }
 
@@ -115,7 +113,7 @@ where
     let mut retry_budget = context.mode.retry_budget_of_target();
     let mut again = false;
     loop {
-        let error = match action(again).await {
+        let error = match context.unless_in_the_way(action(again)).await {
             Ok(value) => return Ok(value),
             Err(error) => error.while_loading(),
         };
@@ -126,7 +124,7 @@ where
         again = true;
         context.live.phase(Phase::Retrying);
         // The intent stays open.
-        context.wait_after(error, &mut retry_budget).await?;
+        context.wait_for_target(error, &mut retry_budget).await?;
         context.live.counters.repeated();
     }
 }
