@@ -98,7 +98,8 @@ async fn an_outage_of_their_target_leaves_no_stream_for_each() {
     home.set("MONGO", &mongodb.uri_for("outage"));
     home.set("CLICKHOUSE", &format!("http://127.0.0.1:{}/outage", clickhouse.http_port()));
     let settings: Vec<String> = names.iter().map(|name| format!("collection = \"{name}\"")).collect();
-    let pipelines: Vec<_> = names.iter().map(String::as_str).zip(settings.iter().map(String::as_str)).collect();
+    let pipelines: Vec<_> =
+        names.iter().map(String::as_str).zip(settings.iter().map(String::as_str)).collect();
     home.configure(&pipelines);
     home.apply().await;
     let child = home.start(&["--quiet"]).await;

@@ -98,7 +98,9 @@ async fn what_the_oplog_forgets_is_shown_in_time() {
     fixture.command(&["pause", "current"]).await.succeeded();
     let mut child = fixture.spawn(&["run", "--quiet"]);
     // All that ever happened is in a young oplog.
-    fixture.until("the log follows", |status: &Value| status["pipelines"].to_string().contains("\"following\"")).await;
+    fixture
+        .until("the log follows", |status: &Value| status["pipelines"].to_string().contains("\"following\""))
+        .await;
     let status = fixture.status().await;
     let headroom = |status: &Value, name: &str| {
         let pipelines = status["pipelines"].as_array().unwrap();

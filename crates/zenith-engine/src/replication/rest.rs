@@ -69,8 +69,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             return Ok(true);
         }
         let run = PipelineRun::start(context, mode).await?;
-        match self.underway(|underway: &Underway<S, K, T>| underway.apart.try_send(Apart::Now(vec![run.clone()])).is_ok())
-        {
+        match self.underway(|underway: &Underway<S, K, T>| {
+            underway.apart.try_send(Apart::Now(vec![run.clone()])).is_ok()
+        }) {
             Some(true) => Ok(true),
             _ => {
                 run.finish(Err(EngineError::Stopped)).await;

@@ -1,7 +1,7 @@
 //! `cargo xtask bench fleet`: many pipelines of one source, ten of which fail at the same time, each in its own way.
 //!
-//! Every collection changes once a second. The lag of the others is that which `zenith status` tells, looked at twice a
-//! second while the ten fail; their tables must be complete in the end.
+//! The collections change in turn at a steady rate. The lag of the others is that which `zenith status` shows, looked at
+//! twice a second, before the ten fail and while they do; their tables must be complete in the end.
 
 use std::fmt::Write as _;
 use std::process::{ExitCode, Stdio};
@@ -26,8 +26,6 @@ use crate::bench::zenith::{Measured, Zenith};
 const DATABASE: &str = "fleet";
 /// Documents of each collection.
 const DOCUMENTS: i64 = 20;
-/// Changes are written so often, each time to a tenth of the collections.
-const WRITE_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What to measure.
@@ -43,6 +41,9 @@ pub struct Arguments {
     /// How long the ten fail
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
+    /// Changes a second, of all collections together; each needs an insert of its own
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: u32,
     #[command(flatten)]
     measured: Measured,
 }
@@ -72,26 +73,27 @@ const WAYS: [Way; 10] = [
 pub(in crate::bench) struct Report {
     machine: Machine,
     pipelines: u32,
+    rate: u32,
     /// From the start of the command until all of the others followed.
     following_seconds: f64,
-    #[serde(flatten)]
-    seen: Seen,
-}
-
-/// What was seen while the ten failed.
-#[derive(Debug, Serialize, Deserialize)]
-struct Seen {
-    looks: usize,
-    /// Of the others, at all looks.
-    lag_p50_seconds: f64,
-    lag_p99_seconds: f64,
-    lag_max_seconds: f64,
-    /// Looks at a pipeline of the others that had no lag, or was not following.
-    unwell: usize,
+    /// The others before the ten failed, for a quarter of the time, and while they did.
+    before: Lag,
+    while_failing: Lag,
     /// Tables of the others that were not complete in the end.
     incomplete: usize,
     /// What was told of each that fails.
     told: Vec<(String, String)>,
+}
+
+/// The lag of pipelines, at all looks.
+#[derive(Debug, Serialize, Deserialize)]
+struct Lag {
+    looks: usize,
+    p50_seconds: f64,
+    p99_seconds: f64,
+    max_seconds: f64,
+    /// Looks at a pipeline that had no lag, or was not following.
+    unwell: usize,
 }
 
 struct Servers {
@@ -121,80 +123,102 @@ pub async fn run(arguments: Arguments) -> Outcome {
     .await?;
     let following_seconds = started.elapsed().as_secs_f64();
     eprintln!("{} pipelines follow after {following_seconds:.1} s", others.len());
+    let writer = Writer { source: servers.source.clone(), names: names.clone(), changed: 0 };
+    let (before, writer) =
+        watch(&home, others, writer.change(arguments.rate, arguments.seconds.div_ceil(4))).await?;
     servers.break_tables().await?;
-
-    let seen = watch(&servers, &home, &names, arguments.seconds).await?;
+    let (while_failing, writer) =
+        watch(&home, others, writer.change(arguments.rate, arguments.seconds)).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let told = told(&home).await?;
+    let incomplete = writer.incomplete(&servers.target, WAYS.len()).await?;
     child.kill().await.map_err(Error::io("stop zenith"))?;
     let report = Report {
         machine: Machine { zenith: zenith.version, ..Machine::here() },
         pipelines: arguments.pipelines,
+        rate: arguments.rate,
         following_seconds,
-        seen,
+        before,
+        while_failing,
+        incomplete,
+        told,
     };
     println!("{}\n\n{}", report.machine.sentence(), report.table().text());
     arguments.measured.keep(&report)?;
-    let all_told = report.seen.told.iter().all(|(_, told)| !told.is_empty());
-    Ok(if all_told && report.seen.incomplete == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let all_told = report.told.iter().all(|(_, told)| !told.is_empty());
+    Ok(if all_told && report.incomplete == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Looks at the status while every collection changes, and at the tables in the end.
-async fn watch(servers: &Servers, home: &Home, names: &[String], lasts: u64) -> Result<Seen> {
-    let others = &names[WAYS.len()..];
-    let writer = tokio::spawn(change(servers.source.clone(), names.to_vec(), lasts));
+/// Looks at the lag of pipelines while collections change.
+async fn watch(
+    home: &Home,
+    names: &[String],
+    change: impl Future<Output = Result<Writer>> + Send + 'static,
+) -> Result<(Lag, Writer)> {
+    let change = tokio::spawn(change);
     let (mut lags, mut looks, mut unwell) = (Vec::new(), 0, 0);
-    while !writer.is_finished() {
+    while !change.is_finished() {
         tokio::time::sleep(LOOK_EVERY).await;
         looks += 1;
-        for pipeline in home.status().await?.pipelines.iter().filter(|one| others.contains(&one.name)) {
+        for pipeline in home.status().await?.pipelines.iter().filter(|one| names.contains(&one.name)) {
             lags.extend(pipeline.lag_seconds);
             unwell += usize::from(!is_well(pipeline));
         }
     }
-    let rounds = writer.await.map_err(|_| Error::Server("the writer panicked".to_owned()))??;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let writer = change.await.map_err(|_| Error::Server("the writer panicked".to_owned()))??;
+    lags.sort_by(f64::total_cmp);
+    let at = |share| percentile(&lags, share);
+    let lag = Lag { looks, p50_seconds: at(0.5), p99_seconds: at(0.99), max_seconds: at(1.0), unwell };
+    Ok((lag, writer))
+}
+
+/// What is told of each that fails.
+async fn told(home: &Home) -> Result<Vec<(String, String)>> {
     let status = home.status().await?;
-    let told = WAYS.iter().map(|way| {
+    let of = |way: &Way| {
         let of_it = |complaint: &&String| complaint.split([' ', ':']).next() == Some(way.name);
         (way.name.to_owned(), status.complaints.iter().find(of_it).cloned().unwrap_or_default())
-    });
-    let mut incomplete = 0;
-    for name in others {
-        let highest = servers.target.query(&format!("SELECT max(round) FROM `{name}`")).await?;
-        incomplete += usize::from(highest != rounds.to_string());
-    }
-    lags.sort_by(f64::total_cmp);
-    Ok(Seen {
-        looks,
-        lag_p50_seconds: percentile(&lags, 0.5),
-        lag_p99_seconds: percentile(&lags, 0.99),
-        lag_max_seconds: percentile(&lags, 1.0),
-        unwell,
-        incomplete,
-        told: told.collect(),
-    })
+    };
+    Ok(WAYS.iter().map(of).collect())
 }
 
 fn is_well(pipeline: &Stated) -> bool {
     pipeline.state == "following" && pipeline.lag_seconds.is_some()
 }
 
-/// Changes a document of every collection once a second, and says how often.
-async fn change(source: Database, names: Vec<String>, lasts: u64) -> Result<u64> {
-    let mut every = tokio::time::interval(WRITE_EVERY);
-    for round in 1..=lasts {
-        for part in names.chunks(names.len().div_ceil(10)) {
+/// Changes a document of each collection in turn.
+struct Writer {
+    source: Database,
+    names: Vec<String>,
+    /// Changes so far; the last of each collection has its number.
+    changed: usize,
+}
+
+impl Writer {
+    async fn change(mut self, rate: u32, seconds: u64) -> Result<Writer> {
+        let mut every = tokio::time::interval(Duration::from_secs(1) / rate);
+        for _ in 0..seconds * u64::from(rate) {
             every.tick().await;
-            for name in part {
-                let change = doc! { "$set": { "round": i64::try_from(round).unwrap_or(i64::MAX) } };
-                let collection = source.collection::<Document>(name);
-                collection
-                    .update_one(doc! { "_id": 0 }, change)
-                    .await
-                    .map_err(Error::mongodb("change a document"))?;
-            }
+            let change = doc! { "$set": { "round": i64::try_from(self.changed).unwrap_or(i64::MAX) } };
+            let name = &self.names[self.changed % self.names.len()];
+            let collection = self.source.collection::<Document>(name);
+            let changed = collection.update_one(doc! { "_id": 0 }, change).await;
+            changed.map_err(Error::mongodb("change a document"))?;
+            self.changed += 1;
         }
+        Ok(self)
     }
-    Ok(lasts)
+
+    /// How many tables behind the first ones lack the last change of their collection.
+    async fn incomplete(&self, target: &ClickHouse, first: usize) -> Result<usize> {
+        let mut incomplete = 0;
+        for (place, name) in self.names.iter().enumerate().skip(first) {
+            let last = (0..self.changed).rev().find(|change| change % self.names.len() == place);
+            let highest = target.query(&format!("SELECT max(round) FROM `{name}`")).await?;
+            incomplete += usize::from(last.is_some_and(|last| highest != last.to_string()));
+        }
+        Ok(incomplete)
+    }
 }
 
 impl Servers {
@@ -278,15 +302,17 @@ impl Report {
         let mut table = Table::new(&["what", "figure"]);
         let others = self.pipelines as usize - WAYS.len();
         table.row([format!("until {others} pipelines follow, s"), seconds(self.following_seconds)]);
-        table.row([
-            format!("lag of {others} at {} looks, p50, s", self.seen.looks),
-            seconds(self.seen.lag_p50_seconds),
-        ]);
-        table.row(["lag, p99, s".to_owned(), seconds(self.seen.lag_p99_seconds)]);
-        table.row(["lag, highest, s".to_owned(), seconds(self.seen.lag_max_seconds)]);
-        table.row(["looks at one that was not well".to_owned(), counted(self.seen.unwell as f64)]);
-        table.row(["tables that lack a change".to_owned(), counted(self.seen.incomplete as f64)]);
-        for (name, told) in &self.seen.told {
+        for (when, lag) in [("before", &self.before), ("while ten fail", &self.while_failing)] {
+            table.row([
+                format!("lag of {others} {when}, {} looks, p50, s", lag.looks),
+                seconds(lag.p50_seconds),
+            ]);
+            table.row([format!("lag {when}, p99, s"), seconds(lag.p99_seconds)]);
+            table.row([format!("lag {when}, highest, s"), seconds(lag.max_seconds)]);
+            table.row([format!("looks {when} at one that was not well"), counted(lag.unwell as f64)]);
+        }
+        table.row(["tables that lack a change".to_owned(), counted(self.incomplete as f64)]);
+        for (name, told) in &self.told {
             table.row([name.clone(), told.clone()]);
         }
         table
