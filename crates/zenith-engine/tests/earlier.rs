@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
-use zenith_engine::state::StateStore;
+use zenith_engine::state::{SchemaChange, StateStore};
 use zenith_engine::{Mode, PipelineSettings, ReloadOptions, Strategy, TableOptions};
 
 use crate::harness::{Bench, small_batches};
@@ -64,7 +64,8 @@ async fn begun(label: &str, mode: Mode, native: bool) -> Follow {
             )
             .await;
     }
-    follow.state.add_schema("items", SCHEMA).await.unwrap();
+    let change = SchemaChange { schema: SCHEMA.to_vec(), ..SchemaChange::default() };
+    follow.state.add_schema("items", &change).await.unwrap();
     follow
 }
 
@@ -107,7 +108,7 @@ async fn a_pipeline_goes_on_and_its_table_gets_the_notes() {
         follow.catch_up_well().await;
         assert_eq!(follow.query(&format!("{COLUMNS}'items'")).await, columns);
         assert_eq!(follow.query("SELECT count() FROM items WHERE _id >= 60").await, "5");
-        assert_eq!(follow.state.schemas("items").await.unwrap().last().unwrap().schema, SCHEMA);
+        assert_eq!(follow.state.schemas("items").await.unwrap().last().unwrap().change.schema, SCHEMA);
         follow.bench.remove().await;
     }
 }

@@ -114,7 +114,7 @@ impl Follow {
 
     pub async fn schema(&self) -> Schema {
         let versions = self.state.schemas(&self.name).await.unwrap();
-        serde_json::from_slice(&versions.last().unwrap().schema).unwrap()
+        serde_json::from_slice(&versions.last().unwrap().change.schema).unwrap()
     }
 
     /// The documents the table shows.

@@ -86,7 +86,7 @@ mod tests {
         );
         assert!(given_up.await.is_err());
         drop(held);
-        other.await.unwrap();
+        drop(other.await.unwrap());
         assert!(!waits(&waiters).await);
     }
 }

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use zenith_engine::state::{
     Checkpoint, Condition, Connector, Figures, Identity, Intent, MemoryStore, Mismatches, PipelineRecord,
-    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateError, StateStore,
+    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError,
+    StateStore,
 };
 
 use crate::calls::Call;
@@ -68,7 +69,7 @@ impl StateStore for SimulatedStore {
         Note: put_pipeline(pipeline: &PipelineRecord) -> ();
         Note: set_paused(pipeline: &str, paused: bool) -> bool;
         Note: remove_pipeline(pipeline: &str) -> bool;
-        Note: add_schema(pipeline: &str, schema: &[u8]) -> u32;
+        Note: add_schema(pipeline: &str, change: &SchemaChange) -> u32;
         Look: schemas(pipeline: &str) -> Vec<SchemaVersion>;
         Look: checkpoint(pipeline: &str) -> Option<Checkpoint>;
         Look: open_intents(pipeline: &str) -> Vec<Intent>;

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use crate::{
     Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateStore,
+    RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateStore,
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -81,7 +81,7 @@ methods! {
     put_pipeline(pipeline: [&PipelineRecord]) -> ();
     set_paused(pipeline: [&str], paused: [bool]) -> bool;
     remove_pipeline(pipeline: [&str]) -> bool;
-    add_schema(pipeline: [&str], schema: [&[u8]]) -> u32;
+    add_schema(pipeline: [&str], change: [&SchemaChange]) -> u32;
     schemas(pipeline: [&str]) -> Vec<SchemaVersion>;
     checkpoint(pipeline: [&str]) -> Option<Checkpoint>;
     advance(pipeline: [&str], checkpoint: [&Checkpoint]) -> ();

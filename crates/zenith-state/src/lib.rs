@@ -43,7 +43,7 @@ pub use mismatches::{
 pub use operation::{Condition, Identity, Request, RequestEnd, Since, ahead};
 pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
-    SchemaVersion, Snapshot, SnapshotPartition,
+    SchemaChange, SchemaVersion, Snapshot, SnapshotPartition,
 };
 pub use sqlite::SqliteStore;
 pub use store::StateStore;

@@ -17,6 +17,8 @@ pub struct Condition {
     pub oplog_from: Option<SystemTime>,
     /// Active parts of the table, if it has such.
     pub parts: Option<u64>,
+    /// The source's time up to which the table is complete, as the run knows it before it saves it.
+    pub applied_to: Option<SystemTime>,
     /// When this was noted.
     pub noted: SystemTime,
 }
@@ -25,7 +27,15 @@ impl Condition {
     /// A pipeline of which nothing is known.
     #[must_use]
     pub fn new(noted: SystemTime) -> Condition {
-        Condition { waiting: None, detached: None, source_ahead: 0, oplog_from: None, parts: None, noted }
+        Condition {
+            waiting: None,
+            detached: None,
+            source_ahead: 0,
+            oplog_from: None,
+            parts: None,
+            applied_to: None,
+            noted,
+        }
     }
 
     /// The time at the source when it is `now` here.

@@ -84,8 +84,19 @@ pub struct SchemaVersion {
     pub version: u32,
     /// When it was added.
     pub created: SystemTime,
+    /// What it is and why.
+    pub change: SchemaChange,
+}
+
+/// A schema and why it is as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchemaChange {
     /// The schema, opaque.
     pub schema: Vec<u8>,
+    /// Why it took the place of the one before it, in words.
+    pub cause: String,
+    /// The statement that changed the table, if it was there before; empty otherwise.
+    pub statement: String,
 }
 
 /// How far a pipeline has come.

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use crate::{
     Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot,
+    RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot,
 };
 
 /// A store of what was applied, of the progress of pipelines, and of the history of runs.
@@ -61,8 +61,8 @@ pub trait StateStore: Send + Sync + 'static {
     fn remove_pipeline(&self, pipeline: &str) -> impl Future<Output = Result<bool>> + Send;
 
     /// Adds a schema and returns its version; if the newest one has the same bytes, returns the version of
-    /// that.
-    fn add_schema(&self, pipeline: &str, schema: &[u8]) -> impl Future<Output = Result<u32>> + Send;
+    /// that, whatever the cause.
+    fn add_schema(&self, pipeline: &str, change: &SchemaChange) -> impl Future<Output = Result<u32>> + Send;
 
     /// The schemas of a pipeline, oldest first.
     fn schemas(&self, pipeline: &str) -> impl Future<Output = Result<Vec<SchemaVersion>>> + Send;

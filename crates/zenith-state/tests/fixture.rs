@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zenith_state::{
     Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, Outcome, PipelineRecord,
-    RequestEnd, Role, Run, RunEnd, RunStart, Since, Snapshot, SnapshotPartition, StateStore,
+    RequestEnd, Role, Run, RunEnd, RunStart, SchemaChange, Since, Snapshot, SnapshotPartition, StateStore,
 };
 
 /// The newest format.
-pub const NEWEST: usize = 3;
+pub const NEWEST: usize = 4;
 
 fn moment(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::new(1_750_000_000 + seconds, 987_654_321)
@@ -106,6 +106,22 @@ fn runs(format: usize) -> [Run; 3] {
     [run(3, Outcome::Stopped, None), run(2, Outcome::Failed, Some("no host")), run(1, Outcome::Done, None)]
 }
 
+/// Format 4 brought cause and statement.
+fn schemas(format: usize) -> [SchemaChange; 2] {
+    let change = |schema: &[u8], cause: &str, statement: &str| {
+        let known = |text: &str| if format >= 4 { text.to_owned() } else { String::new() };
+        SchemaChange { schema: schema.to_vec(), cause: known(cause), statement: known(statement) }
+    };
+    [
+        change(b"\0\x01", "the table was made", ""),
+        change(
+            b"{\"fields\":[]}",
+            "new fields",
+            "ALTER TABLE `orders` ADD COLUMN `\u{1F980}` Nullable(String)",
+        ),
+    ]
+}
+
 /// Format 3 brought them.
 fn conditions(format: usize) -> Vec<(String, Condition)> {
     let since = |reason: &str, seconds| Some(Since { reason: reason.to_owned(), since: moment(seconds) });
@@ -115,6 +131,8 @@ fn conditions(format: usize) -> Vec<(String, Condition)> {
         source_ahead: -1_500_000_000,
         oplog_from: Some(moment(1)),
         parts: Some(u64::MAX),
+        // Format 4 brought it.
+        applied_to: (format >= 4).then(|| moment(24)),
         noted: moment(22),
     };
     let all = vec![("customers".to_owned(), Condition::new(moment(23))), ("orders".to_owned(), full)];
@@ -135,8 +153,8 @@ pub async fn fill(store: &impl StateStore) {
     }
     store.reset("orders", None).await.expect("reset");
     store.reset("orders", None).await.expect("reset");
-    for schema in [&b"\0\x01"[..], b"{\"fields\":[]}"] {
-        store.add_schema("orders", schema).await.expect("saved");
+    for change in schemas(NEWEST) {
+        store.add_schema("orders", &change).await.expect("saved");
     }
     store.advance("orders", &checkpoint()).await.expect("saved");
     for intent in intents() {
@@ -178,8 +196,8 @@ pub async fn check(store: &impl StateStore, format: usize) {
     assert_eq!(store.epoch("customers").await.expect("read"), 0);
     let schemas = store.schemas("orders").await.expect("read");
     assert!(schemas.iter().all(|schema| (moment(0)..SystemTime::now()).contains(&schema.created)));
-    let schemas: Vec<_> = schemas.iter().map(|schema| (schema.version, &schema.schema[..])).collect();
-    assert_eq!(schemas, [(1, &b"\0\x01"[..]), (2, b"{\"fields\":[]}")]);
+    assert_eq!(schemas.iter().map(|schema| schema.version).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(schemas.into_iter().map(|schema| schema.change).collect::<Vec<_>>(), self::schemas(format));
     assert_eq!(store.checkpoint("orders").await.expect("read"), Some(checkpoint()));
     assert_eq!(store.checkpoint("customers").await.expect("read"), None);
     assert_eq!(store.open_intents("orders").await.expect("read"), intents());

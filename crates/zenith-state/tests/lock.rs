@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use zenith_state::{SqliteStore, StateError, StateStore};
+use zenith_state::{SchemaChange, SqliteStore, StateError, StateStore};
 
 use crate::child::{self, Running};
 use crate::support::{Folder, apply};
@@ -70,7 +70,10 @@ async fn others_work_beside_the_holder() {
     assert_eq!(store.pipelines().await.unwrap().len(), 1);
     assert!(shared.set_paused("p", true).await.unwrap());
     assert!(store.pipelines().await.unwrap()[0].paused);
-    store.add_schema("p", b"schema").await.unwrap();
+    store
+        .add_schema("p", &SchemaChange { schema: b"schema".to_vec(), ..SchemaChange::default() })
+        .await
+        .unwrap();
     assert_eq!(reader.schemas("p").await.unwrap().len(), 1);
     let error = reader.reset("p", None).await.unwrap_err();
     assert!(matches!(error, StateError::ReadOnly { .. }) && error.is_input(), "{error:?}");
@@ -124,7 +127,13 @@ async fn writers_of_two_processes_take_turns() {
     apply(&shared).await;
     let one = async {
         for number in 0..100_u8 {
-            assert_eq!(store.add_schema("p", &[number]).await.unwrap(), u32::from(number) + 1);
+            assert_eq!(
+                store
+                    .add_schema("p", &SchemaChange { schema: vec![number], ..SchemaChange::default() })
+                    .await
+                    .unwrap(),
+                u32::from(number) + 1
+            );
         }
     };
     let other = async {

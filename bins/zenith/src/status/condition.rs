@@ -15,6 +15,11 @@ pub fn waiting_at(condition: &Condition, now: SystemTime) -> Option<Since> {
     condition.waiting.clone().filter(|_| time::ago(condition.noted, now) < OLD)
 }
 
+/// The source's time up to which the table is complete, if the note is of now.
+pub fn applied_at(condition: &Condition, now: SystemTime) -> Option<SystemTime> {
+    condition.applied_to.filter(|_| time::ago(condition.noted, now) < OLD)
+}
+
 /// All notes of a state.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {

@@ -8,7 +8,7 @@ use zenith_engine::state::{
     StateStore as _,
 };
 
-use super::condition::{Conditions, Headroom, waiting_at};
+use super::condition::{Conditions, Headroom, applied_at, waiting_at};
 use super::rates::rate;
 use crate::config::applied;
 use crate::mismatches::Counted;
@@ -130,7 +130,8 @@ impl Pipeline {
         };
         // A table that is loaded whole now and then is not behind in between.
         let is_kept_in_step = mode != Some(Mode::Full);
-        let complete_to = records.complete_to().filter(|_| is_kept_in_step);
+        let applied = condition.and_then(|condition| applied_at(condition, now)).filter(|_| running);
+        let complete_to = records.complete_to(applied).filter(|_| is_kept_in_step);
         let source_now = condition.map_or(now, |condition| condition.source_time(now));
         let open = records.open().filter(|_| running);
         let follows = settings.as_ref().filter(|pipeline| pipeline.settings.mode.follows_changes());
@@ -221,8 +222,9 @@ impl Records {
 
     /// The source's time up to which the table is complete. While the collection is being read, that is no time after the
     /// reading began.
-    fn complete_to(&self) -> Option<SystemTime> {
-        self.reading().map_or_else(|| self.applied_to(), |snapshot| Some(snapshot.started))
+    fn complete_to(&self, applied: Option<SystemTime>) -> Option<SystemTime> {
+        // The run knows more than it has saved.
+        self.reading().map_or_else(|| self.applied_to().max(applied), |snapshot| Some(snapshot.started))
     }
 
     fn snapshot_rows(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use zenith_arrow::Schema;
 use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
-use zenith_state::{Mismatches, SchemaVersion, StateStore};
+use zenith_state::{Mismatches, SchemaChange, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Sink, TableInfo};
 
@@ -420,6 +420,20 @@ impl<S, K, T> Context<S, K, T> {
         }
     }
 
+    /// Notes the schema that the table has from now on, why, and what changed the table.
+    pub(super) async fn note_schema(&self, schema: &Schema, cause: &str, statement: &str) -> Result<()>
+    where
+        T: StateStore,
+    {
+        let change = SchemaChange {
+            schema: serde_json::to_vec(schema).map_err(|_| unreadable_schema())?,
+            cause: cause.to_owned(),
+            statement: statement.to_owned(),
+        };
+        self.state.add_schema(&self.name, &change).await?;
+        Ok(())
+    }
+
     /// A load of rows of this pipeline, under this name. What changes write may end after the pipeline was stopped.
     pub(crate) fn load(&self, run: String, repeats: Repeats) -> LoadContext {
         let stop = match repeats {
@@ -456,13 +470,8 @@ pub(crate) fn left_behind(table: &str) -> String {
     format!("the table {table} was left behind by an earlier load; drop it if none is running")
 }
 
-/// What the state keeps of a schema.
-pub(crate) fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {
-    serde_json::to_vec(schema).map_err(|_| unreadable_schema())
-}
-
 pub(crate) fn decode_schema(version: &SchemaVersion) -> Result<Schema> {
-    serde_json::from_slice(&version.schema).map_err(|_| unreadable_schema())
+    serde_json::from_slice(&version.change.schema).map_err(|_| unreadable_schema())
 }
 
 fn unreadable_schema() -> EngineError {

@@ -31,7 +31,7 @@ const OPLOG_EVERY: Duration = Duration::from_secs(30);
 /// Between two looks at the views.
 const VIEWS_EVERY: Duration = Duration::from_secs(10);
 /// How soon a change of a condition is noted.
-const NOTE_EVERY: Duration = Duration::from_secs(1);
+const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// How old a note may become.
 const NOTE_AGE: Duration = Duration::from_secs(5);
 

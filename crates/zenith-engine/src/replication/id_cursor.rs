@@ -17,7 +17,7 @@ use zenith_state::{Checkpoint, Intent, Mismatches, StateStore};
 use zenith_transport::{PreflightRequest, Sink};
 
 use super::assembler::too_little_memory;
-use super::context::{Context, encode_schema};
+use super::context::Context;
 use super::progress::Phase;
 use super::tokens::Tokens;
 use super::write::{Token, Unwritten, write};
@@ -374,7 +374,7 @@ where
     context.claim().await?;
     let definition = plan.definition.clone().if_not_exists();
     context.retrying(|| context.sink.create(&definition)).await?;
-    context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+    context.note_schema(&plan.schema, "the table was created", "").await?;
     context.state.set_mismatches(&context.name, &Mismatches::default()).await?;
     Ok(plan.schema)
 }
@@ -412,7 +412,7 @@ where
     context.state.reset(&context.name, None).await?;
     if plan.existing.is_some() {
         // The schema first: of several, the one that is the table's own counts.
-        context.state.add_schema(&context.name, &encode_schema(&plan.schema)?).await?;
+        context.note_schema(&plan.schema, "the table is filled again", "").await?;
         replace_with_empty(&pipeline, &plan).await?;
         context.state.set_mismatches(&context.name, &Mismatches::default()).await?;
     } else {

@@ -12,7 +12,7 @@ use zenith_extract::{
 use zenith_state::{Condition, Mismatches, Since, Snapshot, SnapshotPartition, StateStore};
 use zenith_transport::{PreflightRequest, Sink};
 
-use super::context::{Context, encode_schema};
+use super::context::Context;
 use super::learned::Anew;
 use super::position::Position;
 use super::version::{system_time, version_of};
@@ -166,7 +166,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let definition = plan.definition.clone().if_not_exists();
         self.retrying(|| self.sink.create(&definition)).await?;
         self.keep_view().await?;
-        self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+        self.note_schema(&plan.schema, "the table was created", "").await?;
         Ok(self.state.set_mismatches(&self.name, &Mismatches::default()).await?)
     }
 
@@ -212,7 +212,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 let namespace = self.namespace.clone();
                 return Err(EngineError::Reading(ExtractError::Replaced { namespace }));
             }
-            self.state.add_schema(&self.name, &encode_schema(&plan.schema)?).await?;
+            self.note_schema(&plan.schema, "the collection was loaded again", "").await?;
             self.claim().await?;
             let mut findings = self.findings();
             let error =

@@ -213,6 +213,7 @@ impl Live {
             source_ahead: 0,
             oplog_from: state.oplog_from,
             parts: state.parts,
+            applied_to: state.applied_to,
             noted,
         })
     }

@@ -12,8 +12,8 @@ use std::time::SystemTime;
 use self::operation::Operation;
 use crate::{
     Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateError, StateStore,
-    mismatches, secret,
+    RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError,
+    StateStore, mismatches, secret,
 };
 
 /// Records in memory.
@@ -196,15 +196,15 @@ impl StateStore for MemoryStore {
         Ok(removed)
     }
 
-    async fn add_schema(&self, pipeline: &str, schema: &[u8]) -> Result<u32> {
+    async fn add_schema(&self, pipeline: &str, change: &SchemaChange) -> Result<u32> {
         let mut state = self.state();
         let schemas = &mut state.pipeline(pipeline)?.schemas;
         let newest = schemas.last().map_or(0, |newest| newest.version);
-        if schemas.last().is_some_and(|newest| newest.schema == schema) {
+        if schemas.last().is_some_and(|newest| newest.change.schema == change.schema) {
             return Ok(newest);
         }
         let version = newest + 1;
-        schemas.push(SchemaVersion { version, created: SystemTime::now(), schema: schema.to_vec() });
+        schemas.push(SchemaVersion { version, created: SystemTime::now(), change: change.clone() });
         Ok(version)
     }
 
@@ -274,6 +274,7 @@ impl StateStore for MemoryStore {
         let mut state = self.state();
         *state.progress(pipeline)? = Progress { checkpoint: checkpoint.cloned(), ..Progress::default() };
         *state.epochs.entry(pipeline.to_owned()).or_default() += 1;
+        state.operation.forget_progress(pipeline);
         Ok(())
     }
 

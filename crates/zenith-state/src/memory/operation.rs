@@ -14,6 +14,13 @@ pub(super) struct Operation {
 }
 
 impl Operation {
+    /// A pipeline is set back.
+    pub(super) fn forget_progress(&mut self, pipeline: &str) {
+        if let Some(condition) = self.conditions.get_mut(pipeline) {
+            condition.applied_to = None;
+        }
+    }
+
     pub(super) fn forget(&mut self, pipeline: &str) {
         self.conditions.remove(pipeline);
         self.identities.remove(pipeline);

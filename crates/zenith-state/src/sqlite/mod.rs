@@ -39,7 +39,7 @@ use std::time::SystemTime;
 use self::session::{Session, Slot};
 use crate::{
     Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Run, RunEnd, RunStart, SchemaVersion, Snapshot, StateError, StateStore,
+    RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError, StateStore,
 };
 
 /// A store in one SQLite file.
@@ -136,8 +136,8 @@ impl StateStore for SqliteStore {
         applied::remove_pipeline(self, pipeline).await
     }
 
-    async fn add_schema(&self, pipeline: &str, schema: &[u8]) -> Result<u32> {
-        schemas::add(self, pipeline, schema).await
+    async fn add_schema(&self, pipeline: &str, change: &SchemaChange) -> Result<u32> {
+        schemas::add(self, pipeline, change).await
     }
 
     async fn schemas(&self, pipeline: &str) -> Result<Vec<SchemaVersion>> {

@@ -23,8 +23,8 @@ pub(super) async fn note_conditions(store: &SqliteStore, conditions: &[(String, 
         let put = query(
             "INSERT OR REPLACE INTO conditions \
                  (pipeline, waiting_for, waiting_nanoseconds, detached_by, detached_nanoseconds, \
-                  source_ahead_nanoseconds, oplog_nanoseconds, part_count, noted_nanoseconds) \
-             SELECT name, ?, ?, ?, ?, ?, ?, ?, ? FROM pipelines WHERE name = ?",
+                  source_ahead_nanoseconds, oplog_nanoseconds, part_count, noted_nanoseconds, applied_nanoseconds) \
+             SELECT name, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM pipelines WHERE name = ?",
         );
         let reason = |since: &'_ Option<Since>| since.as_ref().map(|since| since.reason.clone());
         let begun = |since: &Option<Since>| since.as_ref().map(|since| nanoseconds(since.since));
@@ -32,6 +32,7 @@ pub(super) async fn note_conditions(store: &SqliteStore, conditions: &[(String, 
         let put = put.bind(reason(&condition.detached)).bind(begun(&condition.detached));
         let put = put.bind(condition.source_ahead).bind(condition.oplog_from.map(nanoseconds));
         let put = put.bind(condition.parts.map(u64::cast_signed)).bind(nanoseconds(condition.noted));
+        let put = put.bind(condition.applied_to.map(nanoseconds));
         session.execute(put.bind(pipeline)).await?;
     }
     session.commit().await
@@ -41,7 +42,8 @@ pub(super) async fn conditions(store: &SqliteStore) -> Result<Vec<(String, Condi
     let mut session = store.read("read how pipelines stand").await?;
     let all = query(
         "SELECT pipeline, waiting_for, waiting_nanoseconds, detached_by, detached_nanoseconds, \
-                source_ahead_nanoseconds, oplog_nanoseconds, part_count, noted_nanoseconds \
+                source_ahead_nanoseconds, oplog_nanoseconds, part_count, noted_nanoseconds, \
+                applied_nanoseconds \
          FROM conditions ORDER BY pipeline",
     );
     let rows = session.rows(all).await?;
@@ -63,6 +65,7 @@ fn read_condition(row: &SqliteRow) -> sqlx::Result<(String, Condition)> {
         source_ahead: row.try_get(5)?,
         oplog_from: row.try_get::<Option<i64>, _>(6)?.map(moment),
         parts: row.try_get::<Option<i64>, _>(7)?.map(i64::cast_unsigned),
+        applied_to: row.try_get::<Option<i64>, _>(9)?.map(moment),
         noted: moment(row.try_get(8)?),
     };
     Ok((row.try_get(0)?, condition))

@@ -145,6 +145,7 @@ pub(super) async fn reset(
         "DELETE FROM checkpoints WHERE pipeline = ?",
         "DELETE FROM intents WHERE pipeline = ?",
         "DELETE FROM snapshots WHERE pipeline = ?",
+        "UPDATE conditions SET applied_nanoseconds = NULL WHERE pipeline = ?",
     ] {
         session.execute(query(forget).bind(pipeline)).await?;
     }

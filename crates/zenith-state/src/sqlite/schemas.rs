@@ -2,19 +2,20 @@
 
 use std::time::SystemTime;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::SqliteStore;
 use super::applied::expect_pipeline;
 use super::values::{moment, nanoseconds, small};
-use crate::{Result, SchemaVersion};
+use crate::{Result, SchemaChange, SchemaVersion};
 
-pub(super) async fn add(store: &SqliteStore, pipeline: &str, schema: &[u8]) -> Result<u32> {
+pub(super) async fn add(store: &SqliteStore, pipeline: &str, change: &SchemaChange) -> Result<u32> {
     let mut session = store.write("save a schema").await?;
     expect_pipeline(&mut session, pipeline).await?;
     let newest =
         query("SELECT version, schema = ? FROM schemas WHERE pipeline = ? ORDER BY version DESC LIMIT 1");
-    let (newest, same) = match session.row(newest.bind(schema).bind(pipeline)).await? {
+    let (newest, same) = match session.row(newest.bind(&change.schema).bind(pipeline)).await? {
         Some(row) => {
             let version = row.try_get(0).map_err(|error| session.fault(error))?;
             let same: bool = row.try_get(1).map_err(|error| session.fault(error))?;
@@ -24,10 +25,12 @@ pub(super) async fn add(store: &SqliteStore, pipeline: &str, schema: &[u8]) -> R
     };
     let version = if same { newest } else { newest + 1 };
     if !same {
-        let add =
-            query("INSERT INTO schemas (pipeline, version, created_nanoseconds, schema) VALUES (?, ?, ?, ?)");
+        let add = query(
+            "INSERT INTO schemas (pipeline, version, created_nanoseconds, schema, cause, statement) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        );
         let add = add.bind(pipeline).bind(version).bind(nanoseconds(SystemTime::now()));
-        session.execute(add.bind(schema)).await?;
+        session.execute(add.bind(&change.schema).bind(&change.cause).bind(&change.statement)).await?;
     }
     session.commit().await?;
     Ok(version)
@@ -35,8 +38,10 @@ pub(super) async fn add(store: &SqliteStore, pipeline: &str, schema: &[u8]) -> R
 
 pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<SchemaVersion>> {
     let mut session = store.read("read the schemas").await?;
-    let schemas =
-        query("SELECT version, created_nanoseconds, schema FROM schemas WHERE pipeline = ? ORDER BY version");
+    let schemas = query(
+        "SELECT version, created_nanoseconds, schema, cause, statement FROM schemas \
+         WHERE pipeline = ? ORDER BY version",
+    );
     let rows = session.rows(schemas.bind(pipeline)).await?;
     let mut schemas = Vec::with_capacity(rows.len());
     for row in rows {
@@ -44,9 +49,13 @@ pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<Schem
         schemas.push(SchemaVersion {
             version: small(session.path(), get(0)?)?,
             created: moment(get(1)?),
-            schema: row.try_get(2).map_err(|error| session.fault(error))?,
+            change: read_change(&row).map_err(|error| session.fault(error))?,
         });
     }
     session.commit().await?;
     Ok(schemas)
+}
+
+fn read_change(row: &SqliteRow) -> sqlx::Result<SchemaChange> {
+    Ok(SchemaChange { schema: row.try_get(2)?, cause: row.try_get(3)?, statement: row.try_get(4)? })
 }

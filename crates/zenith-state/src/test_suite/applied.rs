@@ -1,6 +1,6 @@
 //! Of connectors, pipelines and schemas.
 
-use super::{StoreLocation, applied, apply, checkpoint, connector, intent, moment, record};
+use super::{StoreLocation, applied, apply, checkpoint, connector, intent, moment, record, schema};
 use crate::{PipelineRecord, Role, RunStart, Snapshot, StateError, StateStore};
 
 /// Connectors are kept as they are; the last one of a name counts.
@@ -79,7 +79,7 @@ pub async fn a_pipeline_applied_again_keeps_its_progress(place: &impl StoreLocat
     let store = applied(place).await;
     store.advance("p", &checkpoint(5)).await.expect("saved");
     store.begin_intent(&intent("p", "t")).await.expect("noted");
-    store.add_schema("p", b"schema").await.expect("saved");
+    store.add_schema("p", &schema(b"schema")).await.expect("saved");
     store.put_pipeline(&PipelineRecord { settings: "new".into(), ..record("p") }).await.expect("replaced");
     apply(&store).await;
     assert_eq!(store.checkpoint("p").await.expect("read"), Some(checkpoint(5)));
@@ -112,7 +112,7 @@ pub async fn a_removed_pipeline_leaves_history_and_epoch(place: &impl StoreLocat
     for pipeline in ["p", "q"] {
         store.advance(pipeline, &checkpoint(5)).await.expect("saved");
         store.begin_intent(&intent(pipeline, "t")).await.expect("noted");
-        store.add_schema(pipeline, b"schema").await.expect("saved");
+        store.add_schema(pipeline, &schema(b"schema")).await.expect("saved");
         store.begin_snapshot(pipeline, &snapshot).await.expect("saved");
     }
     let run =
@@ -138,15 +138,15 @@ pub async fn a_removed_pipeline_leaves_history_and_epoch(place: &impl StoreLocat
 pub async fn schemas_are_numbered(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");
-    for (schema, version) in [(&b"a"[..], 1), (b"a", 1), (b"", 2), (b"", 2), (b"a", 3)] {
-        assert_eq!(store.add_schema("p", schema).await.expect("saved"), version);
+    for (bytes, version) in [(&b"a"[..], 1), (b"a", 1), (b"", 2), (b"", 2), (b"a", 3)] {
+        assert_eq!(store.add_schema("p", &schema(bytes)).await.expect("saved"), version);
     }
-    assert_eq!(store.add_schema("q", b"\0\xff").await.expect("saved"), 1);
+    assert_eq!(store.add_schema("q", &schema(b"\0\xff")).await.expect("saved"), 1);
     let schemas = store.schemas("p").await.expect("read");
-    let schemas: Vec<_> = schemas.iter().map(|found| (found.version, &found.schema[..])).collect();
+    let schemas: Vec<_> = schemas.iter().map(|found| (found.version, &found.change.schema[..])).collect();
     assert_eq!(schemas, [(1, &b"a"[..]), (2, b""), (3, b"a")]);
     let q = store.schemas("q").await.expect("read");
-    assert_eq!(q[0].schema, b"\0\xff");
+    assert_eq!(q[0].change, schema(b"\0\xff"));
     assert!(q[0].created.elapsed().expect("in the past").as_secs() < 60);
     store.reset("p", None).await.expect("reset");
     assert_eq!(store.schemas("p").await.expect("read").len(), 3, "a reset keeps schemas");

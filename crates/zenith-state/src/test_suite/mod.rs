@@ -27,7 +27,7 @@ pub use progress::*;
 pub use reopen::*;
 pub use snapshot::*;
 
-use crate::{Checkpoint, Connector, Intent, MemoryStore, PipelineRecord, Role, StateStore};
+use crate::{Checkpoint, Connector, Intent, MemoryStore, PipelineRecord, Role, SchemaChange, StateStore};
 
 /// Where a store is, so that a test can leave it and come back.
 pub trait StoreLocation: Sync {
@@ -133,6 +133,10 @@ fn record(name: &str) -> PipelineRecord {
 }
 
 /// A checkpoint at the `order`th place.
+fn schema(bytes: &[u8]) -> SchemaChange {
+    SchemaChange { schema: bytes.to_vec(), cause: "it's new".to_owned(), statement: "ALTER".to_owned() }
+}
+
 fn checkpoint(order: u8) -> Checkpoint {
     Checkpoint {
         position: format!("position {order}").into(),

@@ -13,13 +13,18 @@ pub async fn conditions_replace_earlier_ones(place: &impl StoreLocation) {
         source_ahead: i64::MIN,
         oplog_from: Some(moment(3)),
         parts: Some(u64::MAX),
+        applied_to: Some(moment(6)),
         noted: moment(4),
     };
-    for condition in [full, Condition::new(moment(5))] {
+    for condition in [full.clone(), Condition::new(moment(5)), full.clone()] {
         let noted = [("p".to_owned(), condition.clone()), ("gone".to_owned(), condition.clone())];
         store.note_conditions(&noted).await.expect("noted");
         assert_eq!(store.conditions().await.expect("read"), [("p".to_owned(), condition)]);
     }
+    // Set back, it is complete up to no time that is known.
+    store.reset("p", None).await.expect("reset");
+    let condition = Condition { applied_to: None, ..full };
+    assert_eq!(store.conditions().await.expect("read"), [("p".to_owned(), condition)]);
     store.remove_pipeline("p").await.expect("removed");
     assert_eq!(store.conditions().await.expect("read"), []);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{StoreLocation, applied, checkpoint, intent, moment, record};
+use super::{StoreLocation, applied, checkpoint, intent, moment, record, schema};
 use crate::{Checkpoint, Intent, Mismatches, Snapshot, SnapshotPartition, StateError, StateStore};
 
 /// No value is changed by being kept.
@@ -212,7 +212,7 @@ pub async fn an_unknown_pipeline_takes_nothing(place: &impl StoreLocation) {
         consistent_after: None,
     };
     let failures = [
-        store.add_schema("p", b"schema").await.map(|_| ()),
+        store.add_schema("p", &schema(b"schema")).await.map(|_| ()),
         store.advance("p", &checkpoint(1)).await,
         store.begin_intent(&intent("p", "t")).await,
         store.commit_intent("p", "t", &checkpoint(1), &Mismatches::default()).await,

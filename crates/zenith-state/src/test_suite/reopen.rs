@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{StoreLocation, applied, apply, checkpoint, connector, intent, moment, record};
+use super::{StoreLocation, applied, apply, checkpoint, connector, intent, moment, record, schema};
 use crate::{DynStateStore, Figures, Mismatches, Role, RunStart, Snapshot, SnapshotPartition, StateStore};
 
 const FIGURES: Figures = Figures { rows: 10, bytes: 1000, extra_values: 3, dead_letters: 1 };
@@ -23,7 +23,7 @@ pub async fn everything_survives_reopening(place: &impl StoreLocation) {
         consistent_after: None,
     };
     store.reset("p", None).await.expect("reset");
-    store.add_schema("p", b"schema").await.expect("saved");
+    store.add_schema("p", &schema(b"schema")).await.expect("saved");
     store.begin_snapshot("p", &snapshot).await.expect("saved");
     for token in ["a", "b", "c"] {
         store.begin_intent(&intent("p", token)).await.expect("noted");
