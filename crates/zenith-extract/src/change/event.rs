@@ -121,22 +121,7 @@ impl<'a> Change<'a> {
     /// Reads the event that fills `event` of `bytes`.
     pub(crate) fn parse(bytes: &'a [u8], event: Range<usize>) -> Result<Change<'a>, EventError> {
         let field = EventError::Field;
-        let mut change = Change {
-            kind: ChangeKind::Other,
-            database: "",
-            collection: "",
-            cluster_time: Timestamp { time: 0, increment: 0 },
-            token_data: 0..0,
-            token: 0..0,
-            key: None,
-            id: None,
-            document: None,
-            transaction: None,
-            renamed_to: None,
-            wall_time: None,
-            event: event.clone(),
-            bytes,
-        };
+        let mut change = Change::unread(bytes, event.clone());
         let (mut kind_seen, mut time_seen, mut session, mut number) = (false, false, None, None);
         for element in frames(bytes, event)? {
             let element = element?;
@@ -186,6 +171,26 @@ impl<'a> Change<'a> {
         }
         change.transaction = session.zip(number).map(|(session, number)| Transaction { session, number });
         Ok(change)
+    }
+
+    /// The event that fills `event` of `bytes`, with no field read yet.
+    fn unread(bytes: &'a [u8], event: Range<usize>) -> Change<'a> {
+        Change {
+            kind: ChangeKind::Other,
+            database: "",
+            collection: "",
+            cluster_time: Timestamp { time: 0, increment: 0 },
+            token_data: 0..0,
+            token: 0..0,
+            key: None,
+            id: None,
+            document: None,
+            transaction: None,
+            renamed_to: None,
+            wall_time: None,
+            event,
+            bytes,
+        }
     }
 }
 
