@@ -141,21 +141,29 @@ fn values(
         // Inside NULL there is no other one: the name of such a type is refused.
         Type::Nullable(inner) => values(reader, inner, rows, binary, nulls),
         Type::Array(inner) => list(reader, inner, rows, binary),
-        Type::Tuple(elements) if elements.is_empty() => {
-            reader.values(rows, 1)?;
-            Ok(Arc::new(StructArray::new_empty_fields(rows, nulls)))
-        }
-        Type::Tuple(elements) => {
-            let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-            for (name, element) in elements {
-                let array = column(reader, element, rows, binary)?;
-                fields.push(field(name, element, &array));
-                arrays.push(array);
-            }
-            let tuple = StructArray::try_new(Fields::from(fields), arrays, nulls);
-            Ok(Arc::new(tuple.map_err(|error| WireError::Bad(error.to_string()))?))
-        }
+        Type::Tuple(elements) => tuple(reader, elements, rows, binary, nulls),
     }
+}
+
+fn tuple(
+    reader: &mut Reader<'_>,
+    elements: &[(String, Type)],
+    rows: usize,
+    binary: bool,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, WireError> {
+    if elements.is_empty() {
+        reader.values(rows, 1)?;
+        return Ok(Arc::new(StructArray::new_empty_fields(rows, nulls)));
+    }
+    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+    for (name, element) in elements {
+        let array = column(reader, element, rows, binary)?;
+        fields.push(field(name, element, &array));
+        arrays.push(array);
+    }
+    let tuple = StructArray::try_new(Fields::from(fields), arrays, nulls);
+    Ok(Arc::new(tuple.map_err(|error| WireError::Bad(error.to_string()))?))
 }
 
 fn list(reader: &mut Reader<'_>, inner: &Type, rows: usize, binary: bool) -> Result<ArrayRef, WireError> {

@@ -57,10 +57,27 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, String> {
     let inner = |index: usize| {
         arguments.get(index).ok_or_else(unknown).and_then(|argument| parse_at(argument, depth + 1))
     };
-    let number =
-        |index: usize| arguments.get(index).and_then(|text| text.parse::<u8>().ok()).ok_or_else(unknown);
-    let zone = |index: usize| arguments.get(index).and_then(|text| unquoted(text)).map(|(zone, _)| zone);
-    Ok(match name {
+    match name {
+        "Nullable" => match inner(0)? {
+            Type::Nullable(_) | Type::Array(_) => Err(unknown()),
+            inner => Ok(Type::Nullable(Box::new(inner))),
+        },
+        "Array" => Ok(Type::Array(Box::new(inner(0)?))),
+        "Map" => {
+            let pair = vec![("keys".to_owned(), inner(0)?), ("values".to_owned(), inner(1)?)];
+            Ok(Type::Array(Box::new(Type::Tuple(pair))))
+        }
+        "Tuple" => {
+            let element = |(index, text): (usize, &&str)| element(text, index, depth);
+            Ok(Type::Tuple(arguments.iter().enumerate().map(element).collect::<Result<_, _>>()?))
+        }
+        _ => plain(name).or_else(|| with_parameters(name, &arguments)).ok_or_else(unknown),
+    }
+}
+
+/// The type of this name, if the name alone says how its values lie.
+fn plain(name: &str) -> Option<Type> {
+    Some(match name {
         "Int8" | "Enum8" => fixed(1, DataType::Int8),
         "Int16" | "Enum16" => fixed(2, DataType::Int16),
         "Int32" => fixed(4, DataType::Int32),
@@ -75,53 +92,48 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, String> {
         "Float64" => fixed(8, DataType::Float64),
         "Date" => Type::Date,
         "Date32" => fixed(4, DataType::Date32),
-        "DateTime" => Type::DateTime(zone(0)),
+        "Bool" => Type::Bool,
+        "String" => Type::String,
+        "JSON" => Type::Json,
+        "UUID" => Type::Uuid,
+        "Nothing" => Type::Nothing,
+        _ => return None,
+    })
+}
+
+/// The type of this name and these parameters: widths, digits and time zones.
+fn with_parameters(name: &str, parameters: &[&str]) -> Option<Type> {
+    let number = |index: usize| parameters.get(index)?.parse::<u8>().ok();
+    let zone = |index: usize| parameters.get(index).and_then(|text| unquoted(text)).map(|(zone, _)| zone);
+    match name {
+        "DateTime" => Some(Type::DateTime(zone(0))),
         "DateTime64" => {
             let unit = match number(0)? {
                 0 => TimeUnit::Second,
                 3 => TimeUnit::Millisecond,
                 6 => TimeUnit::Microsecond,
                 9 => TimeUnit::Nanosecond,
-                _ => return Err(unknown()),
+                _ => return None,
             };
-            fixed(8, DataType::Timestamp(unit, zone(1).map(Into::into)))
+            Some(fixed(8, DataType::Timestamp(unit, zone(1).map(Into::into))))
         }
         "Decimal" => {
-            let (precision, scale) = (number(0)?, i8::try_from(number(1)?).map_err(|_| unknown())?);
+            let (precision, scale) = (number(0)?, i8::try_from(number(1)?).ok()?);
             let width = match precision {
                 1..=9 => 4,
                 10..=18 => 8,
                 19..=38 => 16,
                 39..=76 => 32,
-                _ => return Err(unknown()),
+                _ => return None,
             };
-            Type::Decimal { width, precision, scale }
+            Some(Type::Decimal { width, precision, scale })
         }
         "FixedString" => {
-            let width = arguments.first().and_then(|width| width.parse().ok()).filter(|width| *width > 0);
-            let width: i32 = width.ok_or_else(unknown)?;
-            fixed(usize::try_from(width).map_err(|_| unknown())?, DataType::FixedSizeBinary(width))
+            let width = parameters.first()?.parse::<i32>().ok().filter(|width| *width > 0)?;
+            Some(fixed(usize::try_from(width).ok()?, DataType::FixedSizeBinary(width)))
         }
-        "Bool" => Type::Bool,
-        "String" => Type::String,
-        "JSON" => Type::Json,
-        "UUID" => Type::Uuid,
-        "Nothing" => Type::Nothing,
-        "Nullable" => match inner(0)? {
-            Type::Nullable(_) | Type::Array(_) => return Err(unknown()),
-            inner => Type::Nullable(Box::new(inner)),
-        },
-        "Array" => Type::Array(Box::new(inner(0)?)),
-        "Map" => {
-            let pair = vec![("keys".to_owned(), inner(0)?), ("values".to_owned(), inner(1)?)];
-            Type::Array(Box::new(Type::Tuple(pair)))
-        }
-        "Tuple" => {
-            let element = |(index, text): (usize, &&str)| element(text, index, depth);
-            Type::Tuple(arguments.iter().enumerate().map(element).collect::<Result<_, _>>()?)
-        }
-        _ => return Err(unknown()),
-    })
+        _ => None,
+    }
 }
 
 fn fixed(width: usize, arrow: DataType) -> Type {
