@@ -230,46 +230,16 @@ fn append_scalar(
             buf.push(cx.arena, &cx.bytes[start..], len)?;
             Ok(true)
         }
-        (Storage::Int32(buf), tag::INT32) => put(cx, buf, index, Some(cx.read(at, next)?)),
-        (Storage::Int32(buf), tag::INT64) => {
-            let value = i64::from_le_bytes(cx.read(at, next)?);
-            put(cx, buf, index, i32::try_from(value).ok().map(i32::to_le_bytes))
+        (Storage::Int32(buf), _) => {
+            let value = integer(cx, value)?.and_then(|value| i32::try_from(value).ok());
+            put(cx, buf, index, value.map(i32::to_le_bytes))
         }
-        (Storage::Int32(buf), tag::DOUBLE) => {
-            let value = convert::integral(f64::from_le_bytes(cx.read(at, next)?));
-            put(cx, buf, index, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))
+        (Storage::Int64(buf, _), _) => put(cx, buf, index, integer(cx, value)?.map(i64::to_le_bytes)),
+        (Storage::Double(buf), _) => put(cx, buf, index, double(cx, value)?.map(f64::to_le_bytes)),
+        (Storage::Decimal(buf, scale), _) => {
+            put(cx, buf, index, decimal(cx, value, *scale)?.map(i128::to_le_bytes))
         }
-        (Storage::Int64(buf, _), tag::INT64)
-        | (Storage::Double(buf), tag::DOUBLE)
-        | (Storage::Timestamp(buf), tag::TIMESTAMP) => put(cx, buf, index, Some(cx.read(at, next)?)),
-        (Storage::Int64(buf, _), tag::INT32) => {
-            let value = i64::from(i32::from_le_bytes(cx.read(at, next)?));
-            put(cx, buf, index, Some(value.to_le_bytes()))
-        }
-        (Storage::Int64(buf, _), tag::DOUBLE) => {
-            let value = convert::integral(f64::from_le_bytes(cx.read(at, next)?));
-            put(cx, buf, index, value.map(i64::to_le_bytes))
-        }
-        (Storage::Double(buf), tag::INT32) => {
-            let value = f64::from(i32::from_le_bytes(cx.read(at, next)?));
-            put(cx, buf, index, Some(value.to_le_bytes()))
-        }
-        (Storage::Double(buf), tag::INT64) => {
-            let value = convert::exact_double(i64::from_le_bytes(cx.read(at, next)?));
-            put(cx, buf, index, value.map(f64::to_le_bytes))
-        }
-        (Storage::Int32(buf), tag::DECIMAL128) => {
-            let value = convert::decimal_as_integer(Decimal::from_bytes(cx.read(at, next)?));
-            put(cx, buf, index, value.and_then(|v| i32::try_from(v).ok()).map(i32::to_le_bytes))
-        }
-        (Storage::Int64(buf, _), tag::DECIMAL128) => {
-            let value = convert::decimal_as_integer(Decimal::from_bytes(cx.read(at, next)?));
-            put(cx, buf, index, value.map(i64::to_le_bytes))
-        }
-        (Storage::Double(buf), tag::DECIMAL128) => {
-            let value = convert::decimal_as_double(Decimal::from_bytes(cx.read(at, next)?));
-            put(cx, buf, index, value.map(f64::to_le_bytes))
-        }
+        (Storage::Timestamp(buf), tag::TIMESTAMP) => put(cx, buf, index, Some(cx.read(at, next)?)),
         (Storage::Date(buf, dates), tag::DATE) => {
             let (value, dates) = (cx.read(at, next)?, *dates);
             put(cx, buf, index, Some(value).filter(|&ms| dates.holds(i64::from_le_bytes(ms))))
@@ -280,23 +250,6 @@ fn append_scalar(
             }
             Ok(true)
         }
-        (Storage::Decimal(buf, scale), tag::DECIMAL128) => {
-            let value = Decimal::from_bytes(cx.read(at, next)?).to_scaled(*scale);
-            put(cx, buf, index, value.map(i128::to_le_bytes))
-        }
-        (Storage::Decimal(buf, scale), tag::INT32) => {
-            let value = i64::from(i32::from_le_bytes(cx.read(at, next)?));
-            put(cx, buf, index, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))
-        }
-        (Storage::Decimal(buf, scale), tag::INT64) => {
-            let value = i64::from_le_bytes(cx.read(at, next)?);
-            put(cx, buf, index, convert::integer_as_decimal(value, *scale).map(i128::to_le_bytes))
-        }
-        (Storage::Decimal(buf, scale), tag::DOUBLE) => {
-            let value = convert::double_as_decimal(f64::from_le_bytes(cx.read(at, next)?));
-            let value = value.and_then(|value| value.to_scaled(*scale));
-            put(cx, buf, index, value.map(i128::to_le_bytes))
-        }
         (Storage::ObjectId(buf), tag::OBJECT_ID) => {
             let hex = text::object_id_hex(cx.read(at, next)?);
             buf.push(cx.arena, &hex, hex.len())?;
@@ -304,12 +257,9 @@ fn append_scalar(
         }
         (Storage::ObjectIdFixed(buf), tag::OBJECT_ID) => put(cx, buf, index, Some(cx.read(at, next)?)),
         (Storage::Uuid(buf, order), tag::BINARY) => {
-            let value = if next - at == 21 && cx.bytes[at + 4] == order.subtype() {
-                Some(order.reorder(cx.read(at + 5, next)?))
-            } else {
-                None
-            };
-            put(cx, buf, index, value)
+            let is_uuid = next - at == 21 && cx.bytes[at + 4] == order.subtype();
+            let uuid = if is_uuid { Some(order.reorder(cx.read(at + 5, next)?)) } else { None };
+            put(cx, buf, index, uuid)
         }
         (Storage::Binary(buf, subtype), tag::BINARY) if cx.bytes[at + 4] == *subtype => {
             let data = cx.binary_data(at, next)?;
@@ -318,6 +268,48 @@ fn append_scalar(
         }
         _ => Ok(false),
     }
+}
+
+/// The integer that is equal to a number, if there is one.
+#[inline]
+fn integer(cx: &Context<'_>, value: Value) -> Result<Option<i64>, RowError> {
+    let Value { tag, at, next } = value;
+    Ok(match tag {
+        tag::INT32 => Some(i32::from_le_bytes(cx.read(at, next)?).into()),
+        tag::INT64 => Some(i64::from_le_bytes(cx.read(at, next)?)),
+        tag::DOUBLE => convert::integral(f64::from_le_bytes(cx.read(at, next)?)),
+        tag::DECIMAL128 => convert::decimal_as_integer(Decimal::from_bytes(cx.read(at, next)?)),
+        _ => None,
+    })
+}
+
+/// The double that stands for a number, if there is one.
+#[inline]
+fn double(cx: &Context<'_>, value: Value) -> Result<Option<f64>, RowError> {
+    let Value { tag, at, next } = value;
+    Ok(match tag {
+        tag::INT32 => Some(i32::from_le_bytes(cx.read(at, next)?).into()),
+        tag::INT64 => convert::exact_double(i64::from_le_bytes(cx.read(at, next)?)),
+        tag::DOUBLE => Some(f64::from_le_bytes(cx.read(at, next)?)),
+        tag::DECIMAL128 => convert::decimal_as_double(Decimal::from_bytes(cx.read(at, next)?)),
+        _ => None,
+    })
+}
+
+/// A number as a decimal of this scale, if there is one.
+#[inline]
+fn decimal(cx: &Context<'_>, value: Value, scale: u8) -> Result<Option<i128>, RowError> {
+    let Value { tag, at, next } = value;
+    Ok(match tag {
+        tag::INT32 => convert::integer_as_decimal(i32::from_le_bytes(cx.read(at, next)?).into(), scale),
+        tag::INT64 => convert::integer_as_decimal(i64::from_le_bytes(cx.read(at, next)?), scale),
+        tag::DOUBLE => {
+            let value = convert::double_as_decimal(f64::from_le_bytes(cx.read(at, next)?));
+            value.and_then(|value| value.to_scaled(scale))
+        }
+        tag::DECIMAL128 => Decimal::from_bytes(cx.read(at, next)?).to_scaled(scale),
+        _ => None,
+    })
 }
 
 #[inline]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::types::{
-    Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt64Type,
+    ArrowPrimitiveType, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
+    UInt64Type,
 };
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
@@ -46,35 +47,23 @@ impl Column {
             Storage::Uuid(buf, _) => {
                 Arc::new(FixedSizeBinaryArray::new(16, buf.freeze(pool, len, rows), nulls))
             }
-            Storage::Bool(buf) => {
-                let bits = buf
-                    .freeze(pool, len, rows)
-                    .unwrap_or_else(|| Buffer::from_vec(vec![0u8; len.div_ceil(8)]));
-                Arc::new(BooleanArray::new(BooleanBuffer::new(bits, 0, len), nulls))
-            }
-            Storage::Int32(buf) => {
-                Arc::new(PrimitiveArray::<Int32Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
-            }
+            Storage::Bool(buf) => Arc::new(booleans(buf.freeze(pool, len, rows), len, nulls)),
+            Storage::Int32(buf) => scalars::<Int32Type>(buf.freeze(pool, len, rows), len, nulls, data_type),
             Storage::Int64(buf, _) => {
-                Arc::new(PrimitiveArray::<Int64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
+                scalars::<Int64Type>(buf.freeze(pool, len, rows), len, nulls, data_type)
             }
             Storage::Double(buf) => {
-                Arc::new(PrimitiveArray::<Float64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
+                scalars::<Float64Type>(buf.freeze(pool, len, rows), len, nulls, data_type)
             }
             Storage::Timestamp(buf) => {
-                Arc::new(PrimitiveArray::<UInt64Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls))
+                scalars::<UInt64Type>(buf.freeze(pool, len, rows), len, nulls, data_type)
             }
-            Storage::Date(buf, _) => Arc::new(
-                PrimitiveArray::<TimestampMillisecondType>::new(
-                    scalars(buf.freeze(pool, len, rows), len),
-                    nulls,
-                )
-                .with_data_type(data_type.clone()),
-            ),
-            Storage::Decimal(buf, _) => Arc::new(
-                PrimitiveArray::<Decimal128Type>::new(scalars(buf.freeze(pool, len, rows), len), nulls)
-                    .with_data_type(data_type.clone()),
-            ),
+            Storage::Date(buf, _) => {
+                scalars::<TimestampMillisecondType>(buf.freeze(pool, len, rows), len, nulls, data_type)
+            }
+            Storage::Decimal(buf, _) => {
+                scalars::<Decimal128Type>(buf.freeze(pool, len, rows), len, nulls, data_type)
+            }
             Storage::Document(node) => {
                 let DataType::Struct(fields) = data_type else {
                     unreachable!("a document column is a struct")
@@ -102,8 +91,21 @@ pub(super) fn text(
         .ok_or_else(|| ArrowError::InvalidArgumentError("text of a column is not UTF-8".to_owned()))
 }
 
-fn scalars<T: arrow_buffer::ArrowNativeType>(buffer: Buffer, len: usize) -> ScalarBuffer<T> {
-    if len == 0 { ScalarBuffer::from(Vec::new()) } else { ScalarBuffer::new(buffer, 0, len) }
+/// The first `len` items of `buffer` as an array of type `data_type`.
+fn scalars<T: ArrowPrimitiveType>(
+    buffer: Buffer,
+    len: usize,
+    nulls: Option<NullBuffer>,
+    data_type: &DataType,
+) -> ArrayRef {
+    let values = if len == 0 { ScalarBuffer::from(Vec::new()) } else { ScalarBuffer::new(buffer, 0, len) };
+    Arc::new(PrimitiveArray::<T>::new(values, nulls).with_data_type(data_type.clone()))
+}
+
+/// The first `len` of `bits`, all of them false where there are none.
+fn booleans(bits: Option<Buffer>, len: usize, nulls: Option<NullBuffer>) -> BooleanArray {
+    let bits = bits.unwrap_or_else(|| Buffer::from_vec(vec![0u8; len.div_ceil(8)]));
+    BooleanArray::new(BooleanBuffer::new(bits, 0, len), nulls)
 }
 
 fn struct_array(fields: &Fields, arrays: Vec<ArrayRef>, len: usize) -> StructArray {
