@@ -75,7 +75,7 @@ impl<'a> Elements<'a> {
 
     /// Checks that values lie within the document, and not what is in them.
     ///
-    /// For a walk that looks at a few values and hands on the others to one that checks them. [`RawValue`]'s accessors
+    /// For a walk that reads a few values and passes the others on to one that checks them. [`RawValue`]'s accessors
     /// may give `None` for a value of the right type, then.
     #[must_use]
     pub fn lengths_only(self) -> Self {

@@ -5,7 +5,7 @@ use super::RawError;
 /// The length prefix and the terminator.
 const DOCUMENT_BYTES_MIN: usize = 5;
 
-/// The length of the document at the start of `bytes`, if it is there whole; its inside is not looked at.
+/// The length of the document at the start of `bytes`, if all of it is there; its contents are not checked.
 ///
 /// # Errors
 ///

@@ -15,9 +15,9 @@
 //!              ╰─────── range ─────────╯           ╰─ value_range ───╯
 //! ```
 //!
-//! Every length, terminator and type tag is checked before it is used, so that any bytes at all end in values or in a
+//! Every length, terminator and type tag is checked before it is used, so that any input gives values or a
 //! [`RawError`]. A walk checks the frame of an embedded document (length and last byte) and leaves its inside to the walk
-//! over it. Text is handed out as bytes: whether it is UTF-8 is for those to check who need text.
+//! over it. Text is handed out as bytes: those who need text check whether it is UTF-8.
 //!
 //! This crate allocates only where it makes a document ([`RawValue::in_document`]), and imports no other crate of Zenith.
 //! The decoder of `zenith-arrow` has a scanner of its own for its fast path, with the tags of this crate.
@@ -46,7 +46,7 @@ pub enum RawError {
     /// A value reaches past the end of its document.
     #[error("BSON ends in the middle of a value")]
     Truncated,
-    /// A length prefix is negative, too small for what it counts, or disagrees with the bytes at hand.
+    /// A length prefix is negative, too small for what it counts, or disagrees with the bytes there are.
     #[error("BSON length {0} is impossible here")]
     Length(i32),
     /// A document, string or key does not end in a zero byte, or one ends before its length says.

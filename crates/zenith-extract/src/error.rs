@@ -1,4 +1,4 @@
-//! What can go wrong while reading, and which of it is worth another try or the user's to mend.
+//! What can go wrong while reading, and which failures a retry or the user can remedy.
 //!
 //! Messages are one sentence: what was tried, what came back, what to do. Whether to retry is decided by the caller;
 //! [`ExtractError::is_transient`] and [`ExtractError::is_input`] are what it decides by.
@@ -36,7 +36,7 @@ pub enum ExtractError {
     Tls {
         /// The host and port, or the URI without its password.
         address: String,
-        /// What failed, and which setting mends it.
+        /// What failed, and which setting remedies it.
         reason: String,
     },
     /// No server of the deployment answered in time.
@@ -167,7 +167,7 @@ pub enum ExtractError {
         /// What kind of server it is, or what it said.
         reason: String,
     },
-    /// The changes a stream was to begin with are not known any more.
+    /// The source no longer knows the changes a stream was to begin with.
     #[error(
         "the changes {} are lost: {message} ({code_name}, code {code}); load the collections anew, and give MongoDB a \
          larger oplog if it does not reach back far enough", since(*time)
@@ -204,7 +204,7 @@ pub enum ExtractError {
         /// How many were asked for.
         ids: usize,
     },
-    /// The task that follows changes ended without a word: it panicked, or the runtime is shutting down.
+    /// The task that follows changes ended without an error: it panicked, or the runtime is shutting down.
     #[error("the reader of a change stream has stopped")]
     ChangesStopped,
     /// Bytes that should be a place in a change stream are not.
@@ -222,21 +222,21 @@ pub enum ExtractError {
         #[source]
         source: BoxError,
     },
-    /// A failure of a source that is none of this crate's: [`ExtractError::other`] makes one.
+    /// A failure of a source outside this crate: [`ExtractError::other`] makes one.
     #[error("{message}")]
     Other {
-        /// What helps.
+        /// The kind of the failure.
         kind: FailureKind,
         /// One sentence: what was tried, what came back, what to do.
         message: String,
-        /// What it came of.
+        /// Its cause.
         #[source]
         source: Option<BoxError>,
     },
     /// The buffer pool refused memory for a reply.
     #[error("no memory for documents that are read")]
     Memory(#[from] MemoryError),
-    /// The task that reads ended without a word: it panicked, or the runtime is shutting down.
+    /// The task that reads ended without an error: it panicked, or the runtime is shutting down.
     #[error("the reader of {namespace} has stopped")]
     ReaderStopped {
         /// The collection.
@@ -305,7 +305,7 @@ impl ExtractError {
         }
     }
 
-    /// Whether the changes a stream was to go on with are gone, so that only loading the collections anew helps.
+    /// Whether the changes a stream was to go on with are gone, so that only reloading the collections helps.
     #[must_use]
     pub fn is_history_lost(&self) -> bool {
         matches!(self, Self::HistoryLost { .. })
@@ -325,7 +325,7 @@ impl ExtractError {
         matches!(self, Self::LookupTooLarge { .. })
     }
 
-    /// Whether it is for the user to mend: a wrong address, name, password or privilege.
+    /// Whether the user has to correct something: a wrong address, name, password or privilege.
     ///
     /// A host that is down is both this and transient: at the start of a run it is most likely a wrong address, in the
     /// middle of one it most likely comes back.
@@ -362,7 +362,7 @@ impl ExtractError {
     }
 }
 
-/// Server errors that pass: of the network, of elections and shutdowns, and of cursors that were taken away.
+/// Transient server errors: of the network, of elections and shutdowns, and of cursors that were taken away.
 ///
 /// The first two lines are the retryable read errors of the drivers' specification. `QueryPlanKilled` (175) is not
 /// here: the collection was dropped or renamed, and reading on would silently end early.

@@ -1,4 +1,4 @@
-//! What the smallest and the largest `_id` tell about the types of all.
+//! What the smallest and the largest `_id` say about the types of all.
 
 use bson::spec::ElementType;
 use bson::{RawBson, rawdoc};
@@ -6,7 +6,7 @@ use bson::{RawBson, rawdoc};
 /// The BSON types of the smallest and the largest `_id` of a collection that is not empty.
 ///
 /// BSON order puts all values of one class (numbers; strings and symbols; ObjectIds; …) before those of the next, so two
-/// ends of one class leave no room for another between them. Two index look-ups decide it, whatever the size.
+/// ends of one class leave no room for another between them. Two index look-ups decide it, at any size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdTypes {
     /// The type of the smallest `_id`.

@@ -2,18 +2,18 @@
 //!
 //! | type | role |
 //! | --- | --- |
-//! | [`Source`] | what a full reload needs: look, sample, partition, open |
+//! | [`Source`] | what a full reload needs: preflight, sample, partition, open |
 //! | [`DynSource`] | any source behind one type, for those chosen by configuration |
-//! | [`ChangeSource`] | what following changes needs: look, watch, look documents up |
+//! | [`ChangeSource`] | what following changes needs: preflight, watch, look-ups |
 //! | [`MongoSource`] | MongoDB |
 //! | [`FileSource`] | files of `mongodump` |
 //! | [`MemorySource`] | documents in memory, for tests and examples |
-//! | [`Partition`] | a part of a collection that is read on its own; can be written down and read again |
+//! | [`Partition`] | a part of a collection that is read on its own; can be encoded and decoded |
 //! | [`DocumentReader`] | the stream of batches of one partition |
 //! | [`DocumentBatch`] | one reply's documents: bytes and their framing, never objects |
 //! | [`ChangeReader`] | the stream of changes of some collections |
 //! | [`ChangeBatch`], [`Change`] | one reply's events, and one of them |
-//! | [`ResumeToken`] | a place in the stream; can be written down and read again |
+//! | [`ResumeToken`] | a place in the stream; can be encoded and decoded |
 //! | [`ReplyBudget`] | the share of the pool that replies may occupy |
 //!
 //! ```text
@@ -21,7 +21,7 @@
 //!                 ▲ waits while the share is taken, which stops the reading and, by TCP, the server
 //! ```
 //!
-//! Where the documents go is not known here.
+//! This crate does not know where the documents go.
 
 pub mod batch;
 mod change;

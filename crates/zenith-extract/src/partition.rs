@@ -1,4 +1,4 @@
-//! A part of a collection that is read on its own, and how it is written down.
+//! A part of a collection that is read on its own, and how it is encoded.
 //!
 //! Bounds are values of `_id` in BSON order, which runs across types. Only `min`/`max` over the `_id` index follow it;
 //! comparison filters (`$gte`, `$lt`) stay inside one type and would lose documents.
@@ -11,10 +11,10 @@ use crate::{ExtractError, Namespace};
 /// How a collection is to be divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PartitionStrategy {
-    /// The order of storage, which is the cheapest for the server: one scan of everything, or several side by side where
-    /// it can be asked for a part. Such partitions are for a reading that begins now.
+    /// The order of storage, which is the cheapest for the server: one scan of everything, or several concurrent ones
+    /// where it can be asked for a part. Such partitions are for a reading that begins now.
     Natural,
-    /// Ranges of `_id`: they can be read side by side, resumed after any document, and written down.
+    /// Ranges of `_id`: they can be read concurrently, resumed after any document, and encoded.
     #[default]
     IdRanges,
 }
@@ -35,7 +35,7 @@ pub enum PartitionBounds {
     Natural,
     /// Those between two records of one server, in its order of storage.
     Records(RecordRange),
-    /// All, in whatever order the server likes: for views and time series, which have no order of storage and no index.
+    /// All, in any order the server chooses: for views and time series, which have no order of storage and no index.
     Unordered,
     /// Those whose `_id` lies between two bounds, by `_id`.
     IdRange(IdRange),
@@ -139,9 +139,9 @@ impl Partition {
         matches!(self.bounds, PartitionBounds::IdRange(_))
     }
 
-    /// Writes the partition down: a BSON document that [`Partition::decode`] reads.
+    /// Encodes the partition: a BSON document that [`Partition::decode`] reads.
     ///
-    /// Bounds keep their exact type, so the bytes may be stored and used by a later run.
+    /// Bounds keep their exact type; the bytes may be stored and used by a later run.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut document = RawDocumentBuf::new();

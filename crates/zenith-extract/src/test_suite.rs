@@ -137,7 +137,7 @@ pub async fn an_empty_collection_has_no_documents<S: Source>(
     assert_eq!(found.collection.size.map_or(0, |size| size.documents), 0);
 }
 
-/// Every document, in however many scans, whatever the size of batches.
+/// Every document, with any number of scans and any size of batches.
 pub async fn a_natural_scan_gives_every_document_once<S: Source>(
     make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
 ) {
@@ -173,7 +173,7 @@ pub async fn ranges_give_every_document_once_in_order<S: Source>(
     }
 }
 
-/// What is left after a document is everything behind it, also when written down in between.
+/// What is left after a document is everything behind it, also when encoded in between.
 pub async fn a_partition_goes_on_after_any_document<S: Source>(
     make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
 ) {
@@ -343,7 +343,7 @@ pub async fn types_of_id_come_from_both_ends<S: Source>(
     assert_eq!(source.max_id(&namespace).await.expect("the largest _id"), Some(ids[3].clone()));
 }
 
-/// The collection is described; one that is not there is the user's to mend.
+/// The collection is described; one that is not there is an error of input.
 pub async fn preflight_finds_the_collection_and_misses_another<S: Source>(
     make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
 ) {

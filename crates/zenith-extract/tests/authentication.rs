@@ -112,7 +112,7 @@ async fn tls_with_scram_and_with_a_certificate_of_our_own() {
     assert!(matches!(error, ExtractError::Tls { .. }), "{error}");
 }
 
-/// One sentence each, with the setting that mends it.
+/// One sentence each, with the setting that remedies it.
 #[tokio::test]
 async fn what_tls_says_names_the_setting_that_mends_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a look at a deployment tells, and the sentence for everything that is the user's to mend.
+//! What the preflight of a deployment reports, and the sentence for everything that the user can correct.
 
 use std::time::{Duration, Instant};
 

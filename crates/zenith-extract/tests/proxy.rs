@@ -31,7 +31,7 @@ impl Proxy {
         proxy
     }
 
-    /// The driver would find the server itself by its name, so it is told not to look.
+    /// With `directConnection`, as the driver would otherwise find the server itself by its name.
     pub fn uri(&self) -> String {
         format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port)
     }

@@ -1,4 +1,4 @@
-//! Parts of the order of storage: together they hold every document once, whatever has been deleted, and whenever.
+//! Parts of the order of storage: together they hold every document once, no matter what has been deleted, and when.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ async fn what_is_thrown_away_makes_room_for_what_is_under_way() {
     assert_eq!(found, expected.len());
 }
 
-/// So many are gone before a part that it cannot be told any more where it begins.
+/// So many are deleted before a part that its beginning can no longer be found.
 #[tokio::test]
 async fn a_part_whose_beginning_is_gone_says_so() {
     let uri = servers::uri().await;

@@ -25,7 +25,7 @@ async fn filled(documents: Vec<RawDocumentBuf>) -> (MongoSource, Namespace) {
     (MongoSource::connect(&uri).await.unwrap(), namespace)
 }
 
-/// A sample that is the same when taken again, by whoever takes it.
+/// A sample that is the same when taken again, by any client.
 async fn sample(source: &MongoSource, namespace: &Namespace, documents: usize) -> Vec<RawDocumentBuf> {
     let sample = source.sample(namespace, documents).await.unwrap();
     let another = MongoSource::connect(&servers::uri().await).await.unwrap();

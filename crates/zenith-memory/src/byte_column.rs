@@ -1,8 +1,8 @@
 //! A column of values of varying length in Arrow's layout, which knows how much of it is UTF-8.
 //!
-//! Arrow's own constructor of a string array looks at every byte again, when the batch has long left the
-//! cache. This column looks while its bytes are still there, a run of values at a time, and remembers how
-//! far it has looked: what it hands out as text is text, because nobody else could have written to it.
+//! Arrow's own constructor of a string array checks every byte again, when the batch has long left the
+//! cache. This column checks its bytes while they are still there, a run of values at a time, and remembers how
+//! far it has checked: what it hands out as text is text, because nobody else could have written to it.
 #![allow(unsafe_code)]
 
 use arrow_array::{BinaryArray, StringArray};
@@ -173,8 +173,8 @@ impl ByteColumn {
 
     /// Whether each item is UTF-8, as far as they were appended since this was last found to be so.
     ///
-    /// The bytes are looked at as one run, which is several times faster than one item at a time; a run
-    /// can be UTF-8 while a character straddles two items, so the boundaries are looked at too.
+    /// The bytes are checked as one run, which is several times faster than one item at a time; a run
+    /// can be UTF-8 while a character straddles two items, so the boundaries are checked too.
     pub fn check_utf8(&mut self) -> bool {
         let fresh = &self.values[self.checked.bytes..self.used];
         if !fresh.is_ascii() {
@@ -199,7 +199,7 @@ impl ByteColumn {
 
     /// Turns the column into an Arrow array of text, or `None` if some item is not UTF-8.
     ///
-    /// What [`ByteColumn::check_utf8`] has seen is not looked at again.
+    /// What [`ByteColumn::check_utf8`] has checked is not checked again.
     ///
     /// # Panics
     /// If `nulls` is not as long as the column.

@@ -25,7 +25,7 @@ pub enum MemoryError {
         /// The smallest budget accepted, in bytes.
         minimum: usize,
     },
-    /// A reservation larger than the whole budget would wait for ever.
+    /// A reservation larger than the whole budget would wait forever.
     #[error("{wanted} bytes were asked of a pool of {budget} bytes")]
     LargerThanBudget {
         /// Bytes asked for.

@@ -18,9 +18,9 @@
 //! exceed every share: [`Pool::overdraft`] lets one such reply and one such set of columns through at a
 //! time, so that a 16 MB document always passes and memory stays bounded by the budget plus that.
 //!
-//! A pool that is to be sent from by `sendfile` or `splice` is made by [`Pool::in_file`]: all buffers lie in one mapping of
+//! [`Pool::in_file`] makes a pool that `sendfile` and `splice` can send from: all buffers lie in one mapping of
 //! a memfd, and [`Pool::locate`] turns any slice of any frozen buffer into an offset of it. Any other has anonymous pages.
-//! Large pages cost much less to come by, and most systems give them to anonymous memory only.
+//! Large pages cost much less to provide, and most systems give them to anonymous memory only.
 //!
 //! This crate knows nothing of BSON, Arrow schemas or sockets. It is one of the two places in Zenith
 //! where unsafe code may stand.

@@ -20,7 +20,7 @@ use nix::unistd::{SysconfVar, ftruncate, sysconf};
 
 use crate::MemoryError;
 
-/// The size of a large page on most machines. Where it is another one, it is only not made use of.
+/// The size of a large page on most machines. Where the size is another one, large pages are not used.
 pub(crate) const LARGE_PAGE: usize = 2 * 1024 * 1024;
 const WRITABLE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use crate::{Address, NetError, Stream, Tls};
 
-/// A peer that is silent for this long is asked whether it is still there.
+/// A peer that is silent for this long is probed (TCP keep-alive).
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
-/// How often it is asked again.
+/// How often it is probed again.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a connection is read that has failed.
@@ -28,8 +28,8 @@ pub struct Dialer {
     pub tls: Option<Tls>,
     /// How long a connection may take: name look-up, TCP and TLS together.
     pub timeout: Duration,
-    /// Asks a silent peer whether it is still there, so that a server that lost its power does not hold a connection for
-    /// ever. Without it, those who wait for an answer have to bound their wait.
+    /// Probes a silent peer (TCP keep-alive), so that a server that lost its power does not hold a connection
+    /// forever. Without it, those who wait for an answer have to bound their wait.
     pub keepalive: bool,
 }
 
@@ -88,7 +88,7 @@ impl Ending {
         tcp.as_fd().try_clone_to_owned().map(Some).map(Ending)
     }
 
-    /// Leaves the connection to whoever has it now.
+    /// Leaves the connection to its present owner.
     fn disarm(mut self) {
         self.0 = None;
     }

@@ -7,7 +7,7 @@
 //! | [`Tls`], [`TlsFiles`] | whom to trust and who we are, read from PEM files once |
 //! | [`Stream`] | a connection: TCP, TLS over TCP, or a Unix socket |
 //! | [`Idle`], [`Reuse`] | connections that wait for their next request |
-//! | [`TlsFault`] | what of TLS a setting can mend |
+//! | [`TlsFault`] | faults of TLS that a setting can remedy |
 //! | [`NetError`] | which step of dialling failed |
 //!
 //! ```text
@@ -16,8 +16,8 @@
 //!                         └── none is usable └──────── Idle::take ◀──────┘
 //! ```
 //!
-//! What is said on a connection is none of this crate's business, and it never dials again on its own: retries are for
-//! those who know what was lost. It imports no other crate of Zenith.
+//! This crate knows nothing of the protocols spoken on a connection. It never dials again on its own: retries are for
+//! callers, who know what was lost. It imports no other crate of Zenith.
 
 mod address;
 mod dial;

@@ -1,4 +1,4 @@
-//! An open connection, whatever it is made of.
+//! An open connection of any kind.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
@@ -12,9 +12,8 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection.
 ///
-/// Dropping it ends it in an orderly way, whatever has come and was not read: the kernel would reset the connection then,
-/// and a ClickHouse 26.7 that reads from a connection of the native protocol which was reset ends with its whole
-/// process.
+/// Dropping it closes it in an orderly way even if received bytes were not read: the kernel would reset it otherwise,
+/// and ClickHouse 26.7 terminates when it reads from a connection of the native protocol that was reset.
 #[derive(Debug)]
 pub enum Stream {
     /// Plain TCP.

@@ -19,8 +19,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Whom to trust, and who we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// A PEM file of authorities to trust instead of the public ones. Certificates in it that cannot be read are passed
-    /// over if there are others.
+    /// A PEM file of authorities to trust instead of the public ones. Certificates in it that cannot be read are
+    /// skipped if there are others.
     pub ca_file: Option<PathBuf>,
     /// The PEM files of our own certificate, with those between it and the authority, and of its key. Both may be in one
     /// file.
@@ -129,7 +129,7 @@ pub fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Accepts whatever certificate the server shows, as [`TlsFiles::insecure`] asks.
+/// Accepts any certificate of the server, as [`TlsFiles::insecure`] asks.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! What of TLS a setting can mend.
+//! Faults of TLS that a setting can remedy.
 
 /// Why this machine and a server do not agree on TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum TlsFault {
     NotTls,
 }
 
-/// What rustls says, and what it means.
+/// What an error of rustls means.
 const SAYINGS: [(&str, TlsFault); 12] = [
     ("UnknownIssuer", TlsFault::UnknownAuthority),
     // An authority of the same name with another key.

@@ -1,8 +1,8 @@
 //! What can go wrong with a store.
 //!
 //! Every message is one sentence that says what was tried, on what, and what to do; the cause stays in the
-//! source chain. Passwords never appear. How often to try again is for the caller to decide; the predicates
-//! tell what kind of failure it is.
+//! source chain. Passwords never appear. The caller decides how often to retry; the predicates
+//! say what kind of failure it is.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, StateError>;
 /// A cause from outside this crate.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why something could not be remembered or recalled.
+/// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another process writes this state.
@@ -25,7 +25,7 @@ pub enum StateError {
     Locked {
         /// The database.
         path: PathBuf,
-        /// The process, if it could be told.
+        /// The process, if it is known.
         pid: Option<u32>,
     },
     /// The state was written by a later version of Zenith.
@@ -149,7 +149,7 @@ pub enum StateError {
         /// Its name or number.
         name: String,
     },
-    /// A connector is needed as it is.
+    /// A connector is in use.
     #[error("the connector {connector:?} is used by the pipeline {pipeline:?}: remove that first")]
     InUse {
         /// The connector.
@@ -201,7 +201,7 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl StateError {
-    /// Whether the user must mend something: the configuration, the file named, its permissions, the disk.
+    /// Whether the user has to correct something: the configuration, the file named, its permissions, the disk.
     #[must_use]
     pub fn is_input(&self) -> bool {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! | part | what it is |
 //! | --- | --- |
-//! | [`StateStore`], [`DynStateStore`] | a place that remembers: the static trait and its object-safe twin |
+//! | [`StateStore`], [`DynStateStore`] | a store of the state: the static trait and its object-safe twin |
 //! | [`SqliteStore`] | one file, written by one `zenith run` and by short commands beside it |
 //! | [`MemoryStore`] | forgets everything with the process; for tests and examples |
 //! | [`Connector`], [`PipelineRecord`] | what was applied |
@@ -10,7 +10,7 @@
 //! | [`Mismatches`] | what of documents did not fit, counted |
 //! | [`Condition`], [`Request`], [`Identity`] | how pipelines stand; what commands ask of a run; which databases it knows |
 //! | [`RunStart`], [`RunEnd`], [`Run`] | the history |
-//! | [`StateError`] | what went wrong, and whether the user can mend it |
+//! | [`StateError`] | what went wrong, and whether the user can correct it |
 //!
 //! ```text
 //!   begin_intent ──▶ insert with the token ──▶ acknowledged ──▶ commit_intent
@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The crate knows neither end of a pipeline: positions are bytes to it, and it compares nothing but
-//! [`Checkpoint::order`]. Secrets are none of its business: it refuses addresses that have a password.
+//! [`Checkpoint::order`]. It holds no secrets: it refuses addresses that have a password.
 
 #![forbid(unsafe_code)]
 

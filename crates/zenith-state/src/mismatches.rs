@@ -1,7 +1,7 @@
 //! What of documents the columns of a table do not show, counted.
 //!
 //! Counts are kept since the table was loaded, and for the last hour in slots of five minutes. Neither grows without
-//! end: collections may have any number of keys, and servers any number of sentences.
+//! bound: collections may have any number of keys, and servers any number of sentences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -102,7 +102,7 @@ impl Mismatches {
     }
 }
 
-/// What is left of letters that were counted in slots, the newest first, when so many are settled: those of the slot of
+/// What is left of dead letters counted in slots, the newest first, when so many are settled: those of the slot of
 /// everything, and of the last hour the newest.
 pub(crate) fn left(counted: Vec<(i64, u64)>, settled: u64) -> Vec<(i64, u64)> {
     let mut of_hour = settled;

@@ -1,15 +1,15 @@
-//! What a run tells of its pipelines, what commands ask of it, and which databases it knows.
+//! What a run reports about its pipelines, what commands ask of it, and which databases it knows.
 
 use std::time::{Duration, SystemTime};
 
 use crate::Outcome;
 
-/// How a pipeline stands, as the process says that runs it.
+/// The condition of a pipeline, as the process that runs it reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     /// What it waits for, if it cannot go on at the moment.
     pub waiting: Option<Since>,
-    /// Why its table follows the collection no more, if it does not.
+    /// Why its table no longer follows the collection, if it does not.
     pub detached: Option<Since>,
     /// The source's clock minus this machine's, in nanoseconds.
     pub source_ahead: i64,
@@ -77,9 +77,9 @@ pub struct Request {
     pub requested: SystemTime,
     /// When the run took it; `None` while nobody has.
     pub taken: Option<SystemTime>,
-    /// Whether who asked wants it no more.
+    /// Whether it was cancelled.
     pub cancelled: bool,
-    /// How far it is, opaque.
+    /// Its progress, opaque.
     pub progress: String,
     /// How it ended; `None` while it has not.
     pub end: Option<RequestEnd>,

@@ -1,7 +1,7 @@
 //! Whether an address has a password in it, rather than a reference to one.
 //!
-//! References are `${…}`, as in `mongodb://app:${MONGO_PASSWORD}@host/db`; what stands in the braces is for
-//! others to read. This is no parser of addresses: where it cannot tell, it takes text for a password.
+//! References are `${…}`, as in `mongodb://app:${MONGO_PASSWORD}@host/db`; others
+//! interpret what is in the braces. This is no parser of addresses: in doubt it takes text for a password.
 
 /// Parameters of addresses that are passwords, in lower case.
 const SECRET_PARAMETERS: [&str; 4] = ["secret", "access_token", "api_key", "passwd"];
@@ -54,7 +54,7 @@ fn is_password(text: &str) -> bool {
     text.chars().any(|character| character != REFERENCE)
 }
 
-/// The address with one mark in place of each reference, whatever characters stand in its braces.
+/// The address with one mark in place of each reference, with any characters in its braces.
 fn with_references_marked(uri: &str) -> String {
     let mut marked = String::with_capacity(uri.len());
     let mut rest = uri;

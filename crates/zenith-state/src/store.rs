@@ -24,8 +24,8 @@ use crate::{
 
 /// A store of what was applied, of the progress of pipelines, and of the history of runs.
 ///
-/// Where a pipeline is named that the store does not have, methods that read find nothing, and methods that
-/// write fail with [`StateError::Missing`](crate::StateError::Missing).
+/// For a pipeline that the store does not have, methods that read return nothing, and methods that write
+/// fail with [`StateError::Missing`](crate::StateError::Missing).
 pub trait StateStore: Send + Sync + 'static {
     /// All connectors, by name.
     fn connectors(&self) -> impl Future<Output = Result<Vec<Connector>>> + Send;
@@ -114,7 +114,7 @@ pub trait StateStore: Send + Sync + 'static {
         checkpoint: Option<&Checkpoint>,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Number of resets so far, removals included. It belongs into every token of an insert, so that a target
+    /// Number of resets so far, removals included. It belongs in every token of an insert, so that a target
     /// that remembers tokens does not take a new life of the pipeline for a repeat of an earlier one.
     fn epoch(&self, pipeline: &str) -> impl Future<Output = Result<u64>> + Send;
 
@@ -167,7 +167,7 @@ pub trait StateStore: Send + Sync + 'static {
         mismatches: &Mismatches,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Takes letters that were tried again or removed off the dead letters of a pipeline, by reason; never below none.
+    /// Subtracts dead letters that were retried or removed from those of a pipeline, by reason; never below zero.
     fn settle_letters(
         &self,
         pipeline: &str,
@@ -184,7 +184,7 @@ pub trait StateStore: Send + Sync + 'static {
     fn finish_run(&self, id: i64, end: &RunEnd) -> impl Future<Output = Result<()>> + Send;
 
     /// Notes the figures of a run under way, so that a crash leaves the last ones. Does nothing to a run that
-    /// has ended. It costs what a commit costs, so once in a few seconds is often enough.
+    /// has ended. It costs as much as a commit, so every few seconds is often enough.
     ///
     /// # Errors
     /// [`Missing`](crate::StateError::Missing) if there is no such run.
@@ -193,10 +193,10 @@ pub trait StateStore: Send + Sync + 'static {
     /// The newest runs of a pipeline or of all, newest first, `limit` at most.
     fn runs(&self, pipeline: Option<&str>, limit: u32) -> impl Future<Output = Result<Vec<Run>>> + Send;
 
-    /// Notes how pipelines stand, in place of what was noted before. Those that are not there are left out.
+    /// Notes the conditions of pipelines, in place of those noted before. Unknown pipelines are left out.
     fn note_conditions(&self, conditions: &[(String, Condition)]) -> impl Future<Output = Result<()>> + Send;
 
-    /// How pipelines stood when they were noted last, by name.
+    /// The conditions that were noted last, by pipeline name.
     fn conditions(&self) -> impl Future<Output = Result<Vec<(String, Condition)>>> + Send;
 
     /// Asks something of the run under way, and returns the number of the request. Requests that ended a day ago are
@@ -220,7 +220,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// Notes how far a request is. Does nothing to one that has ended.
     fn note_request(&self, id: i64, progress: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Says that nobody wants a request any more. Who has taken it ends it.
+    /// Cancels a request. The run that has taken it ends it.
     fn cancel_request(&self, id: i64) -> impl Future<Output = Result<()>> + Send;
 
     /// Ends a request.

@@ -1,4 +1,4 @@
-//! Child processes: this test binary once more, told to run one test with an order in its environment.
+//! Child processes: this test binary once more, which runs one test as its environment says.
 
 use std::env;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Names the state a child is to use; only children have it.
 const ORDER: &str = "ZENITH_STATE_CHILD";
-/// Tells what a child reports from what the test harness prints; the harness may print before it in a line.
+/// Distinguishes reports of a child from the output of the test harness; the harness may print before it in a line.
 const MARK: &str = "child says ";
 
 /// A child that is killed when it is dropped.
@@ -61,7 +61,7 @@ pub fn order() -> Option<PathBuf> {
     env::var_os(ORDER).map(PathBuf::from)
 }
 
-/// Tells the parent something.
+/// Reports something to the parent.
 pub fn report(text: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{MARK}{text}").unwrap();

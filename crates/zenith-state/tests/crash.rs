@@ -93,7 +93,7 @@ async fn a_killed_process_loses_nothing() {
     assert_eq!(row.get::<&str, _>(0), "ok");
 }
 
-/// Only the process that has the lock may tell whether a run was ended by a crash.
+/// Only the process that has the lock may decide that a crash ended a run.
 #[tokio::test]
 async fn short_commands_leave_runs_alone() {
     let folder = Folder::new();

@@ -47,7 +47,7 @@ async fn one_process_has_the_lock() {
     assert!(folder.file("zenith/state.db.lock").exists(), "the file stays");
 }
 
-/// By whatever name it is called, the state has one lock.
+/// The state has one lock, under any name of its file.
 #[tokio::test]
 async fn a_link_has_the_lock_of_its_state() {
     let folder = Folder::new();
@@ -92,7 +92,7 @@ async fn a_short_command_may_come_first() {
     assert_eq!(store.pipelines().await.unwrap().len(), 1);
 }
 
-/// Whoever comes first creates the state; the others find it.
+/// The first process creates the state; the others find it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_may_create_the_state() {
     for _ in 0..12 {

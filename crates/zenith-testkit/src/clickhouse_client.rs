@@ -128,7 +128,7 @@ impl ClickHouse {
         Ok(self.clone().with_database(name))
     }
 
-    /// Drops a database with all its tables and waits until they are gone.
+    /// Drops a database with all its tables and waits until they no longer exist.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
         let server = self.clone().with_database("default");
         server.query(&format!("DROP DATABASE IF EXISTS {} SYNC", quoted(name))).await.map(drop)

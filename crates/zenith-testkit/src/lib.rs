@@ -6,7 +6,7 @@
 //! | [`data`] | documents to copy, generated or published |
 //! | [`clickhouse_client`] | ask ClickHouse what arrived, independently of the transport under test |
 //! | [`proxy`] | cut connections, lose answers, delay, speak TLS |
-//! | [`tls`] | certificates made on the spot |
+//! | [`tls`] | certificates made at run time |
 //!
 //! A development tool: no crate of the product depends on it outside its tests, and it knows none of them.
 

@@ -1,4 +1,4 @@
-//! Certificates for tests: an authority made on the spot and one certificate for this machine signed by it.
+//! Certificates for tests: an authority made at run time and one certificate for this machine signed by it.
 //!
 //! Who shows them and who checks them is the business of the servers and of what is being tested.
 

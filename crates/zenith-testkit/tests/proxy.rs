@@ -1,4 +1,4 @@
-//! The proxies break exactly what they are told to break, and nothing else.
+//! The proxies break exactly what they are configured to break, and nothing else.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Servers start, are found again, come back after SIGKILL with their data, and demand what they are told to demand.
+//! Servers start, are found again, come back after SIGKILL with their data, and demand what they are set up to demand.
 
 use bson::{Document, doc};
 use zenith_testkit::tls::Certificate;

@@ -1,6 +1,6 @@
 //! Documents that could not be loaded, and the table that keeps them.
 //!
-//! A dead letter is bytes with a reason. What the bytes mean is for those to know who wrote them.
+//! A dead letter is bytes with a reason. Only their writer knows what the bytes mean.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,7 +35,7 @@ pub struct DeadLetter {
     pub version: u64,
     /// The change it came with, as in `update`; empty if it did not come with one.
     pub operation: String,
-    /// Tells changes of one version apart.
+    /// Distinguishes changes of one version.
     pub index: u32,
 }
 
@@ -90,7 +90,7 @@ pub fn table(name: &str) -> TableDefinition {
         .comment("Documents that Zenith could not load, with the reason. The document column has them as they were read.")
 }
 
-/// The letters as one record batch.
+/// The dead letters as one record batch.
 pub(crate) fn batch(letters: &[DeadLetter]) -> Result<RecordBatch, ArrowError> {
     let text = |part: fn(&DeadLetter) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(letters.iter().map(part)))

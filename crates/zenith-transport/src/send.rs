@@ -6,7 +6,7 @@
 //! | [`SendPath::Sendfile`] | `sendfile` from the file: the kernel takes the pages, no copy | `writev` |
 //! | [`SendPath::Splice`] | `splice` from the file into a pipe and on into the socket: no copy either | `writev` |
 //!
-//! Pages given to the kernel are read when the peer reads them, not when the call returns. Who sends must
+//! Pages given to the kernel are read when the peer reads them, not when the call returns. The sender must
 //! keep them unchanged until the peer has answered; see `socket::in_flight`.
 //!
 //! This module and no other of this crate makes raw system calls.

@@ -36,7 +36,7 @@ impl Statement {
         }
     }
 
-    /// A statement of the user's, in whose target's database it is run.
+    /// A statement of the user, run in the database of the target.
     pub(crate) fn of_user(sql: &str) -> Statement {
         Statement { in_database: true, ..Statement::new(quoted(sql), sql) }
     }

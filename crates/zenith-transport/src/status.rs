@@ -1,4 +1,4 @@
-//! How pipelines stand, for those who read their tables: a table of versions, and a view with one row for each pipeline.
+//! The status of pipelines, for readers of the tables: a table of versions, and a view with one row for each pipeline.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -74,7 +74,7 @@ impl Protocol {
         }
     }
 
-    /// How that is mended.
+    /// What to do then, for error messages.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Protocol::Http => "check that the port is the HTTP one, 8123 by default",

@@ -1,6 +1,6 @@
 //! What the tests share: one server, a database for each test, batches in a pool.
 //!
-//! Whoever has to know which protocol is meant is told; the tests of both have a `support` that tells it.
+//! Helpers that depend on the protocol get it as an argument; the tests of both have a `support` that passes it.
 
 use std::sync::Arc;
 

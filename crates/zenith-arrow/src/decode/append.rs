@@ -1,4 +1,4 @@
-//! Any value into any column: nulls, conversions, mismatches, kinds that are rare, and all that the short cut
+//! Any value into any column: nulls, conversions, mismatches, kinds that are rare, and all that the fast path
 //! ([`expected`](super::expected)) has declined. This is where input is judged.
 
 use zenith_bson::{Decimal, RawError, tag};

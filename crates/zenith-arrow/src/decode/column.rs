@@ -1,6 +1,6 @@
 //! One column: where its values lie, and the life of its buffers from batch to batch.
 //!
-//! How values get there stands elsewhere: [`expected`](super::expected) for those the column was made for,
+//! Other modules append values: [`expected`](super::expected) for those the column was made for,
 //! [`append`](super::append) for any.
 
 use zenith_bson::{RawValue, tag};
@@ -40,7 +40,7 @@ pub(super) struct Column {
     pub(super) about: Box<About>,
     /// Holds keys, which are never NULL.
     pub(super) required: bool,
-    /// Which items that show nothing are told from others that do.
+    /// Which items that show nothing are noted.
     pub(super) noted: Noted,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct About {
     dates: DateRange,
     /// The text of values that the column does not hold.
     pub(super) twin: Option<TwinColumn>,
-    /// Of a column of elements, how many there were before the array at hand.
+    /// Of a column of elements, how many there were before the current array.
     pub(super) first: usize,
 }
 
@@ -81,7 +81,7 @@ pub(super) enum Storage {
     MixedId(Bytes),
     Bool(Bits<false>),
     Int32(Fixed<4>),
-    /// Whether the short cut expects 32-bit integers.
+    /// Whether the fast path expects 32-bit integers.
     Int64(Fixed<8>, bool),
     Double(Fixed<8>),
     Decimal(Fixed<16>, u8),
@@ -193,7 +193,7 @@ impl Column {
         }
     }
 
-    /// What the item at hand is called in its document or array.
+    /// The key or position of the current item in its document or array.
     pub(super) fn key(&self) -> Key<'_> {
         match &self.about.name {
             Some(name) => Key::Name(name),
@@ -206,7 +206,7 @@ impl Column {
         self.about.field
     }
 
-    /// Writes the value of the item at hand to the extra text.
+    /// Writes the value of the current item to the extra text.
     #[cold]
     pub(super) fn overflow(
         &self,
@@ -220,7 +220,7 @@ impl Column {
         cx.overflow.value(self.key(), raw, self.about.field, mismatch)
     }
 
-    /// Writes a note on the item at hand.
+    /// Writes a note on the current item.
     pub(super) fn note(&self, cx: &mut Context<'_>, word: &str) -> Result<(), RowError> {
         cx.overflow.word(self.key(), word)
     }
@@ -239,7 +239,7 @@ impl Column {
         }
     }
 
-    /// Has the short cut expect values of this type, if it can; whether it expected others before.
+    /// Makes the fast path expect values of this type, if it can; whether it expected others before.
     pub(super) fn expect(&mut self, type_tag: u8) -> bool {
         match (&mut self.storage, type_tag) {
             (Storage::Int64(_, narrow), tag::INT32 | tag::INT64) => {
@@ -282,7 +282,7 @@ impl Column {
             Storage::Bool(bits) => bits.truncate(len),
             Storage::Document(node) => node.truncate(len),
             Storage::List(node) => node.truncate(len),
-            // Items of fixed size lie where their number says; what is behind the last one is not looked at.
+            // Items of fixed size lie where their number says; what is behind the last one is never read.
             Storage::ObjectIdFixed(_)
             | Storage::Int32(_)
             | Storage::Int64(..)

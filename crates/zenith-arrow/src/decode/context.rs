@@ -5,7 +5,7 @@ use zenith_bson::{RawError, cstring_len, tag};
 use super::buffers::Arena;
 use super::overflow::OverflowWriter;
 
-/// Why the document at hand was not (wholly) appended.
+/// Why the current document was not (wholly) appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowError {
     /// The memory of this batch is used up: seal it and try the document again.
@@ -23,15 +23,15 @@ pub(super) enum RowError {
 /// The binary subtype whose data begins with its own length.
 const BINARY_OLD: u8 = 0x02;
 
-/// Bytes behind the end of a document or array that the short cut may read past it, whatever they are.
+/// Bytes behind the end of a document or array that the fast path may read past it; their values do not matter.
 ///
-/// With them a key or a short string is read with one load of fixed width, without a look at how much is
-/// left. Only what lies this close to the end of a reply goes the long way.
+/// With them a key or a short string is read with one load of fixed width, without a check of how much is
+/// left. Only what lies this close to the end of a reply takes the slow path.
 pub(super) const SLACK: usize = 32;
 
 /// The input and the state of one row.
 pub(super) struct Context<'a> {
-    /// All bytes at hand. Documents lie in it one after another, so reading a little past the end of
+    /// The input. Documents lie in it one after another, so reading a little past the end of
     /// one of them is harmless and saves checks.
     pub(super) bytes: &'a [u8],
     pub(super) arena: &'a mut Arena,
@@ -41,7 +41,7 @@ pub(super) struct Context<'a> {
     pub(super) strict: bool,
     /// Look for keys that are repeated or reserved, at each level.
     pub(super) is_careful: bool,
-    /// Neither: keys and values may be taken the short way.
+    /// Neither: keys and values may take the fast path.
     pub(super) is_fast: bool,
     /// Explicit nulls are noted.
     pub(super) keep_nulls: bool,
@@ -50,7 +50,7 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Where `rest`, a part of the bytes at hand, begins in them.
+    /// Where `rest`, a part of the input, begins in it.
     #[inline(always)]
     pub(super) fn position(&self, rest: &[u8]) -> usize {
         rest.as_ptr().addr() - self.bytes.as_ptr().addr()

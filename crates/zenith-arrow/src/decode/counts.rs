@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::fit::MismatchReason;
 
-/// Fields told apart; collections with unbounded keys would otherwise grow the report without end.
+/// Fields that are counted separately; collections with unbounded keys would otherwise grow the report without bound.
 pub(super) const FIELDS_MAX: usize = 1000;
 /// The name under which further fields are counted together.
 pub(super) const OTHERS: &str = "(other fields)";
@@ -24,7 +24,7 @@ pub struct Surprise {
     pub path: String,
     /// Why its values do not fit, in words.
     pub reason: String,
-    /// How often it came.
+    /// How often it occurred.
     pub count: u64,
     /// The field in some of the documents, as documents of it alone, by their hashes: those with the smallest ones.
     pub documents: Vec<(u64, Vec<u8>)>,

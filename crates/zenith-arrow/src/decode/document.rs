@@ -48,7 +48,7 @@ enum Known {
     Stranger(u32),
 }
 
-/// One key and its column, in the order that they are looked at.
+/// One key and its column, in the order in which they are read.
 ///
 /// All but the buffers of the column lie in the first line of the cache, what a value needs of those in the next one or
 /// two.
@@ -78,7 +78,7 @@ struct Walk {
 struct Care {
     /// Positions of the elements whose key comes again.
     repeated: Vec<usize>,
-    /// The position of the element at hand.
+    /// The position of the current element.
     position: usize,
     duplicates: Vec<u8>,
     outside: Reserved,
@@ -163,10 +163,10 @@ impl DocumentNode {
         Ok(last + 1)
     }
 
-    /// Appends the document of these parts, with `slack` bytes behind them that are not looked at; whether there was
-    /// anything odd about it. A document of which no column shows anything counts as a nothing.
+    /// Appends the document of these parts, with `slack` bytes behind them that are not used; whether there was
+    /// anything odd about it. A document of which no column shows anything counts as blank.
     ///
-    /// Fields are taken the short way as long as they come as in the document before and are of the types expected.
+    /// Fields take the fast path as long as they come as in the document before and are of the types expected.
     #[inline(always)]
     pub(super) fn append_parts(
         &mut self,
@@ -213,7 +213,7 @@ impl DocumentNode {
         Ok(cx.overflow.odd != before)
     }
 
-    /// Takes each field of the document at `at` the long way; where care is asked for, with those that are repeated apart.
+    /// Appends each field of the document at `at` by the slow path; a careful pass keeps repeated keys apart.
     #[cold]
     fn append_slowly(&mut self, cx: &mut Context<'_>, at: usize, last: usize) -> Result<(), RowError> {
         let before = cx.overflow.odd;
@@ -258,7 +258,7 @@ impl DocumentNode {
         Ok(())
     }
 
-    /// Gives every column that has no value for the row at hand the one of a missing field.
+    /// Gives every column that has no value for the current row the one of a missing field.
     #[inline(never)]
     fn append_missing(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         let row = self.len;
@@ -268,7 +268,7 @@ impl DocumentNode {
         Ok(())
     }
 
-    /// Gives every twin that has no text for the row at hand a NULL.
+    /// Gives every twin that has no text for the current row a NULL.
     fn fill_twins(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         for slot in &mut self.slots {
             if let Some(twin) = slot.column.about.twin.as_mut().filter(|twin| twin.len() == self.len) {
@@ -278,7 +278,7 @@ impl DocumentNode {
         Ok(())
     }
 
-    /// Appends the field at the front of `rest`, whatever it is; what follows it.
+    /// Appends the field at the front of `rest`, of any type; what follows it.
     #[inline(never)]
     fn search<'a>(
         &mut self,

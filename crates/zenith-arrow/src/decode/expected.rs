@@ -1,4 +1,4 @@
-//! The short cut: the value a column was made for, copied with as few steps as possible.
+//! The fast path: the value a column was made for, copied with as few steps as possible.
 //!
 //! What is not quite as expected is declined (`None`) with nothing done, and [`append`](super::append) finds
 //! out what it is: whether it is a value of another type, bytes that are not BSON, or a buffer that is full.
@@ -14,8 +14,8 @@ impl Column {
     /// Appends the value at the front of `value`, which has the type of [`Column::expected_tag`], and
     /// returns what follows it; `None` if it is declined.
     ///
-    /// `value` reaches [`SLACK`] bytes behind the level at hand. A value of fixed size is not checked to end before them:
-    /// the caller sees that it did not.
+    /// `value` reaches [`SLACK`] bytes behind the current level. A value of fixed size is not checked to end before
+    /// them: the caller sees that it did not.
     #[inline(always)]
     pub(super) fn append_expected<'a>(
         &mut self,

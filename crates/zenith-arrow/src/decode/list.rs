@@ -48,8 +48,8 @@ impl ListNode {
         Ok(last + 1)
     }
 
-    /// Appends the array of these parts, with `slack` bytes behind them that are not looked at; whether there was anything
-    /// odd about it. An array without elements counts as a nothing.
+    /// Appends the array of these parts, with `slack` bytes behind them that are not used; whether there was anything
+    /// odd about it. An array without elements counts as blank.
     #[inline(always)]
     pub(super) fn append_parts(
         &mut self,
@@ -128,7 +128,7 @@ impl ListNode {
         Ok(rest)
     }
 
-    /// Appends the element at the front of `rest`, whatever it is; what follows it.
+    /// Appends the element at the front of `rest`, of any type; what follows it.
     #[inline(never)]
     fn append_element<'a>(
         &mut self,

@@ -9,7 +9,7 @@
 //! - No document becomes an object and no value is allocated: a value is copied once, from the input to
 //!   the buffer that will be sent.
 //! - Strings are checked for UTF-8 a run at a time. Where a run fails, its documents are decoded again one
-//!   string at a time, which finds the one to blame.
+//!   string at a time, which finds the bad one.
 //! - A document that cannot be decoded is reported with its bytes and skipped; rows before and after it
 //!   are not affected.
 //! - A batch is sealed when it has the rows or the bytes it may have. Memory is reserved before a batch is
@@ -75,11 +75,11 @@ pub struct Decoder {
     arena: Arena,
     /// How many buffers a batch has at most; each takes whole granules of the pool.
     buffers: usize,
-    /// Rows the batch at hand may have; 0 while no batch is open.
+    /// Rows the open batch may have; 0 while no batch is open.
     rows_planned: usize,
     /// Rows a batch may have that is begun now.
     rows_limit: usize,
-    /// The batch at hand is of one document that is much larger than others.
+    /// The open batch holds one document that is much larger than others.
     odd: bool,
     scratch: Vec<u8>,
 }
@@ -125,7 +125,7 @@ impl Decoder {
         &self.schema
     }
 
-    /// Rows in the batch at hand.
+    /// Rows in the open batch.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.root.len
@@ -144,7 +144,7 @@ impl Decoder {
     }
 
     /// Decodes sample documents and forgets them again, to learn how much room a row takes and in which
-    /// order keys come. Bad documents are passed over.
+    /// order keys come. Bad documents are skipped.
     ///
     /// # Errors
     /// As [`Decoder::append`].
@@ -175,7 +175,7 @@ impl Decoder {
     /// Blocks while the pool has no memory for a new batch. Bad documents are reported to `bad` and skipped.
     ///
     /// # Errors
-    /// [`DecodeError`]; the batch at hand is then lost.
+    /// [`DecodeError`]; the open batch is then lost.
     pub fn append<I>(
         &mut self,
         bytes: &[u8],
@@ -211,7 +211,7 @@ impl Decoder {
         }
     }
 
-    /// Seals the batch at hand, if it has any rows, and returns unused memory to the pool.
+    /// Seals the open batch, if it has any rows, and returns unused memory to the pool.
     ///
     /// # Errors
     /// [`DecodeError::Arrow`], which would be a defect.
@@ -239,13 +239,13 @@ impl Decoder {
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?))
     }
 
-    /// Keeps some documents of each kind of mismatch that those learned from did not have; to be said before they are.
+    /// Keeps some documents of each kind of mismatch that those learned from did not have; call it before learning.
     pub fn watch(&mut self) {
         self.overflow.tally.watch();
     }
 
-    /// The kinds of mismatches that the documents learned from did not have, and that came at least so often. Each is
-    /// told again when it has come twice as often.
+    /// The kinds of mismatches that the documents learned from did not have, and that occurred at least so often. Each
+    /// is reported again when it has occurred twice as often.
     pub fn surprises(&mut self, least: u64) -> Vec<Surprise> {
         self.overflow.tally.surprises(least)
     }
@@ -331,7 +331,7 @@ impl Decoder {
         }
     }
 
-    /// Appends one row, or leaves columns of unequal length behind, which [`Decoder::truncate`] mends.
+    /// Appends one row, or leaves columns of unequal length behind, which [`Decoder::truncate`] repairs.
     #[inline]
     fn row(&mut self, bytes: &[u8], range: Range<usize>, strict: bool) -> Result<(), RowError> {
         let row = self.root.len;

@@ -1,4 +1,4 @@
-//! What the columns do not show of the row at hand, as the texts of the extra and the notes column.
+//! What the columns do not show of the current row, as the texts of the extra and the notes column.
 //!
 //! The extra column has values:
 //!
@@ -15,7 +15,7 @@
 //! - `"[]"`, `"{}"` for an empty array or document of a field without a column.
 //!
 //! Both texts are overlays in the language of [`extended_json`]: one object shaped like the document. A column writes
-//! an entry where it finds something to say, without knowing the way that leads there. Where the decoder leaves a
+//! an entry where it finds something to say, without knowing the path that leads there. Where the decoder leaves a
 //! document or an array in which something was written, it puts that into braces behind its key
 //! ([`OverflowWriter::nest`]). So a document that fits pays for one comparison a level.
 
@@ -45,13 +45,13 @@ pub(super) struct OverflowWriter {
     pub(super) tally: Tally,
 }
 
-/// What a row has that most rows do not, counted so that one comparison tells whether there is anything of it.
+/// What a row has that most rows do not, counted so that one comparison shows whether there is any of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(align(8))]
 pub(super) struct Odd {
     /// Entries.
     entries: u32,
-    /// How many keys of the level at hand show nothing in their columns.
+    /// How many keys of the current level show nothing in their columns.
     pub(super) nothings: u32,
 }
 
@@ -69,7 +69,7 @@ struct Mark {
     counted: usize,
 }
 
-/// Which of the texts have reserved keys in the level at hand.
+/// Which of the texts have reserved keys in the current level.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Reserved {
     extra: bool,
@@ -151,7 +151,7 @@ impl OverflowWriter {
         self.notes.truncate(mark.notes);
     }
 
-    /// Appends the earlier value of a repeated key of the level at hand to `duplicates`.
+    /// Appends the earlier value of a repeated key of the current level to `duplicates`.
     pub(super) fn duplicate(
         &mut self,
         duplicates: &mut Vec<u8>,

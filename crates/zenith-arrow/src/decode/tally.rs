@@ -21,7 +21,7 @@ pub(super) struct Tally {
     strangers: usize,
     /// The field that further ones without a column are counted under.
     others: Option<u32>,
-    /// Entries of rows not yet known to stay: of the run at hand, then of the row at hand.
+    /// Entries of rows not yet known to stay: of the current run, then of the current row.
     run: Vec<(u32, MismatchReason)>,
     run_rows_end: usize,
     watched: Option<Watched>,
@@ -48,7 +48,7 @@ struct Witnesses {
     mismatch: MismatchReason,
     /// Those with the smallest hashes, with these: whichever of them is read first, they are the same.
     documents: Vec<(u64, Vec<u8>)>,
-    /// How often it had come when it was told last.
+    /// How often it had occurred when it was last reported.
     told: u64,
 }
 
@@ -75,12 +75,12 @@ impl Tally {
         self.run.push((field, mismatch));
     }
 
-    /// How much has been noted of the run at hand.
+    /// How much has been noted of the current run.
     pub(super) fn counted(&self) -> usize {
         self.run.len()
     }
 
-    /// Takes all back but so much of the run at hand.
+    /// Takes all back but so much of the current run.
     pub(super) fn undo(&mut self, counted: usize) {
         self.run.truncate(counted.max(self.run_rows_end));
     }
@@ -153,7 +153,7 @@ impl Tally {
         self.forget();
     }
 
-    /// Those that came at least so often, and twice as often as when they were told last.
+    /// Those that occurred at least so often, and twice as often as when they were last reported.
     pub(super) fn surprises(&mut self, least: u64) -> Vec<Surprise> {
         let Some(watched) = &mut self.watched else { return Vec::new() };
         let mut surprises = Vec::new();
@@ -185,7 +185,7 @@ impl Tally {
 }
 
 impl Watched {
-    /// Keeps the document of a mismatch that is not expected, and that columns of other types could mend.
+    /// Keeps the document of a mismatch that is not expected, and that columns of other types could hold.
     fn see(&mut self, field: u32, path: &[u8], mismatch: MismatchReason, document: &[u8]) {
         let is_beyond_columns = matches!(
             mismatch,
@@ -222,7 +222,7 @@ fn top<'d>(path: &[u8], document: &'d [u8]) -> Option<Element<'d>> {
     Elements::new(document).ok()?.map_while(Result::ok).find(|element| of_path(element.key))
 }
 
-/// A document with nothing but this element: what the other fields have is no matter of it.
+/// A document with nothing but this element: the other fields do not matter.
 fn alone(element: Element<'_>) -> Option<Vec<u8>> {
     element.value.in_document(element.key)
 }

@@ -18,7 +18,7 @@
 //! | keys that are empty, have a dot or are reserved | reads a path, or a wrapper, into them |
 //! | documents with repeated keys, whole | keeps one of them |
 //! | documents without any value, as `{}` or with their nulls | drops them |
-//! | integral doubles from ±2^53 on | shows as many digits as needed to tell floats apart, then zeros |
+//! | integral doubles from ±2^53 on | shows as many digits as needed to distinguish floats, then zeros |
 //! | integers beyond ±2^53 inside arrays | may store them as floats, next to an array of floats |
 //! | arrays of mixed kinds, with nulls, with empty arrays or over [`ARRAY_LEVEL_MAX`] arrays deep | merges their types |
 //! | code with scope | drops an empty scope |

@@ -1,7 +1,7 @@
 //! Extended JSON v2: BSON values as JSON text and back, without loss.
 //!
 //! This is the language of the extra column, of JSON columns and of mixed `_id`s. It is the canonical format
-//! of the Extended JSON specification (types told by wrapper objects such as `{"$numberInt":"1"}`), plus
+//! of the Extended JSON specification (types marked by wrapper objects such as `{"$numberInt":"1"}`), plus
 //! three rules of our own that make it exact for *every* document. They are nothing an ordinary Extended
 //! JSON parser trips over, except where the specification itself is ambiguous:
 //!

@@ -134,7 +134,7 @@ fn number(text: &str) -> Bson {
     Bson::Double(text.parse().unwrap_or(f64::NAN))
 }
 
-/// The value of an object whose key tells its type.
+/// The value of an object whose key names its type.
 fn wrapper(json: &Json<'_>, pairs: &Pairs<'_>) -> Result<Bson, JsonError> {
     let key = pairs
         .iter()

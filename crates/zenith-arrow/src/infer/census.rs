@@ -29,7 +29,7 @@ pub(super) struct Level {
 
 /// The most distinct strings of a field that are counted separately.
 const DISTINCT_MAX: usize = 256;
-/// Strings a field must have had before anything is said of how they repeat.
+/// Strings a field must have had before their repetition is judged.
 const FEW_STRINGS_SEEN: u64 = 100;
 /// How often each of them must have come on average to be called few.
 const FEW_STRINGS_REPEAT: u64 = 10;
@@ -144,7 +144,7 @@ impl Values {
         self.int32s + self.int64s
     }
 
-    /// How many documents have the key, whatever its value.
+    /// How many documents have the key, with any value.
     pub(super) fn occurrences(&self) -> u64 {
         self.count() + self.nulls
     }

@@ -74,7 +74,7 @@ impl Values {
         self.arrays * 2 >= self.count()
     }
 
-    /// The values that a column of this kind holds. A document or an array counts as held whatever is inside.
+    /// The values that a column of this kind holds. A document or an array counts as held with any contents.
     pub(super) fn held(&self, kind: &Kind) -> Tally {
         let mut held = Tally::default();
         match kind {

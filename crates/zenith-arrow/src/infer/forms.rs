@@ -98,8 +98,8 @@ fn is_token(key: &str) -> bool {
     key.len() >= TOKEN_LENGTH && key.len() - text.len() <= 2 && text.bytes().all(known)
 }
 
-/// Whether small letters, capitals and digits follow each other as they do in random text; in names they come in
-/// groups.
+/// Whether lower-case letters, upper-case letters and digits follow each other as they do in random text; in names they
+/// come in groups.
 fn is_random(key: &str) -> bool {
     let class = |byte: u8| match byte {
         b'a'..=b'z' => Some(0),
@@ -141,7 +141,7 @@ fn is_mac(key: &str) -> bool {
     parts(':') || parts('-')
 }
 
-/// Also with another mark for the points, which keys could not have in former times.
+/// Also with another mark for the points, which keys could not have in older versions.
 fn is_mail(key: &str) -> bool {
     let printable = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
     let is_host = |host: &str| {

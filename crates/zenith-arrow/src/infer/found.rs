@@ -22,7 +22,7 @@ pub struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// The documents themselves. Those that are not valid BSON are passed over.
+    /// The documents themselves. Those that are not valid BSON are skipped.
     pub fn documents(samples: impl IntoIterator<Item = &'a [u8]>) -> Found<'a> {
         let valid = samples.into_iter().filter(|document| zenith_bson::validate(document).is_ok());
         let values = valid.map(|bytes| RawValue { tag: tag::DOCUMENT, bytes }).collect();
@@ -70,8 +70,8 @@ impl<'a> Found<'a> {
         Found { values, path: self.path.clone(), ..*self }
     }
 
-    /// The kind of the type that most of these have, whatever the rule for several types; `None` where no column comes of
-    /// them.
+    /// The kind of the type that most of these have, under any rule for several types; `None` where there is no column
+    /// for them.
     #[must_use]
     pub fn kind(&self, options: &InferOptions) -> Option<Kind> {
         let mut values = Values::default();

@@ -64,7 +64,7 @@ pub(super) fn twin_name(
     }
 }
 
-/// From so many distinct keys on their variety tells that they are data.
+/// From so many distinct keys on, their variety shows that they are data.
 const VARIETY: usize = 64;
 
 /// Whether the keys of the documents at one path are data rather than names.

@@ -10,7 +10,7 @@
 //! | integers and doubles | the first that holds all: `Double`, `Int64`, `Decimal`; else the one that holds most |
 //! | decimals, with or without other numbers | the first that holds all: `Decimal`, `Double`; else the one of these and `Int64` that holds most |
 //! | strings and symbols | `String` |
-//! | arrays | `Array` of the kind of its elements; none where there was nothing to tell, or over 16 levels deep |
+//! | arrays | `Array` of the kind of its elements; none where the sample has no element, or over 16 levels deep |
 //! | documents | `Document`, `Json` where the keys are data or over 16 levels deep |
 //! | only null, undefined, regular expressions, code, MinKey, … | none |
 //!
@@ -139,7 +139,7 @@ pub struct InferOptions {
     pub keep_nulls: bool,
     /// Whether `_id`s have one type.
     pub id: IdTypes,
-    /// The kind of the key, whatever the sample says.
+    /// The kind of the key, regardless of the sample.
     pub key: Option<Kind>,
     /// How integers are stored.
     pub integers: Integers,
@@ -178,16 +178,16 @@ impl InferOptions {
     }
 }
 
-/// A schema and what the sample it was made from was like.
+/// A schema, and figures of the sample that it was made from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
     /// The columns.
     pub schema: Schema,
     /// One entry per leaf column, in the order in which a walk through the schema meets them.
     pub fields: Vec<FieldStatistics>,
-    /// Documents that were looked at.
+    /// Documents that were read.
     pub documents: u64,
-    /// Documents of the sample that are not valid BSON and were passed over.
+    /// Documents of the sample that are not valid BSON and were skipped.
     pub invalid_documents: u64,
     /// Bytes of BSON per valid document, on average; 0 for an empty sample.
     pub average_document_bytes: f64,
@@ -196,7 +196,7 @@ pub struct Inference {
 /// Infers the schema of a collection from raw BSON documents.
 ///
 /// An empty sample gives a schema with nothing but an `_id` of any type. Documents that are not valid BSON are
-/// counted and passed over.
+/// counted and skipped.
 pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOptions) -> Inference {
     let mut level = Level::default();
     let mut invalid_documents = 0;

@@ -25,9 +25,9 @@ const KEPT_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Thinned {
     kept: Vec<f64>,
-    /// How many were passed over since one was kept.
+    /// How many were skipped since one was kept.
     skipped: usize,
-    /// How many are passed over between two that are kept.
+    /// How many are skipped between two that are kept.
     skip: usize,
     /// The digits of those kept, worked out when all are there.
     digits: OnceCell<Vec<Option<(u32, u32)>>>,

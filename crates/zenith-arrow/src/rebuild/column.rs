@@ -84,7 +84,7 @@ pub(super) fn shows(kind: &Kind, array: &ArrayRef, row: usize) -> Result<bool, F
     })
 }
 
-/// Whether a dictionary's row is not NULL; other rows have been looked at.
+/// Whether a dictionary's row is not NULL; other rows have been checked.
 fn text_is_there(array: &ArrayRef, row: usize) -> bool {
     array.as_any_dictionary_opt().is_none_or(|dictionary| !dictionary.is_null(row))
 }

@@ -109,7 +109,7 @@ impl Comparison {
     }
 }
 
-/// Options of a regular expression are a set of letters, which a driver puts in alphabetical order.
+/// Options of a regular expression are a set of characters, which a driver puts in alphabetical order.
 fn sorted(options: &str) -> Vec<char> {
     let mut letters: Vec<char> = options.chars().collect();
     letters.sort_unstable();

@@ -76,7 +76,7 @@ pub enum RebuildError {
 }
 
 /// Rebuilds the document in one row of a batch that has the columns of `schema` and the extra column, in any
-/// order; other columns are not looked at. Tables of version 0.1 have no notes column.
+/// order; other columns are ignored. Tables of version 0.1 have no notes column.
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ impl Schema {
     /// notes column last.
     ///
     /// `_id` is never null. UUIDs carry Arrow's canonical extension `arrow.uuid`, JSON text
-    /// `arrow.json`; [`BSON_METADATA_KEY`] tells the BSON type of every column.
+    /// `arrow.json`; [`BSON_METADATA_KEY`] has the BSON type of every column.
     #[must_use]
     pub fn to_arrow(&self) -> SchemaRef {
         let mut fields: Vec<ArrowField> = columns(&self.fields).collect();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the column that holds the values that no other column can.
 pub const EXTRA_COLUMN: &str = "_zenith_extra";
-/// Name of the column that tells missing, null and empty values apart, and the types of texts.
+/// Name of the column that distinguishes missing, null and empty values, and the types of texts.
 pub const NOTES_COLUMN: &str = "_zenith_notes";
 /// Key of a document's identity, whose column is the sorting key and never null.
 pub const ID_KEY: &str = "_id";
@@ -25,7 +25,7 @@ pub const EMPTY_DOCUMENT: &str = "{}";
 pub const ELEMENTS_KEY: &str = "$elements";
 /// Field metadata key of strings that repeat so much that the target should keep a dictionary of them.
 pub const CATEGORY_METADATA_KEY: &str = "zenith.category";
-/// Field metadata key that tells which BSON type a column was made for.
+/// Field metadata key of the BSON type that a column was made for.
 pub const BSON_METADATA_KEY: &str = "zenith.bson";
 
 /// The columns of a collection, `_id` first; the extra and the notes column are implied and come last.
@@ -99,7 +99,7 @@ impl Field {
     }
 }
 
-/// A field as a state keeps it. Those of version 0.1 say nothing of blanks: theirs were noted in the extra column,
+/// A field as the state stores it. Those of version 0.1 say nothing of blanks: theirs were noted in the extra column,
 /// but for arrays that are empty.
 #[derive(Deserialize)]
 struct SavedField {
@@ -336,7 +336,7 @@ impl Field {
 }
 
 impl fmt::Display for Kind {
-    /// The BSON type in words, as `zenith copy --dry-run` shows it.
+    /// The name of the BSON type, as `zenith copy --dry-run` shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::ObjectId | Kind::ObjectIdFixed => f.write_str("objectId"),

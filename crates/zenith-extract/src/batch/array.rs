@@ -1,4 +1,4 @@
-//! Going through a BSON array of documents in place: no allocation, no unchecked index.
+//! Walking a BSON array of documents in place: no allocation, no unchecked index.
 
 use std::ops::Range;
 
@@ -65,7 +65,7 @@ impl From<RawError> for FramingError {
     }
 }
 
-/// The length of the document at the start of `bytes`, if it is there whole.
+/// The length of the document at the start of `bytes`, if all of it is there.
 #[inline]
 pub(crate) fn document_len(bytes: &[u8]) -> Result<usize, FramingError> {
     Ok(zenith_bson::document_len(bytes)?)
@@ -105,7 +105,7 @@ impl<'a> Documents<'a> {
         Documents { rest: bytes, left, framing }
     }
 
-    /// The bytes not gone through yet.
+    /// The bytes not read yet.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.rest
     }

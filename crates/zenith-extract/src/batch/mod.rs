@@ -1,8 +1,8 @@
-//! Documents that came together, in one reply or one piece of a file: the bytes as they came, and where each document
+//! Documents of one reply or one piece of a file: the bytes as they were received, and where each document
 //! lies in them.
 //!
-//! The framing (where documents begin and end) is checked once, when the batch is made, so that going through it
-//! cannot fail. What is inside a document is not looked at, but for `_id` of the first and the last.
+//! The framing (where documents begin and end) is checked once, when the batch is made, so that iterating
+//! cannot fail. The contents of documents are not read, but for `_id` of the first and the last.
 
 mod array;
 mod ranges;
@@ -85,7 +85,7 @@ impl DocumentBatch {
         }
     }
 
-    /// Documents that stand back to back in the first `used` bytes of a buffer: how a source of one's own hands them
+    /// Documents that stand back to back in the first `used` bytes of a buffer: how your own source hands them
     /// over. `permit` is the one that the buffer was allocated of ([`BudgetPermit::allocate`]).
     ///
     /// # Errors

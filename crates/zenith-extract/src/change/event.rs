@@ -13,21 +13,21 @@ use super::token;
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeKind {
-    /// A document came into being.
+    /// A document was inserted.
     Insert,
     /// A part of a document changed.
     Update,
     /// A document was replaced by another of the same `_id`.
     Replace,
-    /// A document went.
+    /// A document was deleted.
     Delete,
-    /// A collection went.
+    /// A collection was dropped.
     Drop,
-    /// A collection got another name, [`Change::renamed_to`].
+    /// A collection was renamed, to [`Change::renamed_to`].
     Rename,
-    /// A database went, after each of its collections.
+    /// A database was dropped, after each of its collections.
     DropDatabase,
-    /// What the stream watches has gone, and with this event the stream ends; a reader opens it anew.
+    /// What the stream watches no longer exists, and with this event the stream ends; a reader reopens it.
     Invalidate,
     /// Something this version does not know.
     Other,
@@ -77,7 +77,7 @@ pub struct Transaction<'a> {
     pub number: i64,
 }
 
-/// Why a document is no event.
+/// Why a document is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EventError {
     #[error("an event is no BSON document")]

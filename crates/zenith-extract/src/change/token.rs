@@ -36,7 +36,7 @@ impl ResumeToken {
         }
     }
 
-    /// Writes the token down for [`ResumeToken::decode`]: the BSON the server sent.
+    /// Encodes the token for [`ResumeToken::decode`]: the BSON the server sent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.document.as_bytes().to_vec()

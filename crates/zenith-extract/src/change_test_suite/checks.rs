@@ -87,7 +87,7 @@ pub async fn what_was_before_the_opening_does_not_come<S: ChangeSource, W: Chang
     assert_eq!(read(&mut reader, 6).await[0].id, found[4].id);
 }
 
-/// Its changes come one after the other, told apart by their places.
+/// Its changes come one after the other, distinguished by their places.
 pub async fn a_transaction_shares_its_time<S: ChangeSource, W: ChangeWriter>(
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {
@@ -146,7 +146,7 @@ pub async fn an_idle_stream_says_where_it_is<S: ChangeSource, W: ChangeWriter>(
     assert_eq!(read(&mut reader, 1).await[0].id, Some(RawBson::Int32(0)));
 }
 
-/// After each event and each reply, also when written down in between.
+/// After each event and each reply, also when encoded in between.
 pub async fn a_stream_goes_on_after_any_place<S: ChangeSource, W: ChangeWriter>(
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {
@@ -180,7 +180,7 @@ pub async fn a_stream_goes_on_after_any_place<S: ChangeSource, W: ChangeWriter>(
     }
 }
 
-/// A stream of everything hears of the end of its collections, and outlives it.
+/// A stream of everything reports the end of its collections, and outlives it.
 pub async fn drops_and_renames_come<S: ChangeSource, W: ChangeWriter>(
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {
@@ -324,7 +324,7 @@ pub async fn images_come_if_asked_for<S: ChangeSource, W: ChangeWriter>(
     assert_eq!(documents(read(&mut without, 3).await), [None, None, None]);
 }
 
-/// As they are now, whatever the number asked for; what is not there is absent.
+/// As they are now, however many are requested; what is not there is absent.
 pub async fn a_look_up_finds_what_is_there<S: ChangeSource, W: ChangeWriter>(
     make: impl AsyncFn() -> (S, W, Namespace),
 ) {

@@ -21,7 +21,7 @@ pub(super) struct DataFile {
     pub(super) is_compressed: bool,
 }
 
-/// What tells a file from a later state of it.
+/// What distinguishes a file from a later state of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileState {
     bytes: u64,
@@ -33,7 +33,7 @@ impl DataFile {
         DataFile { is_compressed: path.extension().is_some_and(|it| it == "gz"), path: path.into() }
     }
 
-    /// The path as people write it.
+    /// The path as the user wrote it.
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()
     }

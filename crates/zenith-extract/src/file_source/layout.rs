@@ -29,7 +29,7 @@ const CUT_NAME_BYTES: usize = 238;
 /// The collections of a dump.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    /// As people write it.
+    /// As the user wrote it.
     address: String,
     is_file: bool,
     collections: BTreeMap<Namespace, Files>,

@@ -92,7 +92,7 @@ pub(super) fn event(entry: &Entry, image: bool) -> RawDocumentBuf {
     event
 }
 
-/// The event that ends a stream whose scope has gone.
+/// The event that ends a stream whose scope no longer exists.
 pub(super) fn invalidate(entry: &Entry) -> RawDocumentBuf {
     head(&entry.position.invalidation(), "invalidate")
 }

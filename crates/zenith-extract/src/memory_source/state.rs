@@ -20,7 +20,7 @@ pub struct MemorySource {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told after every change.
+    /// Notified after every change.
     changed: Notify,
 }
 
@@ -54,13 +54,13 @@ pub enum MemoryChange {
     Update(Namespace, RawDocumentBuf),
     /// The document that replaces the one with its `_id`.
     Replace(Namespace, RawDocumentBuf),
-    /// The document with this `_id` goes.
+    /// The document with this `_id` is deleted.
     Delete(Namespace, RawBson),
-    /// The collection goes.
+    /// The collection is dropped.
     Drop(Namespace),
-    /// The collection of the first name gets the second, whatever had it before.
+    /// The collection of the first name gets the second, and replaces a collection that had it.
     Rename(Namespace, Namespace),
-    /// The database goes; its collections are dropped before.
+    /// The database is dropped; its collections are dropped before.
     DropDatabase(String),
 }
 
@@ -71,7 +71,7 @@ impl MemorySource {
         MemorySource::default()
     }
 
-    /// Adds a collection, or replaces it. The log does not hear of it.
+    /// Adds a collection, or replaces it. The log does not record it.
     #[must_use]
     pub fn with_collection(self, namespace: Namespace, documents: Vec<RawDocumentBuf>) -> MemorySource {
         self.state().collections.insert(namespace, Arc::new(documents));

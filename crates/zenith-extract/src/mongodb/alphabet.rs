@@ -1,6 +1,6 @@
 //! The characters that strings are made of, learnt from two of them: strings as numbers, and numbers as strings.
 
-/// Characters of a string that are looked at.
+/// Characters of a string that are used.
 const LOOKED_AT: usize = 32;
 /// Numbers stay below this.
 const LIMIT: u128 = 1 << 120;

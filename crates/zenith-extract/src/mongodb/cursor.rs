@@ -125,7 +125,7 @@ impl<C: DerefMut<Target = DirectConnection>> DirectCursor<C> {
         Ok(reply)
     }
 
-    /// The documents of the next reply, and the record they end with if it was to tell.
+    /// The documents of the next reply, and the record they end with if that was requested.
     pub(super) async fn documents(
         &mut self,
         reply_budget: &ReplyBudget,

@@ -136,7 +136,7 @@ fn reads_from_primary(options: &ClientOptions) -> bool {
     )
 }
 
-/// The settings of our own connections, if there can and shall be any.
+/// The settings of our own connections, if they are possible and wanted.
 pub(super) fn usable_settings(deployment: &Deployment, transport: Transport) -> Option<Arc<Settings>> {
     match (transport, &deployment.direct) {
         (Transport::Driver, _) => None,

@@ -95,7 +95,7 @@ pub(super) fn from_wire(address: &Address, action: String, error: WireError) -> 
     }
 }
 
-/// What TLS said, with the setting that mends it.
+/// The error of TLS, with the setting that remedies it.
 pub(super) fn tls(address: &str, said: &str) -> ExtractError {
     let advice = match TlsFault::of(said) {
         None => return tls_files(address, said),

@@ -19,7 +19,7 @@ pub(super) enum Step {
     Natural,
     /// The documents stored after a record, in the order of storage; each reply says which record it ends with.
     Records { after: Option<i64> },
-    /// All documents in whatever order.
+    /// All documents in any order.
     Unordered,
     /// `min` ≤ `_id` < `max`, leaving out a first document whose `_id` is `min` if `skip_min`.
     Range { min: Option<RawBson>, skip_min: bool, max: Option<RawBson> },

@@ -90,8 +90,8 @@ pub(crate) struct Deployment {
 }
 
 impl MongoSource {
-    /// Reads the connection string and makes a client. Servers are first spoken to by the calls that follow, but for
-    /// `mongodb+srv:`, whose name is resolved here.
+    /// Reads the connection string and makes a client. Later calls connect to servers; only the name in
+    /// `mongodb+srv:` is resolved here.
     ///
     /// # Errors
     /// [`ExtractError::InvalidUri`], [`ExtractError::Unreachable`] if an SRV name does not resolve,

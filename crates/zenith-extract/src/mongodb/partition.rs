@@ -1,4 +1,4 @@
-//! Divides a collection into parts: ranges of `_id` of about equal numbers of documents, unless it is read as it is stored.
+//! Divides a collection: ranges of `_id` with about equal numbers of documents, or parts of the order of storage.
 //!
 //! Boundaries are the `_id`s of documents drawn at random, sorted by the server: only the server knows BSON order
 //! with the collection's collation. Many are drawn for each one kept, which evens the ranges out.

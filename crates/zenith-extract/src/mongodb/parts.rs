@@ -111,7 +111,7 @@ pub(super) async fn ends(
 pub(super) struct Span {
     smallest: Bson,
     largest: Bson,
-    /// What tells the class from others; nothing if there is no other.
+    /// What distinguishes the class from others; nothing if there is no other.
     filter: Option<Document>,
 }
 

@@ -1,6 +1,6 @@
-//! A look at the deployment and one collection before anything is read.
+//! The check of the deployment and one collection before anything is read.
 //!
-//! What only serves comfort (sizes, names of other collections) may be refused to the user without harm; what reading
+//! What is only convenient (sizes, names of other collections) may be refused to the user without harm; what reading
 //! needs may not.
 
 use bson::{Bson, Document, Timestamp, Uuid, doc};

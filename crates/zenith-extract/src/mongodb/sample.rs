@@ -1,7 +1,7 @@
 //! A sample of a collection: from both ends and from places spread evenly between the smallest and the largest `_id`,
 //! bounded in documents and bytes. The same collection gives the same sample.
 //!
-//! All parts come by one command. Where the `_id`s are not spread evenly, so that many places lead to the same documents,
+//! One command reads all parts. Where the `_id`s are not spread evenly, so that many places lead to the same documents,
 //! a second one reads where the others must be ([`narrower`]).
 
 use std::collections::HashMap;
@@ -145,7 +145,7 @@ fn together(documents: usize) -> u32 {
     u32::try_from(documents.saturating_add(1)).unwrap_or(REPLY_DOCUMENTS).min(i32::MAX.cast_unsigned())
 }
 
-/// The first documents by `_id`, or in whatever order they come.
+/// The first documents by `_id`, or in any order.
 async fn beginning(
     deployment: &Deployment,
     namespace: &Namespace,

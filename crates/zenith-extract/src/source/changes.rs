@@ -63,7 +63,7 @@ pub trait ChangeSource: Send + Sync + 'static {
     /// When no server answers, or it has no such time.
     fn now(&self) -> impl Future<Output = Result<Timestamp, ExtractError>> + Send;
 
-    /// The source's clock, asked of the server that is read: how it is found out whether the source answers, and how far
+    /// The clock of the server that is read. The call shows whether the source answers, and how far
     /// its clock is from this machine's. By default [`ChangeSource::now`], and this machine's clock.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ pub trait ChangeSource: Send + Sync + 'static {
         async { self.now().await.map(|_| SystemTime::now()) }
     }
 
-    /// What tells this deployment from every other one and never changes; `None` where that is not known, as by default.
+    /// What identifies this deployment and never changes; `None` where that is not known, as by default.
     ///
     /// # Errors
     /// When no server answers.

@@ -1,7 +1,7 @@
 //! The traits of a database: [`Source`] for reading whole collections, [`ChangeSource`] for following their changes.
 //!
-//! *Writing one*: three methods of [`Source`] are enough for copies. What the others answer by themselves is said at
-//! each. [`DocumentBatch::of_documents`] hands documents over, in memory of the pool.
+//! *Writing one*: three methods of [`Source`] are enough for copies. The others document their
+//! defaults. [`DocumentBatch::of_documents`] hands documents over, in memory of the pool.
 //!
 //! The compiler names the futures of both traits. [`DynSource`] holds any source behind one type, for the price of
 //! one allocation a call. [`crate::source_test_suite!`] and [`crate::change_source_test_suite!`] test an

@@ -76,7 +76,7 @@ impl SaltedPasswords {
     }
 }
 
-/// What to ask the greeting for, when the mechanism is for the server to tell.
+/// What to ask the greeting for, when the server names the mechanism.
 pub(super) fn supported_mechanisms_key(credential: &Credential) -> Option<String> {
     match credential.mechanism {
         Mechanism::Negotiated => Some(format!("{}.{}", credential.source, credential.user.as_deref()?)),

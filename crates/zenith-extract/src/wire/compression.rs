@@ -1,4 +1,4 @@
-//! OP_COMPRESSED: another message's payload, made smaller.
+//! OP_COMPRESSED: the payload of another message, compressed.
 //!
 //! <https://github.com/mongodb/specifications/blob/master/source/compression/OP_COMPRESSED.md>
 //! A server compresses its replies to requests that came compressed, so requests are too, small as they are.

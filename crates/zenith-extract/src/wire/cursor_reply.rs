@@ -7,7 +7,7 @@ use zenith_bson::{Elements, RawError, tag};
 
 use crate::change::timestamp;
 
-/// What the server calls errors after which a change stream may be opened anew.
+/// The label of errors after which a change stream may be reopened.
 pub(crate) const RESUMABLE: &str = "ResumableChangeStreamError";
 
 /// What a cursor command answered.
@@ -17,7 +17,7 @@ pub(crate) struct CursorReply {
     pub(crate) documents: Range<usize>,
     /// The cursor to ask for more; 0 after the last reply.
     pub(crate) cursor_id: i64,
-    /// Where the place after them lies, of a change stream and of a scan that was to tell.
+    /// Where the place after them lies, of a change stream and of a scan that requested it.
     pub(crate) token: Option<Range<usize>>,
     /// The newest operation the server knew of.
     pub(crate) operation_time: Option<Timestamp>,
@@ -32,7 +32,7 @@ pub(crate) enum ReplyError {
         code: i32,
         code_name: String,
         message: String,
-        /// Whether it is labelled as one after which a change stream may be opened anew.
+        /// Whether it is labelled as one after which a change stream may be reopened.
         is_resumable: bool,
     },
     /// It is no reply to a cursor command.
@@ -84,7 +84,7 @@ impl CursorReply {
         })
     }
 
-    /// The record the documents end with, of a scan that was to tell. `bytes` are what the reply was read from.
+    /// The record the documents end with, of a scan that requested it. `bytes` are what the reply was read from.
     pub(crate) fn record(&self, bytes: &[u8]) -> Option<i64> {
         Elements::within(bytes, self.token.clone()?).ok()?.find_key(b"$recordId")?.value.as_i64()
     }

@@ -65,7 +65,7 @@ impl From<NetError> for WireError {
     }
 }
 
-/// There is no connection after all the time there was for it.
+/// There is no connection within the timeout.
 fn late(timeout: Duration) -> WireError {
     let text = format!("no connection within {} ms", timeout.as_millis());
     io::Error::new(io::ErrorKind::TimedOut, text).into()

@@ -33,7 +33,7 @@ impl OpMsg {
         payload
     }
 
-    /// Reads the payload of a reply: what follows the header. The body's own contents are not looked at.
+    /// Reads the payload of a reply: what follows the header. The body's own contents are not read.
     pub(crate) fn parse(payload: &[u8]) -> Result<OpMsg, MessageError> {
         let flags = u32::from_le_bytes(*payload.first_chunk::<4>().ok_or(MessageError::Truncated)?);
         if flags & REQUIRED & !CHECKSUM_PRESENT != 0 {

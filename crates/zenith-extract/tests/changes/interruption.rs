@@ -131,7 +131,7 @@ async fn a_stream_outlives_the_server() {
     }
 }
 
-/// What cannot be reached is told at once when a stream is opened; it may come back.
+/// A server that cannot be reached is reported at once when a stream is opened; it may come back.
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told() {
     let uri = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200";

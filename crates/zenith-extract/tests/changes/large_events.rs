@@ -40,7 +40,7 @@ async fn an_update_of_half_the_size_comes_with_its_image() {
     }
 }
 
-/// A key that is in the event twice makes it too large whatever is left out.
+/// A key that is in the event twice makes it too large in any case.
 #[tokio::test]
 async fn an_event_that_is_too_large_names_its_collection() {
     let uri = servers::uri().await;

@@ -97,7 +97,7 @@ fn assert_lost(error: &ExtractError) {
     assert!(error.to_string().contains("oplog"), "{error}");
 }
 
-/// Somebody who reads too slowly is told, too, and not just left without what came in between.
+/// A reader that is too slow gets an error, too, and does not just lack what came in between.
 #[tokio::test]
 async fn a_stream_that_lags_behind_finds_its_history_lost() {
     let (server, client) = small_oplog().await;

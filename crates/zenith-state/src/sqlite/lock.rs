@@ -2,7 +2,7 @@
 //!
 //! It is not SQLite's own lock, which is held for a transaction at a time: this one is held for the life of
 //! the process that moves data, and a process that is killed does not leave it behind. The file has the number
-//! of that process, for messages, and stays when the lock is gone: removing it could take it away from under
+//! of that process, for messages, and stays when the lock is released: removing it could take it away from under
 //! another process.
 
 use std::ffi::OsString;

@@ -25,7 +25,7 @@ pub(super) const KNOWN: i64 = FORMATS[FORMATS.len() - 1].0;
 /// What the header of our files says: "ZNTH".
 const APPLICATION_ID: i64 = 0x5A4E_5448;
 const LOOK: &str = "look for the format";
-/// How long to wait for those who are looking.
+/// How long to wait for readers.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -40,7 +40,7 @@ pub(super) enum Format {
     Current,
 }
 
-/// Looks what a file is.
+/// Finds out what a file is.
 ///
 /// # Errors
 /// For files of others and of later versions; the connection is of no use then.
@@ -85,7 +85,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> R
 }
 
 /// Makes SQLite write to a log first. That is a property of the file, so once is enough; but the switch needs
-/// the file for itself and does not wait for it, so those who are just looking are waited for here.
+/// the file for itself and does not wait for it, so this waits for readers.
 async fn use_log(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     const ACTION: &str = "switch to a write-ahead log";
     let deadline = Instant::now() + TIMEOUT;

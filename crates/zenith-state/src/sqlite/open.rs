@@ -129,8 +129,8 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", LOG_BYTES)
 }
 
-/// Makes the file, for its owner's eyes alone, and the folders above it, and says where it really is: the lock
-/// must be the same one by whatever name the file is called. What already exists is left as it is.
+/// Creates the file, readable by its owner alone, and the folders above it, and returns its real path: the lock
+/// must be the same one under any name of the file. What already exists is left as it is.
 async fn prepare(path: &Path) -> Result<PathBuf> {
     let path = path.to_owned();
     blocking(move || {

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::values::{moment, nanoseconds};
 use crate::{Condition, Identity, Outcome, Request, RequestEnd, Result, Since, StateError};
 
-/// How long requests are kept that have ended.
+/// How long ended requests are kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 const COLUMNS: &str = "id, pipeline, action, arguments, requested_nanoseconds, taken_nanoseconds, is_cancelled, \
                        progress, ended_nanoseconds, outcome, result";

@@ -1,7 +1,7 @@
 //! Checkpoints, intents and epochs: how far a pipeline has come.
 //!
-//! That a checkpoint only moves forward is said twice, and by SQL both times: by the condition of the
-//! statement that moves it, whose effect is looked at, and by a trigger for everybody else.
+//! SQL enforces twice that a checkpoint only moves forward: by the condition of the
+//! statement that moves it, whose effect is checked, and by a trigger for every other statement.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};

@@ -12,7 +12,7 @@ fn start(pipeline: &str, seconds: u64) -> RunStart {
     }
 }
 
-/// The largest there can be, and others that are told apart.
+/// The largest possible ones, and others, all different.
 const LAST: Figures = Figures { rows: u64::MAX, bytes: 1 << 40, extra_values: 7, dead_letters: 5 };
 
 fn end(outcome: Outcome, error: Option<&str>) -> RunEnd {

@@ -97,7 +97,7 @@ pub async fn mismatches_of_a_loaded_table_replace_earlier_ones(place: &impl Stor
     }
 }
 
-/// Letters that are settled are none any more, in all and in the last hour, and there are never fewer than none.
+/// Settled dead letters no longer count, in all and in the last hour, and the count never falls below zero.
 pub async fn settled_letters_are_not_counted_any_more(place: &impl StoreLocation) {
     let store = applied(place).await;
     let last_hour = Some(SystemTime::now() - Duration::from_secs(3600));

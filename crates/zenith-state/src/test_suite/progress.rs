@@ -54,7 +54,7 @@ pub async fn orders_compare_bytewise(place: &impl StoreLocation) {
     }
 }
 
-/// Intents are repeated in the order in which they were noted, whatever was closed in between.
+/// Intents are repeated in the order in which they were noted, even if others were closed in between.
 pub async fn intents_come_back_in_order(place: &impl StoreLocation) {
     let store = applied(place).await;
     assert_eq!(store.open_intents("p").await.expect("read"), []);

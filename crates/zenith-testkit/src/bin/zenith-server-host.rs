@@ -1,7 +1,7 @@
 //! The small program every test server runs under; it alone calls into C.
 //!
 //! `build.rs` compiles this file by itself with `rustc` and the library carries the result, so that any test binary
-//! of any crate finds it without a build step of its own. Hence no dependencies here, and no configuration: which
+//! of any crate finds it without a build step of its own. So it has no dependencies and no configuration: which
 //! server runs with which arguments is the library's business.
 //!
 //! ```text
@@ -142,7 +142,7 @@ fn last_dl_error() -> String {
 
 /// Waits for the end of the process holding the other end of standard input, then removes its servers' data.
 ///
-/// The servers get their SIGKILL at the same moment, and may write for an instant more: hence several attempts.
+/// The servers get their SIGKILL at the same moment, and may write for an instant more, so it takes several attempts.
 fn guard(directory: &OsString) -> Result<(), String> {
     std::io::stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
     for _ in 0..50 {

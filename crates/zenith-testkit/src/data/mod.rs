@@ -1,4 +1,4 @@
-//! Documents to copy: made on the spot, the same for the same seed, or taken from published data sets.
+//! Documents to copy: generated, the same for the same seed, or taken from published data sets.
 //!
 //! | part | what it gives |
 //! | --- | --- |

@@ -41,7 +41,7 @@ pub enum Fault {
         /// How long.
         duration: Duration,
     },
-    /// The connection is reset before anything has been forwarded, as by a server that is gone.
+    /// The connection is reset before anything has been forwarded, as by a server that has ended.
     Refuse,
 }
 

@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd as _;
 use nix::sys::socket::{Shutdown, shutdown};
 use tokio::net::TcpStream;
 
-/// A connection that is ended and never reset, whatever the server had to say yet, and whenever the proxy is dropped.
+/// A connection that is closed and never reset, even with unread bytes of the server, whenever the proxy is dropped.
 ///
-/// A ClickHouse 26.7 ends with its whole process when a connection of the native protocol is reset that waits for its next
+/// ClickHouse 26.7 terminates when a connection of the native protocol is reset while it waits for its next
 /// query.
 pub(super) struct Upstream(TcpStream);
 

@@ -48,7 +48,7 @@ pub fn entry(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathB
     Ok(place)
 }
 
-/// Takes the exclusive lock of a file, waiting for whoever has it; it is given back when the file is dropped.
+/// Takes the exclusive lock of a file, waiting for its holder; dropping the file releases it.
 pub fn lock(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).map_err(Error::path("open", path))?;
     file.lock().map_err(Error::path("lock", path))?;

@@ -149,7 +149,7 @@ impl ClickHouseServer {
         self.process.identity()
     }
 
-    /// Why the server is gone, if it has ended by itself: what it wrote last, and the end of its log of errors.
+    /// Why the server has ended, if it did so by itself: what it wrote last, and the end of its log of errors.
     pub fn ended(&mut self) -> Option<Error> {
         let error = self.process.ended("ClickHouse")?;
         let log = fs::read(self.directory.path().join("clickhouse.err.log")).unwrap_or_default();

@@ -60,8 +60,8 @@ pub struct MongoOptions {
     /// Largest size of the oplog in MiB. A few are enough to have it roll over within a test; `replSetResizeOplog` would
     /// not go below 990.
     pub oplog_mib: u32,
-    /// Seconds between checkpoints; mongod's 60 if not given. What came after the last one stays in the oplog whatever
-    /// its size.
+    /// Seconds between checkpoints; mongod's 60 if not given. Changes after the last one stay in the oplog regardless
+    /// of its size.
     pub checkpoint_seconds: Option<u32>,
     /// Demands a password; the user gets the role `root`.
     pub credentials: Option<Credentials>,
@@ -149,7 +149,7 @@ impl MongoServer {
         self.port
     }
 
-    /// Why the server is gone, if it has ended by itself.
+    /// Why the server has ended, if it did so by itself.
     pub fn ended(&mut self) -> Option<Error> {
         self.process.ended("mongod")
     }
@@ -208,7 +208,7 @@ impl MongoServer {
         address
     }
 
-    /// A client for this server alone, whatever set it is in. Without credentials it may use the localhost exception.
+    /// A client for this server alone, also in a replica set. Without credentials it may use the localhost exception.
     pub(super) async fn direct_client(&self, with_credentials: bool) -> Result<Client> {
         let address = self.address("", &["directConnection=true"]);
         let mut options =

@@ -1,4 +1,4 @@
-//! Free loopback ports, and whose a port is.
+//! Free loopback ports, and whether this process listens on one.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

@@ -65,7 +65,7 @@ impl ProcessIdentity {
             .is_some_and(|(state, ticks)| ticks == self.start_ticks && state != 'Z' && state != 'X')
     }
 
-    /// Ends this very process: SIGTERM, and SIGKILL if it still runs after `timeout`. No error if it is gone already.
+    /// Ends this very process: SIGTERM, and SIGKILL if it still runs after `timeout`. No error if it has ended already.
     pub async fn stop(self, timeout: Duration) -> Result<()> {
         for (signal, wait) in [(Signal::SIGTERM, timeout), (Signal::SIGKILL, Duration::from_secs(10))] {
             if !self.is_alive() {
@@ -171,7 +171,7 @@ impl ServerProcess {
         self.identity
     }
 
-    /// SIGKILL, then waits until the process is gone and its ports are free. No error if it had ended already.
+    /// SIGKILL, then waits until the process has ended and its ports are free. No error if it had ended already.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill().map_err(Error::io(format!("kill process {}", self.identity.pid)))?;
         self.child.wait().map_err(Error::io(format!("wait for process {}", self.identity.pid)))?;
@@ -190,7 +190,7 @@ impl ServerProcess {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Why the server is gone, if it has ended by itself.
+    /// Why the server has ended, if it did so by itself.
     pub(super) fn ended(&mut self, what: &str) -> Option<Error> {
         self.exited()?;
         Some(self.failure(&format!("{what} is gone")))
@@ -217,7 +217,7 @@ impl Drop for ServerProcess {
 
 /// The last lines of a log that are errors (E) or fatal (F) to mongod, or if there are none, the last lines.
 ///
-/// A mongod that gives up writes the reason first and then tells of its whole shutdown.
+/// A mongod that gives up writes the reason first and then logs its whole shutdown.
 fn telling_lines(log: &str) -> Vec<String> {
     let is_error = |line: &&str| line.contains(r#""s":"E""#) || line.contains(r#""s":"F""#);
     let last = |lines: Vec<&str>| -> Vec<String> {

@@ -93,7 +93,7 @@ impl TestServers {
         ]
     }
 
-    /// Why the servers are gone that were started here and have ended by themselves, which fails every test after it.
+    /// Why servers that were started here have ended by themselves, which fails every later test.
     pub fn ended(&mut self) -> Vec<Error> {
         let mongodb = self.own_mongodb.as_mut().and_then(MongoServer::ended);
         let clickhouse = self.own_clickhouse.as_mut().and_then(ClickHouseServer::ended);
@@ -124,7 +124,7 @@ pub struct TestDatabases {
 }
 
 impl TestDatabases {
-    /// Drops both databases. A test that fails leaves them for looking at.
+    /// Drops both databases. A test that fails leaves them for inspection.
     pub async fn remove(self) -> Result<()> {
         self.clickhouse.drop_database(&self.name).await?;
         self.mongodb.drop().await.map_err(Error::mongodb("drop the test's database"))

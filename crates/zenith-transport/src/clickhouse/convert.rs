@@ -9,10 +9,10 @@
 //! INSERT INTO t (_id, doc) SELECT _id, CAST(doc, 'JSON') FROM input('_id String, doc String') FORMAT …
 //! ```
 //!
-//! What does not come back all the same: nulls and empty objects as values in an object (gone), integers
+//! What does not come back all the same: nulls and empty objects as values in an object (dropped), integers
 //! beyond 2^53 in an array at a path where an array with a double has been (rounded), `%2E` in a key (a
 //! dot). Refused, with the whole batch: `null` beside an array in an array, repeated keys, integers beyond
-//! 64 bits, texts that are no object. Whoever makes the texts must keep these apart.
+//! 64 bits, texts that are no object. The maker of the texts must keep these out.
 //!
 //! **Types other than the table's.** Reading Arrow, ClickHouse converts columns. What it does with blocks of
 //! the native protocol depends on its version, so there an insert of other types than the table's takes the

@@ -13,7 +13,7 @@ use crate::ddl::literal;
 use crate::sink::{LetterFilter, LetterQuery, LetterSubject, NewestLetter, StoredLetter};
 use crate::statement::Statement;
 
-/// Names a letter: also those of version 0.1, which have no name in the table.
+/// Names a dead letter: also those of version 0.1, which have no name in the table.
 const NAME: &str = "lower(hex(sipHash64(at, pipeline, namespace, id, document)))";
 
 /// Whether the table has the columns that those of version 0.1 lack; `None` if there is no table.
@@ -159,7 +159,7 @@ fn condition(filter: &LetterFilter, later: bool) -> String {
     conditions.join(" AND ")
 }
 
-/// What is true of the letters of a pipeline.
+/// The condition that selects the dead letters of a pipeline.
 fn of_pipeline(name: &str) -> String {
     // Version 0.1 noted the insert or the load, which begin with the name.
     let name = literal(name);

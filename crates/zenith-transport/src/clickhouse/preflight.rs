@@ -9,7 +9,7 @@ use crate::sink::{PreflightRequest, ServerInfo};
 use crate::statement::Statement;
 use crate::{Result, TransportError};
 
-/// What a run does with its tables. Who may create and drop tables may create and drop views as well.
+/// What a run does with its tables. A user who may create and drop tables may create and drop views as well.
 const PRIVILEGES: [&str; 8] = [
     "SELECT",
     "INSERT",

@@ -30,7 +30,7 @@ const DATES_OF_FOUR_DIGITS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_9
 /// What every server holds: 1900-01-01T00:00:00.000Z to 2299-12-31T23:59:59.999Z.
 const DATES_OF_ALL_SERVERS: (i64, i64) = (-2_208_988_800_000, 10_413_791_999_999);
 
-/// What a server told of itself.
+/// What a server reports about itself.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) version: String,

@@ -81,7 +81,7 @@ impl ClickHouseSink {
         self.session.rows(Statement::of_user(sql)).await
     }
 
-    /// Which way inserts are sent, and why; `None` if that depends on where ClickHouse is, and no connection has been made.
+    /// How inserts are sent, and why; `None` if that depends on where ClickHouse is, and no connection has been made.
     #[must_use]
     pub fn send_report(&self) -> Option<SendReport> {
         self.session.send_report()
@@ -95,8 +95,8 @@ impl ClickHouseSink {
         Ok(self.server().await?.dialect())
     }
 
-    /// Which database of which server this is, in the server's own words: the same by whatever address and protocol it
-    /// is reached, also before the database is there.
+    /// Which database of which server this is, as the server names it: the same by any address and protocol
+    /// it is reached by, also before the database is there.
     ///
     /// # Errors
     /// If the server cannot be asked.

@@ -1,4 +1,4 @@
-//! What people have added to a table: read out of its `CREATE TABLE`, and given to a table that takes its place.
+//! The user's additions to a table: parsed from its `CREATE TABLE`, and given to a table that takes its place.
 //!
 //! ```text
 //! CREATE TABLE d.t (`a` Int64 COMMENT 'x' CODEC(ZSTD(3)) TTL b + toIntervalDay(1), INDEX i a TYPE minmax GRANULARITY 1)
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::pieces::{Piece, pieces};
 use super::{identifier, unquoted};
 
-/// What people can add to a table.
+/// The user's additions to a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Additions {
     /// Columns that have more than a type, with their names.

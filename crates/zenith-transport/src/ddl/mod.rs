@@ -6,8 +6,8 @@
 //! | [`column_type`] | the ClickHouse type of an Arrow field |
 //! | [`same_type`] | whether two spellings mean one type |
 //! | [`parts`] | what a type is made of |
-//! | [`TableDefinition`] | a table to be, and its `CREATE TABLE` |
-//! | [`Additions`] | what people have added to a table |
+//! | [`TableDefinition`] | a table to be created, and its `CREATE TABLE` |
+//! | [`Additions`] | the user's additions to a table |
 //! | [`CurrentView`] | the view of the current rows of a table of versions |
 //!
 //! What a column is *for* is decided where the Arrow schema is made; here it is only translated.

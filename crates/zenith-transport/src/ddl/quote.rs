@@ -3,13 +3,13 @@
 //! The rules are those of ClickHouse's lexer: inside either kind of quotes a backslash escapes, so the
 //! backslash itself must be escaped as well as the quote.
 
-/// A name in backticks, whatever it contains.
+/// A name in backticks, with any contents.
 #[must_use]
 pub fn identifier(name: &str) -> String {
     quoted(name, '`')
 }
 
-/// A string literal in single quotes, whatever it contains.
+/// A string literal in single quotes, with any contents.
 #[must_use]
 pub fn literal(text: &str) -> String {
     quoted(text, '\'')

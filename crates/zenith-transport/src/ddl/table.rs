@@ -9,7 +9,7 @@ use crate::{Result, TransportError};
 
 /// Stands at the end of a table's comment while it is being loaded; publication takes it away.
 ///
-/// It is what tells a shadow table from the table it has replaced, so that an interrupted publication can
+/// It distinguishes a shadow table from the table it has replaced, so that an interrupted publication can
 /// be completed.
 pub const LOADING_MARK: &str = "[zenith: being loaded]";
 
@@ -59,7 +59,7 @@ pub struct TableDefinition {
     pub column_comments: BTreeMap<String, String>,
     /// Further settings of the table, as name and value.
     pub settings: BTreeMap<String, String>,
-    /// What people have added to the table whose place it takes. Columns of these that are not in `schema` come last.
+    /// The user's additions to the table whose place it takes. Columns of these that are not in `schema` come last.
     pub additions: Additions,
 }
 

@@ -1,8 +1,8 @@
-//! What can go wrong on the way into ClickHouse.
+//! What can go wrong while writing to ClickHouse.
 //!
 //! Every message says what was tried, on what, what came back and what to do; the cause stays in the
-//! source chain. Passwords never appear. How often to try again is for the caller to decide; the
-//! predicates tell what kind of failure it is.
+//! source chain. Passwords never appear. The caller decides how often to retry; the
+//! predicates say what kind of failure it is.
 
 mod server;
 
@@ -19,7 +19,7 @@ use crate::target::Protocol;
 /// Result of everything in this crate.
 pub type Result<T> = std::result::Result<T, TransportError>;
 
-/// Why something with ClickHouse did not work.
+/// Why a request to ClickHouse failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The address of ClickHouse cannot be used as it is written.
@@ -160,14 +160,14 @@ pub enum TransportError {
         /// What was asked.
         what: &'static str,
     },
-    /// A failure of a sink that is none of this crate's: [`TransportError::other`] makes one.
+    /// A failure of a sink outside this crate: [`TransportError::other`] makes one.
     #[error("{message}")]
     Other {
-        /// What helps.
+        /// The kind of the failure.
         kind: FailureKind,
         /// One sentence: what was tried, on what, what came back, what to do.
         message: String,
-        /// What it came of.
+        /// Its cause.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
@@ -176,12 +176,12 @@ pub enum TransportError {
     Injected {
         /// What the test said.
         reason: String,
-        /// Whether the failure passes for a transient one (otherwise for refused data).
+        /// Whether the failure counts as transient (otherwise as refused data).
         transient: bool,
     },
 }
 
-/// Which setting mends what TLS says.
+/// Which setting remedies an error of TLS.
 fn advice(said: &(dyn std::error::Error + Send + Sync)) -> &'static str {
     match TlsFault::of(&said.to_string()) {
         Some(TlsFault::UnknownAuthority) => {
@@ -227,13 +227,13 @@ pub enum FailureKind {
 }
 
 impl TransportError {
-    /// A failure of a sink of one's own.
+    /// A failure of a sink outside this crate.
     #[must_use]
     pub fn other(kind: FailureKind, message: impl Into<String>) -> TransportError {
         TransportError::Other { kind, message: message.into(), source: None }
     }
 
-    /// As [`TransportError::other`], with what it came of.
+    /// As [`TransportError::other`], with its cause.
     #[must_use]
     pub fn caused(
         kind: FailureKind,
@@ -387,7 +387,7 @@ mod tests {
 
     use super::{FailureKind, TransportError};
 
-    /// Whoever writes a sink says what helps, and is asked nothing else.
+    /// The author of a sink says what helps, and needs nothing else.
     #[test]
     fn the_kind_of_a_failure_of_ones_own_decides() {
         let of = |kind| TransportError::other(kind, "cannot write t: the disk is full");

@@ -1,6 +1,6 @@
 //! An exception of ClickHouse, and what its code means to a writer.
 //!
-//! The codes are those of `ErrorCodes.cpp`; `errorCodeToName` tells their names.
+//! The codes are those of `ErrorCodes.cpp`; `errorCodeToName` has their names.
 
 use std::fmt;
 
@@ -147,7 +147,7 @@ const CODES: &[(u32, &str, Class)] = &[
     (999, "KEEPER_EXCEPTION", Class::Unknown),
 ];
 
-/// A `CHECK` of the table refused a row: all rows are looked at before any is written.
+/// A `CHECK` of the table refused a row: all rows are checked before any is written.
 const VIOLATED_CONSTRAINT: u32 = 469;
 
 fn known(code: u32) -> Option<&'static (u32, &'static str, Class)> {

@@ -37,7 +37,7 @@ pub(crate) struct HttpClient {
     options: Arc<ConnectionOptions>,
     connector: Connector,
     idle: Idle<KeptAlive>,
-    /// Whose file, if it has one, large bodies are sent from.
+    /// The pool from whose file, if it has one, large bodies are sent.
     pool: Option<Pool>,
 }
 
@@ -70,7 +70,7 @@ impl HttpClient {
         Ok(HttpClient { target, options, connector, idle, pool })
     }
 
-    /// Which way inserts go.
+    /// How inserts are sent.
     pub(crate) fn send_report(&self) -> Option<SendReport> {
         self.connector.paths.report()
     }

@@ -27,7 +27,7 @@ pub(super) struct Block {
     part: Option<Part>,
     /// The row of that part to go on with.
     row: usize,
-    /// Whose file large buffers are sent from.
+    /// The pool from whose file large buffers are sent.
     pool: Option<Pool>,
     /// The memory of the last window's re-laid bytes.
     chunk: Buffer,

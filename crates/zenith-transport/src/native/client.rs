@@ -30,7 +30,7 @@ use crate::statement::Statement;
 use crate::{Compression, Result, SendReport, ServerError, Target, TransportError};
 
 /// A connection that has been idle for longer is asked whether the server is still there: balancers and
-/// firewalls forget connections without a word.
+/// firewalls drop connections silently.
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long the answer to that may take; a new connection is made then.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub(crate) struct NativeClient {
     options: Arc<ConnectionOptions>,
     connector: Connector,
     idle: Idle<HandshakenConnection>,
-    /// Whose file, if it has one, large columns are sent from.
+    /// The pool from whose file, if it has one, large columns are sent.
     pool: Option<Pool>,
 }
 
@@ -77,7 +77,7 @@ impl NativeClient {
         Ok(NativeClient { target, options, connector, idle, pool })
     }
 
-    /// Which way inserts go.
+    /// How inserts are sent.
     pub(crate) fn send_report(&self) -> Option<SendReport> {
         self.connector.paths.report()
     }

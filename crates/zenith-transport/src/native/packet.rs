@@ -185,7 +185,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes ends in a packet or an error, compressed or not.
+        /// Any bytes give a packet or an error, compressed or not.
         #[test]
         fn no_bytes_do_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0_u8..18) {
             let bytes = [&[kind][..], &bytes].concat();

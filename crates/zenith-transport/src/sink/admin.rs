@@ -1,6 +1,6 @@
 //! The administration of tables: what goes beyond loading and publishing them.
 //!
-//! A copy needs nothing of it. Whatever else does, fails with one sentence where the sink does not have it:
+//! A copy needs nothing of it. Everything else that does fails with one sentence where the sink does not have it:
 //! [`TransportError::Unsupported`].
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::{Result, TransportError};
 /// A boxed future of a sink.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Looks into the tables of a sink and changes them. [`Sink::admin`](super::Sink::admin) gives it out.
+/// Reads and changes the tables of a sink. [`Sink::admin`](super::Sink::admin) returns it.
 ///
 /// | method | who needs it |
 /// | --- | --- |
@@ -31,7 +31,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | `set_ttl`, `set_settings` | replacing a table that has them |
 /// | `dead_letters` and the like | listing, retrying and removing dead letters; verification |
 ///
-/// Every method may be left out: the one that is there answers that the sink cannot do it.
+/// Every method may be left out: its default answers that the sink cannot do it.
 pub trait TableAdmin: Send + Sync {
     /// Adds the columns that a table lacks.
     fn add_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, ()> {
@@ -121,7 +121,7 @@ pub trait TableAdmin: Send + Sync {
         cannot("count dead letters by their reasons")
     }
 
-    /// The newest letter of each of these documents that has one, without documents of more than `bytes_max`.
+    /// The newest dead letter of each of these documents that has one, without documents of more than `bytes_max`.
     fn newest_dead_letters<'a>(
         &'a self,
         _table: &'a str,

@@ -1,11 +1,11 @@
-//! What is asked of tables of dead letters.
+//! The queries of dead letter tables.
 
 use std::time::SystemTime;
 
 /// A document in a table of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLetter {
-    /// What the letter is called: it has no name of its own in the table, so a hash of what it says names it.
+    /// The name of the dead letter: the table has none, so it is a hash of its contents.
     pub name: String,
     /// When it was written.
     pub at: SystemTime,
@@ -23,13 +23,13 @@ pub struct StoredLetter {
     pub version: u64,
     /// The change it came with; empty if none is known.
     pub operation: String,
-    /// Tells changes of one version apart.
+    /// Distinguishes changes of one version.
     pub index: u32,
-    /// The document, if it was asked for.
+    /// The document, if it was requested.
     pub document: Vec<u8>,
 }
 
-/// Which letters are meant: those of whom everything said is true.
+/// Which dead letters are meant: those that meet all conditions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LetterFilter {
     /// Those of this pipeline.
@@ -44,35 +44,35 @@ pub struct LetterFilter {
     pub since: Option<SystemTime>,
     /// Those of this time and earlier ones.
     pub until: Option<SystemTime>,
-    /// Those that come behind the letter of this time and name, from the oldest on.
+    /// Those after the dead letter of this time and name, from the oldest on.
     pub behind: Option<(SystemTime, String)>,
     /// Those that a table loaded again may have.
     pub loaded: Option<LoadedAt>,
 }
 
-/// The load of a table, which the letters from before say nothing of.
+/// The load of a table, about which earlier dead letters say nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedAt {
     /// The version of the rows of the load.
     pub version: u64,
-    /// What the runs begin with that write changes, and no load.
+    /// The beginning of the names of runs that write changes rather than a load.
     pub changes: String,
 }
 
-/// The letters that are read, and in which order.
+/// The dead letters that are read, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LetterQuery {
     /// Which.
     pub filter: LetterFilter,
     /// Whether the newest come first.
     pub newest_first: bool,
-    /// The most letters that are read.
+    /// The most dead letters that are read.
     pub limit: Option<u64>,
     /// Whether the documents come with them.
     pub documents: bool,
 }
 
-/// What a document is called among letters, whatever became of it since.
+/// How dead letters identify a document, regardless of its later changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LetterSubject {
     /// Its `_id` as Extended JSON.
@@ -81,13 +81,13 @@ pub enum LetterSubject {
     Bytes(Vec<u8>),
 }
 
-/// The newest letter of a document.
+/// The newest dead letter of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewestLetter {
-    /// The document that was asked for.
+    /// The requested document.
     pub subject: LetterSubject,
     /// Why it has no row.
     pub reason: String,
-    /// The document as it was read; empty if it has more bytes than were asked for.
+    /// The document as it was read; empty if it has more bytes than were requested.
     pub document: Vec<u8>,
 }

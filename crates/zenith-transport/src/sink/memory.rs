@@ -1,8 +1,8 @@
 //! A sink that keeps record batches in memory, for tests and examples.
 //!
-//! It keeps the promises of [`Sink`], tokens and publication included, and fails on purpose when told to:
+//! It keeps the promises of [`Sink`], tokens and publication included, and fails on purpose on request:
 //! [`MemorySink::fail_next`]. It holds clones of the batches it is given, so their buffers do not return to
-//! a pool while it lives; [`MemorySink::batches`] gives them out.
+//! a pool while it lives; [`MemorySink::batches`] returns them.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -248,7 +248,7 @@ impl Sink for MemorySink {
     }
 }
 
-/// Its tables can get columns. It has no language to look anything up in.
+/// Its tables can get columns. It has no query language.
 impl TableAdmin for MemorySink {
     fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, ()> {
         let added = self.state().table(table).map(|table| {

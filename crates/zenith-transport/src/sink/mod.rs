@@ -1,6 +1,6 @@
 //! Sinks: the destinations of record batches.
 //!
-//! *Writing one*: six methods of [`Sink`] are enough for copies. What the others answer by themselves is said at each.
+//! *Writing one*: six methods of [`Sink`] are enough for copies. Each of the others documents its default.
 //! [`TableAdmin`] adds what verification, dead letters and tables kept in step ask of a table.
 //!
 //! *Using one*: write against [`Sink`], whose futures are not boxed; [`DynSink`] holds a sink that is chosen at run time.
@@ -61,7 +61,7 @@ pub trait Sink: Send + Sync {
     /// transient error the caller repeats with the same batch and token.
     fn write(&self, insert: Insert) -> impl Future<Output = Result<Durable>> + Send;
 
-    /// Asks whether the sink answers, and changes nothing. By default it does, as one that has no server.
+    /// Checks that the sink answers, and changes nothing. By default it does, as a sink without a server.
     ///
     /// # Errors
     /// Why it does not.
@@ -89,7 +89,7 @@ pub trait Sink: Send + Sync {
 
     /// The columns, engine and row count of a table, or `None` if it is not there.
     ///
-    /// A sink that leaves this out says that no table is there: a copy then replaces whatever has the name, with columns
+    /// A sink that leaves this out says that no table is there: a copy then replaces what has the name, with columns
     /// of its own.
     fn describe(&self, table: &str) -> impl Future<Output = Result<Option<TableInfo>>> + Send {
         let _ = table;
@@ -113,7 +113,7 @@ pub trait Sink: Send + Sync {
 
     /// Names of the tables that begin with `prefix`, in order: how left-over shadow tables are found.
     ///
-    /// A sink that leaves this out tells of none.
+    /// A sink that leaves this out returns none.
     fn tables(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send {
         let _ = prefix;
         async { Ok(Vec::new()) }
@@ -146,7 +146,7 @@ pub trait Sink: Send + Sync {
     }
 
     /// Puts documents that could not be loaded into the table `table`, creating it when absent, and adding the columns
-    /// that one of an earlier version lacks. Made of `create` and `write`, which is enough for any sink.
+    /// that one of an earlier version lacks. The default uses `create` and `write`, which suits any sink.
     fn write_dead_letters(
         &self,
         table: &str,
@@ -196,7 +196,7 @@ pub struct ServerInfo {
     pub version: String,
     /// Major and minor version.
     pub version_number: (u32, u32),
-    /// The user we are.
+    /// The user of the connection.
     pub user: String,
     /// The first and the last millisecond since 1970-01-01 UTC that a column of dates (`DateTime64(3, 'UTC')`) holds,
     /// shows and compares as they are.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// A mark of somebody who writes a table.
+/// A mark of a writer of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnerMark {
     /// The table.
     pub table: String,
     /// Who writes it: the same in each of its lives. An owner has one mark of a table.
     pub owner: String,
-    /// This life of it.
+    /// The current life of it.
     pub life: String,
     /// The pipeline, for people.
     pub pipeline: String,

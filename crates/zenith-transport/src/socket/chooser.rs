@@ -1,4 +1,4 @@
-//! Which way the inserts of one client go: what was asked for, what is possible, what is cheaper.
+//! How the inserts of one client are sent: what was requested, what is possible, what is cheaper.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::{Result, Target, TransportError};
 
 /// Inserts of each path that are measured before one is chosen.
 const TRIALS: u32 = 3;
-/// Bytes of an insert that says something: what small ones cost is the waking up and not the bytes.
+/// Bytes of an insert worth measuring: the cost of small ones is the wake-up and not the bytes.
 const TRIAL_BYTES_MIN: usize = 1024 * 1024;
 
 /// What keeps the kernel from taking pages of the pool, whichever pool that is.
@@ -69,7 +69,7 @@ enum State {
     Measuring(Trial),
     Settled {
         report: SendReport,
-        /// Whether it has been told, which is done with the first insert.
+        /// Whether the choice has been logged, which happens with the first insert.
         is_told: bool,
     },
 }
@@ -91,7 +91,7 @@ struct Tally {
 
 impl PathChooser {
     /// # Errors
-    /// [`TransportError::Target`] if what is asked for cannot be had.
+    /// [`TransportError::Target`] if what was requested is not possible.
     pub(super) fn new(
         target: &Target,
         options: &ConnectionOptions,
@@ -168,7 +168,7 @@ impl PathChooser {
         }
     }
 
-    /// Which way inserts go; `None` before the first connection.
+    /// How inserts are sent; `None` before the first connection.
     pub(crate) fn report(&self) -> Option<SendReport> {
         match &*self.state() {
             State::Unconnected => None,

@@ -13,7 +13,7 @@ use crate::{Result, Target, TransportError};
 /// Makes connections to one target.
 pub(crate) struct Connector {
     dialer: Dialer,
-    /// Which way inserts go on its connections.
+    /// How inserts are sent on its connections.
     pub(crate) paths: PathChooser,
 }
 

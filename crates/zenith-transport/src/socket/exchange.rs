@@ -18,7 +18,7 @@ use crate::send::{Cursor, Route};
 use crate::target::Target;
 use crate::{ConnectionOptions, TransportError};
 
-/// How long to look for an answer on a connection that broke while sending.
+/// How long to wait for an answer on a connection that broke while sending.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -99,7 +99,7 @@ pub(crate) struct Exchange<'a, A: Answer> {
     cpu: Duration,
     route: Route<'a>,
     idle_timeout: Duration,
-    /// Whether our pages have no reader left: the answer is complete, or the peer is gone.
+    /// Whether our pages have no reader left: the answer is complete, or the peer has closed.
     settled: bool,
 }
 
@@ -204,7 +204,7 @@ impl<'a, A: Answer> Exchange<'a, A> {
         self.answer.take().zip(self.connection.take())
     }
 
-    /// Ends an exchange that failed, with what had come if the peer is gone.
+    /// Ends an exchange that failed, with what had come if the peer has closed.
     ///
     /// Before that, no other caller may take the answer: it is still awaited if pages are in flight.
     pub(crate) fn into_remains(mut self) -> Option<A> {

@@ -1,4 +1,4 @@
-//! Sockets to ClickHouse, whatever is spoken over them.
+//! Sockets to ClickHouse, for either protocol.
 //!
 //! | part | what it does |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! What can be chosen about connections.
+//! Options of connections.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::send_path::SendMode;
 ///
 /// What each later one adds is of no use to a writer: sparse (54465) and replicated (54482) columns in
 /// results, a second framing of packets (54470), and fields for distributed queries in hello, query and
-/// block headers. A server speaks to an announced 54464 as it spoke to the clients of that day.
+/// block headers. A server speaks to an announced 54464 as it spoke to the clients of that time.
 ///
-/// The one worth more is 54492 (ClickHouse 26.8): strings as offsets and bytes, which is how Arrow has them.
-/// It brings all of the former with it.
+/// The useful one is 54492 (ClickHouse 26.8): strings as offsets and bytes, which is how Arrow has them.
+/// It requires all of the others.
 pub const REVISION_NEWEST: u64 = 54464;
 
 /// Timeouts, limits and the way bodies are sent.
@@ -29,7 +29,7 @@ pub struct ConnectionOptions {
     /// How bodies are put on the socket, unless the address says it.
     ///
     /// Only pages of a pool that is a file can be given to the kernel as they are: see
-    /// [`ConnectionOptions::wants_pool_in_file`]. TLS and compression read memory, and refuse to be asked for more.
+    /// [`ConnectionOptions::wants_pool_in_file`]. TLS and compression read memory, and allow no other way.
     pub send: SendMode,
     /// How inserts are compressed, unless the address says it.
     pub compression: Compression,

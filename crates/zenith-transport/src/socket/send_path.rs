@@ -65,7 +65,7 @@ impl SendPath {
     }
 }
 
-/// Which way bodies go, and why.
+/// How bodies are sent, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SendReport {
     /// The system calls.
@@ -74,7 +74,7 @@ pub struct SendReport {
     pub reason: SendReason,
 }
 
-/// Why bodies go the way they do.
+/// Why bodies are sent this way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SendReason {
     /// It was asked for.

@@ -24,7 +24,7 @@ async fn counts(database: &ClickHouse) -> String {
 }
 
 /// A view that fails for one row of a hundred leaves all of them in the table and none in the view. The repetition brings
-/// nothing twice, and once the view is mended it brings the view what it lacks.
+/// nothing twice, and once the view is repaired it brings the view what it lacks.
 #[tokio::test]
 async fn a_view_that_fails_leaves_the_rows_and_a_repetition_completes_them() {
     let replacing = Engine::ReplacingMergeTree { version: "id".into(), deleted: None };
@@ -53,7 +53,7 @@ async fn a_view_that_fails_leaves_the_rows_and_a_repetition_completes_them() {
     }
 }
 
-/// A constraint is looked at before a row is written, also where it is one of a table that a view fills.
+/// A constraint is checked before a row is written, also where it is one of a table that a view fills.
 #[tokio::test]
 async fn a_constraint_leaves_nothing_in_its_table() {
     let (sink, database) = sink("constraint").await;

@@ -25,7 +25,7 @@ pub async fn sink_for(
     ClickHouseSink::new(target, pool, options).unwrap()
 }
 
-/// A sink for whatever is at an address.
+/// A sink for the server at an address.
 pub fn sink_at(url: &str) -> ClickHouseSink {
     ClickHouseSink::new(Target::parse(url).unwrap(), None, ConnectionOptions::default()).unwrap()
 }

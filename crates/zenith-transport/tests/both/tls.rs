@@ -76,7 +76,7 @@ async fn a_server_that_demands_a_certificate_is_shown_one() {
     std::fs::remove_dir_all(certificate.authority_file().parent().unwrap()).unwrap();
 }
 
-/// One sentence each, with the setting that mends it.
+/// One sentence each, with the setting that remedies it.
 #[tokio::test]
 async fn what_tls_says_names_the_setting_that_mends_it() {
     let folder = std::env::temp_dir().join(unique_name("zenith-transport-tls"));

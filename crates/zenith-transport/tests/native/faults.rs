@@ -32,7 +32,7 @@ async fn connections_are_asked_after_a_long_rest() {
     assert_eq!(proxy.connections(), before + 1, "it did not");
 }
 
-/// An insert that is told to have ended before its rows were taken is no success.
+/// An insert whose end is reported before its rows were taken is no success.
 #[tokio::test]
 async fn an_end_before_the_rows_is_no_acknowledgement() {
     let (listener, target) = silent_server().await;

@@ -68,7 +68,7 @@ fn schemas(reply: &Reply) -> Vec<Schema> {
     vec![plain, texts]
 }
 
-/// Tells `look` of every buffer of an array and of those inside it, with where it belongs.
+/// Calls `look` with every buffer of an array and of those inside it, and with its place.
 fn buffers(path: &str, array: &ArrayRef, look: &mut dyn FnMut(String, &[u8])) {
     let data = array.to_data();
     let of_use = |(_, buffer): &(usize, &arrow_buffer::Buffer)| !buffer.is_empty();

@@ -250,7 +250,7 @@ fn written(value: f64) -> Option<String> {
     (value.is_finite() && text != "-0" && value.abs() < 1e38).then_some(text)
 }
 
-/// Zero without its sign, which decimals are not told by.
+/// Zero without its sign, which decimals do not distinguish.
 fn unsigned(value: f64) -> u64 {
     if value == 0.0 { 0 } else { value.to_bits() }
 }

@@ -65,7 +65,7 @@ fn narrow_integers_and_exact_text() {
     }
 }
 
-/// Many doubles beside integers that need a decimal: not all of them are looked at.
+/// Many doubles beside integers that need a decimal: not all of them are examined.
 #[test]
 fn many_doubles_enter_a_decimal() {
     let money = |n: i32| Bson::Double(f64::from(n) / 100.0);

@@ -85,7 +85,7 @@ impl Stream {
         format!("follow the changes of {} {over}", names.join(", "))
     }
 
-    /// The command that opens it, without `$db`. Its reply has no events: so it tells a place before the first one.
+    /// The command that opens it, without `$db`. Its reply has no events, so it gives a place before the first one.
     pub(super) fn aggregate(&self, start: &Start) -> RawDocumentBuf {
         let mut pipeline = RawArrayBuf::new();
         pipeline.push(rawdoc! { "$changeStream": self.change_stream(start) });

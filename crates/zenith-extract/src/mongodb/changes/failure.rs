@@ -1,11 +1,11 @@
-//! What ends a change stream: what it can be opened anew after, and what it means to the user.
+//! What ends a change stream: after which errors it can be reopened, and what they mean to the user.
 
 use super::command::{Start, Stream};
 use crate::ExtractError;
 
-/// The changes to go on with are gone from the oplog.
+/// The next changes are no longer in the oplog.
 const HISTORY_LOST: i32 = 286;
-/// The place to go on after was not found.
+/// The place to continue after was not found.
 pub(super) const FATAL: i32 = 280;
 /// The token is not one of this deployment's, or of this stream's.
 const INVALID_TOKEN: i32 = 260;
@@ -16,7 +16,7 @@ const NO_REPLICA_SET: i32 = 40573;
 /// The server does not know a stage.
 pub(super) const UNKNOWN_STAGE: i32 = 40324;
 
-/// An error, and whether the server or the specification says that the stream may be opened anew.
+/// An error, and whether the server or the specification says that the stream may be reopened.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: ExtractError,

@@ -1,4 +1,4 @@
-//! What tells one deployment from every other: the id of the replica set, or of the sharded cluster.
+//! What identifies a deployment: the id of the replica set, or of the sharded cluster.
 
 use bson::{Document, doc};
 

@@ -5,11 +5,11 @@
 //! | [`preflight`] | whether there are any for this user, over what |
 //! | [`command`] | the commands and the pipeline |
 //! | [`cursor`], [`reply`] | replies, on a connection of our own or by the driver |
-//! | [`reader`] | reads ahead in a task, and opens the stream anew where it was cut off |
+//! | [`reader`] | reads ahead in a task, and reopens the stream after an interruption |
 //! | [`split`] | events that come in pieces |
 //! | [`failure`], [`too_large`] | what ends a stream, in words that help |
 //! | [`health`] | the clock of the source, and how far back its oplog reaches |
-//! | [`identity`] | what tells one deployment from another |
+//! | [`identity`] | what identifies a deployment |
 //! | [`lookup`] | the current documents of some `_id`s |
 
 mod command;
@@ -73,7 +73,7 @@ impl ChangeSource for MongoSource {
     }
 }
 
-/// The primary's word, whatever the read preference: a secondary may not know yet what was acknowledged.
+/// The primary's answer, regardless of the read preference: a secondary may not know yet what was acknowledged.
 async fn now(deployment: &Deployment) -> Result<Timestamp, ExtractError> {
     let action = "ask for the cluster time";
     let admin = deployment.client.database("admin");

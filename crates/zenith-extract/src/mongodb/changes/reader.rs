@@ -161,8 +161,8 @@ struct Reading {
     token: ResumeToken,
     /// The resume token that the consumer received last.
     told: ResumeToken,
-    /// The place of the last invalidation. It is not told: only a stream of the same scope knows it, and who goes on later
-    /// may follow more collections, or fewer.
+    /// The place of the last invalidation. It is not reported: only a stream of the same scope knows it, and a later
+    /// reader may follow more collections, or fewer.
     invalidation: Option<ResumeToken>,
     /// A place that the server does not find, as that of an event of a collection that is not followed any more: the stream
     /// begins at its time instead, and what is not beyond it is left out.
@@ -173,7 +173,7 @@ struct Reading {
 
 /// Why reading from a cursor has stopped.
 enum ReadEnd {
-    /// The consumer is gone.
+    /// The consumer was dropped.
     Abandoned,
     /// The server has closed the stream, as after an invalidation.
     Ended,
@@ -287,7 +287,7 @@ impl Reading {
     }
 
     /// Whether the place is one in a wider stream, hence that of an event of a collection that is not followed any more. One
-    /// that is nowhere may be of another deployment, or long gone.
+    /// that is nowhere may be of another deployment, or long forgotten.
     async fn is_elsewhere(&self) -> bool {
         let databases = self.stream.namespaces.iter().map(|namespace| namespace.database.clone());
         let scopes = databases.map(Scope::Database).chain([Scope::Cluster]);
@@ -306,7 +306,7 @@ impl Reading {
         false
     }
 
-    /// How long to wait before the stream is opened anew; the error, if that would not help.
+    /// How long to wait before the stream is reopened; the error, if that would not help.
     async fn pause_after(
         &mut self,
         failure: Failure,

@@ -9,7 +9,7 @@ use crate::batch::Memory;
 use crate::mongodb::cursor;
 use crate::wire::{RESUMABLE, ReplyError};
 
-/// A reply that has been looked at.
+/// A reply whose fields have been read.
 pub(super) struct Reply {
     pub(super) memory: Memory,
     /// Where the BSON array of events lies in the memory.
@@ -33,7 +33,7 @@ impl Reply {
     }
 }
 
-/// Whether the server labels the error that the driver met as one to open the stream anew after.
+/// Whether the server labels the error that the driver met as one after which the stream may be reopened.
 pub(super) fn is_resumable_by_driver(error: &mongodb::error::Error) -> bool {
     error.contains_label(RESUMABLE)
 }

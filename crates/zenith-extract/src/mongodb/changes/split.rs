@@ -13,7 +13,7 @@ use crate::batch::{FramingError, Memory, array_of};
 use crate::change::frames;
 use crate::{DocumentBatch, ExtractError, ReplyBudget, ResumeToken};
 
-/// The field that tells a piece.
+/// The field that marks a piece.
 const SPLIT: &str = "splitEvent";
 
 /// The pieces of an event that is not whole yet.

@@ -10,7 +10,7 @@ use crate::mongodb::find::{self, Step};
 use crate::mongodb::session::KeepAlive;
 
 impl Scan {
-    /// Reads one step to its end. The size of replies is set once: the driver's cursor cannot change it on the way.
+    /// Reads one step to its end. The size of replies is set once: the driver's cursor cannot change it later.
     pub(super) async fn read_by_driver(&mut self, step: &Step) -> Result<(), PassEnd> {
         if let Step::Records { .. } = step {
             let reason =

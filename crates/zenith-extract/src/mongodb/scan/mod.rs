@@ -109,7 +109,7 @@ struct Scan {
 
 /// Why a pass over the partition ended early.
 enum PassEnd {
-    /// The consumer is gone.
+    /// The consumer was dropped.
     Abandoned,
     Failed(ExtractError),
 }
@@ -173,13 +173,13 @@ impl Scan {
         Ok(pause)
     }
 
-    /// What was read cannot be gone on with.
+    /// What was read cannot be continued.
     fn interrupted(&self, error: ExtractError) -> ExtractError {
         let namespace = self.partition.namespace.clone();
         ExtractError::Interrupted { namespace, documents: self.documents, source: Box::new(error) }
     }
 
-    /// Reads what is left, unless the collection has gone: to the server one that is not there is one without documents,
+    /// Reads what is left, unless the collection no longer exists: to the server a missing one is an empty one,
     /// and the scan would seem to have come to its end.
     async fn resume(&mut self) -> Result<(), PassEnd> {
         let namespace = &self.partition.namespace;

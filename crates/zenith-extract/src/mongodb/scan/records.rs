@@ -1,8 +1,8 @@
 //! A part of the order of storage, on a connection of our own.
 //!
-//! A scan with `$_requestResumeToken` tells with each reply the record it ends with, and `$_resumeAfter` begins right after
-//! a record: so members of a replica set copy collections from each other. Two scans of a half each cost the server little
-//! more than one of everything, where two ranges of `_id` cost it twice as much; and a scan that was cut off goes on.
+//! With `$_requestResumeToken` each reply of a scan names its last record, and `$_resumeAfter` begins right after
+//! it. Members of a replica set copy collections from each other in this way. Two scans of a half each cost the server
+//! little more than one of everything, where two ranges of `_id` cost it twice as much. An interrupted scan continues.
 //!
 //! How far a reply goes cannot be asked for, only of how many documents it is. Records that were deleted leave gaps in the
 //! numbers, so a reply may go beyond the end of the range: it is thrown away and its place read again in smaller ones, until
@@ -21,7 +21,7 @@ use crate::mongodb::find::Step;
 use crate::mongodb::records::KEY_NOT_FOUND;
 use crate::{DocumentBatch, ExtractError, PartitionBounds, RecordRange};
 
-/// How many numbers below a record that is gone are tried.
+/// How many numbers below a deleted record are tried.
 const GONE_MAX: i64 = 1_000;
 
 /// What has been asked for.
@@ -127,8 +127,8 @@ impl Scan {
         }
     }
 
-    /// The first reply of a cursor that begins after a record. If that is gone, it begins after the one before, which is
-    /// the same, as there was none between them.
+    /// The first reply of a cursor that begins after a record. If that was deleted, it begins after the one before,
+    /// which is the same, as there was none between them.
     async fn open_records(
         &mut self,
         asked: &Asked,

@@ -9,8 +9,8 @@
 //!
 //! These are the promises of every [`Sink`]. Where it can read a table back ([`Sink::read`]), rows are compared, else
 //! they are counted. Behind the future stands what it can besides: `tables` for a sink that describes, lists and empties
-//! tables and adds columns, `rows` for one whose [`TableAdmin`](super::TableAdmin) looks rows and dead letters up and
-//! removes them.
+//! tables and adds columns, `rows` for one whose [`TableAdmin`](super::TableAdmin) looks up and removes rows and dead
+//! letters.
 //!
 //! ```ignore
 //! zenith_transport::sink_test_suite!(my_sink, MySink::connect(), tables, rows);
@@ -117,7 +117,7 @@ async fn write<S: Sink + ?Sized>(sink: &S, table: &str, batch: RecordBatch, toke
 }
 
 /// All ids of a table, in order.
-/// That a table has the rows with these ids and no others, as far as the sink can tell.
+/// That a table has the rows with these ids and no others, as far as the sink can show.
 async fn holds<S: Sink + ?Sized>(sink: &S, table: &str, expected: Range<i64>) {
     let counted = sink.count(table).await.expect("counted");
     assert_eq!(Ok(counted), u64::try_from(expected.end - expected.start), "rows of {table}");
@@ -153,7 +153,7 @@ pub async fn a_batch_lands_whole(sink: &impl Sink) {
     holds(sink, "t", 0..1000).await;
 }
 
-/// A repeat with the same token has no effect, whatever came in between.
+/// A repeat with the same token has no effect, even after other inserts.
 pub async fn a_token_counts_once(sink: &impl Sink) {
     sink.create(&definition("t")).await.expect("created");
     for token in ["a", "a", "b", "a", "b"] {
@@ -162,7 +162,7 @@ pub async fn a_token_counts_once(sink: &impl Sink) {
     assert_eq!(sink.count("t").await.expect("counted"), 20);
 }
 
-/// Tokens tell inserts apart, not rows.
+/// Tokens distinguish inserts, not rows.
 pub async fn equal_rows_under_another_token_land(sink: &impl Sink) {
     sink.create(&definition("t")).await.expect("created");
     write(sink, "t", rows(0..10), "a").await.expect("written");
@@ -230,7 +230,7 @@ pub async fn only_shadow_tables_are_published(sink: &impl Sink) {
     assert_eq!(sink.count("u").await.expect("it is still there"), 0);
 }
 
-/// Dropping is done when the table is gone.
+/// A drop returns when the table no longer exists.
 pub async fn dropping_an_absent_table_is_no_error(sink: &impl Sink) {
     sink.create(&definition("t")).await.expect("created");
     sink.drop_table("t").await.expect("dropped");
@@ -250,7 +250,7 @@ pub async fn writes_may_run_side_by_side(sink: &impl Sink) {
     holds(sink, "t", 0..400).await;
 }
 
-/// Dead letters make their table, and keep bytes as they are.
+/// Writing dead letters creates their table and keeps bytes as they are.
 pub async fn dead_letters_are_kept(sink: &impl Sink) {
     let letter = letter("1");
     for token in ["a", "a", "b"] {

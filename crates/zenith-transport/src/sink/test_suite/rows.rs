@@ -1,4 +1,4 @@
-//! What a sink promises that looks rows and dead letters up, counts and removes them.
+//! What a sink promises that looks up, counts and removes rows and dead letters.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -68,7 +68,7 @@ pub async fn rows_are_selected(sink: &impl Sink) {
     assert_eq!(sink.admin().select(&absent).await.expect("an answer"), None);
 }
 
-/// A row is found by its key, of whatever type that is, and the key that is read is the one that was written.
+/// A row is found by its key, of any type, and the key that is read is the one that was written.
 pub async fn keys_of_every_kind_are_found(sink: &impl Sink) {
     let fixed = |values: [&[u8]; 2]| FixedSizeBinaryArray::try_from_iter(values.into_iter()).expect("bytes");
     let decimals = Decimal128Array::from(vec![-1250, 7]).with_precision_and_scale(38, 3).expect("decimals");
@@ -157,7 +157,7 @@ pub async fn of_a_key_the_current_row_counts(sink: &impl Sink) {
     assert_eq!(sink.admin().count_rows(&selection).await.expect("counted"), 2);
 }
 
-/// The selected rows are gone, and no others.
+/// The selected rows are removed, and no others.
 pub async fn rows_are_removed(sink: &impl Sink) {
     ten(sink).await;
     let five = Filter::AtLeast("id".into(), 5);
@@ -168,7 +168,7 @@ pub async fn rows_are_removed(sink: &impl Sink) {
     holds(sink, "t", 0..5).await;
 }
 
-/// Letters are found by what they say, in order, with and without their documents.
+/// Dead letters are found by their contents, in order, with and without their documents.
 pub async fn dead_letters_are_found(sink: &impl Sink) {
     let admin = sink.admin();
     assert_eq!(admin.dead_letters("dead", &LetterQuery::default()).await.expect("an answer"), []);
@@ -225,7 +225,7 @@ pub async fn dead_letters_are_found(sink: &impl Sink) {
     assert!(short[0].document.is_empty());
 }
 
-/// The letters that are meant are gone, and no others.
+/// The selected dead letters are removed, and no others.
 pub async fn dead_letters_are_removed(sink: &impl Sink) {
     sink.admin().remove_dead_letters("dead", &LetterFilter::default()).await.expect("nothing to remove");
     sink.write_dead_letters("dead", &["1", "2"].map(letter), "a").await.expect("written");
