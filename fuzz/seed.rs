@@ -11,7 +11,7 @@ use bson::{Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/decode");
     fs::create_dir_all(&folder)?;
-    for (name, choices, documents) in seeds()? {
+    for (name, choices, documents) in values()?.into_iter().chain(shapes()) {
         let mut bytes = choices.to_vec();
         for document in documents {
             bytes.extend(document.to_vec()?);
@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 type Seed = (&'static str, [u8; 2], Vec<Document>);
 
-fn seeds() -> Result<Vec<Seed>, Box<dyn Error>> {
+/// Values of all types.
+fn values() -> Result<Vec<Seed>, Box<dyn Error>> {
     let binary = |subtype, bytes: &[u8]| Bson::Binary(Binary { subtype, bytes: bytes.to_vec() });
     let id = |byte| ObjectId::from_bytes([byte; 12]);
     let decimal = |text: &str| text.parse::<Decimal128>();
@@ -76,20 +77,26 @@ fn seeds() -> Result<Vec<Seed>, Box<dyn Error>> {
             ],
         ),
         (
+            "times",
+            [0x60, 0x10],
+            vec![
+                doc! { "_id": DateTime::from_millis(0), "t": Timestamp { time: 1, increment: 2 }, "at": DateTime::from_millis(-1) },
+                doc! { "_id": DateTime::from_millis(1), "t": Bson::Null, "at": DateTime::from_millis(i64::MAX) },
+            ],
+        ),
+    ])
+}
+
+/// Documents inside documents, keys of all kinds, many keys.
+fn shapes() -> Vec<Seed> {
+    vec![
+        (
             "nested",
             [0x64, 0x0C],
             vec![
                 doc! { "_id": 1, "d": { "a": 1, "e": { "b": "x", "l": [1, 2, 3] } }, "l": [{ "k": 1 }, { "k": 2, "m": true }] },
                 doc! { "_id": 2, "d": { "e": {} }, "l": [] },
                 doc! { "_id": 3, "d": [1], "l": { "k": 1 }, "ll": [[1], [], [2, "three"]] },
-            ],
-        ),
-        (
-            "times",
-            [0x60, 0x10],
-            vec![
-                doc! { "_id": DateTime::from_millis(0), "t": Timestamp { time: 1, increment: 2 }, "at": DateTime::from_millis(-1) },
-                doc! { "_id": DateTime::from_millis(1), "t": Bson::Null, "at": DateTime::from_millis(i64::MAX) },
             ],
         ),
         (
@@ -107,5 +114,5 @@ fn seeds() -> Result<Vec<Seed>, Box<dyn Error>> {
             [0xE0, 0x08],
             vec![(0..40).map(|n| (format!("k{n}"), Bson::Int32(n))).collect::<Document>()],
         ),
-    ])
+    ]
 }

@@ -8,16 +8,6 @@ use super::Finding;
 const LINES_MAX: usize = 60;
 /// Most parameters of a function, `self` not counted.
 const PARAMETERS_MAX: usize = 6;
-/// Functions that may be longer until somebody splits them, with their length. A ratchet: lengths only go down, and none
-/// is added.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
-    ("crates/zenith-arrow/src/decode/append.rs", "append_scalar", 105),
-    ("crates/zenith-arrow/src/decode/seal.rs", "freeze", 70),
-    ("crates/zenith-extract/src/change/event.rs", "parse", 71),
-    ("crates/zenith-transport/src/native/decode.rs", "values", 67),
-    ("crates/zenith-transport/src/native/types.rs", "parse_at", 78),
-    ("fuzz/seed.rs", "seeds", 75),
-];
 
 /// Checks the functions of a file, whose `code` is without comments and literals; tests may be as long as they like.
 pub(super) fn check(file: &Path, code: &str, findings: &mut Vec<Finding>) {
@@ -33,11 +23,9 @@ pub(super) fn check(file: &Path, code: &str, findings: &mut Vec<Finding>) {
         let is_word = code[..start].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
         let Some(function) = (if is_word { None } else { Function::read(&code[start..]) }) else { continue };
         let line = code[..start].matches('\n').count() + 1;
-        let known = LONG_FUNCTIONS.iter().find(|(place, name, _)| *place == path && *name == function.name);
-        let lines_max = known.map_or(LINES_MAX, |(_, _, lines)| *lines);
-        if function.lines > lines_max {
+        if function.lines > LINES_MAX {
             let complaint =
-                format!("{} has {} lines, {lines_max} are allowed: split it", function.name, function.lines);
+                format!("{} has {} lines, {LINES_MAX} are allowed: split it", function.name, function.lines);
             findings.push(Finding::in_line(file, line, complaint));
         }
         if function.parameters > PARAMETERS_MAX {
