@@ -82,7 +82,7 @@ impl<'a> Elements<'a> {
         Self { is_strict: false, ..self }
     }
 
-    /// The first element of this key, unless damage stands before it.
+    /// The first element of this key, unless there is damage before it.
     pub fn find_key(&mut self, key: &[u8]) -> Option<Element<'a>> {
         self.map_while(Result::ok).find(|element| element.key == key)
     }

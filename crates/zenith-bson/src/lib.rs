@@ -33,7 +33,7 @@ pub use elements::{Element, Elements};
 pub use frame::{cstring_len, document_len};
 pub use value::RawValue;
 
-/// How many documents and arrays may stand inside one another before a document is refused.
+/// How deep documents and arrays may be nested before a document is refused.
 ///
 /// MongoDB stores at most 200 levels (250 by a server parameter). The bound is what makes recursion over
 /// foreign bytes safe.
@@ -61,7 +61,7 @@ pub enum RawError {
     /// A key or string is not UTF-8.
     #[error("BSON text is not valid UTF-8")]
     InvalidUtf8,
-    /// Documents stand in one another more than [`DEPTH_MAX`] levels deep.
+    /// Documents are nested more than [`DEPTH_MAX`] levels deep.
     #[error("BSON is nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
 }

@@ -122,7 +122,7 @@ pub enum ExtractError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A scan was cut off that cannot go on where it stopped: start it again from its beginning.
+    /// The scan was interrupted and cannot continue where it stopped: start it again from its beginning.
     #[error("the scan of {namespace} was cut off after {documents} documents and has to start again")]
     Interrupted {
         /// The collection.
@@ -305,14 +305,14 @@ impl ExtractError {
         }
     }
 
-    /// Whether the changes a stream was to go on with are gone, so that only reloading the collections helps.
+    /// Whether the next changes of a stream are no longer kept, so that only reloading the collections helps.
     #[must_use]
     pub fn is_history_lost(&self) -> bool {
         matches!(self, Self::HistoryLost { .. })
     }
 
-    /// Whether the place a stream was to go on after is not among the changes that the source remembers, although these
-    /// reach back further: it is that of another source, or of changes that this user may not see.
+    /// Whether the place a stream was to continue after is not among the changes that the source remembers, although
+    /// these reach back further: it is that of another source, or of changes that this user may not see.
     #[must_use]
     pub fn is_place_unknown(&self) -> bool {
         // ChangeStreamFatalError.

@@ -50,7 +50,7 @@ pub struct RecordRange {
     pub server: String,
     /// The record it begins after; `None` begins with the first.
     pub after: Option<i64>,
-    /// The record it ends with; `None` goes on to the last.
+    /// The record it ends with; `None` means the last one.
     pub until: Option<i64>,
 }
 

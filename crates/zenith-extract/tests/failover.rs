@@ -1,4 +1,4 @@
-//! The primary dies in the middle of a scan: the scan goes on at the next one.
+//! The primary dies in the middle of a scan: the scan continues at the next one.
 
 use bson::{RawDocumentBuf, doc};
 use zenith_extract::{

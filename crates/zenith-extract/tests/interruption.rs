@@ -1,4 +1,4 @@
-//! Connections that are cut and cursors that are taken away: what can go on goes on exactly, the rest says so.
+//! Connections that are cut and cursors that are taken away: what can continue continues exactly, the rest says so.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::{MemoryError, Reservation, round_up};
 
 /// A range of the pool's memory with one owner; it dereferences to its whole capacity.
 ///
-/// How much of it has been written is for the owner to know: every byte is readable at any time (a
+/// The owner knows how much of it has been written: every byte is readable at any time (a
 /// recycled buffer shows old contents), so there is no uninitialised memory to guard against.
 ///
 /// What every access needs lies in front.

@@ -45,7 +45,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Anonymous pages, small ones but for where [`Mapping::prefer_large_pages`] asks for others.
+    /// Anonymous pages, small ones except where [`Mapping::prefer_large_pages`] asks for others.
     pub(crate) fn anonymous(len: usize) -> Result<Mapping, MemoryError> {
         Ok(Mapping::aligned(len, WRITABLE)?.with_small_pages())
     }

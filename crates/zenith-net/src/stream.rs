@@ -37,7 +37,7 @@ impl Stream {
 
     /// Whether it is open, idle and has nothing to say, so that another request may be sent on it.
     ///
-    /// Asks the kernel itself: the runtime may not have heard of the end yet.
+    /// Asks the kernel itself: the runtime may not know of the end yet.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let peeked = recv(self.socket(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);

@@ -39,7 +39,7 @@ const SAYINGS: [(&str, TlsFault); 12] = [
 ];
 
 impl TlsFault {
-    /// From what TLS says, also where somebody passes its words on.
+    /// From an error of TLS, also where another error wraps it.
     #[must_use]
     pub fn of(said: &str) -> Option<TlsFault> {
         SAYINGS.iter().find(|(saying, _)| said.contains(saying)).map(|(_, fault)| *fault)

@@ -7,7 +7,7 @@ use crate::Outcome;
 /// The condition of a pipeline, as the process that runs it reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// What it waits for, if it cannot go on at the moment.
+    /// What it waits for, if it cannot continue at the moment.
     pub waiting: Option<Since>,
     /// Why its table no longer follows the collection, if it does not.
     pub detached: Option<Since>,

@@ -102,7 +102,7 @@ pub struct SchemaChange {
 /// How far a pipeline has come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Where to go on, opaque.
+    /// Where to continue, opaque.
     pub position: Vec<u8>,
     /// Compares bytewise as positions do: a checkpoint with a smaller one lies further back.
     pub order: Vec<u8>,
@@ -206,7 +206,7 @@ pub enum Outcome {
     Done,
     /// It was stopped.
     Stopped,
-    /// It could not go on.
+    /// It failed.
     Failed,
 }
 
@@ -241,9 +241,9 @@ pub struct Run {
     pub version: String,
     /// When it began.
     pub started: SystemTime,
-    /// When it ended; `None` while it goes on. Of a run that a crash ended, when that was noticed.
+    /// When it ended; `None` while it runs. Of a run that a crash ended, when that was noticed.
     pub ended: Option<SystemTime>,
-    /// How it ended; `None` while it goes on.
+    /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
     /// What it did, as far as is known.
     pub figures: Figures,

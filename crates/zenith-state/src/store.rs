@@ -53,7 +53,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// [`Missing`](crate::StateError::Missing) if there is no such source or no such target.
     fn put_pipeline(&self, pipeline: &PipelineRecord) -> impl Future<Output = Result<()>> + Send;
 
-    /// Pauses a pipeline or lets it go on, and says whether it was there.
+    /// Pauses or resumes a pipeline, and says whether it was there.
     fn set_paused(&self, pipeline: &str, paused: bool) -> impl Future<Output = Result<bool>> + Send;
 
     /// Removes a pipeline with its checkpoint, intents, snapshot, mismatches and schemas, and says whether it was there.

@@ -30,7 +30,7 @@ async fn files_are_for_their_owner() {
     assert!(!folder.file("a/b/state.db-wal").exists(), "a closed state is one file");
 }
 
-/// What somebody has allowed on purpose stays allowed.
+/// Permissions that somebody has granted stay.
 #[tokio::test]
 async fn permissions_of_a_file_that_is_there_stay() {
     let folder = Folder::new();

@@ -85,7 +85,7 @@ impl Protocol {
     }
 }
 
-/// Where ClickHouse is, who we are there, and which database is meant.
+/// The address, user and database of a ClickHouse.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// What to speak.

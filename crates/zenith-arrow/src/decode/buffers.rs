@@ -71,7 +71,7 @@ fn room(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { round_up(bytes) }
 }
 
-/// Items of `N` bytes each. How many there are is for the column to know.
+/// Items of `N` bytes each. The column knows how many there are.
 #[repr(C)]
 pub(super) struct Fixed<const N: usize> {
     buf: PoolBuf,
@@ -217,7 +217,7 @@ impl Bytes {
     }
 }
 
-/// One bit an item, all of them `FILL` until said otherwise.
+/// One bit an item, all of them `FILL` until they are flipped.
 ///
 /// A validity bitmap (`FILL` = valid) costs nothing while no null has been seen; a boolean column
 /// (`FILL` = false) touches memory for `true` alone.
@@ -304,7 +304,7 @@ impl<const FILL: bool> Bits<FILL> {
 }
 
 impl Bits<false> {
-    /// Appends bit `index`, of which nothing has been said yet; `false` if there is no room for it.
+    /// Appends bit `index`, which has not been set yet; `false` if there is no room for it.
     #[inline(always)]
     pub(super) fn set(&mut self, index: usize, bit: bool) -> bool {
         match self.buf.get_mut(..self.filled).and_then(|bits| bits.get_mut(index / 8)) {

@@ -8,7 +8,7 @@ use zenith_bson::Decimal;
 /// Largest magnitude below which every integer is a double.
 const EXACT_INTEGER_MAX: i64 = 1 << 53;
 
-/// The integer a double stands for, if it is one within ±2^53. Negative zero is not: its sign would go.
+/// The integer a double stands for, if it is one within ±2^53. Negative zero is not: its sign would be lost.
 #[inline]
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
 pub(crate) fn integral(value: f64) -> Option<i64> {

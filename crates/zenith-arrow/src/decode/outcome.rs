@@ -24,7 +24,7 @@ pub struct BadDocument {
     pub reason: RawError,
 }
 
-/// Why decoding cannot go on.
+/// Why decoding cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {

@@ -32,7 +32,7 @@ use super::text::{write_display, write_double, write_string};
 use super::write::{repeated_keys, write_document, write_value};
 use super::{LITERAL_KEY, is_reserved_key};
 
-/// Levels of documents inside a JSON column; what stands deeper goes to the overlay.
+/// Levels of documents inside a JSON column; what is deeper goes to the overlay.
 pub const LEVEL_MAX: usize = 32;
 /// Arrays directly inside arrays: enough for the coordinates of GeoJSON, few enough types for one path.
 pub const ARRAY_LEVEL_MAX: usize = 4;

@@ -2,7 +2,7 @@
 //!
 //! Strings stand as they are, ObjectIds as 24 lower-case hex digits, everything else as canonical Extended
 //! JSON: `123` the string stays apart from `{"$numberInt":"123"}`. A string whose own text would be read as
-//! something else stands in quotes, as a JSON string: the text is a key in the table, and two `_id`s with
+//! something else is put in quotes, as a JSON string: the text is a key in the table, and two `_id`s with
 //! one text would be taken for one document.
 
 use bson::Bson;

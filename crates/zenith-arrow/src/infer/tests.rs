@@ -208,7 +208,7 @@ fn leaves_are_bounded() {
     assert_eq!(names(0), expect(&[("_id", false)]));
 }
 
-/// A twin counts as a column, goes with its field, and stays where that becomes JSON.
+/// A twin counts as a column, is removed with its field, and stays where that becomes JSON.
 #[test]
 fn twins_are_bounded() {
     let big = || (0..20).map(|n| (format!("a{n}"), Bson::Int32(1))).collect::<Document>();

@@ -100,7 +100,7 @@ impl Field {
 }
 
 /// A field as the state stores it. Those of version 0.1 say nothing of blanks: theirs were noted in the extra column,
-/// but for arrays that are empty.
+/// except those of empty arrays.
 #[derive(Deserialize)]
 struct SavedField {
     name: String,

@@ -2,7 +2,7 @@
 //! lies in them.
 //!
 //! The framing (where documents begin and end) is checked once, when the batch is made, so that iterating
-//! cannot fail. The contents of documents are not read, but for `_id` of the first and the last.
+//! cannot fail. The contents of documents are not read, except `_id` of the first and the last.
 
 mod array;
 mod ranges;

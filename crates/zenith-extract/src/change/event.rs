@@ -54,7 +54,7 @@ pub struct Change<'a> {
     /// Where `_id` of the key lies, as a BSON element: [`Change::id_bytes`].
     pub id: Option<Range<usize>>,
     /// Where the document lies as it was after the change: of inserts and replacements, and of updates where images are
-    /// asked for and kept.
+    /// requested and kept.
     pub document: Option<Range<usize>>,
     /// The transaction it was part of.
     pub transaction: Option<Transaction<'a>>,
@@ -62,7 +62,7 @@ pub struct Change<'a> {
     pub renamed_to: Option<(&'a str, &'a str)>,
     /// When, by the server's clock (MongoDB 6.0 and later).
     pub wall_time: Option<DateTime>,
-    /// Where the whole event lies. It is as the server sent it, but for `updateDescription`, which is not asked for.
+    /// Where the whole event lies. It is as the server sent it, without `updateDescription`, which is not requested.
     pub event: Range<usize>,
     /// What the ranges are of.
     bytes: &'a [u8],

@@ -1,7 +1,7 @@
 //! Keeps some of many items, spread evenly, when their number is unknown.
 //!
-//! At first everything is kept. Each time there is too much, every second thing goes, and from then on only every second
-//! one of those that come is taken. So what is kept are always the things 0, s, 2s, … of those offered, the same ones
+//! At first everything is kept. Each time there is too much, every second item is dropped, and from then on only every
+//! second new one is taken. So what is kept are always the things 0, s, 2s, … of those offered, the same ones
 //! for the same things.
 
 /// Things kept of those offered.

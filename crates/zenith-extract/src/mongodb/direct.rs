@@ -162,7 +162,7 @@ impl Reuse for DirectConnection {
 }
 
 impl DirectConnection {
-    /// Who answers: the member of the replica set by its own name, else the server as it is addressed.
+    /// The server that answers: the member of the replica set by its own name, else the address.
     pub(super) fn member(&self) -> String {
         self.connection.member().map_or_else(|| self.server.to_string(), str::to_owned)
     }

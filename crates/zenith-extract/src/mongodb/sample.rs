@@ -16,7 +16,7 @@ use super::parts::{self, Part, ends, narrower, spans, spread};
 use crate::batch::document_id;
 use crate::{CollectionInfo, CollectionSize, ExtractError, Namespace};
 
-/// The most a sample may hold, in bytes, but for the last document.
+/// The most a sample may hold, in bytes, except for the last document.
 const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The aim for one whose documents are large: some are larger than their average.
 const SAMPLE_BYTES: u64 = 6 * 1024 * 1024;

@@ -65,7 +65,7 @@ impl CollectionKind {
     }
 }
 
-/// Sizes from the server's metadata: quick to get, and right but for the writes of the moment.
+/// Sizes from the server's metadata: quick to get, and right except for the writes of the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CollectionSize {
     /// Documents.

@@ -1,4 +1,4 @@
-//! The reply to `find` and `getMore`: where its documents are, and how to go on.
+//! The reply to `find` and `getMore`: where its documents are, and how to continue.
 
 use std::ops::Range;
 

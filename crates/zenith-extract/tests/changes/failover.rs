@@ -1,4 +1,4 @@
-//! The primary dies: the stream goes on at the next one, without a gap.
+//! The primary dies: the stream continues at the next one, without a gap.
 
 use bson::doc;
 use zenith_extract::change_test_suite::read;

@@ -1,4 +1,4 @@
-//! Connections that are cut, cursors that are taken away, a server that is killed: the stream goes on exactly.
+//! Connections that are cut, cursors that are taken away, a server that is killed: the stream continues exactly.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ async fn a_server_that_is_not_there_is_told() {
     assert!(source.change_preflight(&[namespace]).await.unwrap_err().is_input());
 }
 
-/// Replies stop when nobody takes them, and go on when somebody does.
+/// Replies stop while nobody takes them, and continue when somebody does.
 #[tokio::test]
 async fn a_slow_consumer_holds_the_stream_up() {
     let uri = servers::uri().await;

@@ -119,7 +119,7 @@ pub(super) async fn begin_epoch(session: &mut Session<'_>, pipeline: &str) -> Re
     Ok(())
 }
 
-/// Refuses to go on without a pipeline.
+/// Fails if the pipeline is missing.
 pub(super) async fn expect_pipeline(session: &mut Session<'_>, name: &str) -> Result<()> {
     let found = session.row(query("SELECT 1 FROM pipelines WHERE name = ?").bind(name)).await?;
     found.map(|_| ()).ok_or_else(|| StateError::Missing { what: "pipeline", name: name.to_owned() })

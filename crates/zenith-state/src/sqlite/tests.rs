@@ -23,7 +23,7 @@ fn connector() -> Connector {
     Connector { name: "c".into(), role: Role::Source, uri, options: String::new() }
 }
 
-/// A full disk is said to be one; what was there before stays, and the store goes on once there is room.
+/// A full disk is reported as one; what was there before stays, and the store continues once there is room.
 #[tokio::test]
 async fn a_full_disk_is_survived() {
     let folder = Folder(tempfile::tempdir().unwrap());

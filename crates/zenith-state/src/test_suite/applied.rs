@@ -98,7 +98,7 @@ pub async fn a_pipeline_is_paused(place: &impl StoreLocation) {
     assert!(!store.set_paused("absent", true).await.expect("nothing to set"));
 }
 
-/// A pipeline goes with its progress; its history stays, and its name stands for another life from then on.
+/// A pipeline is removed with its progress; its history stays, and its name begins another life.
 pub async fn a_removed_pipeline_leaves_history_and_epoch(place: &impl StoreLocation) {
     let store = applied(place).await;
     store.put_pipeline(&record("q")).await.expect("saved");

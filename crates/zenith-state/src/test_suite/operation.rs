@@ -59,7 +59,7 @@ pub async fn a_request_is_carried_out_once(place: &impl StoreLocation) {
     assert_eq!(store.request(77).await.expect("read"), None);
 }
 
-/// Nobody takes what is not wanted any more; who has taken it hears of that.
+/// A cancelled request is not taken; a run that has taken it sees the cancellation.
 pub async fn a_request_is_taken_back(place: &impl StoreLocation) {
     let store = applied(place).await;
     let waiting = store.add_request("p", "reload", "").await.expect("asked");

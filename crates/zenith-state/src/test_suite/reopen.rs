@@ -88,7 +88,7 @@ pub async fn tasks_commit_side_by_side<P: StoreLocation>(place: &P) {
 }
 
 /// A future that is dropped at any point has saved the checkpoint and closed the intent, or neither; and the
-/// store goes on.
+/// store continues.
 pub async fn a_call_given_up_has_all_of_its_effect_or_none(place: &impl StoreLocation) {
     let store = applied(place).await;
     let (mut last, mut committed) = (0, 0);

@@ -1,6 +1,6 @@
 //! Puts the server host, which the library carries, where it can be run.
 //!
-//! What the host does stands in `src/bin/zenith-server-host.rs`.
+//! `src/bin/zenith-server-host.rs` says what the host does.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};

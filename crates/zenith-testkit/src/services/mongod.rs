@@ -249,7 +249,7 @@ impl MongoServer {
         Ok(())
     }
 
-    /// Is there once the user has been created: from then on nothing goes without a password.
+    /// Is there once the user has been created: from then on a password is required.
     fn user_marker(&self) -> PathBuf {
         self.directory.path().join("user-created")
     }

@@ -7,7 +7,7 @@
 //! | `async_insert=0` | the answer means that the rows are in the table, not in a queue |
 //! | `wait_end_of_query=1` (HTTP) | the status of the answer is final |
 //! | `insert_deduplicate`, `insert_deduplication_token` | a repeat has no effect |
-//! | `deduplicate_blocks_in_dependent_materialized_views=1` | nor has it on views, but for what they lack |
+//! | `deduplicate_blocks_in_dependent_materialized_views=1` | nor has it on views, except for what they lack |
 //! | `min_insert_block_size_*`, `max_insert_block_size*` | the batch is one block, however large, so it lands whole |
 //! | `optimize_on_insert=0` | rows are not merged on the way in |
 //! | `input_format_null_as_default=0` | a NULL the column cannot hold is an error, not a zero |

@@ -2,7 +2,7 @@
 //!
 //! 1. `EXCHANGE TABLES` where the name is taken, `RENAME TABLE` where it is free.
 //! 2. `DROP TABLE` of what then has the shadow's name: the replaced table.
-//! 3. The loading mark goes from the comment, and the settings of loading are reset, in one statement.
+//! 3. The loading mark is removed from the comment, and the settings of loading are reset, in one statement.
 //!
 //! The process may die between any two steps, and the whole is then run again. The mark in its comment
 //! ([`LOADING_MARK`]) identifies the new table, never its name: exchanging twice would bring the old rows back.

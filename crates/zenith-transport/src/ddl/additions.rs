@@ -32,7 +32,7 @@ pub struct Additions {
     pub settings: BTreeMap<String, String>,
 }
 
-/// What stands behind the type of a column.
+/// The clauses after the type of a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnAdditions {
     /// The type.
@@ -65,7 +65,7 @@ impl ColumnAdditions {
         *self == ColumnAdditions { data_type: self.data_type.clone(), ..ColumnAdditions::default() }
     }
 
-    /// What stands behind the type, `comment` where the column has none of its own.
+    /// The clauses after the type, with `comment` where the column has none of its own.
     pub(super) fn to_sql(&self, comment: Option<&String>) -> String {
         let ttl = self.ttl.as_ref().map(|ttl| format!("TTL {ttl}"));
         let parts = [

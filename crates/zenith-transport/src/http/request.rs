@@ -18,7 +18,7 @@ pub(super) enum Length {
 
 /// The bytes before the body of a request that carries `statement`.
 ///
-/// The statement itself stands in the body, or, with `in_address`, before it.
+/// The statement itself is in the body, or, with `in_address`, before it.
 pub(super) fn head(statement: &Statement, target: &Target, in_address: bool, length: Length) -> Vec<u8> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if statement.in_database {

@@ -118,7 +118,7 @@ mod tests {
 
     const DIALECT: Dialect = Dialect { revision: 54464, compressed: false, binary: true, bytes_max: 100 };
 
-    /// A data packet with one column of `count` bytes; data packets of both sides look the same but for their kind.
+    /// A data packet with one column of `count` bytes; data packets of both sides look the same except for their kind.
     fn numbers(count: u8) -> Vec<u8> {
         let mut bytes = query::data_packet();
         bytes[0] = 1;

@@ -25,7 +25,7 @@ const PIECES_MAX: usize = 128;
 pub(super) struct Block {
     parts: std::vec::IntoIter<Part>,
     part: Option<Part>,
-    /// The row of that part to go on with.
+    /// The next row of that part.
     row: usize,
     /// The pool from whose file large buffers are sent.
     pool: Option<Pool>,
@@ -117,7 +117,7 @@ impl Body for Block {
     }
 }
 
-/// What goes before a block that is not compressed, and what after it.
+/// The bytes before a block that is not compressed, and those after it.
 pub(super) fn around() -> (Vec<u8>, Vec<u8>) {
     (query::data_packet(), query::empty_block(Compression::None))
 }

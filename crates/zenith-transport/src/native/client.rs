@@ -138,7 +138,7 @@ impl NativeClient {
         Ok((batches, bytes))
     }
 
-    /// Runs a statement on a connection, which comes back if all went well.
+    /// Runs a statement on a connection, and keeps the connection for reuse if all went well.
     async fn query(
         &self,
         greeted: HandshakenConnection,

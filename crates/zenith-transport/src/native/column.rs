@@ -58,7 +58,7 @@ pub(super) enum Offsets {
 /// How far a part has got.
 #[derive(Debug, Default)]
 pub(super) struct Step {
-    /// The row to go on with.
+    /// The next row.
     pub(super) next: usize,
     /// Bytes that follow what was appended.
     pub(super) then: Option<Buffer>,

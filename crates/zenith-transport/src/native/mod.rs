@@ -15,8 +15,8 @@
 //!  server: ────── hello ───────────────────────────────── sample ──────────────────── … end of stream ─
 //! ```
 //!
-//! **The revision** of a connection is the lower of what either side announces. Which one is announced, and
-//! why, stands at [`REVISION_NEWEST`](crate::REVISION_NEWEST).
+//! **The revision** of a connection is the lower of what either side announces.
+//! [`REVISION_NEWEST`](crate::REVISION_NEWEST) says which one is announced, and why.
 //!
 //! **What is copied.** Columns of fixed width go out as they lie in the Arrow buffers. Validity, booleans,
 //! offsets, texts and UUIDs have another layout there and are re-laid once, in a buffer of

@@ -55,7 +55,7 @@ pub(super) fn query(
     out
 }
 
-/// Who asks; fields for other interfaces and for queries passed on are empty.
+/// The client information; fields for other interfaces and for queries passed on are empty.
 fn client_info(out: &mut Vec<u8>, query_id: &str, revision: u64) {
     out.push(INITIAL_QUERY);
     let (initial_user, initial_address) = ("", "0.0.0.0:0");

@@ -91,12 +91,12 @@ pub trait TableAdmin: Send + Sync {
         cannot("change the settings of a table")
     }
 
-    /// Who has marked these tables as theirs in the table `marks`; none if there is no such table.
+    /// The owners that have marked these tables in the table `marks`; none if there is no such table.
     fn owners<'a>(&'a self, _marks: &'a str, _tables: &'a [String]) -> Boxed<'a, Vec<FoundOwner>> {
         cannot("tell who writes a table")
     }
 
-    /// Writes such marks, each in the place of the one that its owner has of the table, and renewed now. Creates `marks`
+    /// Writes such marks, each in place of its owner's earlier one of the table, and renewed now. Creates `marks`
     /// when absent.
     fn mark_owners<'a>(&'a self, _marks: &'a str, _owners: &'a [OwnerMark]) -> Boxed<'a, ()> {
         cannot("mark a table as written")

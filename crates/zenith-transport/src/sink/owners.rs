@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct OwnerMark {
     /// The table.
     pub table: String,
-    /// Who writes it: the same in each of its lives. An owner has one mark of a table.
+    /// The writer: the same after each restart. An owner has one mark for each table.
     pub owner: String,
     /// The current life of it.
     pub life: String,

@@ -1,4 +1,4 @@
-//! One connection: a socket that sends pieces and hears the server meanwhile.
+//! One connection: a socket that sends pieces and listens to the server meanwhile.
 
 use std::future::poll_fn;
 use std::io;

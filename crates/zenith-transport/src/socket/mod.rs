@@ -5,7 +5,7 @@
 //! | `options` | timeouts, limits, TLS, compression |
 //! | `send_path`, `chooser`, `same_machine` | which system calls bodies go by, and what that is chosen by |
 //! | `connect` | making a connection, plain or TLS |
-//! | `connection` | a socket that sends pieces and hears the server meanwhile |
+//! | `connection` | a socket that sends pieces and listens to the server meanwhile |
 //! | `body` | what is sent, a window at a time |
 //! | `exchange` | one request and its answer, with early answers and broken connections |
 //! | `in_flight` | pages given to the kernel by an insert that was given up |

@@ -42,7 +42,7 @@ impl Failure {
         self.has_code(TOO_LARGE)
     }
 
-    /// The error as the user should see it; `start` is where the stream was to begin or go on.
+    /// The error as the user should see it; `start` is where the stream was to begin or continue.
     pub(super) fn explained(self, address: &str, stream: &Stream, start: &Start) -> ExtractError {
         let ExtractError::Server { action, code, code_name, message } = self.error else {
             return match self.error {

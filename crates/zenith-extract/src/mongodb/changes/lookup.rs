@@ -23,7 +23,7 @@ const IDS_MAX: usize = 10_000;
 const ID_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a reply may come to: 16 MB of documents, and what surrounds them.
 const REPLY_BYTES_MAX: usize = 17 * 1024 * 1024;
-/// `InvalidOptions`: with a cluster time, a member has not heard of that time yet.
+/// `InvalidOptions`: with a cluster time, a member does not know that time yet.
 const INVALID_OPTIONS: i32 = 72;
 
 pub(super) async fn lookup(

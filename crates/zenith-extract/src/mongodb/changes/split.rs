@@ -1,7 +1,7 @@
 //! Events that the server sends in pieces, put together again.
 //!
 //! `$changeStreamSplitLargeEvent` cuts an event of more than 16 MB between its top-level fields. Each piece has a token
-//! of its own, but only that of the last one is a place to go on after: after another, the event would not be whole. So
+//! of its own, but a stream continues only after that of the last one: after another, the event would not be whole. So
 //! the place of a batch is never inside an event.
 //!
 //! <https://www.mongodb.com/docs/manual/reference/operator/aggregation/changeStreamSplitLargeEvent/>

@@ -4,7 +4,7 @@
 //! it. Members of a replica set copy collections from each other in this way. Two scans of a half each cost the server
 //! little more than one of everything, where two ranges of `_id` cost it twice as much. An interrupted scan continues.
 //!
-//! How far a reply goes cannot be asked for, only of how many documents it is. Records that were deleted leave gaps in the
+//! A request bounds the documents of its reply, not where they end. Records that were deleted leave gaps in the
 //! numbers, so a reply may go beyond the end of the range: it is thrown away and its place read again in smaller ones, until
 //! a single document lies beyond the end.
 
