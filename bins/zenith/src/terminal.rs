@@ -2,6 +2,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
 /// Puts text on standard output. A reader that has gone away (`| head`) is no error of ours.
 pub fn print(text: &str) {
     let mut out = io::stdout().lock();
@@ -66,25 +69,14 @@ pub fn ask(question: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Rows below a header, in columns as wide as their widest cell; the last one is as long as it likes.
+/// Rows below a header, in columns as wide as their widest cell on a terminal, two spaces apart.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    let all = || std::iter::once(&header).chain(rows);
-    let widths: Vec<usize> = (0..header.len())
-        .map(|column| {
-            all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in all() {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:width$}  "));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    text
+    table.trim_fmt() + "\n"
 }
 
 #[cfg(test)]
@@ -95,5 +87,7 @@ mod tests {
     fn columns_stand_below_each_other() {
         let rows = [vec!["orders".to_owned(), "é".to_owned()], vec!["x".to_owned(), String::new()]];
         assert_eq!(table(&["name", "state"], &rows), "name    state\norders  é\nx\n");
+        let wide = [vec!["日本".to_owned(), "1".to_owned()], vec!["e\u{301}t".to_owned(), "2".to_owned()]];
+        assert_eq!(table(&["", "n"], &wide), "      n\n日本  1\ne\u{301}t    2\n");
     }
 }
