@@ -43,9 +43,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apart<S, K, T> 
     }
 }
 
+/// A pipeline that has waited, and whether an end that was away answers again.
+type Waited<S, K, T> = (PipelineRun<S, K, T>, bool);
+
 /// Pipelines that wait until they may go on.
 pub(super) struct BackingOff<S, K, T> {
-    waiting: FuturesUnordered<BoxFuture<'static, (PipelineRun<S, K, T>, bool)>>,
+    waiting: FuturesUnordered<BoxFuture<'static, Waited<S, K, T>>>,
     ready: VecDeque<Vec<PipelineRun<S, K, T>>>,
 }
 
