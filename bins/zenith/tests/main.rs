@@ -11,6 +11,7 @@ mod copies;
 mod dead_letters;
 mod dumps;
 mod ends;
+mod evolving;
 mod few_rights;
 mod harness;
 mod help;

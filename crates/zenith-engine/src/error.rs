@@ -254,6 +254,19 @@ pub enum EngineError {
         /// What helps.
         remedy: String,
     },
+    /// A field without a column, where that is to stop the pipeline.
+    #[error(
+        "{namespace} has a field {field}, for which {table} has no column: on_new_field = \"add\" adds one, and \
+         on_new_field = \"extra\" keeps its values in _zenith_extra"
+    )]
+    NewField {
+        /// The collection.
+        namespace: String,
+        /// The field.
+        field: String,
+        /// The table.
+        table: String,
+    },
     /// The source is another one than the pipeline has followed.
     #[error(
         "the source of the pipeline {pipeline} is not the one it has followed: {reason}; nothing was written: correct the \
@@ -439,11 +452,6 @@ impl EngineError {
         }
     }
 
-    /// Whether an insert failed of which rows may be in the table, for a reason that lies there.
-    pub(crate) fn is_of_table(&self) -> bool {
-        matches!(self, EngineError::ViewFailed { .. } | EngineError::RefusedWhole { .. })
-    }
-
     /// Whether the user has to mend something before another try can succeed. Nothing has been created then.
     #[must_use]
     pub fn is_input(&self) -> bool {
@@ -475,6 +483,7 @@ impl EngineError {
             | EngineError::Surprise { .. }
             | EngineError::KeyMismatch { .. }
             | EngineError::SourceGone { .. }
+            | EngineError::NewField { .. }
             | EngineError::SourceAwaited { .. }
             | EngineError::HistoryLost { .. }
             | EngineError::OtherSource { .. }

@@ -74,6 +74,7 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::Surprise { .. }
         | EngineError::KeyMismatch { .. }
         | EngineError::SourceGone { .. }
+        | EngineError::NewField { .. }
         | EngineError::SourceAwaited { .. }
         | EngineError::HistoryLost { .. }
         | EngineError::OtherSource { .. }

@@ -61,6 +61,20 @@ pub enum OnDrop {
     Reload,
 }
 
+/// What happens to a field of a changed document that the table has no column for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNewField {
+    /// The table gets a column for it, which has its values from then on.
+    #[default]
+    Add,
+    /// Its values go to the column `_zenith_extra`.
+    Extra,
+    /// The pipeline stops with an error.
+    Fail,
+}
+
 /// What happens when the server no longer has the changes since the checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
@@ -145,6 +159,16 @@ pub struct PipelineSettings {
         default_value = "6h"
     ))]
     pub min_headroom: Duration,
+    /// What happens to a field of a changed document that the table has no column for, in the modes `changes` and
+    /// `change-log`.
+    ///
+    /// A column is made of all values of the field that wait at that moment. Keys that look like data get none, nor do more
+    /// than 50 fields in a minute; their values go to `_zenith_extra`.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub on_new_field: OnNewField,
+    /// The most columns that a table gets by itself, the parts of documents counted one by one.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 1_000))]
+    pub max_columns: usize,
     // What an image costs is measured by `examples/change_cost.rs` of zenith-extract.
     /// Take images of documents after a change instead of looking documents up; by default only in the mode `change-log`.
     ///
@@ -177,6 +201,8 @@ impl Default for PipelineSettings {
             on_drop: OnDrop::default(),
             on_history_lost: OnHistoryLost::default(),
             min_headroom: Duration::from_secs(6 * 3600),
+            on_new_field: OnNewField::default(),
+            max_columns: 1_000,
             post_images: None,
             create_database: true,
             options: TableOptions::default(),

@@ -3,8 +3,8 @@
 //! of a comment is the short meaning, and what follows "; by default" says what is done where nothing was set.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use zenith_arrow::UuidOrder;
-use zenith_arrow::infer::{DecimalAs, Integers, Mixed, ObjectIdAs};
+use zenith_arrow::infer::{DecimalAs, InferOptions, Integers, Mixed, ObjectIdAs};
+use zenith_arrow::{DateRange, UuidOrder};
 
 /// The table of dead letters, unless another one is named.
 const DEAD_LETTERS: &str = "zenith_dead_letters";
@@ -165,6 +165,21 @@ impl Default for TableOptions {
 }
 
 impl TableOptions {
+    /// How columns are chosen from values, for a target that holds these dates.
+    pub(crate) fn infer_options(&self, dates: DateRange) -> InferOptions {
+        InferOptions {
+            object_id: self.object_id,
+            decimal: self.decimal,
+            integers: self.integers,
+            mixed: self.mixed,
+            mixed_fields: self.mixed_fields.iter().cloned().collect(),
+            uuid_legacy: self.uuid_legacy.into(),
+            keep_nulls: self.keep_nulls,
+            dates,
+            ..InferOptions::default()
+        }
+    }
+
     /// Names that options had in version 0.1, when `object_id = "fixed"` was `object_id_fixed = true`, and
     /// `decimal = "string"` was `decimal_text = true`. Both are still understood where options are deserialised.
     pub const EARLIER_NAMES: [&str; 2] = ["object_id_fixed", "decimal_text"];

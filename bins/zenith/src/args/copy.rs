@@ -102,7 +102,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 11] = [
+    const OF_PIPELINES: [(&str, &str); 13] = [
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
         ("mode", "a copy is a full one"),
@@ -113,6 +113,8 @@ mod tests {
         ("on_drop", "a copy ends before the collection does"),
         ("on_history_lost", "a copy follows no changes"),
         ("min_headroom", "a copy follows no changes"),
+        ("on_new_field", "a copy follows no changes"),
+        ("max_columns", "a copy follows no changes"),
         ("post_images", "a copy follows no changes"),
     ];
 

@@ -41,6 +41,10 @@ struct ColumnJson {
 struct VersionJson {
     version: u32,
     created: String,
+    /// Why it took the place of the one before it.
+    cause: String,
+    /// What changed the table, if it was there before.
+    statement: String,
 }
 
 pub async fn run(arguments: &Schema) -> Ending {
@@ -79,7 +83,12 @@ pub async fn run(arguments: &Schema) -> Ending {
     if arguments.json {
         let versions = versions
             .iter()
-            .map(|version| VersionJson { version: version.version, created: time::rfc3339(version.created) })
+            .map(|version| VersionJson {
+                version: version.version,
+                created: time::rfc3339(version.created),
+                cause: version.change.cause.clone(),
+                statement: version.change.statement.clone(),
+            })
             .collect();
         print_json(&SchemaJson {
             collection: single.namespace.to_string(),
@@ -97,7 +106,14 @@ pub async fn run(arguments: &Schema) -> Ending {
     }
     text.push_str(&as_text(&columns));
     for version in &versions {
-        text.push_str(&format!("version {} since {} (UTC)\n", version.version, time::shown(version.created)));
+        let (created, change) = (time::shown(version.created), &version.change);
+        text.push_str(&format!("version {} since {created} (UTC)", version.version));
+        for (before, words) in [(": ", &change.cause), ("\n    ", &change.statement)] {
+            if !words.is_empty() {
+                text.push_str(&format!("{before}{words}"));
+            }
+        }
+        text.push('\n');
     }
     print(&text);
     Ok(ExitCode::SUCCESS)

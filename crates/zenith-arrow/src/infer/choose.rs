@@ -16,7 +16,12 @@ pub(super) fn top_fields(level: &Level, options: &InferOptions) -> Vec<Field> {
 }
 
 /// `parent` is the path of the document that the fields are in.
-fn fields_of(level: &Level, place: KeyPosition, parent: &str, options: &InferOptions) -> Vec<Field> {
+pub(super) fn fields_of(
+    level: &Level,
+    place: KeyPosition,
+    parent: &str,
+    options: &InferOptions,
+) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     for (key, values) in &level.keys {
         let Some(name) = keys::column_name(key, place) else { continue };

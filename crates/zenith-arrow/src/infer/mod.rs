@@ -45,10 +45,12 @@ mod forms;
 mod found;
 mod keys;
 mod limit;
+mod new_fields;
 mod numbers;
 mod statistics;
 
 pub use found::Found;
+pub use new_fields::NewFields;
 pub use statistics::FieldStatistics;
 
 use std::collections::BTreeMap;

@@ -146,14 +146,8 @@ fn infer_options(
     findings: &Findings,
     target: &ServerInfo,
 ) -> InferOptions {
+    let dates = DateRange { first_ms: target.date_range_ms.0, last_ms: target.date_range_ms.1 };
     InferOptions {
-        object_id: options.table.object_id,
-        decimal: options.table.decimal,
-        integers: options.table.integers,
-        mixed: options.table.mixed,
-        mixed_fields: options.table.mixed_fields.iter().cloned().collect(),
-        uuid_legacy: options.table.uuid_legacy.into(),
-        keep_nulls: options.table.keep_nulls,
         id: match ids {
             Some(ids) if ids.single().is_some() => IdTypes::One,
             Some(ids) if !ids.one_class() => IdTypes::Several,
@@ -161,8 +155,7 @@ fn infer_options(
             Some(_) | None => IdTypes::Unknown,
         },
         key: findings.key(),
-        dates: DateRange { first_ms: target.date_range_ms.0, last_ms: target.date_range_ms.1 },
-        ..InferOptions::default()
+        ..options.table.infer_options(dates)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn adopt_table_types(schema: &mut Schema, adoption: &TypeAdoption<'_>
 
 /// Leaves only fields that the table has a column of their type for; where a document has other parts than the table, it
 /// gets those of the table. What has no column goes to the extra one.
-pub(super) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) {
+pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) {
     let is_of = |kind: &Kind, there: &str| {
         let arrow = Schema::new(vec![Field::new("value", kind.clone())]).to_arrow();
         let wanted = arrow.fields().first().map(|arrow| column_type(arrow, dialect));

@@ -19,6 +19,7 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::event::Event;
+use super::evolution::{Evolution, FieldWatch};
 use super::memory_quota::Permit;
 use super::position::Position;
 use super::rows::{Decoded, Decoding, Piece, Rows};
@@ -45,6 +46,8 @@ pub(super) struct Batch {
     pub(super) is_part: bool,
     /// The right to the memory it occupies.
     pub(super) permit: Permit,
+    /// The schema of its rows.
+    pub(super) schema: Arc<Schema>,
 }
 
 /// Makes batches of changes.
@@ -54,18 +57,14 @@ pub(super) struct Assembler<S, K, T> {
     decoder: Option<Decoder>,
     /// Changes that one batch held lately.
     together: usize,
+    evolution: Evolution,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K, T> {
     pub(super) fn new(context: Arc<Context<S, K, T>>, schema: &Schema) -> Assembler<S, K, T> {
         let together = context.settings.flush_rows.max(1);
-        let options = DecoderOptions {
-            // A replay has to be one batch again, and settings may have changed in between.
-            rows_max: together.max(REPEATED_ROWS),
-            bytes_max: context.memory.batch_bytes(),
-        };
-        let decoder = Decoder::new(schema, context.memory.pool(), options);
-        Assembler { context, decoder: Some(decoder), together }
+        let decoder = Some(decoder(&context, schema));
+        Assembler { context, decoder, together, evolution: Evolution::new(schema.clone()) }
     }
 
     /// Makes batches until no more changes come, or the pipeline is stopped: what is only being made then comes again.
@@ -140,22 +139,42 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             is_replay: work.is_replay,
             is_part: !left.is_empty(),
             permit,
+            schema: Arc::clone(self.evolution.schema()),
         };
         let left = Arc::new(left);
         let rest = Work { events: left, from: to, part: work.part + 1, is_replay: false, ..work };
         Ok((batch, Some(rest).filter(|rest| !rest.events.is_empty())))
     }
 
+    /// Decodes the first `count` changes; again, once the table has columns for fields that had none.
+    async fn decode(&mut self, from: &Position, events: &Arc<Vec<Event>>, count: usize) -> Result<Decoded> {
+        loop {
+            let (decoded, fields) = self.decode_once(from, events, count).await?;
+            let Some(fields) = fields.filter(|_| !decoded.is_too_much) else { return Ok(decoded) };
+            if !self.evolution.grow(&self.context, fields).await? {
+                return Ok(decoded);
+            }
+            // Its memory is that of the one that follows.
+            drop(decoded);
+            self.decoder = Some(decoder(&self.context, self.evolution.schema()));
+        }
+    }
+
     /// Decodes what came with the first `count` changes, then looks up what updates left out, part by part: a part is
     /// decoded and gone before the next one comes. Ends early when there is more than one batch.
-    async fn decode(&mut self, from: &Position, events: &Arc<Vec<Event>>, count: usize) -> Result<Decoded> {
+    async fn decode_once(
+        &mut self,
+        from: &Position,
+        events: &Arc<Vec<Event>>,
+        count: usize,
+    ) -> Result<(Decoded, Option<FieldWatch>)> {
         let context = Arc::clone(&self.context);
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
         let ready = std::mem::take(&mut rows.ready);
         let Some(decoder) = self.decoder.take() else {
             return Err(EngineError::Worker { worker: "decoder" });
         };
-        let mut decoding = Decoding::new(decoder, context.layout(), count);
+        let mut decoding = Decoding::new(decoder, context.layout(), count, self.evolution.watch(&context));
         decoding = self.step(decoding, Piece::Events(Arc::clone(events), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
@@ -178,9 +197,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         if !gone.is_empty() && !decoding.is_too_much() {
             decoding = self.step(decoding, Piece::Events(Arc::clone(events), gone)).await?;
         }
-        let (decoder, decoded) = decoding.finish();
+        let (decoder, fields, decoded) = decoding.finish();
         self.decoder = Some(decoder);
-        decoded.map_err(|source| self.failed(source))
+        Ok((decoded.map_err(|source| self.failed(source))?, fields))
     }
 
     /// Decodes on a thread where it may block.
@@ -213,6 +232,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             }
         }
     }
+}
+
+fn decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Decoder {
+    let options = DecoderOptions {
+        // A replay has to be one batch again, and settings may have changed in between.
+        rows_max: context.settings.flush_rows.max(1).max(REPEATED_ROWS),
+        bytes_max: context.memory.batch_bytes(),
+    };
+    Decoder::new(schema, context.memory.pool(), options)
 }
 
 /// Longest prefix of at most `most` changes that does not split a cluster time; where the first cluster time has more

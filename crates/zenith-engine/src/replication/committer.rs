@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use tokio::sync::mpsc::{Receiver, Sender};
-use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Intent, Mismatches, Since, StateStore};
 use zenith_transport::Sink;
@@ -28,7 +27,6 @@ use crate::{EngineError, Result};
 /// The state of a committer.
 pub(super) struct Committer<S, K, T> {
     context: Arc<Context<S, K, T>>,
-    schema: Schema,
     pace: Pace,
     /// Up to where everything is in the table.
     position: Position,
@@ -39,7 +37,6 @@ pub(super) struct Committer<S, K, T> {
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K, T> {
     pub(super) fn new(context: Arc<Context<S, K, T>>, follower: &Follower) -> Committer<S, K, T> {
         Committer {
-            schema: follower.schema.clone(),
             pace: Pace::new(context.settings.flush_interval),
             position: follower.position.clone(),
             rows: follower.rows,
@@ -80,8 +77,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
     /// its changes are.
     async fn commit(&mut self, batch: Batch) -> Result<bool> {
         let context = &*self.context;
-        let Batch { token, from, to, source_time, changes, decoded, is_replay, is_part, permit: _permit } =
-            batch;
+        let Batch {
+            token,
+            from,
+            to,
+            source_time,
+            changes,
+            decoded,
+            is_replay,
+            is_part,
+            permit: _permit,
+            schema,
+        } = batch;
         tracing::debug!(pipeline = context.name, token, changes, "writing");
         if !is_replay {
             let intent = Intent {
@@ -100,7 +107,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         }
         let Decoded { batch, letters, marks, extra, .. } = decoded;
         let token = Token { name: &token, is_replay };
-        let documents = write(context, &self.schema, token, Unwritten { batch, letters, marks }).await?;
+        let documents = write(context, &schema, token, Unwritten { batch, letters, marks }).await?;
         let rejected: u64 = documents.values().sum();
         let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
         let mismatches = Mismatches { values: extra, documents };

@@ -98,8 +98,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some((schema, table)) = self.schema_and_table().await? else { return Ok(None) };
         if notes::are_missing(&table.columns) {
             tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
-            self.retrying(|| async { self.sink.admin().add_columns(&self.table, &[notes::column()]).await })
-                .await?;
+            let columns = [notes::column()];
+            self.retrying(|| self.sink.admin().add_columns(&self.table, &columns)).await?;
             self.keep_view().await?;
         }
         Ok(Some(schema))

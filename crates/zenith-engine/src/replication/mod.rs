@@ -20,6 +20,7 @@
 //! | `apply`, `steps` | the three tasks of a pipeline, and what goes between them |
 //! | `batcher`, `pending`, `pace` | the bounds of batches, and the time of their inserts |
 //! | `assembler`, `rows` | one batch from spans of replies to rows |
+//! | `evolution` | columns for fields that the table has none for |
 //! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
 //! | `id_cursor` | ascending `_id`s instead of a stream |
 //! | `learned` | what the runs of a pipeline leave to the runs after them |
@@ -43,6 +44,7 @@ mod clock;
 mod committer;
 pub(crate) mod context;
 mod event;
+mod evolution;
 mod fan_out;
 mod freshness;
 mod group;

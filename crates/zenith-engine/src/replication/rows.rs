@@ -9,6 +9,7 @@ use zenith_arrow::{DecodeError, Decoder};
 use zenith_extract::DocumentBatch;
 
 use super::event::{Event, EventKind, Span};
+use super::evolution::FieldWatch;
 use super::position::Position;
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::load::dead_letters::RejectedDocument;
@@ -152,16 +153,18 @@ pub(super) struct Decoding {
     layout: Layout,
     columns: MetadataColumns,
     rows: usize,
+    fields: Option<FieldWatch>,
     out: Decoded,
 }
 
 impl Decoding {
-    pub(super) fn new(decoder: Decoder, layout: Layout, rows: usize) -> Decoding {
+    pub(super) fn new(decoder: Decoder, layout: Layout, rows: usize, fields: Option<FieldWatch>) -> Decoding {
         Decoding {
             decoder,
             layout,
             columns: MetadataColumns::new(layout, rows),
             rows,
+            fields,
             out: Decoded {
                 batch: None,
                 is_too_much: false,
@@ -208,7 +211,11 @@ impl Decoding {
         let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
             bad.insert(document.range.start, document.reason);
         })?;
-        for row in run.iter().take(run.len() - ranges.len()) {
+        let taken = run.len() - ranges.len();
+        if let Some(fields) = &mut self.fields {
+            fields.see(&self.decoder, run.iter().take(taken).map(|row| row.span.of(bytes)));
+        }
+        for row in run.iter().take(taken) {
             match bad.get(&row.span.range().start) {
                 None => {
                     self.columns.push(row.metadata);
@@ -262,7 +269,7 @@ impl Decoding {
         self.out.is_too_much
     }
 
-    pub(super) fn finish(mut self) -> (Decoder, Result<Decoded, DecodeError>) {
+    pub(super) fn finish(mut self) -> (Decoder, Option<FieldWatch>, Result<Decoded, DecodeError>) {
         let sealed = match self.decoder.finish() {
             // Rows beyond a batch that is full already.
             Ok(Some(_)) if self.out.batch.is_some() => {
@@ -274,7 +281,7 @@ impl Decoding {
             Err(error) => Err(error),
         };
         self.out.extra = self.decoder.take_counts().by_field();
-        (self.decoder, sealed.map(|()| self.out))
+        (self.decoder, self.fields, sealed.map(|()| self.out))
     }
 }
 

@@ -13,6 +13,7 @@ use zenith_transport::Sink;
 use super::context::Context;
 use super::prepare::{decode_time, encode_time};
 use super::progress::Cause;
+use super::write::is_of_table;
 use crate::Result;
 use crate::layout::LoadMetadata;
 use crate::load::context::Repeats;
@@ -93,7 +94,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, 
                     context.live.pause(&context.stop, pause).await?;
                 }
                 // What is read again has new tokens, so that views would be given it twice.
-                None if error.is_of_table() => return Err(error),
+                None if is_of_table(&error) => return Err(error),
                 None => context.wait_after(error, &mut retry_budget).await?,
             }
         }

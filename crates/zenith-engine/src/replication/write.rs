@@ -118,7 +118,7 @@ where
             Err(error) => error.while_loading(),
         };
         // A run that is to end by itself waits for a server, and not for somebody who mends a table.
-        if error.is_of_table() && context.mode.ends() {
+        if is_of_table(&error) && context.mode.ends() {
             return Err(error);
         }
         again = true;
@@ -127,6 +127,11 @@ where
         context.wait_for_target(error, &mut retry_budget).await?;
         context.live.counters.repeated();
     }
+}
+
+/// Whether an insert failed of which rows may be in the table, for a reason that lies there.
+pub(super) fn is_of_table(error: &EngineError) -> bool {
+    matches!(error, EngineError::ViewFailed { .. } | EngineError::RefusedWhole { .. })
 }
 
 async fn insert_once<S, K, T>(

@@ -20,7 +20,7 @@ use crate::{Result, TransportError};
 const SUPPORT_IS_DISABLED: u32 = 344;
 
 impl TableAdmin for ClickHouseSink {
-    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, ()> {
+    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
         Box::pin(add_columns(self, table, fields))
     }
 
@@ -110,19 +110,20 @@ impl TableAdmin for ClickHouseSink {
     }
 }
 
-async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<()> {
+async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
     let dialect = sink.dialect().await?;
     let columns: Vec<String> = fields
         .iter()
         .map(|field| Ok(format!("ADD COLUMN IF NOT EXISTS {}", column_sql(field, dialect)?)))
         .collect::<Result<_>>()?;
     if columns.is_empty() {
-        return Ok(());
+        return Ok(String::new());
     }
     sink.column_types.forget(table);
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
-    sink.run(format!("adding columns to {name}"), &sql).await
+    sink.run(format!("adding columns to {name}"), &sql).await?;
+    Ok(sql)
 }
 
 async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64> {

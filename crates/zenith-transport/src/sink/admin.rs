@@ -22,7 +22,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 ///
 /// | method | who needs it |
 /// | --- | --- |
-/// | `add_columns` | tables of earlier versions, also those of dead letters |
+/// | `add_columns` | tables whose documents have new fields; those of earlier versions, also of dead letters |
 /// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert |
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `create_view` | the view of current documents |
@@ -33,8 +33,8 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 ///
 /// Every method may be left out: its default answers that the sink cannot do it.
 pub trait TableAdmin: Send + Sync {
-    /// Adds the columns that a table lacks.
-    fn add_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, ()> {
+    /// Adds the columns that a table lacks, and gives back the statement that did; empty where no statement is needed.
+    fn add_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, String> {
         cannot("add columns to a table")
     }
 

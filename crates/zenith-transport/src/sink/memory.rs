@@ -250,12 +250,13 @@ impl Sink for MemorySink {
 
 /// Its tables can get columns. It has no query language.
 impl TableAdmin for MemorySink {
-    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, ()> {
+    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
         let added = self.state().table(table).map(|table| {
             let schema = &mut table.definition.schema;
             let new = fields.iter().filter(|field| schema.column_with_name(field.name()).is_none());
             let all: Vec<FieldRef> = schema.fields().iter().chain(new).cloned().collect();
             *schema = Arc::new(Schema::new(all));
+            String::new()
         });
         Box::pin(std::future::ready(added))
     }

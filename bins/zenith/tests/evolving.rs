@@ -1,0 +1,190 @@
+//! Fields that come up while a pipeline follows get columns.
+
+use bson::{Document, doc, rawdoc};
+use serde_json::Value;
+use zenith_testkit::TestServers;
+
+use crate::harness::Bench;
+use crate::home::{Home, stop};
+
+const PIPELINES: [(&str, &str); 3] = [
+    ("orders", "collection = \"orders\""),
+    ("log", "collection = \"orders\"\nmode = \"change-log\"\ntable = \"log\""),
+    ("kept", "collection = \"orders\"\ntable = \"kept\"\non_new_field = \"extra\""),
+];
+
+async fn bench(label: &str) -> (Bench, mongodb::Collection<Document>) {
+    let bench = Bench::new(label).await;
+    bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "item": "tea" })).await;
+    let orders = bench.databases.mongodb.collection("orders");
+    (bench, orders)
+}
+
+/// With the native protocol to the target.
+async fn natively(bench: &Bench) -> Home {
+    let mut home = Home::between(bench);
+    let address = TestServers::shared().await.clickhouse_native().to_owned();
+    home.set("CLICKHOUSE", &format!("clickhouse://{address}/{}", bench.databases.name));
+    home
+}
+
+async fn versions(home: &Home, pipeline: &str) -> Vec<Value> {
+    home.json(&["schema", pipeline]).await["versions"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_field_is_in_a_column_from_its_first_batch_on() {
+    let (bench, orders) = bench("evolving").await;
+    let home = Home::between(&bench);
+    home.configure(&PIPELINES);
+    home.apply().await;
+    let child = home.start(&["--quiet"]).await;
+    for (name, _) in PIPELINES {
+        home.until_state(name, "following").await;
+    }
+    // An integer first and a fraction behind it, a document, an array, and a value of two types.
+    let changes = [
+        doc! { "price": 3, "customer": { "name": "n", "age": 7 }, "tags": ["x"], "code": 7 },
+        doc! { "price": 2.5, "customer": { "name": "m" }, "tags": ["y", "z"], "code": 8 },
+        doc! { "price": 4, "code": "seven" },
+    ];
+    let mut session = bench.databases.mongodb.client().start_session().await.unwrap();
+    session.start_transaction().await.unwrap();
+    for (id, change) in (0..).zip(changes) {
+        let update = doc! { "$set": change };
+        orders.update_one(doc! { "_id": id }, update).session(&mut session).await.unwrap();
+    }
+    session.commit_transaction().await.unwrap();
+    for table in ["orders_current", "log"] {
+        home.until("the new fields are there", async || {
+            let sums =
+                format!("SELECT sum(price), max(customer.age), max(length(tags)), sum(code) FROM {table}");
+            bench.databases.clickhouse.query(&sums).await.is_ok_and(|sums| sums == "9.5\t7\t2\t15")
+        })
+        .await;
+        let question = format!("SELECT groupUniqArray(_zenith_extra), max(code_text) FROM {table}");
+        assert_eq!(bench.ask(&question).await, "['']\tseven");
+    }
+    home.until("the values are in extra", async || {
+        bench.ask("SELECT sum(JSONExtractFloat(_zenith_extra, 'price')) FROM kept_current").await == "9.5"
+    })
+    .await;
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+
+    for (pipeline, expected) in [("orders", 2), ("log", 2), ("kept", 1)] {
+        let versions = versions(&home, pipeline).await;
+        assert_eq!(versions.len(), expected, "{versions:?}");
+        assert_eq!(versions[0]["cause"], "the table was created");
+        if let Some(second) = versions.get(1) {
+            assert_eq!(second["cause"], "new fields");
+            let statement = second["statement"].as_str().unwrap();
+            assert!(statement.starts_with("ALTER TABLE") && statement.contains("`price`"), "{statement}");
+        }
+    }
+    let shown = home.run(&["schema", "orders"]).await.succeeded();
+    assert!(shown.stdout.contains(": new fields\n    ALTER TABLE"), "{shown:?}");
+    for pipeline in ["orders", "kept"] {
+        home.run(&["verify", pipeline]).await.succeeded();
+    }
+    // The next run goes on with these columns.
+    orders.insert_one(doc! { "_id": 20, "price": 1.25, "later": true }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT sum(price), countIf(later) FROM orders_current").await, "10.75\t1");
+    assert_eq!(versions(&home, "orders").await.len(), 3);
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
+/// By the native protocol, of an empty collection, and with a kill between two runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_was_empty_gets_its_columns() {
+    let bench = Bench::new("evolving_empty").await;
+    bench.databases.mongodb.create_collection("orders").await.unwrap();
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let home = natively(&bench).await;
+    home.configure(&PIPELINES[..1]);
+    home.apply().await;
+    let mut child = home.start(&["--quiet"]).await;
+    home.until_state("orders", "following").await;
+    let wide: Document = (0..80).map(|n| (format!("field_{n}"), bson::Bson::Int32(n))).collect();
+    let mut first = doc! { "_id": 1 };
+    first.extend(wide);
+    orders.insert_one(first).await.unwrap();
+    home.until("all fields are there", async || {
+        let sum = "SELECT sum(field_0 + field_79) FROM orders_current";
+        bench.databases.clickhouse.query(sum).await.is_ok_and(|sum| sum == "79")
+    })
+    .await;
+    child.kill().await.unwrap();
+    child.wait().await.unwrap();
+    orders.insert_one(doc! { "_id": 2, "field_0": 5, "more": "m" }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT sum(field_0), max(more) FROM orders_current").await, "5\tm");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_data_and_too_many_fields_get_no_column() {
+    let (bench, orders) = bench("evolving_data").await;
+    let home = Home::between(&bench);
+    home.configure(&PIPELINES[..1]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let columns =
+        "SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = 'orders'";
+    let before = bench.ask(columns).await;
+    let data = doc! { "_id": 20, "507f1f77bcf86cd799439011": 1, "2024-05-06": 1, "12": 1, "item.name": "x" };
+    orders.insert_one(data).await.unwrap();
+    let mut many = doc! { "_id": 21 };
+    many.extend((0..60).map(|n| (format!("field_{n}"), bson::Bson::Int32(n))));
+    orders.insert_one(many).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert!(ended.stderr.contains("more than 50 new fields in a minute"), "{ended:?}");
+    assert_eq!(bench.ask(columns).await, before);
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_field_may_stop_the_pipeline() {
+    let (bench, orders) = bench("evolving_fail").await;
+    let home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\"\non_new_field = \"fail\"")]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    orders.insert_one(doc! { "_id": 20, "price": 3 }).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("has a field price, for which orders has no column")
+            && ended.stderr.contains("on_new_field = \"add\""),
+        "{ended:?}"
+    );
+    assert_eq!(bench.ask("SELECT count() FROM orders_current").await, "10");
+    // What the message names.
+    home.configure(&PIPELINES[..1]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT count(), sum(price) FROM orders_current").await, "11\t3");
+    bench.remove().await;
+}
+
+/// A column that somebody added by hand is used if it can hold the values.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_is_there_is_used() {
+    let (bench, orders) = bench("evolving_hand").await;
+    let home = Home::between(&bench);
+    home.configure(&PIPELINES[..1]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    bench.ask("ALTER TABLE orders ADD COLUMN price Nullable(Int32), ADD COLUMN sent Nullable(IPv4)").await;
+    orders.insert_one(doc! { "_id": 20, "price": 3_i64, "sent": "yes" }).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert!(!ended.stderr.contains("price"), "{ended:?}");
+    let question = "SELECT price, _zenith_extra FROM orders WHERE _id = 20";
+    assert_eq!(bench.ask(question).await, "3\t{\"sent\":\"yes\"}");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
