@@ -72,7 +72,7 @@ async fn the_target_shows_how_its_pipelines_stand() {
     }
     let home = Home::between(&bench);
     home.configure(&[
-        ("orders", ORDERS),
+        ("orders", "collection = \"orders\"\non_new_field = \"extra\""),
         ("users", "collection = \"users\"\nmode = \"id-cursor\"\nsettle = \"1s\""),
         ("hidden", "collection = \"hidden\"\nstatus_table = \"\""),
     ]);

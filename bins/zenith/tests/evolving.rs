@@ -40,7 +40,12 @@ async fn a_new_field_is_in_a_column_from_its_first_batch_on() {
     home.apply().await;
     let child = home.start(&["--quiet"]).await;
     for (name, _) in PIPELINES {
-        home.until_state(name, "following").await;
+        home.until("it follows", async || home.pipeline(name).await["lag_seconds"].is_number()).await;
+    }
+    // Read before there are new fields: otherwise it would be loaded again with columns for them.
+    for table in ["orders_current", "kept_current"] {
+        home.until("it is read", async || bench.ask(&format!("SELECT count() FROM {table}")).await == "10")
+            .await;
     }
     // An integer first and a fraction behind it, a document, an array, and a value of two types.
     let changes = [
@@ -66,7 +71,7 @@ async fn a_new_field_is_in_a_column_from_its_first_batch_on() {
         assert_eq!(bench.ask(&question).await, "['']\tseven");
     }
     home.until("the values are in extra", async || {
-        bench.ask("SELECT sum(JSONExtractFloat(_zenith_extra, 'price')) FROM kept_current").await == "9.5"
+        bench.ask("SELECT countIf(JSONHas(_zenith_extra, 'price')) FROM kept_current").await == "3"
     })
     .await;
     let ended = stop(child).await;
@@ -106,7 +111,7 @@ async fn a_collection_that_was_empty_gets_its_columns() {
     home.configure(&PIPELINES[..1]);
     home.apply().await;
     let mut child = home.start(&["--quiet"]).await;
-    home.until_state("orders", "following").await;
+    home.until("it follows", async || home.pipeline("orders").await["lag_seconds"].is_number()).await;
     let wide: Document = (0..80).map(|n| (format!("field_{n}"), bson::Bson::Int32(n))).collect();
     let mut first = doc! { "_id": 1 };
     first.extend(wide);

@@ -31,7 +31,7 @@ async fn what_does_not_fit_is_counted_in_every_command() {
     let bench = Bench::new("told").await;
     bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "item": "tea" })).await;
     let home = Home::between(&bench);
-    home.configure(&[("orders", "collection = \"orders\"")]);
+    home.configure(&[("orders", "collection = \"orders\"\non_new_field = \"extra\"")]);
     home.apply().await;
     let ended = home.run(&["run", "--once"]).await.succeeded();
     assert!(!ended.stderr.contains("_zenith_extra"), "{ended:?}");
