@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, doc, rawdoc};
 use zenith_engine::state::{SchemaChange, StateStore};
-use zenith_engine::{Mode, PipelineSettings, ReloadOptions, Strategy, TableOptions};
+use zenith_engine::{Mode, OnNewField, PipelineSettings, ReloadOptions, Strategy, TableOptions};
 
 use crate::harness::{Bench, small_batches};
 use crate::incremental::Follow;
@@ -37,7 +37,9 @@ fn later(from: i64) -> Vec<Document> {
 
 /// A pipeline as version 0.1 left it: the table without notes, the old view, the schema in the state.
 async fn begun(label: &str, mode: Mode, native: bool) -> Follow {
-    let settings = PipelineSettings { mode, settle: Duration::ZERO, ..PipelineSettings::default() };
+    let on_new_field = OnNewField::Extra;
+    let settings =
+        PipelineSettings { mode, settle: Duration::ZERO, on_new_field, ..PipelineSettings::default() };
     let mut follow = Follow::new(label, settings).await;
     follow.bench.native = native;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");

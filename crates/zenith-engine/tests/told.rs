@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use zenith_engine::state::StateStore;
-use zenith_engine::{Mode, PipelineSettings, TableOptions, Until};
+use zenith_engine::{Mode, OnNewField, PipelineSettings, TableOptions, Until};
 
 use crate::incremental::Follow;
 
@@ -26,6 +26,7 @@ async fn what_a_crash_repeats_counts_once() {
             poll_interval: Duration::from_millis(10),
             settle: Duration::ZERO,
             flush_rows: 7,
+            on_new_field: OnNewField::Extra,
             ..PipelineSettings::default()
         };
         let follow = Arc::new(Follow::new("told", settings).await);

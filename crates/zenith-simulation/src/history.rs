@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bson::raw::{CStr, cstr};
 use bson::{RawBson, RawDocumentBuf, Timestamp, rawdoc};
 use zenith_engine::Namespace;
 use zenith_engine::extract::{MemoryChange, MemorySource};
@@ -11,6 +12,11 @@ use crate::scenario::{Kind, Scenario};
 
 /// A text in documents that cannot be decoded, before its last byte is made one that is not UTF-8.
 const SPOILT: &str = "spoilt~";
+
+/// What the names of fields begin with that come up later.
+pub(crate) const NEW_FIELD: &str = "later_";
+const NEW_FIELDS: [&CStr; 5] =
+    [cstr!("later_0"), cstr!("later_1"), cstr!("later_2"), cstr!("later_3"), cstr!("later_4")];
 
 /// The collection.
 pub(crate) fn namespace() -> Namespace {
@@ -43,6 +49,9 @@ pub(crate) struct Entry {
 pub(crate) struct History {
     random: Random,
     bad_percent: u32,
+    new_fields_percent: u32,
+    /// The field of a document with this number that none had at the beginning; its value is the number.
+    pub(crate) new_fields: BTreeMap<i64, String>,
     /// It stays, and stays good: columns are made of it.
     first: i64,
     pub(crate) documents: BTreeMap<i64, Document>,
@@ -62,6 +71,8 @@ impl History {
         let mut history = History {
             random,
             bad_percent: scenario.bad_documents,
+            new_fields_percent: 0,
+            new_fields: BTreeMap::new(),
             first: 0,
             documents: BTreeMap::new(),
             log: Vec::new(),
@@ -76,6 +87,7 @@ impl History {
             let document = history.document(id, number > 0);
             history.documents.insert(id, document);
         }
+        history.new_fields_percent = scenario.new_fields;
         history
     }
 
@@ -96,6 +108,12 @@ impl History {
         let is_bad = may_be_bad && self.random.percent(self.bad_percent);
         let raw = if is_bad {
             spoilt(id, n)
+        } else if self.random.percent(self.new_fields_percent) {
+            let name = NEW_FIELDS[self.random.between(0, 4) as usize];
+            let mut raw = rawdoc! { "_id": id, "n": n, "s": "text" };
+            raw.append(name, n);
+            self.new_fields.insert(n, name.as_str().to_owned());
+            raw
         } else {
             rawdoc! { "_id": id, "n": n, "s": "text" }
         };

@@ -38,8 +38,26 @@ impl Reached<'_> {
             Kind::IdCursor => self.cursor(&letters).await?,
             Kind::Reload => return self.copy(&letters),
         }
+        self.later_fields()?;
         let open = self.state.open_intents(TABLE).await.map_err(|error| error.to_string())?;
         if open.is_empty() { Ok(()) } else { Err(format!("{} intents are still open", open.len())) }
+    }
+
+    /// Each row has the field that came up later of the document it is of, in a column or in the extra column, and no other.
+    fn later_fields(&self) -> Promise {
+        self.world.with_history(|history| {
+            for row in self.sink.rows(TABLE) {
+                let Some(n) = row.n else { continue };
+                let expected = history.new_fields.get(&n).map(|name| (name.clone(), n)).into_iter().collect();
+                if row.later != expected {
+                    return Err(format!(
+                        "a row of document {} has {:?} instead of {expected:?}",
+                        row.id, row.later
+                    ));
+                }
+            }
+            Ok(())
+        })
     }
 
     /// The last version of each key counts, and it is that of its last change.

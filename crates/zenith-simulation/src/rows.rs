@@ -1,8 +1,12 @@
 //! Rows of the table, and dead letters, as plain values.
 
+use std::collections::BTreeMap;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
+
+use crate::history::NEW_FIELD;
 
 /// One row. What its table has no column for is 0 or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) is_deleted: bool,
     pub(crate) operation: String,
     pub(crate) index: u32,
+    /// Fields that came up later, in columns or in the extra column.
+    pub(crate) later: BTreeMap<String, i64>,
 }
 
 /// The rows of an insert, in order.
@@ -32,8 +38,33 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         is_deleted: deleted.is_some_and(|deleted| deleted.value(row) == 1),
         operation: operations.map_or_else(String::new, |operations| operations.value(row).to_owned()),
         index: indexes.map_or(0, |indexes| indexes.value(row)),
+        later: later(batch, row),
     };
     (0..batch.num_rows()).map(row).collect()
+}
+
+fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
+    let mut found = BTreeMap::new();
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if field.name().starts_with(NEW_FIELD)
+            && let Some(numbers) =
+                column.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.is_valid(row))
+        {
+            found.insert(field.name().clone(), numbers.value(row));
+        }
+    }
+    let extra = batch.column_by_name("_zenith_extra").and_then(|column| column.as_string_opt::<i32>());
+    let text = extra.map_or("", |extra| extra.value(row));
+    // `{"later_3":{"$numberLong":"7"}}`
+    if let Some(at) = text.find(NEW_FIELD) {
+        let (name, value) = text[at..].split_once('"').unwrap_or_default();
+        found.insert(name.to_owned(), digits(value).unwrap_or(i64::MIN));
+    }
+    found
+}
+
+fn digits(text: &str) -> Option<i64> {
+    text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
 /// A dead letter.
@@ -61,7 +92,6 @@ pub(crate) fn dead_letters_of(batch: &RecordBatch) -> Vec<DeadLetter> {
     let versions = batch.column_by_name("version").map(|column| column.as_primitive::<UInt64Type>());
     let indexes = batch.column_by_name("index").map(|column| column.as_primitive::<UInt32Type>());
     // `{"$numberLong":"7"}`
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok();
     let letter = |row: usize| DeadLetter {
         run: runs.map_or_else(String::new, |runs| runs.value(row).to_owned()),
         id: ids.and_then(|ids| digits(ids.value(row))).unwrap_or(i64::MIN),

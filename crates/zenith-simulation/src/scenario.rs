@@ -98,6 +98,8 @@ pub(crate) struct Scenario {
     pub(crate) steps: u32,
     /// Documents in a hundred that cannot be decoded.
     pub(crate) bad_documents: u32,
+    /// Documents in a hundred that have a field which none had at the beginning.
+    pub(crate) new_fields: u32,
     /// Documents of one reply of a scan.
     pub(crate) reply_documents: usize,
     /// Parts of a collection that is read by ranges.
@@ -145,6 +147,8 @@ impl Scenario {
             documents: random.between(1, 16),
             steps: random.between(4, 24),
             bad_documents: random.pick(0, &[0, 5, 20, 60]),
+            // Copies of other columns do not replace each other.
+            new_fields: if kind == Kind::Reload { 0 } else { random.pick(0, &[0, 10, 40]) },
             reply_documents: usize::try_from(random.between(1, 6)).unwrap_or(1),
             partitions: random.between(1, 3),
             single_events: random.percent(30),

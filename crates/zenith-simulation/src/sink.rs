@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
 use zenith_engine::transport::{
     Boxed, Durable, FailureKind, Filter, Insert, MemorySink, Merging, PreflightRequest, Published, Scalar,
     Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
@@ -152,6 +153,10 @@ fn is_true(filter: &Filter, batch: &RecordBatch, row: usize) -> bool {
 impl TableAdmin for SimulatedSink {
     fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
         Box::pin(self.call(Call::Query, "", async { self.select_rows(selection).map(Some) }))
+    }
+
+    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
+        Box::pin(self.call(Call::AddColumns, table, self.memory.admin().add_columns(table, fields)))
     }
 }
 

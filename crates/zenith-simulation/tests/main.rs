@@ -69,3 +69,18 @@ fn a_seed_is_the_same_run_each_time() {
         assert_eq!(first, second, "seed {seed}");
     }
 }
+
+/// Fields that come up later get columns in tables of changes, with a crash right before and after.
+#[test]
+fn columns_are_added() {
+    let laboratory = Laboratory::new(None).unwrap();
+    let (mut added, mut crashed) = (0, 0);
+    for seed in 0..1_000 {
+        let trace = laboratory.trace(seed).trace;
+        let adds = trace.iter().filter(|line| line.contains("AddColumns")).count();
+        added += usize::from(adds > 0);
+        crashed +=
+            usize::from(trace.iter().any(|line| line.contains("AddColumns") && line.contains("CRASH")));
+    }
+    assert!(added > 100 && crashed > 0, "{added} seeds add columns, {crashed} with a crash");
+}

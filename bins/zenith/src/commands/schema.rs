@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use zenith_engine::state::StateStore as _;
+use zenith_engine::state::{SchemaVersion, StateStore as _};
 use zenith_engine::transport::TableInfo;
 use zenith_engine::{EngineError, Pipeline, ReloadOptions, ReloadPlan, Sink as _};
 
@@ -47,6 +47,17 @@ struct VersionJson {
     statement: String,
 }
 
+impl VersionJson {
+    fn of(version: &SchemaVersion) -> VersionJson {
+        VersionJson {
+            version: version.version,
+            created: time::rfc3339(version.created),
+            cause: version.change.cause.clone(),
+            statement: version.change.statement.clone(),
+        }
+    }
+}
+
 pub async fn run(arguments: &Schema) -> Ending {
     let places = Places::find(&arguments.place)?;
     let store = places.look().await?;
@@ -81,15 +92,7 @@ pub async fn run(arguments: &Schema) -> Ending {
         .await?;
     let columns = columns(&plan, existing.as_ref());
     if arguments.json {
-        let versions = versions
-            .iter()
-            .map(|version| VersionJson {
-                version: version.version,
-                created: time::rfc3339(version.created),
-                cause: version.change.cause.clone(),
-                statement: version.change.statement.clone(),
-            })
-            .collect();
+        let versions = versions.iter().map(VersionJson::of).collect();
         print_json(&SchemaJson {
             collection: single.namespace.to_string(),
             table: &single.table,
@@ -105,18 +108,21 @@ pub async fn run(arguments: &Schema) -> Ending {
         None => text.push_str(" (which is not there yet)\n"),
     }
     text.push_str(&as_text(&columns));
-    for version in &versions {
-        let (created, change) = (time::shown(version.created), &version.change);
-        text.push_str(&format!("version {} since {created} (UTC)", version.version));
-        for (before, words) in [(": ", &change.cause), ("\n    ", &change.statement)] {
-            if !words.is_empty() {
-                text.push_str(&format!("{before}{words}"));
-            }
-        }
-        text.push('\n');
-    }
+    text.extend(versions.iter().map(version_text));
     print(&text);
     Ok(ExitCode::SUCCESS)
+}
+
+fn version_text(version: &SchemaVersion) -> String {
+    let mut text = format!("version {} since {} (UTC)", version.version, time::shown(version.created));
+    for (before, words) in [(": ", &version.change.cause), ("\n    ", &version.change.statement)] {
+        if !words.is_empty() {
+            text.push_str(before);
+            text.push_str(words);
+        }
+    }
+    text.push('\n');
+    text
 }
 
 /// The columns of the table, then those that the sample has beyond them.

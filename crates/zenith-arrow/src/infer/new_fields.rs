@@ -6,7 +6,7 @@ use super::choose;
 use super::forms::Forms;
 use super::keys::KeyPosition;
 use super::limit;
-use crate::schema::{Blank, Field, ID_KEY, Schema};
+use crate::schema::{Blank, Field, ID_KEY, Kind, Schema};
 
 /// What documents hold beyond the columns of a table. Memory is bounded by the number of distinct paths.
 #[derive(Debug)]
@@ -43,13 +43,13 @@ impl NewFields {
         taken.extend(schema.fields.iter().map(|field| field.name.clone()));
         let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
         // The bound is kept as that of a sample is: what is large becomes JSON first.
-        let mut fields = vec![Field::new(ID_KEY, crate::Kind::MixedId)];
+        let mut fields = vec![Field::new(ID_KEY, Kind::MixedId)];
         for mut field in choose::fields_of(&self.level, KeyPosition::Top, "", &self.options) {
             if taken.contains(&field.name) || is_data(&field.name) || is_ambiguous(&field.name, &taken) {
                 continue;
             }
             taken.push(field.name.clone());
-            field.blank = Blank::Missing;
+            set_missing(&mut field);
             if let Some(twin) = &mut field.twin {
                 while taken.contains(&twin.name) {
                     twin.name.push_str("_text");
@@ -61,6 +61,14 @@ impl NewFields {
         limit::limit(&mut fields, &self.level, leaves_max.saturating_sub(leaves) + 1);
         fields.remove(0);
         fields
+    }
+}
+
+/// What shows nothing is missing: earlier rows have the whole value in the extra column, with no note of what it lacks.
+fn set_missing(field: &mut Field) {
+    field.blank = Blank::Missing;
+    if let Kind::Document(fields) = &mut field.kind {
+        fields.iter_mut().for_each(set_missing);
     }
 }
 
@@ -81,7 +89,6 @@ mod tests {
     use bson::{RawDocumentBuf, rawdoc};
 
     use super::*;
-    use crate::Kind;
     use crate::infer::infer;
 
     fn names(known: &[RawDocumentBuf], new: &[RawDocumentBuf], leaves_max: usize) -> Vec<(String, Kind)> {

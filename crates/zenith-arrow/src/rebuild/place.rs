@@ -171,6 +171,9 @@ impl Places {
             Some(word) if word == Blank::Missing.word() => return Ok(None),
             Some(word) if word == Blank::Null.word() => return Ok(Some(Bson::Null)),
             Some(word) if word == Blank::Empty.word() => return self.empty(column, row, told),
+            // Rows from before the field had a column.
+            Some(EMPTY_ARRAY) => return Ok(Some(Bson::Array(Vec::new()))),
+            Some(EMPTY_DOCUMENT) => return Ok(Some(Bson::Document(Document::new()))),
             _ => {}
         }
         if let Some((usual, twin)) = column.twin

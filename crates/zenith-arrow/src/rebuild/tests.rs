@@ -293,7 +293,76 @@ fn options() -> impl Strategy<Value = InferOptions> {
     )
 }
 
+/// The row of one document by a schema.
+fn decoded(schema: &Schema, document: &[u8]) -> RecordBatch {
+    let options = DecoderOptions { rows_max: 10, bytes_max: 8 << 20 };
+    let mut decoder = Decoder::new(schema, &Pool::new(64 << 20).unwrap(), options);
+    let range = 0..document.len();
+    assert!(
+        decoder
+            .append(document, &mut std::iter::once(range), &mut |bad| panic!("{bad:?}"))
+            .unwrap()
+            .is_none()
+    );
+    decoder.finish().unwrap().unwrap()
+}
+
+/// Rows of before a table got columns for fields of other documents, which show nothing there.
+fn earlier_rows_stay(
+    earlier: &[Vec<u8>],
+    later: &[Vec<u8>],
+    options: &InferOptions,
+) -> Result<(), TestCaseError> {
+    let schema = infer(earlier.iter().take(1).map(Vec::as_slice), options).schema;
+    let mut found = crate::infer::NewFields::new(options.clone());
+    later.iter().for_each(|document| found.add(document));
+    let mut grown = schema.clone();
+    grown.fields.extend(found.fields(&schema, 1_000));
+    for document in earlier {
+        let original = Document::from_reader(document.as_slice()).unwrap();
+        let row = decoded(&schema, document);
+        let blank = decoded(&grown, &doc! { "_id": original.get("_id").unwrap() }.to_vec().unwrap());
+        let columns = grown
+            .to_arrow()
+            .fields()
+            .iter()
+            .map(|field| {
+                let name = field.name().as_str();
+                let column = row.column_by_name(name).or_else(|| blank.column_by_name(name));
+                (name.to_owned(), Arc::clone(column.unwrap()))
+            })
+            .collect::<Vec<_>>();
+        let rebuilt = rebuild(&grown, &RecordBatch::try_from_iter(columns).unwrap(), 0).unwrap();
+        if let Err(difference) = equal(&original, &rebuilt, schema.keep_nulls) {
+            let extra = row.column_by_name(EXTRA_COLUMN).unwrap();
+            return Err(TestCaseError::fail(format!(
+                "{difference}\n{original:?}\n{rebuilt:?}\n{extra:?}\n{grown:?}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
+    #[test]
+    fn rows_of_before_a_column_was_added_stay_what_they_were(
+        base in document(),
+        others in prop::collection::vec((document(), prop::collection::vec(any::<u8>(), 40)), 1..6),
+        more in prop::collection::vec(document(), 1..4),
+        options in options(),
+    ) {
+        let bytes = |(index, mut document): (usize, Document)| {
+            document.insert("_id", i64::try_from(index).unwrap());
+            document.to_vec().unwrap()
+        };
+        let alike = others.iter().map(|(other, dice)| varied(&base, &mut dice.iter().copied(), other));
+        let earlier: Vec<_> = std::iter::once(base.clone()).chain(alike).enumerate().map(bytes).collect();
+        let others = others.into_iter().map(|(other, _)| other);
+        let new = more.into_iter().chain(others).enumerate().map(bytes);
+        let later: Vec<_> = new.chain(earlier.iter().cloned()).collect();
+        earlier_rows_stay(&earlier, &later, &options)?;
+    }
+
     #[test]
     fn nothing_is_lost_of_documents_alike(
         base in document(),

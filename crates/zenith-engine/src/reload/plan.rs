@@ -130,13 +130,15 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     })
 }
 
-/// Whether a table has rows that no load can make again, so that it continues with the columns it has: a change log of the
-/// pipeline's.
+/// Whether a table of the pipeline's continues with the columns it has: a change log, whose rows no load can make again; and
+/// an empty table that rows are appended to, which may be that of a run that ended before it noted the columns.
 fn keeps_columns<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> bool {
-    pipeline.guarded
-        && pipeline.layout == Layout::Log
-        && table.rows > 0
-        && keep::is_ours(table, &pipeline.namespace)
+    let keeps = match pipeline.layout {
+        Layout::Log => true,
+        Layout::Rows => table.rows == 0 && !pipeline.options.replace,
+        Layout::Current => false,
+    };
+    keeps && pipeline.guarded && keep::is_ours(table, &pipeline.namespace)
 }
 
 /// How columns are chosen.
