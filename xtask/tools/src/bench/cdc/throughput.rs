@@ -118,7 +118,7 @@ async fn make(servers: &Servers, changes: u64, round: u64) -> Result<(u64, Strin
         run(servers, doc! { "delete": NAME, "deletes": deletes, "ordered": false }).await?;
     }
     let last = ObjectId::new();
-    collection.insert_one(doc! { "_id": last, "marker": marker(round) }).await.map_err(failed)?;
+    collection.insert_one(doc! { "_id": last, "kind": marker(round) }).await.map_err(failed)?;
     Ok((made + 1, last.to_hex()))
 }
 
