@@ -16,6 +16,8 @@ use crate::scenario::{Among, Scenario, Weather};
 
 /// Calls of one life after which it goes in circles.
 const CALLS_MAX: u32 = 20_000;
+/// Torn inserts of one seed: nobody kills a server in just that moment more often.
+const TORN_MAX: u32 = 3;
 
 /// Everything that the source, the sink and the store of a seed share.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ struct State {
     intent_is_open: bool,
     crashed: bool,
     torn: bool,
+    /// Torn inserts of all lives.
+    torn_inserts: u32,
     faults: u32,
     /// The first promise that was broken.
     broken: Option<String>,
@@ -76,6 +80,7 @@ impl World {
                 intent_is_open: false,
                 crashed: false,
                 torn: false,
+                torn_inserts: 0,
                 faults: 0,
                 broken: None,
                 tokens: HashMap::new(),
@@ -290,7 +295,9 @@ impl State {
             }
         }
         let is_insert = matches!(call, Call::Insert | Call::InsertLetters);
-        if is_insert && self.random.percent(self.weather.torn_inserts) {
+        let may_tear = is_insert && self.torn_inserts < TORN_MAX;
+        if may_tear && self.random.percent(self.weather.torn_inserts) {
+            self.torn_inserts += 1;
             self.torn |= call == Call::Insert;
             self.faults += 1;
             return Fate::Torn;

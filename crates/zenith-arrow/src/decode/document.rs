@@ -369,7 +369,8 @@ impl DocumentNode {
             Some(Known::Slot(index)) => self.slots[index].column.number(),
             Some(Known::Stranger(number)) => number,
             None => {
-                let (number, is_own) = cx.overflow.tally.stranger(&join(&self.path, key));
+                let (number, is_own) =
+                    cx.overflow.tally.stranger(&join(&self.path, key), self.path.is_empty());
                 if is_own {
                     self.by_key.insert(key.into(), Known::Stranger(number));
                 }

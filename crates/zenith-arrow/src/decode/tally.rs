@@ -10,6 +10,8 @@ use crate::fit::MismatchReason;
 
 /// Kinds of mismatches of which documents are kept.
 const SURPRISES_MAX: usize = 64;
+/// Fields of the top level without a column that are told apart.
+const TOP_FIELDS_MAX: usize = 16 * FIELDS_MAX;
 /// Bytes of a document that is kept.
 const WITNESS_BYTES_MAX: usize = 64 * 1024;
 
@@ -17,8 +19,9 @@ const WITNESS_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     fields: Vec<Counted>,
-    /// Fields without a column among them.
+    /// Fields without a column among them, inside documents and at the top level.
     strangers: usize,
+    strangers_at_top: usize,
     /// The field that further ones without a column are counted under.
     others: Option<u32>,
     /// Entries of rows not yet known to stay: of the current run, then of the current row.
@@ -61,9 +64,15 @@ impl Tally {
     }
 
     /// The number of the field without a column at this path, and whether it is its own.
-    pub(super) fn stranger(&mut self, path: &[u8]) -> (u32, bool) {
-        if self.strangers < FIELDS_MAX {
-            self.strangers += 1;
+    ///
+    /// Those of the top level have a number of their own for longer: they may get columns.
+    pub(super) fn stranger(&mut self, path: &[u8], is_at_top: bool) -> (u32, bool) {
+        let (count, most) = match is_at_top {
+            true => (&mut self.strangers_at_top, TOP_FIELDS_MAX),
+            false => (&mut self.strangers, FIELDS_MAX),
+        };
+        if *count < most {
+            *count += 1;
             return (self.field(path), true);
         }
         let others = self.others.unwrap_or_else(|| self.field(OTHERS.as_bytes()));

@@ -65,7 +65,11 @@ pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) 
             return true;
         }
         let column = |name: &str| table.columns.iter().find(|there| there.name == name);
-        field.twin.take_if(|twin| column(&twin.name).is_none());
+        field.twin.take_if(|twin| {
+            let kind = Kind::Text { usual: twin.usual };
+            !column(&twin.name)
+                .is_some_and(|there| there.default_kind.is_empty() && is_of(&kind, &there.data_type))
+        });
         let Some(there) = column(&field.name).filter(|there| there.default_kind.is_empty()) else {
             return false;
         };
@@ -101,7 +105,8 @@ fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> O
 
 /// A kind without parts that has this type.
 fn scalar(there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Option<Kind> {
-    scalars(TextType::String).find(|kind| is_of(kind, there))
+    let text = Kind::Text { usual: TextType::String };
+    std::iter::once(text).chain(scalars(TextType::String)).find(|kind| is_of(kind, there))
 }
 
 /// The columns of a table, or the elements of a tuple.

@@ -103,7 +103,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let (decoded, count) = loop {
             let all = work.events.len();
             let count = if work.is_replay { all } else { first_part(&work.events, self.together) };
-            let decoded = self.decode(&work.from, &work.events, count).await?;
+            let decoded = self.decode(&work.from, &work.events, count, work.is_replay).await?;
             if !decoded.is_too_much || count == 1 {
                 break (decoded, count);
             }
@@ -147,10 +147,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 
     /// Decodes the first `count` changes; again, once the table has columns for fields that had none.
-    async fn decode(&mut self, from: &Position, events: &Arc<Vec<Event>>, count: usize) -> Result<Decoded> {
+    async fn decode(
+        &mut self,
+        from: &Position,
+        events: &Arc<Vec<Event>>,
+        count: usize,
+        is_replay: bool,
+    ) -> Result<Decoded> {
         loop {
             let (decoded, fields) = self.decode_once(from, events, count).await?;
-            let Some(fields) = fields.filter(|_| !decoded.is_too_much) else { return Ok(decoded) };
+            // What is repeated has the columns that there were when it was made first.
+            let Some(fields) = fields.filter(|_| !decoded.is_too_much && !is_replay) else {
+                return Ok(decoded);
+            };
             if !self.evolution.grow(&self.context, fields).await? {
                 return Ok(decoded);
             }

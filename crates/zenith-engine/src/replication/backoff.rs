@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::Sink;
+use zenith_transport::{FailureKind, Sink, TransportError};
 
 use super::context::Context;
 use super::health::silence_of_target;
@@ -77,7 +77,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> BackingOff<S, K
         let mut together = Vec::new();
         let mut next = Some(self.waiting.next().await?);
         while let Some((run, is_back)) = next {
-            if is_back {
+            // One that is loaded again would keep the others waiting.
+            if is_back && run.context.anew().is_none() {
                 together.push(run);
             } else {
                 self.ready.push_back(vec![run]);
@@ -121,7 +122,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         tokio::select! {
             biased;
             outcome = action => outcome,
-            () = in_the_way => Err(silence_of_target().into()),
+            () = in_the_way => Err(self.silence().into()),
+        }
+    }
+
+    /// The error of a target that is known to be away.
+    fn silence(&self) -> TransportError {
+        match self.live.silence_of_target() {
+            Some(reason) => TransportError::other(FailureKind::Transient, reason),
+            None => silence_of_target(),
         }
     }
 

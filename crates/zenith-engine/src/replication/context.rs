@@ -250,7 +250,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         loop {
             match self.unless_stopped(action()).await? {
                 Ok(value) => {
-                    self.live.goes_on(Cause::Pipeline);
+                    if !self.learned.is_failing() {
+                        self.live.goes_on(Cause::Pipeline);
+                    }
                     return Ok(value);
                 }
                 Err(failure) => self.wait_after(error(failure), &mut retry_budget).await?,

@@ -20,7 +20,7 @@ use zenith_state::StateStore;
 use zenith_transport::ddl::Dialect;
 use zenith_transport::{Sink, TableInfo};
 
-use super::context::Context;
+use super::context::{Context, decode_schema};
 use crate::error::sentence;
 use crate::reload::confine;
 use crate::settings::OnNewField;
@@ -28,10 +28,15 @@ use crate::{EngineError, Result};
 
 /// How long a batch waits for its columns.
 const ALTER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long nothing is added after that took too long.
+const LATER: Duration = Duration::from_secs(10);
 /// How long nothing is added after that failed.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The most fields that get a column within [`PAUSE`], but for a table that has none yet.
 const BURST: usize = 50;
+
+/// The cause of a schema that has more fields than the one before it.
+const NEW_FIELDS: &str = "new fields";
 
 /// The columns of a table, and which fields have got none.
 #[derive(Debug)]
@@ -90,7 +95,7 @@ impl Evolution {
         if watch.names.is_empty() {
             return Ok(false);
         }
-        let fields = watch.found.fields(&self.schema, context.settings.max_columns);
+        let mut fields = watch.found.fields(&self.schema, context.settings.max_columns);
         let is_found = |name: &Vec<u8>| fields.iter().any(|field| field.name.as_bytes() == name);
         Arc::make_mut(&mut self.refused).extend(watch.names.into_iter().filter(|name| !is_found(name)));
         let Some(first) = fields.first() else { return Ok(false) };
@@ -101,7 +106,8 @@ impl Evolution {
                 table: context.table.clone(),
             });
         }
-        if self.is_burst(fields.len()) {
+        let room = self.room();
+        if room == 0 {
             tracing::warn!(
                 pipeline = context.name,
                 "more than {BURST} new fields in a minute, {} among them: their values go to {EXTRA_COLUMN}",
@@ -110,6 +116,7 @@ impl Evolution {
             self.paused_until = Some(Instant::now() + PAUSE);
             return Ok(false);
         }
+        fields.truncate(room);
         self.add(context, &fields).await
     }
 
@@ -124,10 +131,10 @@ impl Evolution {
         match timeout(ALTER_TIMEOUT, context.add_columns(&self.schema, fields)).await {
             Ok(Ok((schema, statement))) if schema.fields.len() > self.schema.fields.len() => {
                 self.added.push_back((Instant::now(), fields.len()));
-                context.keep_view().await?;
+                context.show_in_view().await;
                 let names = named(schema.fields.get(self.schema.fields.len()..).unwrap_or_default());
                 tracing::info!(pipeline, table, "added columns for new fields: {names}");
-                context.note_schema(&schema, "new fields", &statement).await?;
+                context.note_schema(&schema, NEW_FIELDS, &statement).await?;
                 self.schema = Arc::new(schema);
                 return Ok(true);
             }
@@ -156,19 +163,19 @@ impl Evolution {
                     "adding columns for {names} takes longer than {ALTER_TIMEOUT:?}: their values go to \
                      {EXTRA_COLUMN} until they are there"
                 );
-                self.paused_until = Some(Instant::now() + ALTER_TIMEOUT);
+                self.paused_until = Some(Instant::now() + LATER);
             }
         }
         Ok(false)
     }
 
-    /// Whether so many more fields are too many. A table that was made of an empty collection has none to begin with.
-    fn is_burst(&mut self, more: usize) -> bool {
+    /// How many fields may get a column now. A table that was made of an empty collection has none to begin with.
+    fn room(&mut self) -> usize {
         while self.added.front().is_some_and(|(at, _)| at.elapsed() > PAUSE) {
             self.added.pop_front();
         }
         let lately: usize = self.added.iter().map(|(_, fields)| fields).sum();
-        self.schema.fields.len() > 1 && lately + more > BURST
+        if self.schema.fields.len() > 1 { BURST.saturating_sub(lately) } else { usize::MAX }
     }
 }
 
@@ -195,6 +202,32 @@ impl FieldWatch {
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    /// Has the view show the columns that the table has now; the rows do not wait for it.
+    async fn show_in_view(&self) {
+        let failed = match timeout(ALTER_TIMEOUT, self.keep_view()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => sentence(&error),
+            Err(_) => format!("it takes longer than {ALTER_TIMEOUT:?}"),
+        };
+        let view = self.settings.view_of(&self.table).unwrap_or_default();
+        tracing::warn!(
+            pipeline = self.name,
+            "the view {view} shows the new columns only after the next start of zenith run: {failed}"
+        );
+    }
+
+    /// Names of fields that got their columns while the table was followed: rows from before may have their values in the
+    /// extra column.
+    pub(crate) async fn late_fields(&self, schema: &Schema) -> Result<HashSet<String>> {
+        let versions = self.state.schemas(&self.name).await?;
+        let Some(first) = versions.iter().rev().find(|version| version.change.cause != NEW_FIELDS) else {
+            return Ok(HashSet::new());
+        };
+        let first = decode_schema(first)?;
+        let is_late = |field: &&Field| first.fields.iter().all(|earlier| earlier.name != field.name);
+        Ok(schema.fields.iter().filter(is_late).map(|field| field.name.clone()).collect())
+    }
+
     /// Adds columns for fields, and gives back the schema with those that the table has a column for afterwards, as somebody
     /// may have added one of the same name; and the statement that added them.
     async fn add_columns(&self, schema: &Schema, fields: &[Field]) -> Result<(Schema, String)> {

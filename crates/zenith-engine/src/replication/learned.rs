@@ -76,6 +76,11 @@ impl Learned {
         of(&self.backoff).next()
     }
 
+    /// Whether it has left a stream and has not written since.
+    pub(super) fn is_failing(&self) -> bool {
+        of(&self.backoff).has_begun()
+    }
+
     /// Short pauses again: something has succeeded.
     pub(super) fn recovered(&self) {
         of(&self.backoff).renew();

@@ -200,6 +200,11 @@ impl Live {
         self.with(|state| state.parts = parts);
     }
 
+    /// The pipeline is set back: up to which time its table is complete is not known.
+    pub(super) fn set_back(&self) {
+        self.with(|state| state.applied_to = None);
+    }
+
     /// Notes whether the table follows its collection.
     pub(crate) fn detached(&self, by: Option<Since>) {
         self.with(|state| state.detached = by);
@@ -220,6 +225,11 @@ impl Live {
 
     pub(crate) fn current(&self) -> Phase {
         self.with(|state| state.phase)
+    }
+
+    /// What is known of the silence of the target, if it is silent.
+    pub(super) fn silence_of_target(&self) -> Option<String> {
+        self.with(|state| state.waiting.get(&Cause::Target).map(|since| since.reason.clone()))
     }
 
     /// The source's time up to which everything is in the table.

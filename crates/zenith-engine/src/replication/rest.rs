@@ -155,6 +155,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
     pub async fn reset(&self, to: ResetTo) -> Result<()> {
         self.context.turns.know_epoch(None);
         let result = self.work.unless_stopped(self.work.reset(to)).await;
+        self.context.live.set_back();
         self.know_epoch().await;
         result?
     }

@@ -46,6 +46,7 @@ impl<S, K, T> Clone for PipelineRun<S, K, T> {
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, K, T> {
     /// A run that begins now; it goes on when its turn comes.
     pub(super) async fn start(context: &Context<S, K, T>, mode: RunMode) -> Result<PipelineRun<S, K, T>> {
+        let mode = if context.settings.mode.follows_changes() { mode } else { mode.alone() };
         let context = context.in_mode(mode).stopped_by(context.turns.begin());
         match Self::aside(&context).await {
             Ok(run) => Ok(run),
@@ -113,6 +114,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let intents = context.state.open_intents(&context.name).await?;
         let epoch = context.state.epoch(&context.name).await?;
         context.turns.know_epoch(Some(epoch));
+        if intents.is_empty() {
+            // What failed was not an insert, which is still to be seen to succeed.
+            context.recovered();
+        }
         Ok(Follower { schema, position, rows, intents, epoch })
     }
 
@@ -145,7 +150,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
     /// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
     pub(super) async fn follow(self, follower: Follower, events: Receiver<EventBatch>) -> Result<()> {
         let context = &self.context;
-        context.live.phase(Phase::Following);
+        if !context.learned.is_failing() {
+            context.live.phase(Phase::Following);
+        }
         let tokens = Tokens::new(&context.name, follower.epoch, self.id);
         let (ending, schema) = (events.clone(), follower.schema.clone());
         let (reached, goal) = oneshot::channel();

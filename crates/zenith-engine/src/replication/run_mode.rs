@@ -30,6 +30,14 @@ impl RunMode {
         self == RunMode::Follow { shared: true }
     }
 
+    /// The same for a pipeline that has no part in the stream of others.
+    pub(crate) fn alone(self) -> RunMode {
+        match self {
+            RunMode::Follow { .. } => RunMode::Follow { shared: false },
+            RunMode::CatchUp { .. } => self,
+        }
+    }
+
     /// How long to try something again in this run.
     pub(crate) fn retry_budget(self) -> RetryBudget {
         match self {

@@ -3,7 +3,7 @@
 //! Two comparisons: columns, notes and extra column together give the document back, and each single column shows the
 //! expected value. Values that a column does not show and need not show are counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow_array::RecordBatch;
 use bson::{Bson, Document};
@@ -22,6 +22,8 @@ use super::walk::Walk;
 #[derive(Debug)]
 pub(super) struct Comparer {
     pub(super) schema: Schema,
+    /// Fields whose values rows from before their columns have in the extra column.
+    pub(super) late: HashSet<String>,
     pub(super) rules: Rules,
 }
 
@@ -54,7 +56,7 @@ impl Comparer {
     ) -> Result<Mismatches, Box<Mismatch>> {
         self.is_exact(source, batch, row)?;
         let repeats = !source.repeated.is_empty();
-        let mut walk = Walk::new(&self.rules, repeats);
+        let mut walk = Walk::new(&self.rules, &self.late, repeats);
         walk.fields(&source.document, &self.schema.fields, &|name| batch.column_by_name(name), row)?;
         let mut mismatches = walk.into_mismatches();
         for repeated in &source.repeated {

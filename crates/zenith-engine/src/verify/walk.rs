@@ -1,5 +1,6 @@
 //! What the columns of a row show, held against what a person expects to see in them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use arrow_array::cast::AsArray;
@@ -69,6 +70,7 @@ impl fmt::Display for Step {
 /// The walk over a document and its columns.
 pub(super) struct Walk<'r> {
     rules: &'r Rules,
+    late: &'r HashSet<String>,
     path: Vec<Step>,
     mismatches: Mismatches,
     /// Whether any key of the document comes twice.
@@ -76,8 +78,8 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(rules: &'r Rules, repeats: bool) -> Walk<'r> {
-        Walk { rules, path: Vec::new(), mismatches: Mismatches::default(), repeats }
+    pub(super) fn new(rules: &'r Rules, late: &'r HashSet<String>, repeats: bool) -> Walk<'r> {
+        Walk { rules, late, path: Vec::new(), mismatches: Mismatches::default(), repeats }
     }
 
     /// What the columns do not show.
@@ -100,6 +102,11 @@ impl<'r> Walk<'r> {
             self.path.push(Step::Key(field.name.clone()));
             let array = column(&field.name).ok_or_else(|| self.mismatch(None, "no such column"))?;
             let twin = field.twin.as_ref().and_then(|twin| column(&twin.name));
+            if self.is_from_before(document.get(&field.name), field, array, twin, row) {
+                self.count("no column".to_owned());
+                self.path.pop();
+                continue;
+            }
             self.field(document.get(&field.name), field, array, twin, row)?;
             self.path.pop();
         }
@@ -112,6 +119,22 @@ impl<'r> Walk<'r> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the row is of a time when the field had no column.
+    fn is_from_before(
+        &self,
+        value: Option<&Bson>,
+        field: &Field,
+        array: &ArrayRef,
+        twin: Option<&ArrayRef>,
+        row: usize,
+    ) -> bool {
+        self.path.len() == 1
+            && self.late.contains(&field.name)
+            && value.is_some_and(|value| !is_nothing(value))
+            && is_blank(&field.kind, array, row)
+            && twin.is_none_or(|twin| cell::is_null(twin, row))
     }
 
     fn field(

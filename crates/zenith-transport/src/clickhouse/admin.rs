@@ -119,11 +119,11 @@ async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) ->
     if columns.is_empty() {
         return Ok(String::new());
     }
-    sink.column_types.forget(table);
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
-    sink.run(format!("adding columns to {name}"), &sql).await?;
-    Ok(sql)
+    let added = sink.run(format!("adding columns to {name}"), &sql).await;
+    sink.column_types.forget(table);
+    added.map(|()| sql)
 }
 
 async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64> {

@@ -81,7 +81,12 @@ pub(super) async fn statement(sink: &ClickHouseSink, table: &str, schema: &Schem
     if !native && !schema.fields().iter().any(|field| holds_json(field)) {
         return Ok(None);
     }
-    let types = sink.column_types.of(sink, table).await?;
+    let mut types = sink.column_types.of(sink, table).await?;
+    if schema.fields().iter().any(|field| !types.contains_key(field.name())) {
+        // The table may have got a column since.
+        sink.column_types.forget(table);
+        types = sink.column_types.of(sink, table).await?;
+    }
     let mut converts = false;
     let (mut names, mut values, mut structure) = (Vec::new(), Vec::new(), Vec::new());
     for field in schema.fields() {
