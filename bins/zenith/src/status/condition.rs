@@ -80,11 +80,14 @@ pub struct Headroom {
 impl Headroom {
     /// What is not well about it.
     pub fn complaint(&self, pipeline: &str) -> Option<String> {
-        let remedy = "resume it or run it, or give MongoDB a larger oplog (replSetResizeOplog)";
+        let remedy = format!(
+            "zenith pipeline resume {pipeline} if it is paused, zenith run if it does not run, or a larger oplog of \
+             MongoDB (replSetResizeOplog)"
+        );
         match self.left {
             Left::Lost => Some(format!(
                 "{pipeline}: MongoDB has forgotten the changes since its checkpoint: zenith reload {pipeline} loads the \
-                 table anew"
+                 table again"
             )),
             Left::For(left) if left < self.least => Some(format!(
                 "{pipeline}: MongoDB forgets the changes since its checkpoint in about {}: {remedy}",

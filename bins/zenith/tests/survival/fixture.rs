@@ -101,8 +101,7 @@ poll_interval = "50ms"
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         let file = self.file();
-        let mut all = vec![arguments[0], "-f", file.to_str().unwrap()];
-        all.extend(&arguments[1..]);
+        let all = [arguments, &["-f", file.to_str().unwrap()]].concat();
         zenith(&all).spawn().unwrap()
     }
 

@@ -95,7 +95,7 @@ async fn what_the_oplog_forgets_is_shown_in_time() {
     let clickhouse = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
     let (fixture, database) = fixture(&mongodb, &clickhouse).await;
     fixture.command(&["run", "--once", "--quiet"]).await.succeeded();
-    fixture.command(&["pause", "current"]).await.succeeded();
+    fixture.command(&["pipeline", "pause", "current"]).await.succeeded();
     let mut child = fixture.spawn(&["run", "--quiet"]);
     // All that ever happened is in a young oplog.
     fixture
@@ -128,7 +128,7 @@ async fn what_the_oplog_forgets_is_shown_in_time() {
 
     // What is advised.
     fixture.command(&["reload", "current", "--quiet"]).await.succeeded();
-    fixture.command(&["resume", "current"]).await.succeeded();
+    fixture.command(&["pipeline", "resume", "current"]).await.succeeded();
     fixture
         .until("nothing is lost any more", |status: &Value| {
             headroom(status, "current").is_some_and(|left| left > 0.0)

@@ -33,7 +33,7 @@ where
     if snapshot.consistent_after.is_some() {
         return Ok(());
     }
-    let _turn = context.unless_stopped(context.memory.snapshot()).await?;
+    let turn = context.unless_stopped(context.memory.snapshot()).await?;
     let pipeline = context.reload(false);
     let size = context.unless_stopped(context.source.preflight(&context.namespace)).await?;
     if let Ok(found) = size {
@@ -43,6 +43,7 @@ where
         Some(planned) => Some(planned),
         None => context.plan_rest().await?,
     };
+    drop(turn);
     let reading = Reading { context, schema, snapshot: &snapshot, planned };
     let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
     for together in left.chunks(pipeline.options.readers()) {
@@ -80,7 +81,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, 
         let context = self.context;
         let (mut failures, mut retry_budget) = (0, context.mode.retry_budget());
         loop {
-            let error = match self.read_once(partitions.to_vec()).await {
+            // Others have their turn while this one waits for a server.
+            let turn = context.unless_stopped(context.memory.snapshot()).await?;
+            let read = self.read_once(partitions.to_vec()).await;
+            drop(turn);
+            let error = match read {
                 Ok(done) => {
                     context.live.goes_on(Cause::Pipeline);
                     return Ok(done);

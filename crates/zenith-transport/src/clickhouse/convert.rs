@@ -55,9 +55,19 @@ impl ColumnTypes {
         self.tables().remove(table);
     }
 
-    async fn of(&self, sink: &ClickHouseSink, table: &str) -> Result<Arc<HashMap<String, String>>> {
-        if let Some(types) = self.tables().get(table) {
-            return Ok(Arc::clone(types));
+    /// Those of a table that is to take columns of this schema. It may have got some since it was asked for them.
+    async fn of(
+        &self,
+        sink: &ClickHouseSink,
+        table: &str,
+        schema: &Schema,
+    ) -> Result<Arc<HashMap<String, String>>> {
+        let known = self.tables().get(table).cloned();
+        let has_all = |types: &Arc<HashMap<String, String>>| {
+            schema.fields().iter().all(|field| types.contains_key(field.name()))
+        };
+        if let Some(types) = known.filter(has_all) {
+            return Ok(types);
         }
         let columns = catalog::columns(sink, table).await?;
         let types: HashMap<_, _> =
@@ -81,12 +91,7 @@ pub(super) async fn statement(sink: &ClickHouseSink, table: &str, schema: &Schem
     if !native && !schema.fields().iter().any(|field| holds_json(field)) {
         return Ok(None);
     }
-    let mut types = sink.column_types.of(sink, table).await?;
-    if schema.fields().iter().any(|field| !types.contains_key(field.name())) {
-        // The table may have got a column since.
-        sink.column_types.forget(table);
-        types = sink.column_types.of(sink, table).await?;
-    }
+    let types = sink.column_types.of(sink, table, schema).await?;
     let mut converts = false;
     let (mut names, mut values, mut structure) = (Vec::new(), Vec::new(), Vec::new());
     for field in schema.fields() {

@@ -55,7 +55,8 @@ pub(super) async fn show(zenith: &Path, source: &Database, from: &str, to: &Clic
     tell(to, "insert   order 1001, coffee", &state_of(id), "new").await?;
     let paid = doc! { "$set": { "state": "paid", "paid_by": "card" } };
     orders.update_one(doc! { "_id": id }, paid).write_concern(majority()).await.map_err(failed)?;
-    tell(to, "update   order 1001 is paid, by a field no column is for", &state_of(id), "paid").await?;
+    let paid = format!("SELECT state, paid_by FROM {NAME}_current WHERE _id = {id}");
+    tell(to, "update   order 1001 is paid, by a field that gets its column now", &paid, "paid\tcard").await?;
     let sent = doc! { "$set": { "state": "sent" } };
     orders
         .update_many(doc! { "_id": { "$lte": 500 } }, sent)
