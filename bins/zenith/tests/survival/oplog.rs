@@ -124,7 +124,7 @@ async fn what_the_oplog_forgets_is_shown_in_time() {
     let health = fixture.command(&["status", "--health"]).await;
     assert!(health.code == Some(1) && health.stdout.contains("current: MongoDB has forgotten"), "{health:?}");
     let check = fixture.command(&["check"]).await;
-    assert!(check.code == Some(1) && check.stdout.contains("zenith reload current"), "{check:?}");
+    assert!(check.code == Some(2) && check.stdout.contains("zenith reload current"), "{check:?}");
 
     // What is advised.
     fixture.command(&["reload", "current", "--quiet"]).await.succeeded();

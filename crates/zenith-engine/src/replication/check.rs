@@ -12,7 +12,7 @@ use crate::EngineError;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::names::ViewState;
-use crate::settings::Mode;
+use crate::settings::{Mode, OnHistoryLost};
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
@@ -125,6 +125,36 @@ where
         Some(window) => hours(window),
     };
     findings.note("oplog window", Ok(window));
+    look_at_headroom(context, findings).await;
+}
+
+/// For how long the source still has the changes since the checkpoint, if there is one and the source forgets any.
+async fn look_at_headroom<S, K, T>(context: &Context<S, K, T>, findings: &mut Findings)
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let place = match context.state.checkpoint(&context.name).await {
+        Ok(checkpoint) => checkpoint.and_then(|checkpoint| checkpoint.source_time),
+        Err(error) => return findings.note("oplog headroom", Err(error.into())),
+    };
+    let (Some(place), Ok(Some(oldest))) = (place, context.source.oldest_change().await) else { return };
+    let reloads = context.settings.on_history_lost == OnHistoryLost::Reload;
+    let found = match place.duration_since(oldest) {
+        Err(_) if reloads => Ok("lost: the table is loaded again".to_owned()),
+        Err(_) => Err(EngineError::HistoryLost {
+            pipeline: context.name.clone(),
+            namespace: context.namespace.to_string(),
+        }),
+        Ok(left) if left < context.settings.min_headroom => Ok(format!(
+            "MongoDB forgets the changes since the checkpoint in about {} min: run the pipeline, or give MongoDB a \
+             larger oplog (replSetResizeOplog)",
+            left.as_secs() / 60
+        )),
+        Ok(left) => Ok(format!("about {}", hours(left))),
+    };
+    findings.note("oplog headroom", found);
 }
 
 /// What has, or will have, the names that follow from that of the table.
