@@ -219,3 +219,33 @@ async fn a_silent_target_delays_no_other() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     bench.remove().await;
 }
+
+/// A server that has no room for an insert: each is told by its name, and continues by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_without_room_is_told_of_and_waited_for() {
+    let run = Run::new(None, Vec::new()).await;
+    let child = run.home.start(&["--quiet"]).await;
+    run.has_rows(10).await;
+    let faults = [
+        (
+            "NOT_ENOUGH_SPACE",
+            "ALTER TABLE orders MODIFY SETTING min_free_disk_bytes_to_perform_insert = 9000000000000000000",
+            "ALTER TABLE orders RESET SETTING min_free_disk_bytes_to_perform_insert",
+        ),
+        (
+            "TOO_MANY_PARTS",
+            "ALTER TABLE orders MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1",
+            "ALTER TABLE orders RESET SETTING parts_to_throw_insert, parts_to_delay_insert",
+        ),
+    ];
+    for (id, (name, breaks, mends)) in (10..).zip(faults) {
+        run.asked.query(breaks).await.unwrap();
+        run.insert(id).await;
+        run.is_told(name, name).await;
+        run.asked.query(mends).await.unwrap();
+        run.is_well(name).await;
+        run.has_rows(u64::try_from(id).unwrap() + 1).await;
+    }
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
