@@ -125,11 +125,6 @@ impl RetryBudget {
         *self = RetryBudget::new(self.limit);
     }
 
-    /// Whether anything has failed since it was renewed.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.began.is_some()
-    }
-
     /// Whether it is the first pause that was given last.
     pub(crate) fn is_first(&self) -> bool {
         self.tries <= 1

@@ -3,21 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use zenith_engine::state::{self, Condition, PipelineRecord, Since, SqliteStore, StateStore as _};
+use zenith_engine::state::{self, Condition, PipelineRecord, SqliteStore, StateStore as _};
 
 use crate::time;
 
 /// A note this old says nothing about now: its process hangs, or runs the pipeline no more.
 const OLD: Duration = Duration::from_secs(30);
 
-/// What the pipeline waits for, if the note is of now.
-pub fn waiting_at(condition: &Condition, now: SystemTime) -> Option<Since> {
-    condition.waiting.clone().filter(|_| time::ago(condition.noted, now) < OLD)
-}
-
-/// The source's time up to which the table is complete, if the note is of now.
-pub fn applied_at(condition: &Condition, now: SystemTime) -> Option<SystemTime> {
-    condition.applied_to.filter(|_| time::ago(condition.noted, now) < OLD)
+/// Whether a note is of now.
+pub fn is_current(condition: &Condition, now: SystemTime) -> bool {
+    time::ago(condition.noted, now) < OLD
 }
 
 /// All notes of a state.

@@ -8,7 +8,7 @@ use zenith_engine::state::{
     StateStore as _,
 };
 
-use super::condition::{Conditions, Headroom, applied_at, waiting_at};
+use super::condition::{Conditions, Headroom, is_current};
 use super::rates::rate;
 use crate::config::applied;
 use crate::mismatches::Counted;
@@ -121,7 +121,8 @@ impl Pipeline {
             .as_ref()
             .map_or(("?", "?"), |pipeline| (pipeline.settings.collection.as_str(), pipeline.table()));
         let condition = conditions.of(&record.name);
-        let waiting = condition.and_then(|condition| waiting_at(condition, now)).filter(|_| running);
+        let current = condition.filter(|condition| running && is_current(condition, now));
+        let waiting = current.and_then(|condition| condition.waiting.clone());
         let parts_done = records.parts_done();
         let reads_whole = parts_done.is_some() || mode == Some(Mode::Full);
         let state = match &waiting {
@@ -130,7 +131,7 @@ impl Pipeline {
         };
         // A table that is loaded whole now and then is not behind in between.
         let is_kept_in_step = mode != Some(Mode::Full);
-        let applied = condition.and_then(|condition| applied_at(condition, now)).filter(|_| running);
+        let applied = current.and_then(|condition| condition.applied_to);
         let complete_to = records.complete_to(applied).filter(|_| is_kept_in_step);
         let source_now = condition.map_or(now, |condition| condition.source_time(now));
         let open = records.open().filter(|_| running);

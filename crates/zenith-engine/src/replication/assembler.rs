@@ -155,11 +155,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         is_replay: bool,
     ) -> Result<Decoded> {
         loop {
-            let (decoded, fields) = self.decode_once(from, events, count).await?;
             // What is repeated has the columns that there were when it was made first.
-            let Some(fields) = fields.filter(|_| !decoded.is_too_much && !is_replay) else {
-                return Ok(decoded);
-            };
+            let watch = if is_replay { None } else { self.evolution.watch(&self.context) };
+            let (decoded, fields) = self.decode_once(from, events, count, watch).await?;
+            let Some(fields) = fields.filter(|_| !decoded.is_too_much) else { return Ok(decoded) };
             if !self.evolution.grow(&self.context, fields).await? {
                 return Ok(decoded);
             }
@@ -176,6 +175,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         from: &Position,
         events: &Arc<Vec<Event>>,
         count: usize,
+        fields: Option<FieldWatch>,
     ) -> Result<(Decoded, Option<FieldWatch>)> {
         let context = Arc::clone(&self.context);
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
@@ -183,7 +183,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let Some(decoder) = self.decoder.take() else {
             return Err(EngineError::Worker { worker: "decoder" });
         };
-        let mut decoding = Decoding::new(decoder, context.layout(), count, self.evolution.watch(&context));
+        let mut decoding = Decoding::new(decoder, context.layout(), count, fields);
         decoding = self.step(decoding, Piece::Events(Arc::clone(events), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));

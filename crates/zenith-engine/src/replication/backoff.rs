@@ -16,7 +16,7 @@ use zenith_transport::{FailureKind, Sink, TransportError};
 
 use super::context::Context;
 use super::health::silence_of_target;
-use super::progress::{Away, Phase};
+use super::progress::Away;
 use super::run::PipelineRun;
 use crate::retry::{CONTENDED_PAUSE, RetryBudget};
 use crate::{EngineError, Result};
@@ -36,10 +36,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Apart<S, K, T> 
     /// A pipeline that has failed and may succeed later.
     pub(super) fn after_failure(run: PipelineRun<S, K, T>) -> Apart<S, K, T> {
         // One that catches up waits as long as its mode says, by itself.
-        match run.context.mode.is_shared().then(|| run.context.next_backoff()).flatten() {
-            Some(pause) => Apart::Later(run, pause),
-            None => Apart::Now(vec![run]),
+        if !run.context.mode.is_shared() {
+            return Apart::Now(vec![run]);
         }
+        run.context.live.leaves();
+        let pause = run.context.learned.next_backoff();
+        Apart::Later(run, pause)
     }
 }
 
@@ -163,14 +165,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Something has been written.
     pub(super) fn recovered(&self) {
-        if self.live.current() == Phase::Retrying {
-            self.live.phase(Phase::Following);
-        }
+        self.live.recovers();
         self.learned.recovered();
-    }
-
-    fn next_backoff(&self) -> Option<Duration> {
-        self.learned.next_backoff()
     }
 
     /// Waits for a while or, if an end is away, until it answers again; says whether it does. A stop ends what comes next.

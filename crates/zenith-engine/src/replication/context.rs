@@ -27,6 +27,9 @@ use crate::retry::RetryBudget;
 use crate::settings::{Mode, OnDrop, PipelineSettings};
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
 
+/// Those of all versions: asking a server for its own asks for privileges that who only looks need not have.
+pub(super) const DIALECTS: [Dialect; 2] = [Dialect { json: true }, Dialect { json: false }];
+
 /// One pipeline of a replicator.
 pub(crate) struct Context<S, K, T> {
     pub(crate) name: String,
@@ -113,8 +116,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
-        // Whatever the server's version: asking for that asks for privileges that who only looks need not have.
-        let dialects = [Dialect { json: true }, Dialect { json: false }];
         let lacks_notes = notes::are_missing(&table.columns);
         let fits = |field: &arrow_schema::FieldRef| {
             if field.name() == NOTES_COLUMN && lacks_notes {
@@ -122,7 +123,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
             let there = table.columns.iter().find(|there| there.name == *field.name());
             there.is_some_and(|there| {
-                dialects.iter().any(|dialect| {
+                DIALECTS.iter().any(|dialect| {
                     column_type(field, *dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
                 })
             })
@@ -250,9 +251,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         loop {
             match self.unless_stopped(action()).await? {
                 Ok(value) => {
-                    if !self.learned.is_failing() {
-                        self.live.goes_on(Cause::Pipeline);
-                    }
+                    self.live.goes_on(Cause::Pipeline);
                     return Ok(value);
                 }
                 Err(failure) => self.wait_after(error(failure), &mut retry_budget).await?,

@@ -17,10 +17,9 @@ use zenith_arrow::schema::{EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{Decoder, Field, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::ddl::Dialect;
 use zenith_transport::{Sink, TableInfo};
 
-use super::context::{Context, decode_schema};
+use super::context::{Context, DIALECTS, decode_schema};
 use crate::error::sentence;
 use crate::reload::confine;
 use crate::settings::OnNewField;
@@ -251,16 +250,12 @@ fn named(fields: &[Field]) -> String {
 
 /// The schema with the fields that the table has a column for.
 fn grown(schema: &Schema, fields: &[Field], table: &TableInfo) -> Schema {
-    let mut new = Schema { fields: fields.to_vec(), ..schema.clone() };
-    let dialects = [Dialect { json: true }, Dialect { json: false }];
-    let of = |dialect| {
-        let mut confined = new.clone();
-        confine(&mut confined, table, dialect);
-        confined.fields
+    let there = |dialect| {
+        let mut new = Schema { fields: fields.to_vec(), ..schema.clone() };
+        confine(&mut new, table, dialect);
+        new.fields
     };
-    // Whichever the server speaks has the most.
-    new.fields = dialects.map(of).into_iter().max_by_key(Vec::len).unwrap_or_default();
-    let mut schema = schema.clone();
-    schema.fields.append(&mut new.fields);
-    schema
+    // By the dialect that the server speaks there are most.
+    let there = DIALECTS.map(there).into_iter().max_by_key(Vec::len).unwrap_or_default();
+    Schema { fields: [schema.fields.clone(), there].concat(), ..schema.clone() }
 }

@@ -72,13 +72,9 @@ impl Learned {
     }
 
     /// The pause after one more failure.
-    pub(super) fn next_backoff(&self) -> Option<Duration> {
-        of(&self.backoff).next()
-    }
-
-    /// Whether it has left a stream and has not written since.
-    pub(super) fn is_failing(&self) -> bool {
-        of(&self.backoff).has_begun()
+    pub(super) fn next_backoff(&self) -> Duration {
+        // There is always one where there is no limit.
+        of(&self.backoff).next().unwrap_or_default()
     }
 
     /// Short pauses again: something has succeeded.

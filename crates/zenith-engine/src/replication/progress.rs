@@ -107,6 +107,8 @@ struct LiveState {
     last_error: Option<String>,
     told: Told,
     waiting: BTreeMap<Cause, Since>,
+    /// Whether it has left a stream as it could not write: until it has, it does not go on.
+    has_left: bool,
     detached: Option<Since>,
     oplog_from: Option<SystemTime>,
     parts: Option<u64>,
@@ -120,6 +122,13 @@ impl LiveState {
         let (_, first) = self.waiting.first_key_value()?;
         let since = self.waiting.values().map(|since| since.since).min()?;
         Some(Since { reason: first.reason.clone(), since })
+    }
+
+    /// The pipeline goes on by itself.
+    fn goes_on(&mut self) {
+        if !self.has_left {
+            self.waiting.remove(&Cause::Pipeline);
+        }
     }
 }
 
@@ -135,11 +144,30 @@ impl Live {
 
     pub(crate) fn phase(&self, phase: Phase) {
         self.with(|state| {
-            state.phase = phase;
+            state.phase = match phase {
+                Phase::Following if state.has_left => Phase::Retrying,
+                phase => phase,
+            };
             match phase {
                 Phase::Retrying => {}
                 Phase::Ended | Phase::Failed => state.waiting.clear(),
-                _ => drop(state.waiting.remove(&Cause::Pipeline)),
+                _ => state.goes_on(),
+            }
+        });
+    }
+
+    /// The pipeline has left a stream as it cannot write.
+    pub(super) fn leaves(&self) {
+        self.with(|state| state.has_left = true);
+    }
+
+    /// It has written, or has nothing to write.
+    pub(super) fn recovers(&self) {
+        self.with(|state| {
+            state.has_left = false;
+            if state.phase == Phase::Retrying {
+                state.phase = Phase::Following;
+                state.goes_on();
             }
         });
     }
@@ -157,7 +185,10 @@ impl Live {
 
     /// Notes that this does not keep it waiting any more.
     pub(crate) fn goes_on(&self, cause: Cause) {
-        self.with(|state| state.waiting.remove(&cause));
+        self.with(|state| match cause {
+            Cause::Pipeline => state.goes_on(),
+            cause => drop(state.waiting.remove(&cause)),
+        });
     }
 
     /// Waits before something is tried again, or until an end that was away answers again.
@@ -244,7 +275,7 @@ impl Live {
     pub(crate) fn applied_to(&self, time: Option<SystemTime>) {
         self.with(|state| {
             state.applied_to = time.or(state.applied_to);
-            state.waiting.remove(&Cause::Pipeline);
+            state.goes_on();
         });
     }
 

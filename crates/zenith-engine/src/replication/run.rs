@@ -150,9 +150,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
     /// Reads the collection if it has not been read yet, and applies its changes meanwhile and afterwards.
     pub(super) async fn follow(self, follower: Follower, events: Receiver<EventBatch>) -> Result<()> {
         let context = &self.context;
-        if !context.learned.is_failing() {
-            context.live.phase(Phase::Following);
-        }
+        context.live.phase(Phase::Following);
         let tokens = Tokens::new(&context.name, follower.epoch, self.id);
         let (ending, schema) = (events.clone(), follower.schema.clone());
         let (reached, goal) = oneshot::channel();
