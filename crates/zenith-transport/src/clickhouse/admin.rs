@@ -121,9 +121,8 @@ async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) ->
     }
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
-    let added = sink.run(format!("adding columns to {name}"), &sql).await;
-    sink.column_types.forget(table);
-    added.map(|()| sql)
+    sink.run(format!("adding columns to {name}"), &sql).await?;
+    Ok(sql)
 }
 
 async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64> {
