@@ -12,6 +12,7 @@ mod logging;
 mod mismatches;
 mod output;
 mod progress;
+mod promotion;
 mod requests;
 mod run;
 mod signals;

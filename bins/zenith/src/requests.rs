@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use zenith_engine::state::Since;
-use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Summary};
+use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Promotion, Summary};
 
 use crate::exit::Failure;
+use crate::promotion;
 
 /// What is to be done with a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,10 @@ pub enum Asked {
     Reset {
         from: String,
     },
+    /// With the paths as `zenith schema promote --field` takes them.
+    Promote {
+        fields: Vec<String>,
+    },
 }
 
 impl Asked {
@@ -25,6 +30,7 @@ impl Asked {
         match self {
             Asked::Reload => "reload",
             Asked::Reset { .. } => "reset",
+            Asked::Promote { .. } => "promote",
         }
     }
 
@@ -33,6 +39,7 @@ impl Asked {
         match self {
             Asked::Reload => "reloaded",
             Asked::Reset { .. } => "reset",
+            Asked::Promote { .. } => "promoted",
         }
     }
 }
@@ -58,6 +65,12 @@ impl Answer {
             extra_values: mismatches.values_total(),
             dead_letters: mismatches.documents_total(),
         }
+    }
+
+    /// Of values that were moved into columns.
+    pub fn of_promotion(done: &Promotion, table: &str) -> Answer {
+        let (text, json) = (promotion::text(done, table, true), promotion::json(done, table, true));
+        Answer { text, json, ..Answer::default() }
     }
 }
 
@@ -147,7 +160,8 @@ mod tests {
 
     #[test]
     fn both_sides_write_the_same() {
-        for asked in [Asked::Reload, Asked::Reset { from: "now".to_owned() }] {
+        let promote = Asked::Promote { fields: vec!["a.b".to_owned()] };
+        for asked in [Asked::Reload, Asked::Reset { from: "now".to_owned() }, promote] {
             assert_eq!(serde_json::from_str::<Asked>(&encode(&asked)).unwrap(), asked);
         }
         let refusal = Refusal::from(Failure::Input("no".to_owned()));

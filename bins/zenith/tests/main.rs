@@ -20,6 +20,7 @@ mod looking;
 mod mending;
 mod names;
 mod owners;
+mod promoting;
 mod running;
 mod sharing;
 mod signals;

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{StringBuilder, UInt8Builder, UInt32Builder, UInt64Builder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt8Type, UInt32Type};
 use arrow_array::{
     ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt8Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use zenith_arrow::schema::CATEGORY_METADATA_KEY;
 use zenith_transport::ddl::Engine;
+use zenith_transport::{RowSet, Scalar};
 
 use crate::{EngineError, Result};
 
@@ -23,6 +26,9 @@ pub const OPERATION_COLUMN: &str = "_zenith_operation";
 pub const TIME_COLUMN: &str = "_zenith_time";
 /// The column with the number of a change within its version.
 pub const INDEX_COLUMN: &str = "_zenith_index";
+
+/// What a change can have done, as [`OPERATION_COLUMN`] has it.
+pub(crate) const OPERATIONS: [&str; 4] = ["insert", "update", "replace", "delete"];
 
 /// The key of every table.
 pub(crate) const KEY: &str = "_id";
@@ -81,6 +87,14 @@ impl Layout {
         }
     }
 
+    /// The rows that a table of this layout shows.
+    pub(crate) fn shown(self) -> RowSet {
+        match self {
+            Layout::Current => RowSet::Current { deleted: DELETED_COLUMN.to_owned() },
+            Layout::Rows | Layout::Log => RowSet::All,
+        }
+    }
+
     /// The columns of the sorting key.
     pub(crate) fn sorting_key(self) -> &'static [&'static str] {
         match self {
@@ -135,6 +149,34 @@ pub(crate) struct RowMetadata {
     pub(crate) version: u64,
     pub(crate) index: u32,
     pub(crate) deleted: bool,
+}
+
+impl RowMetadata {
+    /// That of a row of a table, whatever its layout; `None` where a column of it is no longer what it was made as.
+    pub(crate) fn of(batch: &RecordBatch, row: usize) -> Option<RowMetadata> {
+        let number = |name: &str| batch.column_by_name(name).map(|column| Scalar::of(&**column, row));
+        let version = match number(VERSION_COLUMN) {
+            None => 0,
+            Some(Some(Scalar::UInt64(version))) => version,
+            Some(_) => return None,
+        };
+        let index = match batch.column_by_name(INDEX_COLUMN) {
+            None => 0,
+            Some(column) => column.as_primitive_opt::<UInt32Type>()?.value(row),
+        };
+        let deleted = match batch.column_by_name(DELETED_COLUMN) {
+            None => false,
+            Some(column) => column.as_primitive_opt::<UInt8Type>()?.value(row) != 0,
+        };
+        let operation = match number(OPERATION_COLUMN) {
+            None => "insert",
+            Some(Some(Scalar::Bytes(name))) => {
+                OPERATIONS.into_iter().find(|known| known.as_bytes() == name)?
+            }
+            Some(_) => return None,
+        };
+        Some(RowMetadata { operation, version, index, deleted })
+    }
 }
 
 impl MetadataColumns {

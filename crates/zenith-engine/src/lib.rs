@@ -71,8 +71,8 @@ pub use pipeline::{Pipeline, PipelineBuilder};
 pub use progress::{Progress, ProgressSnapshot};
 pub use reload::{ColumnPlan, ReloadPlan};
 pub use replication::{
-    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, Rest, SyncPipeline, Until,
-    table_is_free,
+    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, PromotedField, Promotion, Replicator, ResetTo,
+    Rest, SyncPipeline, Until, table_is_free,
 };
 pub use settings::{Mode, OnDrop, OnHistoryLost, OnNewField, PipelineSettings};
 pub use stop::StopHandle;

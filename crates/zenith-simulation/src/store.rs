@@ -82,6 +82,7 @@ impl StateStore for SimulatedStore {
         Look: mismatches(pipeline: &str, after: Option<SystemTime>) -> Mismatches;
         Note: set_mismatches(pipeline: &str, mismatches: &Mismatches) -> ();
         Note: settle_letters(pipeline: &str, letters: &BTreeMap<String, u64>) -> ();
+        Note: recount_values(pipeline: &str, fields: &[String], reason: &str, instead: &Mismatches) -> ();
         Note: start_run(run: &RunStart) -> i64;
         Note: finish_run(id: i64, end: &RunEnd) -> ();
         Note: touch_run(id: i64, figures: Figures) -> ();

@@ -98,6 +98,7 @@ methods! {
     mismatches(pipeline: [&str], after: [Option<SystemTime>]) -> Mismatches;
     set_mismatches(pipeline: [&str], mismatches: [&Mismatches]) -> ();
     settle_letters(pipeline: [&str], letters: [&BTreeMap<String, u64>]) -> ();
+    recount_values(pipeline: [&str], fields: [&[String]], reason: [&str], instead: [&Mismatches]) -> ();
     start_run(run: [&RunStart]) -> i64;
     finish_run(id: [i64], end: [&RunEnd]) -> ();
     touch_run(id: [i64], figures: [Figures]) -> ();

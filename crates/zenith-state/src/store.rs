@@ -60,8 +60,8 @@ pub trait StateStore: Send + Sync + 'static {
     /// Its history stays, and its epoch is past: a pipeline that takes the name later begins a new one.
     fn remove_pipeline(&self, pipeline: &str) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Adds a schema and returns its version; if the newest one has the same bytes, returns the version of
-    /// that, whatever the cause.
+    /// Adds a schema and returns its version; if the newest one has the same bytes and the same cause, returns the version of
+    /// that.
     fn add_schema(&self, pipeline: &str, change: &SchemaChange) -> impl Future<Output = Result<u32>> + Send;
 
     /// The schemas of a pipeline, oldest first.
@@ -172,6 +172,16 @@ pub trait StateStore: Send + Sync + 'static {
         &self,
         pipeline: &str,
         letters: &BTreeMap<String, u64>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes values off that were counted for `reason`, of these fields and of their parts, and counts `instead` in their
+    /// place, in one step.
+    fn recount_values(
+        &self,
+        pipeline: &str,
+        fields: &[String],
+        reason: &str,
+        instead: &Mismatches,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Begins a run in the history and returns its number.

@@ -20,7 +20,7 @@ pub use copy::Copy;
 pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
 pub use pipelines::{
     Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
-    Reload, Remove, Reset, Run, Schema, StateArgs, Status, Verify,
+    Promote, Reload, Remove, Reset, Run, Schema, SchemaCommand, ShowSchema, StateArgs, Status, Verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -66,7 +66,7 @@ pub enum Command {
     Reset(Reset),
     /// List, show, retry and remove documents without a row.
     DeadLetters(DeadLetters),
-    /// Show the columns of a table and the fields they come from.
+    /// Show the columns of a table and the fields they come from; move values of `_zenith_extra` into columns.
     Schema(Schema),
     /// Compare a collection and its table.
     Verify(Verify),

@@ -367,17 +367,70 @@ impl std::str::FromStr for From {
     }
 }
 
+/// Show the columns of a table and the fields they come from; move values of `_zenith_extra` into columns.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
   zenith schema orders
-  zenith schema orders --json")]
+  zenith schema orders --json
+  zenith schema promote orders"
+)]
 pub struct Schema {
+    #[command(subcommand)]
+    pub command: Option<SchemaCommand>,
+    #[command(flatten)]
+    pub show: ShowSchema,
+}
+
+#[derive(Args, Debug)]
+pub struct ShowSchema {
     /// The pipeline
-    pub name: String,
+    #[arg(required = true)]
+    pub name: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub place: StateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Propose columns for the values in `_zenith_extra`; with --apply add them, and move the values there.
+    ///
+    /// Zenith reads the rows that have values in `_zenith_extra`, and finds the fields that no column is for: new ones, new
+    /// keys of documents and of documents in arrays, and fields that got their column after some rows were written. With
+    /// --apply each gets a column of the type that holds all its values, and the rows show them there and no longer in
+    /// `_zenith_extra`. Other pipelines continue meanwhile, with or without `zenith run`.
+    #[command(after_help = "\
+Examples:
+  zenith schema promote orders                                  propose, and change nothing
+  zenith schema promote orders --apply
+  zenith schema promote orders --field customer.vip --apply     only this one
+
+Exit codes: 0 done, or nothing to do; 1 failed; 2 refused before anything was changed.")]
+    Promote(Promote),
+}
+
+#[derive(Args, Debug)]
+pub struct Promote {
+    /// The pipeline
+    pub name: String,
+    /// Only this field, by its keys with dots between them, even if they look like data; may be repeated
+    #[arg(long = "field", value_name = "PATH")]
+    pub fields: Vec<String>,
+    /// Add the columns and move the values
+    #[arg(long)]
+    pub apply: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
     #[command(flatten)]
     pub place: StateArgs,
 }

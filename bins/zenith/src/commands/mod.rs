@@ -8,6 +8,7 @@ mod delegate;
 pub mod history;
 pub mod init;
 pub mod pipeline;
+mod promote;
 pub mod reload;
 pub mod reset;
 pub mod run;

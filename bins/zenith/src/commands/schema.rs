@@ -8,7 +8,7 @@ use zenith_engine::transport::TableInfo;
 use zenith_engine::{EngineError, Pipeline, ReloadOptions, ReloadPlan, Sink as _};
 
 use super::something_applied;
-use crate::args::Schema;
+use crate::args::{Schema, SchemaCommand, ShowSchema};
 use crate::connect;
 use crate::exit::{Ending, Failure};
 use crate::state::Places;
@@ -59,10 +59,18 @@ impl VersionJson {
 }
 
 pub async fn run(arguments: &Schema) -> Ending {
+    match &arguments.command {
+        None => show(&arguments.show).await,
+        Some(SchemaCommand::Promote(arguments)) => super::promote::run(arguments).await,
+    }
+}
+
+async fn show(arguments: &ShowSchema) -> Ending {
     let places = Places::find(&arguments.place)?;
     let store = places.look().await?;
     let config = something_applied(&store).await?.config().map_err(Failure::Input)?;
-    let name = &arguments.name;
+    // Without a subcommand there is one.
+    let name = arguments.name.as_deref().unwrap_or_default();
     connect::pipeline(&config, name)?;
     let versions = store.schemas(name).await?;
     let pool = connect::pool(None, &places)?;

@@ -281,5 +281,6 @@ async fn work(asked: &Asked, rest: &connect::Rest) -> Result<Answer, Unfinished>
             rest.reset(ResetTo::from(&from)).await?;
             Ok(Answer::default())
         }
+        Asked::Promote { fields } => Ok(Answer::of_promotion(&rest.promote(fields).await?, rest.table())),
     }
 }

@@ -50,12 +50,7 @@ impl NewFields {
             }
             taken.push(field.name.clone());
             set_missing(&mut field);
-            if let Some(twin) = &mut field.twin {
-                while taken.contains(&twin.name) {
-                    twin.name.push_str("_text");
-                }
-                taken.push(twin.name.clone());
-            }
+            free_twin(&mut field, &mut taken);
             fields.push(field);
         }
         limit::limit(&mut fields, &self.level, leaves_max.saturating_sub(leaves) + 1);
@@ -65,21 +60,31 @@ impl NewFields {
 }
 
 /// What shows nothing is missing: earlier rows have the whole value in the extra column, with no note of what it lacks.
-fn set_missing(field: &mut Field) {
+pub(super) fn set_missing(field: &mut Field) {
     field.blank = Blank::Missing;
     if let Kind::Document(fields) = &mut field.kind {
         fields.iter_mut().for_each(set_missing);
     }
 }
 
+/// Gives the twin of a field a name that is not taken, and takes it.
+pub(super) fn free_twin(field: &mut Field, taken: &mut Vec<String>) {
+    if let Some(twin) = &mut field.twin {
+        while taken.contains(&twin.name) {
+            twin.name.push_str("_text");
+        }
+        taken.push(twin.name.clone());
+    }
+}
+
 /// Whether a key alone looks like data.
-fn is_data(name: &str) -> bool {
+pub(super) fn is_data(name: &str) -> bool {
     let forms = Forms::of([name]);
     forms.data + forms.numbers > 0
 }
 
 /// Whether a name with dots spells a path through another one.
-fn is_ambiguous(name: &str, others: &[String]) -> bool {
+pub(super) fn is_ambiguous(name: &str, others: &[String]) -> bool {
     let spells = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
     others.iter().any(|other| spells(name, other) || spells(other, name))
 }

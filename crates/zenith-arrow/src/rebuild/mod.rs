@@ -23,9 +23,11 @@ mod column;
 mod duplicates;
 mod equal;
 mod place;
+mod raw;
 
 pub use duplicates::{Duplicate, duplicates};
 pub use equal::{Difference, equal};
+pub use raw::rebuild_raw;
 
 use arrow_array::RecordBatch;
 use bson::Document;
@@ -65,6 +67,9 @@ pub enum RebuildError {
     /// The text of the extra or the notes column is not an overlay.
     #[error("the text of `{EXTRA_COLUMN}` or `{NOTES_COLUMN}` is malformed")]
     Extra(#[from] JsonError),
+    /// A document that BSON cannot spell, such as one with a zero byte in a key.
+    #[error("the document cannot be written as BSON")]
+    Bson(#[from] bson::error::Error),
     /// The batch has fewer rows than that.
     #[error("there is no row {row} in a batch of {rows}")]
     NoSuchRow {

@@ -1,5 +1,7 @@
 //! Rows made by hand and by the decoder, and what comes back out of them.
 
+mod promoted;
+
 use std::sync::Arc;
 
 use arrow_array::types::{Int8Type, UInt32Type};

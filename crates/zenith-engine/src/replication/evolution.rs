@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 const BURST: usize = 50;
 
 /// The cause of a schema that has more fields than the one before it.
-const NEW_FIELDS: &str = "new fields";
+pub(super) const NEW_FIELDS: &str = "new fields";
 
 /// The columns of a table, and which fields have got none.
 #[derive(Debug)]

@@ -32,11 +32,14 @@
 //! | `freshness` | the same, written where the tables are |
 //! | `rest`, `turns` | what is done with one pipeline while its run rests |
 //! | `replay` | retries dead letters |
+//! | `promote`, `growth`, `backfill` | columns for what gathered in the extra column, and the rows that it is moved in |
+//! | `pager`, `pieces` | rows of a table page by page; single documents decoded to rows |
 //! | `memory_quota` | the division of memory |
 //! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
 
 mod apply;
 mod assembler;
+mod backfill;
 mod backoff;
 mod batcher;
 mod check;
@@ -48,6 +51,7 @@ mod evolution;
 mod fan_out;
 mod freshness;
 mod group;
+mod growth;
 mod health;
 mod hold;
 mod id_cursor;
@@ -57,11 +61,14 @@ mod memory_quota;
 mod outcome;
 mod ownership;
 mod pace;
+mod pager;
 mod pending;
+mod pieces;
 mod place;
 mod position;
 mod prepare;
 mod progress;
+mod promote;
 mod recovery;
 mod removal;
 pub(crate) mod replay;
@@ -81,9 +88,11 @@ mod view;
 mod write;
 
 pub use check::Check;
+pub use growth::{PromotedField, Promotion};
 pub use outcome::{Outcome, Until};
 pub use ownership::table_is_free;
 pub use progress::{Phase, PipelineProgress};
+
 pub use replay::DeadLetterRetry;
 pub use replicator::{Replicator, SyncPipeline};
 pub use reset::ResetTo;

@@ -12,17 +12,18 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp, cstr};
+use zenith_arrow::Schema;
 use zenith_arrow::extended_json::id_text;
-use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::{LetterFilter, Scalar, Sink, StoredLetter};
 
 use super::Replicator;
 use super::context::Context;
+use super::pieces::{self, Decoding};
 use super::version::version_of;
 use crate::dead_letters::{DeadLetters, parts};
-use crate::layout::{Layout, MetadataColumns, RowMetadata};
+use crate::layout::{Layout, OPERATIONS, RowMetadata};
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::insert::Inserter;
 use crate::load::key::key;
@@ -54,13 +55,8 @@ pub struct DeadLetterRetry {
     pub failed: Vec<(StoredLetter, String)>,
 }
 
-/// A document to be written.
-struct Piece {
-    document: Vec<u8>,
-    metadata: RowMetadata,
-    /// The letters that are settled by it, by their place.
-    letters: Vec<usize>,
-}
+/// With the places of the letters that are settled by it.
+type Piece = pieces::Piece<Vec<usize>>;
 
 /// The outcome of each letter.
 enum Fate {
@@ -148,13 +144,14 @@ where
         current(context, letters, &mut fates).await?
     };
     let mut set = |piece: &Piece, fate: fn(String) -> Fate, reason: &str| {
-        for letter in &piece.letters {
+        for letter in &piece.of {
             if let Some(place) = fates.get_mut(*letter) {
                 *place = Some(fate(reason.to_owned()));
             }
         }
     };
-    let decoded = decode(context, schema, &pieces)?;
+    let decoding = Decoding::of(context, schema);
+    let decoded = pieces::decode(decoding, &pieces).map_err(|error| context.key_mismatch(error))?;
     for (piece, reason) in &decoded.bad {
         set(piece, Fate::Failed, reason);
     }
@@ -220,8 +217,7 @@ fn identity(batch: &RecordBatch, row: usize) -> Result<(Scalar, u64, u32)> {
 fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (place, (letter, fate)) in letters.iter().zip(fates).enumerate() {
-        let operation =
-            ["insert", "update", "replace", "delete"].into_iter().find(|known| letter.operation == *known);
+        let operation = OPERATIONS.into_iter().find(|known| letter.operation == *known);
         match operation {
             Some(operation) => pieces.push(Piece {
                 document: letter.document.clone(),
@@ -231,7 +227,7 @@ fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
                     index: letter.index,
                     deleted: operation == "delete",
                 },
-                letters: vec![place],
+                of: vec![place],
             }),
             None => {
                 let reason = "it does not say which change it is of, as letters of version 0.1 do not";
@@ -277,7 +273,7 @@ where
         ids.drain(..part.len());
         for document in found {
             match id_of(&document).and_then(|id| wanted.remove(&same(&id))) {
-                Some((_, letters)) => pieces.push(Piece { document, metadata, letters }),
+                Some((_, letters)) => pieces.push(Piece { document, metadata, of: letters }),
                 None => strangers += 1,
             }
         }
@@ -340,58 +336,6 @@ where
         Err(EngineError::Reading(error)) if error.is_lookup_too_large() && ids.len() > 1 => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-struct Decoded<'a> {
-    /// Rows, and the piece of each.
-    batches: Vec<(RecordBatch, Vec<&'a Piece>)>,
-    bad: Vec<(&'a Piece, String)>,
-}
-
-fn decode<'a, S, K, T>(
-    context: &Context<S, K, T>,
-    schema: &Schema,
-    pieces: &'a [Piece],
-) -> Result<Decoded<'a>>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    let failed = |source| context.key_mismatch(EngineError::decoding(&context.namespace, source));
-    let options = DecoderOptions { rows_max: TOGETHER, bytes_max: context.memory.batch_bytes() };
-    let mut decoder = Decoder::new(schema, context.memory.pool(), options);
-    let layout = context.layout();
-    let mut decoded = Decoded { batches: Vec::new(), bad: Vec::new() };
-    let mut pending: Vec<&Piece> = Vec::new();
-    let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece>| {
-        let of: Vec<&Piece> = pending.drain(..batch.num_rows().min(pending.len())).collect();
-        let mut columns = MetadataColumns::new(layout, of.len());
-        of.iter().for_each(|piece| columns.push(piece.metadata));
-        columns.append_to(&batch).map(|batch| (batch, of))
-    };
-    for piece in pieces {
-        let mut ranges = std::iter::once(0..piece.document.len());
-        let mut is_bad = None;
-        while ranges.len() > 0 {
-            let full = decoder
-                .append(&piece.document, &mut ranges, &mut |bad| is_bad = Some(bad.reason.to_string()))
-                .map_err(failed)?;
-            if is_bad.is_none() && ranges.len() == 0 {
-                pending.push(piece);
-            }
-            if let Some(batch) = full {
-                decoded.batches.push(seal(batch, &mut pending)?);
-            }
-        }
-        if let Some(reason) = is_bad {
-            decoded.bad.push((piece, reason));
-        }
-    }
-    if let Some(batch) = decoder.finish().map_err(failed)? {
-        decoded.batches.push(seal(batch, &mut pending)?);
-    }
-    Ok(decoded)
 }
 
 /// `_id` of a document that may be damaged behind it, or before it.

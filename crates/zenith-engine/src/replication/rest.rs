@@ -10,6 +10,7 @@ use zenith_transport::Sink;
 use super::Replicator;
 use super::backoff::Apart;
 use super::context::Context;
+use super::growth::Promotion;
 use super::ownership::owning;
 use super::progress::{Live, Phase, PipelineProgress};
 use super::replicator::Underway;
@@ -100,6 +101,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
         &self.context.sink
     }
 
+    /// The name of its table.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.context.table
+    }
+
     /// A handle that stops what is done meanwhile, and not the pipeline.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
@@ -158,6 +165,25 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Rest<S, K, T> {
         self.context.live.set_back();
         self.know_epoch().await;
         result?
+    }
+
+    /// Moves values from the extra column into columns of their own: of these paths alone, if there are any. Returns once the
+    /// rows that have them show them.
+    ///
+    /// # Errors
+    /// [`EngineError::NotPossible`] for a path that can get no column; those of the target. A table of current documents may
+    /// have its new columns then, and fewer rows that show them: the same again goes on from there. Another table is as it was.
+    pub async fn promote(&self, paths: &[String]) -> Result<Promotion> {
+        let work = &self.work;
+        work.live.phase(Phase::Snapshot);
+        self.context.turns.show(Some(Arc::clone(&work.live)));
+        // Its run holds the table, if there is one.
+        let result = match self.was_running {
+            true => Box::pin(work.promote(paths)).await,
+            false => Box::pin(owning(work, work.promote(paths))).await,
+        };
+        self.context.turns.show(None);
+        result
     }
 
     async fn know_epoch(&self) {

@@ -12,9 +12,9 @@ use zenith_bson::Elements;
 use zenith_extract::{ChangeSource, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
-use zenith_transport::{HashColumn, RowSet, Scalar, Selection, Sink};
+use zenith_transport::{HashColumn, Scalar, Selection, Sink};
 
-use crate::layout::{DELETED_COLUMN, KEY, Layout};
+use crate::layout::KEY;
 use crate::load::key::{is_one_of, key};
 use crate::replication::context::Context;
 use crate::{EngineError, Result};
@@ -179,11 +179,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let rows = match context.layout() {
-        Layout::Current => RowSet::Current { deleted: DELETED_COLUMN.to_owned() },
-        Layout::Rows | Layout::Log => RowSet::All,
-    };
-    Selection { table: context.table.clone(), rows, ..Selection::default() }
+    Selection { table: context.table.clone(), rows: context.layout().shown(), ..Selection::default() }
 }
 
 /// Reads the rows of some keys.

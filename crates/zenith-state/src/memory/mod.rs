@@ -200,7 +200,8 @@ impl StateStore for MemoryStore {
         let mut state = self.state();
         let schemas = &mut state.pipeline(pipeline)?.schemas;
         let newest = schemas.last().map_or(0, |newest| newest.version);
-        if schemas.last().is_some_and(|newest| newest.change.schema == change.schema) {
+        let is_same = |newest: &SchemaChange| newest.schema == change.schema && newest.cause == change.cause;
+        if schemas.last().is_some_and(|newest| is_same(&newest.change)) {
             return Ok(newest);
         }
         let version = newest + 1;
@@ -356,6 +357,28 @@ impl StateStore for MemoryStore {
         let found = state.pipeline(pipeline)?;
         found.mismatches.clear();
         found.count(mismatches, SystemTime::now());
+        Ok(())
+    }
+
+    async fn recount_values(
+        &self,
+        pipeline: &str,
+        fields: &[String],
+        reason: &str,
+        instead: &Mismatches,
+    ) -> Result<()> {
+        let mut state = self.state();
+        let found = state.pipeline(pipeline)?;
+        let is_part = |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.starts_with('.'));
+        for of in found.mismatches.values_mut() {
+            of.values.retain(|path, reasons| {
+                if fields.iter().any(|field| field == path || is_part(path, field)) {
+                    reasons.remove(reason);
+                }
+                !reasons.is_empty()
+            });
+        }
+        found.count(instead, SystemTime::now());
         Ok(())
     }
 

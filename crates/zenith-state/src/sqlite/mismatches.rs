@@ -79,6 +79,28 @@ pub(super) async fn settle(
     session.commit().await
 }
 
+pub(super) async fn recount(
+    store: &SqliteStore,
+    pipeline: &str,
+    fields: &[String],
+    reason: &str,
+    instead: &Mismatches,
+) -> Result<()> {
+    let mut session = store.write("count values again").await?;
+    expect_pipeline(&mut session, pipeline).await?;
+    for field in fields {
+        let parts = format!("{field}.");
+        let forget = query(
+            "DELETE FROM misfits WHERE pipeline = ?1 AND kind = ?2 AND reason = ?3 \
+             AND (field = ?4 OR substr(field, 1, length(?5)) = ?5)",
+        );
+        let forget = forget.bind(pipeline).bind(VALUE).bind(reason);
+        session.execute(forget.bind(field).bind(parts)).await?;
+    }
+    count(&mut session, pipeline, instead, SystemTime::now()).await?;
+    session.commit().await
+}
+
 /// Adds to what was counted, within a transaction that also says of which rows they are.
 pub(super) async fn count(
     session: &mut Session<'_>,

@@ -211,6 +211,16 @@ impl StateStore for SqliteStore {
         mismatches::set(self, pipeline, mismatches).await
     }
 
+    async fn recount_values(
+        &self,
+        pipeline: &str,
+        fields: &[String],
+        reason: &str,
+        instead: &Mismatches,
+    ) -> Result<()> {
+        mismatches::recount(self, pipeline, fields, reason, instead).await
+    }
+
     async fn settle_letters(&self, pipeline: &str, letters: &BTreeMap<String, u64>) -> Result<()> {
         mismatches::settle(self, pipeline, letters).await
     }

@@ -13,9 +13,11 @@ use crate::{Result, SchemaChange, SchemaVersion};
 pub(super) async fn add(store: &SqliteStore, pipeline: &str, change: &SchemaChange) -> Result<u32> {
     let mut session = store.write("save a schema").await?;
     expect_pipeline(&mut session, pipeline).await?;
-    let newest =
-        query("SELECT version, schema = ? FROM schemas WHERE pipeline = ? ORDER BY version DESC LIMIT 1");
-    let (newest, same) = match session.row(newest.bind(&change.schema).bind(pipeline)).await? {
+    let newest = query(
+        "SELECT version, schema = ? AND cause = ? FROM schemas WHERE pipeline = ? ORDER BY version DESC LIMIT 1",
+    );
+    let newest = newest.bind(&change.schema).bind(&change.cause).bind(pipeline);
+    let (newest, same) = match session.row(newest).await? {
         Some(row) => {
             let version = row.try_get(0).map_err(|error| session.fault(error))?;
             let same: bool = row.try_get(1).map_err(|error| session.fault(error))?;

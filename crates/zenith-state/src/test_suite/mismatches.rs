@@ -97,6 +97,37 @@ pub async fn mismatches_of_a_loaded_table_replace_earlier_ones(place: &impl Stor
     }
 }
 
+/// Values of a field and of its parts are counted anew, and others stay.
+pub async fn values_are_counted_again(place: &impl StoreLocation) {
+    let store = applied(place).await;
+    let of = |fields: &[(&str, &str, u64)]| {
+        let mut counted = Mismatches::default();
+        for (field, reason, count) in fields {
+            counted.values.entry((*field).to_owned()).or_default().insert((*reason).to_owned(), *count);
+        }
+        counted
+    };
+    let counted =
+        [("a", "none", 3), ("a", "other", 1), ("a.b", "none", 2), ("a%", "none", 4), ("ab", "none", 5)];
+    store.set_mismatches("p", &of(&counted)).await.expect("set");
+    let last_hour = Some(SystemTime::now() - Duration::from_secs(3600));
+    for (fields, instead, left) in [
+        (
+            &["a"][..],
+            of(&[("a", "other", 1)]),
+            &[("a", "other", 2), ("a%", "none", 4), ("ab", "none", 5)][..],
+        ),
+        (&["b", "ab"], Mismatches::default(), &[("a", "other", 2), ("a%", "none", 4)]),
+    ] {
+        let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+        store.recount_values("p", &fields, "none", &instead).await.expect("counted");
+        for after in [None, last_hour] {
+            assert_eq!(store.mismatches("p", after).await.expect("read"), of(left));
+        }
+    }
+    store.recount_values("unknown", &[], "none", &Mismatches::default()).await.expect_err("no such pipeline");
+}
+
 /// Settled dead letters no longer count, in all and in the last hour, and the count never falls below zero.
 pub async fn settled_letters_are_not_counted_any_more(place: &impl StoreLocation) {
     let store = applied(place).await;

@@ -81,6 +81,7 @@ macro_rules! state_test_suite {
             mismatches_of_parts_are_counted_once,
             mismatches_of_a_loaded_table_replace_earlier_ones,
             settled_letters_are_not_counted_any_more,
+            values_are_counted_again,
             fields_and_reasons_are_bounded,
             a_run_is_told,
             figures_of_a_run_are_noted,

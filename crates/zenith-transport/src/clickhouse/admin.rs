@@ -7,8 +7,9 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_schema::FieldRef;
 use serde::Deserialize;
 
+use super::catalog::comments;
 use super::{ClickHouseSink, filter, letters, owners, read};
-use crate::ddl::{Additions, CurrentView, column_sql, identifier};
+use crate::ddl::{Additions, CurrentView, column_sql, identifier, literal, marked};
 use crate::sink::{
     Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark,
     Selection, StoredLetter, TableAdmin,
@@ -22,6 +23,14 @@ const SUPPORT_IS_DISABLED: u32 = 344;
 impl TableAdmin for ClickHouseSink {
     fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
         Box::pin(add_columns(self, table, fields))
+    }
+
+    fn modify_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
+        Box::pin(modify_columns(self, table, fields))
+    }
+
+    fn clone_table<'a>(&'a self, table: &'a str, shadow: &'a str) -> Boxed<'a, ()> {
+        Box::pin(clone_table(self, table, shadow))
     }
 
     fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
@@ -111,18 +120,59 @@ impl TableAdmin for ClickHouseSink {
 }
 
 async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
+    alter_columns(sink, table, fields, "ADD COLUMN IF NOT EXISTS").await
+}
+
+async fn modify_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
+    let altered = alter_columns(sink, table, fields, "MODIFY COLUMN").await;
+    // It knows a column by its name, and not by its parts.
+    sink.column_types.forget(table);
+    altered
+}
+
+async fn alter_columns(
+    sink: &ClickHouseSink,
+    table: &str,
+    fields: &[FieldRef],
+    change: &str,
+) -> Result<String> {
     let dialect = sink.dialect().await?;
     let columns: Vec<String> = fields
         .iter()
-        .map(|field| Ok(format!("ADD COLUMN IF NOT EXISTS {}", column_sql(field, dialect)?)))
+        .map(|field| Ok(format!("{change} {}", column_sql(field, dialect)?)))
         .collect::<Result<_>>()?;
     if columns.is_empty() {
         return Ok(String::new());
     }
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
-    sink.run(format!("adding columns to {name}"), &sql).await?;
+    sink.run(format!("changing the columns of {name}"), &sql).await?;
     Ok(sql)
+}
+
+/// The parts of the new table are those of the old one until either changes them.
+async fn clone_table(sink: &ClickHouseSink, table: &str, shadow: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Row {
+        partition_id: String,
+    }
+    let (name, shadow_name) = (sink.full_name(table), sink.full_name(shadow));
+    let doing = format!("making {shadow_name} of the rows of {name}");
+    let (Some(comment), _) = comments(sink, [table, shadow]).await? else {
+        return Err(TransportError::NoTable { table: name });
+    };
+    let comment = marked(&comment);
+    sink.run(&*doing, &format!("CREATE TABLE {shadow_name} AS {name} COMMENT {}", literal(&comment))).await?;
+    let sql = "SELECT DISTINCT partition_id FROM system.parts \
+               WHERE active AND database = {database:String} AND table = {table:String}";
+    let statement =
+        Statement::new(&*doing, sql).parameter("database", sink.database()).parameter("table", table);
+    for Row { partition_id } in sink.session.rows::<Row>(statement).await? {
+        let partition = literal(&partition_id);
+        let sql = format!("ALTER TABLE {shadow_name} ATTACH PARTITION ID {partition} FROM {name}");
+        sink.run(&*doing, &sql).await?;
+    }
+    Ok(())
 }
 
 async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64> {

@@ -47,6 +47,17 @@ pub(super) fn condition(filter: &Filter) -> String {
         Filter::After(column, value) => format!("{} > {}", identifier(column), literal(value)),
         Filter::AtLeast(column, number) => format!("{} >= {number}", identifier(column)),
         Filter::AtMost(column, number) => format!("{} <= {number}", identifier(column)),
+        Filter::HasKey(column, keys) => {
+            let column = identifier(column);
+            let keys: Vec<String> =
+                keys.iter().map(|key| format!("JSONHas({column}, {})", bytes(key.as_bytes()))).collect();
+            // Most rows have no text, which is cheaper to see than that it has no key.
+            if keys.is_empty() {
+                "0".to_owned()
+            } else {
+                format!("({column} != '' AND ({}))", keys.join(" OR "))
+            }
+        }
         Filter::HashIn { column, modulus, remainders } => {
             let remainders: Vec<String> = remainders.iter().map(u32::to_string).collect();
             match remainders.is_empty() {
@@ -133,6 +144,12 @@ mod tests {
         assert_eq!(condition(&Filter::default()), "1");
         assert_eq!(condition(&Filter::Any(Vec::new())), "0");
         assert_eq!(condition(&Filter::In("a".into(), Vec::new())), "0");
+        assert_eq!(condition(&Filter::HasKey("a".into(), Vec::new())), "0");
+        let keys = Filter::HasKey("a".into(), vec!["k".into(), "'".into()]);
+        assert_eq!(
+            condition(&keys),
+            "(`a` != '' AND (JSONHas(`a`, unhex('6b')) OR JSONHas(`a`, unhex('27'))))"
+        );
         assert_eq!(condition(&Filter::In("a".into(), vec![Scalar::Null])), "isNull(`a`)");
         let current = RowSet::Current { deleted: "gone".into() };
         assert_eq!(rows(&current, &key(3)), (" FINAL", "`gone` = 0 AND `_id` = toInt32(3)".to_owned()));

@@ -27,6 +27,7 @@ pub(crate) use quote::unquoted;
 pub use quote::{identifier, literal};
 pub use same::{same_type, same_values};
 pub(crate) use table::column_sql;
+pub(crate) use table::marked;
 pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
 pub(crate) use types::{EXTENSION_NAME, wire_type};

@@ -182,11 +182,7 @@ impl TableDefinition {
 
     /// The comment, with the mark of a shadow table.
     pub(crate) fn full_comment(&self) -> String {
-        match (self.loading, self.comment.is_empty()) {
-            (false, _) => self.comment.clone(),
-            (true, true) => LOADING_MARK.to_owned(),
-            (true, false) => format!("{} {LOADING_MARK}", self.comment),
-        }
+        if self.loading { marked(&self.comment) } else { self.comment.clone() }
     }
 
     fn column(&self, field: &FieldRef, dialect: Dialect) -> Result<String> {
@@ -261,4 +257,9 @@ pub(crate) fn column_sql(field: &FieldRef, dialect: Dialect) -> Result<String> {
         });
     }
     Ok(format!("{} {}", identifier(field.name()), column_type(field, dialect)?))
+}
+
+/// A comment with the mark of a shadow table.
+pub(crate) fn marked(comment: &str) -> String {
+    if comment.is_empty() { LOADING_MARK.to_owned() } else { format!("{comment} {LOADING_MARK}") }
 }

@@ -23,6 +23,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | method | who needs it |
 /// | --- | --- |
 /// | `add_columns` | tables whose documents have new fields; those of earlier versions, also of dead letters |
+/// | `modify_columns`, `clone_table`, and `select`, `count_rows` and `delete` | columns for values of the extra column |
 /// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert |
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `create_view` | the view of current documents |
@@ -36,6 +37,20 @@ pub trait TableAdmin: Send + Sync {
     /// Adds the columns that a table lacks, and gives back the statement that did; empty where no statement is needed.
     fn add_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, String> {
         cannot("add columns to a table")
+    }
+
+    /// Gives columns the types of these fields, and gives back the statement; empty where no statement is needed. Returns once
+    /// all rows have them.
+    ///
+    /// The fields differ from the columns by parts that documents and arrays of documents have gained, which no row shows yet.
+    fn modify_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, String> {
+        cannot("change columns of a table")
+    }
+
+    /// Makes a table like another one, with its rows, that [`Sink::publish`](super::Sink::publish) may put in its place. No
+    /// row is copied where the sink can share them.
+    fn clone_table<'a>(&'a self, _table: &'a str, _shadow: &'a str) -> Boxed<'a, ()> {
+        cannot("make a table of the rows of another one")
     }
 
     /// Reads rows; `None` where a table of that name is missing.

@@ -248,7 +248,7 @@ impl Sink for MemorySink {
     }
 }
 
-/// Its tables can get columns. It has no query language.
+/// Its tables can get columns and be cloned. It has no query language.
 impl TableAdmin for MemorySink {
     fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
         let added = self.state().table(table).map(|table| {
@@ -259,5 +259,33 @@ impl TableAdmin for MemorySink {
             String::new()
         });
         Box::pin(std::future::ready(added))
+    }
+
+    fn modify_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
+        let modified = self.state().table(table).map(|table| {
+            let schema = &mut table.definition.schema;
+            let changed = |there: &FieldRef| {
+                fields.iter().find(|field| field.name() == there.name()).unwrap_or(there).clone()
+            };
+            *schema = Arc::new(Schema::new(schema.fields().iter().map(changed).collect::<Vec<_>>()));
+            String::new()
+        });
+        Box::pin(std::future::ready(modified))
+    }
+
+    fn clone_table<'a>(&'a self, table: &'a str, shadow: &'a str) -> Boxed<'a, ()> {
+        let mut state = self.state();
+        let cloned = state.table(table).map(|table| Table {
+            definition: TableDefinition {
+                name: shadow.to_owned(),
+                loading: true,
+                ..table.definition.clone()
+            },
+            merging: Merging::Running,
+            batches: table.batches.clone(),
+            tokens: HashSet::new(),
+        });
+        let cloned = cloned.map(|table| drop(state.tables.insert(shadow.to_owned(), table)));
+        Box::pin(std::future::ready(cloned))
     }
 }

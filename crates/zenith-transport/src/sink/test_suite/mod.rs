@@ -73,6 +73,8 @@ macro_rules! sink_test_suite {
             tables_are_described,
             tables_are_listed_by_prefix,
             columns_are_added,
+            documents_gain_parts,
+            tables_are_cloned,
             truncating_empties,
             merging_is_switched,
         );
@@ -83,6 +85,7 @@ macro_rules! sink_test_suite {
             keys_of_every_kind_are_found,
             rows_are_counted_by_the_hash_of_their_keys,
             of_a_key_the_current_row_counts,
+            rows_are_found_by_keys_in_their_text,
             rows_are_removed,
             dead_letters_are_found,
             dead_letters_are_removed,

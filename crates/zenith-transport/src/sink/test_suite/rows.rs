@@ -157,6 +157,33 @@ pub async fn of_a_key_the_current_row_counts(sink: &impl Sink) {
     assert_eq!(sink.admin().count_rows(&selection).await.expect("counted"), 2);
 }
 
+/// Keys of objects are looked for at their top, and only in text that there is.
+pub async fn rows_are_found_by_keys_in_their_text(sink: &impl Sink) {
+    let texts = [r#"{"a":1}"#, "", r#"{"b":{"a":1}}"#, r#"{"it's":[],"c":null}"#];
+    let batch = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![0, 1, 2, 3])) as ArrayRef),
+        ("text", Arc::new(StringArray::from(texts.to_vec()))),
+    ])
+    .expect("a batch");
+    sink.create(&TableDefinition::new("t", batch.schema()).order_by(["id"])).await.expect("created");
+    write(sink, "t", batch, "a").await.expect("written");
+    for (keys, expected) in [
+        (&["a"][..], &[0][..]),
+        (&["a", "b"], &[0, 2]),
+        (&["it's"], &[3]),
+        (&["c"], &[3]),
+        (&["d"], &[]),
+        (&[], &[]),
+    ] {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let selection = these(Filter::HasKey("text".into(), keys));
+        let found = sink.admin().select(&selection).await.expect("selected").expect("a table");
+        assert_eq!(ids(&found), expected);
+        let counted = sink.admin().count_rows(&selection).await.expect("counted");
+        assert_eq!(usize::try_from(counted), Ok(expected.len()));
+    }
+}
+
 /// The selected rows are removed, and no others.
 pub async fn rows_are_removed(sink: &impl Sink) {
     ten(sink).await;

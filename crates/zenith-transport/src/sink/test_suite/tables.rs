@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StructArray};
+use arrow_schema::{DataType, Field, Schema};
 
 use super::{definition, rows, write};
-use crate::sink::{Merging, Sink};
+use crate::TableDefinition;
+use crate::sink::{Merging, Published, Sink};
 
 /// A description has columns, key, comment and count.
 pub async fn tables_are_described(sink: &impl Sink) {
@@ -52,6 +53,49 @@ pub async fn columns_are_added(sink: &impl Sink) {
     .expect("a batch");
     write(sink, "t", batch, "a").await.expect("written without the column text");
     assert_eq!(sink.count("t").await.expect("counted"), 1);
+}
+
+/// A part that a document gains shows nothing in rows from before, and values in later ones.
+pub async fn documents_gain_parts(sink: &impl Sink) {
+    let document = |parts: &[&str]| {
+        let parts: Vec<_> = parts.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect();
+        Field::new("d", DataType::Struct(parts.into()), false)
+    };
+    let id = Field::new("id", DataType::Int64, false);
+    let schema = Schema::new(vec![id.clone(), document(&["a"])]);
+    sink.create(&TableDefinition::new("t", Arc::new(schema)).order_by(["id"])).await.expect("created");
+    let batch = |number: i64, parts: &[&str]| {
+        let value = || Arc::new(Int64Array::from(vec![number])) as ArrayRef;
+        let parts: Vec<_> =
+            parts.iter().map(|name| (Arc::new(Field::new(*name, DataType::Int64, true)), value())).collect();
+        let names: Vec<&str> = parts.iter().map(|(field, _)| field.name().as_str()).collect();
+        let schema = Arc::new(Schema::new(vec![id.clone(), document(&names)]));
+        RecordBatch::try_new(schema, vec![value(), Arc::new(StructArray::from(parts))]).expect("a batch")
+    };
+    write(sink, "t", batch(1, &["a"]), "a").await.expect("written");
+    sink.admin().modify_columns("t", &[Arc::new(document(&["a", "b"]))]).await.expect("modified");
+    sink.admin().modify_columns("t", &[]).await.expect("nothing to modify");
+    write(sink, "t", batch(2, &["a", "b"]), "b").await.expect("written");
+    let info = sink.describe("t").await.expect("an answer").expect("a table");
+    let parts = info.columns.last().map(|column| column.data_type.matches("Nullable(Int64)").count());
+    assert_eq!(parts, Some(2), "{info:?}");
+    assert_eq!(sink.count("t").await.expect("counted"), 2);
+}
+
+/// A cloned table has the columns, key and rows of the other one, goes its own way from there, and is published like a loaded
+/// one.
+pub async fn tables_are_cloned(sink: &impl Sink) {
+    sink.create(&definition("t").comment("mine")).await.expect("created");
+    write(sink, "t", rows(0..7), "a").await.expect("written");
+    write(sink, "t", rows(7..9), "b").await.expect("written");
+    sink.admin().clone_table("t", "shadow").await.expect("cloned");
+    write(sink, "shadow", rows(9..12), "a").await.expect("a token of another table");
+    assert_eq!(sink.count("t").await.expect("counted"), 9);
+    assert_eq!(sink.publish("shadow", "t").await.expect("published"), Published::Replaced);
+    let info = sink.describe("t").await.expect("an answer").expect("a table");
+    assert_eq!((info.rows, info.sorting_key.as_str(), info.comment.as_str()), (12, "id", "mine"));
+    assert_eq!(sink.describe("shadow").await.expect("an answer"), None);
+    sink.admin().clone_table("absent", "shadow").await.expect_err("there is no such table");
 }
 
 /// Truncating leaves an empty table.

@@ -1,0 +1,290 @@
+//! Columns for what gathered in the extra column: fields that a table has no column for, at any level.
+
+use std::collections::BTreeMap;
+
+use bson::{Bson, Document, RawDocumentBuf};
+
+use super::InferOptions;
+use super::census::{Counting, Level};
+use super::choose;
+use super::keys::KeyPosition;
+use super::new_fields::{free_twin, is_ambiguous, is_data, set_missing};
+use crate::extended_json::{Container, Json, JsonError, to_bson};
+use crate::schema::{ELEMENTS_KEY, Field, Kind, Schema};
+
+/// What the extra column of some rows holds beyond the columns of their table. Memory is bounded by the number of distinct
+/// paths.
+#[derive(Debug)]
+pub struct Promotable {
+    level: Level,
+    counting: Counting,
+    /// How many values there are of each path, without positions.
+    values: BTreeMap<String, u64>,
+    options: InferOptions,
+}
+
+/// A field that can have a column, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promoted {
+    /// Its keys with dots between them; positions in arrays are left out.
+    pub path: String,
+    /// What holds its values.
+    pub kind: Kind,
+    /// The name of the twin column beside it.
+    pub twin: Option<String>,
+    /// How many values were seen.
+    pub values: u64,
+}
+
+/// Which fields are to get columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// All whose keys do not look like data.
+    All,
+    /// Those of these paths.
+    Only(&'a [String]),
+}
+
+impl Wanted<'_> {
+    fn has(self, path: &str, key: &str) -> bool {
+        match self {
+            Wanted::All => !is_data(key),
+            Wanted::Only(paths) => paths.iter().any(|wanted| wanted == path),
+        }
+    }
+}
+
+impl Promotable {
+    /// Of no rows yet.
+    #[must_use]
+    pub fn new(options: InferOptions) -> Promotable {
+        let counting = Counting::new(&options);
+        Promotable { level: Level::default(), counting, values: BTreeMap::new(), options }
+    }
+
+    /// Counts what the extra column of one row has that `schema` has no column for.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError`] where the text is not an overlay.
+    pub fn add(&mut self, schema: &Schema, extra: &str) -> Result<(), JsonError> {
+        let json = Json::parse(extra)?;
+        let Some(container) = Container::of(&json)? else { return Ok(()) };
+        let beyond = self.beyond(&schema.fields, container, "")?;
+        if let Ok(document) = RawDocumentBuf::try_from(&beyond)
+            && !beyond.is_empty()
+        {
+            // What has just been written can be walked.
+            let _ = self.level.add(document.as_bytes(), 1, &mut self.counting);
+        }
+        Ok(())
+    }
+
+    /// The paths of all values seen, and how many there are of each.
+    #[must_use]
+    pub fn values(&self) -> &BTreeMap<String, u64> {
+        &self.values
+    }
+
+    /// The schema with the fields that are wanted and can have a column, and these fields. All columns together have no more
+    /// than `leaves_max` leaves.
+    ///
+    /// The rules are those of [`NewFields::fields`](super::NewFields::fields), at any level.
+    #[must_use]
+    pub fn promote(&self, schema: &Schema, wanted: Wanted<'_>, leaves_max: usize) -> (Schema, Vec<Promoted>) {
+        let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
+        let mut growth = Growth {
+            wanted,
+            values: &self.values,
+            room: leaves_max.saturating_sub(leaves),
+            promoted: Vec::new(),
+        };
+        let mut grown = schema.clone();
+        let fields = choose::fields_of(&self.level, KeyPosition::Top, "", &self.options);
+        growth.fields(&mut grown.fields, fields, "");
+        (grown, growth.promoted)
+    }
+
+    /// The part of a document that no column is for.
+    fn beyond(
+        &mut self,
+        fields: &[Field],
+        container: Container<'_, '_>,
+        parent: &str,
+    ) -> Result<Document, JsonError> {
+        let mut beyond = Document::new();
+        for (key, json) in container.pairs() {
+            let path = joined(parent, key);
+            let part = match fields.iter().find(|field| field.name == key) {
+                Some(field) => self.beyond_kind(&field.kind, json, &path)?,
+                None => {
+                    *self.values.entry(path).or_default() += 1;
+                    Some(to_bson(json)?)
+                }
+            };
+            if let Some(part) = part {
+                beyond.insert(key, part);
+            }
+        }
+        Ok(beyond)
+    }
+
+    /// The part of a value that lies beyond the parts of its column; `None` if it is another one that does not fit.
+    fn beyond_kind(&mut self, kind: &Kind, json: &Json<'_>, path: &str) -> Result<Option<Bson>, JsonError> {
+        Ok(match kind {
+            Kind::Document(fields) => match Container::of(json)? {
+                Some(container) => Some(self.beyond(fields, container, path)?)
+                    .filter(|part| !part.is_empty())
+                    .map(Bson::Document),
+                None => None,
+            },
+            Kind::Array(element) => {
+                let Some(Json::Object(elements)) = json.get(ELEMENTS_KEY) else { return Ok(None) };
+                let mut parts = Vec::new();
+                for (_, json) in elements {
+                    parts.extend(self.beyond_kind(element, json, path)?);
+                }
+                Some(parts).filter(|parts| !parts.is_empty()).map(Bson::Array)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// The growth of a schema.
+struct Growth<'a> {
+    wanted: Wanted<'a>,
+    values: &'a BTreeMap<String, u64>,
+    /// For so many further leaves.
+    room: usize,
+    promoted: Vec<Promoted>,
+}
+
+impl Growth<'_> {
+    fn fields(&mut self, there: &mut Vec<Field>, found: Vec<Field>, parent: &str) {
+        for field in found {
+            let path = joined(parent, &field.name);
+            match there.iter_mut().find(|known| known.name == field.name) {
+                Some(known) => self.kind(&mut known.kind, field.kind, &path),
+                None => self.field(there, field, path),
+            }
+        }
+    }
+
+    fn kind(&mut self, there: &mut Kind, found: Kind, path: &str) {
+        match (there, found) {
+            (Kind::Document(there), Kind::Document(found)) => self.fields(there, found, path),
+            (Kind::Array(there), Kind::Array(found)) => self.kind(there, *found, path),
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, there: &mut Vec<Field>, mut field: Field, path: String) {
+        let twins = there.iter().filter_map(|field| field.twin.as_ref());
+        let mut taken: Vec<String> = twins.map(|twin| twin.name.clone()).collect();
+        taken.extend(there.iter().map(|field| field.name.clone()));
+        let is_left_out = taken.contains(&field.name)
+            || is_ambiguous(&field.name, &taken)
+            || !self.wanted.has(&path, &field.name);
+        set_missing(&mut field);
+        free_twin(&mut field, &mut taken);
+        let leaves = field.leaves();
+        if is_left_out || leaves > self.room {
+            return;
+        }
+        self.room -= leaves;
+        let values = self.values.get(&path).copied().unwrap_or_default();
+        let twin = field.twin.as_ref().map(|twin| twin.name.clone());
+        self.promoted.push(Promoted { path, kind: field.kind.clone(), twin, values });
+        there.push(field);
+    }
+}
+
+fn joined(parent: &str, key: &str) -> String {
+    if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+    use crate::infer::infer;
+
+    fn schema(documents: &[RawDocumentBuf]) -> Schema {
+        infer(documents.iter().map(|document| document.as_bytes()), &InferOptions::default()).schema
+    }
+
+    fn orders() -> Schema {
+        schema(&[rawdoc! { "_id": 1, "customer": { "name": "n" }, "items": [{ "sku": "a" }], "n": 1 }])
+    }
+
+    fn gathered(schema: &Schema, texts: &[&str]) -> Promotable {
+        let mut found = Promotable::new(InferOptions::default());
+        texts.iter().for_each(|text| found.add(schema, text).unwrap());
+        found
+    }
+
+    fn paths(promoted: &[Promoted]) -> Vec<(&str, &Kind, u64)> {
+        promoted.iter().map(|field| (field.path.as_str(), &field.kind, field.values)).collect()
+    }
+
+    #[test]
+    fn fields_of_every_level_are_found() {
+        let schema = orders();
+        let found = gathered(
+            &schema,
+            &[
+                r#"{"price":{"$numberInt":"3"},"n":"x"}"#,
+                r#"{"price":{"$numberDouble":"2.5"},"customer":{"vip":true}}"#,
+                r#"{"items":{"$elements":{"0":{"serial":"A"},"4":{"serial":"B"},"5":"no item"}}}"#,
+            ],
+        );
+        let (grown, promoted) = found.promote(&schema, Wanted::All, 100);
+        let expected = [
+            ("price", &Kind::Double, 2),
+            ("customer.vip", &Kind::Bool, 1),
+            ("items.serial", &Kind::String, 2),
+        ];
+        assert_eq!(paths(&promoted), expected);
+        let whole = [rawdoc! {
+            "_id": 1,
+            "customer": { "name": "n", "vip": true },
+            "items": [{ "sku": "a", "serial": "A" }],
+            "n": 1,
+            "price": 2.5,
+        }];
+        assert_eq!(grown, self::schema(&whole));
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_taken_even_if_it_looks_like_data() {
+        let schema = orders();
+        let found = gathered(&schema, &[r#"{"2024-05-06":true,"a":true,"customer":{"b":true}}"#]);
+        let named = |wanted| {
+            let (_, promoted) = found.promote(&schema, wanted, 100);
+            promoted.into_iter().map(|field| field.path).collect::<Vec<_>>()
+        };
+        assert_eq!(named(Wanted::All), ["a", "customer.b"]);
+        let only = ["2024-05-06".to_owned(), "customer.b".to_owned(), "absent".to_owned()];
+        assert_eq!(named(Wanted::Only(&only)), ["2024-05-06", "customer.b"]);
+    }
+
+    #[test]
+    fn there_is_a_bound() {
+        let schema = orders();
+        let found = gathered(&schema, &[r#"{"a":{"x":true,"y":true},"b":true}"#]);
+        // `_id`, customer.name, items.sku and n are four.
+        let (grown, promoted) = found.promote(&schema, Wanted::All, 5);
+        assert_eq!((paths(&promoted), grown.fields.len()), (vec![("b", &Kind::Bool, 1)], 5));
+    }
+
+    #[test]
+    fn whole_values_are_no_parts_of_columns() {
+        let schema = orders();
+        // Neither is the document or array that its column is for.
+        let found = gathered(&schema, &[r#"{"customer":"none","items":[{"x":true}],"n":{"y":true}}"#]);
+        assert_eq!(found.promote(&schema, Wanted::All, 100), (schema, Vec::new()));
+        assert!(found.values().is_empty());
+    }
+}

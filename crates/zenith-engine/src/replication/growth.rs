@@ -1,0 +1,134 @@
+//! The columns of a table now, and with columns for what gathered in the extra column.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_schema::FieldRef;
+use zenith_arrow::infer::Promoted;
+use zenith_arrow::schema::{EXTRA_COLUMN, NOTES_COLUMN};
+use zenith_arrow::{Field, Schema};
+use zenith_transport::ddl::{Dialect, column_type};
+use zenith_transport::{Filter, Selection};
+
+use crate::Result;
+use crate::layout::Layout;
+
+/// A field that can have a column, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromotedField {
+    /// Its keys with dots between them; positions in arrays are left out.
+    pub path: String,
+    /// The type of its column, as ClickHouse writes it.
+    pub column_type: String,
+    /// The column beside it that shows values of other types as text.
+    pub twin: Option<String>,
+    /// How many values of it the extra column has.
+    pub values: u64,
+}
+
+/// What is, or would be, moved from the extra column into columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Promotion {
+    /// Fields that get a column.
+    pub fields: Vec<PromotedField>,
+    /// Fields that got theirs while the table was followed, and have values in the extra column of earlier rows.
+    pub late: Vec<String>,
+    /// Paths with values in the extra column that are left there, and how many values.
+    pub left_out: BTreeMap<String, u64>,
+    /// Rows with values of fields that get a column or have got one late.
+    pub rows: u64,
+    /// The statement that changed the table; empty before it is changed.
+    pub statement: String,
+    /// Values of the fields that do not fit the columns, by field and reason; known once it is done.
+    pub mismatches: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Promotion {
+    /// Whether there is nothing to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.rows == 0
+    }
+}
+
+/// The columns of a table now and afterwards.
+pub(super) struct Growth {
+    pub(super) now: Schema,
+    pub(super) then: Schema,
+    pub(super) promoted: Vec<Promoted>,
+    /// Fields that got their columns while the table was followed, and have values in the extra column of earlier rows.
+    pub(super) late: Vec<String>,
+    /// Paths with values that are left where they are, and how many.
+    pub(super) left_out: BTreeMap<String, u64>,
+}
+
+impl Growth {
+    /// Keys of the top level whose values move.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let keys = self.promoted.iter().filter_map(|field| {
+            let column = self.then.fields.iter().find(|known| is_of(&field.path, &known.name));
+            column.map(|column| column.name.clone())
+        });
+        let keys: BTreeSet<String> = keys.chain(self.late.iter().cloned()).collect();
+        keys.into_iter().collect()
+    }
+
+    /// The columns that are new, and those that have gained parts.
+    pub(super) fn columns(&self) -> (Vec<FieldRef>, Vec<FieldRef>) {
+        let (mut added, mut grown) = (Vec::new(), Vec::new());
+        for field in &self.then.fields {
+            match self.now.fields.iter().find(|known| known.name == field.name) {
+                None => added.extend(columns_of(&self.then, field)),
+                Some(known) if known.kind != field.kind => {
+                    grown.extend(columns_of(&self.then, field).take(1));
+                }
+                Some(_) => {}
+            }
+        }
+        (added, grown)
+    }
+
+    /// It, of a table with so many rows that have values which move.
+    pub(super) fn promotion(&self, rows: u64) -> Result<Promotion> {
+        let typed = |field: &Promoted| {
+            let leaf = Field::new("value", field.kind.clone());
+            let column_type = match columns_of(&self.then, &leaf).next() {
+                Some(column) => column_type(&column, Dialect { json: true })?,
+                None => String::new(),
+            };
+            let Promoted { path, twin, values, .. } = field.clone();
+            Ok(PromotedField { path, column_type, twin, values })
+        };
+        Ok(Promotion {
+            fields: self.promoted.iter().map(typed).collect::<Result<_>>()?,
+            late: self.late.clone(),
+            left_out: self.left_out.clone(),
+            rows,
+            ..Promotion::default()
+        })
+    }
+}
+
+/// The column of a field, and its twin's.
+fn columns_of(schema: &Schema, field: &Field) -> impl Iterator<Item = FieldRef> + use<> {
+    let arrow = Schema { fields: vec![field.clone()], ..schema.clone() }.to_arrow();
+    let is_of_fields = |field: &&FieldRef| field.name() != EXTRA_COLUMN && field.name() != NOTES_COLUMN;
+    arrow.fields().iter().filter(is_of_fields).cloned().collect::<Vec<_>>().into_iter()
+}
+
+/// Whether a path is that of a field, or of a part of it.
+pub(super) fn is_of(path: &str, field: &str) -> bool {
+    path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Values that do not fit, by field and reason.
+pub(super) type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// The rows of a table that have one of these keys in the extra column.
+pub(super) fn with_keys(table: &str, layout: Layout, keys: &[String]) -> Selection {
+    Selection {
+        table: table.to_owned(),
+        rows: layout.shown(),
+        filter: Filter::HasKey(EXTRA_COLUMN.to_owned(), keys.to_vec()),
+        ..Selection::default()
+    }
+}

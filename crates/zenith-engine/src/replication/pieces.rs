@@ -1,0 +1,99 @@
+//! Single documents decoded to rows, each with the metadata columns of its own.
+
+use arrow_array::RecordBatch;
+use zenith_arrow::{BadDocument, Decoder, DecoderOptions, ExtraCounts, Schema};
+use zenith_extract::{ChangeSource, Namespace, Source};
+use zenith_memory::Pool;
+use zenith_state::StateStore;
+use zenith_transport::Sink;
+
+use super::context::Context;
+use crate::layout::{Layout, MetadataColumns, RowMetadata};
+use crate::{EngineError, Result};
+
+/// The most rows of one batch.
+const ROWS_MAX: usize = 65_536;
+
+/// A document to be written.
+pub(super) struct Piece<X> {
+    pub(super) document: Vec<u8>,
+    pub(super) metadata: RowMetadata,
+    /// What it is of.
+    pub(super) of: X,
+}
+
+/// How documents are decoded.
+#[derive(Clone, Copy)]
+pub(super) struct Decoding<'a> {
+    pub(super) namespace: &'a Namespace,
+    pub(super) schema: &'a Schema,
+    pub(super) layout: Layout,
+    pub(super) pool: &'a Pool,
+    /// The most bytes of the columns of one batch.
+    pub(super) bytes_max: usize,
+}
+
+impl<'a> Decoding<'a> {
+    /// For rows of the table of a pipeline.
+    pub(super) fn of<S, K, T>(context: &'a Context<S, K, T>, schema: &'a Schema) -> Decoding<'a>
+    where
+        S: Source + ChangeSource,
+        K: Sink + 'static,
+        T: StateStore,
+    {
+        Decoding {
+            namespace: &context.namespace,
+            schema,
+            layout: context.layout(),
+            pool: context.memory.pool(),
+            bytes_max: context.memory.batch_bytes(),
+        }
+    }
+}
+
+/// What came of documents.
+pub(super) struct Decoded<'a, X> {
+    /// Rows, and the document of each.
+    pub(super) batches: Vec<(RecordBatch, Vec<&'a Piece<X>>)>,
+    /// Those that are not valid, with the reason.
+    pub(super) bad: Vec<(&'a Piece<X>, String)>,
+    /// Values that no column shows.
+    pub(super) extra: ExtraCounts,
+}
+
+/// Decodes documents to rows. It waits for memory where others have it.
+pub(super) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> Result<Decoded<'a, X>> {
+    let failed = |source| EngineError::decoding(decoding.namespace, source);
+    let options = DecoderOptions { rows_max: ROWS_MAX, bytes_max: decoding.bytes_max };
+    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options);
+    let mut decoded = Decoded { batches: Vec::new(), bad: Vec::new(), extra: ExtraCounts::default() };
+    let mut pending: Vec<&Piece<X>> = Vec::new();
+    let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece<X>>| {
+        let of: Vec<&Piece<X>> = pending.drain(..batch.num_rows().min(pending.len())).collect();
+        let mut columns = MetadataColumns::new(decoding.layout, of.len());
+        of.iter().for_each(|piece| columns.push(piece.metadata));
+        columns.append_to(&batch).map(|batch| (batch, of))
+    };
+    for piece in pieces {
+        let mut ranges = std::iter::once(0..piece.document.len());
+        let mut is_bad = None;
+        while ranges.len() > 0 {
+            let mut bad = |bad: BadDocument| is_bad = Some(bad.reason.to_string());
+            let full = decoder.append(&piece.document, &mut ranges, &mut bad).map_err(failed)?;
+            if is_bad.is_none() && ranges.len() == 0 {
+                pending.push(piece);
+            }
+            if let Some(batch) = full {
+                decoded.batches.push(seal(batch, &mut pending)?);
+            }
+        }
+        if let Some(reason) = is_bad {
+            decoded.bad.push((piece, reason));
+        }
+    }
+    if let Some(batch) = decoder.finish().map_err(failed)? {
+        decoded.batches.push(seal(batch, &mut pending)?);
+    }
+    decoded.extra = decoder.take_counts();
+    Ok(decoded)
+}

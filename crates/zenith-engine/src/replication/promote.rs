@@ -1,0 +1,258 @@
+//! Columns for what gathered in the extra column.
+//!
+//! ```text
+//! extra column ─▶ fields that could have a column ─▶ ALTER TABLE ─▶ schema noted ─▶ rows with their values decoded again
+//! ```
+//!
+//! A table of current documents is changed where it is: a row that is written again, with its own version, takes the place
+//! of the row it was made of. A crash in between leaves a table that is right, in which fewer rows show the new columns. In
+//! other tables nothing would take the row away: a clone of the table is changed, and put in its place in one step.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use zenith_arrow::infer::{Promotable, Wanted};
+use zenith_arrow::schema::EXTRA_COLUMN;
+use zenith_arrow::{Field, Schema};
+use zenith_extract::{ChangeSource, Source};
+use zenith_state::{Mismatches, StateStore};
+use zenith_transport::ddl::identifier;
+use zenith_transport::{Filter, Scalar, Selection, Sink};
+
+use super::Replicator;
+use super::backfill::Backfill;
+use super::context::Context;
+use super::evolution::NEW_FIELDS;
+use super::growth::{Counts, Growth, Promotion, is_of, with_keys};
+use super::pager::Pager;
+use crate::layout::Layout;
+use crate::load::context::{LoadContext, Repeats};
+use crate::reload::{run_name, shadow_prefix};
+use crate::{EngineError, Result};
+
+/// The cause of a schema whose new fields show the values of all rows.
+const PROMOTED: &str = "values in the extra column were moved into columns";
+/// The reason of values that no column is for.
+const NO_COLUMN: &str = "no column";
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
+    /// What could be moved from the extra column into columns; of these paths alone, if there are any.
+    pub(super) async fn promotable(&self, paths: &[String]) -> Result<Promotion> {
+        let growth = self.growth(paths).await?;
+        growth.promotion(self.rows_with(&growth.keys()).await?)
+    }
+
+    /// Moves values from the extra column into columns, of these paths alone, if there are any.
+    pub(super) async fn promote(self: &Arc<Self>, paths: &[String]) -> Result<Promotion> {
+        // One reads from the table like a snapshot.
+        let _turn = self.unless_stopped(self.memory.snapshot()).await?;
+        self.claim().await?;
+        let growth = self.growth(paths).await?;
+        let rows = self.rows_with(&growth.keys()).await?;
+        let mut promotion = growth.promotion(rows)?;
+        if promotion.is_empty() {
+            return Ok(promotion);
+        }
+        self.live.counters.expect(rows);
+        let (statement, mismatches) = match self.layout() {
+            Layout::Current => Box::pin(self.promote_in_place(&growth)).await?,
+            Layout::Rows | Layout::Log => Box::pin(self.promote_aside(&growth)).await?,
+        };
+        let moved: Vec<String> =
+            promotion.fields.iter().map(|field| field.path.clone()).chain(growth.late).collect();
+        let is_moved = |path: &str| moved.iter().any(|field| is_of(path, field));
+        promotion.statement = statement;
+        promotion.mismatches = mismatches.into_iter().filter(|(path, _)| is_moved(path)).collect();
+        let instead = Mismatches { values: promotion.mismatches.clone(), ..Mismatches::default() };
+        self.state.recount_values(&self.name, &moved, NO_COLUMN, &instead).await?;
+        Ok(promotion)
+    }
+
+    async fn growth(&self, paths: &[String]) -> Result<Growth> {
+        let Some(now) = self.schema().await? else {
+            return Err(self.cannot_promote("it has not begun yet, and has no table: run it first"));
+        };
+        let mut late = Vec::new();
+        for field in self.late_fields(&now).await? {
+            if self.rows_with(std::slice::from_ref(&field)).await? > 0 {
+                late.push(field);
+            }
+        }
+        late.sort_unstable();
+        let mut found = Promotable::new(self.settings.options.infer_options(now.dates));
+        let selection = Selection {
+            columns: vec![EXTRA_COLUMN.to_owned()],
+            filter: Filter::After(EXTRA_COLUMN.to_owned(), Scalar::Bytes(Vec::new())),
+            table: self.table.clone(),
+            rows: self.layout().shown(),
+            ..Selection::default()
+        };
+        let mut pager = Pager::new(selection);
+        while let Some(page) = pager.next(self).await? {
+            for batch in &page {
+                self.add_extra(&mut found, &now, batch)?;
+            }
+        }
+        let wanted = if paths.is_empty() { Wanted::All } else { Wanted::Only(paths) };
+        let (then, promoted) = found.promote(&now, wanted, self.settings.max_columns);
+        let is_promoted = |path: &str| promoted.iter().any(|field| field.path == path);
+        if let Some(missing) = paths.iter().find(|path| !is_promoted(path) && !late.contains(path)) {
+            return Err(self.cannot_promote(&format!(
+                "{missing} can get no column: {}",
+                self.why_not(&found, &now, missing)
+            )));
+        }
+        let left_out = found.values().clone().into_iter().filter(|(path, _)| !is_promoted(path)).collect();
+        Ok(Growth { now, then, promoted, late, left_out })
+    }
+
+    fn add_extra(&self, found: &mut Promotable, schema: &Schema, batch: &RecordBatch) -> Result<()> {
+        let Some(column) = batch.column_by_name(EXTRA_COLUMN) else { return Ok(()) };
+        for row in 0..batch.num_rows() {
+            let text = match Scalar::of(column, row) {
+                Some(Scalar::Bytes(text)) => String::from_utf8(text).ok(),
+                _ => None,
+            };
+            if text.is_none_or(|text| found.add(schema, &text).is_err()) {
+                let what = format!("{EXTRA_COLUMN} of {} has a text that Zenith did not write", self.table);
+                return Err(self.cannot_promote(&what));
+            }
+        }
+        Ok(())
+    }
+
+    fn why_not(&self, found: &Promotable, schema: &Schema, path: &str) -> String {
+        if !found.values().contains_key(path) {
+            let known: Vec<&str> = found.values().keys().take(10).map(String::as_str).collect();
+            return match known.as_slice() {
+                [] => format!("{EXTRA_COLUMN} has no values of fields without a column"),
+                known => format!("{EXTRA_COLUMN} has values of {}, but none of it", known.join(", ")),
+            };
+        }
+        let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
+        if leaves >= self.settings.max_columns {
+            return format!(
+                "the table has {leaves} columns, and max_columns = {}",
+                self.settings.max_columns
+            );
+        }
+        "no column can have its name or hold its values".to_owned()
+    }
+
+    fn cannot_promote(&self, reason: &str) -> EngineError {
+        EngineError::NotPossible {
+            doing: format!("promoting fields of the pipeline {}", self.name),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// How many rows have one of these keys in the extra column.
+    async fn rows_with(&self, keys: &[String]) -> Result<u64> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let selection = with_keys(&self.table, self.layout(), keys);
+        self.retrying(|| self.sink.admin().count_rows(&selection)).await
+    }
+
+    async fn alter(&self, table: &str, growth: &Growth) -> Result<String> {
+        let (added, grown) = growth.columns();
+        let added = self.sink.admin().add_columns(table, &added).await?;
+        let grown = self.sink.admin().modify_columns(table, &grown).await?;
+        let statements = [added, grown];
+        let statements: Vec<&str> =
+            statements.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        Ok(statements.join("; "))
+    }
+
+    async fn promote_in_place(self: &Arc<Self>, growth: &Growth) -> Result<(String, Counts)> {
+        let statement = self.alter(&self.table, growth).await?;
+        if growth.then != growth.now {
+            self.note_schema(&growth.then, NEW_FIELDS, &statement).await?;
+            self.keep_view().await?;
+        }
+        self.expect_columns(&growth.then).await?;
+        let load = self.load(format!("{}/promote/{}", self.name, run_name()), Repeats::ByLoad);
+        let counts = Backfill { context: self, growth, load: &load, table: &self.table }.run().await?;
+        self.note_schema(&growth.then, PROMOTED, "").await?;
+        Ok((statement, counts))
+    }
+
+    async fn promote_aside(self: &Arc<Self>, growth: &Growth) -> Result<(String, Counts)> {
+        self.refuse_what_a_clone_would_lose(&growth.now).await?;
+        let run = run_name();
+        let shadow = format!("{}{run}", shadow_prefix(&self.table));
+        let load = self.load(format!("{}/promote/{run}", self.name), Repeats::ByLoad);
+        let promoted = Box::pin(self.promote_clone(growth, &load, &shadow)).await;
+        if promoted.is_err() && self.sink.drop_table(&shadow).await.is_err() {
+            tracing::warn!(pipeline = self.name, "{}", super::context::left_behind(&shadow));
+        }
+        promoted
+    }
+
+    async fn promote_clone(
+        self: &Arc<Self>,
+        growth: &Growth,
+        load: &LoadContext,
+        shadow: &str,
+    ) -> Result<(String, Counts)> {
+        let admin = self.sink.admin();
+        self.unless_stopped(admin.clone_table(&self.table, shadow)).await??;
+        let statement = self.unless_stopped(self.alter(shadow, growth)).await??;
+        let statement = statement.replace(&identifier(shadow), &identifier(&self.table));
+        self.unless_stopped(admin.delete(&with_keys(shadow, self.layout(), &growth.keys()))).await??;
+        let counts = Backfill { context: self, growth, load, table: shadow }.run().await?;
+        self.note_schema(&growth.then, PROMOTED, &statement).await?;
+        self.claim().await?;
+        load.repeat(|| self.sink.publish(shadow, &self.table)).await?;
+        self.expect_columns(&growth.then).await?;
+        Ok((statement, counts))
+    }
+
+    /// Rows are written again as Zenith knows them, and an insert whose end is unknown may only be repeated in the table it
+    /// was sent to.
+    async fn refuse_what_a_clone_would_lose(&self, schema: &Schema) -> Result<()> {
+        if !self.state.open_intents(&self.name).await?.is_empty() {
+            return Err(self.cannot_promote(
+                "an insert is under way whose end is unknown: let zenith run finish it first",
+            ));
+        }
+        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
+        let ours = self.layout().schema(&schema.to_arrow());
+        let is_written = |kind: &str| kind.is_empty() || kind == "DEFAULT";
+        let others = table.columns.iter().filter(|column| is_written(&column.default_kind));
+        match others.map(|column| &column.name).find(|name| ours.column_with_name(name).is_none()) {
+            None => Ok(()),
+            Some(column) => Err(self.cannot_promote(&format!(
+                "{} has a column {column} that Zenith does not know, whose values would be lost: drop it, or make it \
+                 MATERIALIZED",
+                self.table
+            ))),
+        }
+    }
+
+    /// # Errors
+    /// Where a column of that name was there and is of another type.
+    async fn expect_columns(&self, schema: &Schema) -> Result<()> {
+        if self.schema().await?.as_ref() == Some(schema) {
+            return Ok(());
+        }
+        Err(self.cannot_promote(&format!(
+            "{} has a column of one of these names, which cannot hold the values: drop or rename it",
+            self.table
+        )))
+    }
+}
+
+impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
+    /// What could be moved from the extra column of a table into columns, and writes nothing: of these paths alone, if there
+    /// are any.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] if there is no pipeline of that name, [`EngineError::NotPossible`] for a path that can get no
+    /// column; those of the target.
+    pub async fn promotable(&self, name: &str, paths: &[String]) -> Result<Promotion> {
+        // Nobody waits for ever for an answer.
+        self.context(name)?.in_mode(self.catch_up()).promotable(paths).await
+    }
+}
