@@ -181,7 +181,7 @@ async fn rows_from_before_a_column_are_counted() {
         "{verified:?}"
     );
     // What the documentation names.
-    home.run(&["reload", "orders", "--quiet"]).await.succeeded();
+    home.run(&["schema", "promote", "orders", "--apply", "--quiet"]).await.succeeded();
     assert_eq!(bench.ask(shown).await, "7\t3\t0");
     bench.remove().await;
 }
@@ -224,6 +224,91 @@ async fn a_column_that_is_there_is_used() {
     assert!(!ended.stderr.contains("price"), "{ended:?}");
     let question = "SELECT price, _zenith_extra FROM orders WHERE _id = 20";
     assert_eq!(bench.ask(question).await, "3\t{\"sent\":\"yes\"}");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
+/// Keys that come up inside of documents, and of documents in arrays, become parts of their columns.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_gain_parts_while_a_pipeline_follows() {
+    let bench = Bench::new("evolving_parts").await;
+    let known = |n: i32| rawdoc! { "_id": n, "customer": { "name": "n" }, "items": [{ "sku": "a" }] };
+    bench.fill("orders", (0..10).map(known)).await;
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let home = natively(&bench).await;
+    home.configure(&[PIPELINES[0], PIPELINES[1]]);
+    home.apply().await;
+    let mut child = home.start(&["--quiet"]).await;
+    for (name, table) in [("orders", "orders_current"), ("log", "log")] {
+        home.until("it follows", async || home.pipeline(name).await["lag_seconds"].is_number()).await;
+        home.until("it is read", async || {
+            bench.databases.clickhouse.query(&format!("SELECT count() FROM {table}")).await.is_ok()
+        })
+        .await;
+    }
+    home.until("it is read", async || bench.ask("SELECT count() FROM orders_current").await == "10").await;
+    let first = doc! { "customer.vip": true, "customer.address": { "city": "c" }, "items.0.serial": 5 };
+    orders.update_one(doc! { "_id": 1 }, doc! { "$set": first }).await.unwrap();
+    let question = |table: &str| {
+        format!(
+            "SELECT countIf(customer.vip), max(customer.address.city), sum(arraySum(serial -> ifNull(serial, 0), items.serial)), \
+             countIf(_zenith_extra != '') FROM {table}"
+        )
+    };
+    for table in ["orders_current", "log"] {
+        home.until("the parts are there", async || {
+            bench.databases.clickhouse.query(&question(table)).await.is_ok_and(|shown| shown == "1\tc\t5\t0")
+        })
+        .await;
+    }
+    let version = versions(&home, "orders").await.pop().unwrap();
+    assert_eq!(version["cause"], "new fields");
+    assert!(version["statement"].as_str().unwrap().contains("MODIFY COLUMN `customer` Tuple("), "{version}");
+    // Not again within a minute: a killed run and the next one have no such memory.
+    orders.update_one(doc! { "_id": 2 }, doc! { "$set": { "customer.later": 1 } }).await.unwrap();
+    home.until("it is there", async || {
+        bench.ask("SELECT _zenith_extra FROM orders_current WHERE _id = 2").await.contains("later")
+    })
+    .await;
+    child.kill().await.unwrap();
+    child.wait().await.unwrap();
+    orders.update_one(doc! { "_id": 3 }, doc! { "$set": { "customer.later": 2 } }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT sum(customer.later) FROM orders_current").await, "2");
+    // The row from before is no difference, and is counted.
+    let verified = home.run(&["verify", "orders"]).await.succeeded();
+    assert!(verified.stdout.contains("customer.later: 1 no column"), "{verified:?}");
+    home.run(&["schema", "promote", "orders", "--apply", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT sum(customer.later) FROM orders_current").await, "3");
+    let verified = home.run(&["verify", "orders"]).await.succeeded();
+    assert!(!verified.stdout.contains("no column"), "{verified:?}");
+    bench.remove().await;
+}
+
+/// A column that is large is not written again without being asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_columns_gain_parts_only_on_request() {
+    let bench = Bench::new("evolving_large").await;
+    bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "customer": { "name": "n" } })).await;
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\"\nmax_rewrite = \"1B\"")]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    // ClickHouse knows the size of a column only where it has a file of its own.
+    bench.ask("ALTER TABLE orders MODIFY SETTING min_bytes_for_wide_part = 0").await;
+    bench.ask("OPTIMIZE TABLE orders FINAL").await;
+    orders.insert_one(doc! { "_id": 20, "customer": { "vip": true }, "price": 3 }).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert!(
+        ended.stderr.contains("customer.vip go to _zenith_extra")
+            && ended.stderr.contains("zenith schema promote orders --apply adds them"),
+        "{ended:?}"
+    );
+    // A column of its own costs nothing.
+    assert_eq!(bench.ask("SELECT sum(price) FROM orders_current").await, "3");
+    home.run(&["schema", "promote", "orders", "--apply", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT countIf(customer.vip) FROM orders_current").await, "1");
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;
 }

@@ -46,7 +46,7 @@ async fn what_does_not_fit_is_counted_in_every_command() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     for (part, times) in [
         (
-            "values of the field \"gift\" go to _zenith_extra (no column): zenith reload orders gives it a column",
+            "values of the field \"gift\" go to _zenith_extra (no column): zenith schema promote orders proposes a column for them",
             1,
         ),
         ("a document has no row and is kept in zenith_dead_letters: BSON text is not valid UTF-8", 1),

@@ -56,6 +56,7 @@ mod sentence;
 mod settings;
 #[doc(hidden)]
 pub mod simulation;
+mod size;
 mod stop;
 mod summary;
 mod table_options;

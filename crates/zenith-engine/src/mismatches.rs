@@ -150,7 +150,7 @@ fn one(field: &str, reason: &str, pipeline: &str, advice: Advice<'_>) -> String 
             format!("{setting} gives them a column")
         }
         (Advice::Reload(_), None) if reason == "no column" => {
-            format!("zenith reload {pipeline} gives it a column")
+            format!("zenith schema promote {pipeline} proposes a column for them")
         }
         (Advice::Reload(_), None) if has_cure(reason) => {
             format!("zenith reload {pipeline} chooses its column anew")
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(
             told.add(&gift, "orders", Advice::Reload(&settings)),
             [
-                "values of the field \"items.gift\" go to _zenith_extra (no column): zenith reload orders gives it a column"
+                "values of the field \"items.gift\" go to _zenith_extra (no column): zenith schema promote orders proposes a column for them"
             ]
         );
         assert!(told.add(&gift, "orders", Advice::Reload(&settings)).is_empty());

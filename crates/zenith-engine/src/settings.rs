@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::{ReloadOptions, TableOptions};
@@ -169,6 +170,13 @@ pub struct PipelineSettings {
     /// The most columns that a table gets by itself, the parts of documents counted one by one.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 1_000))]
     pub max_columns: usize,
+    /// The largest column, in bytes on disk, that gains parts by itself for new keys of its documents.
+    ///
+    /// ClickHouse writes such a column again, in the background. Above it the values of new keys go to `_zenith_extra`, until
+    /// `zenith schema promote` adds them.
+    #[serde(with = "crate::size")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE", default_value = "10GiB"))]
+    pub max_rewrite: ByteSize,
     // What an image costs is measured by `examples/change_cost.rs` of zenith-extract.
     /// Take images of documents after a change instead of looking documents up; by default only in the mode `change-log`.
     ///
@@ -203,6 +211,7 @@ impl Default for PipelineSettings {
             min_headroom: Duration::from_secs(6 * 3600),
             on_new_field: OnNewField::default(),
             max_columns: 1_000,
+            max_rewrite: ByteSize::gib(10),
             post_images: None,
             create_database: true,
             options: TableOptions::default(),

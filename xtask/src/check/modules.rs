@@ -12,9 +12,10 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 22] = [
+const ENGINE_ORDER: [&str; 23] = [
     "simulation",
     "sentence",
+    "size",
     "offload",
     "progress",
     "usage",

@@ -102,7 +102,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 13] = [
+    const OF_PIPELINES: [(&str, &str); 14] = [
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
         ("mode", "a copy is a full one"),
@@ -115,6 +115,7 @@ mod tests {
         ("min_headroom", "a copy follows no changes"),
         ("on_new_field", "a copy follows no changes"),
         ("max_columns", "a copy follows no changes"),
+        ("max_rewrite", "a copy follows no changes"),
         ("post_images", "a copy follows no changes"),
     ];
 

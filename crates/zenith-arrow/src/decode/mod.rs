@@ -255,12 +255,6 @@ impl Decoder {
         self.overflow.tally.all_surprises()
     }
 
-    /// The names of fields of the top level that have no column, in the extra column since the counts were taken last; none
-    /// that have a dot.
-    pub fn fields_without_column(&self) -> impl Iterator<Item = &[u8]> {
-        self.overflow.tally.without_column()
-    }
-
     /// What went to the extra column since the last call.
     pub fn take_counts(&mut self) -> ExtraCounts {
         self.overflow.tally.take()

@@ -140,20 +140,6 @@ impl Tally {
         counts
     }
 
-    /// Fields of the top level, without a dot in their names, that have no column and values that could have one, since the
-    /// counts were taken last.
-    pub(super) fn without_column(&self) -> impl Iterator<Item = &[u8]> {
-        let fields = self.fields.iter().enumerate();
-        let is_there = |field: &Counted| {
-            field.reasons.iter().any(|(reason, _)| *reason == MismatchReason::NoColumn)
-                && !field.path.contains(&b'.')
-        };
-        let others = self.others.and_then(|others| usize::try_from(others).ok());
-        fields
-            .filter(move |(number, field)| Some(*number) != others && is_there(field))
-            .map(|(_, field)| &*field.path)
-    }
-
     pub(super) fn watch(&mut self) {
         self.watched.get_or_insert_default();
     }

@@ -45,13 +45,11 @@ mod forms;
 mod found;
 mod keys;
 mod limit;
-mod new_fields;
 mod numbers;
 mod promotable;
 mod statistics;
 
 pub use found::Found;
-pub use new_fields::NewFields;
 pub use promotable::{Promotable, Promoted, Wanted};
 pub use statistics::FieldStatistics;
 

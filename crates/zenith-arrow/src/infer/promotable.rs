@@ -7,10 +7,10 @@ use bson::{Bson, Document, RawDocumentBuf};
 use super::InferOptions;
 use super::census::{Counting, Level};
 use super::choose;
+use super::forms::Forms;
 use super::keys::KeyPosition;
-use super::new_fields::{free_twin, is_ambiguous, is_data, set_missing};
 use crate::extended_json::{Container, Json, JsonError, to_bson};
-use crate::schema::{ELEMENTS_KEY, Field, Kind, Schema};
+use crate::schema::{Blank, ELEMENTS_KEY, Field, Kind, Schema};
 
 /// What the extra column of some rows holds beyond the columns of their table. Memory is bounded by the number of distinct
 /// paths.
@@ -89,7 +89,9 @@ impl Promotable {
     /// The schema with the fields that are wanted and can have a column, and these fields. All columns together have no more
     /// than `leaves_max` leaves.
     ///
-    /// The rules are those of [`NewFields::fields`](super::NewFields::fields), at any level.
+    /// The rules are those of [`infer`](super::infer()), and four more: keys that look like data are left out one by one, unless
+    /// they are asked for by name; a name with dots is left out beside any part of it; what shows nothing is missing, as it is in
+    /// all earlier rows; and a document for whose parts there is no room becomes JSON.
     #[must_use]
     pub fn promote(&self, schema: &Schema, wanted: Wanted<'_>, leaves_max: usize) -> (Schema, Vec<Promoted>) {
         let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
@@ -188,6 +190,9 @@ impl Growth<'_> {
             || !self.wanted.has(&path, &field.name);
         set_missing(&mut field);
         free_twin(&mut field, &mut taken);
+        if field.leaves() > self.room && matches!(field.kind, Kind::Document(_)) {
+            field.kind = Kind::Json;
+        }
         let leaves = field.leaves();
         if is_left_out || leaves > self.room {
             return;
@@ -198,6 +203,36 @@ impl Growth<'_> {
         self.promoted.push(Promoted { path, kind: field.kind.clone(), twin, values });
         there.push(field);
     }
+}
+
+/// What shows nothing is missing: earlier rows have the whole value in the extra column, with no note of what it lacks.
+fn set_missing(field: &mut Field) {
+    field.blank = Blank::Missing;
+    if let Kind::Document(fields) = &mut field.kind {
+        fields.iter_mut().for_each(set_missing);
+    }
+}
+
+/// Gives the twin of a field a name that is not taken, and takes it.
+fn free_twin(field: &mut Field, taken: &mut Vec<String>) {
+    if let Some(twin) = &mut field.twin {
+        while taken.contains(&twin.name) {
+            twin.name.push_str("_text");
+        }
+        taken.push(twin.name.clone());
+    }
+}
+
+/// Whether a key alone looks like data.
+fn is_data(name: &str) -> bool {
+    let forms = Forms::of([name]);
+    forms.data + forms.numbers > 0
+}
+
+/// Whether a name with dots spells a path through another one.
+fn is_ambiguous(name: &str, others: &[String]) -> bool {
+    let spells = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
+    others.iter().any(|other| spells(name, other) || spells(other, name))
 }
 
 fn joined(parent: &str, key: &str) -> String {
@@ -273,10 +308,33 @@ mod tests {
     #[test]
     fn there_is_a_bound() {
         let schema = orders();
-        let found = gathered(&schema, &[r#"{"a":{"x":true,"y":true},"b":true}"#]);
+        let found = gathered(&schema, &[r#"{"a":{"x":true,"y":true},"b":["s"],"c":true}"#]);
         // `_id`, customer.name, items.sku and n are four.
         let (grown, promoted) = found.promote(&schema, Wanted::All, 5);
-        assert_eq!((paths(&promoted), grown.fields.len()), (vec![("b", &Kind::Bool, 1)], 5));
+        assert_eq!((paths(&promoted), grown.fields.len()), (vec![("a", &Kind::Json, 1)], 5));
+        let (_, promoted) = found.promote(&schema, Wanted::All, 7);
+        let names: Vec<&str> = promoted.iter().map(|field| field.path.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(found.promote(&schema, Wanted::All, 4), (schema, Vec::new()));
+    }
+
+    #[test]
+    fn keys_that_are_data_or_would_name_two_things_get_none() {
+        let schema = schema(&[rawdoc! { "_id": 1, "a": { "b": 1 } }]);
+        let extra = r#"{"507f1f77bcf86cd799439011":true,"2024-05-06":true,"12":true,"a.b":true,"_zenith_x":true,
+            "fine":true}"#;
+        let found = gathered(&schema, &[extra]);
+        let (_, promoted) = found.promote(&schema, Wanted::All, 100);
+        assert_eq!(paths(&promoted), [("fine", &Kind::Bool, 1)]);
+    }
+
+    #[test]
+    fn twins_take_names_that_are_free() {
+        let schema = schema(&[rawdoc! { "_id": 1, "x_text": 1 }]);
+        let number = r#"{"x":{"$numberInt":"1"}}"#;
+        let found = gathered(&schema, &[number, number, r#"{"x":"n"}"#]);
+        let (_, promoted) = found.promote(&schema, Wanted::All, 100);
+        assert_eq!(promoted[0].twin.as_deref(), Some("x_text_text"));
     }
 
     #[test]

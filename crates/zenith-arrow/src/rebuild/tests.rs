@@ -316,25 +316,12 @@ fn earlier_rows_stay(
     options: &InferOptions,
 ) -> Result<(), TestCaseError> {
     let schema = infer(earlier.iter().take(1).map(Vec::as_slice), options).schema;
-    let mut found = crate::infer::NewFields::new(options.clone());
-    later.iter().for_each(|document| found.add(document));
-    let mut grown = schema.clone();
-    grown.fields.extend(found.fields(&schema, 1_000));
+    let grown = promoted::grown(&schema, later.iter().map(|document| decoded(&schema, document)), options);
     for document in earlier {
         let original = Document::from_reader(document.as_slice()).unwrap();
         let row = decoded(&schema, document);
-        let blank = decoded(&grown, &doc! { "_id": original.get("_id").unwrap() }.to_vec().unwrap());
-        let columns = grown
-            .to_arrow()
-            .fields()
-            .iter()
-            .map(|field| {
-                let name = field.name().as_str();
-                let column = row.column_by_name(name).or_else(|| blank.column_by_name(name));
-                (name.to_owned(), Arc::clone(column.unwrap()))
-            })
-            .collect::<Vec<_>>();
-        let rebuilt = rebuild(&grown, &RecordBatch::try_from_iter(columns).unwrap(), 0).unwrap();
+        let before = promoted::as_before(&row, &grown);
+        let rebuilt = rebuild(&grown, &before, 0).unwrap();
         if let Err(difference) = equal(&original, &rebuilt, schema.keep_nulls) {
             let extra = row.column_by_name(EXTRA_COLUMN).unwrap();
             return Err(TestCaseError::fail(format!(

@@ -19,7 +19,7 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::event::Event;
-use super::evolution::{Evolution, FieldWatch};
+use super::evolution::Evolution;
 use super::memory_quota::Permit;
 use super::position::Position;
 use super::rows::{Decoded, Decoding, Piece, Rows};
@@ -155,11 +155,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         is_replay: bool,
     ) -> Result<Decoded> {
         loop {
+            let decoded = self.decode_once(from, events, count).await?;
             // What is repeated has the columns that there were when it was made first.
-            let watch = if is_replay { None } else { self.evolution.watch(&self.context) };
-            let (decoded, fields) = self.decode_once(from, events, count, watch).await?;
-            let Some(fields) = fields.filter(|_| !decoded.is_too_much) else { return Ok(decoded) };
-            if !self.evolution.grow(&self.context, fields).await? {
+            if is_replay || decoded.is_too_much {
+                return Ok(decoded);
+            }
+            if !self.evolution.grow(&self.context, &decoded.extra, decoded.batch.as_ref()).await? {
                 return Ok(decoded);
             }
             // Its memory is that of the one that follows.
@@ -175,15 +176,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         from: &Position,
         events: &Arc<Vec<Event>>,
         count: usize,
-        fields: Option<FieldWatch>,
-    ) -> Result<(Decoded, Option<FieldWatch>)> {
+    ) -> Result<Decoded> {
         let context = Arc::clone(&self.context);
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
         let ready = std::mem::take(&mut rows.ready);
         let Some(decoder) = self.decoder.take() else {
             return Err(EngineError::Worker { worker: "decoder" });
         };
-        let mut decoding = Decoding::new(decoder, context.layout(), count, fields);
+        let mut decoding = Decoding::new(decoder, context.layout(), count);
         decoding = self.step(decoding, Piece::Events(Arc::clone(events), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
         let (mut most, newest) = (LOOKUP_IDS, timestamp(rows.newest));
@@ -206,9 +206,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         if !gone.is_empty() && !decoding.is_too_much() {
             decoding = self.step(decoding, Piece::Events(Arc::clone(events), gone)).await?;
         }
-        let (decoder, fields, decoded) = decoding.finish();
+        let (decoder, decoded) = decoding.finish();
         self.decoder = Some(decoder);
-        Ok((decoded.map_err(|source| self.failed(source))?, fields))
+        decoded.map_err(|source| self.failed(source))
     }
 
     /// Decodes on a thread where it may block.

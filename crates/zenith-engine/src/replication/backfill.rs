@@ -118,5 +118,5 @@ fn parts(pieces: Vec<Piece>, bytes_max: usize) -> Vec<Vec<Piece>> {
 }
 
 async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> Result<V> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Worker { worker: "a backfill" })
+    crate::offload::run(work).await.map_err(|_| EngineError::Worker { worker: "a backfill" })
 }

@@ -1,25 +1,31 @@
-//! Columns that a table gets while changes are applied to it: for fields of the top level that it has no column for.
+//! Columns that a table gets while changes are applied to it: for fields that it has no column for, and keys of documents
+//! that no part of a column is for.
 //!
 //! ```text
-//! decode ─▶ fields without a column? ─▶ ALTER TABLE ─▶ schema noted ─▶ decode again
+//! decode ─▶ values without a column? ─▶ ALTER TABLE ─▶ schema noted ─▶ decode again
 //! ```
 //!
 //! A crash between these steps does no harm: a column that nobody knows of is found when it is to be added again, and is
 //! used if it can hold the values.
+//!
+//! A new column costs the target nothing. A column that gains parts has to be written again, in the background: this is done
+//! once a minute at most, and not to columns that are large.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use tokio::time::{Instant, timeout};
-use zenith_arrow::infer::NewFields;
-use zenith_arrow::schema::{EXTRA_COLUMN, NOTES_COLUMN};
-use zenith_arrow::{Decoder, Field, Schema};
+use zenith_arrow::Schema;
+use zenith_arrow::infer::{Promotable, Wanted};
+use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::{Sink, TableInfo};
 
 use super::context::{Context, DIALECTS, decode_schema};
+use super::growth::{add_extra, beyond, changed_columns, column_of};
 use crate::error::sentence;
 use crate::reload::confine;
 use crate::settings::OnNewField;
@@ -29,22 +35,28 @@ use crate::{EngineError, Result};
 const ALTER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long nothing is added after that took too long.
 const LATER: Duration = Duration::from_secs(10);
-/// How long nothing is added after that failed.
+/// How long nothing is added after that failed, and between two times that columns gain parts.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The most fields that get a column within [`PAUSE`], but for a table that has none yet.
 const BURST: usize = 50;
+/// So many fields without a column are remembered; keys that are data have no end.
+const REFUSED_MAX: usize = 10_000;
 
 /// The cause of a schema that has more fields than the one before it.
 pub(super) const NEW_FIELDS: &str = "new fields";
+/// The reason of values that no column is for.
+pub(super) const NO_COLUMN: &str = "no column";
 
 /// The columns of a table, and which fields have got none.
 #[derive(Debug)]
 pub(super) struct Evolution {
     schema: Arc<Schema>,
-    /// Fields that cannot have one.
-    refused: Arc<HashSet<Vec<u8>>>,
+    /// Paths that cannot have one.
+    refused: HashSet<String>,
     /// When fields got one, and how many.
     added: VecDeque<(Instant, usize)>,
+    /// When columns gained parts the last time.
+    grown: Option<Instant>,
     /// Nothing is added before.
     paused_until: Option<Instant>,
 }
@@ -53,8 +65,9 @@ impl Evolution {
     pub(super) fn new(schema: Schema) -> Evolution {
         Evolution {
             schema: Arc::new(schema),
-            refused: Arc::default(),
+            refused: HashSet::new(),
             added: VecDeque::new(),
+            grown: None,
             paused_until: None,
         }
     }
@@ -63,83 +76,174 @@ impl Evolution {
         &self.schema
     }
 
-    /// What a batch is to be searched for.
-    pub(super) fn watch<S, K, T>(&self, context: &Context<S, K, T>) -> Option<FieldWatch> {
-        let is_paused = self.paused_until.is_some_and(|until| Instant::now() < until);
-        if is_paused || context.settings.on_new_field == OnNewField::Extra {
-            return None;
-        }
-        let options = context.settings.options.infer_options(self.schema.dates);
-        Some(FieldWatch {
-            refused: Arc::clone(&self.refused),
-            found: NewFields::new(options),
-            names: Vec::new(),
-        })
-    }
-
-    /// Adds columns for what was found, and says whether there are any.
+    /// Adds columns for values that have been decoded without one, by field and reason, and says whether there are any: the
+    /// batch is to be decoded again then.
     ///
     /// # Errors
-    /// [`EngineError::NewField`] where that is wished; otherwise if the view over the table or the state cannot be changed.
+    /// [`EngineError::NewField`] where that is wished; otherwise if the state cannot be changed.
     pub(super) async fn grow<S, K, T>(
         &mut self,
         context: &Context<S, K, T>,
-        watch: FieldWatch,
+        extra: &BTreeMap<String, BTreeMap<String, u64>>,
+        batch: Option<&RecordBatch>,
     ) -> Result<bool>
     where
         S: Source + ChangeSource,
         K: Sink + 'static,
         T: StateStore,
     {
-        if watch.names.is_empty() {
-            return Ok(false);
-        }
-        let mut fields = watch.found.fields(&self.schema, context.settings.max_columns);
-        let is_found = |name: &Vec<u8>| fields.iter().any(|field| field.name.as_bytes() == name);
-        Arc::make_mut(&mut self.refused).extend(watch.names.into_iter().filter(|name| !is_found(name)));
-        let Some(first) = fields.first() else { return Ok(false) };
+        let Some(batch) = batch.filter(|_| self.is_worth_a_look(context, extra)) else { return Ok(false) };
+        let found = self.read(context, batch).await?;
+        let (_, promoted) = found.promote(&self.schema, Wanted::All, context.settings.max_columns);
+        let is_promoted = |path: &String| promoted.iter().any(|field| field.path == *path);
+        let cannot = found.values().keys().chain(extra.keys()).filter(|path| !is_promoted(path));
+        self.refuse(cannot.cloned().collect::<Vec<_>>());
+        let paths: Vec<String> = promoted.into_iter().map(|field| field.path).collect();
+        let Some(first) = paths.first() else { return Ok(false) };
         if context.settings.on_new_field == OnNewField::Fail {
             return Err(EngineError::NewField {
                 namespace: context.namespace.to_string(),
-                field: first.name.clone(),
+                field: first.clone(),
                 table: context.table.clone(),
             });
         }
-        let room = self.room();
-        if room == 0 {
-            tracing::warn!(
-                pipeline = context.name,
-                "more than {BURST} new fields in a minute, {} among them: their values go to {EXTRA_COLUMN}",
-                first.name
-            );
-            self.paused_until = Some(Instant::now() + PAUSE);
+        let paths = self.allowed(context, paths).await;
+        if paths.is_empty() {
             return Ok(false);
         }
-        fields.truncate(room);
-        self.add(context, &fields).await
+        let (then, _) = found.promote(&self.schema, Wanted::Only(&paths), context.settings.max_columns);
+        self.add(context, &then, &paths).await
     }
 
-    async fn add<S, K, T>(&mut self, context: &Context<S, K, T>, fields: &[Field]) -> Result<bool>
+    /// Whether there are values without a column that one might be added for now.
+    fn is_worth_a_look<S, K, T>(
+        &self,
+        context: &Context<S, K, T>,
+        extra: &BTreeMap<String, BTreeMap<String, u64>>,
+    ) -> bool {
+        let is_paused = self.paused_until.is_some_and(|until| Instant::now() < until);
+        let may_grow = self.may_grow();
+        let is_new = |path: &String| !self.refused.contains(path) && (may_grow || !self.is_part(path));
+        let mut without = extra.iter().filter(|(_, reasons)| reasons.contains_key(NO_COLUMN));
+        !is_paused
+            && context.settings.on_new_field != OnNewField::Extra
+            && self.refused.len() < REFUSED_MAX
+            && without.any(|(path, _)| is_new(path))
+    }
+
+    /// What the extra column of a batch has.
+    async fn read<S, K, T>(&self, context: &Context<S, K, T>, batch: &RecordBatch) -> Result<Promotable> {
+        let options = context.settings.options.infer_options(self.schema.dates);
+        let (schema, batch) = (Arc::clone(&self.schema), batch.clone());
+        let read = move || {
+            let mut found = Promotable::new(options);
+            // What has just been decoded is ours.
+            let _ = add_extra(&mut found, &schema, &batch);
+            found
+        };
+        crate::offload::run(read).await.map_err(|_| EngineError::Worker { worker: "a search for new fields" })
+    }
+
+    fn refuse(&mut self, paths: impl IntoIterator<Item = String>) {
+        let room = REFUSED_MAX.saturating_sub(self.refused.len());
+        self.refused.extend(paths.into_iter().take(room));
+    }
+
+    /// Whether a path is of a part of a column that is there.
+    fn is_part(&self, path: &str) -> bool {
+        column_of(&self.schema, path).is_some_and(|column| column != path)
+    }
+
+    fn may_grow(&self) -> bool {
+        self.grown.is_none_or(|at| at.elapsed() >= PAUSE)
+    }
+
+    /// Those of the paths that may have their columns now.
+    async fn allowed<S, K, T>(&mut self, context: &Context<S, K, T>, paths: Vec<String>) -> Vec<String>
     where
         S: Source + ChangeSource,
         K: Sink + 'static,
         T: StateStore,
     {
-        let names = named(fields);
+        let (parts, mut new): (Vec<String>, Vec<String>) =
+            paths.into_iter().partition(|path| self.is_part(path));
+        let room = self.room();
+        if room == 0
+            && let Some(first) = new.first()
+        {
+            tracing::warn!(
+                pipeline = context.name,
+                "more than {BURST} new fields in a minute, {first} among them: their values go to {EXTRA_COLUMN}"
+            );
+            self.paused_until = Some(Instant::now() + PAUSE);
+        }
+        new.truncate(room);
+        if !parts.is_empty() && self.may_grow() {
+            match self.too_large(context, &parts).await {
+                None => new.extend(parts),
+                Some(why) => {
+                    tracing::warn!(
+                        pipeline = context.name,
+                        "{} go to {EXTRA_COLUMN}: {why}; zenith schema promote {} --apply adds them",
+                        parts.join(", "),
+                        context.name
+                    );
+                    self.refuse(parts);
+                }
+            }
+        }
+        new
+    }
+
+    /// Why columns are not to be written again to gain these parts.
+    async fn too_large<S, K, T>(&self, context: &Context<S, K, T>, parts: &[String]) -> Option<String>
+    where
+        S: Source + ChangeSource,
+        K: Sink + 'static,
+        T: StateStore,
+    {
+        let columns: BTreeSet<&str> = parts.iter().filter_map(|part| column_of(&self.schema, part)).collect();
+        let columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
+        let most = context.settings.max_rewrite.as_u64();
+        match timeout(ALTER_TIMEOUT, context.sink.admin().column_bytes(&context.table, &columns)).await {
+            Ok(Ok(bytes)) if bytes <= most => None,
+            Ok(Ok(bytes)) => Some(format!(
+                "{} has {} that would be written again, and max_rewrite = \"{}\"",
+                columns.join(", "),
+                bytesize::ByteSize(bytes),
+                context.settings.max_rewrite
+            )),
+            Ok(Err(error)) => Some(format!("how large the column is cannot be asked ({})", sentence(&error))),
+            Err(_) => Some(format!("how large the column is cannot be asked within {ALTER_TIMEOUT:?}")),
+        }
+    }
+
+    async fn add<S, K, T>(
+        &mut self,
+        context: &Context<S, K, T>,
+        then: &Schema,
+        paths: &[String],
+    ) -> Result<bool>
+    where
+        S: Source + ChangeSource,
+        K: Sink + 'static,
+        T: StateStore,
+    {
+        let names = paths.join(", ");
         let (pipeline, table) = (&context.name, &context.table);
-        match timeout(ALTER_TIMEOUT, context.add_columns(&self.schema, fields)).await {
-            Ok(Ok((schema, statement))) if schema.fields.len() > self.schema.fields.len() => {
-                self.added.push_back((Instant::now(), fields.len()));
+        match timeout(ALTER_TIMEOUT, context.change_columns(&self.schema, then)).await {
+            Ok(Ok((schema, statement))) if schema != *self.schema => {
+                self.note_added(&schema, paths);
                 context.show_in_view().await;
-                let names = named(schema.fields.get(self.schema.fields.len()..).unwrap_or_default());
-                tracing::info!(pipeline, table, "added columns for new fields: {names}");
+                let there = beyond(&schema, &self.schema);
+                let names: Vec<&str> = there.iter().map(String::as_str).collect();
+                tracing::info!(pipeline, table, "added columns for new fields: {}", names.join(", "));
                 context.note_schema(&schema, NEW_FIELDS, &statement).await?;
                 self.schema = Arc::new(schema);
                 return Ok(true);
             }
             Ok(Ok(_)) => {
-                let keys = fields.iter().map(|field| field.name.clone().into_bytes());
-                Arc::make_mut(&mut self.refused).extend(keys);
+                self.refuse(paths.to_vec());
                 tracing::warn!(
                     pipeline,
                     "{table} has columns for {names} that cannot hold their values: they go to {EXTRA_COLUMN}"
@@ -168,6 +272,21 @@ impl Evolution {
         Ok(false)
     }
 
+    /// Notes which of the paths have a column in the new schema.
+    fn note_added(&mut self, schema: &Schema, paths: &[String]) {
+        let there = beyond(schema, &self.schema);
+        let (parts, new): (Vec<&String>, Vec<&String>) = there.iter().partition(|path| self.is_part(path));
+        let now = Instant::now();
+        if !new.is_empty() {
+            self.added.push_back((now, new.len()));
+        }
+        if !parts.is_empty() {
+            self.grown = Some(now);
+        }
+        let missing = paths.iter().filter(|path| !there.contains(*path)).cloned();
+        self.refuse(missing.collect::<Vec<_>>());
+    }
+
     /// How many fields may get a column now. A table that was made of an empty collection has none to begin with.
     fn room(&mut self) -> usize {
         while self.added.front().is_some_and(|(at, _)| at.elapsed() > PAUSE) {
@@ -175,28 +294,6 @@ impl Evolution {
         }
         let lately: usize = self.added.iter().map(|(_, fields)| fields).sum();
         if self.schema.fields.len() > 1 { BURST.saturating_sub(lately) } else { usize::MAX }
-    }
-}
-
-/// Fields without a column, in the documents of one batch.
-pub(super) struct FieldWatch {
-    refused: Arc<HashSet<Vec<u8>>>,
-    found: NewFields,
-    /// Those that nothing is known of.
-    names: Vec<Vec<u8>>,
-}
-
-impl FieldWatch {
-    /// Looks at documents that have just been decoded.
-    pub(super) fn see<'a>(&mut self, decoder: &Decoder, documents: impl Iterator<Item = &'a [u8]>) {
-        for name in decoder.fields_without_column() {
-            if !self.refused.contains(name) && !self.names.iter().any(|known| known == name) {
-                self.names.push(name.to_vec());
-            }
-        }
-        if !self.names.is_empty() {
-            documents.for_each(|document| self.found.add(document));
-        }
     }
 }
 
@@ -215,47 +312,55 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         );
     }
 
-    /// Names of fields that got their columns while the table was followed: rows from before may have their values in the
+    /// Paths of fields that got their columns while the table was followed: rows from before may have their values in the
     /// extra column.
     pub(crate) async fn late_fields(&self, schema: &Schema) -> Result<HashSet<String>> {
         let versions = self.state.schemas(&self.name).await?;
-        let Some(first) = versions.iter().rev().find(|version| version.change.cause != NEW_FIELDS) else {
-            return Ok(HashSet::new());
-        };
-        let first = decode_schema(first)?;
-        let is_late = |field: &&Field| first.fields.iter().all(|earlier| earlier.name != field.name);
-        Ok(schema.fields.iter().filter(is_late).map(|field| field.name.clone()).collect())
+        match versions.iter().rev().find(|version| version.change.cause != NEW_FIELDS) {
+            Some(first) => Ok(beyond(schema, &decode_schema(first)?)),
+            None => Ok(HashSet::new()),
+        }
     }
 
-    /// Adds columns for fields, and gives back the schema with those that the table has a column for afterwards, as somebody
-    /// may have added one of the same name; and the statement that added them.
-    async fn add_columns(&self, schema: &Schema, fields: &[Field]) -> Result<(Schema, String)> {
+    /// Gives a table the columns of `then`, and gives back the statements that did.
+    pub(super) async fn alter(&self, table: &str, now: &Schema, then: &Schema) -> Result<String> {
+        let (added, grown) = changed_columns(now, then);
+        let added = self.sink.admin().add_columns(table, &added).await?;
+        let grown = self.sink.admin().modify_columns(table, &grown).await?;
+        let statements = [added, grown];
+        let statements = statements.iter().map(String::as_str).filter(|text| !text.is_empty());
+        Ok(statements.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Changes the columns, and gives back the schema with those fields that the table has a column for afterwards, as
+    /// somebody may have added one of the same name; and the statement.
+    async fn change_columns(&self, now: &Schema, then: &Schema) -> Result<(Schema, String)> {
         self.own().await?;
-        let arrow = Schema { fields: fields.to_vec(), ..schema.clone() }.to_arrow();
-        let is_of_fields = |name: &str| name != EXTRA_COLUMN && name != NOTES_COLUMN;
-        let columns: Vec<_> =
-            arrow.fields().iter().filter(|field| is_of_fields(field.name())).cloned().collect();
-        let statement = self.sink.admin().add_columns(&self.table, &columns).await?;
+        let statement = self.alter(&self.table, now, then).await?;
         let Some(table) = self.sink.describe(&self.table).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
-        Ok((grown(schema, fields, &table), statement))
+        Ok((there(now, then, &table), statement))
     }
 }
 
-fn named(fields: &[Field]) -> String {
-    let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-    names.join(", ")
-}
-
 /// The schema with the fields that the table has a column for.
-fn grown(schema: &Schema, fields: &[Field], table: &TableInfo) -> Schema {
-    let there = |dialect| {
-        let mut new = Schema { fields: fields.to_vec(), ..schema.clone() };
-        confine(&mut new, table, dialect);
-        new.fields
+fn there(now: &Schema, then: &Schema, table: &TableInfo) -> Schema {
+    let of = |dialect| {
+        let mut schema = then.clone();
+        confine(&mut schema, table, dialect);
+        schema
     };
     // By the dialect that the server speaks there are most.
-    let there = DIALECTS.map(there).into_iter().max_by_key(Vec::len).unwrap_or_default();
-    Schema { fields: [schema.fields.clone(), there].concat(), ..schema.clone() }
+    let most = DIALECTS.map(of).into_iter().max_by_key(|schema| beyond(schema, now).len());
+    let mut schema = now.clone();
+    for field in most.into_iter().flat_map(|schema| schema.fields) {
+        match schema.fields.iter_mut().find(|known| known.name == field.name) {
+            // Where the column has other parts than it was to get, the field stays as it is.
+            Some(known) if then.fields.contains(&field) => *known = field,
+            Some(_) => {}
+            None => schema.fields.push(field),
+        }
+    }
+    schema
 }

@@ -1,13 +1,14 @@
 //! The columns of a table now, and with columns for what gathered in the extra column.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
-use zenith_arrow::infer::Promoted;
+use zenith_arrow::infer::{Promotable, Promoted};
 use zenith_arrow::schema::{EXTRA_COLUMN, NOTES_COLUMN};
-use zenith_arrow::{Field, Schema};
+use zenith_arrow::{Field, Kind, Schema};
 use zenith_transport::ddl::{Dialect, column_type};
-use zenith_transport::{Filter, Selection};
+use zenith_transport::{Filter, Scalar, Selection};
 
 use crate::Result;
 use crate::layout::Layout;
@@ -64,27 +65,10 @@ pub(super) struct Growth {
 impl Growth {
     /// Keys of the top level whose values move.
     pub(super) fn keys(&self) -> Vec<String> {
-        let keys = self.promoted.iter().filter_map(|field| {
-            let column = self.then.fields.iter().find(|known| is_of(&field.path, &known.name));
-            column.map(|column| column.name.clone())
-        });
-        let keys: BTreeSet<String> = keys.chain(self.late.iter().cloned()).collect();
-        keys.into_iter().collect()
-    }
-
-    /// The columns that are new, and those that have gained parts.
-    pub(super) fn columns(&self) -> (Vec<FieldRef>, Vec<FieldRef>) {
-        let (mut added, mut grown) = (Vec::new(), Vec::new());
-        for field in &self.then.fields {
-            match self.now.fields.iter().find(|known| known.name == field.name) {
-                None => added.extend(columns_of(&self.then, field)),
-                Some(known) if known.kind != field.kind => {
-                    grown.extend(columns_of(&self.then, field).take(1));
-                }
-                Some(_) => {}
-            }
-        }
-        (added, grown)
+        let paths =
+            self.promoted.iter().map(|field| field.path.as_str()).chain(self.late.iter().map(String::as_str));
+        let keys: BTreeSet<&str> = paths.filter_map(|path| column_of(&self.then, path)).collect();
+        keys.into_iter().map(str::to_owned).collect()
     }
 
     /// It, of a table with so many rows that have values which move.
@@ -108,12 +92,77 @@ impl Growth {
     }
 }
 
+/// The column that shows the field of a path, or has it as a part.
+pub(super) fn column_of<'s>(schema: &'s Schema, path: &str) -> Option<&'s str> {
+    schema.fields.iter().map(|field| field.name.as_str()).find(|name| is_of(path, name))
+}
+
+/// The columns that are new, and those that have gained parts.
+pub(super) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Vec<FieldRef>) {
+    let (mut added, mut grown) = (Vec::new(), Vec::new());
+    for field in &then.fields {
+        match now.fields.iter().find(|known| known.name == field.name) {
+            None => added.extend(columns_of(then, field)),
+            Some(known) if known.kind != field.kind => grown.extend(columns_of(then, field).take(1)),
+            Some(_) => {}
+        }
+    }
+    (added, grown)
+}
+
+/// Paths of the fields of a schema that another one lacks; not those inside of fields that it lacks.
+pub(super) fn beyond(schema: &Schema, other: &Schema) -> HashSet<String> {
+    let mut paths = HashSet::new();
+    beyond_fields(&schema.fields, &other.fields, "", &mut paths);
+    paths
+}
+
+fn beyond_fields(fields: &[Field], others: &[Field], parent: &str, paths: &mut HashSet<String>) {
+    for field in fields {
+        let path = if parent.is_empty() { field.name.clone() } else { format!("{parent}.{}", field.name) };
+        match others.iter().find(|other| other.name == field.name) {
+            Some(other) => beyond_kind(&field.kind, &other.kind, &path, paths),
+            None => drop(paths.insert(path)),
+        }
+    }
+}
+
+fn beyond_kind(kind: &Kind, other: &Kind, path: &str, paths: &mut HashSet<String>) {
+    match (kind, other) {
+        (Kind::Document(fields), Kind::Document(others)) => beyond_fields(fields, others, path, paths),
+        (Kind::Array(element), Kind::Array(other)) => beyond_kind(element, other, path, paths),
+        _ => {}
+    }
+}
+
 /// The column of a field, and its twin's.
 fn columns_of(schema: &Schema, field: &Field) -> impl Iterator<Item = FieldRef> + use<> {
     let arrow = Schema { fields: vec![field.clone()], ..schema.clone() }.to_arrow();
     let is_of_fields = |field: &&FieldRef| field.name() != EXTRA_COLUMN && field.name() != NOTES_COLUMN;
     arrow.fields().iter().filter(is_of_fields).cloned().collect::<Vec<_>>().into_iter()
 }
+
+/// Counts what the extra column of some rows has that no column is for.
+pub(super) fn add_extra(
+    found: &mut Promotable,
+    schema: &Schema,
+    batch: &RecordBatch,
+) -> std::result::Result<(), NotOurs> {
+    let column = batch.column_by_name(EXTRA_COLUMN).ok_or(NotOurs)?;
+    for row in 0..batch.num_rows() {
+        let Some(Scalar::Bytes(text)) = Scalar::of(column, row) else { return Err(NotOurs) };
+        if !text.is_empty() {
+            let text = std::str::from_utf8(&text).map_err(|_| NotOurs)?;
+            found.add(schema, text).map_err(|_| NotOurs)?;
+        }
+    }
+    Ok(())
+}
+
+/// The extra column has a text that Zenith did not write.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{EXTRA_COLUMN} has a text that Zenith did not write")]
+pub(super) struct NotOurs;
 
 /// Whether a path is that of a field, or of a part of it.
 pub(super) fn is_of(path: &str, field: &str) -> bool {

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_arrow::{Field, Schema};
@@ -22,8 +21,8 @@ use zenith_transport::{Filter, Scalar, Selection, Sink};
 use super::Replicator;
 use super::backfill::Backfill;
 use super::context::Context;
-use super::evolution::NEW_FIELDS;
-use super::growth::{Counts, Growth, Promotion, is_of, with_keys};
+use super::evolution::{NEW_FIELDS, NO_COLUMN};
+use super::growth::{Counts, Growth, Promotion, add_extra, column_of, is_of, with_keys};
 use super::pager::Pager;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
@@ -32,8 +31,6 @@ use crate::{EngineError, Result};
 
 /// The cause of a schema whose new fields show the values of all rows.
 const PROMOTED: &str = "values in the extra column were moved into columns";
-/// The reason of values that no column is for.
-const NO_COLUMN: &str = "no column";
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
     /// What could be moved from the extra column into columns; of these paths alone, if there are any.
@@ -74,7 +71,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         };
         let mut late = Vec::new();
         for field in self.late_fields(&now).await? {
-            if self.rows_with(std::slice::from_ref(&field)).await? > 0 {
+            let column = column_of(&now, &field).map(str::to_owned);
+            if self.rows_with(column.as_slice()).await? > 0 {
                 late.push(field);
             }
         }
@@ -90,7 +88,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let mut pager = Pager::new(selection);
         while let Some(page) = pager.next(self).await? {
             for batch in &page {
-                self.add_extra(&mut found, &now, batch)?;
+                add_extra(&mut found, &now, batch)
+                    .map_err(|error| self.cannot_promote(&error.to_string()))?;
             }
         }
         let wanted = if paths.is_empty() { Wanted::All } else { Wanted::Only(paths) };
@@ -104,21 +103,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         let left_out = found.values().clone().into_iter().filter(|(path, _)| !is_promoted(path)).collect();
         Ok(Growth { now, then, promoted, late, left_out })
-    }
-
-    fn add_extra(&self, found: &mut Promotable, schema: &Schema, batch: &RecordBatch) -> Result<()> {
-        let Some(column) = batch.column_by_name(EXTRA_COLUMN) else { return Ok(()) };
-        for row in 0..batch.num_rows() {
-            let text = match Scalar::of(column, row) {
-                Some(Scalar::Bytes(text)) => String::from_utf8(text).ok(),
-                _ => None,
-            };
-            if text.is_none_or(|text| found.add(schema, &text).is_err()) {
-                let what = format!("{EXTRA_COLUMN} of {} has a text that Zenith did not write", self.table);
-                return Err(self.cannot_promote(&what));
-            }
-        }
-        Ok(())
     }
 
     fn why_not(&self, found: &Promotable, schema: &Schema, path: &str) -> String {
@@ -155,18 +139,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.retrying(|| self.sink.admin().count_rows(&selection)).await
     }
 
-    async fn alter(&self, table: &str, growth: &Growth) -> Result<String> {
-        let (added, grown) = growth.columns();
-        let added = self.sink.admin().add_columns(table, &added).await?;
-        let grown = self.sink.admin().modify_columns(table, &grown).await?;
-        let statements = [added, grown];
-        let statements: Vec<&str> =
-            statements.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        Ok(statements.join("; "))
-    }
-
     async fn promote_in_place(self: &Arc<Self>, growth: &Growth) -> Result<(String, Counts)> {
-        let statement = self.alter(&self.table, growth).await?;
+        let statement = self.alter(&self.table, &growth.now, &growth.then).await?;
         if growth.then != growth.now {
             self.note_schema(&growth.then, NEW_FIELDS, &statement).await?;
             self.keep_view().await?;
@@ -198,7 +172,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     ) -> Result<(String, Counts)> {
         let admin = self.sink.admin();
         self.unless_stopped(admin.clone_table(&self.table, shadow)).await??;
-        let statement = self.unless_stopped(self.alter(shadow, growth)).await??;
+        let statement = self.unless_stopped(self.alter(shadow, &growth.now, &growth.then)).await??;
         let statement = statement.replace(&identifier(shadow), &identifier(&self.table));
         self.unless_stopped(admin.delete(&with_keys(shadow, self.layout(), &growth.keys()))).await??;
         let counts = Backfill { context: self, growth, load, table: shadow }.run().await?;

@@ -9,7 +9,6 @@ use zenith_arrow::{DecodeError, Decoder};
 use zenith_extract::DocumentBatch;
 
 use super::event::{Event, EventKind, Span};
-use super::evolution::FieldWatch;
 use super::position::Position;
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::load::dead_letters::RejectedDocument;
@@ -153,18 +152,16 @@ pub(super) struct Decoding {
     layout: Layout,
     columns: MetadataColumns,
     rows: usize,
-    fields: Option<FieldWatch>,
     out: Decoded,
 }
 
 impl Decoding {
-    pub(super) fn new(decoder: Decoder, layout: Layout, rows: usize, fields: Option<FieldWatch>) -> Decoding {
+    pub(super) fn new(decoder: Decoder, layout: Layout, rows: usize) -> Decoding {
         Decoding {
             decoder,
             layout,
             columns: MetadataColumns::new(layout, rows),
             rows,
-            fields,
             out: Decoded {
                 batch: None,
                 is_too_much: false,
@@ -212,9 +209,6 @@ impl Decoding {
             bad.insert(document.range.start, document.reason);
         })?;
         let taken = run.len() - ranges.len();
-        if let Some(fields) = &mut self.fields {
-            fields.see(&self.decoder, run.iter().take(taken).map(|row| row.span.of(bytes)));
-        }
         for row in run.iter().take(taken) {
             match bad.get(&row.span.range().start) {
                 None => {
@@ -269,7 +263,7 @@ impl Decoding {
         self.out.is_too_much
     }
 
-    pub(super) fn finish(mut self) -> (Decoder, Option<FieldWatch>, Result<Decoded, DecodeError>) {
+    pub(super) fn finish(mut self) -> (Decoder, Result<Decoded, DecodeError>) {
         let sealed = match self.decoder.finish() {
             // Rows beyond a batch that is full already.
             Ok(Some(_)) if self.out.batch.is_some() => {
@@ -281,7 +275,7 @@ impl Decoding {
             Err(error) => Err(error),
         };
         self.out.extra = self.decoder.take_counts().by_field();
-        (self.decoder, self.fields, sealed.map(|()| self.out))
+        (self.decoder, sealed.map(|()| self.out))
     }
 }
 

@@ -121,6 +121,15 @@ impl<'r> Walk<'r> {
         Ok(())
     }
 
+    /// The keys of the path, with dots between them.
+    fn keys(&self) -> String {
+        let keys = self.path.iter().filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Position(_) => None,
+        });
+        keys.collect::<Vec<_>>().join(".")
+    }
+
     /// Whether the row is of a time when the field had no column.
     fn is_from_before(
         &self,
@@ -130,8 +139,8 @@ impl<'r> Walk<'r> {
         twin: Option<&ArrayRef>,
         row: usize,
     ) -> bool {
-        self.path.len() == 1
-            && self.late.contains(&field.name)
+        !self.late.is_empty()
+            && self.late.contains(&self.keys())
             && value.is_some_and(|value| !is_nothing(value))
             && is_blank(&field.kind, array, row)
             && twin.is_none_or(|twin| cell::is_null(twin, row))

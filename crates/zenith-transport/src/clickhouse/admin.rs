@@ -12,7 +12,7 @@ use super::{ClickHouseSink, filter, letters, owners, read};
 use crate::ddl::{Additions, CurrentView, column_sql, identifier, literal, marked};
 use crate::sink::{
     Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark,
-    Selection, StoredLetter, TableAdmin,
+    Selection, Sink, StoredLetter, TableAdmin,
 };
 use crate::statement::Statement;
 use crate::{Result, TransportError};
@@ -27,6 +27,10 @@ impl TableAdmin for ClickHouseSink {
 
     fn modify_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
         Box::pin(modify_columns(self, table, fields))
+    }
+
+    fn column_bytes<'a>(&'a self, table: &'a str, columns: &'a [String]) -> Boxed<'a, u64> {
+        Box::pin(column_bytes(self, table, columns))
     }
 
     fn clone_table<'a>(&'a self, table: &'a str, shadow: &'a str) -> Boxed<'a, ()> {
@@ -120,12 +124,22 @@ impl TableAdmin for ClickHouseSink {
 }
 
 async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
-    alter_columns(sink, table, fields, "ADD COLUMN IF NOT EXISTS").await
+    alter_columns(sink, table, fields, "ADD COLUMN IF NOT EXISTS", "").await
 }
 
+/// Readers see the new types at once, as parts of before are converted while they are read. A replicated table waits for its
+/// own replica, which may not know of them yet otherwise.
 async fn modify_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
-    let altered = alter_columns(sink, table, fields, "MODIFY COLUMN").await;
-    // It knows a column by its name, and not by its parts.
+    if fields.is_empty() {
+        return Ok(String::new());
+    }
+    let is_replicated = match sink.describe(table).await? {
+        Some(found) => ["Replicated", "Shared"].iter().any(|prefix| found.engine.starts_with(prefix)),
+        None => return Err(TransportError::NoTable { table: sink.full_name(table) }),
+    };
+    let settings = if is_replicated { "" } else { " SETTINGS alter_sync = 0" };
+    let altered = alter_columns(sink, table, fields, "MODIFY COLUMN", settings).await;
+    // They are known by the names of columns, and not of their parts.
     sink.column_types.forget(table);
     altered
 }
@@ -135,6 +149,7 @@ async fn alter_columns(
     table: &str,
     fields: &[FieldRef],
     change: &str,
+    settings: &str,
 ) -> Result<String> {
     let dialect = sink.dialect().await?;
     let columns: Vec<String> = fields
@@ -146,8 +161,23 @@ async fn alter_columns(
     }
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
-    sink.run(format!("changing the columns of {name}"), &sql).await?;
+    sink.run(format!("changing the columns of {name}"), &format!("{sql}{settings}")).await?;
     Ok(sql)
+}
+
+async fn column_bytes(sink: &ClickHouseSink, table: &str, columns: &[String]) -> Result<u64> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        bytes: u64,
+    }
+    let sql = "SELECT name, data_compressed_bytes AS bytes FROM system.columns \
+               WHERE database = {database:String} AND table = {table:String}";
+    let doing = format!("asking how large columns of {} are", sink.full_name(table));
+    let statement =
+        Statement::new(doing, sql).parameter("database", sink.database()).parameter("table", table);
+    let rows = sink.session.rows::<Row>(statement).await?;
+    Ok(rows.iter().filter(|row| columns.contains(&row.name)).map(|row| row.bytes).sum())
 }
 
 /// The parts of the new table are those of the old one until either changes them.

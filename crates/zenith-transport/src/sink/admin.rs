@@ -23,7 +23,8 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | method | who needs it |
 /// | --- | --- |
 /// | `add_columns` | tables whose documents have new fields; those of earlier versions, also of dead letters |
-/// | `modify_columns`, `clone_table`, and `select`, `count_rows` and `delete` | columns for values of the extra column |
+/// | `modify_columns`, `column_bytes` | documents that gain parts |
+/// | `clone_table`, and `select`, `count_rows` and `delete` | values of the extra column that move into columns |
 /// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert |
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `create_view` | the view of current documents |
@@ -40,11 +41,16 @@ pub trait TableAdmin: Send + Sync {
     }
 
     /// Gives columns the types of these fields, and gives back the statement; empty where no statement is needed. Returns once
-    /// all rows have them.
+    /// rows can be written and read with them; the sink may go on writing earlier rows again.
     ///
     /// The fields differ from the columns by parts that documents and arrays of documents have gained, which no row shows yet.
     fn modify_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, String> {
         cannot("change columns of a table")
+    }
+
+    /// The bytes that columns of a table take where they are kept.
+    fn column_bytes<'a>(&'a self, _table: &'a str, _columns: &'a [String]) -> Boxed<'a, u64> {
+        cannot("say how large columns are")
     }
 
     /// Makes a table like another one, with its rows, that [`Sink::publish`](super::Sink::publish) may put in its place. No

@@ -273,6 +273,17 @@ impl TableAdmin for MemorySink {
         Box::pin(std::future::ready(modified))
     }
 
+    fn column_bytes<'a>(&'a self, table: &'a str, columns: &'a [String]) -> Boxed<'a, u64> {
+        let bytes = self.state().table(table).map(|table| {
+            let of_batch = |batch: &RecordBatch| -> usize {
+                let arrays = columns.iter().filter_map(|name| batch.column_by_name(name));
+                arrays.map(|array| array.get_array_memory_size()).sum()
+            };
+            u64::try_from(table.batches.iter().map(of_batch).sum::<usize>()).unwrap_or(u64::MAX)
+        });
+        Box::pin(std::future::ready(bytes))
+    }
+
     fn clone_table<'a>(&'a self, table: &'a str, shadow: &'a str) -> Boxed<'a, ()> {
         let mut state = self.state();
         let cloned = state.table(table).map(|table| Table {

@@ -30,6 +30,37 @@ fn widened(array: &ArrayRef, wanted: &DataType) -> ArrayRef {
     }
 }
 
+fn extra(row: &RecordBatch) -> String {
+    let extra = column::text(row.column_by_name(EXTRA_COLUMN).unwrap(), 0).ok().flatten();
+    extra.unwrap_or_default().to_owned()
+}
+
+/// The schema with columns for what rows have in the extra column.
+pub(super) fn grown(
+    schema: &Schema,
+    rows: impl Iterator<Item = RecordBatch>,
+    options: &InferOptions,
+) -> Schema {
+    let mut found = Promotable::new(options.clone());
+    for extra in rows.map(|row| extra(&row)).filter(|extra| !extra.is_empty()) {
+        found.add(schema, &extra).unwrap();
+    }
+    found.promote(schema, Wanted::All, 1_000).0
+}
+
+/// A row as a table shows it that has got the columns of a schema since.
+pub(super) fn as_before(row: &RecordBatch, grown: &Schema) -> RecordBatch {
+    let arrow = grown.to_arrow();
+    let columns = arrow.fields().iter().map(|field| {
+        let column = match row.column_by_name(field.name()) {
+            Some(column) => widened(column, field.data_type()),
+            None => new_null_array(field.data_type(), 1),
+        };
+        (field.name().clone(), column)
+    });
+    RecordBatch::try_from_iter(columns.collect::<Vec<_>>()).unwrap()
+}
+
 /// Rows of before columns were made of what the extra column has, before and after their values are moved there.
 fn promoted_rows_stay(
     earlier: &[Vec<u8>],
@@ -37,33 +68,17 @@ fn promoted_rows_stay(
     options: &InferOptions,
 ) -> Result<(), TestCaseError> {
     let schema = infer(earlier.iter().take(samples).map(Vec::as_slice), options).schema;
-    let mut found = Promotable::new(options.clone());
     let rows: Vec<RecordBatch> = earlier.iter().map(|document| decoded(&schema, document)).collect();
-    let extra = |row: &RecordBatch| {
-        let extra = column::text(row.column_by_name(EXTRA_COLUMN).unwrap(), 0).ok().flatten();
-        extra.unwrap_or_default().to_owned()
-    };
-    for row in rows.iter().filter(|row| !extra(row).is_empty()) {
-        found.add(&schema, &extra(row)).unwrap();
-    }
-    let (grown, promoted) = found.promote(&schema, Wanted::All, 1_000);
-    let arrow = grown.to_arrow();
+    let grown = grown(&schema, rows.iter().cloned(), options);
     for (document, row) in earlier.iter().zip(&rows) {
         let original = Document::from_reader(document.as_slice()).unwrap();
-        let columns = arrow.fields().iter().map(|field| {
-            let column = match row.column_by_name(field.name()) {
-                Some(column) => widened(column, field.data_type()),
-                None => new_null_array(field.data_type(), 1),
-            };
-            (field.name().clone(), column)
-        });
-        let before = RecordBatch::try_from_iter(columns.collect::<Vec<_>>()).unwrap();
+        let before = as_before(row, &grown);
         let moved = decoded(&grown, rebuild_raw(&schema, row, 0).unwrap().as_bytes());
         for (when, row) in [("before", &before), ("after", &moved)] {
             let rebuilt = rebuild(&grown, row, 0).unwrap();
             if let Err(difference) = equal(&original, &rebuilt, schema.keep_nulls) {
                 let text = format!("{when}: {difference}\n{original:?}\n{rebuilt:?}\n{}", extra(row));
-                return Err(TestCaseError::fail(format!("{text}\n{promoted:?}\n{schema:?}")));
+                return Err(TestCaseError::fail(format!("{text}\n{grown:?}\n{schema:?}")));
             }
         }
         // They may stand elsewhere now, as those of a column.
