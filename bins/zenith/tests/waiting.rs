@@ -249,3 +249,28 @@ async fn a_target_without_room_is_told_of_and_waited_for() {
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
+
+/// A user that may write or use no more: it is told which limit it is, and its run continues once it is raised.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_quota_or_memory_is_told_of_and_waited_for() {
+    let writer = ClickHouseUser::new("writer", "one");
+    let mut run = Run::new(Some(("writer", "one")), vec![writer.clone()]).await;
+    let child = run.home.start(&["--quiet"]).await;
+    run.has_rows(10).await;
+    let limited = [
+        ("QUOTA_EXCEEDED", writer.clone().with_quota(1)),
+        ("MEMORY_LIMIT_EXCEEDED", writer.clone().with_memory(10_000)),
+    ];
+    for (id, (name, limited)) in (10..).zip(limited) {
+        run.clickhouse.restart_with(&[limited]).await.unwrap();
+        // A quota is exceeded by what comes after the insert that reached it.
+        run.insert(id).await;
+        run.insert(id + 100).await;
+        run.is_told(name, name).await;
+        run.clickhouse.restart_with(std::slice::from_ref(&writer)).await.unwrap();
+        run.is_well(name).await;
+        run.has_rows(u64::try_from(10 + (id - 9) * 2).unwrap()).await;
+    }
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}

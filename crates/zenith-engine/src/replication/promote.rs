@@ -27,6 +27,7 @@ use super::pager::Pager;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::reload::{run_name, shadow_prefix};
+use crate::settings::Mode;
 use crate::{EngineError, Result};
 
 /// The cause of a schema whose new fields show the values of all rows.
@@ -66,6 +67,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 
     async fn growth(&self, paths: &[String]) -> Result<Growth> {
+        if self.settings.mode == Mode::Full {
+            return Err(self.cannot_promote(
+                "each run loads its table anew, with the columns that its sample asks for: raise sample instead",
+            ));
+        }
         let Some(now) = self.schema().await? else {
             return Err(self.cannot_promote("it has not begun yet, and has no table: run it first"));
         };

@@ -30,19 +30,43 @@ pub struct ClickHouseUser {
     pub password: String,
     /// The only statements it is granted, as in `GRANT SELECT ON shop.*`; everything if there are none.
     pub grants: Vec<String>,
+    /// How many bytes it may insert within an hour.
+    pub written_bytes: Option<u64>,
+    /// How many bytes of memory one of its statements may use.
+    pub memory: Option<u64>,
 }
 
 impl ClickHouseUser {
     /// A user that may do everything.
     #[must_use]
     pub fn new(name: &str, password: &str) -> Self {
-        Self { name: name.to_owned(), password: password.to_owned(), grants: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            grants: Vec::new(),
+            written_bytes: None,
+            memory: None,
+        }
     }
 
     /// One that may do these things only.
     #[must_use]
     pub fn with_grants(self, grants: &[&str]) -> Self {
         Self { grants: grants.iter().map(|&grant| grant.to_owned()).collect(), ..self }
+    }
+}
+
+impl ClickHouseUser {
+    /// One that may insert so many bytes within an hour.
+    #[must_use]
+    pub fn with_quota(self, written_bytes: u64) -> Self {
+        Self { written_bytes: Some(written_bytes), ..self }
+    }
+
+    /// One whose statements may use so many bytes of memory each.
+    #[must_use]
+    pub fn with_memory(self, memory: u64) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 }
 
@@ -233,7 +257,7 @@ fn write_configuration(data: &Path, users: &[ClickHouseUser]) -> Result<()> {
         path("clickhouse.err.log"),
         path("users.xml")
     );
-    let mut entries = String::new();
+    let (mut entries, mut profiles, mut quotas) = (String::new(), String::new(), String::new());
     let default = ClickHouseUser::new("default", "");
     let default = (!users.iter().any(|user| user.name == default.name)).then_some(&default);
     for user in users.iter().chain(default) {
@@ -243,16 +267,27 @@ fn write_configuration(data: &Path, users: &[ClickHouseUser]) -> Result<()> {
             true => "<access_management>1</access_management>".to_owned(),
             false => format!("<grants>{grants}</grants>"),
         };
+        let name = &user.name;
+        let limit = user.memory.map(|bytes| {
+            // Otherwise a thread may use four MiB before they are counted.
+            format!(
+                "<max_memory_usage>{bytes}</max_memory_usage><max_untracked_memory>1</max_untracked_memory>"
+            )
+        });
+        profiles += &format!("<of_{name}>{}</of_{name}>\n", limit.unwrap_or_default());
+        let limit = user.written_bytes.map(|bytes| {
+            format!("<interval><duration>3600</duration><written_bytes>{bytes}</written_bytes></interval>")
+        });
+        quotas += &format!("<of_{name}>{}</of_{name}>\n", limit.unwrap_or_default());
         entries += &format!(
-            "<{name}><password>{}</password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks><profile>default</profile>\
-             <quota>default</quota>{rights}</{name}>\n",
+            "<{name}><password>{}</password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks><profile>of_{name}</profile>\
+             <quota>of_{name}</quota>{rights}</{name}>\n",
             escaped(&user.password),
-            name = user.name,
         );
     }
     let users = format!(
-        "<clickhouse>\n<profiles><default/></profiles>\n<quotas><default/></quotas>\n<users>\n{entries}</users>\n\
-         </clickhouse>\n"
+        "<clickhouse>\n<profiles><default/>{profiles}</profiles>\n<quotas><default/>{quotas}</quotas>\n\
+         <users>\n{entries}</users>\n</clickhouse>\n"
     );
     for (name, text) in [("config.xml", config), ("users.xml", users)] {
         let file = data.join(name);
