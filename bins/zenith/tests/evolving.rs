@@ -312,3 +312,33 @@ async fn large_columns_gain_parts_only_on_request() {
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;
 }
+
+/// A table that only grows gets its columns as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_adds_columns() {
+    let bench = Bench::new("evolving_cursor").await;
+    bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "customer": { "name": "n" } })).await;
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let home = natively(&bench).await;
+    home.configure(&[(
+        "orders",
+        "collection = \"orders\"\nmode = \"id-cursor\"\nsettle = \"0s\"\nbatch_rows = 100",
+    )]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let drifted = (10..1_000).map(
+        |n| doc! { "_id": n, "price": f64::from(n) / 2.0, "customer": { "name": "m", "vip": n % 2 == 0 } },
+    );
+    orders.insert_many(drifted).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let question =
+        "SELECT count(), sum(price), countIf(customer.vip), countIf(_zenith_extra != '') FROM orders";
+    assert_eq!(bench.ask(question).await, "1000\t249727.5\t495\t0");
+    let verified = home.run(&["verify", "orders"]).await.succeeded();
+    assert!(!verified.stdout.contains("no column"), "{verified:?}");
+    // The next run continues with these columns.
+    orders.insert_one(doc! { "_id": 1_000, "price": 0.5 }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask(question).await, "1001\t249728\t495\t0");
+    bench.remove().await;
+}

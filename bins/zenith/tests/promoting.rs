@@ -28,7 +28,12 @@ impl Promoting {
         home.configure(&[
             ("orders", &format!("collection = \"orders\"\n{SETTINGS}")),
             ("log", &format!("collection = \"orders\"\nmode = \"change-log\"\ntable = \"log\"\n{SETTINGS}")),
-            ("grows", "collection = \"orders\"\nmode = \"id-cursor\"\ntable = \"grows\"\nsettle = \"0s\""),
+            (
+                "grows",
+                &format!(
+                    "collection = \"orders\"\nmode = \"id-cursor\"\ntable = \"grows\"\nsettle = \"0s\"\n{SETTINGS}"
+                ),
+            ),
         ]);
         home.apply().await;
         home.run(&["run", "--once", "--quiet"]).await.succeeded();

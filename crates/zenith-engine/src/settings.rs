@@ -62,7 +62,7 @@ pub enum OnDrop {
     Reload,
 }
 
-/// What happens to a field of a changed document that the table has no column for.
+/// What happens to a field that the table has no column for, after its columns have been chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -160,8 +160,7 @@ pub struct PipelineSettings {
         default_value = "6h"
     ))]
     pub min_headroom: Duration,
-    /// What happens to a field of a changed document that the table has no column for, in the modes `changes` and
-    /// `change-log`.
+    /// What happens to a field that the table has no column for, in all modes but `full`.
     ///
     /// A column is made of all values of the field that wait at that moment. Keys that look like data get none, nor do more
     /// than 50 fields in a minute; their values go to `_zenith_extra`.

@@ -20,6 +20,7 @@ pub(crate) enum Call {
     Describe,
     Create,
     AddColumns,
+    ModifyColumns,
     Insert,
     InsertLetters,
     Count,
@@ -59,8 +60,10 @@ impl Call {
     /// Whether a trace has it, even if nothing goes wrong.
     pub(crate) fn is_told(self) -> bool {
         use Call::*;
-        let of_sink =
-            matches!(self, Create | AddColumns | Insert | InsertLetters | Publish | Truncate | Drop);
+        let of_sink = matches!(
+            self,
+            Create | AddColumns | ModifyColumns | Insert | InsertLetters | Publish | Truncate | Drop
+        );
         let of_intents = matches!(self, BeginIntent | CommitIntent | AbandonIntent | Advance | Reset);
         let of_snapshot = matches!(self, BeginSnapshot | FinishPartitions | FinishSnapshot);
         self == Watch || of_sink || of_intents || of_snapshot
@@ -74,8 +77,8 @@ impl Call {
             Preflight | Sample | MaxId | Partitions | Open | Read | Watch | NextChanges | LookUp | Now => {
                 (weather.source_faults, true)
             }
-            Describe | Create | AddColumns | Insert | InsertLetters | Count | Query | Publish | Truncate
-            | Drop => (weather.sink_faults, true),
+            Describe | Create | AddColumns | ModifyColumns | Insert | InsertLetters | Count | Query
+            | Publish | Truncate | Drop => (weather.sink_faults, true),
             Look | Note | BeginIntent | CommitIntent | AbandonIntent | Advance | Reset | BeginSnapshot
             | FinishPartitions | FinishSnapshot => (weather.state_faults, false),
         }

@@ -15,8 +15,16 @@ const SPOILT: &str = "spoilt~";
 
 /// What the names of fields begin with that come up later.
 pub(crate) const NEW_FIELD: &str = "later_";
-const NEW_FIELDS: [&CStr; 5] =
-    [cstr!("later_0"), cstr!("later_1"), cstr!("later_2"), cstr!("later_3"), cstr!("later_4")];
+/// Those of the document itself, and then those of the document in it.
+const NEW_FIELDS: [&CStr; 6] = [
+    cstr!("later_0"),
+    cstr!("later_1"),
+    cstr!("later_2"),
+    cstr!("later_3"),
+    cstr!("later_4"),
+    cstr!("later_5"),
+];
+const OUTER: usize = 4;
 
 /// The collection.
 pub(crate) fn namespace() -> Namespace {
@@ -109,13 +117,20 @@ impl History {
         let raw = if is_bad {
             spoilt(id, n)
         } else if self.random.percent(self.new_fields_percent) {
-            let name = NEW_FIELDS[self.random.between(0, 4) as usize];
+            let number = self.random.between(0, 5) as usize;
+            let name = NEW_FIELDS[number];
+            let mut inner = rawdoc! { "x": 1 };
             let mut raw = rawdoc! { "_id": id, "n": n, "s": "text" };
-            raw.append(name, n);
+            if number < OUTER {
+                raw.append(name, n)
+            } else {
+                inner.append(name, n)
+            }
+            raw.append(cstr!("d"), inner);
             self.new_fields.insert(n, name.as_str().to_owned());
             raw
         } else {
-            rawdoc! { "_id": id, "n": n, "s": "text" }
+            rawdoc! { "_id": id, "n": n, "s": "text", "d": { "x": 1 } }
         };
         Document { n, is_bad, raw }
     }

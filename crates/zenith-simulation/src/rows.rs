@@ -45,7 +45,9 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
 
 fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
     let mut found = BTreeMap::new();
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+    let inner = batch.column_by_name("d").and_then(|column| column.as_struct_opt());
+    let inner = inner.into_iter().flat_map(|inner| inner.fields().iter().zip(inner.columns()));
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()).chain(inner) {
         if field.name().starts_with(NEW_FIELD)
             && let Some(numbers) =
                 column.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.is_valid(row))
@@ -55,7 +57,7 @@ fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
     }
     let extra = batch.column_by_name("_zenith_extra").and_then(|column| column.as_string_opt::<i32>());
     let text = extra.map_or("", |extra| extra.value(row));
-    // `{"later_3":{"$numberLong":"7"}}`
+    // `{"later_3":{"$numberLong":"7"}}`, `{"d":{"later_4":{"$numberLong":"7"}}}`
     if let Some(at) = text.find(NEW_FIELD) {
         let (name, value) = text[at..].split_once('"').unwrap_or_default();
         found.insert(name.to_owned(), digits(value).unwrap_or(i64::MIN));

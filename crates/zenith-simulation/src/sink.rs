@@ -158,6 +158,14 @@ impl TableAdmin for SimulatedSink {
     fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
         Box::pin(self.call(Call::AddColumns, table, self.memory.admin().add_columns(table, fields)))
     }
+
+    fn modify_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
+        Box::pin(self.call(Call::ModifyColumns, table, self.memory.admin().modify_columns(table, fields)))
+    }
+
+    fn column_bytes<'a>(&'a self, table: &'a str, columns: &'a [String]) -> Boxed<'a, u64> {
+        Box::pin(self.call(Call::Query, "", self.memory.admin().column_bytes(table, columns)))
+    }
 }
 
 impl Sink for SimulatedSink {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use zenith_arrow::ExtraCounts;
-use zenith_arrow::rebuild::rebuild_raw;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::{Selection, Sink};
@@ -12,8 +11,7 @@ use zenith_transport::{Selection, Sink};
 use super::context::Context;
 use super::growth::{Counts, Growth, with_keys};
 use super::pager::Pager;
-use super::pieces::{self, Decoding};
-use crate::layout::RowMetadata;
+use super::pieces::{self, Decoding, blocking};
 use crate::load::context::LoadContext;
 use crate::load::insert::Inserter;
 use crate::{EngineError, Result};
@@ -53,7 +51,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Backfill<'_, S,
                 reason,
             };
             let schema = Arc::clone(&now);
-            let pieces = blocking(move || rebuilt(&schema, &page)).await?.map_err(failed)?;
+            let rebuilt = move || pieces::rebuilt(&schema, &page);
+            let pieces = blocking(rebuilt).await?.map_err(failed)?;
             for part in parts(pieces, context.memory.batch_bytes() / 4) {
                 // The memory of one batch is waited for like that of changes.
                 let _permit = context.unless_stopped(context.memory.batch()).await?;
@@ -86,19 +85,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Backfill<'_, S,
     }
 }
 
-/// The documents of rows, with their metadata columns.
-fn rebuilt(schema: &zenith_arrow::Schema, page: &[RecordBatch]) -> std::result::Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
-    for batch in page {
-        for row in 0..batch.num_rows() {
-            let document = rebuild_raw(schema, batch, row).map_err(|error| error.to_string())?;
-            let metadata = RowMetadata::of(batch, row).ok_or("a row has no version that can be read")?;
-            pieces.push(Piece { document: document.into_bytes(), metadata, of: () });
-        }
-    }
-    Ok(pieces)
-}
-
 /// Documents in parts of about so many bytes.
 fn parts(pieces: Vec<Piece>, bytes_max: usize) -> Vec<Vec<Piece>> {
     let mut parts: Vec<Vec<Piece>> = Vec::new();
@@ -115,8 +101,4 @@ fn parts(pieces: Vec<Piece>, bytes_max: usize) -> Vec<Vec<Piece>> {
         room = room.saturating_sub(bytes);
     }
     parts
-}
-
-async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> Result<V> {
-    crate::offload::run(work).await.map_err(|_| EngineError::Worker { worker: "a backfill" })
 }

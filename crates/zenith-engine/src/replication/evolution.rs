@@ -21,7 +21,7 @@ use zenith_arrow::Schema;
 use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::StateStore;
+use zenith_state::{OTHER_FIELDS, StateStore};
 use zenith_transport::{Sink, TableInfo};
 
 use super::context::{Context, DIALECTS, decode_schema};
@@ -57,6 +57,8 @@ pub(super) struct Evolution {
     added: VecDeque<(Instant, usize)>,
     /// When columns gained parts the last time.
     grown: Option<Instant>,
+    /// When a batch was searched the last time.
+    looked: Option<Instant>,
     /// Nothing is added before.
     paused_until: Option<Instant>,
 }
@@ -68,6 +70,7 @@ impl Evolution {
             refused: HashSet::new(),
             added: VecDeque::new(),
             grown: None,
+            looked: None,
             paused_until: None,
         }
     }
@@ -93,11 +96,13 @@ impl Evolution {
         T: StateStore,
     {
         let Some(batch) = batch.filter(|_| self.is_worth_a_look(context, extra)) else { return Ok(false) };
+        self.looked = Some(Instant::now());
         let found = self.read(context, batch).await?;
         let (_, promoted) = found.promote(&self.schema, Wanted::All, context.settings.max_columns);
         let is_promoted = |path: &String| promoted.iter().any(|field| field.path == *path);
-        let cannot = found.values().keys().chain(extra.keys()).filter(|path| !is_promoted(path));
-        self.refuse(cannot.cloned().collect::<Vec<_>>());
+        self.refuse(
+            without_column(extra).filter(|path| *path != OTHER_FIELDS && !is_promoted(path)).cloned(),
+        );
         let paths: Vec<String> = promoted.into_iter().map(|field| field.path).collect();
         let Some(first) = paths.first() else { return Ok(false) };
         if context.settings.on_new_field == OnNewField::Fail {
@@ -122,13 +127,15 @@ impl Evolution {
         extra: &BTreeMap<String, BTreeMap<String, u64>>,
     ) -> bool {
         let is_paused = self.paused_until.is_some_and(|until| Instant::now() < until);
-        let may_grow = self.may_grow();
-        let is_new = |path: &String| !self.refused.contains(path) && (may_grow || !self.is_part(path));
-        let mut without = extra.iter().filter(|(_, reasons)| reasons.contains_key(NO_COLUMN));
+        let (may_grow, has_looked) = (self.may_grow(), self.looked.is_some_and(|at| at.elapsed() < LATER));
+        let is_new = |path: &String| match path.as_str() {
+            OTHER_FIELDS => !has_looked,
+            path => !self.refused.contains(path) && (may_grow || !self.is_part(path)),
+        };
         !is_paused
             && context.settings.on_new_field != OnNewField::Extra
             && self.refused.len() < REFUSED_MAX
-            && without.any(|(path, _)| is_new(path))
+            && without_column(extra).any(is_new)
     }
 
     /// What the extra column of a batch has.
@@ -284,7 +291,7 @@ impl Evolution {
             self.grown = Some(now);
         }
         let missing = paths.iter().filter(|path| !there.contains(*path)).cloned();
-        self.refuse(missing.collect::<Vec<_>>());
+        self.refuse(missing);
     }
 
     /// How many fields may get a column now. A table that was made of an empty collection has none to begin with.
@@ -342,6 +349,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         };
         Ok((there(now, then, &table), statement))
     }
+}
+
+/// Paths of values that have no column.
+fn without_column(extra: &BTreeMap<String, BTreeMap<String, u64>>) -> impl Iterator<Item = &String> {
+    extra.iter().filter(|(_, reasons)| reasons.contains_key(NO_COLUMN)).map(|(path, _)| path)
 }
 
 /// The schema with the fields that the table has a column for.

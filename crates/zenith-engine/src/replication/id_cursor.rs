@@ -18,6 +18,8 @@ use zenith_transport::{PreflightRequest, Sink};
 
 use super::assembler::too_little_memory;
 use super::context::Context;
+use super::evolution::Evolution;
+use super::pieces;
 use super::progress::Phase;
 use super::tokens::Tokens;
 use super::write::{Token, Unwritten, write};
@@ -32,7 +34,7 @@ const REPEATED_ROWS: usize = 1 << 20;
 /// Follows one collection.
 pub(super) struct IdCursor<S, K, T> {
     context: Arc<Context<S, K, T>>,
-    schema: Arc<Schema>,
+    evolution: Evolution,
     /// Absent while it decodes.
     decoder: Option<Decoder>,
     place: CursorPosition,
@@ -105,14 +107,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             }
         };
         let epoch = context.state.epoch(&context.name).await?;
-        let memory = &context.memory;
-        let options = DecoderOptions {
-            rows_max: context.settings.options.batch_rows.max(1),
-            bytes_max: memory.cursor_bytes(),
-        };
         Ok(IdCursor {
-            decoder: Some(Decoder::new(&schema, memory.pool(), options)),
-            schema: Arc::new(schema),
+            decoder: Some(Decoder::new(&schema, context.memory.pool(), decoder_options(&context))),
+            evolution: Evolution::new(schema),
             place,
             written,
             tokens: Tokens::new(&context.name, epoch, run),
@@ -130,7 +127,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             // It has to be one batch again, and settings may have changed in between.
             let bytes_max = self.context.memory.cursor_bytes() * 2;
             let options = DecoderOptions { rows_max: REPEATED_ROWS, bytes_max };
-            self.decoder = Some(Decoder::new(&self.schema, self.context.memory.pool(), options));
+            self.decoder = Some(Decoder::new(self.evolution.schema(), self.context.memory.pool(), options));
             while self.place != to {
                 self.read(to.id.clone(), Some((intent.token.clone(), to.clone()))).await?;
             }
@@ -282,8 +279,39 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         Ok((batch, decoder.take_counts()))
     }
 
+    /// Gives the table columns for values of a batch that it has none for, and the batch the values in them. Returns the schema
+    /// of its rows.
+    async fn grow(&mut self, gathered: &mut Gathered) -> Result<Arc<Schema>> {
+        let context = Arc::clone(&self.context);
+        let mut schema = Arc::clone(self.evolution.schema());
+        while let Some(batch) = &gathered.batch
+            && self.evolution.grow(&context, &gathered.extra.by_field(), Some(batch)).await?
+        {
+            let grown = Arc::clone(self.evolution.schema());
+            // It holds nothing between two batches.
+            self.decoder = Some(Decoder::new(&grown, context.memory.pool(), decoder_options(&context)));
+            let bytes_max = context.memory.cursor_bytes() * 2;
+            match pieces::decode_again(&context, [&schema, &grown], batch, bytes_max).await? {
+                Some((batch, extra)) => {
+                    (gathered.batch, gathered.extra, schema) = (Some(batch), extra, grown)
+                }
+                // It is larger than a batch may be with the new columns: they begin with the next one.
+                None => break,
+            }
+        }
+        Ok(schema)
+    }
+
     /// Makes rows durable, and moves the checkpoint behind them.
-    async fn write(&mut self, gathered: Gathered, replay: Option<(String, CursorPosition)>) -> Result<()> {
+    async fn write(
+        &mut self,
+        mut gathered: Gathered,
+        replay: Option<(String, CursorPosition)>,
+    ) -> Result<()> {
+        let schema = match replay {
+            None => self.grow(&mut gathered).await?,
+            Some(_) => Arc::clone(self.evolution.schema()),
+        };
         let context = &self.context;
         let rows = to_u64(gathered.batch.as_ref().map_or(0, RecordBatch::num_rows));
         let is_replay = replay.is_some();
@@ -309,7 +337,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         };
         let all = rows + to_u64(gathered.letters.len());
         let unwritten = Unwritten { batch: gathered.batch, letters: gathered.letters, marks: 0 };
-        let documents = write(context, &self.schema, Token { name: &token, is_replay }, unwritten).await?;
+        let documents = write(context, &schema, Token { name: &token, is_replay }, unwritten).await?;
         self.written += all.saturating_sub(documents.values().sum());
         let mismatches = Mismatches { values: gathered.extra.by_field(), documents };
         let now = context.clock.now();
@@ -319,6 +347,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         context.live.applied_to(Some(now));
         self.place = to;
         Ok(())
+    }
+}
+
+fn decoder_options<S, K, T>(context: &Context<S, K, T>) -> DecoderOptions {
+    DecoderOptions {
+        rows_max: context.settings.options.batch_rows.max(1),
+        bytes_max: context.memory.cursor_bytes(),
     }
 }
 

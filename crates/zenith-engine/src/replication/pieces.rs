@@ -1,6 +1,9 @@
 //! Single documents decoded to rows, each with the metadata columns of its own.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
+use zenith_arrow::rebuild::rebuild_raw;
 use zenith_arrow::{BadDocument, Decoder, DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_memory::Pool;
@@ -96,4 +99,46 @@ pub(super) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> R
     }
     decoded.extra = decoder.take_counts();
     Ok(decoded)
+}
+
+/// The documents of rows, with their metadata columns; or why one of them cannot be had.
+pub(super) fn rebuilt(schema: &Schema, page: &[RecordBatch]) -> std::result::Result<Vec<Piece<()>>, String> {
+    let mut pieces = Vec::new();
+    for batch in page {
+        for row in 0..batch.num_rows() {
+            let document = rebuild_raw(schema, batch, row).map_err(|error| error.to_string())?;
+            let metadata = RowMetadata::of(batch, row).ok_or("a row has no version that can be read")?;
+            pieces.push(Piece { document: document.into_bytes(), metadata, of: () });
+        }
+    }
+    Ok(pieces)
+}
+
+/// A batch of one schema decoded by another one, and what of it no column shows then; `None` if it is more than one batch.
+pub(super) async fn decode_again<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    [before, then]: [&Arc<Schema>; 2],
+    batch: &RecordBatch,
+    bytes_max: usize,
+) -> Result<Option<(RecordBatch, ExtraCounts)>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let (context, before, then, batch) =
+        (Arc::clone(context), Arc::clone(before), Arc::clone(then), batch.clone());
+    let decode = move || {
+        let failed = |_| EngineError::Worker { worker: "decoding of rows again" };
+        let pieces = rebuilt(&before, std::slice::from_ref(&batch)).map_err(failed)?;
+        let mut decoded = self::decode(Decoding { bytes_max, ..Decoding::of(&context, &then) }, &pieces)?;
+        let last = decoded.batches.pop().filter(|_| decoded.batches.is_empty());
+        Ok(last.map(|(batch, _)| (batch, decoded.extra)))
+    };
+    blocking(decode).await?
+}
+
+/// Does what may block where that does no harm.
+pub(super) async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> Result<V> {
+    crate::offload::run(work).await.map_err(|_| EngineError::Worker { worker: "decoding of rows again" })
 }

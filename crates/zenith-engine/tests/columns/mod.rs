@@ -18,7 +18,7 @@ mod unseen;
 
 use bson::{Document, RawDocumentBuf};
 use futures_util::future::join_all;
-use zenith_engine::{PipelineSettings, ReloadOptions};
+use zenith_engine::{OnNewField, PipelineSettings, ReloadOptions};
 
 use crate::harness::Bench;
 use crate::incremental::Follow;
@@ -59,6 +59,12 @@ impl Shown {
 
     pub fn settings(mut self, settings: PipelineSettings) -> Shown {
         self.settings = settings;
+        self
+    }
+
+    /// While it is followed, its table keeps the columns that it has.
+    pub fn columns_stay(mut self) -> Shown {
+        self.settings.on_new_field = OnNewField::Extra;
         self
     }
 
