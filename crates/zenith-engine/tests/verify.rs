@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, RawDocumentBuf, doc};
 use zenith_engine::{
-    Mode, PipelineSettings, TableOptions, Until, UuidLegacy, ValueDifference, Verification, VerifyOptions,
+    Mode, OnNewField, PipelineSettings, TableOptions, Until, UuidLegacy, ValueDifference, Verification,
+    VerifyOptions,
 };
 use zenith_testkit::{ClickHouseOptions, ClickHouseServer};
 
@@ -39,7 +40,8 @@ async fn what_was_changed_behind_its_back_is_found() {
 }
 
 async fn changes_are_found(mode: Mode, native: bool) {
-    let mut follow = Follow::new("verify", settings(mode)).await;
+    let settings = PipelineSettings { on_new_field: OnNewField::Extra, ..settings(mode) };
+    let mut follow = Follow::new("verify", settings).await;
     follow.bench.native = native;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");
     collection.insert_many(items(0..500)).await.unwrap();
