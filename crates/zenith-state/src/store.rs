@@ -61,7 +61,7 @@ pub trait StateStore: Send + Sync + 'static {
     fn remove_pipeline(&self, pipeline: &str) -> impl Future<Output = Result<bool>> + Send;
 
     /// Adds a schema and returns its version; if the newest one has the same bytes and the same cause, returns the version of
-    /// that.
+    /// that, which takes the statement over if it has none.
     fn add_schema(&self, pipeline: &str, change: &SchemaChange) -> impl Future<Output = Result<u32>> + Send;
 
     /// The schemas of a pipeline, oldest first.

@@ -238,6 +238,7 @@ impl Evolution {
     {
         let names = paths.join(", ");
         let (pipeline, table) = (&context.name, &context.table);
+        context.announce(&self.schema, then).await?;
         match timeout(ALTER_TIMEOUT, context.change_columns(&self.schema, then)).await {
             Ok(Ok((schema, statement))) if schema != *self.schema => {
                 self.note_added(&schema, paths);
@@ -337,6 +338,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let statements = [added, grown];
         let statements = statements.iter().map(String::as_str).filter(|text| !text.is_empty());
         Ok(statements.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Notes columns that gain parts, before they do: a run that ends in between finds a table of either schema.
+    pub(super) async fn announce(&self, now: &Schema, then: &Schema) -> Result<()> {
+        let (_, grown) = changed_columns(now, then);
+        if grown.is_empty() { Ok(()) } else { self.note_schema(then, NEW_FIELDS, "").await }
     }
 
     /// Changes the columns, and gives back the schema with those fields that the table has a column for afterwards, as

@@ -146,6 +146,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 
     async fn promote_in_place(self: &Arc<Self>, growth: &Growth) -> Result<(String, Counts)> {
+        self.announce(&growth.now, &growth.then).await?;
         let statement = self.alter(&self.table, &growth.now, &growth.then).await?;
         if growth.then != growth.now {
             self.note_schema(&growth.then, NEW_FIELDS, &statement).await?;

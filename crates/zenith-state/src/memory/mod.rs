@@ -201,7 +201,10 @@ impl StateStore for MemoryStore {
         let schemas = &mut state.pipeline(pipeline)?.schemas;
         let newest = schemas.last().map_or(0, |newest| newest.version);
         let is_same = |newest: &SchemaChange| newest.schema == change.schema && newest.cause == change.cause;
-        if schemas.last().is_some_and(|newest| is_same(&newest.change)) {
+        if let Some(same) = schemas.last_mut().filter(|newest| is_same(&newest.change)) {
+            if same.change.statement.is_empty() {
+                same.change.statement.clone_from(&change.statement);
+            }
             return Ok(newest);
         }
         let version = newest + 1;

@@ -26,7 +26,11 @@ pub(super) async fn add(store: &SqliteStore, pipeline: &str, change: &SchemaChan
         None => (0, false),
     };
     let version = if same { newest } else { newest + 1 };
-    if !same {
+    if same {
+        let complete =
+            query("UPDATE schemas SET statement = ? WHERE pipeline = ? AND version = ? AND statement = ''");
+        session.execute(complete.bind(&change.statement).bind(pipeline).bind(version)).await?;
+    } else {
         let add = query(
             "INSERT INTO schemas (pipeline, version, created_nanoseconds, schema, cause, statement) \
              VALUES (?, ?, ?, ?, ?, ?)",

@@ -142,12 +142,25 @@ pub async fn schemas_are_numbered(place: &impl StoreLocation) {
         assert_eq!(store.add_schema("p", &schema(bytes)).await.expect("saved"), version);
     }
     assert_eq!(store.add_schema("q", &schema(b"\0\xff")).await.expect("saved"), 1);
+    // Another cause makes it another version, and a statement that comes later is that of the same.
+    let of = |cause: &str, statement: &str| crate::SchemaChange {
+        cause: cause.to_owned(),
+        statement: statement.to_owned(),
+        ..schema(b"a")
+    };
+    for (change, expected) in
+        [(of("other", ""), ""), (of("other", "ALTER"), "ALTER"), (of("other", "DROP"), "ALTER")]
+    {
+        assert_eq!(store.add_schema("p", &change).await.expect("saved"), 4);
+        let newest = store.schemas("p").await.expect("read").pop().expect("one");
+        assert_eq!((newest.change.cause.as_str(), newest.change.statement.as_str()), ("other", expected));
+    }
     let schemas = store.schemas("p").await.expect("read");
     let schemas: Vec<_> = schemas.iter().map(|found| (found.version, &found.change.schema[..])).collect();
-    assert_eq!(schemas, [(1, &b"a"[..]), (2, b""), (3, b"a")]);
+    assert_eq!(schemas, [(1, &b"a"[..]), (2, b""), (3, b"a"), (4, b"a")]);
     let q = store.schemas("q").await.expect("read");
     assert_eq!(q[0].change, schema(b"\0\xff"));
     assert!(q[0].created.elapsed().expect("in the past").as_secs() < 60);
     store.reset("p", None).await.expect("reset");
-    assert_eq!(store.schemas("p").await.expect("read").len(), 3, "a reset keeps schemas");
+    assert_eq!(store.schemas("p").await.expect("read").len(), 4, "a reset keeps schemas");
 }
