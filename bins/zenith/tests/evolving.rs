@@ -342,3 +342,62 @@ async fn a_cursor_adds_columns() {
     assert_eq!(bench.ask(question).await, "1001\t249728\t495\t0");
     bench.remove().await;
 }
+
+/// Columns that somebody dropped, widened or made text are used as they are, and not made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_were_changed_by_hand_are_used_as_they_are() {
+    let bench = Bench::new("evolving_changed").await;
+    let known = |n: i32| rawdoc! { "_id": n, "item": "tea", "n": n, "size": n, "customer": { "name": "n", "age": n } };
+    bench.fill("orders", (0..10).map(known)).await;
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let home = natively(&bench).await;
+    let narrow = "\nintegers = \"narrow\"";
+    home.configure(&[
+        ("orders", &format!("collection = \"orders\"{narrow}")),
+        ("log", &format!("collection = \"orders\"\nmode = \"change-log\"\ntable = \"log\"{narrow}")),
+    ]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    for table in ["orders", "log"] {
+        for change in [
+            "DROP COLUMN item",
+            "MODIFY COLUMN n Nullable(Int64)",
+            "MODIFY COLUMN size Nullable(String)",
+            "MODIFY COLUMN customer Tuple(name Nullable(String), age Nullable(Float64))",
+        ] {
+            bench.ask(&format!("ALTER TABLE {table} {change}")).await;
+        }
+    }
+    let drifted = doc! {
+        "_id": 20, "item": "coffee", "n": 5_000_000_000_i64, "size": "large", "new": 1,
+        "customer": { "name": "m", "age": 1.5 },
+    };
+    orders.insert_one(drifted).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert!(ended.stderr.contains("columns of orders were changed by hand"), "{ended:?}");
+    for (table, sums) in [("orders_current", "5000000045\t46.5"), ("log", "5000000000\t1.5")] {
+        let question =
+            format!("SELECT sum(n), sum(customer.age), max(size), sum(new) FROM {table} FORMAT TSVRaw");
+        assert_eq!(bench.ask(&question).await, format!("{sums}\tlarge\t1"));
+        let extra = format!("SELECT _zenith_extra FROM {table} WHERE _id = 20 FORMAT TSVRaw");
+        assert_eq!(bench.ask(&extra).await, "{\"item\":\"coffee\"}");
+    }
+    // Told once, and not made again by the next run.
+    orders.insert_one(doc! { "_id": 21, "item": "milk" }).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert!(!ended.stderr.contains("by hand"), "{ended:?}");
+    let columns =
+        bench.ask("SELECT count() FROM system.columns WHERE table = 'orders' AND name = 'item'").await;
+    assert_eq!(columns, "0");
+    assert!(
+        versions(&home, "orders")
+            .await
+            .iter()
+            .any(|version| version["cause"] == "columns were changed by hand")
+    );
+    // A reload makes the table that suits the collection.
+    home.run(&["reload", "orders", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT countIf(item = 'tea') FROM orders_current").await, "10");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}

@@ -23,4 +23,4 @@ pub use columns::ColumnPlan;
 pub(crate) use execute::{execute_once, replace_with_empty, run_name};
 pub use plan::ReloadPlan;
 pub(crate) use plan::{plan, shadow_prefix};
-pub(crate) use table_types::confine;
+pub(crate) use table_types::{confine, scalars, text_type};

@@ -271,7 +271,7 @@ fn is_number(kind: &Kind) -> bool {
 }
 
 /// Kinds that a column without parts may have had before, those that hold more of a type later.
-fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
+pub(crate) fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
     let uuids =
         [UuidOrder::Standard, UuidOrder::PythonLegacy, UuidOrder::JavaLegacy, UuidOrder::CSharpLegacy];
     [Kind::Int32, Kind::Int64, Kind::Double]
@@ -283,7 +283,7 @@ fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
 }
 
 /// The type of text that values of a kind usually have.
-fn text_type(kind: &Kind) -> TextType {
+pub(crate) fn text_type(kind: &Kind) -> TextType {
     match kind {
         Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. } | Kind::DecimalText => {
             TextType::Number

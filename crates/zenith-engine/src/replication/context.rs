@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zenith_arrow::Schema;
-use zenith_arrow::schema::NOTES_COLUMN;
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
-use zenith_state::{Mismatches, SchemaChange, SchemaVersion, StateStore};
-use zenith_transport::ddl::{Dialect, column_type, same_values};
-use zenith_transport::{Sink, TableInfo};
+use zenith_state::{Mismatches, StateStore};
+use zenith_transport::Sink;
 
 use super::clock::SourceClock;
 use super::hold::Ownership;
@@ -25,10 +23,7 @@ use crate::mismatches::{Advice, DeadLetters};
 use crate::reload::ReloadPlan;
 use crate::retry::RetryBudget;
 use crate::settings::{Mode, OnDrop, PipelineSettings};
-use crate::{EngineError, Pipeline, Result, StopHandle, Summary, notes};
-
-/// Those of all versions: asking a server for its own asks for privileges that who only looks need not have.
-pub(super) const DIALECTS: [Dialect; 2] = [Dialect { json: true }, Dialect { json: false }];
+use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
 
 /// One pipeline of a replicator.
 pub(crate) struct Context<S, K, T> {
@@ -86,56 +81,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             progress: Arc::clone(&self.live.counters),
             stop: self.stop.clone(),
         }
-    }
-
-    /// The newest schema of the pipeline that is the table's own, if the table is there.
-    ///
-    /// A reload notes its schema before the new table takes the place of the old one, so after a crash in between the
-    /// newest schema is that of a table that never was.
-    pub(crate) async fn schema(&self) -> Result<Option<Schema>> {
-        Ok(self.schema_and_table().await?.map(|(schema, _)| schema))
-    }
-
-    /// The same, for a table that is about to be written to: one of version 0.1 gets the column it lacks.
-    pub(crate) async fn schema_to_write(&self) -> Result<Option<Schema>> {
-        let Some((schema, table)) = self.schema_and_table().await? else { return Ok(None) };
-        if notes::are_missing(&table.columns) {
-            tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
-            let columns = [notes::column()];
-            self.retrying(|| self.sink.admin().add_columns(&self.table, &columns)).await?;
-            self.keep_view().await?;
-        }
-        Ok(Some(schema))
-    }
-
-    async fn schema_and_table(&self) -> Result<Option<(Schema, TableInfo)>> {
-        let versions = self.state.schemas(&self.name).await?;
-        if versions.is_empty() {
-            return Ok(None);
-        }
-        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
-            return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
-        };
-        let lacks_notes = notes::are_missing(&table.columns);
-        let fits = |field: &arrow_schema::FieldRef| {
-            if field.name() == NOTES_COLUMN && lacks_notes {
-                return true;
-            }
-            let there = table.columns.iter().find(|there| there.name == *field.name());
-            there.is_some_and(|there| {
-                DIALECTS.iter().any(|dialect| {
-                    column_type(field, *dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
-                })
-            })
-        };
-        for version in versions.iter().rev() {
-            let schema = decode_schema(version)?;
-            let columns = self.layout().schema(&schema.to_arrow());
-            if columns.fields().iter().all(fits) {
-                return Ok(Some((schema, table)));
-            }
-        }
-        Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
     }
 
     /// Tables that loads of the table which were killed seem to have left behind; none where that cannot be asked.
@@ -421,20 +366,6 @@ impl<S, K, T> Context<S, K, T> {
         }
     }
 
-    /// Notes the schema that the table has from now on, why, and what changed the table.
-    pub(super) async fn note_schema(&self, schema: &Schema, cause: &str, statement: &str) -> Result<()>
-    where
-        T: StateStore,
-    {
-        let change = SchemaChange {
-            schema: serde_json::to_vec(schema).map_err(|_| unreadable_schema())?,
-            cause: cause.to_owned(),
-            statement: statement.to_owned(),
-        };
-        self.state.add_schema(&self.name, &change).await?;
-        Ok(())
-    }
-
     /// A load of rows of this pipeline, under this name. What changes write may end after the pipeline was stopped.
     pub(crate) fn load(&self, run: String, repeats: Repeats) -> LoadContext {
         let stop = match repeats {
@@ -469,14 +400,4 @@ impl<S, K, T> Context<S, K, T> {
 /// What is to be done about a table that a killed load left behind.
 pub(crate) fn left_behind(table: &str) -> String {
     format!("the table {table} was left behind by an earlier load; drop it if none is running")
-}
-
-pub(crate) fn decode_schema(version: &SchemaVersion) -> Result<Schema> {
-    serde_json::from_slice(&version.change.schema).map_err(|_| unreadable_schema())
-}
-
-fn unreadable_schema() -> EngineError {
-    EngineError::Checkpoint {
-        reason: "the saved schema cannot be read by this version of Zenith; reload the pipeline".to_owned(),
-    }
 }

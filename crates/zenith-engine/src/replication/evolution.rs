@@ -21,11 +21,12 @@ use zenith_arrow::Schema;
 use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{OTHER_FIELDS, StateStore};
+use zenith_state::{OTHER_FIELDS, SchemaVersion, StateStore};
 use zenith_transport::{Sink, TableInfo};
 
-use super::context::{Context, DIALECTS, decode_schema};
+use super::context::Context;
 use super::growth::{add_extra, beyond, changed_columns, column_of};
+use super::schema::{BY_HAND, DIALECTS, decode_schema};
 use crate::error::sentence;
 use crate::reload::confine;
 use crate::settings::OnNewField;
@@ -96,9 +97,14 @@ impl Evolution {
         T: StateStore,
     {
         let Some(batch) = batch.filter(|_| self.is_worth_a_look(context, extra)) else { return Ok(false) };
+        if self.looked.is_none() {
+            let dropped = context.dropped_fields(&self.schema).await?;
+            self.refuse(dropped);
+        }
         self.looked = Some(Instant::now());
         let found = self.read(context, batch).await?;
-        let (_, promoted) = found.promote(&self.schema, Wanted::All, context.settings.max_columns);
+        let (_, mut promoted) = found.promote(&self.schema, Wanted::All, context.settings.max_columns);
+        promoted.retain(|field| !self.refused.contains(&field.path));
         let is_promoted = |path: &String| promoted.iter().any(|field| field.path == *path);
         self.refuse(
             without_column(extra).filter(|path| *path != OTHER_FIELDS && !is_promoted(path)).cloned(),
@@ -324,10 +330,27 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// extra column.
     pub(crate) async fn late_fields(&self, schema: &Schema) -> Result<HashSet<String>> {
         let versions = self.state.schemas(&self.name).await?;
-        match versions.iter().rev().find(|version| version.change.cause != NEW_FIELDS) {
+        match versions.iter().rev().find(|version| !keeps_rows(version)) {
             Some(first) => Ok(beyond(schema, &decode_schema(first)?)),
             None => Ok(HashSet::new()),
         }
+    }
+
+    /// Paths of fields whose columns somebody has dropped since the table was loaded.
+    async fn dropped_fields(&self, schema: &Schema) -> Result<HashSet<String>> {
+        let versions = self.state.schemas(&self.name).await?;
+        let mut dropped = HashSet::new();
+        for version in versions.iter().rev() {
+            // What was only announced may never have been there.
+            let is_announced = version.change.cause == NEW_FIELDS && version.change.statement.is_empty();
+            if !is_announced {
+                dropped.extend(beyond(&decode_schema(version)?, schema));
+            }
+            if !keeps_rows(version) {
+                break;
+            }
+        }
+        Ok(dropped)
     }
 
     /// Gives a table the columns of `then`, and gives back the statements that did.
@@ -356,6 +379,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         };
         Ok((there(now, then, &table), statement))
     }
+}
+
+/// Whether a table has the rows that it had before it got this schema.
+fn keeps_rows(version: &SchemaVersion) -> bool {
+    [NEW_FIELDS, BY_HAND].contains(&version.change.cause.as_str())
 }
 
 /// Paths of values that have no column.

@@ -21,6 +21,7 @@
 //! | `batcher`, `pending`, `pace` | the bounds of batches, and the time of their inserts |
 //! | `assembler`, `rows` | one batch from spans of replies to rows |
 //! | `evolution` | columns for fields that the table has none for |
+//! | `schema`, `by_hand` | the schema of a table; columns that somebody changed by hand |
 //! | `committer`, `write`, `removal` | one batch from rows to durable rows and a checkpoint |
 //! | `id_cursor` | ascending `_id`s instead of a stream |
 //! | `learned` | what the runs of a pipeline leave to the runs after them |
@@ -42,6 +43,7 @@ mod assembler;
 mod backfill;
 mod backoff;
 mod batcher;
+mod by_hand;
 mod check;
 mod clock;
 mod committer;
@@ -78,6 +80,7 @@ mod rest;
 mod rows;
 mod run;
 mod run_mode;
+mod schema;
 mod snapshot;
 mod start;
 mod steps;

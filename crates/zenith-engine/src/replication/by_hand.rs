@@ -1,0 +1,169 @@
+//! Columns that somebody changed by hand: the schema that fits the table again.
+//!
+//! A column that was dropped shows nothing any more. One of another type is used as what it is now, if there is a kind that
+//! has the type: numbers that were widened, or anything that became text. A column that was added is used by the first values
+//! that come for it.
+
+use zenith_arrow::schema::{ID_KEY, TextType};
+use zenith_arrow::{Field, Kind, Schema};
+use zenith_transport::ddl::{Dialect, TypeParts, column_type, parts, same_values};
+use zenith_transport::{ColumnInfo, TableInfo};
+
+use crate::reload::{scalars, text_type};
+
+/// The schema with the columns that the table has now.
+pub(super) fn adopted(schema: &Schema, table: &TableInfo, dialect: Dialect) -> Schema {
+    let adoption = Adoption { dialect };
+    let there: Vec<(String, &str)> = table
+        .columns
+        .iter()
+        .filter(|column| is_written(column))
+        .map(|column| (column.name.clone(), column.data_type.as_str()))
+        .collect();
+    let fields = schema.fields.iter().filter_map(|field| match field.name.as_str() {
+        // Rows are found by it.
+        ID_KEY => Some(field.clone()),
+        _ => adoption.field(field, &there),
+    });
+    Schema { fields: fields.collect(), ..schema.clone() }
+}
+
+fn is_written(column: &ColumnInfo) -> bool {
+    column.default_kind.is_empty() || column.default_kind == "DEFAULT"
+}
+
+struct Adoption {
+    dialect: Dialect,
+}
+
+impl Adoption {
+    /// A field as it continues; `None` if there is nothing of it, or nothing that could be written.
+    fn field(&self, field: &Field, there: &[(String, &str)]) -> Option<Field> {
+        let type_of =
+            |name: &str| there.iter().find(|(known, _)| known == name).map(|(_, data_type)| *data_type);
+        let kind = self.kind(&field.kind, type_of(&field.name)?)?;
+        let text = |usual| Kind::Text { usual };
+        let twin = field.twin.clone().filter(|twin| {
+            type_of(&twin.name).is_some_and(|there| self.is_of(&text(twin.usual), there))
+                && !matches!(kind, Kind::Text { .. })
+        });
+        Some(Field { kind, twin, ..field.clone() })
+    }
+
+    fn kind(&self, known: &Kind, there: &str) -> Option<Kind> {
+        if self.is_of(known, there) {
+            return Some(known.clone());
+        }
+        match (parts(there), known) {
+            (TypeParts::Fields(there), Kind::Document(fields)) => {
+                let kept: Vec<Field> = fields.iter().filter_map(|field| self.field(field, &there)).collect();
+                // A part that is not ours could not be written.
+                let is_ours = |name: &String| {
+                    kept.iter().any(|field| {
+                        field.name == *name || field.twin.as_ref().is_some_and(|twin| twin.name == *name)
+                    })
+                };
+                let is_whole = !kept.is_empty() && there.iter().all(|(name, _)| is_ours(name));
+                is_whole.then_some(Kind::Document(kept))
+            }
+            (TypeParts::Elements(there), Kind::Array(element)) => {
+                Some(Kind::Array(Box::new(self.kind(element, there)?)))
+            }
+            (TypeParts::None, known) => {
+                let usual = text_type(known);
+                let text = Some(Kind::Text { usual }).filter(|_| usual != TextType::String);
+                text.into_iter().chain(scalars(usual)).find(|kind| self.is_of(kind, there))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_of(&self, kind: &Kind, there: &str) -> bool {
+        let arrow = Schema::new(vec![Field::new("value", kind.clone())]).to_arrow();
+        let wanted = arrow.fields().first().map(|arrow| column_type(arrow, self.dialect));
+        wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zenith_arrow::Twin;
+
+    use super::*;
+
+    fn table(columns: &[(&str, &str)]) -> TableInfo {
+        let column = |(name, data_type): &(&str, &str)| ColumnInfo {
+            name: (*name).to_owned(),
+            data_type: (*data_type).to_owned(),
+            default_kind: String::new(),
+        };
+        TableInfo {
+            columns: columns.iter().map(column).collect(),
+            engine: "MergeTree".to_owned(),
+            sorting_key: "_id".to_owned(),
+            comment: String::new(),
+            rows: 0,
+            additions: None,
+        }
+    }
+
+    fn kinds(schema: &Schema, columns: &[(&str, &str)]) -> Vec<(String, Kind)> {
+        let adopted = adopted(schema, &table(columns), Dialect { json: true });
+        adopted.fields.into_iter().map(|field| (field.name, field.kind)).collect()
+    }
+
+    #[test]
+    fn columns_are_what_they_have_become() {
+        let parts = Kind::Document(vec![Field::new("a", Kind::Int32), Field::new("b", Kind::Bool)]);
+        let schema = Schema::new(vec![
+            Field::new("_id", Kind::Int64),
+            Field::new("n", Kind::Int32),
+            Field::new("text", Kind::Int64),
+            Field::new("gone", Kind::Bool),
+            Field::new("d", parts.clone()),
+            Field::new("tags", Kind::Array(Box::new(Kind::Int32))),
+            Field::new("odd", Kind::Int64),
+        ]);
+        let there = [
+            ("_id", "Int64"),
+            ("n", "Nullable(Int64)"),
+            ("text", "Nullable(String)"),
+            ("d", "Tuple(a Nullable(Float64), b Nullable(Bool))"),
+            ("tags", "Array(Nullable(Int64))"),
+            ("odd", "Nullable(IPv4)"),
+            ("mine", "String"),
+        ];
+        let widened = Kind::Document(vec![Field::new("a", Kind::Double), Field::new("b", Kind::Bool)]);
+        let expected = [
+            ("_id", Kind::Int64),
+            ("n", Kind::Int64),
+            ("text", Kind::Text { usual: TextType::Number }),
+            ("d", widened),
+            ("tags", Kind::Array(Box::new(Kind::Int64))),
+        ];
+        assert_eq!(kinds(&schema, &there), expected.map(|(name, kind)| (name.to_owned(), kind)));
+        // A part of somebody else's could not be written.
+        let grown = [("_id", "Int64"), ("d", "Tuple(a Nullable(Int32), b Nullable(Bool), c UInt8)")];
+        assert_eq!(kinds(&schema, &grown), [("_id".to_owned(), Kind::Int64)]);
+        let shrunk = [("_id", "Int64"), ("d", "Tuple(b Nullable(Bool))")];
+        let left = Kind::Document(vec![Field::new("b", Kind::Bool)]);
+        assert_eq!(kinds(&schema, &shrunk)[1], ("d".to_owned(), left));
+    }
+
+    #[test]
+    fn twins_go_with_the_column_that_they_are_of() {
+        let twin = Twin { name: "n_text".to_owned(), usual: TextType::String };
+        let field = Field { twin: Some(twin), ..Field::new("n", Kind::Int64) };
+        let schema = Schema::new(vec![Field::new("_id", Kind::Int64), field.clone()]);
+        let twins = |columns: &[(&str, &str)]| {
+            let adopted = adopted(&schema, &table(columns), Dialect { json: true });
+            adopted.fields.get(1).map(|field| field.twin.is_some())
+        };
+        let (id, text) = (("_id", "Int64"), ("n_text", "Nullable(String)"));
+        assert_eq!(twins(&[id, ("n", "Nullable(Int64)"), text]), Some(true));
+        assert_eq!(twins(&[id, ("n", "Nullable(Float64)"), text]), Some(true));
+        assert_eq!(twins(&[id, ("n", "Nullable(Int64)")]), Some(false));
+        assert_eq!(twins(&[id, ("n", "Nullable(String)"), text]), Some(false));
+        assert_eq!(twins(&[id, text]), None);
+    }
+}
