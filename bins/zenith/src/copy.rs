@@ -15,7 +15,7 @@ use crate::args::Copy;
 use crate::progress::{self, Display};
 use crate::signals::Signals;
 use crate::terminal::print;
-use crate::{address, exit, output};
+use crate::{address, copies, exit, output};
 
 /// Runs the command.
 pub async fn run(arguments: &Copy) -> ExitCode {
@@ -24,9 +24,16 @@ pub async fn run(arguments: &Copy) -> ExitCode {
             (Ok(from), Ok(to)) => (from, to),
             (Err(message), _) | (_, Err(message)) => return exit::input(&message),
         };
-    let ended = match &from {
-        Origin::Database(uri) => copy(arguments, database(arguments, uri), &to).await,
-        Origin::Dump(path) => copy(arguments, dump(arguments, path), &to).await,
+    let ended = match (&from, copies::are_meant(arguments)) {
+        (Origin::Database(uri), false) => copy(arguments, database(arguments, uri), &to).await,
+        (Origin::Dump(path), false) => copy(arguments, dump(arguments, path), &to).await,
+        (Origin::Database(uri), true) => {
+            let source = async { Ok(MongoSource::connect(uri).await?) };
+            copies::copy(arguments, source, &to).await
+        }
+        (Origin::Dump(path), true) => {
+            copies::copy(arguments, async { Ok(FileSource::open(path)?) }, &to).await
+        }
     };
     match ended {
         Ok(code) => code,
@@ -100,7 +107,7 @@ async fn copy<S: Source>(
 }
 
 /// Why a table that a pipeline writes is not replaced.
-fn followed(plan: &ReloadPlan) -> String {
+pub fn followed(plan: &ReloadPlan) -> String {
     let table = &plan.definition.name;
     format!(
         "the table {table} is kept in step by a pipeline, as its column _zenith_version says, and the pipeline could not \
@@ -111,7 +118,7 @@ fn followed(plan: &ReloadPlan) -> String {
 
 /// A database, and the collection of it.
 async fn database(arguments: &Copy, uri: &str) -> OrMissing<(MongoSource, Namespace)> {
-    let Some(collection) = &arguments.collection else {
+    let Some(collection) = arguments.collection.first() else {
         return Ok(Err("the collection to copy is not named: say --collection NAME".to_owned()));
     };
     let source = MongoSource::connect(uri).await?;
@@ -125,7 +132,7 @@ async fn database(arguments: &Copy, uri: &str) -> OrMissing<(MongoSource, Namesp
 /// A dump, and the collection of it.
 async fn dump(arguments: &Copy, path: &Path) -> OrMissing<(FileSource, Namespace)> {
     let mut source = FileSource::open(path)?;
-    if let Some(collection) = &arguments.collection {
+    if let Some(collection) = arguments.collection.first() {
         source = source.named(collection);
         let namespace = source.find(collection)?;
         return Ok(Ok((source, namespace)));

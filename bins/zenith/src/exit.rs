@@ -88,9 +88,14 @@ pub fn input(message: &str) -> ExitCode {
 
 /// Prints an error of a single copy and gives its code.
 pub fn error(error: &EngineError) -> ExitCode {
+    of_copy(error).report()
+}
+
+/// An error of a copy, with the option that mends it.
+pub fn of_copy(error: &EngineError) -> Failure {
     let mut message = sentence(error);
     message.push_str(option(error).unwrap_or_default());
-    if error.is_input() { input(&message) } else { failed(&message) }
+    if error.is_input() { Failure::Input(message) } else { Failure::Failed(message) }
 }
 
 /// An error of a pipeline, with the setting that mends it.

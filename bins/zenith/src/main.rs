@@ -2,9 +2,11 @@
 
 mod address;
 mod args;
+mod collections;
 mod commands;
 mod config;
 mod connect;
+mod copies;
 mod copy;
 mod databases;
 mod exit;

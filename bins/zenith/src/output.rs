@@ -27,8 +27,9 @@ struct SummaryJson<'a> {
     send: Option<SendJson>,
 }
 
+/// How rows were sent.
 #[derive(Serialize)]
-struct SendJson {
+pub struct SendJson {
     path: &'static str,
     reason: &'static str,
     /// Processor time of the sending thread, where it was measured.
@@ -37,7 +38,7 @@ struct SendJson {
 }
 
 impl SendJson {
-    fn new(sent: SendReport) -> SendJson {
+    pub fn new(sent: SendReport) -> SendJson {
         let ns_per_kib = match sent.reason {
             SendReason::Measured { writev, sendfile } => {
                 BTreeMap::from([("writev", writev.round()), ("sendfile", sendfile.round())])

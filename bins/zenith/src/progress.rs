@@ -76,6 +76,31 @@ impl Display {
             Display { task: tokio::spawn(lines(progress)), bar: None }
         }
     }
+
+    /// Begins to show what `text` says at each moment.
+    pub fn saying(text: impl Fn() -> String + Send + 'static) -> Display {
+        if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(style(BAR_UNKNOWN));
+            show(Some(bar.clone()));
+            let shown = bar.clone();
+            let task = tokio::spawn(async move {
+                loop {
+                    shown.set_message(text());
+                    shown.tick();
+                    tokio::time::sleep(TICK).await;
+                }
+            });
+            return Display { task, bar: Some(bar) };
+        }
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LINE_EVERY).await;
+                say(&format!("zenith: {}", text()));
+            }
+        });
+        Display { task, bar: None }
+    }
 }
 
 impl Drop for Display {

@@ -22,6 +22,7 @@ mod names;
 mod owners;
 mod promoting;
 mod running;
+mod several;
 mod sharing;
 mod signals;
 mod told;

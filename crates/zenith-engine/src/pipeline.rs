@@ -37,6 +37,7 @@ pub struct PipelineBuilder<S, K> {
     namespace: Option<Namespace>,
     table: Option<String>,
     pool: Option<Pool>,
+    share: Option<usize>,
     options: ReloadOptions,
 }
 
@@ -53,6 +54,7 @@ impl Pipeline<Unset, Unset> {
             namespace: None,
             table: None,
             pool: None,
+            share: None,
             options: ReloadOptions::default(),
         }
     }
@@ -61,14 +63,14 @@ impl Pipeline<Unset, Unset> {
 impl<S, K> PipelineBuilder<S, K> {
     /// The source of the documents.
     pub fn source<T: Source>(self, source: T) -> PipelineBuilder<T, K> {
-        let PipelineBuilder { sink, namespace, table, pool, options, .. } = self;
-        PipelineBuilder { source, sink, namespace, table, pool, options }
+        let PipelineBuilder { sink, namespace, table, pool, share, options, .. } = self;
+        PipelineBuilder { source, sink, namespace, table, pool, share, options }
     }
 
     /// The sink of the rows.
     pub fn sink<T: Sink + 'static>(self, sink: T) -> PipelineBuilder<S, T> {
-        let PipelineBuilder { source, namespace, table, pool, options, .. } = self;
-        PipelineBuilder { source, sink, namespace, table, pool, options }
+        let PipelineBuilder { source, namespace, table, pool, share, options, .. } = self;
+        PipelineBuilder { source, sink, namespace, table, pool, share, options }
     }
 
     /// The collection to read.
@@ -94,6 +96,13 @@ impl<S, K> PipelineBuilder<S, K> {
         self
     }
 
+    /// Limits the pipeline to these bytes of the pool, so that several may use one pool side by side.
+    #[must_use]
+    pub fn share(mut self, bytes: usize) -> Self {
+        self.share = Some(bytes);
+        self
+    }
+
     /// The options of the copy.
     #[must_use]
     pub fn options(mut self, options: impl Into<ReloadOptions>) -> Self {
@@ -109,7 +118,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
     /// [`EngineError::Setting`] for settings that are missing or cannot work.
     pub fn build(mut self) -> Result<Pipeline<S, K>> {
         if let Some(pool) = &self.pool {
-            self.options.memory = pool.budget();
+            self.options.memory = self.share.unwrap_or(usize::MAX).min(pool.budget());
         }
         self.options.check()?;
         let missing = |setting, reason: &str| EngineError::Setting {

@@ -15,14 +15,17 @@ Examples:
   Do it; the table `orders` is replaced in one step when all rows are there:
     zenith copy --from mongodb://localhost/shop --collection orders --to http://localhost:8123/shop
 
+  Copy several collections, each to a table of its name, the smallest first:
+    zenith copy --from mongodb://localhost/shop --collection '*' --collection '!tmp_*' --to http://localhost:8123/shop
+
   Load a dump of mongodump; a folder also needs --collection:
     zenith copy --from file:dump/shop/orders.bson --to http://localhost:8123/shop
 
   Keep passwords out of the process list:
     ZENITH_SOURCE=mongodb://user:pass@db/shop ZENITH_TARGET=file:/run/secrets/clickhouse zenith copy --collection orders
 
-Exit codes: 0 copied; 1 failed while copying; 2 refused before anything was created; 3 copied, but with more
-mismatches than --max-extra or --max-dead-letters allow; 130 stopped by a signal.";
+Exit codes: 0 copied; 1 failed while copying, or one of several collections failed; 2 refused before anything was
+created; 3 copied, but with more mismatches than --max-extra or --max-dead-letters allow; 130 stopped by a signal.";
 
 /// Copy a whole collection into a table. Readers of the table see the old rows or the new ones.
 ///
@@ -35,14 +38,15 @@ pub struct Copy {
     /// PATH is a folder or ends in .bson or .bson.gz
     #[arg(long, value_name = "URI", env = "ZENITH_SOURCE", hide_env_values = true)]
     pub from: String,
-    /// The collection to copy [default: the name of the file, if PATH is one]
+    /// The collection to copy [default: the name of the file, if PATH is one]; or a pattern of collections, as in 'orders*',
+    /// 'crm.*' (all of the database crm) or '!tmp_*' (leaves out). May be repeated
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub collection: Option<String>,
+    pub collection: Vec<String>,
     /// ClickHouse, as http://USER:PASS@HOST:8123/DB, https://…, clickhouse://HOST:9000/DB (the native protocol) or
     /// clickhouses://…; file:PATH reads it from a file
     #[arg(long, value_name = "URL", env = "ZENITH_TARGET", hide_env_values = true)]
     pub to: String,
-    /// The table to fill [default: the name of the collection]
+    /// The table to fill [default: the name of the collection]; of several collections a template with {collection} and {db}
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub table: Option<String>,
     /// Print columns, DDL and plan, and write nothing
@@ -58,6 +62,9 @@ pub struct Copy {
     /// Memory for data in transit: at least 8MiB
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = super::memory, help_heading = "Tuning")]
     pub memory: ByteSize,
+    /// Collections copied at the same time, which share the memory [default: 4, but 8MiB for each]
+    #[arg(long, value_name = "N", value_parser = super::at_least_one, help_heading = "Tuning")]
+    pub parallel: Option<usize>,
     #[command(flatten)]
     pub options: TableOptions,
     #[command(flatten)]
@@ -86,13 +93,17 @@ mod tests {
     use crate::config::{ConnectorOptions, file};
 
     /// Options that pipelines do not have, and where they have it instead.
-    const OF_COPIES: [(&str, &str); 12] = [
+    const OF_COPIES: [(&str, &str); 13] = [
         ("from", "a pipeline names a source"),
         ("to", "a pipeline names a target"),
         ("ca_file", "it is of a target"),
         ("insecure", "it is of a target"),
         ("send", "it is of a target"),
         ("memory", "all pipelines share it: it is of the process"),
+        (
+            "parallel",
+            "zenith run follows all at the same time, and reads one collection whole after the other",
+        ),
         ("dry_run", "zenith apply, reload and reset have it"),
         ("replace", "zenith reload replaces the table of a pipeline"),
         ("max_extra", "zenith run, reload and status have it"),

@@ -104,6 +104,13 @@ fn memory(text: &str) -> Result<ByteSize, String> {
     if size < MEMORY_MIN { Err("at least 8MiB is needed".to_owned()) } else { Ok(size) }
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a number, at least 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

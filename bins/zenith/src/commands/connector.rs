@@ -8,10 +8,10 @@ use zenith_engine::state::Role;
 use zenith_engine::transport::PreflightRequest;
 
 use crate::args::{ConnectorCommand, Connectors, Named};
+use crate::collections::listing;
 use crate::config::applied::{self, Applied};
 use crate::config::suggest;
 use crate::exit::{Ending, Failure, in_words};
-use crate::run::collections;
 use crate::state::Places;
 use crate::terminal::{Paint, print, print_json, table};
 use crate::{connect, exit};
@@ -117,7 +117,7 @@ async fn test_source(name: &str, connector: &crate::config::Connector) -> Result
     let Some(database) = source.default_database() else {
         return Ok(format!("{} can be used; it names no database", source.address()));
     };
-    let collections = collections::names(&source, database).await?.len();
+    let collections = listing::names(&source, database).await?.len();
     Ok(format!(
         "{}: {collections} {}",
         source.address(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use zenith_engine::state::{Role, StateStore};
 use zenith_engine::{MongoSource, PipelineSettings};
 
-use super::collections;
+use crate::collections::listing;
 use crate::config::applied::{self, Applied, connector_record, pipeline_record};
 use crate::config::{Connector, Pipeline, expand, names};
 use crate::connect;
@@ -90,7 +90,7 @@ impl Environment {
             pipelines.insert(record.name.clone(), applied::pipeline(&record).map_err(Failure::Input)?);
         }
         let mut new = BTreeSet::new();
-        for (collection, tells_changes) in collections::names(&self.source, &self.database).await? {
+        for (collection, tells_changes) in listing::names(&self.source, &self.database).await? {
             if pipelines.contains_key(&collection) {
                 continue;
             }

@@ -12,12 +12,11 @@
 //! | [`group`], [`build`] | one source: connects, runs, tries again |
 //! | [`supervisor`] | holds the groups to what is desired |
 //! | [`requests`] | what commands ask of the run, carried out beside the pipelines |
-//! | [`environment`], [`collections`] | a whole database, without any configuration |
+//! | [`environment`] | a whole database, without any configuration |
 //! | [`history`] | what is noted of pipelines that have not begun |
 //! | [`display`] | what they are doing, on a terminal and off it |
 
 pub mod build;
-pub mod collections;
 pub mod desired;
 pub mod display;
 pub mod environment;

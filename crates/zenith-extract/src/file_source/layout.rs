@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 
 use super::input::{DataFile, unreadable};
 use super::metadata::Metadata;
-use crate::{ExtractError, Namespace};
+use crate::{CollectionKind, ExtractError, Namespace};
 
 const DATA: [&str; 2] = [".bson", ".bson.gz"];
 const METADATA: [&str; 2] = [".metadata.json", ".metadata.json.gz"];
@@ -196,6 +196,18 @@ impl Layout {
             return Err(self.unusable(namespace, reason));
         }
         Ok(metadata)
+    }
+
+    /// What a collection is, as far as its metadata and the names of its files tell.
+    pub(super) fn kind(&self, namespace: &Namespace) -> Result<CollectionKind, ExtractError> {
+        let files = self.files(namespace)?;
+        let metadata = files.metadata.as_deref().map(Metadata::read).transpose()?.unwrap_or_default();
+        Ok(match () {
+            () if files.buckets || metadata.is_time_series => CollectionKind::TimeSeries,
+            () if metadata.view_on.is_some() && files.data.is_empty() => CollectionKind::View,
+            () if metadata.capped => CollectionKind::Capped,
+            () => CollectionKind::Collection,
+        })
     }
 
     fn files(&self, namespace: &Namespace) -> Result<&Files, ExtractError> {

@@ -103,6 +103,28 @@ impl FileSource {
         self.shared.layout.find(collection)
     }
 
+    /// What a collection was when it was dumped. Only of plain and capped collections a dump has documents that can be read.
+    ///
+    /// # Errors
+    /// [`ExtractError::NoSuchCollection`], and [`ExtractError::Dump`] for metadata that cannot be read.
+    pub fn kind(&self, namespace: &Namespace) -> Result<CollectionKind, ExtractError> {
+        self.shared.layout.kind(namespace)
+    }
+
+    /// The length of the file of a collection.
+    #[must_use]
+    pub fn file_bytes(&self, namespace: &Namespace) -> Option<u64> {
+        let file = self.shared.layout.file(namespace).ok()?;
+        std::fs::metadata(&file.path).ok().map(|found| found.len())
+    }
+
+    /// The same dump, which keeps what it learns about its files to itself: it is forgotten with this one.
+    #[must_use]
+    pub fn apart(&self) -> FileSource {
+        let layout = self.shared.layout.clone();
+        FileSource { shared: Arc::new(Shared { layout, surveys: Mutex::default() }) }
+    }
+
     /// What the survey of a collection has found; created again if the file has changed since, or is to give a larger sample.
     async fn survey(&self, namespace: &Namespace, sample: usize) -> Result<Arc<Survey>, ExtractError> {
         let file = self.shared.layout.file(namespace)?;

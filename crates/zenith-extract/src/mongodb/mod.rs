@@ -54,8 +54,8 @@ pub use scan::MongoReader;
 
 use crate::wire::Settings;
 use crate::{
-    CollectionInfo, CollectionKind, ExtractError, IdTypes, Namespace, Partition, PartitionStrategy,
-    ReadOptions, Source, SourceInfo,
+    CollectionInfo, CollectionKind, CollectionSize, ExtractError, IdTypes, Namespace, Partition,
+    PartitionStrategy, ReadOptions, Source, SourceInfo,
 };
 
 /// How the documents of a scan come over the network.
@@ -121,6 +121,19 @@ impl MongoSource {
     /// When the collections cannot be listed.
     pub async fn collections(&self, database: &str) -> Result<Vec<(String, CollectionKind)>, ExtractError> {
         preflight::collections(&self.deployment, database).await
+    }
+
+    /// The databases that this user may see, without those of the system, in order of their names.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn databases(&self) -> Result<Vec<String>, ExtractError> {
+        preflight::databases(&self.deployment).await
+    }
+
+    /// The size of a collection by the server's metadata; `None` where it is not known, as for a view.
+    pub async fn size(&self, namespace: &Namespace) -> Option<CollectionSize> {
+        preflight::size(&self.deployment, namespace).await
     }
 
     /// The connection string without its password.

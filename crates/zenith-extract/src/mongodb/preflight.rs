@@ -9,6 +9,9 @@ use super::Deployment;
 use super::sample::{REPLY_DOCUMENTS, read};
 use crate::{CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, SourceInfo, Topology};
 
+/// Databases that are the server's own.
+const SYSTEM_DATABASES: [&str; 3] = ["admin", "config", "local"];
+
 pub(super) async fn preflight(
     deployment: &Deployment,
     namespace: &Namespace,
@@ -95,6 +98,16 @@ pub(super) async fn collections(
     Ok(found)
 }
 
+/// The databases of users, in order of their names.
+pub(super) async fn databases(deployment: &Deployment) -> Result<Vec<String>, ExtractError> {
+    let command = doc! { "listDatabases": 1, "nameOnly": true, "authorizedDatabases": true };
+    let reply = deployment.command("admin", command, "list the databases").await?;
+    let found = reply.get_array("databases").ok().into_iter().flatten();
+    let mut found = names(&found.filter_map(|entry| entry.as_document().cloned()).collect::<Vec<_>>());
+    found.retain(|name| !SYSTEM_DATABASES.contains(&name.as_str()));
+    Ok(found)
+}
+
 /// The collection's entry in `listCollections`; without its options where the user may not see them.
 async fn entry(deployment: &Deployment, namespace: &Namespace) -> Result<Option<Document>, ExtractError> {
     let mut command = doc! { "listCollections": 1, "filter": { "name": &namespace.collection } };
@@ -118,7 +131,7 @@ fn uuid(entry: &Document) -> Option<Uuid> {
 }
 
 /// The size by the server's metadata, added up over shards.
-async fn size(deployment: &Deployment, namespace: &Namespace) -> Option<CollectionSize> {
+pub(super) async fn size(deployment: &Deployment, namespace: &Namespace) -> Option<CollectionSize> {
     let command = doc! {
         "aggregate": &namespace.collection,
         "pipeline": [{ "$collStats": { "storageStats": {} } }, { "$project": {
