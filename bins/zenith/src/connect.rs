@@ -62,7 +62,22 @@ pub fn namespace(name: &str, pipeline: &Pipeline, source: &MongoSource) -> Resul
 
 /// The pipeline of a name, or a sentence with what there is instead.
 pub fn pipeline<'c>(config: &'c Config, name: &str) -> Result<&'c Pipeline, Failure> {
-    config.pipelines.get(name).ok_or_else(|| no_pipeline(name, config.pipelines.keys().map(String::as_str)))
+    config.pipelines.get(name).ok_or_else(|| match config.templates.contains_key(name) {
+        true => several(name, config.pipelines.iter().map(|(name, of)| (name.as_str(), of))),
+        false => no_pipeline(name, config.pipelines.keys().map(String::as_str)),
+    })
+}
+
+/// A pipeline of several collections is named where one is needed.
+fn several<'a>(name: &str, pipelines: impl Iterator<Item = (&'a str, &'a Pipeline)>) -> Failure {
+    let mut members = pipelines.filter(|(_, pipeline)| pipeline.settings.member_of == name);
+    Failure::Input(match members.next() {
+        Some((first, _)) => format!(
+            "{name} is of {} collections: name the pipeline of one of them, as in {first}",
+            members.count() + 1
+        ),
+        None => format!("{name} is of several collections, and none that matches has been found yet"),
+    })
 }
 
 /// There is no pipeline of this name.

@@ -11,6 +11,7 @@ mod copy;
 mod databases;
 mod exit;
 mod logging;
+mod members;
 mod mismatches;
 mod output;
 mod progress;

@@ -17,6 +17,7 @@ mod harness;
 mod help;
 mod home;
 mod looking;
+mod members;
 mod mending;
 mod names;
 mod owners;

@@ -98,6 +98,18 @@ pub struct PipelineSettings {
     /// One with a dot in its name needs the database.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub collection: String,
+    /// Patterns of collections, such as `["orders*", "!tmp_*"]`, each of which is kept in step by a pipeline of its own; by
+    /// default only `collection`.
+    ///
+    /// The pipelines are called `NAME.COLLECTION`, and come while `zenith run` is running. `table` and `view` are then
+    /// templates, with `{collection}` and `{db}` in them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATTERN"))]
+    pub collections: Vec<String>,
+    /// The pipeline of several collections that this one was made for; nobody sets it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "clap", arg(skip))]
+    pub member_of: String,
     /// The table; by default the collection's name.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub table: String,
@@ -197,6 +209,8 @@ impl Default for PipelineSettings {
     fn default() -> PipelineSettings {
         PipelineSettings {
             collection: String::new(),
+            collections: Vec::new(),
+            member_of: String::new(),
             table: String::new(),
             view: String::new(),
             status_table: "zenith_status".to_owned(),

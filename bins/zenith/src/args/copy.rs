@@ -113,7 +113,8 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 14] = [
+    const OF_PIPELINES: [(&str, &str); 15] = [
+        ("collections", "the option --collection takes patterns, and may be repeated"),
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
         ("mode", "a copy is a full one"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use zenith_engine::state::{MemoryStore, SqliteStore, StateError, StateStore};
 use zenith_engine::{EngineError, names_are_free};
 
@@ -15,23 +16,38 @@ use crate::config::{Config, file, names};
 use crate::connect;
 use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
+use crate::members;
 use crate::progress::say;
 use crate::state::Places;
 use crate::terminal::{Paint, print};
 
 /// How long a target may take to say what has which name.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for the names of one pipeline more.
+const LOOK_TIMEOUT_EACH: Duration = Duration::from_millis(20);
+/// Pipelines whose names are looked at side by side.
+const LOOKS: usize = 8;
+/// Pipelines that a question names.
+const NAMED: usize = 10;
 
 pub async fn run(arguments: &Apply) -> Ending {
     let places = Places::find(&arguments.place)?;
-    let config = file::read(&places.file)?;
+    let mut config = file::read(&places.file)?;
     let now = match places.look().await {
         Ok(store) => Applied::read(&store).await?,
         // A dry run creates nothing, and there may be nothing yet.
         Err(_) if arguments.dry_run && !places.state.exists() => Applied::default(),
         Err(_) => Applied::read(&places.change().await?).await?,
     };
-    let paused = now.pipelines.iter().map(|record| (record.name.as_str(), record.paused)).collect();
+    let expanded = members::expand(&mut config, &now).await?;
+    refuse(&expanded.wrong, &places)?;
+    for (name, reason) in &expanded.unasked {
+        say(&format!(
+            "zenith: which collections {name} is of could not be asked, and zenith run will: {reason}"
+        ));
+    }
+    let all = now.pipelines.iter().chain(&now.templates);
+    let paused = all.map(|record| (record.name.as_str(), record.paused)).collect();
     let then = applied::records(&config, &paused);
     rehearse(&then).await?;
     let difference = between(&now, &then);
@@ -64,6 +80,19 @@ pub async fn run(arguments: &Apply) -> Ending {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses templates with which something is wrong, each with its line.
+fn refuse(wrong: &[(String, String)], places: &Places) -> Result<(), Failure> {
+    let sentence = |(name, reason): &(String, String)| {
+        let line = file::line_of_collections(&places.file, name);
+        let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+        format!("{}{line}: collections of [pipelines.{name}]: {reason}", places.file.display())
+    };
+    match wrong {
+        [] => Ok(()),
+        wrong => Err(Failure::Input(wrong.iter().map(sentence).collect::<Vec<_>>().join("\nzenith: "))),
+    }
+}
+
 /// Refuses names that are taken by what Zenith did not make, or would be of two pipelines by whatever addresses. A ClickHouse that cannot be asked now is asked by the start of
 /// the run.
 async fn look_at_names(config: &Config, places: &Places) -> Result<(), Failure> {
@@ -75,18 +104,25 @@ async fn look_at_names(config: &Config, places: &Places) -> Result<(), Failure> 
     });
     let mut taken: Vec<String> = collisions.into_iter().map(|collision| collision.sentence).collect();
     for (target, connector) in &config.targets {
-        let pipelines = config.pipelines.iter().filter(|(_, pipeline)| pipeline.target == *target);
+        let pipelines: Vec<_> =
+            config.pipelines.iter().filter(|(_, pipeline)| pipeline.target == *target).collect();
+        let each = LOOK_TIMEOUT_EACH.saturating_mul(u32::try_from(pipelines.len()).unwrap_or(u32::MAX));
         let looking = async {
-            let sink = connect::sink(target, connector, &pool)?;
-            for (name, pipeline) in pipelines {
-                match names_are_free(&sink, pipeline.table(), &pipeline.settings).await {
+            let sink = &connect::sink(target, connector, &pool)?;
+            let mut looked = stream::iter(pipelines)
+                .map(async |(name, pipeline)| {
+                    (name, names_are_free(sink, pipeline.table(), &pipeline.settings).await)
+                })
+                .buffered(LOOKS);
+            while let Some((name, free)) = looked.next().await {
+                match free {
                     Err(error @ EngineError::NameTaken { .. }) => taken.push(format!("{name}: {error}")),
                     other => other?,
                 }
             }
             Ok::<(), Failure>(())
         };
-        let unasked = match tokio::time::timeout(LOOK_TIMEOUT, looking).await {
+        let unasked = match tokio::time::timeout(LOOK_TIMEOUT + each, looking).await {
             Ok(Ok(())) => continue,
             Ok(Err(Failure::Input(reason) | Failure::Failed(reason))) => reason,
             Err(_) => "it does not answer".to_owned(),
@@ -105,7 +141,14 @@ fn question(difference: &Difference) -> Option<String> {
     let list = |names: &[&str], what: &str| match names {
         [] => None,
         [name] => Some(format!("the pipeline {name} {what}")),
-        names => Some(format!("the pipelines {} {what}", names.join(", "))),
+        names => {
+            let more = names.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let named: Vec<&str> = names.iter().take(NAMED).copied().collect();
+            let verb =
+                what.replacen("is ", "are ", 1).replacen("starts", "start", 1).replacen("its", "their", 1);
+            Some(format!("the pipelines {}{more} {verb}", named.join(", ")))
+        }
     };
     let parts = [list(&removed, "is removed with its progress"), list(&anew, "starts over")];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -125,7 +168,7 @@ async fn rehearse(then: &Applied) -> Result<(), Failure> {
     for connector in &then.connectors {
         store.put_connector(connector).await?;
     }
-    for pipeline in &then.pipelines {
+    for pipeline in then.pipelines.iter().chain(&then.templates) {
         store.put_pipeline(pipeline).await?;
     }
     Ok(())
@@ -161,7 +204,8 @@ async fn apply(store: &SqliteStore, difference: &Difference, then: &Applied) -> 
             store.put_connector(connector).await?;
         }
     }
-    for pipeline in then.pipelines.iter().filter(|pipeline| changed(Kind::Pipeline, &pipeline.name)) {
+    let pipelines = then.templates.iter().chain(&then.pipelines);
+    for pipeline in pipelines.filter(|pipeline| changed(Kind::Pipeline, &pipeline.name)) {
         store.put_pipeline(pipeline).await?;
     }
     for name in difference.anew() {

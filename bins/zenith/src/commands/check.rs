@@ -9,10 +9,11 @@ use zenith_engine::state::{DynStateStore, MemoryStore};
 
 use super::something_applied;
 use crate::args::Check;
-use crate::config::{Config, file, names};
+use crate::config::{Config, Pipeline, file, names};
 use crate::connect::{self, no_pipeline};
 use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
+use crate::members;
 use crate::mismatches::{self, Counted, CountedJson};
 use crate::signals::Signals;
 use crate::state::Places;
@@ -64,20 +65,28 @@ pub async fn run(arguments: &Check) -> Ending {
 
 async fn check(arguments: &Check) -> Ending {
     let places = Places::find(&arguments.place)?;
-    let (config, configuration) = if places.has_file() {
+    let (mut config, configuration) = if places.has_file() {
         (file::read(&places.file)?, places.file.display().to_string())
     } else {
         let applied = something_applied(&places.look().await?).await?;
         (applied.config().map_err(Failure::Input)?, "what was applied".to_owned())
     };
+    let mut troubles = members::troubles(&mut config, &places).await;
     let names: Vec<&String> = match &arguments.name {
         None => config.pipelines.keys().collect(),
-        Some(name) => match config.pipelines.get_key_value(name) {
-            Some((name, _)) => vec![name],
-            None => return Err(no_pipeline(name, config.pipelines.keys().map(String::as_str))),
-        },
+        Some(name) => {
+            troubles.retain(|template, _| template == name);
+            let all = config.pipelines.keys().chain(config.templates.keys());
+            if all.clone().all(|known| known != name) {
+                return Err(no_pipeline(name, all.map(String::as_str)));
+            }
+            let is_meant = |(known, of): &(&String, &Pipeline)| {
+                *known == name || (of.settings.member_of == *name && config.templates.contains_key(name))
+            };
+            config.pipelines.iter().filter(is_meant).map(|(known, _)| known).collect()
+        }
     };
-    if names.is_empty() {
+    if names.is_empty() && troubles.is_empty() {
         return Err(Failure::Input(format!(
             "{configuration} has no pipelines: add a [pipelines.NAME] to it"
         )));
@@ -85,6 +94,16 @@ async fn check(arguments: &Check) -> Ending {
     let mut report = Report { ok: true, configuration, pipelines: Vec::with_capacity(names.len()) };
     let databases = Databases::of(&config.targets, &connect::pool(None, &places)?).await;
     let paint = Paint::for_stdout();
+    for (name, found) in troubles {
+        let checks = vec![Line { what: "collections".to_owned(), ok: false, found }];
+        let mismatches = Counted::default().json();
+        let checked = PipelineReport { name, ok: false, checks, mismatches };
+        report.ok = false;
+        if !arguments.json {
+            print(&text(&config, &checked, paint));
+        }
+        report.pipelines.push(checked);
+    }
     for name in names {
         let checked = look(&config, name, &places, &databases).await;
         report.ok &= checked.ok;

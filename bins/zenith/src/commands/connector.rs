@@ -39,7 +39,10 @@ struct Shown<'a> {
 
 fn show(applied: &Applied, json: bool) {
     let users = |name: &str| {
-        let users = applied.pipelines.iter().filter(|record| record.source == name || record.target == name);
+        let all = applied.templates.iter().chain(&applied.pipelines);
+        let users = all
+            .filter(|record| applied::member_of(record).is_empty())
+            .filter(|record| record.source == name || record.target == name);
         users.map(|record| record.name.as_str()).collect()
     };
     let shown: Vec<Shown<'_>> = applied

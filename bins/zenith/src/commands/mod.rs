@@ -41,7 +41,7 @@ fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
 /// What was applied, or what to do if nothing was.
 async fn something_applied(store: &impl StateStore) -> Result<Applied, Failure> {
     let applied = Applied::read(store).await?;
-    if applied.pipelines.is_empty() {
+    if applied.is_idle() {
         return Err(Failure::Input(
             "no pipelines were applied: write a zenith.toml (zenith init), then zenith apply".to_owned(),
         ));

@@ -8,6 +8,7 @@ use zenith_engine::state::{PipelineRecord, SqliteStore, StateStore as _};
 
 use super::confirmed;
 use crate::args::{List, Named, PipelineCommand, Pipelines, Remove};
+use crate::collections::tables;
 use crate::config::applied::{self, Applied};
 use crate::connect::no_pipeline;
 use crate::exit::{Ending, Failure};
@@ -38,6 +39,12 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn of(record: &'a PipelineRecord) -> Shown<'a> {
         let (collection, table, mode) = match applied::pipeline(record) {
+            Ok(pipeline) if pipeline.is_template() => {
+                let settings = pipeline.settings;
+                let table = if settings.table.is_empty() { tables::DEFAULT } else { &settings.table };
+                let patterns = format!("({})", settings.collections.join(", "));
+                (patterns, table.to_owned(), settings.mode.name().to_owned())
+            }
             Ok(pipeline) => {
                 let settings = &pipeline.settings;
                 (settings.collection.clone(), pipeline.table().to_owned(), settings.mode.name().to_owned())
@@ -59,7 +66,9 @@ impl<'a> Shown<'a> {
 async fn list(arguments: &List) -> Ending {
     let places = Places::find(&arguments.place)?;
     let applied = Applied::read(&places.look().await?).await?;
-    let shown: Vec<Shown<'_>> = applied.pipelines.iter().map(Shown::of).collect();
+    let mut records: Vec<&PipelineRecord> = applied.pipelines.iter().chain(&applied.templates).collect();
+    records.sort_by(|one, other| one.name.cmp(&other.name));
+    let shown: Vec<Shown<'_>> = records.into_iter().map(Shown::of).collect();
     if arguments.json {
         print_json(&shown);
         return Ok(ExitCode::SUCCESS);
@@ -128,6 +137,9 @@ async fn set_paused(arguments: &Named, paused: bool) -> Ending {
     if !store.set_paused(name, paused).await? {
         return Err(no_pipeline(name, []));
     }
+    for member in applied.meant(name).filter(|member| member.name != *name) {
+        store.set_paused(&member.name, paused).await?;
+    }
     store.close().await?;
     let running = SqliteStore::is_locked(&places.state).await;
     if arguments.json {
@@ -148,14 +160,29 @@ async fn remove(arguments: &Remove) -> Ending {
     let places = Places::find(&arguments.place)?;
     let store = places.look().await?;
     let applied = Applied::read(&store).await?;
-    let shown = Shown::of(find(&applied, &arguments.name)?);
-    let name = shown.name;
-    let rows = store.checkpoint(name).await?.map_or(0, |checkpoint| checkpoint.rows);
-    print(&format!(
-        "- pipeline {name}  {}.{} -> {}.{}, {} rows so far\n    its progress is forgotten; the table stays as it is, \
-         and zenith.toml would bring the pipeline back\n",
-        shown.source, shown.collection, shown.target, shown.table, rows
-    ));
+    let record = find(&applied, &arguments.name)?;
+    let name = &record.name;
+    for record in applied.meant(name) {
+        let shown = Shown::of(record);
+        let rows = store.checkpoint(shown.name).await?.map_or(0, |checkpoint| checkpoint.rows);
+        print(&format!(
+            "- pipeline {}  {}.{} -> {}.{}, {rows} rows so far\n",
+            shown.name, shown.source, shown.collection, shown.target, shown.table
+        ));
+    }
+    print(match (applied.template(name), applied::member_of(record).as_str()) {
+        (Some(_), _) => {
+            "    their progress is forgotten; the tables stay as they are, and zenith.toml would bring the pipelines back\n"
+                .to_owned()
+        }
+        (None, "") => {
+            "    its progress is forgotten; the table stays as it is, and zenith.toml would bring the pipeline back\n".to_owned()
+        }
+        (None, template) => format!(
+            "    its progress is forgotten; the table stays as it is, and {template} brings the pipeline back unless a \
+             pattern of its collections leaves this one out\n"
+        ),
+    }.as_str());
     if arguments.dry_run {
         print("nothing was changed (--dry-run)\n");
         return Ok(ExitCode::SUCCESS);
@@ -165,14 +192,17 @@ async fn remove(arguments: &Remove) -> Ending {
         return Ok(ExitCode::SUCCESS);
     }
     let store = places.change().await?;
+    // The template first: a run would bring the others back.
     store.remove_pipeline(name).await?;
+    for member in applied.meant(name).filter(|member| member.name != *name) {
+        store.remove_pipeline(&member.name).await?;
+    }
     store.close().await?;
     print("removed\n");
     Ok(ExitCode::SUCCESS)
 }
 
 fn find<'a>(applied: &'a Applied, name: &str) -> Result<&'a PipelineRecord, Failure> {
-    applied
-        .pipeline(name)
-        .ok_or_else(|| no_pipeline(name, applied.pipelines.iter().map(|record| record.name.as_str())))
+    let found = applied.pipeline(name).or_else(|| applied.template(name));
+    found.ok_or_else(|| no_pipeline(name, applied.names()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use zenith_engine::Until;
-use zenith_engine::state::{DynStateStore, Mismatches, StateStore as _};
+use zenith_engine::state::{DynStateStore, Mismatches, PipelineRecord};
 
 use crate::args::{Allowed, Run};
 use crate::config::applied::Applied;
@@ -14,6 +14,8 @@ use crate::connect::{self, no_pipeline};
 use crate::exit::{self, Ending, Failure};
 use crate::mismatches;
 use crate::progress::say;
+use crate::run::desired::is_named;
+use crate::run::discovery::Discovery;
 use crate::run::display::Display;
 use crate::run::environment::{self, Environment};
 use crate::run::group::Shared;
@@ -91,38 +93,36 @@ async fn prepare(arguments: &Run) -> Result<(Supervisor, Shared, String), Failur
         Err(_) => Applied::read(&places.own().await?).await?,
     };
     let by_environment = !places.has_file() && environment::decides(&applied);
-    if applied.pipelines.is_empty() && !by_environment {
+    if applied.is_idle() && !by_environment {
         return Err(Failure::Input(nothing_to_run(&places)));
     }
-    if let Some(name) =
-        arguments.names.iter().find(|name| applied.pipeline(name).is_none() && !by_environment)
-    {
-        return Err(no_pipeline(name, applied.pipelines.iter().map(|record| record.name.as_str())));
+    let is_known = |name: &&String| applied.names().any(|known| known == *name) || by_environment;
+    if let Some(name) = arguments.names.iter().find(|name| !is_known(name)) {
+        return Err(no_pipeline(name, applied.names()));
     }
     let targets = if by_environment { BTreeMap::from([environment::target()]) } else { applied.targets() };
     let pool = connect::loading_pool(arguments.memory, &places, &targets).await?;
     let store = DynStateStore::new(places.own().await?);
-    let environment = if by_environment {
-        let mut environment = Environment::open(&store).await?;
-        environment.look(&store).await?;
-        Some(environment)
-    } else {
-        None
-    };
+    let mut discovery = Discovery::new(match by_environment {
+        true => Some(Environment::open(&store).await?),
+        false => None,
+    });
+    discovery.look(&store).await?;
     let until = if arguments.once { Until::CaughtUp } else { Until::Stopped };
-    let is_meant = |name: &String| arguments.names.is_empty() || arguments.names.contains(name);
-    let pipelines = store.pipelines().await?.iter().filter(|record| is_meant(&record.name)).count();
+    let names = &arguments.names;
+    let is_meant = |record: &&PipelineRecord| names.is_empty() || is_named(names, record);
+    let pipelines = Applied::read(&store).await?.pipelines.iter().filter(is_meant).count();
     let greeting = format!(
         "running {pipelines} {}; the state is {}",
         if pipelines == 1 { "pipeline" } else { "pipelines" },
         places.state.display()
     );
-    let greeting = match (pipelines, by_environment) {
+    let greeting = match (pipelines, discovery.may_find()) {
         (0, true) => format!("{greeting}; waiting for the first collection"),
         _ => greeting,
     };
     let shared = Shared { store, pool, until };
-    let supervisor = Supervisor::new(shared.clone(), arguments.names.clone(), environment);
+    let supervisor = Supervisor::new(shared.clone(), names.clone(), discovery);
     Ok((supervisor, shared, greeting))
 }
 

@@ -13,12 +13,38 @@ use super::{Config, Connector, Pipeline, Process};
 pub struct Applied {
     pub connectors: Vec<state::Connector>,
     pub pipelines: Vec<PipelineRecord>,
+    /// Pipelines of several collections.
+    pub templates: Vec<PipelineRecord>,
 }
 
 impl Applied {
     /// Reads it out of a state.
     pub async fn read(store: &impl StateStore) -> state::Result<Applied> {
-        Ok(Applied { connectors: store.connectors().await?, pipelines: store.pipelines().await? })
+        let (templates, pipelines) = store.pipelines().await?.into_iter().partition(is_template);
+        Ok(Applied { connectors: store.connectors().await?, pipelines, templates })
+    }
+
+    /// Whether nothing is there to be run.
+    pub fn is_idle(&self) -> bool {
+        self.pipelines.is_empty() && self.templates.is_empty()
+    }
+
+    /// The names of everything that can be named.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pipelines.iter().chain(&self.templates).map(|record| record.name.as_str())
+    }
+
+    /// A pipeline of several collections by its name.
+    pub fn template(&self, name: &str) -> Option<&PipelineRecord> {
+        self.templates.iter().find(|template| template.name == name)
+    }
+
+    /// The pipelines of a name: that one, or those of its collections.
+    pub fn meant<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a PipelineRecord> {
+        let is_template = self.template(name).is_some();
+        self.pipelines
+            .iter()
+            .filter(move |record| record.name == name || (is_template && member_of(record) == name))
     }
 
     /// A connector in a given role.
@@ -53,7 +79,24 @@ impl Applied {
         for record in &self.pipelines {
             config.pipelines.insert(record.name.clone(), pipeline(record)?);
         }
+        for record in &self.templates {
+            config.templates.insert(record.name.clone(), pipeline(record)?);
+        }
         Ok(config)
+    }
+}
+
+/// Whether a record is that of several collections.
+pub fn is_template(record: &PipelineRecord) -> bool {
+    // Others need not be read as a whole.
+    record.settings.contains("\"collections\":[") && pipeline(record).is_ok_and(|it| it.is_template())
+}
+
+/// The pipeline of several collections that a record is of; empty if it is of none.
+pub fn member_of(record: &PipelineRecord) -> String {
+    match record.settings.contains("\"member_of\":") {
+        true => pipeline(record).map(|pipeline| pipeline.settings.member_of).unwrap_or_default(),
+        false => String::new(),
     }
 }
 
@@ -98,11 +141,17 @@ pub fn records(config: &Config, paused: &BTreeMap<&str, bool>) -> Applied {
     let mut applied = Applied {
         connectors: connectors(Role::Source, &config.sources),
         pipelines: Vec::with_capacity(config.pipelines.len()),
+        templates: Vec::with_capacity(config.templates.len()),
     };
     applied.connectors.extend(connectors(Role::Target, &config.targets));
+    let is_paused = |name: &str| paused.get(name).copied();
     for (name, pipeline) in &config.pipelines {
-        let paused = paused.get(name.as_str()).copied().unwrap_or(false);
-        applied.pipelines.push(pipeline_record(name, pipeline, paused));
+        // A new one of several stands still with the others.
+        let paused = is_paused(name).or_else(|| is_paused(&pipeline.settings.member_of));
+        applied.pipelines.push(pipeline_record(name, pipeline, paused.unwrap_or(false)));
+    }
+    for (name, template) in &config.templates {
+        applied.templates.push(pipeline_record(name, template, is_paused(name).unwrap_or(false)));
     }
     applied
 }

@@ -85,7 +85,8 @@ impl Difference {
 
     /// Pipelines that have to be read again from their beginning.
     pub fn anew(&self) -> Vec<&str> {
-        self.pipelines(|change| matches!(change, Change::Alter(settings) if begins_anew(settings)))
+        let pipelines = self.pipelines(|change| matches!(change, Change::Alter(it) if begins_anew(it)));
+        pipelines.into_iter().filter(|name| !self.stays_template(name)).collect()
     }
 
     fn pipelines(&self, wanted: impl Fn(&Change) -> bool) -> Vec<&str> {
@@ -93,13 +94,34 @@ impl Difference {
         pipelines.filter(|(_, change)| wanted(change)).map(|((_, name), _)| name.as_str()).collect()
     }
 
+    /// Whether a pipeline is of several collections before and after: it has no progress of its own.
+    fn stays_template(&self, name: &str) -> bool {
+        let key = (Kind::Pipeline, name.to_owned());
+        let becomes_other = |change: &Change| match change {
+            Change::Alter(altered) => altered.iter().any(|(setting, ..)| setting == "collection"),
+            Change::Add | Change::Remove => false,
+        };
+        let was_template = self.settings.get(&key).is_some_and(|settings| !patterns(settings).is_empty());
+        was_template && !self.changes.get(&key).is_some_and(becomes_other)
+    }
+
+    /// Whether a change of a pipeline only follows that of the pipeline of several collections that it is of.
+    fn follows_template(&self, key: &(Kind, String), change: &Change) -> bool {
+        let Change::Alter(altered) = change else { return false };
+        let template = self.settings.get(key).and_then(|settings| settings.get("member_of")?.as_str());
+        let changes = |template: &str| self.changes.contains_key(&(Kind::Pipeline, template.to_owned()));
+        !begins_anew(altered) && template.is_some_and(changes)
+    }
+
     /// In words, a paragraph for each thing.
     pub fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
-        for (key, change) in &self.changes {
+        let shown = self.changes.iter().filter(|(key, change)| !self.follows_template(key, change));
+        for (key, change) in shown {
             let (kind, name) = (key.0, &key.1);
             let settings = self.settings.get(key);
             let summary = settings.map_or_else(String::new, |settings| summary(kind, settings));
+            let is_template = settings.is_some_and(|settings| !patterns(settings).is_empty());
             let line = match change {
                 Change::Add => paint.green(&format!("+ {} {name}  {summary}", kind.name())),
                 Change::Remove => paint.red(&format!("- {} {name}  {summary}", kind.name())),
@@ -112,7 +134,7 @@ impl Difference {
                         let _ = writeln!(text, "    {setting}: {value}");
                     }
                 }
-                Change::Remove if kind == Kind::Pipeline => {
+                Change::Remove if kind == Kind::Pipeline && !is_template => {
                     text.push_str("    its progress is forgotten; the table stays as it is\n");
                 }
                 Change::Remove => {}
@@ -121,11 +143,13 @@ impl Difference {
                         let _ = writeln!(
                             text,
                             "    {setting}: {} -> {}",
-                            shown(old.as_ref()),
-                            shown(new.as_ref())
+                            shown_value(old.as_ref()),
+                            shown_value(new.as_ref())
                         );
                     }
-                    if kind == Kind::Pipeline && begins_anew(altered) {
+                    if self.stays_template(name) {
+                        text.push_str("    so do the pipelines of its collections\n");
+                    } else if kind == Kind::Pipeline && begins_anew(altered) {
                         text.push_str("    it starts over: the collection is read from its beginning\n");
                     } else if kind == Kind::Pipeline && changes_columns(altered) {
                         let _ = writeln!(
@@ -176,7 +200,7 @@ fn things(applied: &Applied) -> BTreeMap<(Kind, String), Settings> {
         settings.insert("uri".to_owned(), connector.uri.clone().into());
         ((kind, connector.name.clone()), settings)
     });
-    let pipelines = applied.pipelines.iter().map(|pipeline| {
+    let pipelines = applied.pipelines.iter().chain(&applied.templates).map(|pipeline| {
         let settings = applied::settings(pipeline).map(|settings| settings.into_iter().collect());
         let mut settings = settings.unwrap_or_else(|| object(&pipeline.settings));
         settings.insert("source".to_owned(), pipeline.source.clone().into());
@@ -203,12 +227,21 @@ fn altered(old: &Settings, new: &Settings) -> Vec<(String, Option<Value>, Option
     both.filter(|(_, old, new)| old != new).collect()
 }
 
+/// The patterns of a pipeline of several collections.
+fn patterns(settings: &Settings) -> Vec<&str> {
+    let patterns = settings.get("collections").and_then(Value::as_array);
+    patterns.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
 fn summary(kind: Kind, settings: &Settings) -> String {
     let text = |name: &str| settings.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind {
         Kind::Source | Kind::Target => text("uri"),
         Kind::Pipeline => {
-            let (collection, table) = (text("collection"), text("table"));
+            let (mut collection, table) = (text("collection"), text("table"));
+            if collection.is_empty() {
+                collection = format!("({})", patterns(settings).join(", "));
+            }
             let table = if table.is_empty() { String::new() } else { format!(".{table}") };
             format!("{}.{collection} -> {}{table}, {}", text("source"), text("target"), text("mode"))
         }
@@ -221,15 +254,15 @@ fn stated(kind: Kind, settings: &Settings) -> Vec<(&String, String)> {
         Kind::Pipeline => serde_json::to_value(PipelineSettings::default()).unwrap_or_default(),
         Kind::Source | Kind::Target => Value::Null,
     };
-    let in_summary = |name: &str| name == "uri" || IDENTITY.contains(&name);
+    let in_summary = |name: &str| ["uri", "collections"].contains(&name) || IDENTITY.contains(&name);
     settings
         .iter()
         .filter(|(name, value)| !in_summary(name) && default.get(name.as_str()) != Some(*value))
-        .map(|(name, value)| (name, shown(Some(value))))
+        .map(|(name, value)| (name, shown_value(Some(value))))
         .collect()
 }
 
-fn shown(value: Option<&Value>) -> String {
+fn shown_value(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "(not set)".to_owned(),
         Some(Value::String(text)) if text.is_empty() => "(not set)".to_owned(),

@@ -15,6 +15,7 @@ use zenith_engine::{Mode, PipelineSettings, TableOptions};
 
 use super::{Config, Connector, ConnectorOptions, MEMORY_MIN, Pipeline, Process, names, reference, suggest};
 use crate::address;
+use crate::collections::{patterns, tables};
 
 /// What is wrong with a file: one line each.
 #[derive(Debug, PartialEq)]
@@ -65,6 +66,31 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Mistakes> {
     if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
 }
 
+/// Where the settings of a pipeline stand that are told apart.
+#[derive(Default)]
+struct Places {
+    pipeline: usize,
+    collections: Option<usize>,
+    table: Option<usize>,
+    view: Option<usize>,
+}
+
+impl Places {
+    fn of(settings: &Sections<'_>) -> Places {
+        let at = |name: &str| settings.get(name).map(|(span, _)| span.start);
+        Places { pipeline: 0, collections: at("collections"), table: at("table"), view: at("view") }
+    }
+}
+
+/// The line of a file where the collections of a pipeline stand, as far as that can be told.
+pub fn line_of_collections(path: &Path, pipeline: &str) -> Option<usize> {
+    let text = fs::read_to_string(path).ok()?;
+    let root = DeTable::parse(&text).ok()?.into_inner();
+    let of_pipeline = root.get("pipelines")?.get_ref().as_table()?.get(pipeline)?.get_ref().as_table()?;
+    let (key, _) = of_pipeline.iter().find(|(key, _)| key.get_ref() == "collections")?;
+    Some(text.get(..key.span().start)?.matches('\n').count() + 1)
+}
+
 type Sections<'t> = BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>;
 
 struct Reader<'t> {
@@ -80,7 +106,10 @@ impl<'t> Reader<'t> {
         let sources = self.connectors(&mut sections, "sources", &["mongodb", "mongodb+srv"]);
         let targets =
             self.connectors(&mut sections, "targets", &["http", "https", "clickhouse", "clickhouses"]);
-        let pipelines = self.pipelines(&mut sections, &sources, &targets);
+        let (templates, pipelines) = self
+            .pipelines(&mut sections, &sources, &targets)
+            .into_iter()
+            .partition(|(_, pipeline)| pipeline.is_template());
         for (name, (span, _)) in &sections {
             let known = ["state", "memory", "sources", "targets", "pipelines"];
             self.wrong(span.start, &format!("unknown section [{name}]{}", suggest::hint(name, known)));
@@ -94,7 +123,8 @@ impl<'t> Reader<'t> {
         let plain = |connectors: BTreeMap<String, (usize, Connector)>| {
             connectors.into_iter().map(|(name, (_, connector))| (name, connector)).collect()
         };
-        let config = Config { process, sources: plain(sources), targets: plain(targets), pipelines };
+        let (sources, targets) = (plain(sources), plain(targets));
+        let config = Config { process, sources, targets, pipelines, templates };
         self.names_are_used_once(&config);
         config
     }
@@ -217,9 +247,12 @@ impl<'t> Reader<'t> {
             let source = end("source", sources);
             let target = end("target", targets);
             self.paths_are_quoted(&mut settings);
+            let at = Places { pipeline: span.start, ..Places::of(&settings) };
+            let mistakes = self.mistakes.len();
             let settings = self.settings(settings, &what);
-            if settings.collection.is_empty() {
-                self.wrong(span.start, &format!("{what} has no collection"));
+            // Collections of another type are told already.
+            if at.collections.is_none() || self.mistakes.len() == mistakes {
+                self.collections_are_clear(&settings, &what, &at);
             }
             for (setting, number, reason) in settings.unusable_numbers() {
                 self.wrong(span.start, &format!("{setting} of {what} is {number}, and {reason}"));
@@ -240,6 +273,40 @@ impl<'t> Reader<'t> {
             pipelines.insert(name, Pipeline { source, target, settings });
         }
         pipelines
+    }
+
+    /// One collection or several, and names for the tables of several.
+    fn collections_are_clear(&mut self, settings: &PipelineSettings, what: &str, at: &Places) {
+        match (settings.collection.is_empty(), settings.collections.is_empty(), at.collections) {
+            (true, true, None) => self.wrong(at.pipeline, &format!("{what} has no collection")),
+            (true, true, Some(at)) => {
+                self.wrong(
+                    at,
+                    &format!("collections of {what} is empty: write patterns such as \"orders*\""),
+                );
+            }
+            (false, false, _) => {
+                let reason = "has a collection and collections: leave one of the two out";
+                self.wrong(at.pipeline, &format!("{what} {reason}"));
+            }
+            _ => {}
+        }
+        if settings.collections.is_empty() {
+            return;
+        }
+        if let Err(sentence) = patterns::check(&settings.collections) {
+            self.wrong(at.collections.unwrap_or(at.pipeline), &format!("collections of {what}: {sentence}"));
+        }
+        for (setting, template, at) in
+            [("table", &settings.table, at.table), ("view", &settings.view, at.view)]
+        {
+            let at = at.unwrap_or_default();
+            if let Err(reason) = tables::check(template)
+                && !template.is_empty()
+            {
+                self.wrong(at, &format!("{setting} of {what} {reason}"));
+            }
+        }
     }
 
     /// The settings of a pipeline. Each half by itself: as one, serde would forget where the options of the table stand.

@@ -43,6 +43,8 @@ pub struct Config {
     pub sources: BTreeMap<String, Connector>,
     pub targets: BTreeMap<String, Connector>,
     pub pipelines: BTreeMap<String, Pipeline>,
+    /// Pipelines of several collections: each of these has a pipeline of its own.
+    pub templates: BTreeMap<String, Pipeline>,
 }
 
 /// What concerns the process and not the data: it is read from the file each time, and not applied.
@@ -111,6 +113,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Whether it is of several collections, and stands for the pipelines of them.
+    pub fn is_template(&self) -> bool {
+        !self.settings.collections.is_empty()
+    }
+
     /// The table it writes.
     pub fn table(&self) -> &str {
         let collection = &self.settings.collection;

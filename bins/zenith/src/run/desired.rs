@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use zenith_engine::Pool;
 use zenith_engine::state::{self, PipelineRecord, Role, StateStore};
 
-use crate::config::applied::Applied;
+use crate::config::applied::{self, Applied};
 use crate::config::names;
 use crate::databases::Databases;
 
@@ -47,15 +47,16 @@ pub async fn read(
     let applied = Applied::read(store).await?;
     databases.ask(&names::targets(&applied), pool).await;
     let mut desired = Desired::default();
+    let is_meant = |record: &PipelineRecord| only.is_empty() || is_named(only, record);
     for collision in names::of_applied(&applied, |name, connector| databases.database(name, connector)) {
         for name in collision.pipelines {
-            if only.is_empty() || only.contains(&name) {
+            if applied.pipeline(&name).is_some_and(is_meant) {
                 desired.refused.entry(name).or_insert_with(|| collision.sentence.clone());
             }
         }
     }
     for pipeline in &applied.pipelines {
-        if !only.is_empty() && !only.contains(&pipeline.name) {
+        if !is_meant(pipeline) {
             continue;
         }
         if desired.refused.contains_key(&pipeline.name) {
@@ -77,6 +78,11 @@ pub async fn read(
     let sharing = desired.groups.len();
     desired.groups.values_mut().for_each(|group| group.sharing = sharing);
     Ok(desired)
+}
+
+/// Whether a pipeline is named, or the one of several collections that it is of.
+pub fn is_named(names: &[String], record: &PipelineRecord) -> bool {
+    names.contains(&record.name) || names.contains(&applied::member_of(record))
 }
 
 #[cfg(test)]

@@ -3,17 +3,13 @@
 //! The state keeps references to the two variables, and a pipeline for every collection there has ever been, so that
 //! a later run goes on where this one ends.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use zenith_engine::PipelineSettings;
 use zenith_engine::state::{Role, StateStore};
-use zenith_engine::{MongoSource, PipelineSettings};
 
-use crate::collections::listing;
-use crate::config::applied::{self, Applied, connector_record, pipeline_record};
-use crate::config::{Connector, Pipeline, expand, names};
+use crate::config::applied::{Applied, connector_record};
+use crate::config::{Connector, Pipeline, expand};
 use crate::connect;
 use crate::exit::Failure;
-use crate::progress::say;
 
 /// The connectors and the variables they refer to.
 const SOURCE: (&str, &str) = ("source", "ZENITH_SOURCE");
@@ -21,12 +17,7 @@ const TARGET: (&str, &str) = ("target", "ZENITH_TARGET");
 
 /// The database that the environment names.
 pub struct Environment {
-    source: MongoSource,
     database: String,
-    /// Views and time series that have been told about.
-    left_out: BTreeSet<String>,
-    /// Collections whose names would be those of others, with the reason.
-    refused: BTreeMap<String, String>,
 }
 
 /// Whether both variables are set, and nothing else was applied.
@@ -79,66 +70,15 @@ impl Environment {
         }
         store.put_connector(&connector_record(SOURCE.0, Role::Source, &connector(SOURCE.1))).await?;
         store.put_connector(&connector_record(TARGET.0, Role::Target, &connector(TARGET.1))).await?;
-        Ok(Environment { source, database, left_out: BTreeSet::new(), refused: BTreeMap::new() })
+        Ok(Environment { database })
     }
 
-    /// Adds a pipeline for each collection that has none, unless a name it needs is that of another one's table or view.
-    pub async fn look(&mut self, store: &impl StateStore) -> Result<(), Failure> {
-        // Each time, as pipelines are removed as well: the next collection of the name is a new one.
-        let mut pipelines: BTreeMap<String, Pipeline> = BTreeMap::new();
-        for record in store.pipelines().await? {
-            pipelines.insert(record.name.clone(), applied::pipeline(&record).map_err(Failure::Input)?);
-        }
-        let mut new = BTreeSet::new();
-        for (collection, tells_changes) in listing::names(&self.source, &self.database).await? {
-            if pipelines.contains_key(&collection) {
-                continue;
-            }
-            if !tells_changes {
-                if self.left_out.insert(collection.clone()) {
-                    tracing::warn!(collection, "left out: it is a view or a time series");
-                }
-                continue;
-            }
-            let settings = PipelineSettings {
-                collection: format!("{}.{collection}", self.database),
-                ..PipelineSettings::default()
-            };
-            let (source, target) = (SOURCE.0.to_owned(), TARGET.0.to_owned());
-            pipelines.insert(collection.clone(), Pipeline { source, target, settings });
-            new.insert(collection);
-        }
-        let refused = refused(&pipelines, &new);
-        for (collection, sentence) in &refused {
-            new.remove(collection);
-            if self.refused.get(collection) != Some(sentence) {
-                say(&format!("zenith: {collection} is left out: {sentence} (in a zenith.toml)"));
-            }
-        }
-        self.refused = refused;
-        for collection in new {
-            if let Some(pipeline) = pipelines.get(&collection) {
-                store.put_pipeline(&pipeline_record(&collection, pipeline, false)).await?;
-                tracing::info!(collection, "a pipeline was added");
-            }
-        }
-        Ok(())
+    /// What stands for the pipelines of all its collections.
+    pub fn template(&self) -> Pipeline {
+        let settings = PipelineSettings {
+            collections: vec![format!("{}.*", self.database)],
+            ..PipelineSettings::default()
+        };
+        Pipeline { source: SOURCE.0.to_owned(), target: TARGET.0.to_owned(), settings }
     }
-
-    /// Whether there are collections that are not followed because of their names.
-    pub fn leaves_collections_out(&self) -> bool {
-        !self.refused.is_empty()
-    }
-}
-
-/// Those of the new collections that cannot be followed, each with the reason. One that is followed already goes on.
-fn refused(pipelines: &BTreeMap<String, Pipeline>, new: &BTreeSet<String>) -> BTreeMap<String, String> {
-    let all = pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
-    let mut refused = BTreeMap::new();
-    for collision in names::collisions(all, |_| None) {
-        for name in collision.pipelines.into_iter().filter(|name| new.contains(name)) {
-            refused.entry(name).or_insert_with(|| collision.sentence.clone());
-        }
-    }
-    refused
 }

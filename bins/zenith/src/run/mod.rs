@@ -3,7 +3,7 @@
 //! ```text
 //! state ──▶ desired ──▶ supervisor ──▶ group (one for each source) ──▶ Replicator of the engine
 //!   ▲ polled each second    │ stops and starts groups whose records changed
-//!   └ environment ──────────┘ adds pipelines for collections that appear
+//!   └ discovery ────────────┘ adds pipelines for collections that appear
 //! ```
 //!
 //! | part | what it does |
@@ -12,12 +12,14 @@
 //! | [`group`], [`build`] | one source: connects, runs, tries again |
 //! | [`supervisor`] | holds the groups to what is desired |
 //! | [`requests`] | what commands ask of the run, carried out beside the pipelines |
+//! | [`discovery`] | new collections of pipelines that are of several |
 //! | [`environment`] | a whole database, without any configuration |
 //! | [`history`] | what is noted of pipelines that have not begun |
 //! | [`display`] | what they are doing, on a terminal and off it |
 
 pub mod build;
 pub mod desired;
+pub mod discovery;
 pub mod display;
 pub mod environment;
 pub mod group;

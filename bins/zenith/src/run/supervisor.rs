@@ -10,7 +10,7 @@ use zenith_engine::state::{self, Mismatches};
 use zenith_engine::{Mode, Phase, PipelineProgress, Until};
 
 use super::desired::{self, Desired, Group, Member};
-use super::environment::Environment;
+use super::discovery::Discovery;
 use super::group::{self, Ended, Shared, View};
 use super::history;
 use super::requests::{Requests, Seat};
@@ -22,7 +22,7 @@ use crate::progress::say;
 /// Between two looks at what was applied.
 const POLL: Duration = Duration::from_secs(1);
 /// Looks at what was applied between two looks for new collections.
-const POLLS_PER_DISCOVERY: u32 = 10;
+const POLLS_PER_DISCOVERY: u32 = 4;
 
 /// How everything ended.
 #[derive(Debug, PartialEq)]
@@ -66,7 +66,7 @@ pub struct Supervisor {
     shared: Shared,
     names: Vec<String>,
     databases: Databases,
-    environment: Option<Environment>,
+    discovery: Discovery,
     groups: BTreeMap<String, Running>,
     tasks: JoinSet<(String, Vec<Ended>)>,
     views: Views,
@@ -81,12 +81,12 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    pub fn new(shared: Shared, names: Vec<String>, environment: Option<Environment>) -> Supervisor {
+    pub fn new(shared: Shared, names: Vec<String>, discovery: Discovery) -> Supervisor {
         Supervisor {
             shared,
             names,
             databases: Databases::default(),
-            environment,
+            discovery,
             groups: BTreeMap::new(),
             tasks: JoinSet::new(),
             views: Views::default(),
@@ -148,7 +148,7 @@ impl Supervisor {
             if self.tasks.is_empty()
                 && self.requests.is_empty()
                 && desired.paused.is_empty()
-                && self.environment.is_none()
+                && !self.discovery.may_find()
                 && self.is_over(&desired)
             {
                 return Ok(self.end());
@@ -216,10 +216,8 @@ impl Supervisor {
     }
 
     async fn discover(&mut self) {
-        let Some(environment) = &mut self.environment else { return };
-        // Looking must not keep people waiting who change something.
-        let looked = tokio::time::timeout(POLL * 5, environment.look(&self.shared.store)).await;
-        if let Ok(Err(Failure::Input(error) | Failure::Failed(error))) = looked {
+        let looked = self.discovery.look(&self.shared.store).await;
+        if let Err(Failure::Input(error) | Failure::Failed(error)) = looked {
             tracing::warn!(error, "new collections cannot be looked for");
         }
     }
@@ -364,10 +362,10 @@ impl Supervisor {
     }
 
     fn end(&self) -> End {
-        let left_out = self.environment.as_ref().is_some_and(Environment::leaves_collections_out);
-        if self.failures.is_empty() && !left_out {
+        let mut failures = self.failures.values().chain(self.discovery.failures()).peekable();
+        if failures.peek().is_none() {
             return End::Done;
         }
-        End::Failed { input: self.failures.values().all(|failure| matches!(failure, Failure::Input(_))) }
+        End::Failed { input: failures.all(|failure| matches!(failure, Failure::Input(_))) }
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`condition`] | what the run under way noted of it: what it waits for, the oplog |
 //! | [`pipeline`] | one pipeline: what its records say of it |
+//! | [`template`] | one of several collections |
 //! | [`rates`] | rows a second |
 //! | [`show`] | all of them, as a table, as JSON, as one line |
 
@@ -11,12 +12,14 @@ pub mod condition;
 pub mod pipeline;
 pub mod rates;
 pub mod show;
+pub mod template;
 
 use std::time::{Duration, SystemTime};
 
-use zenith_engine::state::{SqliteStore, StateStore as _};
+use zenith_engine::state::{PipelineRecord, SqliteStore};
 
 use crate::args::Allowed;
+use crate::config::applied::Applied;
 use crate::connect::no_pipeline;
 use crate::exit::Failure;
 use crate::state::Places;
@@ -25,6 +28,7 @@ use crate::time::{ago, duration};
 use condition::Conditions;
 
 pub use pipeline::{Pipeline, State};
+pub use template::Template;
 
 /// Everything at one moment.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct Report {
     pub running: bool,
     pub at: SystemTime,
     pub pipelines: Vec<Pipeline>,
+    /// Those of several collections, whose pipelines are among the others.
+    pub templates: Vec<Template>,
 }
 
 impl Report {
@@ -40,16 +46,22 @@ impl Report {
     pub async fn read(places: &Places, store: &SqliteStore, name: Option<&str>) -> Result<Report, Failure> {
         let running = SqliteStore::is_locked(&places.state).await;
         let at = SystemTime::now();
-        let records = store.pipelines().await?;
-        if let Some(name) = name.filter(|name| records.iter().all(|record| record.name != *name)) {
-            return Err(no_pipeline(name, records.iter().map(|record| record.name.as_str())));
+        let applied = Applied::read(store).await?;
+        if let Some(name) = name.filter(|name| applied.names().all(|known| known != *name)) {
+            return Err(no_pipeline(name, applied.names()));
         }
-        let conditions = Conditions::read(store, &records).await?;
+        let conditions = Conditions::read(store, &applied.pipelines).await?;
+        let records: Vec<&PipelineRecord> = match name {
+            None => applied.pipelines.iter().collect(),
+            Some(name) => applied.meant(name).collect(),
+        };
         let mut pipelines = Vec::with_capacity(records.len());
-        for record in records.iter().filter(|record| name.is_none_or(|name| record.name == name)) {
+        for record in records {
             pipelines.push(Pipeline::read(store, record, &conditions, running, at).await?);
         }
-        Ok(Report { running, at, pipelines })
+        let templates = applied.templates.iter().filter(|record| name.is_none_or(|name| record.name == name));
+        let templates = templates.map(|record| Template::read(record, &applied, &conditions, running, at));
+        Ok(Report { running, at, pipelines, templates: templates.collect() })
     }
 
     /// What did not fit more than is allowed, in words.
@@ -63,7 +75,9 @@ impl Report {
 
     /// What is not well, in words; empty if all is.
     pub fn complaints(&self, lag_max: Option<Duration>, grace: Duration) -> Vec<String> {
-        self.pipelines.iter().flat_map(|pipeline| self.complaints_of(pipeline, lag_max, grace)).collect()
+        let of_pipelines =
+            self.pipelines.iter().flat_map(|pipeline| self.complaints_of(pipeline, lag_max, grace));
+        self.templates.iter().filter_map(|template| template.complaint(self.at)).chain(of_pipelines).collect()
     }
 
     fn complaints_of(&self, pipeline: &Pipeline, lag_max: Option<Duration>, grace: Duration) -> Vec<String> {

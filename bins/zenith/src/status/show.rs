@@ -18,6 +18,17 @@ pub struct ReportJson<'a> {
     at: String,
     complaints: Vec<String>,
     pipelines: Vec<PipelineJson<'a>>,
+    templates: Vec<TemplateJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct TemplateJson<'a> {
+    name: &'a str,
+    from: &'a str,
+    to: &'a str,
+    pipelines: usize,
+    waiting_for: Option<&'a str>,
+    waiting_since: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -90,6 +101,18 @@ pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson<'_> {
                 mismatches: pipeline.mismatches.json(),
             })
             .collect(),
+        templates: report
+            .templates
+            .iter()
+            .map(|template| TemplateJson {
+                name: &template.name,
+                from: &template.from,
+                to: &template.to,
+                pipelines: template.pipelines,
+                waiting_for: template.waiting.as_ref().map(|waiting| waiting.reason.as_str()),
+                waiting_since: template.waiting.as_ref().map(|waiting| time::rfc3339(waiting.since)),
+            })
+            .collect(),
     }
 }
 
@@ -98,7 +121,7 @@ pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson<'_> {
 pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
     let mut text =
         if report.running { "zenith run is running\n" } else { "zenith run is not running\n" }.to_owned();
-    if report.pipelines.is_empty() {
+    if report.pipelines.is_empty() && report.templates.is_empty() {
         text.push_str("no pipelines were applied: zenith apply\n");
         return text;
     }
@@ -128,6 +151,11 @@ pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
         if by_field {
             text.push_str(&mismatches::list(&pipeline.mismatches.all));
         }
+    }
+    for template in &report.templates {
+        template.line().iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        let complaint = template.complaint(report.at);
+        complaint.iter().for_each(|line| text.push_str(&format!("{}\n", paint.red(&format!("✗ {line}")))));
     }
     report.pipelines.iter().for_each(|pipeline| text.push_str(&troubles(pipeline, report.at, paint)));
     text
