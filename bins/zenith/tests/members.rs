@@ -59,6 +59,9 @@ async fn each_collection_that_matches_is_kept_in_step_by_its_own_pipeline() {
     home.until("its change is there", async || count(&bench, "`orders.eu_current`").await == "6").await;
     assert_eq!(names(&home).await, ["shop", "shop.orders", "shop.orders.eu", "shop.users"]);
 
+    let runs = home.json(&["history", "shop.orders"]).await;
+    assert_eq!(runs.as_array().unwrap().len(), 1, "the others did not stop for it: {runs}");
+
     // Commands take one of them by its name, and the pause and the status of all by that of the template.
     home.json(&["reload", "shop.orders"]).await;
     home.run(&["verify", "shop.orders"]).await.succeeded();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use zenith_engine::extract::ExtractError;
 use zenith_engine::state;
 use zenith_engine::transport::{ClickHouseSink, PreflightRequest};
@@ -14,6 +15,36 @@ use crate::config::applied;
 use crate::connect::{self, Replicator};
 use crate::exit::Failure;
 
+/// What runs the pipelines of a group, with the connections that others of the group will use as well.
+pub struct Built {
+    pub keeper: Arc<Replicator>,
+    source: MongoSource,
+    sinks: Mutex<Sinks>,
+}
+
+impl Built {
+    /// Lets further pipelines join those that run. Says which of them failed before they could begin; `None` if they cannot
+    /// join, and the group has to begin anew with them.
+    pub async fn join(&self, members: &[&Member], shared: &Shared) -> Option<Vec<Ended>> {
+        let mut sinks = self.sinks.lock().await;
+        let (mut joining, mut failed) = (Vec::new(), Vec::new());
+        for member in members {
+            match prepare(member, &self.source, &mut sinks, shared).await {
+                Ok(pipeline) => joining.push(pipeline),
+                Err(failure) => failed.push(Ended::failed(&member.pipeline.name, failure)),
+            }
+        }
+        match self.keeper.join(joining).await {
+            Ok(true) => Some(failed),
+            Ok(false) => None,
+            Err(error) => {
+                tracing::warn!(%error, "pipelines cannot join those that run, which begin anew with them");
+                None
+            }
+        }
+    }
+}
+
 /// Connects to the source and to all targets, and tells which pipelines failed at that.
 ///
 /// A run that only catches up looks whether somebody answers: it would wait for servers that are away otherwise, and
@@ -22,7 +53,7 @@ pub async fn build(
     group: &Group,
     done: &HashSet<String>,
     shared: &Shared,
-) -> Result<(Replicator, Vec<Ended>), Failure> {
+) -> Result<(Built, Vec<Ended>), Failure> {
     let record = group.source.as_ref().ok_or_else(|| missing("the source"))?;
     let connector = applied::connector(record).map_err(Failure::Input)?;
     let source = connect::source(&record.name, &connector).await?;
@@ -49,7 +80,7 @@ pub async fn build(
             failed.push(Ended::failed(&name, error.into()));
         }
     }
-    Ok((keeper, failed))
+    Ok((Built { keeper: Arc::new(keeper), source, sinks: Mutex::new(sinks) }, failed))
 }
 
 /// The sinks of a group, by the names of their targets: pipelines share them, with their connections.

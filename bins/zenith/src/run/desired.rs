@@ -27,6 +27,20 @@ pub struct Group {
     pub members: Vec<Member>,
 }
 
+impl Group {
+    /// The pipelines that another one has beside those of this group, if that is all it has otherwise.
+    pub fn joining<'g>(&self, other: &'g Group) -> Vec<&'g Member> {
+        let is_known = |member: &Member| self.members.contains(member);
+        let new: Vec<&Member> = other.members.iter().filter(|member| !is_known(member)).collect();
+        let is_more = self.source == other.source
+            && self.sharing == other.sharing
+            && self.members.len() + new.len() == other.members.len();
+        let is_new =
+            |new: &&Member| self.members.iter().all(|known| known.pipeline.name != new.pipeline.name);
+        if is_more && new.iter().all(is_new) { new } else { Vec::new() }
+    }
+}
+
 /// What there should be: groups by the name of their source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
@@ -131,7 +145,13 @@ mod tests {
         assert_eq!(now.paused, ["c"]);
         assert_eq!(shape(&desired(&store, &["b".to_owned()]).await), [("crm".to_owned(), 1)]);
         store.set_paused("c", false).await.unwrap();
-        assert_eq!(desired(&store, &[]).await.groups["shop"].members.len(), 2);
+        let later = desired(&store, &[]).await;
+        let joining = now.groups["shop"].joining(&later.groups["shop"]);
+        assert_eq!(joining.iter().map(|member| &*member.pipeline.name).collect::<Vec<_>>(), ["c"]);
+        assert!(later.groups["shop"].joining(&now.groups["shop"]).is_empty(), "one has gone");
+        let mut other = later.clone();
+        other.groups.get_mut("shop").unwrap().members[0].epoch += 1;
+        assert!(now.groups["shop"].joining(&other.groups["shop"]).is_empty(), "one is another");
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use zenith_engine::state::{DynStateStore, Mismatches};
 use zenith_engine::{EngineError, PipelineProgress, Pool, Until};
 
-use super::build::build;
-use super::desired::Group;
+use super::build::{Built, build};
+use super::desired::{Group, Member};
 use super::history::{note_refusal, note_waiting};
 use crate::connect::Replicator;
 use crate::exit::{Failure, in_words};
@@ -45,7 +45,7 @@ pub struct Shared {
 
 /// What a group is doing, while it runs.
 #[derive(Clone, Default)]
-pub struct View(Arc<Mutex<Option<Arc<Replicator>>>>);
+pub struct View(Arc<Mutex<Option<Arc<Built>>>>);
 
 impl View {
     pub fn progress(&self) -> Vec<PipelineProgress> {
@@ -54,11 +54,22 @@ impl View {
 
     /// What runs them, while it does.
     pub fn replicator(&self) -> Option<Arc<Replicator>> {
+        self.built().map(|built| Arc::clone(&built.keeper))
+    }
+
+    /// Lets further pipelines join, as [`Built::join`].
+    pub async fn join(&self, members: &[&Member], shared: &Shared) -> Option<Vec<Ended>> {
+        let failed = self.built()?.join(members, shared).await?;
+        note_not_begun(&failed, shared).await;
+        Some(failed)
+    }
+
+    fn built(&self) -> Option<Arc<Built>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, keeper: Option<Arc<Replicator>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keeper;
+    fn set(&self, built: Option<Arc<Built>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = built;
     }
 }
 
@@ -138,10 +149,10 @@ async fn attempt(
         built = build(group, done, shared) => built?,
         () = stopped(stop) => return Ok(Vec::new()),
     };
-    let (keeper, mut ended) = built;
+    let (built, mut ended) = built;
     note_not_begun(&ended, shared).await;
-    let keeper = Arc::new(keeper);
-    view.set(Some(Arc::clone(&keeper)));
+    let keeper = Arc::clone(&built.keeper);
+    view.set(Some(Arc::new(built)));
     let outcomes = {
         let mut run = std::pin::pin!(keeper.run(shared.until));
         tokio::select! {

@@ -24,6 +24,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// Looks at what was applied between two looks for new collections.
 const POLLS_PER_DISCOVERY: u32 = 4;
 
+/// How often pipelines join a group before all of it begins anew: then they have one stream again.
+const JOINS_MAX: u32 = 8;
+
 /// How everything ended.
 #[derive(Debug, PartialEq)]
 pub enum End {
@@ -43,6 +46,8 @@ struct Running {
     stop: watch::Sender<bool>,
     view: View,
     ended: bool,
+    /// How often others have joined it, each time with a stream of their own.
+    joins: u32,
 }
 
 /// The groups that run, for displays.
@@ -144,6 +149,7 @@ impl Supervisor {
                 }
             }
             self.refuse(&desired).await;
+            self.join(&desired).await;
             self.hold(&desired);
             if self.tasks.is_empty()
                 && self.requests.is_empty()
@@ -237,6 +243,40 @@ impl Supervisor {
         }
     }
 
+    /// Lets pipelines join groups that only have others beside those they had: nobody has to stop for them.
+    async fn join(&mut self, desired: &Desired) {
+        for (name, group) in &desired.groups {
+            let Some(running) = self.groups.get_mut(name) else { continue };
+            if running.group == *group
+                || running.ended
+                || running.joins == JOINS_MAX
+                || *running.stop.borrow()
+            {
+                continue;
+            }
+            let new = running.group.joining(group);
+            // One that a command works at waits until that is done.
+            if new.is_empty() || new.iter().any(|member| self.requests.is_outside(&member.pipeline.name)) {
+                continue;
+            }
+            let Some(failed) = running.view.join(&new, &self.shared).await else { continue };
+            running.joins += 1;
+            running.group = group.clone();
+            for member in new {
+                let name = &member.pipeline.name;
+                self.failures.remove(name);
+                self.told.retain(|(pipeline, _)| pipeline != name);
+                tracing::info!(pipeline = name, "joining");
+            }
+            for Ended { name, failure, .. } in failed {
+                let Some(failure) = failure else { continue };
+                let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+                self.tell(&name, error);
+                self.failures.insert(name, failure);
+            }
+        }
+    }
+
     /// Starts, stops and restarts.
     fn hold(&mut self, desired: &Desired) {
         let gone: Vec<String> =
@@ -290,7 +330,7 @@ impl Supervisor {
             self.told.retain(|(pipeline, _)| *pipeline != member.pipeline.name);
             tracing::info!(pipeline = member.pipeline.name, source = name, "starting");
         }
-        let running = Running { group: group.clone(), stop, view: view.clone(), ended: false };
+        let running = Running { group: group.clone(), stop, view: view.clone(), ended: false, joins: 0 };
         self.groups.insert(name.to_owned(), running);
         let (name, group, shared) = (name.to_owned(), group.clone(), self.shared.clone());
         self.tasks.spawn(async move {

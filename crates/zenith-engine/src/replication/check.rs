@@ -30,7 +30,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// Checks both ends of a pipeline.
     pub async fn check(&self, name: &str) -> Vec<Check> {
         match self.context(name) {
-            Ok(context) => check(context).await,
+            Ok(context) => check(&context).await,
             Err(error) => vec![Check { what: "pipeline".to_owned(), found: Err(sentence(&error)) }],
         }
     }

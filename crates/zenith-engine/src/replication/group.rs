@@ -1,11 +1,11 @@
 //! Pipelines that follow one change stream together.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_channel::Sender;
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use tokio::task::{Id, JoinSet};
 use zenith_extract::{ChangeSource, ExtractError, Namespace, Source, StartAt, WatchOptions};
 use zenith_state::StateStore;
@@ -14,6 +14,7 @@ use zenith_transport::Sink;
 use super::backoff::Apart;
 use super::clock::SourceClock;
 use super::fan_out::{Ended, Route, fan_out};
+use super::health::silence_of_target;
 use super::memory_quota::MemoryQuota;
 use super::outcome::Outcome;
 use super::run::PipelineRun;
@@ -23,6 +24,8 @@ use crate::{EngineError, Result, StopHandle};
 
 /// How long an idle stream waits for a reply: the most that its checkpoint may be late.
 const IDLE: Duration = Duration::from_millis(500);
+/// Pipelines set up side by side: each asks both ends a dozen questions.
+const SET_UP_AT_ONCE: usize = 16;
 /// Replies that may wait for a pipeline before the stream waits for it.
 const REPLIES: usize = 8;
 
@@ -97,12 +100,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
     ) -> Vec<Outcome> {
         // One that shares the memory of others waits where it holds none of it.
         let is_alone = runs.len() == 1 && runs.iter().all(|run| !run.context.mode.is_shared());
-        let tried = join_all(runs.into_iter().map(|run| async move {
-            let follower = if is_alone { run.set_up().await } else { run.set_up_quickly().await };
-            (run, follower)
-        }));
+        let silent = &Mutex::new(HashSet::new());
+        let mut tried = stream::iter(runs)
+            .map(|run| async move {
+                let follower = if is_alone { run.set_up().await } else { set_up_quickly(&run, silent).await };
+                (run, follower)
+            })
+            .buffer_unordered(SET_UP_AT_ONCE);
         let mut outcomes = Vec::new();
-        for (run, follower) in tried.await {
+        while let Some((run, follower)) = tried.next().await {
             match follower {
                 Ok(follower) => ready.push((run, follower)),
                 Err(error) if run.rests_after(&error) => {
@@ -232,6 +238,24 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             result => halted.outcomes.push(run.finish(result).await),
         }
     }
+}
+
+/// Sets a pipeline up, unless its target has been found not to answer: it is asked by one of its pipelines, so that the
+/// others of the group do not wait for all of these.
+async fn set_up_quickly<S: Source + ChangeSource, K: Sink + 'static, T: StateStore>(
+    run: &PipelineRun<S, K, T>,
+    silent: &Mutex<HashSet<usize>>,
+) -> Result<Follower> {
+    let target = Arc::as_ptr(&run.context.sink).addr();
+    let known = || silent.lock().unwrap_or_else(PoisonError::into_inner);
+    if known().contains(&target) {
+        return Err(silence_of_target().into());
+    }
+    let follower = run.set_up_quickly().await;
+    if matches!(&follower, Err(EngineError::Sink(error)) if error.is_transient()) {
+        known().insert(target);
+    }
+    follower
 }
 
 /// Pipelines that follow at the moment.

@@ -31,6 +31,7 @@
 //! | `hold`, `ownership` | whether another Zenith writes the table |
 //! | `health`, `clock` | whether both ends answer, and how the pipelines stand; the source's clock |
 //! | `freshness` | the same, written where the tables are |
+//! | `join` | pipelines that join a run under way |
 //! | `rest`, `turns` | what is done with one pipeline while its run rests |
 //! | `replay` | retries dead letters |
 //! | `promote`, `growth`, `backfill` | columns for what gathered in the extra column, and the rows that it is moved in |
@@ -58,6 +59,7 @@ mod health;
 mod hold;
 mod id_cursor;
 mod identity;
+mod join;
 mod learned;
 mod memory_quota;
 mod outcome;

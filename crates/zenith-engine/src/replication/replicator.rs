@@ -1,13 +1,14 @@
 //! All pipelines of one source deployment, run side by side.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_channel::Sender;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_memory::Pool;
@@ -51,7 +52,9 @@ pub struct Replicator<S, K, T> {
     pub(super) source: Arc<S>,
     state: Arc<T>,
     pub(super) memory: MemoryQuota,
-    pub(super) pipelines: Vec<Arc<Context<S, K, T>>>,
+    pipelines: RwLock<Vec<Arc<Context<S, K, T>>>>,
+    /// Pipelines have joined those that run.
+    joined: Notify,
     /// Of a run that only catches up.
     retry_budget: Duration,
     pub(super) stop: StopHandle,
@@ -77,7 +80,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             source: Arc::new(source),
             state,
             memory: MemoryQuota::new(pool.clone(), pool.budget()),
-            pipelines: Vec::new(),
+            pipelines: RwLock::default(),
+            joined: Notify::new(),
             retry_budget: CATCH_UP_TIMEOUT,
             stop,
             abandon,
@@ -106,6 +110,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// # Errors
     /// [`EngineError::Setting`] for settings that cannot work.
     pub fn add(&mut self, pipeline: SyncPipeline<K>) -> Result<()> {
+        let context = self.make(pipeline)?;
+        self.pipelines.get_mut().unwrap_or_else(PoisonError::into_inner).push(context);
+        Ok(())
+    }
+
+    /// A pipeline of this replicator that is not among the others yet.
+    pub(super) fn make(&self, pipeline: SyncPipeline<K>) -> Result<Arc<Context<S, K, T>>> {
         self.memory.check()?;
         let options = pipeline.settings.reload_options(self.memory.snapshot_bytes());
         options.check()?;
@@ -114,7 +125,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             let (value, reason) = (value.to_owned(), reason.to_owned());
             return Err(EngineError::Setting { setting, value, reason });
         }
-        self.pipelines.push(Arc::new(Context {
+        Ok(Arc::new(Context {
             name: pipeline.name,
             namespace: pipeline.namespace,
             table: pipeline.table,
@@ -131,8 +142,25 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             learned: Arc::default(),
             turns: Arc::new(Turns::new(Stops { stop: self.stop.clone(), abandon: self.abandon.clone() })),
             ownership: Arc::new(Ownership::new(&self.life)),
-        }));
-        Ok(())
+        }))
+    }
+
+    /// Takes pipelines among those that run.
+    pub(super) fn include(&self, contexts: impl IntoIterator<Item = Arc<Context<S, K, T>>>) {
+        self.pipelines.write().unwrap_or_else(PoisonError::into_inner).extend(contexts);
+        self.joined.notify_one();
+    }
+
+    /// Lets pipelines go that have not begun.
+    pub(super) fn exclude(&self, contexts: &[Arc<Context<S, K, T>>]) {
+        let is_gone = |known: &Arc<_>| contexts.iter().any(|gone| Arc::ptr_eq(gone, known));
+        let mut pipelines = self.pipelines.write().unwrap_or_else(PoisonError::into_inner);
+        pipelines.retain(|known| !is_gone(known));
+    }
+
+    /// All pipelines there are at the moment.
+    pub(super) fn contexts(&self) -> Vec<Arc<Context<S, K, T>>> {
+        self.pipelines.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A handle that stops the run. Running inserts are finished if that takes only seconds.
@@ -147,7 +175,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let shown = |context: &Arc<Context<S, K, T>>| {
             context.turns.shown().unwrap_or_else(|| Arc::clone(&context.live)).snapshot(&context.name)
         };
-        self.pipelines.iter().map(shown).collect()
+        self.contexts().iter().map(shown).collect()
     }
 
     /// Whether there is a pipeline of this name.
@@ -168,8 +196,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         self.underway.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
     }
 
-    pub(crate) fn context(&self, name: &str) -> Result<&Arc<Context<S, K, T>>> {
-        self.pipelines.iter().find(|context| context.name == name).ok_or_else(|| EngineError::Setting {
+    pub(crate) fn context(&self, name: &str) -> Result<Arc<Context<S, K, T>>> {
+        let pipelines = self.pipelines.read().unwrap_or_else(PoisonError::into_inner);
+        let found = pipelines.iter().find(|context| context.name == name);
+        found.cloned().ok_or_else(|| EngineError::Setting {
             setting: "the pipeline",
             value: name.to_owned(),
             reason: "there is none of that name".to_owned(),
@@ -191,7 +221,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let mut followers = Vec::new();
         let mut alone = Vec::new();
         let mode = self.mode(until);
-        for context in &self.pipelines {
+        for context in &self.contexts() {
             let run = PipelineRun::start(context, mode).await?;
             if context.settings.mode.follows_changes() {
                 followers.push(run);
@@ -199,29 +229,42 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
                 alone.push(vec![run]);
             }
         }
-        self.remember_conditions().await?;
+        self.remember_conditions(&self.contexts()).await?;
         let all = self.run_all(std::iter::once(followers).chain(alone), mode);
         let outcomes = tokio::select! {
             biased;
             outcomes = all => Ok(outcomes),
-            () = health::watch(&self.pipelines, mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
+            () = self.watch(mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
         };
-        ownership::release(&self.pipelines).await;
+        ownership::release(&self.contexts()).await;
         guard.abort();
         outcomes
     }
 
+    /// Watches both ends of the pipelines, from when others join of these as well; never ends.
+    async fn watch(&self, mode: RunMode) {
+        loop {
+            let contexts = self.contexts();
+            tokio::select! {
+                biased;
+                () = self.joined.notified() => {}
+                () = health::watch(&contexts, mode) => return,
+            }
+        }
+    }
+
     /// Takes over what earlier runs noted and only a reload changes.
-    async fn remember_conditions(&self) -> Result<()> {
+    pub(super) async fn remember_conditions(&self, contexts: &[Arc<Context<S, K, T>>]) -> Result<()> {
         let noted: HashMap<_, _> = self.state.conditions().await?.into_iter().collect();
-        for context in &self.pipelines {
+        for context in contexts {
             context.live.detached(noted.get(&context.name).and_then(|noted| noted.detached.clone()));
         }
         Ok(())
     }
 
     fn mode(&self, until: Until) -> RunMode {
-        let following = self.pipelines.iter().filter(|context| context.settings.mode.follows_changes());
+        let contexts = self.contexts();
+        let following = contexts.iter().filter(|context| context.settings.mode.follows_changes());
         match until {
             // Also those that come to have a stream of their own share the memory.
             Until::Stopped => RunMode::Follow { shared: following.count() > 1 },

@@ -35,7 +35,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// # Errors
     /// [`EngineError::Setting`] if there is none of that name, [`EngineError::Stopped`] if the replicator is stopped first.
     pub async fn rest(&self, name: &str) -> Result<Rest<S, K, T>> {
-        let context = Arc::clone(self.context(name)?);
+        let context = self.context(name)?;
         let turn = context.turns.of_another().await?;
         let was_running = context.turns.is_running();
         let work = context.aside(Arc::new(Live::default()), context.turns.all().child());
@@ -69,7 +69,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         if context.turns.is_running() {
             return Ok(true);
         }
-        let run = PipelineRun::start(context, mode).await?;
+        let run = PipelineRun::start(&context, mode).await?;
         match self.underway(|underway: &Underway<S, K, T>| {
             underway.apart.try_send(Apart::Now(vec![run.clone()])).is_ok()
         }) {

@@ -199,7 +199,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             });
         }
         let _turn = context.unless_stopped(context.memory.snapshot()).await?;
-        let verifier = Verifier::new(context).await?;
+        let verifier = Verifier::new(&context).await?;
         let (mut found, mut differences) = Box::pin(verifier.pass(options)).await?;
         for _ in 1..TRIES {
             if differences.total() == 0 || !differences.is_whole() {
