@@ -131,7 +131,14 @@ impl Sample {
             sample.bytes.extend_from_slice(document);
             sample.ranges.push(start..sample.bytes.len());
         }
+        // It may be kept for a while.
+        sample.bytes.shrink_to_fit();
         sample
+    }
+
+    /// What it takes of the memory.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity() + self.ranges.capacity() * size_of::<Range<usize>>()
     }
 
     fn documents(&self) -> Vec<&[u8]> {

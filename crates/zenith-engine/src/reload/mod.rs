@@ -22,5 +22,5 @@ mod table_types;
 pub use columns::ColumnPlan;
 pub(crate) use execute::{execute_once, replace_with_empty, run_name};
 pub use plan::ReloadPlan;
-pub(crate) use plan::{plan, shadow_prefix};
+pub(crate) use plan::{SAMPLE_BYTES, plan, shadow_prefix};
 pub(crate) use table_types::{confine, scalars, text_type};

@@ -27,7 +27,7 @@ const LEAVES_FOR_COMPACT_PARTS: usize = 500;
 /// The size from which on even those parts get a file a column.
 const COMPACT_PART_BYTES: &str = "1073741824";
 /// Bytes of sample documents that are kept for the load: all that a sample holds.
-const SAMPLE_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const SAMPLE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a reload would do.
 #[derive(Clone, Debug)]

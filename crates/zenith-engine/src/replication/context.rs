@@ -277,9 +277,14 @@ impl<S, K, T> Context<S, K, T> {
         }
     }
 
-    /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already.
+    /// Keeps the sample of a plan for the first snapshot to be held against, unless a load has found more already, or those of
+    /// others take the room.
     pub(crate) fn keep_planned(&self, plan: &ReloadPlan) {
-        self.learned.plan(self.findings().may_surprise().then(|| plan.held_against()));
+        let kept = self.findings().may_surprise().then(|| plan.held_against());
+        self.learned.plan(kept.and_then(|planned| {
+            let room = self.memory.sample(planned.sample.size())?;
+            Some((planned, room))
+        }));
     }
 
     /// Whether a table that follows stops with this only to be loaded again: for other columns, or as its collection is

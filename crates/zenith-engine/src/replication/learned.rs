@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::memory_quota::Permit;
 use crate::load::findings::{Findings, Planned};
 use crate::retry::RetryBudget;
 
@@ -13,7 +14,7 @@ pub(crate) struct Learned {
     /// What loads of the table have found that their plans did not expect.
     findings: Mutex<Findings>,
     /// The sample that the columns of a table just made were chosen from, and how.
-    planned: Mutex<Option<Planned>>,
+    planned: Mutex<Option<(Planned, Permit)>>,
     /// Why the table is loaded again when the pipeline is set up.
     anew: Mutex<Option<Anew>>,
     /// Whether tables that killed loads left behind have been told of.
@@ -42,12 +43,12 @@ impl Learned {
         *of(&self.findings) = findings;
     }
 
-    pub(super) fn plan(&self, planned: Option<Planned>) {
+    pub(super) fn plan(&self, planned: Option<(Planned, Permit)>) {
         *of(&self.planned) = planned;
     }
 
     pub(super) fn take_planned(&self) -> Option<Planned> {
-        of(&self.planned).take()
+        of(&self.planned).take().map(|(planned, _)| planned)
     }
 
     pub(super) fn load_anew(&self, anew: Option<Anew>) {

@@ -7,6 +7,9 @@
 //! | 1/8 | documents that are looked up | one holder |
 //! | 1/8 | columns of changes on their way | two batches |
 //!
+//! The samples that tables were made of are kept beside them until their collections are read, as far as there is room
+//! ([`MemoryQuota::sample`]).
+//!
 //! The shares together do not exceed the budget. A task that waits for a permit of one kind holds none of that kind,
 //! so the holder can always finish.
 
@@ -17,10 +20,16 @@ use zenith_extract::ReplyBudget;
 use zenith_memory::{Pool, Waiters};
 
 use crate::options::MEMORY_MIN;
+use crate::reload::SAMPLE_BYTES;
 use crate::{EngineError, Result};
 
 /// Batches of changes decoded and inserted at the same time.
 const BATCHES: usize = 2;
+
+/// Bytes of all samples that are kept: the largest one finds room, with what it is divided by.
+const SAMPLES: usize = SAMPLE_BYTES + SAMPLE_BYTES / 8;
+/// Bytes that samples are counted in.
+const SAMPLE_UNIT: usize = 1024;
 
 /// The memory of one replicator and its division into shares. Clones share it.
 #[derive(Clone, Debug)]
@@ -33,6 +42,7 @@ pub(crate) struct MemoryQuota {
     lookup: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     batch_waiters: Waiters,
+    samples: Arc<Semaphore>,
 }
 
 /// The right to use a share, until dropped.
@@ -51,6 +61,7 @@ impl MemoryQuota {
             lookup: Arc::new(Semaphore::new(1)),
             batches: Arc::new(Semaphore::new(BATCHES)),
             batch_waiters: Waiters::default(),
+            samples: Arc::new(Semaphore::new(SAMPLES.div_ceil(SAMPLE_UNIT))),
             pool,
             memory,
         }
@@ -113,6 +124,13 @@ impl MemoryQuota {
         turn(&self.snapshot).await
     }
 
+    /// The right to keep a sample of so many bytes, if there is room for it beside the others.
+    pub(crate) fn sample(&self, bytes: usize) -> Option<Permit> {
+        let units = u32::try_from(bytes.div_ceil(SAMPLE_UNIT).max(1)).ok()?;
+        let permit = Arc::clone(&self.samples).try_acquire_many_owned(units).ok()?;
+        Some(Permit { _permit: Some(permit) })
+    }
+
     /// Waits until no other pipeline looks up documents.
     pub(crate) async fn lookup(&self) -> Permit {
         turn(&self.lookup).await
@@ -136,4 +154,21 @@ impl MemoryQuota {
 async fn turn(semaphore: &Arc<Semaphore>) -> Permit {
     // The semaphores are never closed, so acquiring cannot fail.
     Permit { _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_find_room_until_there_is_none() {
+        let quota = MemoryQuota::new(Pool::new(64 << 20).unwrap(), 64 << 20);
+        let largest = quota.sample(SAMPLES).unwrap();
+        assert!(quota.sample(1).is_none());
+        drop(largest);
+        let small: Vec<Permit> = (0..16).map(|_| quota.sample(SAMPLES / 16).unwrap()).collect();
+        assert!(quota.sample(1).is_none());
+        drop(small);
+        assert!(quota.sample(SAMPLES + SAMPLE_UNIT).is_none() && quota.sample(SAMPLES).is_some());
+    }
 }
