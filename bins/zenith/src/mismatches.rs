@@ -53,6 +53,11 @@ impl Counted {
         }
     }
 
+    /// Whether there are values of fields without a column.
+    pub fn lacks_columns(&self) -> bool {
+        self.all.values.values().any(|reasons| reasons.contains_key("no column"))
+    }
+
     /// Both numbers with those of the last hour in a line; `None` if everything fits.
     pub fn line(&self) -> Option<String> {
         let part = |all: u64, last_hour: u64, thing: &str| {

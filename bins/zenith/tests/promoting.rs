@@ -93,6 +93,10 @@ async fn promote_each(natively: bool) {
         let rows =
             promoting.bench.ask(&format!("SELECT * EXCEPT (_zenith_extra) FROM {table} ORDER BY ALL")).await;
         assert!(before.lines().count() == 4, "{before}");
+        let counted = home.pipeline(pipeline).await["extra_values"].clone();
+        assert!(counted["customer.vip"]["no column"] == 1 && counted["sent"]["no column"] == 1, "{counted}");
+        let status = home.run(&["status", pipeline]).await;
+        assert!(status.stdout.contains(&format!("zenith schema promote {pipeline} proposes")), "{status:?}");
         let proposed = home.run(&["schema", "promote", pipeline]).await.succeeded();
         for part in [
             "Nullable(Float64), others in price_text",

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use indicatif::HumanCount;
 use serde::Serialize;
+use zenith_engine::Mode;
 
 use super::condition::Left;
 use super::{Pipeline, Report, State, rates};
@@ -150,6 +151,12 @@ pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
         text.push_str(&format!("{}: {line}\n", pipeline.name));
         if by_field {
             text.push_str(&mismatches::list(&pipeline.mismatches.all));
+            if pipeline.mismatches.lacks_columns() && pipeline.mode != Mode::Full.name() {
+                text.push_str(&format!(
+                    "  zenith schema promote {} proposes columns for them\n",
+                    pipeline.name
+                ));
+            }
         }
     }
     for template in &report.templates {

@@ -1,6 +1,6 @@
 //! Columns for what gathered in the extra column: fields that a table has no column for, at any level.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bson::{Bson, Document, RawDocumentBuf};
 
@@ -12,14 +12,23 @@ use super::keys::KeyPosition;
 use crate::extended_json::{Container, Json, JsonError, to_bson};
 use crate::schema::{Blank, ELEMENTS_KEY, Field, Kind, Schema};
 
+/// Paths that are counted apart.
+const PATHS_MAX: usize = 1_000;
+/// The name under which further ones are counted together.
+const OTHERS: &str = "(other fields)";
+
 /// What the extra column of some rows holds beyond the columns of their table. Memory is bounded by the number of distinct
 /// paths.
 #[derive(Debug)]
 pub struct Promotable {
     level: Level,
     counting: Counting,
-    /// How many values there are of each path, without positions.
+    /// How many values there are of each path, without positions; those of further paths together.
     values: BTreeMap<String, u64>,
+    /// Columns of which there are values, that may be beyond their parts.
+    columns: BTreeSet<String>,
+    /// Paths of fields that are looked for even if their keys look like data.
+    named: Vec<String>,
     options: InferOptions,
 }
 
@@ -55,11 +64,17 @@ impl Wanted<'_> {
 }
 
 impl Promotable {
-    /// Of no rows yet.
+    /// Of no rows yet. Fields whose keys look like data are only counted, but for those of the paths in `named`.
     #[must_use]
-    pub fn new(options: InferOptions) -> Promotable {
-        let counting = Counting::new(&options);
-        Promotable { level: Level::default(), counting, values: BTreeMap::new(), options }
+    pub fn new(options: InferOptions, named: &[String]) -> Promotable {
+        Promotable {
+            level: Level::default(),
+            counting: Counting::new(&options),
+            values: BTreeMap::new(),
+            columns: BTreeSet::new(),
+            named: named.to_vec(),
+            options,
+        }
     }
 
     /// Counts what the extra column of one row has that `schema` has no column for.
@@ -70,6 +85,11 @@ impl Promotable {
     pub fn add(&mut self, schema: &Schema, extra: &str) -> Result<(), JsonError> {
         let json = Json::parse(extra)?;
         let Some(container) = Container::of(&json)? else { return Ok(()) };
+        for (key, _) in container.pairs() {
+            if !self.columns.contains(key) && schema.fields.iter().any(|field| field.name == key) {
+                self.columns.insert(key.to_owned());
+            }
+        }
         let beyond = self.beyond(&schema.fields, container, "")?;
         if let Ok(document) = RawDocumentBuf::try_from(&beyond)
             && !beyond.is_empty()
@@ -80,7 +100,14 @@ impl Promotable {
         Ok(())
     }
 
-    /// The paths of all values seen, and how many there are of each.
+    /// Whether the extra column has values of the field of this column.
+    #[must_use]
+    pub fn has_values_of(&self, column: &str) -> bool {
+        self.columns.contains(column)
+    }
+
+    /// The paths of all values seen that no column is for, and how many there are of each. After 1,000 paths the values of
+    /// others are counted together, as `(other fields)`.
     #[must_use]
     pub fn values(&self) -> &BTreeMap<String, u64> {
         &self.values
@@ -107,6 +134,12 @@ impl Promotable {
         (grown, growth.promoted)
     }
 
+    fn count(&mut self, path: String) {
+        let is_known = self.values.len() < PATHS_MAX || self.values.contains_key(&path);
+        let path = if is_known { path } else { OTHERS.to_owned() };
+        *self.values.entry(path).or_default() += 1;
+    }
+
     /// The part of a document that no column is for.
     fn beyond(
         &mut self,
@@ -120,8 +153,9 @@ impl Promotable {
             let part = match fields.iter().find(|field| field.name == key) {
                 Some(field) => self.beyond_kind(&field.kind, json, &path)?,
                 None => {
-                    *self.values.entry(path).or_default() += 1;
-                    Some(to_bson(json)?)
+                    let is_data = is_data(key) && !self.named.contains(&path);
+                    self.count(path);
+                    if is_data { None } else { Some(to_bson(json)?) }
                 }
             };
             if let Some(part) = part {
@@ -255,7 +289,7 @@ mod tests {
     }
 
     fn gathered(schema: &Schema, texts: &[&str]) -> Promotable {
-        let mut found = Promotable::new(InferOptions::default());
+        let mut found = Promotable::new(InferOptions::default(), &[]);
         texts.iter().for_each(|text| found.add(schema, text).unwrap());
         found
     }
@@ -302,7 +336,14 @@ mod tests {
         };
         assert_eq!(named(Wanted::All), ["a", "customer.b"]);
         let only = ["2024-05-06".to_owned(), "customer.b".to_owned(), "absent".to_owned()];
-        assert_eq!(named(Wanted::Only(&only)), ["2024-05-06", "customer.b"]);
+        // Values that look like data are only counted where nobody asks for them.
+        assert_eq!(named(Wanted::Only(&only)), ["customer.b"]);
+        let mut found = Promotable::new(InferOptions::default(), &only);
+        found.add(&schema, r#"{"2024-05-06":true,"customer":{"b":true}}"#).unwrap();
+        let (_, promoted) = found.promote(&schema, Wanted::Only(&only), 100);
+        let named: Vec<&str> = promoted.iter().map(|field| field.path.as_str()).collect();
+        assert_eq!(named, ["2024-05-06", "customer.b"]);
+        assert!(found.has_values_of("customer") && !found.has_values_of("items"));
     }
 
     #[test]

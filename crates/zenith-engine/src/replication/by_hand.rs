@@ -28,7 +28,8 @@ pub(super) fn adopted(schema: &Schema, table: &TableInfo, dialect: Dialect) -> S
     Schema { fields: fields.collect(), ..schema.clone() }
 }
 
-fn is_written(column: &ColumnInfo) -> bool {
+/// Whether an insert may have values for a column.
+pub(super) fn is_written(column: &ColumnInfo) -> bool {
     column.default_kind.is_empty() || column.default_kind == "DEFAULT"
 }
 

@@ -149,7 +149,7 @@ impl Evolution {
         let options = context.settings.options.infer_options(self.schema.dates);
         let (schema, batch) = (Arc::clone(&self.schema), batch.clone());
         let read = move || {
-            let mut found = Promotable::new(options);
+            let mut found = Promotable::new(options, &[]);
             // What has just been decoded is ours.
             let _ = add_extra(&mut found, &schema, &batch);
             found

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
+use zenith_arrow::extended_json::{Container, Json};
 use zenith_arrow::infer::{Promotable, Promoted};
 use zenith_arrow::schema::{EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_arrow::{Field, Kind, Schema};
@@ -12,6 +13,7 @@ use zenith_transport::{Filter, Scalar, Selection};
 
 use crate::Result;
 use crate::layout::Layout;
+use crate::progress::to_u64;
 
 /// A field that can have a column, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub(super) struct Growth {
     pub(super) late: Vec<String>,
     /// Paths with values that are left where they are, and how many.
     pub(super) left_out: BTreeMap<String, u64>,
+    /// Whether no values of fields that got their columns late are left afterwards.
+    pub(super) is_complete: bool,
 }
 
 impl Growth {
@@ -157,6 +161,21 @@ pub(super) fn add_extra(
         }
     }
     Ok(())
+}
+
+/// How many rows of a batch have one of these keys in the extra column.
+pub(super) fn rows_with_keys(batch: &RecordBatch, keys: &[String]) -> u64 {
+    let Some(column) = batch.column_by_name(EXTRA_COLUMN) else { return 0 };
+    let has_key = |row: &usize| match Scalar::of(column, *row) {
+        Some(Scalar::Bytes(text)) if !text.is_empty() => {
+            let text = String::from_utf8_lossy(&text);
+            let json = Json::parse(&text).ok();
+            let found = json.as_ref().and_then(|json| Container::of(json).ok().flatten());
+            found.is_some_and(|found| found.pairs().any(|(key, _)| keys.iter().any(|wanted| wanted == key)))
+        }
+        _ => false,
+    };
+    to_u64((0..batch.num_rows()).filter(has_key).count())
 }
 
 /// The extra column has a text that Zenith did not write.

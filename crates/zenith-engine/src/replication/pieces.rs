@@ -14,9 +14,6 @@ use super::context::Context;
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::{EngineError, Result};
 
-/// The most rows of one batch.
-const ROWS_MAX: usize = 65_536;
-
 /// A document to be written.
 pub(super) struct Piece<X> {
     pub(super) document: Vec<u8>,
@@ -67,7 +64,7 @@ pub(super) struct Decoded<'a, X> {
 /// Decodes documents to rows. It waits for memory where others have it.
 pub(super) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> Result<Decoded<'a, X>> {
     let failed = |source| EngineError::decoding(decoding.namespace, source);
-    let options = DecoderOptions { rows_max: ROWS_MAX, bytes_max: decoding.bytes_max };
+    let options = DecoderOptions { rows_max: pieces.len().max(1), bytes_max: decoding.bytes_max };
     let mut decoder = Decoder::new(decoding.schema, decoding.pool, options);
     let mut decoded = Decoded { batches: Vec::new(), bad: Vec::new(), extra: ExtraCounts::default() };
     let mut pending: Vec<&Piece<X>> = Vec::new();
@@ -101,6 +98,42 @@ pub(super) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> R
     Ok(decoded)
 }
 
+/// Decodes the first of some documents to one batch, and says how many they are: as many as it holds.
+pub(super) fn decode_first(
+    decoding: Decoding<'_>,
+    pieces: &[Piece<()>],
+) -> Result<(RecordBatch, usize, ExtraCounts)> {
+    let failed = |source| EngineError::decoding(decoding.namespace, source);
+    let bad = |reason: String| EngineError::NotPossible {
+        doing: format!("decoding a row of {} again", decoding.namespace),
+        reason,
+    };
+    let options = DecoderOptions { rows_max: pieces.len().max(1), bytes_max: decoding.bytes_max };
+    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options);
+    let mut full = None;
+    for piece in pieces {
+        let mut ranges = std::iter::once(0..piece.document.len());
+        let mut reason = None;
+        let mut is_bad = |bad: BadDocument| reason = Some(bad.reason.to_string());
+        full = decoder.append(&piece.document, &mut ranges, &mut is_bad).map_err(failed)?;
+        if let Some(reason) = reason {
+            return Err(bad(reason));
+        }
+        if full.is_some() {
+            break;
+        }
+    }
+    let extra = decoder.take_counts();
+    let batch = match full {
+        Some(batch) => batch,
+        None => decoder.finish().map_err(failed)?.ok_or_else(|| bad("there is none".to_owned()))?,
+    };
+    let rows = batch.num_rows();
+    let mut columns = MetadataColumns::new(decoding.layout, rows);
+    pieces.iter().take(rows).for_each(|piece| columns.push(piece.metadata));
+    Ok((columns.append_to(&batch)?, rows, extra))
+}
+
 /// The documents of rows, with their metadata columns; or why one of them cannot be had.
 pub(super) fn rebuilt(schema: &Schema, page: &[RecordBatch]) -> std::result::Result<Vec<Piece<()>>, String> {
     let mut pieces = Vec::new();
@@ -129,11 +162,11 @@ where
     let (context, before, then, batch) =
         (Arc::clone(context), Arc::clone(before), Arc::clone(then), batch.clone());
     let decode = move || {
-        let failed = |_| EngineError::Worker { worker: "decoding of rows again" };
-        let pieces = rebuilt(&before, std::slice::from_ref(&batch)).map_err(failed)?;
-        let mut decoded = self::decode(Decoding { bytes_max, ..Decoding::of(&context, &then) }, &pieces)?;
-        let last = decoded.batches.pop().filter(|_| decoded.batches.is_empty());
-        Ok(last.map(|(batch, _)| (batch, decoded.extra)))
+        // What cannot be had again stays as it is.
+        let Ok(pieces) = rebuilt(&before, std::slice::from_ref(&batch)) else { return Ok(None) };
+        let decoding = Decoding { bytes_max, ..Decoding::of(&context, &then) };
+        let (again, rows, extra) = decode_first(decoding, &pieces)?;
+        Ok((rows == pieces.len()).then_some((again, extra)))
     };
     blocking(decode).await?
 }

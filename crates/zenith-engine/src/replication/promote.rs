@@ -8,6 +8,7 @@
 //! of the row it was made of. A crash in between leaves a table that is right, in which fewer rows show the new columns. In
 //! other tables nothing would take the row away: a clone of the table is changed, and put in its place in one step.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zenith_arrow::infer::{Promotable, Wanted};
@@ -15,7 +16,7 @@ use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_arrow::{Field, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
-use zenith_transport::ddl::identifier;
+use zenith_transport::ddl::{LOADING_SETTINGS, identifier};
 use zenith_transport::{Filter, Scalar, Selection, Sink};
 
 use super::Replicator;
@@ -24,12 +25,15 @@ use super::context::Context;
 use super::evolution::{NEW_FIELDS, NO_COLUMN};
 use super::growth::{Counts, Growth, Promotion, add_extra, column_of, is_of, with_keys};
 use super::pager::Pager;
+use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::reload::{run_name, shadow_prefix};
 use crate::settings::Mode;
 use crate::{EngineError, Result};
 
+/// How often rows are written again that do not show their values yet.
+const ROUNDS: usize = 3;
 /// The cause of a schema whose new fields show the values of all rows.
 const PROMOTED: &str = "values in the extra column were moved into columns";
 
@@ -45,6 +49,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         // One reads from the table like a snapshot.
         let _turn = self.unless_stopped(self.memory.snapshot()).await?;
         self.claim().await?;
+        self.refuse_open_intents().await?;
         let growth = self.growth(paths).await?;
         let rows = self.rows_with(&growth.keys()).await?;
         let mut promotion = growth.promotion(rows)?;
@@ -52,16 +57,20 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return Ok(promotion);
         }
         self.live.counters.expect(rows);
-        let (statement, mismatches) = match self.layout() {
+        let (statement, extra) = match self.layout() {
             Layout::Current => Box::pin(self.promote_in_place(&growth)).await?,
-            Layout::Rows | Layout::Log => Box::pin(self.promote_aside(&growth)).await?,
+            Layout::Rows | Layout::Log => Box::pin(self.promote_aside(&growth, rows)).await?,
         };
-        let moved: Vec<String> =
-            promotion.fields.iter().map(|field| field.path.clone()).chain(growth.late).collect();
-        let is_moved = |path: &str| moved.iter().any(|field| is_of(path, field));
         promotion.statement = statement;
-        promotion.mismatches = mismatches.into_iter().filter(|(path, _)| is_moved(path)).collect();
-        let instead = Mismatches { values: promotion.mismatches.clone(), ..Mismatches::default() };
+        let fields = promotion.fields.iter().map(|field| field.path.clone()).collect::<Vec<_>>();
+        let of = |paths: &[String]| {
+            let is_of = |path: &str| paths.iter().any(|field| is_of(path, field));
+            extra.clone().into_iter().filter(|(path, _)| is_of(path)).collect::<Counts>()
+        };
+        // Those of late fields that do not fit were counted when they came.
+        let instead = Mismatches { values: of(&fields), ..Mismatches::default() };
+        let moved = [fields, growth.late].concat();
+        promotion.mismatches = of(&moved);
         self.state.recount_values(&self.name, &moved, NO_COLUMN, &instead).await?;
         Ok(promotion)
     }
@@ -75,15 +84,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(now) = self.schema().await? else {
             return Err(self.cannot_promote("it has not begun yet, and has no table: run it first"));
         };
-        let mut late = Vec::new();
-        for field in self.late_fields(&now).await? {
-            let column = column_of(&now, &field).map(str::to_owned);
-            if self.rows_with(column.as_slice()).await? > 0 {
-                late.push(field);
-            }
-        }
-        late.sort_unstable();
-        let mut found = Promotable::new(self.settings.options.infer_options(now.dates));
+        let mut found = Promotable::new(self.settings.options.infer_options(now.dates), paths);
         let selection = Selection {
             columns: vec![EXTRA_COLUMN.to_owned()],
             filter: Filter::After(EXTRA_COLUMN.to_owned(), Scalar::Bytes(Vec::new())),
@@ -91,13 +92,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             rows: self.layout().shown(),
             ..Selection::default()
         };
-        let mut pager = Pager::new(selection);
+        let mut pager = Pager::new(selection, self.layout());
         while let Some(page) = pager.next(self).await? {
             for batch in &page {
                 add_extra(&mut found, &now, batch)
                     .map_err(|error| self.cannot_promote(&error.to_string()))?;
             }
         }
+        let all_late = self
+            .late_fields(&now)
+            .await?
+            .into_iter()
+            .filter(|path| column_of(&now, path).is_some_and(|column| found.has_values_of(column)));
+        let (mut late, left_late): (Vec<String>, Vec<String>) =
+            all_late.partition(|path| paths.is_empty() || paths.contains(path));
+        late.sort_unstable();
         let wanted = if paths.is_empty() { Wanted::All } else { Wanted::Only(paths) };
         let (then, promoted) = found.promote(&now, wanted, self.settings.max_columns);
         let is_promoted = |path: &str| promoted.iter().any(|field| field.path == path);
@@ -108,7 +117,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             )));
         }
         let left_out = found.values().clone().into_iter().filter(|(path, _)| !is_promoted(path)).collect();
-        Ok(Growth { now, then, promoted, late, left_out })
+        Ok(Growth { now, then, promoted, late, left_out, is_complete: left_late.is_empty() })
     }
 
     fn why_not(&self, found: &Promotable, schema: &Schema, path: &str) -> String {
@@ -153,22 +162,42 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_view().await?;
         }
         self.expect_columns(&growth.then).await?;
-        let load = self.load(format!("{}/promote/{}", self.name, run_name()), Repeats::ByLoad);
-        let counts = Backfill { context: self, growth, load: &load, table: &self.table }.run().await?;
-        self.note_schema(&growth.then, PROMOTED, "").await?;
-        Ok((statement, counts))
+        for _ in 0..ROUNDS {
+            let load = self.load(format!("{}/promote/{}", self.name, run_name()), Repeats::ByLoadUncounted);
+            let done = Backfill { context: self, growth, load: &load, table: &self.table }.run().await?;
+            // A row that an insert has not left cannot be told from the one it was to replace.
+            if self.rows_with(&growth.keys()).await? <= done.left {
+                if growth.is_complete {
+                    self.note_schema(&growth.then, PROMOTED, "").await?;
+                }
+                return Ok((statement, done.extra));
+            }
+        }
+        Err(self.cannot_promote(&format!(
+            "{} has still rows that were written again and do not show their values: the same command tries again",
+            self.table
+        )))
     }
 
-    async fn promote_aside(self: &Arc<Self>, growth: &Growth) -> Result<(String, Counts)> {
-        self.refuse_what_a_clone_would_lose(&growth.now).await?;
+    async fn promote_aside(self: &Arc<Self>, growth: &Growth, rows: u64) -> Result<(String, Counts)> {
+        let settings = self.refuse_what_a_clone_would_lose(&growth.now).await?;
         let run = run_name();
         let shadow = format!("{}{run}", shadow_prefix(&self.table));
-        let load = self.load(format!("{}/promote/{run}", self.name), Repeats::ByLoad);
-        let promoted = Box::pin(self.promote_clone(growth, &load, &shadow)).await;
+        let load = self.load(format!("{}/promote/{run}", self.name), Repeats::ByLoadUncounted);
+        let promoted = Box::pin(self.promote_clone(growth, &load, &shadow, rows)).await;
         if promoted.is_err() && self.sink.drop_table(&shadow).await.is_err() {
             tracing::warn!(pipeline = self.name, "{}", super::context::left_behind(&shadow));
         }
-        promoted
+        let promoted = promoted?;
+        if let Err(error) = self.sink.admin().set_settings(&self.table, &settings).await {
+            let why = sentence(&error);
+            tracing::warn!(
+                pipeline = self.name,
+                "settings of {} were reset: {settings:?} ({why})",
+                self.table
+            );
+        }
+        Ok(promoted)
     }
 
     async fn promote_clone(
@@ -176,34 +205,55 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         growth: &Growth,
         load: &LoadContext,
         shadow: &str,
+        rows: u64,
     ) -> Result<(String, Counts)> {
         let admin = self.sink.admin();
         self.unless_stopped(admin.clone_table(&self.table, shadow)).await??;
         let statement = self.unless_stopped(self.alter(shadow, &growth.now, &growth.then)).await??;
         let statement = statement.replace(&identifier(shadow), &identifier(&self.table));
         self.unless_stopped(admin.delete(&with_keys(shadow, self.layout(), &growth.keys()))).await??;
-        let counts = Backfill { context: self, growth, load, table: shadow }.run().await?;
-        self.note_schema(&growth.then, PROMOTED, &statement).await?;
+        let done = Backfill { context: self, growth, load, table: shadow }.run().await?;
+        if done.rows != rows {
+            return Err(self.cannot_promote(&format!(
+                "{rows} rows of {} were to be written again, and {} were read: did somebody else change it?",
+                self.table, done.rows
+            )));
+        }
+        if growth.then != growth.now {
+            self.note_schema(&growth.then, NEW_FIELDS, "").await?;
+        }
         self.claim().await?;
         load.repeat(|| self.sink.publish(shadow, &self.table)).await?;
         self.expect_columns(&growth.then).await?;
-        Ok((statement, counts))
+        let cause = if growth.is_complete { PROMOTED } else { NEW_FIELDS };
+        self.note_schema(&growth.then, cause, &statement).await?;
+        Ok((statement, done.extra))
     }
 
-    /// Rows are written again as Zenith knows them, and an insert whose end is unknown may only be repeated in the table it
-    /// was sent to.
-    async fn refuse_what_a_clone_would_lose(&self, schema: &Schema) -> Result<()> {
-        if !self.state.open_intents(&self.name).await?.is_empty() {
-            return Err(self.cannot_promote(
-                "an insert is under way whose end is unknown: let zenith run finish it first",
-            ));
+    /// An insert whose end is unknown may land after the rows have been read, and may only be repeated in the table it was
+    /// sent to.
+    async fn refuse_open_intents(&self) -> Result<()> {
+        if self.state.open_intents(&self.name).await?.is_empty() {
+            return Ok(());
         }
-        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
+        Err(self
+            .cannot_promote("an insert is under way whose end is unknown: let zenith run finish it first"))
+    }
+
+    /// Rows are written again as Zenith knows them. Gives back settings of the table that publication resets.
+    async fn refuse_what_a_clone_would_lose(&self, schema: &Schema) -> Result<BTreeMap<String, String>> {
+        let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
+            return Ok(BTreeMap::new());
+        };
         let ours = self.layout().schema(&schema.to_arrow());
         let is_written = |kind: &str| kind.is_empty() || kind == "DEFAULT";
         let others = table.columns.iter().filter(|column| is_written(&column.default_kind));
         match others.map(|column| &column.name).find(|name| ours.column_with_name(name).is_none()) {
-            None => Ok(()),
+            None => {
+                let mut settings = table.additions.unwrap_or_default().settings;
+                settings.retain(|name, _| LOADING_SETTINGS.iter().any(|(loading, _)| name == loading));
+                Ok(settings)
+            }
             Some(column) => Err(self.cannot_promote(&format!(
                 "{} has a column {column} that Zenith does not know, whose values would be lost: drop it, or make it \
                  MATERIALIZED",

@@ -7,7 +7,7 @@ use zenith_state::{SchemaChange, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Sink, TableInfo};
 
-use super::by_hand;
+use super::by_hand::{self, is_written};
 use super::context::Context;
 use crate::{EngineError, Result, notes};
 
@@ -69,7 +69,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 return true;
             }
             let there = table.columns.iter().find(|there| there.name == *field.name());
-            there.is_some_and(|there| {
+            there.filter(|there| is_written(there)).is_some_and(|there| {
                 DIALECTS.iter().any(|dialect| {
                     column_type(field, *dialect).is_ok_and(|wanted| same_values(&there.data_type, &wanted))
                 })

@@ -15,7 +15,7 @@ use crate::sink::{
     Selection, Sink, StoredLetter, TableAdmin,
 };
 use crate::statement::Statement;
-use crate::{Result, TransportError};
+use crate::{FailureKind, Result, TransportError};
 
 /// What ClickHouse answers to a lightweight `DELETE` from a table with projections.
 const SUPPORT_IS_DISABLED: u32 = 344;
@@ -191,6 +191,14 @@ async fn clone_table(sink: &ClickHouseSink, table: &str, shadow: &str) -> Result
     let (Some(comment), _) = comments(sink, [table, shadow]).await? else {
         return Err(TransportError::NoTable { table: name });
     };
+    // The parts of the clone would not know that some of their rows are to change, or to go.
+    if let Some(mutation) = pending_mutation(sink, table).await? {
+        let message = format!(
+            "{name} has a mutation that is not done yet ({mutation}), which {shadow_name} would lose: wait until \
+             system.mutations says that it is done"
+        );
+        return Err(TransportError::other(FailureKind::Input, message));
+    }
     let comment = marked(&comment);
     sink.run(&*doing, &format!("CREATE TABLE {shadow_name} AS {name} COMMENT {}", literal(&comment))).await?;
     let sql = "SELECT DISTINCT partition_id FROM system.parts \
@@ -203,6 +211,20 @@ async fn clone_table(sink: &ClickHouseSink, table: &str, shadow: &str) -> Result
         sink.run(&*doing, &sql).await?;
     }
     Ok(())
+}
+
+/// A mutation of the rows of a table that is not done yet. Parts are read right before columns of theirs are written again.
+async fn pending_mutation(sink: &ClickHouseSink, table: &str) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Row {
+        command: String,
+    }
+    let sql = "SELECT command FROM system.mutations WHERE NOT is_done AND database = {database:String} \
+               AND table = {table:String} AND command NOT LIKE '%MODIFY COLUMN%' LIMIT 1";
+    let statement = Statement::new(format!("asking for mutations of {}", sink.full_name(table)), sql)
+        .parameter("database", sink.database())
+        .parameter("table", table);
+    Ok(sink.session.rows::<Row>(statement).await?.pop().map(|row| row.command))
 }
 
 async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64> {
@@ -244,8 +266,10 @@ async fn count_by_hash(
 async fn delete(sink: &ClickHouseSink, selection: &Selection) -> Result<()> {
     let name = sink.full_name(&selection.table);
     let condition = filter::condition(&selection.filter);
+    let server = sink.server().await?;
     let run = |sql: String| {
-        sink.session.execute(read::long(Statement::new(format!("removing rows of {name}"), sql)))
+        let statement = read::long(Statement::new(format!("removing rows of {name}"), sql));
+        sink.session.execute(server.set(statement, "lightweight_deletes_sync", "2"))
     };
     match run(format!("DELETE FROM {name} WHERE {condition}")).await {
         // A table with projections has parts rewritten for it.

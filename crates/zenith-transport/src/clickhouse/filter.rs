@@ -5,6 +5,9 @@ use std::ops::Range;
 use crate::ddl::identifier;
 use crate::sink::{Filter, RowSet, Scalar};
 
+/// The key of an object whose keys are taken as they are, also where they would mean something else.
+const LITERAL_KEY: &str = "$literal";
+
 /// The hash of a column.
 pub(super) fn hash(column: &str) -> String {
     format!("cityHash64({})", identifier(column))
@@ -44,19 +47,28 @@ pub(super) fn condition(filter: &Filter) -> String {
                 format!("{} IN ({})", identifier(column), values.join(", "))
             }
         },
-        Filter::After(column, value) => format!("{} > {}", identifier(column), literal(value)),
+        Filter::After(column, value) => {
+            let (column, after) = (identifier(column), literal(value));
+            match value {
+                // NaN is the last in order, and larger than nothing.
+                Scalar::Float64(bits) if !f64::from_bits(*bits).is_nan() => {
+                    format!("({column} > {after} OR isNaN({column}))")
+                }
+                _ => format!("{column} > {after}"),
+            }
+        }
         Filter::AtLeast(column, number) => format!("{} >= {number}", identifier(column)),
         Filter::AtMost(column, number) => format!("{} <= {number}", identifier(column)),
+        Filter::HasKey(_, keys) if keys.is_empty() => "0".to_owned(),
         Filter::HasKey(column, keys) => {
             let column = identifier(column);
-            let keys: Vec<String> =
-                keys.iter().map(|key| format!("JSONHas({column}, {})", bytes(key.as_bytes()))).collect();
+            let keys: Vec<String> = keys.iter().map(|key| bytes(key.as_bytes())).collect();
+            let keys = keys.join(", ");
             // Most rows have no text, which is cheaper to see than that it has no key.
-            if keys.is_empty() {
-                "0".to_owned()
-            } else {
-                format!("({column} != '' AND ({}))", keys.join(" OR "))
-            }
+            format!(
+                "({column} != '' AND hasAny(arrayConcat(JSONExtractKeys({column}), \
+                 JSONExtractKeys({column}, '{LITERAL_KEY}')), [{keys}]))"
+            )
         }
         Filter::HashIn { column, modulus, remainders } => {
             let remainders: Vec<String> = remainders.iter().map(u32::to_string).collect();
@@ -148,9 +160,13 @@ mod tests {
         let keys = Filter::HasKey("a".into(), vec!["k".into(), "'".into()]);
         assert_eq!(
             condition(&keys),
-            "(`a` != '' AND (JSONHas(`a`, unhex('6b')) OR JSONHas(`a`, unhex('27'))))"
+            "(`a` != '' AND hasAny(arrayConcat(JSONExtractKeys(`a`), JSONExtractKeys(`a`, '$literal')), \
+             [unhex('6b'), unhex('27')]))"
         );
         assert_eq!(condition(&Filter::In("a".into(), vec![Scalar::Null])), "isNull(`a`)");
+        let after = |number: f64| condition(&Filter::After("a".into(), Scalar::Float64(number.to_bits())));
+        assert_eq!(after(1.5), "(`a` > toFloat64('1.5e0') OR isNaN(`a`))");
+        assert_eq!(after(f64::NAN), "`a` > toFloat64('NaN')");
         let current = RowSet::Current { deleted: "gone".into() };
         assert_eq!(rows(&current, &key(3)), (" FINAL", "`gone` = 0 AND `_id` = toInt32(3)".to_owned()));
     }

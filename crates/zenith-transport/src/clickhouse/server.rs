@@ -10,7 +10,7 @@ use crate::statement::Statement;
 use crate::{Result, TransportError};
 
 /// Settings that only some versions have; a server refuses a request that names one it does not know.
-pub(super) const OPTIONAL_SETTINGS: [&str; 12] = [
+pub(super) const OPTIONAL_SETTINGS: [&str; 13] = [
     "input_format_arrow_use_native_reader",
     "input_format_json_infer_array_of_dynamic_from_array_of_different_types",
     "input_format_json_read_arrays_as_strings",
@@ -19,6 +19,7 @@ pub(super) const OPTIONAL_SETTINGS: [&str; 12] = [
     "input_format_json_read_numbers_as_strings",
     "input_format_json_try_infer_numbers_from_strings",
     "input_format_try_infer_dates",
+    "lightweight_deletes_sync",
     "input_format_try_infer_datetimes",
     "json_type_escape_dots_in_keys",
     "output_format_native_write_json_as_string",

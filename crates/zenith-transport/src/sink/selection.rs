@@ -60,7 +60,8 @@ pub enum Filter {
     AtLeast(String, u64),
     /// A column is at most this number.
     AtMost(String, u64),
-    /// A column of text is a JSON object with at least one of these keys at its top.
+    /// A column of text is a JSON object with at least one of these keys at its top, or at the top of the object that is its
+    /// `$literal`.
     HasKey(String, Vec<String>),
     /// The hash of a column (see [`HashColumn`]) leaves one of these remainders.
     HashIn {

@@ -41,7 +41,7 @@ pub(super) fn grown(
     rows: impl Iterator<Item = RecordBatch>,
     options: &InferOptions,
 ) -> Schema {
-    let mut found = Promotable::new(options.clone());
+    let mut found = Promotable::new(options.clone(), &[]);
     for extra in rows.map(|row| extra(&row)).filter(|extra| !extra.is_empty()) {
         found.add(schema, &extra).unwrap();
     }

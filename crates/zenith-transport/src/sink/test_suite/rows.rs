@@ -159,7 +159,7 @@ pub async fn of_a_key_the_current_row_counts(sink: &impl Sink) {
 
 /// Keys of objects are looked for at their top, and only in text that there is.
 pub async fn rows_are_found_by_keys_in_their_text(sink: &impl Sink) {
-    let texts = [r#"{"a":1}"#, "", r#"{"b":{"a":1}}"#, r#"{"it's":[],"c":null}"#];
+    let texts = [r#"{"a":1}"#, "", r#"{"b":{"a":1}}"#, r#"{"$literal":{"it's":[],"c":null}}"#];
     let batch = RecordBatch::try_from_iter([
         ("id", Arc::new(Int64Array::from(vec![0, 1, 2, 3])) as ArrayRef),
         ("text", Arc::new(StringArray::from(texts.to_vec()))),
