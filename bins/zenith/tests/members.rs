@@ -31,7 +31,10 @@ async fn names(home: &Home) -> Vec<String> {
 async fn each_collection_that_matches_is_kept_in_step_by_its_own_pipeline() {
     let bench = Bench::new("members").await;
     fill(&bench, &[("orders", 10), ("users", 20), ("tmp_1", 3)]).await;
-    bench.databases.mongodb.create_collection("v").view_on("users".to_owned()).await.unwrap();
+    let database = &bench.databases.mongodb;
+    database.create_collection("v").view_on("users".to_owned()).await.unwrap();
+    let series = doc! { "create": "series", "timeseries": { "timeField": "at" } };
+    database.run_command(series).await.unwrap();
     let home = Home::between(&bench);
     home.configure(&[("shop", "collections = [\"*\", \"!tmp_*\"]\nflush_interval = \"50ms\"")]);
     let applied = home.run(&["apply", "--dry-run"]).await.succeeded();

@@ -50,11 +50,15 @@ async fn a_pattern_copies_each_collection_to_its_own_table() {
     let database = &bench.databases.mongodb;
     database.create_collection("orders_view").view_on("users".to_owned()).await.unwrap();
     database.create_collection("orders_none").await.unwrap();
+    let series = doc! { "create": "orders_series", "timeseries": { "timeField": "at" } };
+    database.run_command(series).await.unwrap();
+    let points = (0..4).map(|n| doc! { "_id": n, "at": bson::DateTime::from_millis(i64::from(n)) });
+    database.collection("orders_series").insert_many(points).await.unwrap();
 
     let patterns = ["orders*", "!*_tmp"];
     let json = run(copy(&bench, &patterns, &["--dry-run", "--json"])).await.succeeded().json();
     assert!(bench.tables().await.is_empty());
-    assert_eq!((&json["dry_run"], &json["collections"]), (&true.into(), &4.into()));
+    assert_eq!((&json["dry_run"], &json["collections"]), (&true.into(), &5.into()));
     let planned = of(&json, "orders_1");
     assert_eq!((&planned["documents"], &planned["table_exists"]), (&300.into(), &false.into()));
 
@@ -63,10 +67,10 @@ async fn a_pattern_copies_each_collection_to_its_own_table() {
     let json = ended.json();
     assert_eq!(
         (&json["collections"], &json["failed"], &json["rows"], &json["left_out"][0]["reason"]),
-        (&4.into(), &0.into(), &325.into(), &"it is a view".into())
+        (&5.into(), &0.into(), &329.into(), &"it is a view".into())
     );
     assert_eq!(of(&json, "orders_1")["rows"], 300);
-    assert_eq!(bench.tables().await, ["orders.old", "orders_1", "orders_2", "orders_none"]);
+    assert_eq!(bench.tables().await, ["orders.old", "orders_1", "orders_2", "orders_none", "orders_series"]);
     assert_eq!(
         bench.ask("SELECT count(), uniqExact(_id), any(of) FROM orders_1").await,
         "300\t300\torders_1"

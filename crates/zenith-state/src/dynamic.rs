@@ -91,6 +91,7 @@ methods! {
     open_intents(pipeline: [&str]) -> Vec<Intent>;
     reset(pipeline: [&str], checkpoint: [Option<&Checkpoint>]) -> ();
     epoch(pipeline: [&str]) -> u64;
+    epochs() -> BTreeMap<String, u64>;
     snapshot(pipeline: [&str]) -> Option<Snapshot>;
     begin_snapshot(pipeline: [&str], snapshot: [&Snapshot]) -> ();
     finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], mismatches: [&Mismatches]) -> ();

@@ -118,6 +118,18 @@ pub trait StateStore: Send + Sync + 'static {
     /// that remembers tokens does not take a new life of the pipeline for a repeat of an earlier one.
     fn epoch(&self, pipeline: &str) -> impl Future<Output = Result<u64>> + Send;
 
+    /// The epochs of all pipelines, by their names.
+    fn epochs(&self) -> impl Future<Output = Result<BTreeMap<String, u64>>> + Send {
+        async {
+            let mut epochs = BTreeMap::new();
+            for PipelineRecord { name, .. } in self.pipelines().await? {
+                let epoch = self.epoch(&name).await?;
+                epochs.insert(name, epoch);
+            }
+            Ok(epochs)
+        }
+    }
+
     /// The snapshot that was begun last; `None` if there was none since the last reset.
     fn snapshot(&self, pipeline: &str) -> impl Future<Output = Result<Option<Snapshot>>> + Send;
 

@@ -84,6 +84,7 @@ pub struct Apply {
 Examples:
   zenith run                  every pipeline that is not paused, until Ctrl-C
   zenith run orders users     only these
+  zenith run shop             those of all collections of shop, which is of several
   zenith run --once           catch up, then end, as for a timer
 
   Every collection of a database, without any configuration:
@@ -92,7 +93,7 @@ Examples:
 Exit codes: 0 stopped, or caught up; 1 every pipeline failed, or with --once any of them; 2 refused before anything was
 written; 3 caught up, but with more mismatches in this run than --max-extra or --max-dead-letters allow.")]
 pub struct Run {
-    /// Only these pipelines
+    /// Only these pipelines; one of several collections stands for all of its own
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Catch up with the source, then end
@@ -194,6 +195,7 @@ Examples:
   zenith pipeline list
   zenith pipeline show orders
   zenith pipeline pause orders     also while `zenith run` is running
+  zenith pipeline pause shop.users one of several collections; shop stands for all of them
   zenith pipeline resume orders
   zenith pipeline remove orders")]
 pub struct Pipelines {

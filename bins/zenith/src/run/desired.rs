@@ -60,6 +60,7 @@ pub async fn read(
 ) -> state::Result<Desired> {
     let applied = Applied::read(store).await?;
     databases.ask(&names::targets(&applied), pool).await;
+    let epochs = store.epochs().await?;
     let mut desired = Desired::default();
     let is_meant = |record: &PipelineRecord| only.is_empty() || is_named(only, record);
     for collision in names::of_applied(&applied, |name, connector| databases.database(name, connector)) {
@@ -80,7 +81,7 @@ pub async fn read(
             desired.paused.push(pipeline.name.clone());
             continue;
         }
-        let epoch = store.epoch(&pipeline.name).await?;
+        let epoch = epochs.get(&pipeline.name).copied().unwrap_or_default();
         let target = applied.connector(&pipeline.target, Role::Target).cloned();
         let group = desired.groups.entry(pipeline.source.clone()).or_insert_with(|| Group {
             source: applied.connector(&pipeline.source, Role::Source).cloned(),

@@ -77,27 +77,38 @@ impl Discovery {
                 pipelines.insert(record.name.clone(), pipeline);
             }
         }
+        let known: BTreeSet<(String, String)> = pipelines
+            .values()
+            .map(|pipeline| (pipeline.settings.member_of.clone(), pipeline.settings.collection.clone()))
+            .collect();
         let mut new: BTreeMap<String, bool> = BTreeMap::new();
         let mut troubles: BTreeMap<&str, Failure> = BTreeMap::new();
         for (template, looked) in templates.iter().zip(looked) {
             match looked {
                 Ok((meant, own)) => {
                     self.tell_left_out(&template.name, &meant.left_out);
-                    let known = |namespace: &Namespace| {
-                        let is_it = |it: &Pipeline| {
-                            it.settings.member_of == template.name
-                                && it.settings.collection == namespace.to_string()
-                        };
-                        pipelines.values().any(is_it)
-                    };
-                    let unknown: Vec<_> =
-                        meant.collections.into_iter().filter(|namespace| !known(namespace)).collect();
-                    for namespace in unknown {
+                    for namespace in &meant.collections {
                         let (name, pipeline) =
-                            member(&template.name, &template.pipeline, own.as_deref(), &namespace);
-                        if let Entry::Vacant(free) = pipelines.entry(name.clone()) {
-                            free.insert(pipeline);
-                            new.insert(name, template.paused);
+                            member(&template.name, &template.pipeline, own.as_deref(), namespace);
+                        let key = (template.name.clone(), namespace.to_string());
+                        if known.contains(&key) {
+                            continue;
+                        }
+                        match pipelines.entry(name.clone()) {
+                            Entry::Vacant(free) => {
+                                free.insert(pipeline);
+                                new.insert(name, template.paused);
+                            }
+                            Entry::Occupied(taken) if taken.get().settings.member_of == template.name => {
+                                let other = &taken.get().settings.collection;
+                                let sentence = format!(
+                                    "{namespace} is left out: its pipeline would be {name}, which is that of {other}"
+                                );
+                                self.tell(sentence.clone());
+                                troubles.insert(&template.name, Failure::Input(sentence));
+                            }
+                            // One that is written out takes its place.
+                            Entry::Occupied(_) => {}
                         }
                     }
                 }

@@ -53,7 +53,7 @@ pub(super) struct Batch {
 /// Makes batches of changes.
 pub(super) struct Assembler<S, K, T> {
     context: Arc<Context<S, K, T>>,
-    /// Absent while it decodes.
+    /// Absent while it decodes, and before the first change.
     decoder: Option<Decoder>,
     /// Changes that one batch held lately.
     together: usize,
@@ -63,8 +63,7 @@ pub(super) struct Assembler<S, K, T> {
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K, T> {
     pub(super) fn new(context: Arc<Context<S, K, T>>, schema: &Schema) -> Assembler<S, K, T> {
         let together = context.settings.flush_rows.max(1);
-        let decoder = Some(decoder(&context, schema));
-        Assembler { context, decoder, together, evolution: Evolution::new(schema.clone()) }
+        Assembler { context, decoder: None, together, evolution: Evolution::new(schema.clone()) }
     }
 
     /// Makes batches until no more changes come, or the pipeline is stopped: what is only being made then comes again.
@@ -82,7 +81,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
                     }
                 };
                 while let Some(next) = work {
-                    let (batch, rest) = self.assemble(next).await?;
+                    // Most of the time there is none: its future takes memory while there is.
+                    let (batch, rest) = Box::pin(self.assemble(next)).await?;
                     // The committer has failed, and says why.
                     if to.send(Step::Batch(batch)).await.is_err() {
                         return Ok(());
@@ -165,7 +165,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             }
             // Its memory is that of the one that follows.
             drop(decoded);
-            self.decoder = Some(decoder(&self.context, self.evolution.schema()));
+            self.decoder = None;
         }
     }
 
@@ -180,9 +180,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let context = Arc::clone(&self.context);
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
         let ready = std::mem::take(&mut rows.ready);
-        let Some(decoder) = self.decoder.take() else {
-            return Err(EngineError::Worker { worker: "decoder" });
-        };
+        let decoder = self.decoder.take();
+        let decoder = decoder.unwrap_or_else(|| make_decoder(&context, self.evolution.schema()));
         let mut decoding = Decoding::new(decoder, context.layout(), count);
         decoding = self.step(decoding, Piece::Events(Arc::clone(events), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
@@ -243,7 +242,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 }
 
-fn decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Decoder {
+fn make_decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Decoder {
     let options = DecoderOptions {
         // A replay has to be one batch again, and settings may have changed in between.
         rows_max: context.settings.flush_rows.max(1).max(REPEATED_ROWS),

@@ -59,7 +59,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                 break;
             }
             let is_whole = match step {
-                Step::Batch(batch) => self.commit(batch).await?,
+                Step::Batch(batch) => Box::pin(self.commit(batch)).await?,
                 Step::Milestone(milestone) => {
                     self.pass(milestone).await?;
                     true

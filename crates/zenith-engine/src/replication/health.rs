@@ -30,6 +30,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const OPLOG_EVERY: Duration = Duration::from_secs(30);
 /// Between two looks at the views.
 const VIEWS_EVERY: Duration = Duration::from_secs(10);
+/// Pipelines of one target that are few.
+const FEW: usize = 8;
 /// How soon a change of a condition is noted.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// How old a note may become.
@@ -168,8 +170,12 @@ where
     let mut every = ticks(VIEWS_EVERY);
     loop {
         every.tick().await;
-        let follow = |context: &&&Context<S, K, T>| context.live.current() == Phase::Following;
-        for context in contexts.iter().filter(follow) {
+        let there = names_there(contexts).await;
+        let is_looked_at = |context: &&&Context<S, K, T>| {
+            let view = context.settings.view_of(&context.table);
+            context.live.current() == Phase::Following && !view.is_some_and(|view| there.contains(&view))
+        };
+        for context in contexts.iter().filter(is_looked_at) {
             match timeout(ANSWER_TIMEOUT, context.renew_view()).await {
                 Ok(Ok(_)) => drop(told.remove(&context.name)),
                 Ok(Err(error)) if !error.is_passing() && told.insert(&context.name) => {
@@ -183,6 +189,18 @@ where
                 Ok(Err(_)) | Err(_) => {}
             }
         }
+    }
+}
+
+/// The names there are in the target of many pipelines, by one question, so that only views that are missing are looked for
+/// one by one. Of few pipelines each view is looked at.
+async fn names_there<S, K: Sink, T>(contexts: &[&Context<S, K, T>]) -> HashSet<String> {
+    match contexts {
+        [first, ..] if contexts.len() > FEW => {
+            let names = timeout(ANSWER_TIMEOUT, first.sink.tables("")).await;
+            names.ok().and_then(std::result::Result::ok).unwrap_or_default().into_iter().collect()
+        }
+        _ => HashSet::new(),
     }
 }
 

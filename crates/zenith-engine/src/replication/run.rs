@@ -156,17 +156,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let (reached, goal) = oneshot::channel();
         let goal = context.mode.ends().then_some(goal);
         let mut apply = Box::pin(apply(Arc::clone(context), follower, tokens, goal, events));
-        let mut snapshot = Box::pin(self.snapshot(&schema, reached));
+        // Gone once it is read: of many pipelines most only follow.
+        let mut snapshot = Some(Box::pin(self.snapshot(&schema, reached)));
         let mut touch = std::pin::pin!(self.touch());
-        let mut is_read = false;
         loop {
             tokio::select! {
                 biased;
                 // Without a stream nothing is read either: the parts that are done are noted, and the oplog must not run
                 // out while the rest is read.
                 applied = &mut apply => return applied,
-                read = &mut snapshot, if !is_read => match read {
-                    Ok(()) => is_read = true,
+                read = async { Some(snapshot.as_mut()?.await) }, if snapshot.is_some() => match read.unwrap_or(Ok(())) {
+                    Ok(()) => snapshot = None,
                     Err(error) => {
                         // What is being written comes to its end first.
                         ending.close();

@@ -41,7 +41,7 @@ where
     }
     let planned = match context.take_planned() {
         Some(planned) => Some(planned),
-        None => context.plan_rest().await?,
+        None => Box::pin(context.plan_rest()).await?,
     };
     drop(turn);
     let reading = Reading { context, schema, snapshot: &snapshot, planned };
@@ -51,7 +51,8 @@ where
         for part in together {
             partitions.push(Partition::decode(&part.partition)?);
         }
-        let (rows, mismatches) = reading.read(&partitions).await?;
+        // Deep, and not there while others have their turn.
+        let (rows, mismatches) = Box::pin(reading.read(&partitions)).await?;
         // The rows of parts that are read together cannot be told apart.
         let done: Vec<(u32, u64)> = together
             .iter()

@@ -182,6 +182,10 @@ impl StateStore for SqliteStore {
         progress::epoch(self, pipeline).await
     }
 
+    async fn epochs(&self) -> Result<BTreeMap<String, u64>> {
+        progress::epochs(self).await
+    }
+
     async fn snapshot(&self, pipeline: &str) -> Result<Option<Snapshot>> {
         snapshot::snapshot(self, pipeline).await
     }

@@ -3,6 +3,8 @@
 //! SQL enforces twice that a checkpoint only moves forward: by the condition of the
 //! statement that moves it, whose effect is checked, and by a trigger for every other statement.
 
+use std::collections::BTreeMap;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
@@ -154,6 +156,20 @@ pub(super) async fn reset(
     }
     begin_epoch(&mut session, pipeline).await?;
     session.commit().await
+}
+
+pub(super) async fn epochs(store: &SqliteStore) -> Result<BTreeMap<String, u64>> {
+    let mut session = store.read("read the epochs").await?;
+    let all = "SELECT name, coalesce(epoch, 0) FROM pipelines LEFT JOIN epochs ON pipeline = name";
+    let rows = session.rows(query(all)).await?;
+    let mut epochs = BTreeMap::new();
+    for row in rows {
+        let name = row.try_get(0).map_err(|error| session.fault(error))?;
+        let epoch: i64 = row.try_get(1).map_err(|error| session.fault(error))?;
+        epochs.insert(name, epoch.cast_unsigned());
+    }
+    session.commit().await?;
+    Ok(epochs)
 }
 
 pub(super) async fn epoch(store: &SqliteStore, pipeline: &str) -> Result<u64> {

@@ -1,5 +1,6 @@
 //! Of checkpoints, intents and epochs.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{StoreLocation, applied, checkpoint, intent, moment, record, schema};
@@ -184,6 +185,8 @@ pub async fn epochs_grow(place: &impl StoreLocation) {
     store.put_pipeline(&record("p")).await.expect("saved");
     assert_eq!(store.epoch("p").await.expect("read"), 3);
     assert_eq!(store.epoch("q").await.expect("read"), 0);
+    let all = BTreeMap::from([("p".to_owned(), 3), ("q".to_owned(), 0)]);
+    assert_eq!(store.epochs().await.expect("read"), all);
 }
 
 /// Looking for a pipeline that is not there is no error.
