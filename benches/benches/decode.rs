@@ -1,8 +1,11 @@
 //! BSON to record batches, for each shape of document: time a reply, documents and bytes a second.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use zenith_arrow::{Mask, Salt, TransformOptions};
 use zenith_benches::Documents;
 use zenith_benches::documents::POOL_BYTES;
 use zenith_memory::Pool;
@@ -17,25 +20,47 @@ fn decode(criterion: &mut Criterion) {
     // Lines of orders that do not fit: none, and one in twenty.
     let orders = [0, 50].map(|odd| (format!("orders-{odd}"), Documents::orders(REPLY_BYTES, odd)));
     for (name, documents) in shapes.into_iter().chain(orders) {
-        let pool = Pool::new(POOL_BYTES).expect("a pool");
-        let mut decoder = documents.decoder(&pool);
-        group.throughput(Throughput::ElementsAndBytes {
-            elements: documents.ranges.len() as u64,
-            bytes: documents.bytes.len() as u64,
-        });
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let mut ranges = documents.ranges.iter().cloned();
-                while let Some(batch) = decoder
-                    .append(&documents.bytes, &mut ranges, &mut |bad| panic!("{bad:?}"))
-                    .expect("decodes")
-                {
-                    black_box(batch);
-                }
-            });
-        });
+        measure(&mut group, &name, &documents, None);
+    }
+    // Documents of which something goes, of which something might go, and of which something is hashed.
+    let events = Documents::of(Shape::Events, REPLY_BYTES);
+    let mask = |mask: Mask| vec![("user".to_owned(), mask)];
+    for (name, exclude, mask) in [
+        ("events-excluded", "path", Vec::new()),
+        ("events-nothing-excluded", "secret", Vec::new()),
+        ("events-redacted", "secret", mask(Mask::Redact)),
+        ("events-hashed", "secret", mask(Mask::Sha256(Salt::new(b"salt")))),
+    ] {
+        let options =
+            TransformOptions { exclude: vec![exclude.to_owned()], mask, ..TransformOptions::default() };
+        measure(&mut group, name, &events, Some(options));
     }
     group.finish();
+}
+
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    documents: &Documents,
+    transforms: Option<TransformOptions>,
+) {
+    let transform = transforms.and_then(|transforms| transforms.of_rows().expect("paths that can be used"));
+    let pool = Pool::new(POOL_BYTES).expect("a pool");
+    let mut decoder = documents.decoder(&pool).transformed(transform.map(Arc::new));
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: documents.ranges.len() as u64,
+        bytes: documents.bytes.len() as u64,
+    });
+    group.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            let mut ranges = documents.ranges.iter().cloned();
+            while let Some(batch) =
+                decoder.append(&documents.bytes, &mut ranges, &mut |bad| panic!("{bad:?}")).expect("decodes")
+            {
+                black_box(batch);
+            }
+        });
+    });
 }
 
 criterion_group!(benches, decode);

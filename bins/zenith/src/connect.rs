@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use zenith_engine::state::{DynStateStore, Role, StateStore};
 use zenith_engine::transport::{ClickHouseSink, ConnectionOptions};
-use zenith_engine::{MongoSource, Namespace, Pool, ReloadOptions, SyncPipeline, Target};
+use zenith_engine::{
+    MongoSource, Namespace, PipelineSettings, Pool, ReloadOptions, SyncPipeline, TableOptions, Target,
+};
 
 use crate::config::{Config, Connector, Pipeline, expand, suggest};
 use crate::exit::Failure;
@@ -42,6 +44,22 @@ fn expanded(name: &str, role: Role, connector: &Connector) -> Result<String, Fai
 
 fn named(role: Role, name: &str, error: &zenith_engine::EngineError) -> Failure {
     Failure::Input(format!("the {role} {name}: {}", crate::exit::in_words(error)))
+}
+
+/// The settings of a pipeline, with the salts of its masks.
+pub fn settings(name: &str, pipeline: &Pipeline) -> Result<PipelineSettings, Failure> {
+    let mut settings = pipeline.settings.clone();
+    look_up_salts(&mut settings.options, &format!(" of the pipeline {name}")).map_err(Failure::Input)?;
+    Ok(settings)
+}
+
+/// Looks up the salts of masks; `of` says in errors what they are of.
+pub fn look_up_salts(options: &mut TableOptions, of: &str) -> Result<(), String> {
+    for (path, mask) in &mut options.mask {
+        let what = format!("the salt of the mask of {path}{of}");
+        mask.look_up(|reference| expand::expand(reference, &what, &expand::from_environment))?;
+    }
+    Ok(())
 }
 
 /// The collection of a pipeline; the database is that of the source's address unless it names one itself.
@@ -131,7 +149,8 @@ pub async fn single(
     store: impl StateStore,
     pool: &Pool,
 ) -> Result<Single, Failure> {
-    let pipeline = pipeline(config, name)?.clone();
+    let mut pipeline = pipeline(config, name)?.clone();
+    pipeline.settings = settings(name, &pipeline)?;
     let connector = |connectors: &std::collections::BTreeMap<String, Connector>, end: &str, role: Role| {
         connectors.get(end).cloned().ok_or_else(|| {
             Failure::Input(format!("the pipeline {name} names the {role} {end:?}, which was not applied"))

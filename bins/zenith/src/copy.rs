@@ -15,7 +15,7 @@ use crate::args::Copy;
 use crate::progress::{self, Display};
 use crate::signals::Signals;
 use crate::terminal::print;
-use crate::{address, copies, exit, output};
+use crate::{address, connect, copies, exit, output};
 
 /// Runs the command.
 pub async fn run(arguments: &Copy) -> ExitCode {
@@ -159,7 +159,12 @@ async fn prepare<S: Source>(
         Ok(opened) => opened,
         Err(message) => return Ok(Err(message)),
     };
-    let options = options(arguments);
+    let mut options = options(arguments);
+    // What is wrong with a salt is told before the reference is followed.
+    options.check()?;
+    if let Err(message) = connect::look_up_salts(&mut options.table, "") {
+        return Ok(Err(message));
+    }
     let connection = arguments.connection.connection();
     let pool = match connection.wants_pool_in_file(&target).await {
         true => Pool::in_file(options.memory)?,

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`infer::infer`] | a schema from sample documents |
 //! | [`Schema`] | the columns and their fields |
+//! | [`TransformOptions`], [`Transform`] | fields that are left out, and values that are masked |
 //! | [`Decoder`] | documents to record batches, in one pass |
 //! | [`ExtraCounts`] | counts of values that no column shows, by field and reason |
 //! | [`extended_json`] | the language of the extra column and the notes column |
@@ -17,7 +18,9 @@ pub mod fit;
 pub mod infer;
 pub mod rebuild;
 pub mod schema;
+pub mod transform;
 
 pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts, Surprise};
 pub use rebuild::{Difference, RebuildError, equal, rebuild};
 pub use schema::{Blank, DateRange, Field, Kind, Schema, TextType, Twin, UuidOrder};
+pub use transform::{Mask, PathError, PlainTransform, Salt, Transform, TransformOptions};

@@ -66,7 +66,11 @@ impl From<TableOptions> for ReloadOptions {
 }
 
 impl ReloadOptions {
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses what cannot work.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`], which names it.
+    pub fn check(&self) -> Result<()> {
         let wrong = |setting, value: usize, reason: &str| {
             Err(EngineError::Setting { setting, value: value.to_string(), reason: reason.to_owned() })
         };
@@ -78,6 +82,10 @@ impl ReloadOptions {
         }
         if let Some((setting, value, reason)) = self.table.unusable_numbers().next() {
             return wrong(setting, value, reason);
+        }
+        if let Some((setting, path, reason)) = self.table.unusable_path() {
+            let (value, reason) = (format!("{path:?}"), format!("it {reason}"));
+            return Err(EngineError::Setting { setting, value, reason });
         }
         match self.decoders {
             0 => wrong("decoders", 0, "at least 1 is needed"),

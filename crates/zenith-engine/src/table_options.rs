@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use zenith_arrow::infer::{DecimalAs, InferOptions, Integers, Mixed, ObjectIdAs};
 use zenith_arrow::{DateRange, UuidOrder};
 
+use crate::masks::MaskSetting;
+
 /// The table of dead letters, unless another one is named.
 const DEAD_LETTERS: &str = "zenith_dead_letters";
 /// Rows of one insert: what costs ClickHouse no more than one huge insert (about 16 to 24 MB).
@@ -122,12 +124,52 @@ pub struct TableOptions {
         help_heading = "Columns"
     ))]
     pub mixed_fields: Vec<(String, Mixed)>,
+    /// Names of columns for fields of the top level; by default those of the fields.
+    ///
+    /// In zenith.toml it is a table `[pipelines.NAME.rename]` below the other settings, with lines as `custID =
+    /// "customer_id"`; an argument is written as `custID=customer_id`, and may be repeated. Other settings call the field by
+    /// its own name, and so does `_zenith_extra`.
+    #[serde(with = "fields")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "FIELD=COLUMN",
+        value_parser = crate::renames::rename,
+        help_heading = "Columns"
+    ))]
+    pub rename: Vec<(String, String)>,
     /// Byte order of UUIDs of the old binary subtype 3, by the driver that wrote them.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Columns"))]
     pub uuid_legacy: UuidLegacy,
     /// Distinguish explicit nulls from missing fields, by noting them in `_zenith_extra`.
     #[cfg_attr(feature = "clap", arg(long, help_heading = "Columns"))]
     pub keep_nulls: bool,
+    /// Fields that are left out of the table, by their dotted path.
+    ///
+    /// The path has a dot between the keys, `*` in the place of any one key, and no mark for the elements of an array:
+    /// `customer.password`, `*.internal`. Nothing of their values is written or kept anywhere. An argument may be repeated.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", help_heading = "Transforms"))]
+    pub exclude: Vec<String>,
+    /// The only fields that come into the table besides `_id`, by their dotted path; where none is named, all do.
+    ///
+    /// Of these, `exclude` leaves some out.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", help_heading = "Transforms"))]
+    pub include: Vec<String>,
+    /// What stands in the place of the values of a field, by its dotted path; by default the values themselves.
+    ///
+    /// The path is written as in `exclude`; a document or an array may be masked as a whole. `redact`: `****`. `null`: null.
+    /// `last4`: `****` and the last four characters of a text of at least eight. `sha256`: the hash of a salt and the value,
+    /// as text. `hash64`: the first eight bytes of it as a number, with or without a salt, for joins. In zenith.toml it is a
+    /// table `[pipelines.NAME.mask]` below the other settings, with lines as `card = "redact"` and `"customer.email" = { with =
+    /// "sha256", salt = "${SALT}" }`; an argument is written as `card=redact` or `'customer.email=sha256:${SALT}'`, and may be
+    /// repeated. The salt is always a reference, `${NAME}` or `${file:PATH}`; the secret itself is kept nowhere.
+    #[serde(with = "fields")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "PATH=MASK",
+        value_parser = crate::masks::mask,
+        help_heading = "Transforms"
+    ))]
+    pub mask: Vec<(String, MaskSetting)>,
     /// What happens to documents that cannot be decoded.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Dead letters"))]
     pub on_bad_document: OnBadDocument,
@@ -156,8 +198,12 @@ impl Default for TableOptions {
             integers: Integers::default(),
             mixed: Mixed::default(),
             mixed_fields: Vec::new(),
+            rename: Vec::new(),
             uuid_legacy: UuidLegacy::default(),
             keep_nulls: false,
+            exclude: Vec::new(),
+            include: Vec::new(),
+            mask: Vec::new(),
             on_bad_document: OnBadDocument::default(),
             dead_letters: DEAD_LETTERS.to_owned(),
         }
@@ -175,6 +221,7 @@ impl TableOptions {
             mixed_fields: self.mixed_fields.iter().cloned().collect(),
             uuid_legacy: self.uuid_legacy.into(),
             keep_nulls: self.keep_nulls,
+            columns: self.rename.iter().cloned().collect(),
             dates,
             ..InferOptions::default()
         }
@@ -238,18 +285,18 @@ fn named_or_set<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 mod fields {
     use std::collections::BTreeMap;
 
-    use super::{Deserialize, Deserializer, Mixed};
+    use super::{Deserialize, Deserializer, Serialize};
 
-    pub(super) fn serialize<S: serde::Serializer>(
-        fields: &[(String, Mixed)],
+    pub(super) fn serialize<V: Serialize, S: serde::Serializer>(
+        fields: &[(String, V)],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(fields.iter().map(|(path, mixed)| (path, mixed)))
+        serializer.collect_map(fields.iter().map(|(path, value)| (path, value)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<(String, Mixed)>, D::Error> {
+    ) -> Result<Vec<(String, V)>, D::Error> {
         Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
     }
 }

@@ -12,13 +12,15 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 23] = [
+const ENGINE_ORDER: [&str; 26] = [
     "simulation",
     "sentence",
     "size",
     "offload",
     "progress",
     "usage",
+    "masks",
+    "renames",
     "table_options",
     "error",
     "stop",
@@ -26,6 +28,7 @@ const ENGINE_ORDER: [&str; 23] = [
     "settings",
     "notes",
     "layout",
+    "transforms",
     "mismatches",
     "summary",
     "retry",

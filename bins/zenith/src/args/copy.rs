@@ -194,6 +194,9 @@ mod tests {
         }
         match setting.name.as_str() {
             "mixed_fields" => (Some("a.b=text".to_owned()), "{ \"a.b\" = \"text\" }".to_owned()),
+            "exclude" | "include" => (Some("a.*.b".to_owned()), "[\"a.*.b\"]".to_owned()),
+            "rename" => (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned()),
+            "mask" => (Some("a.b=redact".to_owned()), "{ \"a.b\" = \"redact\" }".to_owned()),
             "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),
             _ if setting.default.is_boolean() => (None, "true".to_owned()),
             _ => (Some("7".to_owned()), "7".to_owned()),

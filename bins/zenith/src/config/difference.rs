@@ -151,7 +151,12 @@ impl Difference {
                         text.push_str("    so do the pipelines of its collections\n");
                     } else if kind == Kind::Pipeline && begins_anew(altered) {
                         text.push_str("    it starts over: the collection is read from its beginning\n");
-                    } else if kind == Kind::Pipeline && changes_columns(altered) {
+                    } else if kind == Kind::Pipeline && is_of(reference::TRANSFORMS, altered) {
+                        let _ = writeln!(
+                            text,
+                            "    rows that are in the table stay as they are: zenith reload {name} makes them anew"
+                        );
+                    } else if kind == Kind::Pipeline && is_of(reference::COLUMNS, altered) {
                         let _ = writeln!(
                             text,
                             "    the table keeps its columns and their values: zenith reload {name} makes them anew"
@@ -182,11 +187,11 @@ fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
     altered.iter().any(|(setting, ..)| IDENTITY.contains(&setting.as_str()))
 }
 
-/// Whether settings change that say which columns a table has: it keeps those it was made with.
-fn changes_columns(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
+/// Whether settings change that have this heading. A table keeps the columns and rows it was made with.
+fn is_of(heading: &str, altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
     reference::settings::<TableOptions>()
         .iter()
-        .filter(|option| option.heading.as_deref() == Some(reference::COLUMNS))
+        .filter(|option| option.heading.as_deref() == Some(heading))
         .any(|option| altered.iter().any(|(setting, ..)| *setting == option.name))
 }
 
@@ -354,6 +359,17 @@ mod tests {
             text,
             "~ pipeline orders\n    uuid_legacy: python -> java\n    \
              the table keeps its columns and their values: zenith reload orders makes them anew\n"
+        );
+    }
+
+    #[test]
+    fn rows_that_are_there_keep_what_is_left_out_from_now_on() {
+        let then = FIRST.replace("flush_rows = 10", "flush_rows = 10\nexclude = [\"a.b\", \"*.c\"]");
+        let text = between(&applied(FIRST), &applied(&then)).text(Paint::plain());
+        assert_eq!(
+            text,
+            "~ pipeline orders\n    exclude: [] -> [\"a.b\",\"*.c\"]\n    \
+             rows that are in the table stay as they are: zenith reload orders makes them anew\n"
         );
     }
 

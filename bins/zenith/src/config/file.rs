@@ -249,13 +249,22 @@ impl<'t> Reader<'t> {
             self.paths_are_quoted(&mut settings);
             let at = Places { pipeline: span.start, ..Places::of(&settings) };
             let mistakes = self.mistakes.len();
-            let settings = self.settings(settings, &what);
+            let lines: BTreeMap<String, usize> =
+                settings.iter().map(|(name, (span, _))| (name.clone(), span.start)).collect();
+            let mut settings = self.settings(settings, &what);
+            for (_, mask) in &mut settings.options.mask {
+                mask.map_reference(|reference| self.absolute_reference(reference));
+            }
             // Collections of another type are told already.
             if at.collections.is_none() || self.mistakes.len() == mistakes {
                 self.collections_are_clear(&settings, &what, &at);
             }
             for (setting, number, reason) in settings.unusable_numbers() {
                 self.wrong(span.start, &format!("{setting} of {what} is {number}, and {reason}"));
+            }
+            if let Some((setting, path, reason)) = settings.options.unusable_path() {
+                let at = lines.get(setting).copied().unwrap_or(span.start);
+                self.wrong(at, &format!("{setting} of {what}: the path {path:?} {reason}"));
             }
             if let Some((setting, value, reason)) = settings.contradiction() {
                 self.wrong(span.start, &format!("{setting} of {what} cannot be {value:?}: {reason}"));
@@ -363,18 +372,27 @@ impl<'t> Reader<'t> {
 
     /// Without quotation marks a path would be tables in tables.
     fn paths_are_quoted(&mut self, settings: &mut Sections<'t>) {
-        let Some((_, fields)) = settings.get("mixed_fields") else { return };
-        let DeValue::Table(fields) = fields.get_ref() else { return };
-        let tables = fields.iter().filter(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)));
-        let wrong: Vec<_> = tables.map(|(key, _)| (key.span().start, key.get_ref().to_string())).collect();
-        for (at, key) in &wrong {
-            self.wrong(
-                *at,
-                &format!("mixed_fields: write the path that begins with {key} in quotation marks, as in \"items.price\" = \"text\""),
-            );
-        }
-        if !wrong.is_empty() {
-            settings.remove("mixed_fields");
+        for (setting, example) in
+            [("mixed_fields", "\"items.price\" = \"text\""), ("mask", "\"customer.card\" = \"redact\"")]
+        {
+            let Some((_, fields)) = settings.get(setting) else { continue };
+            let DeValue::Table(fields) = fields.get_ref() else { continue };
+            // What is said of a field is a table that says by what, at most.
+            let is_path = |value: &DeValue<'_>| matches!(value, DeValue::Table(table) if setting != "mask" || !table.contains_key("with"));
+            let tables = fields.iter().filter(|(_, value)| is_path(value.get_ref()));
+            let wrong: Vec<_> =
+                tables.map(|(key, _)| (key.span().start, key.get_ref().to_string())).collect();
+            for (at, key) in &wrong {
+                self.wrong(
+                    *at,
+                    &format!(
+                        "{setting}: write the path that begins with {key} in quotation marks, as in {example}"
+                    ),
+                );
+            }
+            if !wrong.is_empty() {
+                settings.remove(setting);
+            }
         }
     }
 

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 /// The heading of settings that say which columns a table has.
 pub const COLUMNS: &str = "Columns";
+/// The heading of settings that say what becomes of values on their way to the columns.
+pub const TRANSFORMS: &str = "Transforms";
 
 /// One setting.
 pub struct Setting {

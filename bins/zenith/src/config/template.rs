@@ -47,7 +47,7 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("send", r#""auto""#),
     ("ca_file", r#""/etc/ssl/our-authority.pem""#),
     ("collection", r#""orders""#),
@@ -57,6 +57,8 @@ const EXAMPLES: [(&str, &str); 9] = [
     ("post_images", "false"),
     ("readers", "2"),
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
+    ("rename", r#"{ custID = "customer_id" }"#),
+    ("mask", r#"{ "card" = "last4" }"#),
 ];
 
 /// Where meanings stand.
@@ -132,7 +134,7 @@ fn wrapped(text: &str, indent: usize) -> Vec<String> {
 mod tests {
     use std::path::Path;
 
-    use zenith_engine::Mixed;
+    use zenith_engine::{MaskKind, MaskSetting, Mixed};
 
     use super::template;
     use crate::config::file;
@@ -165,6 +167,10 @@ mod tests {
         assert_eq!(shown.settings.options.readers.take(), Some(2));
         let fields = std::mem::take(&mut shown.settings.options.mixed_fields);
         assert_eq!(fields, [("items.price".to_owned(), Mixed::Text)]);
+        let renamed = std::mem::take(&mut shown.settings.options.rename);
+        assert_eq!(renamed, [("custID".to_owned(), "customer_id".to_owned())]);
+        let masked = std::mem::take(&mut shown.settings.options.mask);
+        assert_eq!(masked, [("card".to_owned(), MaskSetting { with: MaskKind::Last4, salt: None })]);
         assert_eq!(&shown, stated);
         assert!(all.process.state.is_some() && all.targets["warehouse"].options.ca_file.is_some());
     }

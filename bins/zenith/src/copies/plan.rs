@@ -14,6 +14,7 @@ use crate::collections::listing::{Catalogue, Meant};
 use crate::collections::patterns::{Patterns, Plain};
 use crate::collections::tables;
 use crate::config::MEMORY_MIN;
+use crate::connect;
 
 /// Collections that are copied side by side where nothing is said.
 const PARALLEL: usize = 4;
@@ -54,6 +55,15 @@ pub async fn prepare<S: Catalogue>(
     if let Err(reason) = tables::check(template) {
         return Ok(Err(format!("--table {reason}")));
     }
+    let mut options = ReloadOptions {
+        create_database: arguments.create_database,
+        replace: arguments.replace,
+        ..arguments.options.clone().into()
+    };
+    options.check()?;
+    if let Err(message) = connect::look_up_salts(&mut options.table, "") {
+        return Ok(Err(message));
+    }
     let source = source.await?;
     let (jobs, left_out) = match jobs(arguments, &source, template).await? {
         Ok(jobs) => jobs,
@@ -71,11 +81,6 @@ pub async fn prepare<S: Catalogue>(
         PreflightRequest { missing_database: arguments.create_database, ..PreflightRequest::default() };
     sink.preflight(&look).await?;
     let plan = Plan { jobs, left_out, parallel };
-    let options = ReloadOptions {
-        create_database: arguments.create_database,
-        replace: arguments.replace,
-        ..arguments.options.clone().into()
-    };
     let share = memory / parallel;
     let mut shared = Shared::new(source, sink, pool, share, options);
     shared.is_dry = arguments.dry_run;

@@ -103,7 +103,7 @@ async fn prepare(
         namespace: connect::namespace(&member.pipeline.name, &pipeline, source)?,
         table: pipeline.table().to_owned(),
         sink,
-        settings: pipeline.settings,
+        settings: connect::settings(&member.pipeline.name, &pipeline)?,
     })
 }
 

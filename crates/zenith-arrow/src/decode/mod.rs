@@ -26,6 +26,7 @@ mod counts;
 mod document;
 mod expected;
 mod head;
+mod learn;
 mod list;
 mod outcome;
 mod overflow;
@@ -34,6 +35,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transformed;
 mod twin;
 
 use std::ops::Range;
@@ -54,11 +56,7 @@ use document::DocumentNode;
 use outcome::key_mismatch;
 pub use outcome::{BadDocument, DecodeError, DecoderOptions};
 use overflow::OverflowWriter;
-
-/// Rows of a batch that is learned from as from any other.
-const LEARN_ROWS: usize = 100;
-/// Batches of fewer rows that are learned from.
-const LEARN_BATCHES_MAX: usize = 10;
+use transformed::Transforming;
 
 /// Turns BSON documents into record batches of one schema.
 pub struct Decoder {
@@ -82,6 +80,8 @@ pub struct Decoder {
     /// The open batch holds one document that is much larger than others.
     odd: bool,
     scratch: Vec<u8>,
+    /// What happens to a document before it is decoded.
+    transforming: Option<Box<Transforming>>,
 }
 
 /// How far [`Decoder::append`] got through its input.
@@ -116,6 +116,7 @@ impl Decoder {
             rows_limit: usize::MAX,
             odd: false,
             scratch: Vec::new(),
+            transforming: None,
         }
     }
 
@@ -141,32 +142,6 @@ impl Decoder {
     /// Seals batches that are begun from now on at `rows` rows at the latest.
     pub fn limit(&mut self, rows: usize) {
         self.rows_limit = rows.max(1);
-    }
-
-    /// Decodes sample documents and forgets them again, to learn how much room a row takes and in which
-    /// order keys come. Bad documents are skipped.
-    ///
-    /// # Errors
-    /// As [`Decoder::append`].
-    pub fn learn(
-        &mut self,
-        bytes: &[u8],
-        documents: impl Iterator<Item = Range<usize>> + Clone,
-    ) -> Result<(), DecodeError> {
-        let mut documents = documents;
-        // A batch of a few rows does not say much; another one of many would only say the same. Where surprises are
-        // looked for, all that is known counts.
-        let batches_max = if self.overflow.tally.is_watched() { usize::MAX } else { LEARN_BATCHES_MAX };
-        for _ in 0..batches_max {
-            let batch = self.append(bytes, &mut documents, &mut |_| {})?;
-            let is_enough = |batch: RecordBatch| batch.num_rows() >= LEARN_ROWS && batches_max < usize::MAX;
-            if batch.is_none_or(is_enough) {
-                break;
-            }
-        }
-        self.finish()?;
-        self.overflow.tally.learned();
-        Ok(())
     }
 
     /// Decodes `documents`, ranges of `bytes`, until they are used up (`None`) or a batch is full, which
@@ -277,7 +252,7 @@ impl Decoder {
                 self.begin()?;
             }
             let row = self.root.len;
-            match self.row(bytes, range.clone(), strict) {
+            match self.document(bytes, range.clone(), strict) {
                 Ok(()) if row + 1 >= self.rows_planned => return Ok(Pause::BatchFull),
                 Ok(()) => continue,
                 Err(stop) => {
@@ -319,7 +294,7 @@ impl Decoder {
         self.begin_with(reservation, 0)?;
         self.rows_planned = 1;
         self.odd = range.len() > self.options.bytes_max / 4;
-        match self.row(bytes, range.clone(), strict) {
+        match self.document(bytes, range.clone(), strict) {
             Ok(()) => Ok(()),
             Err(RowError::Malformed(reason)) => {
                 self.truncate(0);

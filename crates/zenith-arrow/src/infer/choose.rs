@@ -35,14 +35,17 @@ pub(super) fn fields_of(
         if name.contains('.') && (composed || keys::has_sibling_prefix(name, level)) {
             continue;
         }
+        let column = options.columns.get(name).filter(|_| place == KeyPosition::Top).cloned();
         let twin = choice.twin.map(|usual| {
             let taken = |name: &str| {
-                fields.iter().any(|field| field.twin.as_ref().is_some_and(|twin| twin.name == name))
+                options.columns.values().any(|column| column == name)
+                    || fields.iter().any(|field| field.twin.as_ref().is_some_and(|twin| twin.name == name))
             };
+            let name = column.as_deref().unwrap_or(name);
             Twin { name: keys::twin_name(name, place, level, taken), usual }
         });
         let blank = blank(level, values, &choice.kind, options.keep_nulls);
-        fields.push(Field { name: name.to_owned(), kind: choice.kind, blank, twin });
+        fields.push(Field { name: name.to_owned(), column, kind: choice.kind, blank, twin });
     }
     fields
 }

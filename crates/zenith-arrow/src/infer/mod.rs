@@ -149,6 +149,8 @@ pub struct InferOptions {
     pub mixed: Mixed,
     /// The same for single fields, by their dotted path without marks for arrays: `items.price`.
     pub mixed_fields: BTreeMap<String, Mixed>,
+    /// The names of columns that are not those of their fields, by the names of the fields of the top level.
+    pub columns: BTreeMap<String, String>,
     /// The dates that the target holds; only passed to the schema.
     pub dates: DateRange,
     /// The most leaf columns, the extra column not counted.
@@ -167,6 +169,7 @@ impl Default for InferOptions {
             integers: Integers::default(),
             mixed: Mixed::default(),
             mixed_fields: BTreeMap::new(),
+            columns: BTreeMap::new(),
             dates: DateRange::default(),
             leaves_max: 4_000,
         }

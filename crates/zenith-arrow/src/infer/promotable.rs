@@ -218,9 +218,10 @@ impl Growth<'_> {
     fn field(&mut self, there: &mut Vec<Field>, mut field: Field, path: String) {
         let twins = there.iter().filter_map(|field| field.twin.as_ref());
         let mut taken: Vec<String> = twins.map(|twin| twin.name.clone()).collect();
-        taken.extend(there.iter().map(|field| field.name.clone()));
-        let is_left_out = taken.contains(&field.name)
-            || is_ambiguous(&field.name, &taken)
+        taken.extend(there.iter().map(|field| field.column_name().to_owned()));
+        let column = field.column_name();
+        let is_left_out = taken.iter().any(|name| name == column)
+            || is_ambiguous(column, &taken)
             || !self.wanted.has(&path, &field.name);
         set_missing(&mut field);
         free_twin(&mut field, &mut taken);
@@ -344,6 +345,21 @@ mod tests {
         let named: Vec<&str> = promoted.iter().map(|field| field.path.as_str()).collect();
         assert_eq!(named, ["2024-05-06", "customer.b"]);
         assert!(found.has_values_of("customer") && !found.has_values_of("items"));
+    }
+
+    #[test]
+    fn columns_of_other_names_are_taken_under_these() {
+        let columns = [("cust", "customer"), ("late", "later")];
+        let columns = columns.map(|(key, column)| (key.to_owned(), column.to_owned())).into();
+        let options = InferOptions { columns, ..InferOptions::default() };
+        let known = rawdoc! { "_id": 1, "cust": 1 };
+        let schema = infer([known.as_bytes()], &options).schema;
+        assert_eq!(schema.fields[1].column_name(), "customer");
+        let mut found = Promotable::new(options, &[]);
+        found.add(&schema, r#"{"cust":"x","customer":true,"late":true,"later":true,"new":true}"#).unwrap();
+        let (grown, promoted) = found.promote(&schema, Wanted::All, 100);
+        assert_eq!(paths(&promoted), [("late", &Kind::Bool, 1), ("new", &Kind::Bool, 1)]);
+        assert_eq!(grown.fields[2].column_name(), "later");
     }
 
     #[test]

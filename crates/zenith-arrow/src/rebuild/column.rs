@@ -70,7 +70,7 @@ pub(super) fn shows(kind: &Kind, array: &ArrayRef, row: usize) -> Result<bool, F
                 let twin = field.twin.as_ref().and_then(|twin| columns.column_by_name(&twin.name));
                 if twin.is_some_and(|twin| !twin.is_null(row))
                     || columns
-                        .column_by_name(&field.name)
+                        .column_by_name(field.column_name())
                         .is_some_and(|column| shows(&field.kind, column, row).unwrap_or(true))
                 {
                     return Ok(true);

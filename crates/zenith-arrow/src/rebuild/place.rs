@@ -124,7 +124,7 @@ impl Places {
         let mut document = Document::new();
         for field in fields {
             let missing = || Fault::new(&field.kind, Reason::Missing).within(&field.name);
-            let array = column(&field.name).ok_or_else(missing)?;
+            let array = column(field.column_name()).ok_or_else(missing)?;
             let twin = match &field.twin {
                 Some(twin) => {
                     let missing = || Fault::new("string", Reason::Missing).within(&twin.name);

@@ -80,8 +80,11 @@ impl Default for DateRange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "SavedField")]
 pub struct Field {
-    /// The key in the document, which is also the name of the column or tuple element.
+    /// The key in the document, which is also the name of the column or tuple element, unless that has one of its own.
     pub name: String,
+    /// The name of the column, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// What the column holds.
     pub kind: Kind,
     /// What a blank in the column means where the notes column says nothing of it.
@@ -95,7 +98,13 @@ impl Field {
     /// A field without a twin, whose blanks mean what they mean where nothing is known of them.
     #[must_use]
     pub fn new(name: impl Into<String>, kind: Kind) -> Field {
-        Field { name: name.into(), kind, blank: Blank::Missing, twin: None }
+        Field { name: name.into(), column: None, kind, blank: Blank::Missing, twin: None }
+    }
+
+    /// The name of the column.
+    #[must_use]
+    pub fn column_name(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -104,6 +113,7 @@ impl Field {
 #[derive(Deserialize)]
 struct SavedField {
     name: String,
+    column: Option<String>,
     kind: Kind,
     blank: Option<Blank>,
     twin: Option<Twin>,
@@ -112,7 +122,8 @@ struct SavedField {
 impl From<SavedField> for Field {
     fn from(saved: SavedField) -> Field {
         let before = if matches!(saved.kind, Kind::Array(_)) { Blank::Empty } else { Blank::Missing };
-        Field { blank: saved.blank.unwrap_or(before), name: saved.name, kind: saved.kind, twin: saved.twin }
+        let SavedField { name, column, kind, blank, twin } = saved;
+        Field { blank: blank.unwrap_or(before), name, column, kind, twin }
     }
 }
 

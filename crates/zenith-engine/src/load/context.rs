@@ -43,6 +43,8 @@ pub(crate) struct LoadContext {
     pub(crate) pool: Pool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) on_bad_document: OnBadDocument,
+    /// Whether fields are left out or masked: then dead letters have nothing of a document but its `_id`.
+    pub(crate) hides: bool,
     /// Those of this load alone; the progress may have those of others, too.
     pub(crate) dead: DeadLetters,
     pub(crate) repeats: Repeats,

@@ -5,11 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_channel::Receiver;
 use zenith_arrow::extended_json::id_text;
+use zenith_bson::Elements;
 use zenith_transport::{DeadLetter, Sink};
 
 use super::context::LoadContext;
 use super::delivery::deliver;
 use crate::Result;
+use crate::layout::KEY;
 use crate::progress::to_u64;
 
 /// Letters and bytes of one insert.
@@ -46,6 +48,15 @@ impl RejectedDocument {
     pub(crate) fn of_change(self, version: u64, operation: &str, index: u32) -> RejectedDocument {
         RejectedDocument { version, operation: operation.to_owned(), index, ..self }
     }
+}
+
+/// A document with nothing but the `_id` of another; nothing where that cannot be read.
+pub(crate) fn only_key(document: &[u8]) -> Vec<u8> {
+    let key = || {
+        let id = Elements::new(document).ok()?.find_key(KEY.as_bytes())?;
+        id.value.in_document(KEY.as_bytes()).filter(|key| zenith_bson::validate(key).is_ok())
+    };
+    key().unwrap_or_default()
 }
 
 /// Writes letters until no more can come.
@@ -123,7 +134,7 @@ fn dead_letter(load: &LoadContext, letter: &RejectedDocument, at: SystemTime) ->
         id: letter.id.clone(),
         field: String::new(),
         reason: letter.reason.clone(),
-        document: letter.document.clone(),
+        document: if load.hides { only_key(&letter.document) } else { letter.document.clone() },
         version: letter.version,
         operation: letter.operation.clone(),
         index: letter.index,

@@ -117,6 +117,8 @@ pub(crate) struct Sample {
     pub(super) bytes: Vec<u8>,
     /// Where each lies.
     pub(super) ranges: Vec<Range<usize>>,
+    /// Keys that were left out of them.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Sample {
@@ -139,6 +141,11 @@ impl Sample {
     /// What it takes of the memory.
     pub(crate) fn size(&self) -> usize {
         self.bytes.capacity() + self.ranges.capacity() * size_of::<Range<usize>>()
+    }
+
+    /// The same, of which these keys were left out.
+    pub(crate) fn without(self, left_out: Vec<String>) -> Sample {
+        Sample { left_out, ..self }
     }
 
     fn documents(&self) -> Vec<&[u8]> {
@@ -283,7 +290,11 @@ fn essence(schema: &Schema) -> Vec<Field> {
 }
 
 fn essence_of(field: &Field) -> Field {
-    Field { twin: field.twin.clone(), ..Field::new(&field.name, essence_of_kind(&field.kind)) }
+    Field {
+        twin: field.twin.clone(),
+        column: field.column.clone(),
+        ..Field::new(&field.name, essence_of_kind(&field.kind))
+    }
 }
 
 fn essence_of_kind(kind: &Kind) -> Kind {

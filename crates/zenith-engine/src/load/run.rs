@@ -9,7 +9,7 @@ use async_channel::{Receiver, Sender};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
-use zenith_arrow::{Decoder, DecoderOptions, ExtraCounts, Schema};
+use zenith_arrow::{DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{DocumentBatch, Partition, ReadConcern, ReadOptions, ReplyBudget, Source};
 use zenith_transport::Sink;
 
@@ -125,6 +125,7 @@ impl Workers {
         let mut options = ReadOptions::new(budget);
         options.batch_bytes = spec.options.reply_bytes(spec.readers);
         options.read_concern = spec.read_concern;
+        options.projection = spec.options.table.projection(&spec.sample.left_out);
         let queue = Arc::new(Queue::new(spec.partitions.clone()));
         for _ in 0..spec.readers {
             let (load, first, queue) = (Arc::clone(&self.load), Arc::clone(&self.first), Arc::clone(&queue));
@@ -140,7 +141,7 @@ impl Workers {
         let options =
             DecoderOptions { rows_max: spec.options.table.batch_rows, bytes_max: spec.options.batch_bytes() };
         for index in 0..spec.options.decoders {
-            let mut decoder = Decoder::new(spec.schema, &self.load.pool, options);
+            let mut decoder = spec.options.table.decoder(spec.schema, &self.load.pool, options)?;
             if decoding.watch.is_some() {
                 decoder.watch();
             }

@@ -194,6 +194,7 @@ pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<LoadContext> {
         pool: pipeline.pool.clone(),
         progress: Arc::clone(&pipeline.progress),
         on_bad_document: pipeline.options.table.on_bad_document,
+        hides: pipeline.options.table.changes_documents(),
         dead_letters: pipeline.options.table.dead_letters.clone(),
         dead: DeadLetters::default(),
         repeats: Repeats::ByLoad,

@@ -1,14 +1,12 @@
 //! What a reload would do: both ends looked at, the columns inferred, nothing written.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::{FieldRef, SchemaRef};
-use bson::RawDocumentBuf;
-use zenith_arrow::infer::{IdTypes, InferOptions, Inference, Mixed, infer};
+use zenith_arrow::infer::{IdTypes, InferOptions, Inference, infer};
 use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
-use zenith_arrow::{DateRange, Kind, Schema};
+use zenith_arrow::{DateRange, Field, Kind, Schema};
 use zenith_extract::Source;
 use zenith_extract::source::SourceInfo;
 use zenith_transport::ddl::{Dialect, column_type};
@@ -20,6 +18,7 @@ use super::keep::{self, Kept, keep};
 use super::table_types::{TypeAdoption, adopt_table_types, confine};
 use crate::layout::{Layout, VERSION_COLUMN};
 use crate::load::findings::{Findings, Planned, Sample};
+use crate::transforms::TransformedSample;
 use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
 /// Leaf columns from which on parts are kept in one file each.
@@ -88,7 +87,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
 ) -> Result<ReloadPlan> {
     let options = &pipeline.options;
     // Both ends are looked at side by side: answers are quick, but there are many.
-    let ((source, documents, ids), (target, existing, leftovers)) =
+    let ((source, TransformedSample { documents, left_out, .. }, ids), (target, existing, leftovers)) =
         tokio::try_join!(look_at_source(pipeline), look_at_target(pipeline))?;
     let dialect = Dialect::of_version(target.version_number);
     let infer = infer_options(options, ids, findings, &target);
@@ -105,7 +104,8 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     if let Some(table) = existing.as_ref().filter(|table| keeps_columns(pipeline, table)) {
         confine(&mut schema, table, dialect);
     }
-    let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &inference, dialect)?;
+    refuse_equal_names(pipeline, &schema)?;
+    let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &schema, &inference, dialect)?;
     check_target(pipeline, &target, existing.as_ref(), &columns)?;
     let kept = match existing.as_ref().filter(|_| options.table.strategy == Strategy::Swap) {
         Some(table) => keep(pipeline, table, &columns)?,
@@ -125,7 +125,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         sampled: documents.len(),
         readers,
         schema,
-        sample: Arc::new(Sample::of(sampled, SAMPLE_BYTES)),
+        sample: Arc::new(Sample::of(sampled, SAMPLE_BYTES).without(left_out)),
         infer,
     })
 }
@@ -171,23 +171,58 @@ fn inferred<S, K>(
     let mut schema = inference.schema.clone();
     if schema.fields.iter().all(|field| field.name != "_id") {
         // An empty collection, or documents whose `_id` fits no column of its own.
-        schema.fields.insert(0, zenith_arrow::Field::new("_id", Kind::MixedId));
+        schema.fields.insert(0, Field::new("_id", Kind::MixedId));
     }
-    for path in without_column(&inference, &options.mixed_fields) {
-        let namespace = &pipeline.namespace;
+    let namespace = &pipeline.namespace;
+    for path in without_column(&inference, options.mixed_fields.keys()) {
         tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");
+    }
+    for key in without_column(&inference, options.columns.keys()) {
+        tracing::warn!(%namespace, "no column comes of a field {key}, which is to be renamed");
     }
     (schema, inference)
 }
 
-fn columns(arrow: &SchemaRef, inference: &Inference, dialect: Dialect) -> Result<Vec<ColumnPlan>> {
+/// Refuses two columns of one name, which a field and one that is called like it would be.
+fn refuse_equal_names<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema) -> Result<()> {
+    let twins = schema.fields.iter().filter_map(|field| field.twin.as_ref());
+    let twins: Vec<&str> = twins.map(|twin| twin.name.as_str()).collect();
+    for field in &schema.fields {
+        let Some(column) = &field.column else { continue };
+        let is_other = |other: &Field| other.name != field.name && other.column_name() == column;
+        if schema.fields.iter().any(is_other) || twins.contains(&column.as_str()) {
+            return Err(EngineError::Setting {
+                setting: "rename",
+                value: format!("{}={column}", field.name),
+                reason: format!(
+                    "{} has a field {column} as well, and two columns cannot have one name: call one of them otherwise, or \
+                     exclude it",
+                    pipeline.namespace
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn columns(
+    arrow: &SchemaRef,
+    schema: &Schema,
+    inference: &Inference,
+    dialect: Dialect,
+) -> Result<Vec<ColumnPlan>> {
+    let key = |column: &str| {
+        let field = schema.fields.iter().find(|field| field.column_name() == column);
+        field.map_or(column.to_owned(), |field| field.name.clone())
+    };
+
     let column = |field: &FieldRef| {
         let kind = field.metadata().get(BSON_METADATA_KEY).cloned();
         Ok(ColumnPlan {
             name: field.name().clone(),
             bson_type: kind.unwrap_or_else(|| beside(field.name()).to_owned()),
             target_type: column_type(field, dialect)?,
-            present: presence(inference, field.name()),
+            present: presence(inference, &key(field.name())),
         })
     };
     arrow.fields().iter().map(column).collect()
@@ -244,7 +279,7 @@ fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> T
         .fsync(pipeline.options.table.fsync)
         .comment(comment);
     definition.additions = kept.additions;
-    let leaves: usize = schema.fields.iter().map(zenith_arrow::Field::leaves).sum();
+    let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
     if leaves > LEAVES_FOR_COMPACT_PARTS {
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
         definition.settings.insert("min_bytes_for_wide_part".to_owned(), COMPACT_PART_BYTES.to_owned());
@@ -252,7 +287,7 @@ fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> T
     definition
 }
 
-type AtSource = (SourceInfo, Vec<RawDocumentBuf>, Option<zenith_extract::IdTypes>);
+type AtSource = (SourceInfo, TransformedSample, Option<zenith_extract::IdTypes>);
 type AtTarget = (ServerInfo, Option<TableInfo>, Vec<String>);
 
 async fn look_at_source<S: Source, K>(pipeline: &Pipeline<S, K>) -> Result<AtSource> {
@@ -260,7 +295,11 @@ async fn look_at_source<S: Source, K>(pipeline: &Pipeline<S, K>) -> Result<AtSou
     let found = source.preflight(namespace).await?;
     let sample = source.sample(namespace, pipeline.options.table.sample);
     let (documents, ids) = tokio::try_join!(sample, source.id_types(namespace))?;
-    Ok((found, documents, ids))
+    let sample = pipeline.options.table.transform_sample(documents)?;
+    for path in &sample.without {
+        tracing::warn!(%namespace, "no document of the sample has anything at {path}, of which a setting is");
+    }
+    Ok((found, sample, ids))
 }
 
 async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarget> {
@@ -311,12 +350,12 @@ fn presence(inference: &Inference, name: &str) -> f64 {
 /// The paths that no column of the sample comes of: misspelled, or of fields that the sample does not have.
 fn without_column<'a>(
     inference: &'a Inference,
-    paths: &'a BTreeMap<String, Mixed>,
+    paths: impl Iterator<Item = &'a String>,
 ) -> impl Iterator<Item = &'a String> {
     let is_of = |column: &str, path: &str| {
         column.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    paths.keys().filter(move |path| {
+    paths.filter(move |path| {
         !inference.fields.iter().any(|column| is_of(&column.path.replace("[]", ""), path))
     })
 }

@@ -70,7 +70,7 @@ pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) 
             !column(&twin.name)
                 .is_some_and(|there| there.default_kind.is_empty() && is_of(&kind, &there.data_type))
         });
-        let Some(there) = column(&field.name).filter(|there| there.default_kind.is_empty()) else {
+        let Some(there) = column(field.column_name()).filter(|there| there.default_kind.is_empty()) else {
             return false;
         };
         match confined(&field.kind, &there.data_type, &is_of) {
@@ -147,7 +147,7 @@ impl TypeAdoption<'_> {
     /// A field as it goes on; `found` are the documents it is in.
     fn field(&self, field: &Field, place: &Level<'_>, found: &Found<'_>) -> Field {
         let mut kept = field.clone();
-        let Some(there) = place.column(&field.name) else { return kept };
+        let Some(there) = place.column(field.column_name()) else { return kept };
         if !self.is_kind_of(&field.kind, there) {
             kept.kind = self.kind(&field.kind, there, &found.inside(&field.name));
         }
@@ -255,9 +255,9 @@ impl TypeAdoption<'_> {
                 }
             }
             None => {
-                let name = format!("{}_text", field.name);
+                let name = format!("{}_text", field.column_name());
                 let is_twin = place.column(&name).is_some_and(|there| same_values(there, "Nullable(String)"));
-                if is_twin && place.inferred.iter().all(|other| other.name != name) {
+                if is_twin && place.inferred.iter().all(|other| other.column_name() != name) {
                     field.twin = Some(Twin { name, usual: TextType::String });
                 }
             }

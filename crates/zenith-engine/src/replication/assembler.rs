@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bson::{RawBson, Timestamp};
+use bson::{RawBson, RawDocumentBuf, Timestamp};
 use tokio::sync::mpsc::{Receiver, Sender};
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, DocumentBatch, Source};
@@ -58,12 +58,16 @@ pub(super) struct Assembler<S, K, T> {
     /// Changes that one batch held lately.
     together: usize,
     evolution: Evolution,
+    /// What look-ups leave out.
+    projection: Option<RawDocumentBuf>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K, T> {
     pub(super) fn new(context: Arc<Context<S, K, T>>, schema: &Schema) -> Assembler<S, K, T> {
         let together = context.settings.flush_rows.max(1);
-        Assembler { context, decoder: None, together, evolution: Evolution::new(schema.clone()) }
+        let projection = context.settings.options.projection(&[]);
+        let evolution = Evolution::new(schema.clone());
+        Assembler { context, decoder: None, together, evolution, projection }
     }
 
     /// Makes batches until no more changes come, or the pipeline is stopped: what is only being made then comes again.
@@ -181,7 +185,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
         let ready = std::mem::take(&mut rows.ready);
         let decoder = self.decoder.take();
-        let decoder = decoder.unwrap_or_else(|| make_decoder(&context, self.evolution.schema()));
+        let decoder = match decoder {
+            Some(decoder) => decoder,
+            None => make_decoder(&context, self.evolution.schema())?,
+        };
         let mut decoding = Decoding::new(decoder, context.layout(), count);
         decoding = self.step(decoding, Piece::Events(Arc::clone(events), ready)).await?;
         let mut ids: VecDeque<RawBson> = rows.wanted_ids().collect();
@@ -230,9 +237,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     async fn look_up(&self, ids: &[RawBson], after: Timestamp) -> Result<Option<Vec<DocumentBatch>>> {
         let context = &self.context;
         let mut retry_budget = context.mode.retry_budget();
+        let (projection, lookups) = (self.projection.as_deref(), context.memory.lookups());
         loop {
-            let lookup =
-                context.source.lookup(&context.namespace, ids, Some(after), context.memory.lookups());
+            let namespace = &context.namespace;
+            let lookup = context.source.lookup_projected(namespace, ids, Some(after), projection, lookups);
             match context.unless_abandoned(lookup).await? {
                 Ok(batches) => return Ok(Some(batches)),
                 Err(error) if error.is_lookup_too_large() && ids.len() > 1 => return Ok(None),
@@ -242,13 +250,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 }
 
-fn make_decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Decoder {
+fn make_decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Result<Decoder> {
     let options = DecoderOptions {
         // A replay has to be one batch again, and settings may have changed in between.
         rows_max: context.settings.flush_rows.max(1).max(REPEATED_ROWS),
         bytes_max: context.memory.batch_bytes(),
     };
-    Decoder::new(schema, context.memory.pool(), options)
+    context.settings.options.decoder(schema, context.memory.pool(), options)
 }
 
 /// Longest prefix of at most `most` changes that does not split a cluster time; where the first cluster time has more

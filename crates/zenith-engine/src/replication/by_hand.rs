@@ -42,7 +42,7 @@ impl Adoption {
     fn field(&self, field: &Field, there: &[(String, &str)]) -> Option<Field> {
         let type_of =
             |name: &str| there.iter().find(|(known, _)| known == name).map(|(_, data_type)| *data_type);
-        let kind = self.kind(&field.kind, type_of(&field.name)?)?;
+        let kind = self.kind(&field.kind, type_of(field.column_name())?)?;
         let text = |usual| Kind::Text { usual };
         let twin = field.twin.clone().filter(|twin| {
             type_of(&twin.name).is_some_and(|there| self.is_of(&text(twin.usual), there))

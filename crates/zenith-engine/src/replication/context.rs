@@ -385,6 +385,7 @@ impl<S, K, T> Context<S, K, T> {
             pool: self.memory.pool().clone(),
             progress: Arc::clone(&self.live.counters),
             on_bad_document: self.settings.options.on_bad_document,
+            hides: self.settings.options.changes_documents(),
             dead: DeadLetters::default(),
             repeats,
             stop: stop.clone(),

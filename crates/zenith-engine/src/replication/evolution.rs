@@ -216,7 +216,8 @@ impl Evolution {
         T: StateStore,
     {
         let columns: BTreeSet<&str> = parts.iter().filter_map(|part| column_of(&self.schema, part)).collect();
-        let columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
+        let fields = self.schema.fields.iter().filter(|field| columns.contains(field.name.as_str()));
+        let columns: Vec<String> = fields.map(|field| field.column_name().to_owned()).collect();
         let most = context.settings.max_rewrite.as_u64();
         match timeout(ALTER_TIMEOUT, context.sink.admin().column_bytes(&context.table, &columns)).await {
             Ok(Ok(bytes)) if bytes <= most => None,

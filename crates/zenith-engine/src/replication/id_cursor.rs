@@ -108,7 +108,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         };
         let epoch = context.state.epoch(&context.name).await?;
         Ok(IdCursor {
-            decoder: Some(Decoder::new(&schema, context.memory.pool(), decoder_options(&context))),
+            decoder: Some(decoder(&context, &schema)?),
             evolution: Evolution::new(schema),
             place,
             written,
@@ -127,7 +127,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             // It has to be one batch again, and settings may have changed in between.
             let bytes_max = self.context.memory.cursor_bytes() * 2;
             let options = DecoderOptions { rows_max: REPEATED_ROWS, bytes_max };
-            self.decoder = Some(Decoder::new(self.evolution.schema(), self.context.memory.pool(), options));
+            let (context, pool) = (&self.context, self.context.memory.pool());
+            let schema = self.evolution.schema();
+            self.decoder = Some(context.settings.options.decoder(schema, pool, options)?);
             while self.place != to {
                 self.read(to.id.clone(), Some((intent.token.clone(), to.clone()))).await?;
             }
@@ -199,7 +201,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         let context = Arc::clone(&self.context);
         let partition = Partition::between(context.namespace.clone(), self.place.id.clone(), upper);
         let _turn = context.unless_stopped(context.memory.snapshot()).await?;
-        let options = ReadOptions::new(context.memory.cursor());
+        let projection = context.settings.options.projection(&[]);
+        let options = ReadOptions { projection, ..ReadOptions::new(context.memory.cursor()) };
         let mut reader = match context.unless_stopped(context.source.open(&partition, options)).await? {
             Ok(reader) => reader,
             Err(error) if error.is_transient() => {
@@ -289,7 +292,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         {
             let grown = Arc::clone(self.evolution.schema());
             // It holds nothing between two batches.
-            self.decoder = Some(Decoder::new(&grown, context.memory.pool(), decoder_options(&context)));
+            self.decoder = Some(decoder(&context, &grown)?);
             let bytes_max = context.memory.cursor_bytes() * 2;
             match pieces::decode_again(&context, [&schema, &grown], batch, bytes_max).await? {
                 Some((batch, extra)) => {
@@ -350,11 +353,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
     }
 }
 
-fn decoder_options<S, K, T>(context: &Context<S, K, T>) -> DecoderOptions {
-    DecoderOptions {
+fn decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Result<Decoder> {
+    let options = DecoderOptions {
         rows_max: context.settings.options.batch_rows.max(1),
         bytes_max: context.memory.cursor_bytes(),
-    }
+    };
+    context.settings.options.decoder(schema, context.memory.pool(), options)
 }
 
 /// What was decoded since the last batch that was written.

@@ -25,6 +25,7 @@ use super::version::version_of;
 use crate::dead_letters::{DeadLetters, parts};
 use crate::layout::{Layout, OPERATIONS, RowMetadata};
 use crate::load::context::{LoadContext, Repeats};
+use crate::load::dead_letters::only_key;
 use crate::load::insert::Inserter;
 use crate::load::key::key;
 use crate::load::refusal;
@@ -138,8 +139,8 @@ where
     T: StateStore,
 {
     let mut fates: Vec<Option<Fate>> = letters.iter().map(|_| None).collect();
-    let pieces = if context.layout() == Layout::Log {
-        logged(letters, &mut fates)
+    let mut pieces = if context.layout() == Layout::Log {
+        logged(letters, &mut fates, context.settings.options.changes_documents())
     } else {
         current(context, letters, &mut fates).await?
     };
@@ -150,6 +151,18 @@ where
             }
         }
     };
+    if let Some(transform) = context.settings.options.transform()? {
+        pieces.retain_mut(|piece| match transform.applied(&piece.document) {
+            Ok(document) => {
+                piece.document = document;
+                true
+            }
+            Err(reason) => {
+                set(piece, Fate::Failed, &reason.to_string());
+                false
+            }
+        });
+    }
     let decoding = Decoding::of(context, schema);
     let decoded = pieces::decode(decoding, &pieces).map_err(|error| context.key_mismatch(error))?;
     for (piece, reason) in &decoded.bad {
@@ -213,12 +226,17 @@ fn identity(batch: &RecordBatch, row: usize) -> Result<(Scalar, u64, u32)> {
     Ok((key(batch, row)?, single.version(), single.index()))
 }
 
-/// The changes of letters as they were.
-fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
+/// The changes of letters as they were. `hides` is whether letters of the pipeline have only the `_id` of a document.
+fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>], hides: bool) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (place, (letter, fate)) in letters.iter().zip(fates).enumerate() {
         let operation = OPERATIONS.into_iter().find(|known| letter.operation == *known);
         match operation {
+            Some(operation) if hides && operation != "delete" && is_only_key(&letter.document) => {
+                let reason = "the pipeline leaves out or masks fields, so that its letters have nothing of a \
+                              document but its _id";
+                *fate = Some(Fate::Failed(reason.to_owned()));
+            }
             Some(operation) => pieces.push(Piece {
                 document: letter.document.clone(),
                 metadata: RowMetadata {
@@ -236,6 +254,10 @@ fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>]) -> Vec<Piece> {
         }
     }
     pieces
+}
+
+fn is_only_key(document: &[u8]) -> bool {
+    document.is_empty() || document == only_key(document)
 }
 
 /// The documents of letters as they are now.

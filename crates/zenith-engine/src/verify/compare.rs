@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use bson::{Bson, Document};
 use zenith_arrow::rebuild::{Duplicate, duplicates};
 use zenith_arrow::schema::{EXTRA_COLUMN, Schema};
-use zenith_arrow::{equal, rebuild};
+use zenith_arrow::{PlainTransform, equal, rebuild};
 use zenith_bson::{Elements, RawValue, tag};
 use zenith_state::Mismatches;
 
@@ -25,6 +25,8 @@ pub(super) struct Comparer {
     /// Fields whose values rows from before their columns have in the extra column.
     pub(super) late: HashSet<String>,
     pub(super) rules: Rules,
+    /// What is done to documents before they become rows.
+    pub(super) transform: Option<PlainTransform>,
 }
 
 /// A document as the source has it.
@@ -36,8 +38,11 @@ pub(super) struct SourceDocument {
 }
 
 impl SourceDocument {
-    /// Reads a document; what is wrong with it where it cannot be read.
-    pub(super) fn read(bytes: &[u8]) -> Result<SourceDocument, String> {
+    /// Reads a document as it is to be in the table; what is wrong with it where it cannot be read.
+    pub(super) fn read(bytes: &[u8], transform: Option<&PlainTransform>) -> Result<SourceDocument, String> {
+        let changed = transform.map(|transform| transform.apply(bytes)).transpose();
+        let changed = changed.map_err(|error| error.to_string())?;
+        let bytes = changed.as_deref().unwrap_or(bytes);
         zenith_bson::validate(bytes).map_err(|error| error.to_string())?;
         let document = Document::from_reader(bytes).map_err(|error| error.to_string())?;
         let mut repeated = Vec::new();

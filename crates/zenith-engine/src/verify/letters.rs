@@ -9,6 +9,7 @@ use zenith_state::{Outcome, StateStore};
 use zenith_transport::{LetterFilter, LetterSubject, LoadedAt, NewestLetter, Sink};
 
 use super::Verifier;
+use crate::load::dead_letters::only_key;
 use crate::replication::context::Context;
 use crate::replication::replay::id_of;
 use crate::settings::Mode;
@@ -54,6 +55,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     pub(super) async fn letters(&self, documents: &[&[u8]]) -> Result<Vec<Option<String>>> {
         let mut reasons = vec![None; documents.len()];
         let Some(filter) = &self.letters else { return Ok(reasons) };
+        // The bytes of a document are not to reach the target by a question either.
+        let hides = self.context.settings.options.changes_documents();
+        let names = |document| names(document).into_iter().filter(|name| !hides || !is_bytes(name)).collect();
         let names: Vec<Vec<LetterSubject>> = documents.iter().map(|document| names(document)).collect();
         let all: Vec<_> = documents.iter().copied().zip(&names).enumerate().collect();
         let mut rest = all.as_slice();
@@ -105,7 +109,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             zenith_bson::validate(bytes).ok()?;
             Document::from_reader(bytes).ok()
         };
+        let hides = self.context.settings.options.changes_documents();
         document == letter
+            || hides && only_key(document) == letter
             || read(document).zip(read(letter)).is_some_and(|(document, letter)| {
                 zenith_arrow::equal(&document, &letter, self.context.settings.options.keep_nulls).is_ok()
             })
@@ -133,6 +139,10 @@ fn names(document: &[u8]) -> Vec<LetterSubject> {
         _ if document.len() <= BYTES_MAX / 2 => vec![LetterSubject::Bytes(document.to_vec())],
         _ => Vec::new(),
     }
+}
+
+fn is_bytes(name: &LetterSubject) -> bool {
+    matches!(name, LetterSubject::Bytes(_))
 }
 
 /// About how many bytes it takes to ask for it.

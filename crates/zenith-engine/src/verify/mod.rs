@@ -222,7 +222,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let rules = Rules { uuid_legacy: context.settings.options.uuid_legacy, dates: schema.dates };
         Ok(Verifier {
             context: Arc::clone(context),
-            comparer: Arc::new(Comparer { late: context.late_fields(&schema).await?, schema, rules }),
+            comparer: Arc::new(Comparer {
+                late: context.late_fields(&schema).await?,
+                schema,
+                rules,
+                transform: context.settings.options.plain_transform()?,
+            }),
             keys: Arc::new(keys),
             letters: Self::letters_of_today(context).await?,
         })

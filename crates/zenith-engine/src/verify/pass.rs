@@ -207,7 +207,7 @@ pub(super) async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send 
 /// Compares a document with the rows of its key, of which views may give several.
 pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&Scalar>, rows: &Rows) -> Outcome {
     let Some(key) = key else { return Outcome::NoRow };
-    let read = SourceDocument::read(document);
+    let read = SourceDocument::read(document, comparer.transform.as_ref());
     let mut differing = None;
     let same = rows.find(key, |batch, row| {
         let hash = hash_of(batch, row);

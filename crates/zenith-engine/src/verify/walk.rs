@@ -100,7 +100,7 @@ impl<'r> Walk<'r> {
     ) -> Result<(), Box<Mismatch>> {
         for field in fields {
             self.path.push(Step::Key(field.name.clone()));
-            let array = column(&field.name).ok_or_else(|| self.mismatch(None, "no such column"))?;
+            let array = column(field.column_name()).ok_or_else(|| self.mismatch(None, "no such column"))?;
             let twin = field.twin.as_ref().and_then(|twin| column(&twin.name));
             if self.is_from_before(document.get(&field.name), field, array, twin, row) {
                 self.count("no column".to_owned());
@@ -370,7 +370,9 @@ fn is_blank(kind: &Kind, array: &ArrayRef, row: usize) -> bool {
             fields.iter().all(|field| {
                 let twin = field.twin.as_ref().and_then(|twin| parts.column_by_name(&twin.name));
                 twin.is_none_or(|twin| cell::is_null(twin, row))
-                    && parts.column_by_name(&field.name).is_some_and(|part| is_blank(&field.kind, part, row))
+                    && parts
+                        .column_by_name(field.column_name())
+                        .is_some_and(|part| is_blank(&field.kind, part, row))
             })
         }),
         _ => false,

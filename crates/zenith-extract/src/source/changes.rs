@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use bson::{RawBson, Timestamp};
+use bson::{RawBson, RawDocument, Timestamp};
 
 use super::Topology;
 use crate::{ChangeBatch, DocumentBatch, ExtractError, Namespace, ReplyBudget, ResumeToken};
@@ -56,6 +56,22 @@ pub trait ChangeSource: Send + Sync + 'static {
         after: Option<Timestamp>,
         reply_budget: &ReplyBudget,
     ) -> impl Future<Output = Result<Vec<DocumentBatch>, ExtractError>> + Send;
+
+    /// The same documents without what a projection leaves out, as MongoDB has it. By default with it.
+    ///
+    /// # Errors
+    /// As [`ChangeSource::lookup`].
+    fn lookup_projected(
+        &self,
+        namespace: &Namespace,
+        ids: &[RawBson],
+        after: Option<Timestamp>,
+        projection: Option<&RawDocument>,
+        reply_budget: &ReplyBudget,
+    ) -> impl Future<Output = Result<Vec<DocumentBatch>, ExtractError>> + Send {
+        let _ = projection;
+        self.lookup(namespace, ids, after, reply_budget)
+    }
 
     /// A cluster time at or after everything that has been acknowledged so far.
     ///

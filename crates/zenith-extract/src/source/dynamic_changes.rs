@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bson::{RawBson, Timestamp};
+use bson::{RawBson, RawDocument, Timestamp};
 
 use super::dynamic::{BoxFuture, DynSource};
 use super::{ChangePreflight, ChangeReader, ChangeSource, WatchOptions};
@@ -30,6 +30,14 @@ pub(super) trait ErasedChangeSource: Send + Sync {
         after: Option<Timestamp>,
         reply_budget: &'a ReplyBudget,
     ) -> BoxFuture<'a, Vec<DocumentBatch>>;
+    fn lookup_projected<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        ids: &'a [RawBson],
+        after: Option<Timestamp>,
+        projection: Option<&'a RawDocument>,
+        reply_budget: &'a ReplyBudget,
+    ) -> BoxFuture<'a, Vec<DocumentBatch>>;
     fn now(&self) -> BoxFuture<'_, Timestamp>;
 }
 
@@ -53,6 +61,17 @@ impl<S: ChangeSource> ErasedChangeSource for S {
         reply_budget: &'a ReplyBudget,
     ) -> BoxFuture<'a, Vec<DocumentBatch>> {
         Box::pin(ChangeSource::lookup(self, namespace, ids, after, reply_budget))
+    }
+
+    fn lookup_projected<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        ids: &'a [RawBson],
+        after: Option<Timestamp>,
+        projection: Option<&'a RawDocument>,
+        reply_budget: &'a ReplyBudget,
+    ) -> BoxFuture<'a, Vec<DocumentBatch>> {
+        Box::pin(ChangeSource::lookup_projected(self, namespace, ids, after, projection, reply_budget))
     }
 
     fn now(&self) -> BoxFuture<'_, Timestamp> {
@@ -94,6 +113,17 @@ impl ChangeSource for DynSource {
         reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>, ExtractError> {
         self.inner.lookup(namespace, ids, after, reply_budget).await
+    }
+
+    async fn lookup_projected(
+        &self,
+        namespace: &Namespace,
+        ids: &[RawBson],
+        after: Option<Timestamp>,
+        projection: Option<&RawDocument>,
+        reply_budget: &ReplyBudget,
+    ) -> Result<Vec<DocumentBatch>, ExtractError> {
+        self.inner.lookup_projected(namespace, ids, after, projection, reply_budget).await
     }
 
     async fn now(&self) -> Result<Timestamp, ExtractError> {

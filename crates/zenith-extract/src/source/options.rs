@@ -1,6 +1,6 @@
 //! How a partition is to be read.
 
-use bson::Timestamp;
+use bson::{RawDocumentBuf, Timestamp};
 
 use crate::ReplyBudget;
 
@@ -30,6 +30,8 @@ pub struct ReadOptions {
     pub read_ahead: usize,
     /// Which state of the data is read.
     pub read_concern: ReadConcern,
+    /// What may be left out of documents, as a projection of MongoDB has it. A source that cannot leave it out reads it.
+    pub projection: Option<RawDocumentBuf>,
 }
 
 impl ReadOptions {
@@ -43,6 +45,7 @@ impl ReadOptions {
             round_trip_bytes: ROUND_TRIP_BYTES,
             read_ahead: READ_AHEAD,
             read_concern: ReadConcern::default(),
+            projection: None,
         }
     }
 

@@ -4,6 +4,7 @@ mod copies;
 mod equal;
 mod memory;
 mod slow;
+mod transformed;
 
 use std::ops::Range;
 
@@ -56,7 +57,11 @@ fn decode(
     pool: &Pool,
     options: DecoderOptions,
 ) -> (Vec<Row>, Vec<Vec<BadDocument>>) {
-    let mut decoder = Decoder::new(schema, pool, options);
+    decode_by(Decoder::new(schema, pool, options), replies)
+}
+
+/// The same by a decoder that may do more.
+fn decode_by(mut decoder: Decoder, replies: &[Reply]) -> (Vec<Row>, Vec<Vec<BadDocument>>) {
     let (mut rows, mut bad) = (Vec::new(), Vec::new());
     for reply in replies {
         let mut rejected = Vec::new();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bson::raw::cstr;
-use bson::{RawArrayBuf, RawBson, RawDocumentBuf, Timestamp, rawdoc};
+use bson::{RawArrayBuf, RawBson, RawDocument, RawDocumentBuf, Timestamp, rawdoc};
 use futures_util::StreamExt;
 use mongodb::action::Action;
 
@@ -26,19 +26,29 @@ const REPLY_BYTES_MAX: usize = 17 * 1024 * 1024;
 /// `InvalidOptions`: with a cluster time, a member does not know that time yet.
 const INVALID_OPTIONS: i32 = 72;
 
+/// Documents that are looked up.
+pub(super) struct Wanted<'a> {
+    pub(super) namespace: &'a Namespace,
+    pub(super) ids: &'a [RawBson],
+    /// At least as new as this.
+    pub(super) after: Option<Timestamp>,
+    /// Without what this leaves out.
+    pub(super) projection: Option<&'a RawDocument>,
+}
+
 pub(super) async fn lookup(
     deployment: &Arc<Deployment>,
     transport: Transport,
-    namespace: &Namespace,
-    ids: &[RawBson],
-    after: Option<Timestamp>,
+    wanted: Wanted<'_>,
     reply_budget: &ReplyBudget,
 ) -> Result<Vec<DocumentBatch>, ExtractError> {
+    let Wanted { namespace, ids, after, projection } = wanted;
     let mut lookup = Lookup {
         deployment,
         settings: usable_settings(deployment, transport),
         namespace,
         reply_budget,
+        projection,
         concern: after.map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
         ids: ids.len(),
         found: Vec::new(),
@@ -72,6 +82,7 @@ struct Lookup<'a> {
     settings: Option<Arc<Settings>>,
     namespace: &'a Namespace,
     reply_budget: &'a ReplyBudget,
+    projection: Option<&'a RawDocument>,
     concern: ReadConcern,
     /// How many are looked up in all.
     ids: usize,
@@ -117,6 +128,9 @@ impl Lookup<'_> {
             // All that fit into a reply: by default the first one would have 101.
             "batchSize": i32::MAX,
         };
+        if let Some(projection) = self.projection {
+            command.append(cstr!("projection"), projection);
+        }
         if let Some(concern) = find::read_concern(self.concern, None) {
             command.append(cstr!("readConcern"), concern);
         }

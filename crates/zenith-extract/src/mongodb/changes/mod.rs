@@ -26,7 +26,7 @@ mod too_large;
 
 use std::time::SystemTime;
 
-use bson::{RawBson, Timestamp, doc};
+use bson::{RawBson, RawDocument, Timestamp, doc};
 
 pub use reader::MongoChanges;
 
@@ -53,7 +53,19 @@ impl ChangeSource for MongoSource {
         after: Option<Timestamp>,
         reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>, ExtractError> {
-        lookup::lookup(&self.deployment, self.transport, namespace, ids, after, reply_budget).await
+        self.lookup_projected(namespace, ids, after, None, reply_budget).await
+    }
+
+    async fn lookup_projected(
+        &self,
+        namespace: &Namespace,
+        ids: &[RawBson],
+        after: Option<Timestamp>,
+        projection: Option<&RawDocument>,
+        reply_budget: &ReplyBudget,
+    ) -> Result<Vec<DocumentBatch>, ExtractError> {
+        let wanted = lookup::Wanted { namespace, ids, after, projection };
+        lookup::lookup(&self.deployment, self.transport, wanted, reply_budget).await
     }
 
     async fn now(&self) -> Result<Timestamp, ExtractError> {

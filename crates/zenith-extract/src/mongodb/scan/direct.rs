@@ -13,7 +13,7 @@ use super::{PassEnd, Scan};
 use crate::mongodb::batch_size::BatchSize;
 use crate::mongodb::cursor::DirectCursor;
 use crate::mongodb::direct::{self, DialError, DirectConnection};
-use crate::mongodb::find::{self, Step};
+use crate::mongodb::find::Step;
 use crate::mongodb::session::KeepAlive;
 use crate::wire::Settings;
 use crate::{ExtractError, PartitionBounds};
@@ -101,6 +101,6 @@ impl Scan {
     }
 
     pub(super) fn find(&self, step: &Step, documents: i32) -> RawDocumentBuf {
-        find::command(&self.partition.namespace, step, Some(documents), self.read_concern())
+        self.command(step, Some(documents))
     }
 }

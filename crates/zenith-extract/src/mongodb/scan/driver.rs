@@ -1,5 +1,7 @@
 //! A cursor through the driver: the driver reads replies onto the heap, and they are passed on without a copy.
 
+use bson::RawDocumentBuf;
+use bson::raw::cstr;
 use futures_util::StreamExt;
 use mongodb::action::Action;
 
@@ -24,7 +26,7 @@ impl Scan {
         let mut session = client.start_session().causal_consistency(false).await.map_err(failed)?;
         let _alive = KeepAlive::start(client.clone(), session.id().clone());
         let reply_documents = self.reply_documents();
-        let command = find::command(&namespace, step, reply_documents, self.read_concern());
+        let command = self.command(step, reply_documents);
         let database = client.database(&namespace.database);
         let run = database
             .run_raw_cursor_command(command)
@@ -45,8 +47,18 @@ impl Scan {
         }
     }
 
+    /// The command of a step, whose first reply is to have so many documents.
+    pub(super) fn command(&self, step: &Step, reply_documents: Option<i32>) -> RawDocumentBuf {
+        let namespace = &self.partition.namespace;
+        let mut command = find::command(namespace, step, reply_documents, self.read_concern());
+        if let Some(projection) = &self.options.projection {
+            command.append(cstr!("projection"), projection.clone());
+        }
+        command
+    }
+
     /// The read concern to send; the driver does not add that of the connection string to raw commands.
-    pub(super) fn read_concern(&self) -> Option<bson::RawDocumentBuf> {
+    fn read_concern(&self) -> Option<RawDocumentBuf> {
         let configured =
             self.deployment.options.read_concern.as_ref().map(|concern| find::level(&concern.level));
         find::read_concern(self.options.read_concern, configured)

@@ -1,0 +1,119 @@
+//! Columns of other names than their fields.
+
+use bson::{Document, RawDocumentBuf, doc, rawdoc};
+
+use crate::harness::{Bench, run};
+use crate::home::Home;
+
+/// A number for nearly all, a text for a few: more than may be in the extra column without a twin.
+fn orders(range: std::ops::Range<i32>) -> impl Iterator<Item = RawDocumentBuf> {
+    range.map(|n| match n % 10 {
+        0 => rawdoc! { "_id": n, "custID": format!("c{n}"), "tags": ["x"], "order by": n },
+        _ => rawdoc! { "_id": n, "custID": n, "tags": [], "order by": n },
+    })
+}
+
+async fn names(bench: &Bench, table: &str) -> String {
+    let columns = "SELECT arrayStringConcat(groupArray(name), ' ') FROM system.columns WHERE database = \
+                   currentDatabase() AND name NOT LIKE '\\_zenith%' AND table = ";
+    bench.ask(&format!("{columns}'{table}'")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_a_copy_have_the_names_that_are_asked_for() {
+    let bench = Bench::new("renames_copy").await;
+    bench.fill("orders", orders(0..100)).await;
+    let renames = ["--rename", "custID=customer_id", "--rename", "order by=sort", "--rename", "tags=labels"];
+    for more in [&[][..], &["--strategy", "truncate"], &["--sample", "50"]] {
+        run(bench.copy("orders", &[&renames[..], more].concat())).await.succeeded();
+        assert_eq!(names(&bench, "orders").await, "_id customer_id customer_id_text labels sort");
+        let sums = "SELECT count(), sum(customer_id), countIf(customer_id_text = concat('c', toString(_id))), sum(sort), \
+                    sum(length(labels)), countIf(_zenith_extra != '') FROM orders";
+        let sum: i32 = (0..100).filter(|n| n % 10 != 0).sum();
+        assert_eq!(bench.ask(sums).await, format!("100\t{sum}\t10\t4950\t10\t0"));
+    }
+    let ended = run(bench.copy("orders", &["--rename", "cust=x", "--table", "other"])).await.succeeded();
+    assert!(ended.stderr.contains("cust,"), "what has no effect is told: {ended:?}");
+    for (rename, part) in [
+        ("custID=tags", "two columns cannot have one name"),
+        ("_id=id", "keeps its name"),
+        ("a.b=c", "top level"),
+        ("custID=_zenith_version", "of its own"),
+        ("custID", "FIELD=COLUMN"),
+    ] {
+        let ended = run(bench.copy("orders", &["--rename", rename, "--table", "refused"])).await;
+        assert!(ended.code == Some(2) && ended.stderr.contains(part), "{ended:?}");
+    }
+    assert!(bench.tables().await.iter().all(|table| table != "refused"));
+    // Each other's names are free.
+    let swapped = ["--rename", "custID=tags", "--rename", "tags=custID", "--table", "swapped"];
+    run(bench.copy("orders", &swapped)).await.succeeded();
+    assert_eq!(bench.ask("SELECT sum(length(custID)) FROM swapped").await, "10");
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelines_keep_the_names_of_columns() {
+    let bench = Bench::new("renames_modes").await;
+    bench.fill("orders", orders(0..100)).await;
+    let home = Home::between(&bench);
+    let rename = "[pipelines.NAME.rename]\ncustID = \"customer_id\"\nlater = \"since\"";
+    let settings = |name: &str, more: &str| {
+        format!("collection = \"orders\"\ntable = \"{name}\"\n{more}\n{}", rename.replace("NAME", name))
+    };
+    let pipelines = |home: &Home| {
+        home.configure(&[
+            ("current", &settings("current", "")),
+            ("log", &settings("log", "mode = \"change-log\"")),
+            ("cursor", &settings("cursor", "mode = \"id-cursor\"\nsettle = \"0s\"")),
+        ]);
+    };
+    pipelines(&home);
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+
+    bench.fill("orders", orders(100..110)).await;
+    let there = bench.databases.mongodb.collection::<Document>("orders");
+    let set = async |id: i32, set: Document| {
+        there.update_one(doc! { "_id": id }, doc! { "$set": set }).await.unwrap();
+    };
+    set(1, doc! { "custID": { "a": 1 }, "later": 7 }).await;
+    set(2, doc! { "customer_id": "a field of the column's name", "since": "another" }).await;
+    there.delete_one(doc! { "_id": 3 }).await.unwrap();
+    home.run(&["run", "--once"]).await.succeeded();
+    assert_eq!(names(&bench, "current").await, "_id customer_id customer_id_text tags order by since");
+    let sums = "SELECT count(), sum(customer_id), sum(since), countIf(_id = 1 AND customer_id_text = '{\"a\":1}'), \
+                countIf(JSONHas(_zenith_extra, 'customer_id') AND JSONHas(_zenith_extra, 'since')) FROM current_current";
+    let sum: i32 = (0..110).filter(|n| n % 10 != 0 && *n != 1 && *n != 3).sum();
+    assert_eq!(bench.ask(sums).await, format!("109\t{sum}\t7\t1\t1"));
+    assert_eq!(bench.ask("SELECT count(), sum(since) FROM log").await, "13\t7");
+    assert_eq!(bench.ask("SELECT count(), countIf(customer_id_text != '') FROM cursor").await, "110\t11");
+    home.run(&["verify", "current"]).await.succeeded();
+    let ended = home.run(&["schema", "current"]).await;
+    assert!(ended.code == Some(2) && ended.stderr.contains("two columns cannot have one name"), "{ended:?}");
+
+    // Another name comes with a reload; two columns of one name do not come at all.
+    home.configure(&[(
+        "current",
+        "collection = \"orders\"\ntable = \"current\"\n[pipelines.current.rename]\ncustID = \"customer\"",
+    )]);
+    let applied = home.apply().await;
+    assert!(applied.stdout.contains("zenith reload current"), "{applied:?}");
+    home.run(&["run", "--once"]).await.succeeded();
+    home.run(&["verify", "current"]).await.succeeded();
+    home.run(&["reload", "current"]).await.succeeded();
+    assert_eq!(
+        names(&bench, "current").await,
+        "_id customer customer_text tags order by later customer_id since"
+    );
+    home.run(&["verify", "current"]).await.succeeded();
+    home.configure(&[(
+        "current",
+        "collection = \"orders\"\ntable = \"current\"\n[pipelines.current.rename]\ncustID = \"customer_id\"",
+    )]);
+    home.apply().await;
+    let ended = home.run(&["reload", "current"]).await;
+    assert!(ended.code == Some(2) && ended.stderr.contains("two columns cannot have one name"), "{ended:?}");
+    assert_eq!(bench.ask("SELECT count() FROM current_current").await, "109");
+    bench.remove().await;
+}

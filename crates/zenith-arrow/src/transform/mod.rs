@@ -1,0 +1,187 @@
+//! What documents lose before anything else sees them: fields that are excluded, or not included, and values that are
+//! masked.
+//!
+//! ```text
+//! document ──▶ transformed document ──▶ decoder, inference, dead letters, …
+//! ```
+//!
+//! A document is changed as BSON, so that nothing behind it can show, keep or count what has gone: no column, neither text
+//! of what columns do not show, no earlier value of a repeated key, no witness of a surprise. A document without anything
+//! to change is passed on as it is.
+//!
+//! | path | values |
+//! | --- | --- |
+//! | `customer.password` | of this key in the document `customer`, or in the documents of the array `customer` |
+//! | `*.internal` | of this key in any document or array of the top level |
+//!
+//! - What is excluded inside of what is included is excluded. Of what is masked, what is excluded goes first.
+//! - A path that is written out counts more than one with `*`.
+//! - A key that has dots itself counts as the path that it spells. It goes where that leads through a masked value, and
+//!   where only some paths are included: nobody could name it.
+//! - `_id` stays as it is.
+
+mod mask;
+mod path;
+mod plain;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use zenith_bson::RawError;
+
+pub use mask::{Mask, Salt};
+use path::{Path, Said};
+pub use plain::PlainTransform;
+use rules::Rules;
+
+/// What is said of the fields of documents, by their paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransformOptions {
+    /// These and nothing else, but for `_id`; everything, where there are none.
+    pub include: Vec<String>,
+    /// Without these.
+    pub exclude: Vec<String>,
+    /// With something else in the place of these.
+    pub mask: Vec<(String, Mask)>,
+}
+
+/// Why a path cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path:?} {reason}")]
+pub struct PathError {
+    /// The path as it was written.
+    pub path: String,
+    /// What is wrong with it, in words that follow it.
+    pub reason: &'static str,
+}
+
+/// Changes documents.
+#[derive(Clone, Debug)]
+pub struct Transform {
+    rules: Rules,
+}
+
+impl TransformOptions {
+    /// Whether every document stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty() && self.mask.is_empty()
+    }
+
+    /// The transform of rows; `None` where every document stays as it is.
+    ///
+    /// # Errors
+    /// [`PathError`] for the first path that cannot be used.
+    pub fn of_rows(&self) -> Result<Option<Transform>, PathError> {
+        self.transform(Mask::clone)
+    }
+
+    /// The transform of a sample, in which a value that becomes null is a text: the column is to be one of text.
+    ///
+    /// # Errors
+    /// As [`TransformOptions::of_rows`].
+    pub fn of_sample(&self) -> Result<Option<Transform>, PathError> {
+        self.transform(Mask::of_sample)
+    }
+
+    /// The paths at which none of these documents has anything: misspelled, or of fields that come later.
+    ///
+    /// # Errors
+    /// As [`TransformOptions::of_rows`].
+    pub fn without_values<'d>(
+        &self,
+        documents: impl IntoIterator<Item = &'d [u8]> + Clone,
+    ) -> Result<Vec<&str>, PathError> {
+        let masked = self.mask.iter().map(|(path, _)| path);
+        let paths = self.include.iter().chain(&self.exclude).chain(masked);
+        let mut without = Vec::new();
+        for path in paths.filter(|path| *path != crate::schema::ID_KEY) {
+            let rules = Rules::new(&[(parse(path)?, Said::Exclude)], true);
+            let is_there = |document| rules.change(document, 1).unwrap_or(false);
+            if !documents.clone().into_iter().any(is_there) {
+                without.push(path.as_str());
+            }
+        }
+        Ok(without)
+    }
+
+    /// The transform of rows by a way of its own, for comparisons; `None` where every document stays as it is.
+    ///
+    /// # Errors
+    /// As [`TransformOptions::of_rows`].
+    pub fn plain(&self) -> Result<Option<PlainTransform>, PathError> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(PlainTransform::new(self.said(Mask::clone)?, self.include.is_empty())))
+    }
+
+    fn transform(&self, mask_of: impl Fn(&Mask) -> Mask) -> Result<Option<Transform>, PathError> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Transform { rules: Rules::new(&self.said(mask_of)?, self.include.is_empty()) }))
+    }
+
+    /// What is said, the masks of paths that are written out first.
+    fn said(&self, mask_of: impl Fn(&Mask) -> Mask) -> Result<Vec<(Path, Said)>, PathError> {
+        let mut said = Vec::new();
+        for path in &self.include {
+            // It is there in any case.
+            if path != crate::schema::ID_KEY {
+                said.push((parse(path)?, Said::Include));
+            }
+        }
+        for path in &self.exclude {
+            said.push((parse(path)?, Said::Exclude));
+        }
+        let mut masks: Vec<(Path, Said)> = Vec::new();
+        for (path, mask) in &self.mask {
+            let parsed = parse(path)?;
+            if masks.iter().any(|(other, _)| *other == parsed) {
+                return Err(PathError { path: path.clone(), reason: "is masked twice" });
+            }
+            masks.push((parsed, Said::Mask(mask_of(mask))));
+        }
+        masks.sort_by_key(|(path, _)| path.wildcards());
+        said.extend(masks);
+        Ok(said)
+    }
+}
+
+fn parse(path: &str) -> Result<Path, PathError> {
+    Path::parse(path).map_err(|reason| PathError { path: path.to_owned(), reason })
+}
+
+impl Transform {
+    /// The document as it is to be; `None` where that is as it was. `buffer` is what it may be written to.
+    ///
+    /// # Errors
+    /// [`RawError`] for a document that is not valid BSON where that had to be known.
+    pub fn apply<'b>(&self, document: &[u8], buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>, RawError> {
+        if !self.rules.change(document, 1)? {
+            return Ok(None);
+        }
+        buffer.clear();
+        self.rules.write(document, 1, buffer)?;
+        Ok(Some(buffer))
+    }
+
+    /// Whether every value of a key of the top level goes.
+    #[must_use]
+    pub fn drops(&self, key: &[u8]) -> bool {
+        self.rules.drops(key)
+    }
+
+    /// The document as it is to be, in memory of its own.
+    ///
+    /// # Errors
+    /// As [`Transform::apply`].
+    pub fn applied(&self, document: &[u8]) -> Result<Vec<u8>, RawError> {
+        let mut buffer = Vec::new();
+        match self.apply(document, &mut buffer)? {
+            Some(_) => Ok(buffer),
+            None => Ok(document.to_vec()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What people say about fields that are left out or masked, and what that means for the documents of a pipeline.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bson::{Bson, Document, RawDocumentBuf};
+use zenith_arrow::{Decoder, DecoderOptions, PathError, PlainTransform, Schema, Transform, TransformOptions};
+use zenith_bson::Elements;
+use zenith_memory::Pool;
+
+use crate::layout::KEY;
+use crate::masks::MaskSetting;
+use crate::table_options::TableOptions;
+use crate::{EngineError, Result, renames};
+
+/// The key that stands for any one key of a path.
+const ANY: &str = "*";
+/// The most fields that a query leaves out.
+const PROJECTION_MAX: usize = 500;
+
+impl TableOptions {
+    /// What becomes of documents before anything else is done with them.
+    fn transforms(&self) -> TransformOptions {
+        TransformOptions {
+            include: self.include.clone(),
+            exclude: self.exclude.clone(),
+            mask: self.mask.iter().map(|(path, setting)| (path.clone(), setting.mask())).collect(),
+        }
+    }
+
+    /// The first path or name that cannot be used, by the name of the option, and what is wrong with it.
+    #[must_use]
+    pub fn unusable_path(&self) -> Option<(&'static str, String, &'static str)> {
+        let TransformOptions { include, exclude, mask } = self.transforms();
+        let alone = [
+            ("include", TransformOptions { include, ..TransformOptions::default() }),
+            ("exclude", TransformOptions { exclude, ..TransformOptions::default() }),
+            ("mask", TransformOptions { mask, ..TransformOptions::default() }),
+        ];
+        let by_path = alone.into_iter().find_map(|(option, paths)| {
+            let PathError { path, reason } = paths.of_rows().err()?;
+            Some((option, path, reason))
+        });
+        let mistake =
+            |(path, setting): &(String, MaskSetting)| Some(("mask", path.clone(), setting.mistake()?));
+        let by_name = || renames::mistake(&self.rename).map(|(pair, reason)| ("rename", pair, reason));
+        by_path.or_else(|| self.mask.iter().find_map(mistake)).or_else(by_name)
+    }
+
+    /// Whether documents are changed. Their bytes are then kept nowhere.
+    pub(crate) fn changes_documents(&self) -> bool {
+        !self.transforms().is_empty()
+    }
+
+    pub(crate) fn transform(&self) -> Result<Option<Arc<Transform>>> {
+        self.has_all_secrets()?;
+        Ok(self.transforms().of_rows().map_err(unusable)?.map(Arc::new))
+    }
+
+    /// The same by a way of its own, to compare with.
+    pub(crate) fn plain_transform(&self) -> Result<Option<PlainTransform>> {
+        self.has_all_secrets()?;
+        self.transforms().plain().map_err(unusable)
+    }
+
+    /// Without its salt a hash would be that of the value alone.
+    fn has_all_secrets(&self) -> Result<()> {
+        match self.mask.iter().find(|(_, setting)| setting.lacks_secret()) {
+            None => Ok(()),
+            Some((path, _)) => Err(EngineError::Setting {
+                setting: "mask",
+                value: format!("{path:?}"),
+                reason: "its salt has not been looked up".to_owned(),
+            }),
+        }
+    }
+
+    /// A decoder of documents as they are in the source.
+    pub(crate) fn decoder(&self, schema: &Schema, pool: &Pool, options: DecoderOptions) -> Result<Decoder> {
+        Ok(Decoder::new(schema, pool, options).transformed(self.transform()?))
+    }
+
+    /// A sample as columns are to be inferred from it. Documents that cannot be read are left out: nobody could tell what of
+    /// them is to go.
+    pub(crate) fn transform_sample(&self, sample: Vec<RawDocumentBuf>) -> Result<TransformedSample> {
+        self.has_all_secrets()?;
+        let transforms = self.transforms();
+        let Some(transform) = transforms.of_sample().map_err(unusable)? else {
+            return Ok(TransformedSample { documents: sample, ..TransformedSample::default() });
+        };
+        let without = transforms.without_values(sample.iter().map(|document| document.as_bytes()));
+        let without = without.map_err(unusable)?.into_iter().map(str::to_owned).collect();
+        let elements = sample.iter().filter_map(|document| Elements::new(document.as_bytes()).ok()).flatten();
+        let keys = elements.filter_map(|element| std::str::from_utf8(element.ok()?.key).ok());
+        let keys: BTreeSet<&str> = keys.filter(|key| transform.drops(key.as_bytes())).collect();
+        let left_out = keys.into_iter().map(str::to_owned).collect();
+        let changed = sample.iter().filter_map(|document| {
+            RawDocumentBuf::from_bytes(transform.applied(document.as_bytes()).ok()?).ok()
+        });
+        Ok(TransformedSample { documents: changed.collect(), without, left_out })
+    }
+
+    /// What queries leave out of documents: fields of the top level that are excluded, and those that are known to be left
+    /// out as a whole.
+    ///
+    /// It need not be all: what comes of a query is changed like any other document. MongoDB leaves out fields of the top
+    /// level exactly. With dotted paths, and where it is told what to take, it mixes up keys that come twice, and takes
+    /// other fields along.
+    pub(crate) fn projection(&self, left_out: &[String]) -> Option<RawDocumentBuf> {
+        let is_plain = |key: &&String| {
+            !key.is_empty() && *key != ANY && !key.starts_with('$') && !key.contains(['.', '\0'])
+        };
+        let keys: BTreeSet<&String> = self.exclude.iter().chain(left_out).filter(is_plain).collect();
+        let mut projection = Document::new();
+        for key in keys.into_iter().filter(|key| *key != KEY).take(PROJECTION_MAX) {
+            projection.insert(key, Bson::Int32(0));
+        }
+        if projection.is_empty() { None } else { RawDocumentBuf::try_from(&projection).ok() }
+    }
+}
+
+/// What becomes of a sample.
+#[derive(Debug, Default)]
+pub(crate) struct TransformedSample {
+    pub(crate) documents: Vec<RawDocumentBuf>,
+    /// Paths of settings at which nothing of it is.
+    pub(crate) without: Vec<String>,
+    /// Keys of the top level that it had, and has no more.
+    pub(crate) left_out: Vec<String>,
+}
+
+fn unusable(PathError { path, reason }: PathError) -> EngineError {
+    EngineError::Setting {
+        setting: "the path of a field",
+        value: format!("{path:?}"),
+        reason: format!("it {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    fn options(include: &[&str], exclude: &[&str]) -> TableOptions {
+        let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+        TableOptions { include: owned(include), exclude: owned(exclude), ..TableOptions::default() }
+    }
+
+    #[test]
+    fn queries_leave_out_fields_of_the_top_level() {
+        for (include, exclude, left_out, projection) in [
+            (&[][..], &[][..], &[][..], None),
+            (&[], &["a", "c.d", "*.b", "$a", "*"], &[], Some(doc! { "a": 0 })),
+            (&["a.b"], &["z"], &["b", "a.b", "", "$c", "_id"], Some(doc! { "b": 0, "z": 0 })),
+            (&["a"], &[], &[], None),
+        ] {
+            let expected = projection.map(|projection| RawDocumentBuf::try_from(&projection).unwrap());
+            let left_out: Vec<String> = left_out.iter().map(|key: &&str| (*key).to_owned()).collect();
+            assert_eq!(options(include, exclude).projection(&left_out), expected, "{include:?} {exclude:?}");
+        }
+    }
+
+    #[test]
+    fn paths_that_cannot_be_used_are_named_with_their_option() {
+        let unusable = options(&["a"], &["a.", "b"]).unusable_path();
+        assert!(matches!(unusable, Some(("exclude", path, _)) if path == "a."));
+        assert!(options(&["_id.a"], &[]).unusable_path().is_some_and(|(option, ..)| option == "include"));
+        assert_eq!(options(&["_id"], &["*.x"]).unusable_path(), None);
+        let error = options(&[], &["_id"]).transform().unwrap_err().to_string();
+        assert!(error.contains("\"_id\"") && error.contains("copied as it is"), "{error}");
+    }
+
+    #[test]
+    fn samples_lose_what_is_excluded_and_tell_what_they_do_not_have() {
+        let sample = || vec![RawDocumentBuf::try_from(&doc! { "_id": 1, "a": { "b": 1 }, "p": 2 }).unwrap()];
+        let sampled = options(&[], &["p", "q.r", "a.b"]).transform_sample(sample()).unwrap();
+        assert_eq!(sampled.documents, [RawDocumentBuf::try_from(&doc! { "_id": 1, "a": {} }).unwrap()]);
+        assert_eq!((sampled.without, sampled.left_out), (vec!["q.r".to_owned()], vec!["p".to_owned()]));
+        let sampled = options(&["a.c"], &[]).transform_sample(sample()).unwrap();
+        assert_eq!(sampled.left_out, ["p"]);
+    }
+}
