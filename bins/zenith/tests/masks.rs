@@ -98,6 +98,15 @@ async fn masked_values_of_a_copy_are_what_the_documentation_says() {
             assert!(types.contains(column), "{column:?}: {types}");
         }
     }
+    // Several collections at once.
+    bench.fill("people_of_old", people(0..10)).await;
+    let mut command = bench.copy("people*", &[&ARGUMENTS[..], &["--table", "all_{collection}"]].concat());
+    command.env("SALT", SALT);
+    is_silent(&run(command).await.succeeded());
+    for (table, rows) in [("all_people", 500), ("all_people_of_old", 10)] {
+        let sha = format!("lower(hex(SHA256(concat('{SALT}', '{SECRET}', toString(_id), '@x'))))");
+        assert_eq!(bench.ask(&format!("SELECT countIf(email = {sha}) FROM {table}")).await, rows.to_string());
+    }
     is_nowhere(&bench).await;
     bench.remove().await;
 }

@@ -89,6 +89,14 @@ async fn pipelines_keep_the_names_of_columns() {
     assert_eq!(bench.ask("SELECT count(), sum(since) FROM log").await, "13\t7");
     assert_eq!(bench.ask("SELECT count(), countIf(customer_id_text != '') FROM cursor").await, "110\t11");
     home.run(&["verify", "current"]).await.succeeded();
+    // What gathered under the name of a column has none that it could be moved to.
+    let promoted = home.run(&["schema", "promote", "current", "--apply"]).await;
+    assert!(
+        promoted.stdout.contains("customer_id") || promoted.stderr.contains("customer_id"),
+        "{promoted:?}"
+    );
+    assert_eq!(bench.ask(sums).await, format!("109\t{sum}\t7\t1\t1"));
+    home.run(&["verify", "current"]).await.succeeded();
     let ended = home.run(&["schema", "current"]).await;
     assert!(ended.code == Some(2) && ended.stderr.contains("two columns cannot have one name"), "{ended:?}");
 

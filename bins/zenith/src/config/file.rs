@@ -251,10 +251,7 @@ impl<'t> Reader<'t> {
             let mistakes = self.mistakes.len();
             let lines: BTreeMap<String, usize> =
                 settings.iter().map(|(name, (span, _))| (name.clone(), span.start)).collect();
-            let mut settings = self.settings(settings, &what);
-            for (_, mask) in &mut settings.options.mask {
-                mask.map_reference(|reference| self.absolute_reference(reference));
-            }
+            let settings = self.settings(settings, &what);
             // Collections of another type are told already.
             if at.collections.is_none() || self.mistakes.len() == mistakes {
                 self.collections_are_clear(&settings, &what, &at);
@@ -264,7 +261,7 @@ impl<'t> Reader<'t> {
             }
             if let Some((setting, path, reason)) = settings.options.unusable_path() {
                 let at = lines.get(setting).copied().unwrap_or(span.start);
-                self.wrong(at, &format!("{setting} of {what}: the path {path:?} {reason}"));
+                self.wrong(at, &format!("{setting} of {what}: {path:?} {reason}"));
             }
             if let Some((setting, value, reason)) = settings.contradiction() {
                 self.wrong(span.start, &format!("{setting} of {what} cannot be {value:?}: {reason}"));
@@ -326,7 +323,10 @@ impl<'t> Reader<'t> {
         });
         let (own, unknown) = parted(rest, |name| names.contains(name));
         self.no_more(&unknown, what, &listed(&["source", "target"], &names));
-        let options = self.fields(&table);
+        let mut options: TableOptions = self.fields(&table);
+        for (_, mask) in &mut options.mask {
+            mask.map_reference(|reference| self.absolute_reference(reference));
+        }
         PipelineSettings { options, ..self.fields(&own) }
     }
 

@@ -151,17 +151,8 @@ where
             }
         }
     };
-    if let Some(transform) = context.settings.options.transform()? {
-        pieces.retain_mut(|piece| match transform.applied(&piece.document) {
-            Ok(document) => {
-                piece.document = document;
-                true
-            }
-            Err(reason) => {
-                set(piece, Fate::Failed, &reason.to_string());
-                false
-            }
-        });
+    for (piece, reason) in transformed(context, &mut pieces)? {
+        set(&piece, Fate::Failed, &reason);
     }
     let decoding = Decoding::of(context, schema);
     let decoded = pieces::decode(decoding, &pieces).map_err(|error| context.key_mismatch(error))?;
@@ -195,6 +186,22 @@ where
     }
     let untold = || Fate::Failed("it could not be tried".to_owned());
     Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
+}
+
+/// Changes documents as they are to be, and takes out those that cannot be, with the reason.
+fn transformed<S, K, T>(context: &Context<S, K, T>, pieces: &mut Vec<Piece>) -> Result<Vec<(Piece, String)>> {
+    let Some(transform) = context.settings.options.transform()? else { return Ok(Vec::new()) };
+    let mut bad = Vec::new();
+    for mut piece in std::mem::take(pieces) {
+        match transform.applied(&piece.document) {
+            Ok(document) => {
+                piece.document = document;
+                pieces.push(piece);
+            }
+            Err(reason) => bad.push((piece, reason.to_string())),
+        }
+    }
+    Ok(bad)
 }
 
 /// Inserts the rows that the table lacks, and returns those it refuses.
