@@ -17,7 +17,7 @@ pub(crate) enum Repeats {
     /// The load, a few times; in the end its rows are counted.
     ByLoad,
     /// The load, a few times, and nobody counts its rows.
-    ByLoadUncounted,
+    Uncounted,
     /// The pipeline that the changes are of, for as long as it waits for its target; nobody counts its rows.
     ByPipeline,
 }
@@ -25,7 +25,7 @@ pub(crate) enum Repeats {
 impl Repeats {
     fn tries_max(self) -> u32 {
         match self {
-            Repeats::ByLoad | Repeats::ByLoadUncounted => INSERT_TRIES,
+            Repeats::ByLoad | Repeats::Uncounted => INSERT_TRIES,
             Repeats::ByPipeline => 1,
         }
     }

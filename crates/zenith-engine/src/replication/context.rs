@@ -374,7 +374,7 @@ impl<S, K, T> Context<S, K, T> {
     /// A load of rows of this pipeline, under this name. What changes write may end after the pipeline was stopped.
     pub(crate) fn load(&self, run: String, repeats: Repeats) -> LoadContext {
         let stop = match repeats {
-            Repeats::ByLoad | Repeats::ByLoadUncounted => &self.stop,
+            Repeats::ByLoad | Repeats::Uncounted => &self.stop,
             Repeats::ByPipeline => &self.abandon,
         };
         LoadContext {

@@ -163,7 +163,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         self.expect_columns(&growth.then).await?;
         for _ in 0..ROUNDS {
-            let load = self.load(format!("{}/promote/{}", self.name, run_name()), Repeats::ByLoadUncounted);
+            let load = self.load(format!("{}/promote/{}", self.name, run_name()), Repeats::Uncounted);
             let done = Backfill { context: self, growth, load: &load, table: &self.table }.run().await?;
             // A row that an insert has not left cannot be told from the one it was to replace.
             if self.rows_with(&growth.keys()).await? <= done.left {
@@ -183,7 +183,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let settings = self.refuse_what_a_clone_would_lose(&growth.now).await?;
         let run = run_name();
         let shadow = format!("{}{run}", shadow_prefix(&self.table));
-        let load = self.load(format!("{}/promote/{run}", self.name), Repeats::ByLoadUncounted);
+        let load = self.load(format!("{}/promote/{run}", self.name), Repeats::Uncounted);
         let promoted = Box::pin(self.promote_clone(growth, &load, &shadow, rows)).await;
         if promoted.is_err() && self.sink.drop_table(&shadow).await.is_err() {
             tracing::warn!(pipeline = self.name, "{}", super::context::left_behind(&shadow));
