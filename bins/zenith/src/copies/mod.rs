@@ -28,8 +28,8 @@ use crate::progress::{self, Display, say};
 use crate::signals::Signals;
 use crate::terminal::print;
 
-use one::{Copied, End, Shared};
-use plan::{Job, Plan};
+use one::{Copied, End, Job, Shared};
+use plan::Plan;
 use report::Report;
 
 /// Whether the arguments mean several collections, or may do so.

@@ -5,13 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use zenith_engine::transport::ClickHouseSink;
-use zenith_engine::{EngineError, Pipeline, Pool, Progress, ReloadOptions, ReloadPlan, Summary};
+use zenith_engine::{EngineError, Namespace, Pipeline, Pool, Progress, ReloadOptions, ReloadPlan, Summary};
 
-use super::plan::Job;
 use crate::args::Allowed;
 use crate::collections::listing::Catalogue;
 use crate::copy;
 use crate::exit::{self, Failure};
+
+/// One collection and its table.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub namespace: Namespace,
+    pub table: String,
+}
 
 /// What all copies share.
 pub struct Shared<S> {

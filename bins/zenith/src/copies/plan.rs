@@ -8,7 +8,7 @@ use futures_util::stream;
 use zenith_engine::transport::{ClickHouseSink, PreflightRequest};
 use zenith_engine::{EngineError, Namespace, Pool, ReloadOptions, Sink as _, Target};
 
-use super::one::Shared;
+use super::one::{Job, Shared};
 use crate::args::Copy;
 use crate::collections::listing::{Catalogue, Meant};
 use crate::collections::patterns::{Patterns, Plain};
@@ -28,13 +28,6 @@ pub struct Plan {
     pub left_out: Vec<(Namespace, &'static str)>,
     /// How many of them at the same time.
     pub parallel: usize,
-}
-
-/// One collection and its table.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub namespace: Namespace,
-    pub table: String,
 }
 
 /// Something that is there, or a sentence that says what is wrong with the arguments.

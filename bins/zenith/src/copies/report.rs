@@ -156,11 +156,17 @@ impl Report {
 
     /// As a table with a line for each, and the sums below it.
     pub fn text(&self) -> String {
-        let (header, row): (&[&str], fn(&Copied) -> Vec<String>) = match self.is_dry {
-            true => (&["collection", "table", "documents", "BSON", "columns", ""], planned_row),
-            false => (&["collection", "table", "rows", "seconds", "in extra", "dead letters", ""], row),
+        let copies = self.copies.iter();
+        let mut text = match self.is_dry {
+            true => {
+                let rows: Vec<_> = copies.map(planned_row).collect();
+                table(&["collection", "table", "documents", "BSON", "columns", ""], &rows)
+            }
+            false => {
+                let rows: Vec<_> = copies.map(row).collect();
+                table(&["collection", "table", "rows", "seconds", "in extra", "dead letters", ""], &rows)
+            }
         };
-        let mut text = table(header, &self.copies.iter().map(row).collect::<Vec<_>>());
         if self.is_dry {
             let _ = writeln!(text, "\n{}{}; nothing was written (--dry-run)", self.count(), self.failures());
             return text;

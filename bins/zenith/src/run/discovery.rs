@@ -70,45 +70,14 @@ impl Discovery {
             return Ok(());
         }
         let looked = self.ask(&templates, &now).await;
-        let mut pipelines: BTreeMap<String, Pipeline> = BTreeMap::new();
-        for record in &now.pipelines {
-            // What this version does not understand is told where it is to be run.
-            if let Ok(pipeline) = applied::pipeline(record) {
-                pipelines.insert(record.name.clone(), pipeline);
-            }
-        }
-        let known: BTreeSet<(String, String)> = pipelines
-            .values()
-            .map(|pipeline| (pipeline.settings.member_of.clone(), pipeline.settings.collection.clone()))
-            .collect();
-        let mut new: BTreeMap<String, bool> = BTreeMap::new();
-        let mut troubles: BTreeMap<&str, Failure> = BTreeMap::new();
+        let mut found = Finding::of(&now);
         for (template, looked) in templates.iter().zip(looked) {
             match looked {
                 Ok((meant, own)) => {
                     self.tell_left_out(&template.name, &meant.left_out);
                     for namespace in &meant.collections {
-                        let (name, pipeline) =
-                            member(&template.name, &template.pipeline, own.as_deref(), namespace);
-                        let key = (template.name.clone(), namespace.to_string());
-                        if known.contains(&key) {
-                            continue;
-                        }
-                        match pipelines.entry(name.clone()) {
-                            Entry::Vacant(free) => {
-                                free.insert(pipeline);
-                                new.insert(name, template.paused);
-                            }
-                            Entry::Occupied(taken) if taken.get().settings.member_of == template.name => {
-                                let other = &taken.get().settings.collection;
-                                let sentence = format!(
-                                    "{namespace} is left out: its pipeline would be {name}, which is that of {other}"
-                                );
-                                self.tell(sentence.clone());
-                                troubles.insert(&template.name, Failure::Input(sentence));
-                            }
-                            // One that is written out takes its place.
-                            Entry::Occupied(_) => {}
+                        if let Some(sentence) = found.add(template, own.as_deref(), namespace) {
+                            self.tell(sentence);
                         }
                     }
                 }
@@ -117,26 +86,13 @@ impl Discovery {
                 Err(failure) => {
                     let (Failure::Input(reason) | Failure::Failed(reason)) = &failure;
                     self.tell(format!("{}: {reason}", template.name));
-                    troubles.insert(&template.name, failure);
+                    found.troubles.insert(template.name.clone(), failure);
                 }
             }
         }
-        for (name, sentence) in refused(&pipelines, &new) {
-            new.remove(&name);
-            let of = pipelines.get(&name).map_or("", |pipeline| pipeline.settings.member_of.as_str());
-            let Some(template) = templates.iter().find(|template| template.name == of) else { continue };
-            let failure = Failure::Input(format!("{name} is left out: {sentence}"));
-            troubles.entry(&template.name).or_insert(failure);
-            let advice = if of.is_empty() { " (in a zenith.toml)" } else { "" };
-            self.tell(format!("{name} is left out: {sentence}{advice}"));
-        }
-        for (name, paused) in new {
-            if let Some(pipeline) = pipelines.get(&name) {
-                store.put_pipeline(&pipeline_record(&name, pipeline, paused)).await?;
-                tracing::info!(pipeline = name, "a pipeline was added");
-            }
-        }
-        self.note(store, &templates, troubles).await
+        found.refuse().into_iter().for_each(|sentence| self.tell(sentence));
+        found.save(store).await?;
+        self.note(store, &templates, found.troubles).await
     }
 
     fn templates(&self, now: &Applied) -> Vec<Template> {
@@ -206,12 +162,12 @@ impl Discovery {
         &mut self,
         store: &DynStateStore,
         templates: &[Template],
-        mut troubles: BTreeMap<&str, Failure>,
+        mut troubles: BTreeMap<String, Failure>,
     ) -> Result<(), Failure> {
         let now = SystemTime::now();
         let mut conditions = Vec::new();
         for Template { name, .. } in templates {
-            let waiting = match troubles.remove(name.as_str()) {
+            let waiting = match troubles.remove(name) {
                 None => {
                     self.troubles.remove(name);
                     None
@@ -232,17 +188,96 @@ impl Discovery {
     }
 }
 
-/// Those of the new pipelines that cannot be followed, each with the reason. One that is followed already goes on.
-fn refused(pipelines: &BTreeMap<String, Pipeline>, new: &BTreeMap<String, bool>) -> BTreeMap<String, String> {
-    let mut refused = BTreeMap::new();
-    if new.is_empty() {
-        return refused;
+/// What one look finds.
+struct Finding {
+    /// All pipelines, those that are new as well.
+    pipelines: BTreeMap<String, Pipeline>,
+    /// Templates and collections that have a pipeline already.
+    known: BTreeSet<(String, String)>,
+    /// The names of new pipelines, and whether they stand still.
+    new: BTreeMap<String, bool>,
+    /// What stands in the way of each template.
+    troubles: BTreeMap<String, Failure>,
+}
+
+impl Finding {
+    /// Nothing but what is applied.
+    fn of(now: &Applied) -> Finding {
+        // What this version does not understand is told where it is to be run.
+        let understood = now.pipelines.iter().filter_map(|record| {
+            let pipeline = applied::pipeline(record).ok()?;
+            Some((record.name.clone(), pipeline))
+        });
+        let pipelines: BTreeMap<String, Pipeline> = understood.collect();
+        let key =
+            |pipeline: &Pipeline| (pipeline.settings.member_of.clone(), pipeline.settings.collection.clone());
+        let known = pipelines.values().map(key).collect();
+        Finding { pipelines, known, new: BTreeMap::new(), troubles: BTreeMap::new() }
     }
-    let all = pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
-    for collision in names::collisions(all, |_| None) {
-        for name in collision.pipelines.into_iter().filter(|name| new.contains_key(name)) {
-            refused.entry(name).or_insert_with(|| collision.sentence.clone());
+
+    /// Adds a pipeline for a collection that has none, or says why there cannot be one.
+    fn add(&mut self, template: &Template, own: Option<&str>, namespace: &Namespace) -> Option<String> {
+        if self.known.contains(&(template.name.clone(), namespace.to_string())) {
+            return None;
+        }
+        let (name, pipeline) = member(&template.name, &template.pipeline, own, namespace);
+        match self.pipelines.entry(name.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(pipeline);
+                self.new.insert(name, template.paused);
+                None
+            }
+            Entry::Occupied(taken) if taken.get().settings.member_of == template.name => {
+                let other = &taken.get().settings.collection;
+                let sentence = format!(
+                    "{namespace} is left out: its pipeline would be {name}, which is that of {other}"
+                );
+                self.troubles.insert(template.name.clone(), Failure::Input(sentence.clone()));
+                Some(sentence)
+            }
+            // One that is written out takes its place.
+            Entry::Occupied(_) => None,
         }
     }
-    refused
+
+    /// Gives up the new pipelines whose names in the target are those of others, and says why. One that is followed already
+    /// goes on.
+    fn refuse(&mut self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.new.is_empty() {
+            return sentences;
+        }
+        let all = self.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline));
+        for collision in names::collisions(all, |_| None) {
+            for name in collision.pipelines {
+                if self.new.remove(&name).is_none() {
+                    continue;
+                }
+                let of = self.pipelines.get(&name).map(|pipeline| pipeline.settings.member_of.clone());
+                let sentence = format!("{name} is left out: {}", collision.sentence);
+                let of = of.unwrap_or_default();
+                let advice = if of.is_empty() { " (in a zenith.toml)" } else { "" };
+                sentences.push(format!("{sentence}{advice}"));
+                self.troubles.entry(of).or_insert(Failure::Input(sentence));
+            }
+        }
+        sentences
+    }
+
+    /// Puts the new pipelines into the state, but for those of templates that were removed meanwhile.
+    async fn save(&self, store: &DynStateStore) -> Result<(), Failure> {
+        if self.new.is_empty() {
+            return Ok(());
+        }
+        let now = Applied::read(store).await?;
+        for (name, paused) in &self.new {
+            let Some(pipeline) = self.pipelines.get(name) else { continue };
+            let of = &pipeline.settings.member_of;
+            if of.is_empty() || now.template(of).is_some() {
+                store.put_pipeline(&pipeline_record(name, pipeline, *paused)).await?;
+                tracing::info!(pipeline = name, "a pipeline was added");
+            }
+        }
+        Ok(())
+    }
 }
