@@ -151,11 +151,10 @@ where
             }
         }
     };
-    for (piece, reason) in transformed(context, &mut pieces)? {
-        set(&piece, Fate::Failed, &reason);
-    }
-    let decoding = Decoding::of(context, schema);
-    let decoded = pieces::decode(decoding, &pieces).map_err(|error| context.key_mismatch(error))?;
+    let bad = transformed(context, &mut pieces)?;
+    bad.iter().for_each(|(piece, reason)| set(piece, Fate::Failed, reason));
+    let decoded = pieces::decode(Decoding::of(context, schema), &pieces);
+    let decoded = decoded.map_err(|error| context.key_mismatch(error))?;
     for (piece, reason) in &decoded.bad {
         set(piece, Fate::Failed, reason);
     }
