@@ -223,6 +223,7 @@ fn options(arguments: &Copy) -> ReloadOptions {
         memory: usize::try_from(arguments.memory.as_u64()).unwrap_or(usize::MAX),
         create_database: arguments.create_database,
         replace: arguments.replace,
+        shape: arguments.shape.clone(),
         ..arguments.options.clone().into()
     }
 }

@@ -206,6 +206,9 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
             let _ = writeln!(text, "  3. load it in place; readers see it fill");
         }
     }
+    for difference in &plan.differences {
+        let _ = writeln!(text, "The new table differs in its {difference}");
+    }
     if !plan.leftovers.is_empty() {
         let _ = writeln!(
             text,

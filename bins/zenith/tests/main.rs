@@ -28,6 +28,7 @@ mod running;
 mod several;
 mod sharing;
 mod signals;
+mod tables;
 mod told;
 mod transforms;
 mod waiting;

@@ -14,6 +14,7 @@ use zenith_arrow::schema::CATEGORY_METADATA_KEY;
 use zenith_transport::ddl::Engine;
 use zenith_transport::{RowSet, Scalar};
 
+use crate::table_shape::Rows;
 use crate::{EngineError, Result};
 
 /// The column with the version of a row: cluster time, seconds in the upper and increment in the lower 32 bits.
@@ -93,6 +94,11 @@ impl Layout {
             Layout::Current => RowSet::Current { deleted: DELETED_COLUMN.to_owned() },
             Layout::Rows | Layout::Log => RowSet::All,
         }
+    }
+
+    /// What the shape of the table depends on.
+    pub(crate) fn rows(self) -> Rows {
+        Rows { key: self.sorting_key(), have_versions: self == Layout::Current }
     }
 
     /// The columns of the sorting key.

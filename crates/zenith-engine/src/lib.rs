@@ -38,6 +38,7 @@
 //! The crates below are re-exported: [`extract`] reads, [`arrow`] decodes, [`transport`] writes, [`state`] keeps progress,
 //! and [`memory`] is the pool that all of them share.
 
+mod column_shape;
 mod dead_letters;
 mod error;
 mod layout;
@@ -48,6 +49,7 @@ mod names;
 mod notes;
 mod offload;
 mod options;
+mod pairs;
 mod pipeline;
 mod progress;
 pub mod reload;
@@ -62,10 +64,12 @@ mod size;
 mod stop;
 mod summary;
 mod table_options;
+mod table_shape;
 mod transforms;
 pub mod usage;
 pub mod verify;
 
+pub use column_shape::ColumnShape;
 pub use dead_letters::{DeadLetters, letter_json};
 pub use error::{EngineError, sentence};
 pub use layout::Layout;
@@ -83,6 +87,7 @@ pub use settings::{Mode, OnDrop, OnHistoryLost, OnNewField, PipelineSettings};
 pub use stop::StopHandle;
 pub use summary::Summary;
 pub use table_options::{OnBadDocument, Strategy, TableOptions, UuidLegacy};
+pub use table_shape::{Nullable, Refusal, TableShape};
 pub use verify::{ValueDifference, Verification, VerifyOptions};
 
 pub use zenith_arrow as arrow;

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::table_options::TableOptions;
+use crate::table_shape::TableShape;
 use crate::{EngineError, Result};
 
 /// The default memory budget in bytes.
@@ -23,6 +24,8 @@ const SMALL_DOCUMENT_BYTES: u64 = 128;
 pub struct ReloadOptions {
     /// How the table is made and loaded.
     pub table: TableOptions,
+    /// What the table is like.
+    pub shape: TableShape,
     /// The budget for replies and columns, in bytes.
     pub memory: usize,
     /// Threads that decode.
@@ -31,6 +34,9 @@ pub struct ReloadOptions {
     pub create_database: bool,
     /// Whether a table with other columns may be replaced.
     pub replace: bool,
+    /// Whether a table of the user's own shape is tried under another name before anything is made; a plan that is only looked
+    /// at needs none.
+    pub try_table: bool,
     /// Whether columns that the table has keep their types while nearly all values fit them.
     pub keep_types: bool,
 }
@@ -47,10 +53,12 @@ impl Default for ReloadOptions {
     fn default() -> ReloadOptions {
         ReloadOptions {
             table: TableOptions::default(),
+            shape: TableShape::default(),
             memory: MEMORY_DEFAULT,
             decoders: share_of_cores(),
             create_database: false,
             replace: false,
+            try_table: true,
             keep_types: true,
         }
     }

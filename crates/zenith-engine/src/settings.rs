@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::{ReloadOptions, TableOptions};
+use crate::table_shape::{Refusal, TableShape};
+use crate::{ReloadOptions, Strategy, TableOptions};
 
 /// What a pipeline does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +204,10 @@ pub struct PipelineSettings {
     #[serde(flatten)]
     #[cfg_attr(feature = "clap", command(flatten))]
     pub options: TableOptions,
+    /// What the table is like.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub shape: TableShape,
 }
 
 impl Default for PipelineSettings {
@@ -228,6 +233,7 @@ impl Default for PipelineSettings {
             post_images: None,
             create_database: true,
             options: TableOptions::default(),
+            shape: TableShape::default(),
         }
     }
 }
@@ -243,17 +249,25 @@ impl PipelineSettings {
     /// The options of a reload or snapshot with these settings and this much memory.
     #[must_use]
     pub fn reload_options(&self, memory: usize) -> ReloadOptions {
-        ReloadOptions { memory, create_database: self.create_database, ..self.options.clone().into() }
+        ReloadOptions {
+            memory,
+            create_database: self.create_database,
+            shape: self.shape.clone(),
+            ..self.options.clone().into()
+        }
     }
 
     /// What is wrong with settings that exclude each other: the setting, its value, and why it cannot work.
     #[must_use]
-    pub fn contradiction(&self) -> Option<(&'static str, &'static str, &'static str)> {
-        (self.mode == Mode::IdCursor && self.on_drop == OnDrop::Reload).then_some((
-            "on_drop",
-            "reload",
-            "the mode id-cursor has no change stream and is not told that a collection was dropped; the mode changes is",
-        ))
+    pub fn contradiction(&self) -> Option<Refusal> {
+        const NOT_TOLD: &str = "the mode id-cursor has no change stream and is not told that a collection was dropped; the mode changes is";
+        if self.mode == Mode::IdCursor && self.on_drop == OnDrop::Reload {
+            let (value, reason) = ("reload".to_owned(), NOT_TOLD.to_owned());
+            return Some(Refusal { setting: "on_drop", value, reason });
+        }
+        let has_versions = self.mode == Mode::Changes;
+        let in_place = !has_versions && self.options.strategy == Strategy::Truncate;
+        self.shape.refusal(has_versions, in_place)
     }
 
     /// The numbers that cannot be used, by the names of the settings, and what is wrong with them.
@@ -271,7 +285,7 @@ mod tests {
     fn a_cursor_is_told_of_no_drop() {
         let settings =
             |mode| PipelineSettings { mode, on_drop: OnDrop::Reload, ..PipelineSettings::default() };
-        assert_eq!(settings(Mode::IdCursor).contradiction().map(|(setting, ..)| setting), Some("on_drop"));
+        assert_eq!(settings(Mode::IdCursor).contradiction().map(|refusal| refusal.setting), Some("on_drop"));
         for mode in [Mode::Full, Mode::Changes, Mode::ChangeLog] {
             assert_eq!(settings(mode).contradiction(), None);
         }

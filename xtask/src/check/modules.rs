@@ -12,7 +12,7 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 26] = [
+const ENGINE_ORDER: [&str; 29] = [
     "simulation",
     "sentence",
     "size",
@@ -21,6 +21,9 @@ const ENGINE_ORDER: [&str; 26] = [
     "usage",
     "masks",
     "renames",
+    "column_shape",
+    "pairs",
+    "table_shape",
     "table_options",
     "error",
     "stop",

@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use zenith_engine::TableOptions;
+use zenith_engine::{TableOptions, TableShape};
 
 use crate::config::ConnectorOptions;
 
@@ -68,6 +68,8 @@ pub struct Copy {
     #[command(flatten)]
     pub options: TableOptions,
     #[command(flatten)]
+    pub shape: TableShape,
+    #[command(flatten)]
     pub connection: ConnectorOptions,
 
     #[command(flatten)]
@@ -86,7 +88,7 @@ mod tests {
     use std::path::Path;
 
     use clap::{CommandFactory as _, Parser};
-    use zenith_engine::{PipelineSettings, TableOptions};
+    use zenith_engine::{PipelineSettings, TableOptions, TableShape};
 
     use super::Copy;
     use crate::config::reference::{Setting, names, settings};
@@ -197,6 +199,10 @@ mod tests {
             "exclude" | "include" => (Some("a.*.b".to_owned()), "[\"a.*.b\"]".to_owned()),
             "rename" => (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned()),
             "mask" => (Some("a.b=redact".to_owned()), "{ \"a.b\" = \"redact\" }".to_owned()),
+            "order_by" | "primary_key" => (Some("a".to_owned()), "[\"a\"]".to_owned()),
+            "settings" | "indexes" | "projections" => (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned()),
+            "columns" => (Some("a=CODEC(ZSTD)".to_owned()), "{ a = { codec = \"ZSTD\" } }".to_owned()),
+            "partition_by" | "ttl" | "comment" => (Some("a".to_owned()), "\"a\"".to_owned()),
             "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),
             _ if setting.default.is_boolean() => (None, "true".to_owned()),
             _ => (Some("7".to_owned()), "7".to_owned()),
@@ -205,20 +211,22 @@ mod tests {
 
     #[test]
     fn an_option_means_the_same_as_an_argument_and_in_a_file() {
-        for setting in settings::<TableOptions>() {
+        for setting in settings::<TableOptions>().into_iter().chain(settings::<TableShape>()) {
             let (argument, value) = other_value(&setting);
             let long = format!("--{}", setting.name.replace('_', "-"));
             let arguments: Vec<&str> = std::iter::once(long.as_str()).chain(argument.as_deref()).collect();
-            let said = copy(&arguments).options;
-            assert_ne!(said, TableOptions::default(), "{arguments:?}");
+            let said = copy(&arguments);
+            let said = (said.options, said.shape);
+            assert_ne!(said, (TableOptions::default(), TableShape::default()), "{arguments:?}");
             let text = format!(
                 "[sources.s]\nuri = \"mongodb://h/d\"\n[targets.t]\nuri = \"http://h/d\"\n\
-                 [pipelines.p]\nsource = \"s\"\ntarget = \"t\"\ncollection = \"c\"\n{} = {value}\n",
+                 [pipelines.p]\nsource = \"s\"\ntarget = \"t\"\ncollection = \"c\"\nmode = \"full\"\n{} = {value}\n",
                 setting.name
             );
             let config =
                 file::parse(&text, Path::new("zenith.toml")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-            assert_eq!(config.pipelines["p"].settings.options, said, "{}", setting.name);
+            let settings = &config.pipelines["p"].settings;
+            assert_eq!((settings.options.clone(), settings.shape.clone()), said, "{}", setting.name);
         }
     }
 

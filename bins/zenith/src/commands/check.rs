@@ -9,7 +9,7 @@ use zenith_engine::state::{DynStateStore, MemoryStore};
 
 use super::something_applied;
 use crate::args::Check;
-use crate::config::{Config, Pipeline, file, names};
+use crate::config::{Config, Pipeline, file, names, table_section};
 use crate::connect::{self, no_pipeline};
 use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
@@ -119,10 +119,21 @@ async fn check(arguments: &Check) -> Ending {
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(MEND) })
 }
 
+/// A line of the report; what a setting is to blame for is told with its place in the file.
+fn at_line(check: Found, pipeline: &str, places: &Places) -> Line {
+    let place = check.setting.filter(|_| places.has_file());
+    let place = place.and_then(|setting| table_section::line_of(&places.file, pipeline, setting));
+    let line = Line::from(check);
+    match place {
+        Some(at) => Line { found: format!("{}, line {at}: {}", places.file.display(), line.found), ..line },
+        None => line,
+    }
+}
+
 async fn look(config: &Config, name: &str, places: &Places, databases: &Databases) -> PipelineReport {
     let mut mismatches = Counted::default();
     let mut checks: Vec<Line> = match checks(config, name, places, databases, &mut mismatches).await {
-        Ok(checks) => checks.into_iter().map(Line::from).collect(),
+        Ok(checks) => checks.into_iter().map(|check| at_line(check, name, places)).collect(),
         Err(Failure::Input(found) | Failure::Failed(found)) => {
             vec![Line { what: "connection".to_owned(), ok: false, found }]
         }
@@ -158,7 +169,7 @@ async fn checks(
     for collision in
         collisions.into_iter().filter(|collision| collision.pipelines.iter().any(|it| it == name))
     {
-        checks.push(Found { what: "names".to_owned(), found: Err(collision.sentence) });
+        checks.push(Found { what: "names".to_owned(), found: Err(collision.sentence), setting: None });
     }
     Ok(checks)
 }

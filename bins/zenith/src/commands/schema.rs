@@ -84,6 +84,7 @@ async fn show(arguments: &ShowSchema) -> Ending {
     let mut options = ReloadOptions {
         replace: true,
         create_database: true,
+        try_table: false,
         ..single.pipeline.settings.reload_options(pool.budget())
     };
     options.table.strategy = zenith_engine::Strategy::Swap;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use zenith_engine::PipelineSettings;
 use zenith_engine::state::Role;
-use zenith_engine::{PipelineSettings, TableOptions};
 
 use super::applied::{self, Applied};
 use super::reference;
@@ -151,12 +151,12 @@ impl Difference {
                         text.push_str("    so do the pipelines of its collections\n");
                     } else if kind == Kind::Pipeline && begins_anew(altered) {
                         text.push_str("    it starts over: the collection is read from its beginning\n");
-                    } else if kind == Kind::Pipeline && is_of(reference::TRANSFORMS, altered) {
+                    } else if kind == Kind::Pipeline && is_of(&[reference::TRANSFORMS], altered) {
                         let _ = writeln!(
                             text,
                             "    rows that are in the table stay as they are: zenith reload {name} makes them anew"
                         );
-                    } else if kind == Kind::Pipeline && is_of(reference::COLUMNS, altered) {
+                    } else if kind == Kind::Pipeline && is_of(&[reference::COLUMNS, reference::TABLE], altered) {
                         let _ = writeln!(
                             text,
                             "    the table keeps its columns and their values: zenith reload {name} makes them anew"
@@ -187,11 +187,11 @@ fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
     altered.iter().any(|(setting, ..)| IDENTITY.contains(&setting.as_str()))
 }
 
-/// Whether settings change that have this heading. A table keeps the columns and rows it was made with.
-fn is_of(heading: &str, altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
-    reference::settings::<TableOptions>()
+/// Whether settings change that have one of these headings. A table keeps the columns and rows it was made with.
+fn is_of(headings: &[&str], altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
+    reference::settings::<PipelineSettings>()
         .iter()
-        .filter(|option| option.heading.as_deref() == Some(heading))
+        .filter(|option| option.heading.as_deref().is_some_and(|heading| headings.contains(&heading)))
         .any(|option| altered.iter().any(|(setting, ..)| *setting == option.name))
 }
 

@@ -11,8 +11,9 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
-use zenith_engine::{Mode, PipelineSettings, TableOptions};
+use zenith_engine::{Mode, PipelineSettings, Refusal, TableOptions, TableShape};
 
+use super::table_section::{NAME, TABLE};
 use super::{Config, Connector, ConnectorOptions, MEMORY_MIN, Pipeline, Process, names, reference, suggest};
 use crate::address;
 use crate::collections::{patterns, tables};
@@ -73,12 +74,14 @@ struct Places {
     collections: Option<usize>,
     table: Option<usize>,
     view: Option<usize>,
+    all: BTreeMap<String, usize>,
 }
 
 impl Places {
     fn of(settings: &Sections<'_>) -> Places {
         let at = |name: &str| settings.get(name).map(|(span, _)| span.start);
-        Places { pipeline: 0, collections: at("collections"), table: at("table"), view: at("view") }
+        let all = settings.iter().map(|(name, (span, _))| (name.clone(), span.start)).collect();
+        Places { pipeline: 0, collections: at("collections"), table: at("table"), view: at("view"), all }
     }
 }
 
@@ -247,6 +250,7 @@ impl<'t> Reader<'t> {
             let source = end("source", sources);
             let target = end("target", targets);
             self.paths_are_quoted(&mut settings);
+            self.section_of_table(&mut settings, &what);
             let at = Places { pipeline: span.start, ..Places::of(&settings) };
             let mistakes = self.mistakes.len();
             let lines: BTreeMap<String, usize> =
@@ -263,8 +267,9 @@ impl<'t> Reader<'t> {
                 let at = lines.get(setting).copied().unwrap_or(span.start);
                 self.wrong(at, &format!("{setting} of {what}: {path:?} {reason}"));
             }
-            if let Some((setting, value, reason)) = settings.contradiction() {
-                self.wrong(span.start, &format!("{setting} of {what} cannot be {value:?}: {reason}"));
+            if let Some(Refusal { setting, value, reason }) = settings.contradiction() {
+                let at = at.all.get(setting).copied().unwrap_or(span.start);
+                self.wrong(at, &format!("{setting} of {what} cannot be {value:?}: {reason}"));
             }
             if !settings.view.is_empty() && settings.mode != Mode::Changes {
                 let mode = settings.mode.name();
@@ -318,16 +323,40 @@ impl<'t> Reader<'t> {
     /// The settings of a pipeline. Each half by itself: as one, serde would forget where the options of the table stand.
     fn settings(&mut self, settings: Sections<'t>, what: &str) -> PipelineSettings {
         let (of_table, names) = (reference::names::<TableOptions>(), setting_names());
-        let (table, rest) = parted(settings, |name| {
+        let of_shape = reference::names::<TableShape>();
+        let (shape, rest) = parted(settings, |name| of_shape.contains(name));
+        let (table, rest) = parted(rest, |name| {
             of_table.contains(name) || TableOptions::EARLIER_NAMES.contains(&name.as_str())
         });
         let (own, unknown) = parted(rest, |name| names.contains(name));
         self.no_more(&unknown, what, &listed(&["source", "target"], &names));
-        let mut options: TableOptions = self.fields(&table);
+        let (mut options, shape): (TableOptions, _) = (self.fields(&table), self.fields(&shape));
         for (_, mask) in &mut options.mask {
             mask.map_reference(|reference| self.absolute_reference(reference));
         }
-        PipelineSettings { options, ..self.fields(&own) }
+        PipelineSettings { options, shape, ..self.fields(&own) }
+    }
+
+    /// Takes the settings out of `[pipelines.NAME.table]`, in which `name` is the name of the table.
+    fn section_of_table(&mut self, settings: &mut Sections<'t>, what: &str) {
+        let is_section = |(_, value): &(Range<usize>, Spanned<DeValue<'_>>)| value.get_ref().is_table();
+        if !settings.get(TABLE).is_some_and(is_section) {
+            return;
+        }
+        let names = reference::names::<TableShape>();
+        let (name, rest) = parted(self.section(settings, TABLE), |key| *key == NAME);
+        let (known, unknown) = parted(rest, |key| names.contains(key));
+        self.no_more(&unknown, &format!("{}.table]", what.trim_end_matches(']')), &listed(&[NAME], &names));
+        settings.extend(name.into_values().map(|value| (TABLE.to_owned(), value)));
+        for (key, value) in known {
+            if settings.contains_key(&key) {
+                self.wrong(
+                    value.0.start,
+                    &format!("{key} of {what} is written twice, here and in the section itself"),
+                );
+            }
+            settings.insert(key, value);
+        }
     }
 
     /// Settings as a value of their type; the first that is wrong is told with why.

@@ -18,6 +18,7 @@ pub mod file;
 pub mod names;
 pub mod reference;
 pub mod suggest;
+pub mod table_section;
 pub mod template;
 
 use std::collections::BTreeMap;

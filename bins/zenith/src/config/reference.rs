@@ -11,6 +11,8 @@ use serde_json::Value;
 pub const COLUMNS: &str = "Columns";
 /// The heading of settings that say what becomes of values on their way to the columns.
 pub const TRANSFORMS: &str = "Transforms";
+/// The heading of settings that say what else a table is like.
+pub const TABLE: &str = "Table";
 
 /// One setting.
 pub struct Setting {
@@ -62,6 +64,7 @@ fn setting(argument: &Arg, defaults: &Value) -> Setting {
     let default = match defaults.get(&name) {
         Some(Value::String(text)) if text.is_empty() => Value::Null,
         Some(Value::Object(map)) if map.is_empty() => Value::Null,
+        Some(Value::Array(list)) if list.is_empty() => Value::Null,
         Some(value) => value.clone(),
         // What is left out where it is not set.
         None if !argument.get_action().takes_values() => Value::Bool(false),

@@ -47,7 +47,16 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 11] = [
+const EXAMPLES: [(&str, &str); 20] = [
+    ("order_by", r#"["_id"]"#),
+    ("partition_by", r#""cityHash64(_id) % 16""#),
+    ("primary_key", r#"["_id"]"#),
+    ("ttl", r#""""#),
+    ("settings", "{ index_granularity = 1024 }"),
+    ("comment", r#""orders of all shops""#),
+    ("indexes", r#"{ by_mail = "email TYPE bloom_filter" }"#),
+    ("projections", r#"{ by_mail = "SELECT * ORDER BY email" }"#),
+    ("columns", r#"{ price = "Decimal(18, 4) CODEC(ZSTD(1))" }"#),
     ("send", r#""auto""#),
     ("ca_file", r#""/etc/ssl/our-authority.pem""#),
     ("collection", r#""orders""#),
@@ -171,6 +180,11 @@ mod tests {
         assert_eq!(renamed, [("custID".to_owned(), "customer_id".to_owned())]);
         let masked = std::mem::take(&mut shown.settings.options.mask);
         assert_eq!(masked, [("card".to_owned(), MaskSetting { with: MaskKind::Last4, salt: None })]);
+        let shape = std::mem::take(&mut shown.settings.shape);
+        assert_eq!(
+            (shape.order_by, shape.settings.len(), shape.columns.len()),
+            (vec!["_id".to_owned()], 1, 1)
+        );
         assert_eq!(&shown, stated);
         assert!(all.process.state.is_some() && all.targets["warehouse"].options.ca_file.is_some());
     }

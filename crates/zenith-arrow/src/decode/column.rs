@@ -130,7 +130,10 @@ impl Column {
         let number = tally.field(&path);
         let mut column = Column::new(&field.kind, &path, number, rules, tally);
         column.about.name = Some(field.name.as_bytes().into());
-        column.noted = Noted::of(field.blank, rules.keep_nulls);
+        column.noted = match field.required {
+            true => Noted { missing: true, null: true, empty: true },
+            false => Noted::of(field.blank, rules.keep_nulls),
+        };
         column.about.twin = field.twin.as_ref().map(|twin| TwinColumn::new(twin.usual, rules.pool));
         column
     }

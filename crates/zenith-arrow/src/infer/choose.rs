@@ -45,7 +45,8 @@ pub(super) fn fields_of(
             Twin { name: keys::twin_name(name, place, level, taken), usual }
         });
         let blank = blank(level, values, &choice.kind, options.keep_nulls);
-        fields.push(Field { name: name.to_owned(), column, kind: choice.kind, blank, twin });
+        let required = false;
+        fields.push(Field { name: name.to_owned(), column, kind: choice.kind, blank, twin, required });
     }
     fields
 }

@@ -35,7 +35,11 @@ impl Schema {
 fn columns(fields: &[Field]) -> impl Iterator<Item = ArrowField> {
     fields.iter().flat_map(|field| {
         let twin = field.twin.as_ref().map(|twin| named(&twin.name, &Kind::Text { usual: twin.usual }));
-        std::iter::once(named(field.column_name(), &field.kind)).chain(twin)
+        let mut column = named(field.column_name(), &field.kind);
+        if field.required {
+            column.set_nullable(false);
+        }
+        std::iter::once(column).chain(twin)
     })
 }
 

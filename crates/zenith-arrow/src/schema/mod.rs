@@ -92,19 +92,39 @@ pub struct Field {
     /// The twin column: text, for values that the column does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub twin: Option<Twin>,
+    /// Whether the column is never NULL: where the document has no value for it, it shows the default of its type, and the
+    /// notes column says so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
 }
 
 impl Field {
     /// A field without a twin, whose blanks mean what they mean where nothing is known of them.
     #[must_use]
     pub fn new(name: impl Into<String>, kind: Kind) -> Field {
-        Field { name: name.into(), column: None, kind, blank: Blank::Missing, twin: None }
+        Field { name: name.into(), column: None, kind, blank: Blank::Missing, twin: None, required: false }
     }
 
     /// The name of the column.
     #[must_use]
     pub fn column_name(&self) -> &str {
         self.column.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The same as a column that is never NULL, if its kind can be: documents, arrays and `JSON` show nothing in their own
+    /// way.
+    ///
+    /// It has no twin: beside a text there, nobody could tell the default in the column from a value. Strings among others
+    /// become a column of text, which shows them all.
+    #[must_use]
+    pub fn required(self) -> Field {
+        match (self.kind, self.twin) {
+            (kind @ (Kind::Document(_) | Kind::Array(_) | Kind::Json), twin) => Field { kind, twin, ..self },
+            (Kind::String | Kind::Category, Some(_)) => {
+                Field { kind: Kind::Text { usual: TextType::String }, twin: None, required: true, ..self }
+            }
+            (kind, _) => Field { kind, twin: None, required: true, ..self },
+        }
     }
 }
 
@@ -117,13 +137,15 @@ struct SavedField {
     kind: Kind,
     blank: Option<Blank>,
     twin: Option<Twin>,
+    #[serde(default)]
+    required: bool,
 }
 
 impl From<SavedField> for Field {
     fn from(saved: SavedField) -> Field {
         let before = if matches!(saved.kind, Kind::Array(_)) { Blank::Empty } else { Blank::Missing };
-        let SavedField { name, column, kind, blank, twin } = saved;
-        Field { blank: blank.unwrap_or(before), name, column, kind, twin }
+        let SavedField { name, column, kind, blank, twin, required } = saved;
+        Field { blank: blank.unwrap_or(before), name, column, kind, twin, required }
     }
 }
 

@@ -9,16 +9,56 @@ use zenith_transport::ddl::same_values;
 use super::columns::ColumnPlan;
 use super::keep::is_computed;
 use crate::layout::Layout;
-use crate::{Strategy, notes};
+use crate::{Pipeline, Strategy, notes};
+
+/// What a collection needs.
+pub(super) struct Wanted<'a> {
+    pub(super) columns: &'a [ColumnPlan],
+    /// What [`key_differences`] says.
+    pub(super) differences: &'a [String],
+}
+
+/// How the key and the partitions of a table differ from those that it is to have, in words; `tried` is a table of the wanted
+/// shape, where one is wanted and could be tried.
+pub(super) fn key_differences<S, K>(
+    pipeline: &Pipeline<S, K>,
+    existing: Option<&TableInfo>,
+    tried: Option<&TableInfo>,
+) -> Vec<String> {
+    let (shape, layout) = (&pipeline.options.shape, pipeline.layout);
+    let Some(table) = existing else { return Vec::new() };
+    let mut differences = Vec::new();
+    let usual = layout.sorting_key().join(", ");
+    let is_replaced = pipeline.options.table.strategy == Strategy::Swap || layout != Layout::Rows;
+    let key = match tried {
+        Some(tried) if !shape.order_by.is_empty() => Some(&tried.sorting_key),
+        // In a table that is written in place, rows of other layouts would never be replaced.
+        _ => (shape.order_by.is_empty() && is_replaced).then_some(&usual),
+    };
+    if let Some(key) = key.filter(|key| **key != table.sorting_key) {
+        let there = &table.sorting_key;
+        differences.push(format!("sorting key: the table has ({there}), the new one would have ({key})"));
+    }
+    let partitions = |table: &TableInfo| table.additions.as_ref()?.partition_by.clone();
+    if let Some(tried) = tried.filter(|_| shape.partition_by.is_some()) {
+        let (there, wanted) = (partitions(table), partitions(tried));
+        if there != wanted {
+            let words = |by: Option<String>| by.map_or_else(|| "none".to_owned(), |by| format!("by {by}"));
+            let (there, wanted) = (words(there), words(wanted));
+            differences.push(format!("partitions: the table has {there}, the new one would have {wanted}"));
+        }
+    }
+    differences
+}
 
 /// One line a column that differs; `None` if rows of the new columns fit the table and fill it.
 pub(super) fn difference(
-    columns: &[ColumnPlan],
+    wanted: &Wanted<'_>,
     table: &TableInfo,
     strategy: Strategy,
     layout: Layout,
 ) -> Option<String> {
-    let (engine, sorting_key) = (layout.engine_name(), layout.sorting_key().join(", "));
+    let (columns, engine) = (wanted.columns, layout.engine_name());
     let mut lines = String::new();
     for column in columns {
         if let Some(line) = column_difference(column, table, strategy) {
@@ -45,13 +85,9 @@ pub(super) fn difference(
                 table.engine
             );
         }
-        if table.sorting_key != sorting_key {
-            let key = &table.sorting_key;
-            let _ = writeln!(
-                lines,
-                "  ~ sorting key: the table has ({key}), the new one would have ({sorting_key})"
-            );
-        }
+    }
+    for difference in wanted.differences {
+        let _ = writeln!(lines, "  ~ {difference}");
     }
     lines.pop();
     (!lines.is_empty()).then_some(lines)
@@ -88,6 +124,10 @@ mod tests {
     use zenith_transport::ColumnInfo;
 
     use super::*;
+
+    fn differs(columns: &[ColumnPlan], table: &TableInfo, strategy: Strategy) -> Option<String> {
+        difference(&Wanted { columns, differences: &[] }, table, strategy, Layout::Rows)
+    }
 
     fn column(name: &str, target_type: &str) -> ColumnPlan {
         ColumnPlan {
@@ -130,10 +170,10 @@ mod tests {
             ("day", "Date", "MATERIALIZED"),
         ]);
         for strategy in [Strategy::Truncate, Strategy::Swap] {
-            assert_eq!(difference(&wanted, &there, strategy, Layout::Rows), None);
+            assert_eq!(differs(&wanted, &there, strategy), None);
         }
         let computed = table(&[("_id", "String", ""), ("t", "Tuple(a Nullable(Int32))", "ALIAS")]);
-        let text = difference(&wanted[..2], &computed, Strategy::Swap, Layout::Rows).unwrap();
+        let text = differs(&wanted[..2], &computed, Strategy::Swap).unwrap();
         assert!(text.contains("~ t: the table computes it") && text.lines().count() == 1, "{text}");
     }
 
@@ -141,7 +181,7 @@ mod tests {
     fn every_column_that_differs_has_its_line() {
         let wanted = [column("_id", "String"), column("n", "Nullable(String)"), column("new", "Bool")];
         let there = table(&[("_id", "String", ""), ("n", "Nullable(Int32)", ""), ("old", "Bool", "")]);
-        let text = difference(&wanted, &there, Strategy::Swap, Layout::Rows).unwrap();
+        let text = differs(&wanted, &there, Strategy::Swap).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
         for part in ["+ new Bool", "~ n: the table has Nullable(Int32)", "- old Bool"] {
             assert!(text.contains(part), "{text}");
@@ -154,9 +194,9 @@ mod tests {
             [column("_id", "String"), column("_zenith_extra", "String"), column("_zenith_notes", "String")];
         let there = table(&[("_id", "String", ""), ("_zenith_extra", "String", "")]);
         for strategy in [Strategy::Truncate, Strategy::Swap] {
-            assert_eq!(difference(&wanted, &there, strategy, Layout::Rows), None);
+            assert_eq!(differs(&wanted, &there, strategy), None);
             let others = table(&[("_id", "String", "")]);
-            let text = difference(&wanted, &others, strategy, Layout::Rows).unwrap();
+            let text = differs(&wanted, &others, strategy).unwrap();
             assert!(text.contains("+ _zenith_extra") && text.contains("+ _zenith_notes"), "{text}");
         }
     }
@@ -165,10 +205,10 @@ mod tests {
     fn a_new_table_may_have_wider_integers_and_an_old_one_may_not_get_them() {
         let wanted = [column("_id", "String"), column("n", "Array(Nullable(Int64))")];
         let there = table(&[("_id", "String", ""), ("n", "Array(Nullable(Int32))", "")]);
-        assert_eq!(difference(&wanted, &there, Strategy::Swap, Layout::Rows), None);
-        assert!(difference(&wanted, &there, Strategy::Truncate, Layout::Rows).unwrap().contains("~ n"));
+        assert_eq!(differs(&wanted, &there, Strategy::Swap), None);
+        assert!(differs(&wanted, &there, Strategy::Truncate).unwrap().contains("~ n"));
         let narrower = table(&[("_id", "String", ""), ("n", "Array(Nullable(Int64))", "")]);
         let wanted = [column("_id", "String"), column("n", "Array(Nullable(Int32))")];
-        assert!(difference(&wanted, &narrower, Strategy::Swap, Layout::Rows).is_some());
+        assert!(differs(&wanted, &narrower, Strategy::Swap).is_some());
     }
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use zenith_extract::{ExtractError, Partition, PartitionStrategy, Source};
 use zenith_state::Mismatches;
 use zenith_transport::{PreflightRequest, Sink};
 
-use super::plan::shadow_prefix;
+use super::temporary::{run_name, shadow_prefix};
 use super::{ReloadPlan, shadow};
 use crate::layout::LoadMetadata;
 use crate::load::context::{LoadContext, Repeats};
@@ -264,10 +264,4 @@ async fn partitions<S: Source, K>(
     }
     let desired = readers * PARTITIONS_PER_READER;
     Ok(source.partitions(namespace, desired, PartitionStrategy::IdRanges).await?)
-}
-
-/// A name no other run has: the time, and the process for runs begun in the same millisecond.
-pub(crate) fn run_name() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}_{:x}", now.as_micros(), std::process::id())
 }

@@ -48,7 +48,8 @@ pub(super) fn keep<S, K>(
             setting: "table = \"NAME\"",
         });
     }
-    let mut lost = lost(table, columns);
+    let keeps_key = !pipeline.options.shape.order_by.is_empty();
+    let mut lost = lost(table, columns, keeps_key);
     let mut kept = Kept::default();
     match &table.additions {
         Some(additions) => kept.additions = kept_of(additions, columns),
@@ -119,8 +120,12 @@ pub(super) fn is_ours(table: &TableInfo, namespace: &Namespace) -> bool {
 
 /// The comment of a table of a collection.
 pub(super) fn comment_of(namespace: &Namespace, owner: Option<&str>) -> String {
-    let mark = owner.map_or_else(String::new, |owner| format!(" {OWNER_MARK}{owner}]"));
-    format!("{COMMENT}{namespace}. {EXTRA_COLUMN} holds what fits no column.{mark}")
+    with_owner(&format!("{COMMENT}{namespace}. {EXTRA_COLUMN} holds what fits no column."), owner)
+}
+
+/// A comment that says for whom the table was made.
+pub(super) fn with_owner(comment: &str, owner: Option<&str>) -> String {
+    comment.to_owned() + &owner.map_or_else(String::new, |owner| format!(" {OWNER_MARK}{owner}]"))
 }
 
 /// For whom Zenith made a table, as its comment says.
@@ -137,15 +142,15 @@ fn source_of(table: &TableInfo) -> Option<&str> {
 }
 
 /// What a new table cannot have, in words.
-fn lost(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<String> {
+fn lost(table: &TableInfo, columns: &[ColumnPlan], has_key: bool) -> Vec<String> {
     let mut lost = Vec::new();
     // Of whatever mode it was before: tables of another make are the user's.
     let layouts = [Layout::Rows, Layout::Current, Layout::Log];
     if layouts.iter().all(|layout| layout.engine_name() != table.engine) {
         lost.push(format!("its engine {}", table.engine));
     }
-    if layouts.iter().all(|layout| layout.sorting_key().join(", ") != table.sorting_key) {
-        lost.push(format!("its sorting key ({})", table.sorting_key));
+    if !has_key && layouts.iter().all(|layout| layout.sorting_key().join(", ") != table.sorting_key) {
+        lost.push(format!("its sorting key ({}), as order_by does not say it", table.sorting_key));
     }
     for there in &table.columns {
         if is_computed(&there.default_kind) && columns.iter().any(|column| column.name == there.name) {

@@ -17,10 +17,13 @@ pub(crate) mod keep;
 mod plan;
 mod run;
 mod shadow;
+mod shape;
 mod table_types;
+mod temporary;
 
 pub use columns::ColumnPlan;
-pub(crate) use execute::{execute_once, replace_with_empty, run_name};
+pub(crate) use execute::{execute_once, replace_with_empty};
 pub use plan::ReloadPlan;
-pub(crate) use plan::{SAMPLE_BYTES, plan, shadow_prefix};
+pub(crate) use plan::{SAMPLE_BYTES, plan};
 pub(crate) use table_types::{confine, scalars, text_type};
+pub(crate) use temporary::{run_name, shadow_prefix};

@@ -13,9 +13,11 @@ use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{PreflightRequest, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::columns::ColumnPlan;
-use super::difference::difference;
+use super::difference::{Wanted, difference, key_differences};
 use super::keep::{self, Kept, keep};
+use super::shape::{self, Requirement};
 use super::table_types::{TypeAdoption, adopt_table_types, confine};
+use super::temporary::shadow_prefix;
 use crate::layout::{Layout, VERSION_COLUMN};
 use crate::load::findings::{Findings, Planned, Sample};
 use crate::transforms::TransformedSample;
@@ -41,6 +43,8 @@ pub struct ReloadPlan {
     pub definition: TableDefinition,
     /// The table that is there now.
     pub existing: Option<TableInfo>,
+    /// How the sorting key and the partitions of that table differ from those it is to have, in words.
+    pub differences: Vec<String>,
     /// Tables an interrupted reload of this table seems to have left behind.
     pub leftovers: Vec<String>,
     /// How the rows take the place of the old ones.
@@ -74,6 +78,15 @@ impl ReloadPlan {
         existing.is_some_and(|table| table.columns.iter().any(|column| column.name == VERSION_COLUMN))
     }
 
+    /// The columns, of which those are never NULL that are not in the table that is there.
+    pub(crate) fn schema_of_table(&self) -> Schema {
+        let mut schema = self.schema.clone();
+        if let Some(table) = &self.existing {
+            shape::require_as(&mut schema, table);
+        }
+        schema
+    }
+
     /// What a load by this plan is held against.
     pub(crate) fn held_against(&self) -> Planned {
         Planned { sample: Arc::clone(&self.sample), infer: self.infer.clone(), is_of_table: true }
@@ -86,6 +99,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     findings: &Findings,
 ) -> Result<ReloadPlan> {
     let options = &pipeline.options;
+    shape::check(pipeline)?;
     // Both ends are looked at side by side: answers are quick, but there are many.
     let ((source, TransformedSample { documents, left_out, .. }, ids), (target, existing, leftovers)) =
         tokio::try_join!(look_at_source(pipeline), look_at_target(pipeline))?;
@@ -93,20 +107,20 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     let infer = infer_options(options, ids, findings, &target);
     let sampled: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
     let sample = findings.with(&sampled);
-    let (mut schema, inference) = inferred(pipeline, &sample, &infer);
-    if let Some(table) = existing.as_ref().filter(|_| options.keep_types) {
-        let replace = options.replace && options.table.strategy == Strategy::Swap;
-        // What a load has found counts for more than the table of before.
-        let exact = !findings.may_surprise();
-        let adoption = TypeAdoption { table, dialect, sample: &sample, options: &infer, replace, exact };
-        adopt_table_types(&mut schema, &adoption);
-    }
-    if let Some(table) = existing.as_ref().filter(|table| keeps_columns(pipeline, table)) {
-        confine(&mut schema, table, dialect);
-    }
+    // What a load has found counts for more than the table of before.
+    let exact = !findings.may_surprise();
+    let choice = Choice { existing: existing.as_ref(), dialect, sample: &sample, infer: &infer, exact };
+    let (schema, inference) = choice.schema(pipeline)?;
     refuse_equal_names(pipeline, &schema)?;
     let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &schema, &inference, dialect)?;
-    check_target(pipeline, &target, existing.as_ref(), &columns)?;
+    let tried = shape::try_table(pipeline, &target, &definition(pipeline, &schema, Kept::default())).await?;
+    let differences = key_differences(pipeline, existing.as_ref(), tried.as_ref());
+    check_target(
+        pipeline,
+        &target,
+        existing.as_ref(),
+        &Wanted { columns: &columns, differences: &differences },
+    )?;
     let kept = match existing.as_ref().filter(|_| options.table.strategy == Strategy::Swap) {
         Some(table) => keep(pipeline, table, &columns)?,
         None => Kept::default(),
@@ -120,6 +134,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         columns,
         definition,
         existing,
+        differences,
         leftovers,
         strategy: options.table.strategy,
         sampled: documents.len(),
@@ -128,6 +143,39 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         sample: Arc::new(Sample::of(sampled, SAMPLE_BYTES).without(left_out)),
         infer,
     })
+}
+
+/// What the columns are chosen by.
+struct Choice<'a> {
+    existing: Option<&'a TableInfo>,
+    dialect: Dialect,
+    sample: &'a [&'a [u8]],
+    infer: &'a InferOptions,
+    /// Columns of the table keep their types only where they hold everything.
+    exact: bool,
+}
+
+impl Choice<'_> {
+    /// The columns: as the sample has them, the table that is there, and the settings, each of which counts for more.
+    fn schema<S, K>(&self, pipeline: &Pipeline<S, K>) -> Result<(Schema, Inference)> {
+        let Choice { existing, dialect, sample, infer, exact } = *self;
+        let options = &pipeline.options;
+        let (mut schema, inference) = inferred(pipeline, sample, infer);
+        let adopted = existing.filter(|_| options.keep_types);
+        if let Some(table) = adopted.map(shape::nullable) {
+            let replace = options.replace && options.table.strategy == Strategy::Swap;
+            let adoption = TypeAdoption { table: &table, dialect, sample, options: infer, replace, exact };
+            adopt_table_types(&mut schema, &adoption);
+        }
+        let kept = existing.filter(|table| keeps_columns(pipeline, table));
+        if let Some(table) = kept {
+            confine(&mut schema, &shape::nullable(table), dialect);
+        }
+        let wanted = &options.shape;
+        shape::check_columns(wanted, &schema, &pipeline.namespace)?;
+        Requirement { shape: wanted, inference: &inference, kept, adopted }.apply(&mut schema);
+        Ok((schema, inference))
+    }
 }
 
 /// Whether a table of the pipeline's continues with the columns it has: a change log, whose rows no load can make again; and
@@ -233,7 +281,7 @@ fn check_target<S, K>(
     pipeline: &Pipeline<S, K>,
     target: &ServerInfo,
     existing: Option<&TableInfo>,
-    columns: &[ColumnPlan],
+    wanted: &Wanted<'_>,
 ) -> Result<()> {
     let options = &pipeline.options;
     if options.table.strategy == Strategy::Swap && !target.exchanges_atomically {
@@ -255,9 +303,12 @@ fn check_target<S, K>(
     }
     let mut compared = Cow::Borrowed(table);
     if keeps_columns(pipeline, table) {
-        compared.to_mut().columns.retain(|there| columns.iter().any(|column| column.name == there.name));
+        compared
+            .to_mut()
+            .columns
+            .retain(|there| wanted.columns.iter().any(|column| column.name == there.name));
     }
-    match difference(columns, &compared, options.table.strategy, pipeline.layout) {
+    match difference(wanted, &compared, options.table.strategy, pipeline.layout) {
         None => Ok(()),
         Some(difference) => Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),
@@ -271,14 +322,18 @@ fn check_target<S, K>(
 
 /// The table of these columns.
 fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> TableDefinition {
-    let comment =
-        kept.comment.unwrap_or_else(|| keep::comment_of(&pipeline.namespace, pipeline.owner.as_deref()));
+    let (shape, owner) = (&pipeline.options.shape, pipeline.owner.as_deref());
+    let said = shape.comment.as_ref().map(|comment| keep::with_owner(comment, owner));
+    let comment = said.or(kept.comment).unwrap_or_else(|| keep::comment_of(&pipeline.namespace, owner));
     let mut definition = TableDefinition::new(&pipeline.table, pipeline.layout.schema(&schema.to_arrow()))
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
         .fsync(pipeline.options.table.fsync)
         .comment(comment);
-    definition.additions = kept.additions;
+    definition.additions = shape.over(kept.additions, pipeline.layout.rows());
+    // What is said of a column that there is none of has no effect.
+    let is_there = |name: &str| definition.schema.column_with_name(name).is_some();
+    definition.additions.columns.retain(|(name, column)| is_there(name) || column.default.is_some());
     let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
     if leaves > LEAVES_FOR_COMPACT_PARTS {
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
@@ -330,11 +385,6 @@ fn beside(column: &str) -> &'static str {
         NOTES_COLUMN => "what is missing, null or empty",
         _ => "of the change",
     }
-}
-
-/// What the names of shadow tables of `table` begin with.
-pub(crate) fn shadow_prefix(table: &str) -> String {
-    format!("{table}__zenith_")
 }
 
 /// The share of the sample that has a field; for documents and arrays that of their most frequent part.

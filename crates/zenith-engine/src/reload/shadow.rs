@@ -6,6 +6,7 @@ use zenith_extract::Source;
 use zenith_transport::ddl::{Additions, LOADING_SETTINGS, identifier};
 use zenith_transport::{Sink, TableDefinition};
 
+use super::shape;
 use crate::error::sentence;
 use crate::load::context::LoadContext;
 use crate::{EngineError, Pipeline, Result};
@@ -33,6 +34,9 @@ pub(super) async fn create<S: Source, K: Sink>(
             Ok(()) => sink.drop_table(&attempt.name).await?,
             Err(_) if name.is_empty() => return Err(error),
             Err(reason) => {
+                if let Some(wrong) = shape::wrong(&pipeline.options.shape, &name, &reason) {
+                    return Err(wrong);
+                }
                 return Err(EngineError::CannotKeep {
                     table: pipeline.table.clone(),
                     what: name,

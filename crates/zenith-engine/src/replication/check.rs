@@ -24,6 +24,8 @@ pub struct Check {
     pub what: String,
     /// The finding, or the fault and its remedy.
     pub found: Result<String, String>,
+    /// The setting that is at fault.
+    pub setting: Option<&'static str>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
@@ -31,7 +33,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     pub async fn check(&self, name: &str) -> Vec<Check> {
         match self.context(name) {
             Ok(context) => check(&context).await,
-            Err(error) => vec![Check { what: "pipeline".to_owned(), found: Err(sentence(&error)) }],
+            Err(error) => vec![fault("pipeline", &error)],
         }
     }
 }
@@ -42,8 +44,19 @@ struct Findings(Vec<Check>);
 
 impl Findings {
     fn note(&mut self, what: &str, found: crate::Result<String>) {
-        self.0.push(Check { what: what.to_owned(), found: found.map_err(|error| sentence(&error)) });
+        self.0.push(match found {
+            Ok(found) => Check { what: what.to_owned(), found: Ok(found), setting: None },
+            Err(error) => fault(what, &error),
+        });
     }
+}
+
+fn fault(what: &str, error: &EngineError) -> Check {
+    let setting = match error {
+        EngineError::Setting { setting, .. } => Some(*setting),
+        _ => None,
+    };
+    Check { what: what.to_owned(), found: Err(sentence(error)), setting }
 }
 
 async fn check<S, K, T>(context: &Context<S, K, T>) -> Vec<Check>
@@ -203,7 +216,8 @@ where
     if begun && context.settings.mode != Mode::Full {
         context.schema().await?;
         context.guard_target().await?;
-        return Ok(format!("{} exists and has the columns of the pipeline", context.table));
+        let differences = shape_differences(context).await?;
+        return Ok(format!("{} exists and has the columns of the pipeline{differences}", context.table));
     }
     let planned = match context.settings.mode {
         Mode::Full => context.plan(&context.reload(true)).await.map(|plan| (plan, false)),
@@ -215,7 +229,10 @@ where
                 "{} exists with {} rows, and will be loaded again by the first run",
                 context.table, existing.rows
             ),
-            Some(existing) => format!("{} exists with {} rows", context.table, existing.rows),
+            Some(existing) => {
+                let differences = plan.differences.iter().fold(String::new(), |all, each| all + "; " + each);
+                format!("{} exists with {} rows{differences}", context.table, existing.rows)
+            }
             None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
         }),
         // Of a database that will be created nothing can be said.
@@ -224,6 +241,26 @@ where
         }
         Err(error) => Err(error),
     }
+}
+
+/// How the key of the table that is there differs from the one that the settings ask for, which a reload makes.
+async fn shape_differences<S, K, T>(context: &Context<S, K, T>) -> crate::Result<String>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let shape = &context.settings.shape;
+    let Some(table) = context.sink.describe(&context.table).await? else { return Ok(String::new()) };
+    let differences = shape.differences(&table, context.layout().rows());
+    if differences.is_empty() {
+        return Ok(String::new());
+    }
+    let remedy = match context.layout() {
+        Layout::Log => "a change log keeps its table: name another one to have it".to_owned(),
+        _ => format!("zenith reload {} makes it so", context.name),
+    };
+    Ok(format!("; it has {}: {remedy}", differences.join(", and ")))
 }
 
 /// Whether the view is there and shows the columns of the table.

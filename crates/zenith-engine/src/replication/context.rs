@@ -83,6 +83,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
     }
 
+    /// The same, of which only the plan is asked for.
+    pub(crate) fn looking(&self) -> Pipeline<S, K> {
+        let mut pipeline = self.reload(true);
+        pipeline.options.try_table = false;
+        pipeline
+    }
+
     /// Tables that loads of the table which were killed seem to have left behind; none where that cannot be asked.
     pub(crate) async fn leftovers(&self) -> Vec<String> {
         let found = self.sink.tables(&crate::reload::shadow_prefix(&self.table)).await;
@@ -115,7 +122,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if !self.findings().may_surprise() {
             return Ok(None);
         }
-        match self.plan(&self.reload(true)).await {
+        match self.plan(&self.looking()).await {
             Ok(plan) => Ok(Some(Planned { is_of_table: false, ..plan.held_against() })),
             Err(EngineError::Stopped) => Err(EngineError::Stopped),
             Err(error) => {

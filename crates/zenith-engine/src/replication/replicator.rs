@@ -30,6 +30,7 @@ use super::run_mode::RunMode;
 use super::turns::{STOP_TIMEOUT, Stops, Turns};
 use crate::retry::CATCH_UP_TIMEOUT;
 use crate::settings::PipelineSettings;
+use crate::table_shape::Refusal;
 use crate::{EngineError, Result, StopHandle};
 
 /// One pipeline to be run.
@@ -121,8 +122,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let options = pipeline.settings.reload_options(self.memory.snapshot_bytes());
         options.check()?;
         options.check_names(&pipeline.table)?;
-        if let Some((setting, value, reason)) = pipeline.settings.contradiction() {
-            let (value, reason) = (value.to_owned(), reason.to_owned());
+        if let Some(Refusal { setting, value, reason }) = pipeline.settings.contradiction() {
             return Err(EngineError::Setting { setting, value, reason });
         }
         Ok(Arc::new(Context {

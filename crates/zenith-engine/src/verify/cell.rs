@@ -24,6 +24,20 @@ pub(super) fn is_blank(array: &ArrayRef, row: usize) -> bool {
     items(array, row).is_some_and(|items| items.is_empty())
 }
 
+/// Whether a column that is never NULL shows the default of its type.
+pub(super) fn is_default(array: &ArrayRef, row: usize) -> bool {
+    if is_null(array, row) {
+        return false;
+    }
+    let is_zero = |number: Option<i128>| number == Some(0);
+    bytes(array, row).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+        || boolean(array, row) == Some(false)
+        || is_zero(integer(array, row))
+        || is_zero(millis(array, row).map(i128::from))
+        || double(array, row) == Some(0.0)
+        || decimal(array, row).is_some_and(|digits| !digits.contains(|digit| ('1'..='9').contains(&digit)))
+}
+
 /// The elements of an array.
 pub(super) fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
     if let Some(lists) = array.as_list_opt::<i32>() {

@@ -216,7 +216,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     async fn new(context: &Arc<Context<S, K, T>>) -> Result<Verifier<S, K, T>> {
         let schema = match context.schema().await? {
             Some(schema) => schema,
-            None => context.plan(&context.reload(true)).await?.schema,
+            None => {
+                let plan = context.plan(&context.looking()).await?;
+                plan.schema_of_table()
+            }
         };
         let keys = Keys::new(&schema, context.memory.pool(), context.memory.batch_bytes());
         let rules = Rules { uuid_legacy: context.settings.options.uuid_legacy, dates: schema.dates };

@@ -159,6 +159,10 @@ impl<'r> Walk<'r> {
         let shown = match value {
             // A key that is missing has a text, which only the way back can tell from that of a document.
             None if is_key => return Ok(()),
+            Some(value) if field.required && !matches!(value, Bson::Null) => {
+                self.leaf(&field.kind, array, row, value, cell::is_default(array, row))?
+            }
+            None | Some(Bson::Null) if field.required && cell::is_default(array, row) => Shown::Yes,
             Some(value) if is_key || !matches!(value, Bson::Null) => {
                 self.value(&field.kind, array, row, value)?
             }
@@ -209,19 +213,28 @@ impl<'r> Walk<'r> {
             (Kind::Document(_) | Kind::Json, value) => {
                 Err(self.mismatch(Some(value), &cell::text(array, row)))
             }
-            (kind, value) => {
-                let is_blank = cell::is_null(array, row);
-                match self.rules.expected(kind, value) {
-                    Expected::Shown(expected) | Expected::Perhaps(expected)
-                        if !is_blank && shows(&expected, array, row) =>
-                    {
-                        Ok(Shown::Yes)
-                    }
-                    Expected::Perhaps(_) if is_blank => Ok(Shown::Elsewhere("out of range".to_owned())),
-                    Expected::Elsewhere(reason) if is_blank => Ok(Shown::Elsewhere(reason)),
-                    _ => Err(self.mismatch(Some(value), &cell::text(array, row))),
-                }
+            (kind, value) => self.leaf(kind, array, row, value, cell::is_null(array, row)),
+        }
+    }
+
+    /// A value of a column without parts, which shows nothing if it `is_blank`.
+    fn leaf(
+        &mut self,
+        kind: &Kind,
+        array: &ArrayRef,
+        row: usize,
+        value: &Bson,
+        is_blank: bool,
+    ) -> Result<Shown, Box<Mismatch>> {
+        match self.rules.expected(kind, value) {
+            Expected::Shown(expected) | Expected::Perhaps(expected)
+                if !cell::is_null(array, row) && shows(&expected, array, row) =>
+            {
+                Ok(Shown::Yes)
             }
+            Expected::Perhaps(_) if is_blank => Ok(Shown::Elsewhere("out of range".to_owned())),
+            Expected::Elsewhere(reason) if is_blank => Ok(Shown::Elsewhere(reason)),
+            _ => Err(self.mismatch(Some(value), &cell::text(array, row))),
         }
     }
 

@@ -8,11 +8,11 @@ use arrow_schema::FieldRef;
 use serde::Deserialize;
 
 use super::catalog::comments;
-use super::{ClickHouseSink, filter, letters, owners, read};
-use crate::ddl::{Additions, CurrentView, column_sql, identifier, literal, marked};
+use super::{ClickHouseSink, filter, letters, owners, read, trial};
+use crate::ddl::{Additions, CurrentView, TableDefinition, column_sql, identifier, literal, marked};
 use crate::sink::{
     Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark,
-    Selection, Sink, StoredLetter, TableAdmin,
+    Selection, Sink, StoredLetter, TableAdmin, TableInfo,
 };
 use crate::statement::Statement;
 use crate::{FailureKind, Result, TransportError};
@@ -35,6 +35,10 @@ impl TableAdmin for ClickHouseSink {
 
     fn clone_table<'a>(&'a self, table: &'a str, shadow: &'a str) -> Boxed<'a, ()> {
         Box::pin(clone_table(self, table, shadow))
+    }
+
+    fn try_table<'a>(&'a self, definition: &'a TableDefinition, filled: &'a str) -> Boxed<'a, TableInfo> {
+        Box::pin(trial::try_table(self, definition, filled))
     }
 
     fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {

@@ -12,6 +12,7 @@
 //! | `admin`, `letters` | the administration of tables, and of those of dead letters |
 //! | `owners` | marks of those who write a table |
 //! | `publish` | a shadow table takes its final name |
+//! | `trial` | a table tried before it is made |
 
 mod admin;
 mod catalog;
@@ -26,5 +27,6 @@ mod read;
 mod server;
 mod session;
 mod sink;
+mod trial;
 
 pub use sink::ClickHouseSink;

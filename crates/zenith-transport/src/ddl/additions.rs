@@ -8,7 +8,7 @@
 //! The text is the one of `system.tables`, in which ClickHouse spells everything one way. Nothing is understood of the
 //! expressions: they are passed on as they are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::pieces::{Piece, pieces};
 use super::{identifier, unquoted};
@@ -20,6 +20,8 @@ pub struct Additions {
     pub columns: Vec<(String, ColumnAdditions)>,
     /// Indices, projections and constraints, in their order.
     pub elements: Vec<Element>,
+    /// The expression after `ORDER BY`, where it is another one than that of the definition. It is not read from a table.
+    pub order_by: Option<String>,
     /// The expression after `PARTITION BY`.
     pub partition_by: Option<String>,
     /// The expression after `PRIMARY KEY`.
@@ -63,6 +65,13 @@ pub struct Element {
 impl ColumnAdditions {
     fn is_empty(&self) -> bool {
         *self == ColumnAdditions { data_type: self.data_type.clone(), ..ColumnAdditions::default() }
+    }
+
+    /// A column as `CREATE TABLE` has it behind its name, as in `Decimal(18, 4) CODEC(ZSTD(1))`; `None` if it is written in a
+    /// way that is not known here.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<ColumnAdditions> {
+        column(text, &pieces(text)?)
     }
 
     /// The clauses after the type, with `comment` where the column has none of its own.
@@ -141,7 +150,9 @@ impl Additions {
             step(format!("the {}", element.name), &|to| to.elements.push(element.clone()));
         }
         type Clause = fn(&mut Additions) -> &mut Option<String>;
-        let clauses: [(&str, &Option<String>, Clause); 4] = [
+        let clauses: [(&str, &Option<String>, Clause); 5] = [
+            // The first, as the primary key is a part of it.
+            ("ORDER BY", &self.order_by, |to| &mut to.order_by),
             ("PARTITION BY", &self.partition_by, |to| &mut to.partition_by),
             ("PRIMARY KEY", &self.primary_key, |to| &mut to.primary_key),
             ("SAMPLE BY", &self.sample_by, |to| &mut to.sample_by),
@@ -311,6 +322,43 @@ fn clauses<'t>(text: &'t str, pieces: &[super::pieces::At<'t>]) -> BTreeMap<&'st
     clauses
 }
 
+/// The expressions of a list, which commas divide.
+#[must_use]
+pub fn expressions(list: &str) -> Option<Vec<&str>> {
+    split(list).filter(|all| all.iter().all(|each| !each.is_empty()))
+}
+
+/// Words of expressions that are no names, as they are usually written.
+const KEYWORDS: [&str; 27] = [
+    "AND", "AS", "BETWEEN", "CASE", "DAY", "DIV", "ELSE", "END", "HOUR", "IN", "INTERVAL", "IS", "LIKE",
+    "MINUTE", "MOD", "MONTH", "NOT", "NULL", "OR", "QUARTER", "SECOND", "THEN", "WEEK", "WHEN", "YEAR",
+    "true", "false",
+];
+
+/// The names in an expression that may be those of columns: no functions, and no parts of tuples.
+#[must_use]
+pub fn names_in(expression: &str) -> BTreeSet<String> {
+    let (mut names, mut is_part) = (BTreeSet::new(), false);
+    let all = pieces(expression).unwrap_or_default();
+    for (index, piece) in all.iter().enumerate() {
+        let next = all.get(index + 1).map(|next| next.what);
+        match piece.what {
+            Piece::Group(inside) => names.extend(names_in(inside)),
+            Piece::Word(word)
+                if KEYWORDS.contains(&word) || word.starts_with(|digit: char| digit.is_ascii_digit()) => {}
+            Piece::Word(word) if !is_part && !matches!(next, Some(Piece::Group(_))) => {
+                names.insert(word.to_owned());
+            }
+            Piece::Quoted(quoted) if !is_part && !quoted.starts_with('\'') => {
+                names.extend(unquoted(quoted).map(|(name, _)| name));
+            }
+            _ => {}
+        }
+        is_part = piece.what == Piece::Sign('.');
+    }
+    names
+}
+
 /// The parts between commas.
 fn split(list: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
@@ -375,6 +423,24 @@ mod tests {
         let steps = found.steps();
         assert_eq!(steps.len(), 2 + 5 + 4 + 2);
         assert_eq!(steps.last().unwrap().1, found);
+    }
+
+    #[test]
+    fn expressions_name_columns() {
+        let names = |text: &str| names_in(text).into_iter().collect::<Vec<_>>();
+        assert_eq!(names("toDate(created_at)"), ["created_at"]);
+        assert_eq!(names("toStartOfInterval(at, INTERVAL 4 DAY) + n % 16"), ["at", "n"]);
+        assert_eq!(
+            names("(tenant_id, `odd name`, device.os, 'text', f(a, g(b)))"),
+            ["a", "b", "device", "odd", "tenant_id"]
+        );
+        assert_eq!(expressions("a, toDate(b, 'UTC'), `c,d`"), Some(vec!["a", "toDate(b, 'UTC')", "`c,d`"]));
+        assert_eq!((expressions("a,, b"), expressions("a)"), expressions("")), (None, None, None));
+        let column = ColumnAdditions::parse("Decimal(18, 4) CODEC(ZSTD(1))").unwrap();
+        assert_eq!(
+            (column.data_type.as_str(), column.codec.as_deref()),
+            ("Decimal(18, 4)", Some("CODEC(ZSTD(1))"))
+        );
     }
 
     #[test]

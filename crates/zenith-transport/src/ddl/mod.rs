@@ -21,14 +21,14 @@ mod table;
 mod types;
 mod view;
 
-pub use additions::{Additions, ColumnAdditions, Element};
+pub use additions::{Additions, ColumnAdditions, Element, expressions, names_in};
 pub use parts::{TypeParts, parts};
 pub(crate) use quote::unquoted;
-pub use quote::{identifier, literal};
+pub use quote::{identifier, literal, text_of};
 pub use same::{same_type, same_values};
 pub(crate) use table::column_sql;
 pub(crate) use table::marked;
-pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition};
+pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition, setting_value};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
 pub(crate) use types::{EXTENSION_NAME, wire_type};
 pub use view::CurrentView;

@@ -15,6 +15,14 @@ pub fn literal(text: &str) -> String {
     quoted(text, '\'')
 }
 
+/// The text that a string literal stands for; `None` for anything else.
+#[must_use]
+pub fn text_of(sql: &str) -> Option<String> {
+    let sql = sql.trim();
+    let (text, rest) = unquoted(sql).filter(|_| sql.starts_with('\''))?;
+    rest.is_empty().then_some(text)
+}
+
 /// The text between the quotes that `text` begins with, and what follows them; `None` if they do not end.
 pub(crate) fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut characters = text.char_indices();
@@ -84,6 +92,8 @@ mod tests {
             assert_eq!(unquoted(&both), Some((text.to_owned(), " rest")));
             assert_eq!(unquoted(&literal(text)), Some((text.to_owned(), "")));
         }
+        assert_eq!(text_of(" 'it\\'s' ").as_deref(), Some("it's"));
+        assert_eq!((text_of("'a' b"), text_of("`a`")), (None, None));
         assert_eq!(unquoted("`a\\`"), None);
         assert_eq!(unquoted(""), None);
     }

@@ -157,10 +157,11 @@ impl TableDefinition {
             self.engine_sql(),
             clause("PARTITION BY", &self.additions.partition_by),
             clause("PRIMARY KEY", &self.additions.primary_key),
-            match order.as_slice() {
+            match (&self.additions.order_by, order.as_slice()) {
+                (Some(order), _) => order.clone(),
                 // Parentheses around one column would be part of the key's text.
-                [column] => column.clone(),
-                columns => format!("({})", columns.join(", ")),
+                (None, [column]) => column.clone(),
+                (None, columns) => format!("({})", columns.join(", ")),
             },
             clause("SAMPLE BY", &self.additions.sample_by),
             clause("TTL", &self.additions.ttl),
@@ -235,8 +236,9 @@ impl TableDefinition {
     }
 }
 
-/// The value of a setting, numbers bare and anything else as a string.
-fn setting_value(value: &str) -> String {
+/// The value of a setting as it is written: numbers bare, and anything else as a string.
+#[must_use]
+pub fn setting_value(value: &str) -> String {
     match value.parse::<f64>() {
         Ok(_) => value.to_owned(),
         Err(_) => literal(value),

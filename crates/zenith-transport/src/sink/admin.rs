@@ -11,8 +11,9 @@ use arrow_schema::FieldRef;
 
 use super::{
     FoundOwner, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark, Selection, StoredLetter,
+    TableInfo,
 };
-use crate::ddl::{Additions, CurrentView};
+use crate::ddl::{Additions, CurrentView, TableDefinition};
 use crate::{Result, TransportError};
 
 /// A boxed future of a sink.
@@ -22,6 +23,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 ///
 /// | method | who needs it |
 /// | --- | --- |
+/// | `try_table` | tables of the user's own design |
 /// | `add_columns` | tables whose documents have new fields; those of earlier versions, also of dead letters |
 /// | `modify_columns`, `column_bytes` | documents that gain parts |
 /// | `clone_table`, and `select`, `count_rows` and `delete` | values of the extra column that move into columns |
@@ -57,6 +59,12 @@ pub trait TableAdmin: Send + Sync {
     /// row is copied where the sink can share them.
     fn clone_table<'a>(&'a self, _table: &'a str, _shadow: &'a str) -> Boxed<'a, ()> {
         cannot("make a table of the rows of another one")
+    }
+
+    /// Creates a table, puts a row into it of which only the column `filled` has a value, the default of its type, describes the table and
+    /// removes it: whether it can be made, and how the sink spells it.
+    fn try_table<'a>(&'a self, _definition: &'a TableDefinition, _filled: &'a str) -> Boxed<'a, TableInfo> {
+        cannot("try a table")
     }
 
     /// Reads rows; `None` where a table of that name is missing.
