@@ -4,7 +4,7 @@ use zenith_bson::{Decimal, RawValue, tag};
 
 use crate::Kind;
 use crate::decode::convert;
-use crate::schema::DateRange;
+use crate::schema::{DateRange, Limit};
 
 /// Why a value went to the extra column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +89,28 @@ pub(crate) fn leaf(kind: &Kind, value: RawValue<'_>, dates: DateRange) -> Option
         _ => return Some(MismatchReason::OtherType(value.tag)),
     };
     (!fits).then_some(MismatchReason::OutOfRange)
+}
+
+/// Whether a value that fits a kind is within the limit of a column.
+#[must_use]
+pub fn is_within(limit: &Limit, value: RawValue<'_>) -> bool {
+    match limit {
+        Limit::Integers { first, last } => {
+            integer(value).is_some_and(|value| (*first..=*last).contains(&value))
+        }
+        Limit::Digits { precision, scale } => {
+            let scaled = decimal(value).and_then(|value| value.to_scaled(*scale));
+            let most = 10_u128.checked_pow(u32::from(*precision)).unwrap_or(u128::MAX);
+            scaled.is_some_and(|scaled| scaled.unsigned_abs() < most)
+        }
+        Limit::Dates { step_ms, first_ms, last_ms } => value
+            .as_date_ms()
+            .is_some_and(|ms| ms.rem_euclid(*step_ms) == 0 && (*first_ms..=*last_ms).contains(&ms)),
+        of_texts => {
+            let text = value.as_str_bytes().and_then(|bytes| std::str::from_utf8(bytes).ok());
+            text.is_some_and(|text| of_texts.holds_text(text))
+        }
+    }
 }
 
 /// The integer that a number is equal to.

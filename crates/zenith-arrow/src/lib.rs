@@ -22,5 +22,5 @@ pub mod transform;
 
 pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts, Surprise};
 pub use rebuild::{Difference, RebuildError, equal, rebuild};
-pub use schema::{Blank, DateRange, Field, Kind, Schema, TextType, Twin, UuidOrder};
+pub use schema::{Blank, DateRange, Field, GivenType, Kind, Limit, Schema, TextType, Twin, UuidOrder};
 pub use transform::{Mask, PathError, PlainTransform, Salt, Transform, TransformOptions};

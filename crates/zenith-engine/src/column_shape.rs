@@ -47,6 +47,12 @@ impl ColumnShape {
         self.default.is_some() || self.materialized.is_some() || self.alias.is_some()
     }
 
+    /// Whether it is said that it may be NULL.
+    pub(crate) fn may_be_null(&self) -> bool {
+        let has_type = self.data_type.as_ref().is_some_and(|data_type| data_type.contains("Nullable("));
+        self.nullable.unwrap_or(has_type)
+    }
+
     /// As the clauses of a column.
     pub(crate) fn additions(&self) -> ColumnAdditions {
         let computed =

@@ -1,14 +1,14 @@
 //! Any value into any column: nulls, conversions, mismatches, kinds that are rare, and all that the fast path
 //! ([`expected`](super::expected)) has declined. This is where input is judged.
 
-use zenith_bson::{Decimal, RawError, tag};
+use zenith_bson::{Decimal, RawError, RawValue, tag};
 
 use super::buffers::{Arena, Fixed};
 use super::column::{Column, Storage};
 use super::context::{Context, RowError};
 use super::{convert, text};
 use crate::extended_json::MISSING;
-use crate::fit::MismatchReason;
+use crate::fit::{self, MismatchReason};
 use crate::schema::Blank;
 
 impl Column {
@@ -108,6 +108,14 @@ impl Column {
         value: Value,
         limit: usize,
     ) -> Result<bool, RowError> {
+        if self.limited
+            && let Some(limit) = &self.about.limit
+        {
+            let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
+            if !fit::is_within(limit, raw) {
+                return Ok(false);
+            }
+        }
         let fits = match &mut self.storage {
             Storage::Document(node) if value.tag == tag::DOCUMENT => {
                 node.append(cx, value.at, limit).map(|_| true)?
@@ -176,6 +184,16 @@ impl Column {
     /// Appends an item that holds nothing.
     pub(super) fn append_blank(&mut self, cx: &mut Context<'_>) -> Result<(), RowError> {
         let (arena, index) = (&mut *cx.arena, self.len);
+        if self.limited
+            && let (Storage::String(buf), Some(limit)) = (&mut self.storage, &self.about.limit)
+        {
+            // A text that is no value of the column would be refused, also under a NULL.
+            let blank = limit.blank();
+            buf.push(arena, blank.as_bytes(), blank.len())?;
+            self.validity.flip(cx.arena, index)?;
+            self.len += 1;
+            return Ok(());
+        }
         let nullable = match &mut self.storage {
             Storage::ObjectId(buf)
             | Storage::MixedId(buf)

@@ -15,7 +15,7 @@ use super::overflow::{Key, Odd};
 use super::tally::Tally;
 use super::twin::TwinColumn;
 use crate::fit::{self, MismatchReason};
-use crate::schema::{Blank, DateRange, TextType};
+use crate::schema::{Blank, DateRange, Limit, TextType};
 use crate::{Field, Kind, UuidOrder};
 
 /// What holds for all columns of a decoder.
@@ -40,6 +40,8 @@ pub(super) struct Column {
     pub(super) about: Box<About>,
     /// Holds keys, which are never NULL.
     pub(super) required: bool,
+    /// Does not hold every value of its kind.
+    pub(super) limited: bool,
     /// Which items that show nothing are noted.
     pub(super) noted: Noted,
 }
@@ -50,6 +52,8 @@ pub(super) struct About {
     name: Option<Box<[u8]>>,
     /// The number that mismatches are counted under.
     field: u32,
+    /// Which values of its kind it holds.
+    pub(super) limit: Option<Limit>,
     /// What it holds, if it has no parts.
     leaf: Option<Kind>,
     dates: DateRange,
@@ -134,6 +138,8 @@ impl Column {
             true => Noted { missing: true, null: true, empty: true },
             false => Noted::of(field.blank, rules.keep_nulls),
         };
+        column.about.limit = field.limit().cloned();
+        column.limited = column.about.limit.is_some();
         column.about.twin = field.twin.as_ref().map(|twin| TwinColumn::new(twin.usual, rules.pool));
         column
     }
@@ -184,10 +190,12 @@ impl Column {
             validity: Bits::new(pool),
             len: 0,
             required: false,
+            limited: false,
             noted: Noted::default(),
             about: Box::new(About {
                 name: None,
                 field: number,
+                limit: None,
                 leaf,
                 dates: rules.dates,
                 twin: None,
@@ -219,7 +227,10 @@ impl Column {
     ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
         let mismatch = mismatch.or_else(|| fit::leaf(self.about.leaf.as_ref()?, raw, self.about.dates));
-        let mismatch = mismatch.unwrap_or(MismatchReason::OtherType(value.tag));
+        let mismatch = mismatch.unwrap_or(match self.about.limit {
+            Some(_) => MismatchReason::OutOfRange,
+            None => MismatchReason::OtherType(value.tag),
+        });
         cx.overflow.value(self.key(), raw, self.about.field, mismatch)
     }
 
@@ -240,6 +251,11 @@ impl Column {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether the fast path may take values: it knows of no limits.
+    pub(super) fn has_fast_path(&self) -> bool {
+        !self.limited
     }
 
     /// Makes the fast path expect values of this type, if it can; whether it expected others before.

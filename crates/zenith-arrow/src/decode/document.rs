@@ -126,7 +126,10 @@ impl DocumentNode {
             .enumerate()
             .map(|(index, field)| {
                 let column = Column::field(field, path, rules, tally);
-                let head = Head::new(column.expected_tag(), &field.name);
+                let head = match column.has_fast_path() {
+                    true => Head::new(column.expected_tag(), &field.name),
+                    false => Head::never(),
+                };
                 let key = field.name.as_bytes().into();
                 Slot { head, next: (index + 1) % fields.len(), column, key }
             })

@@ -23,6 +23,12 @@ impl Head {
         Head { word, mask: mask.to_le_bytes(), len }
     }
 
+    /// One that nothing begins with.
+    pub(super) fn never() -> Head {
+        // No key is as long.
+        Head { word: [0; HEAD_WORD], mask: [0; HEAD_WORD], len: usize::MAX }
+    }
+
     /// What follows this tag and `key` in `bytes`, if they begin with it.
     #[inline(always)]
     pub(super) fn split<'a>(&self, key: &[u8], bytes: &'a [u8]) -> Option<&'a [u8]> {

@@ -45,8 +45,7 @@ pub(super) fn fields_of(
             Twin { name: keys::twin_name(name, place, level, taken), usual }
         });
         let blank = blank(level, values, &choice.kind, options.keep_nulls);
-        let required = false;
-        fields.push(Field { name: name.to_owned(), column, kind: choice.kind, blank, twin, required });
+        fields.push(Field { column, blank, twin, ..Field::new(name, choice.kind) });
     }
     fields
 }

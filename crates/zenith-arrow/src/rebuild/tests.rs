@@ -388,3 +388,81 @@ proptest! {
         round_trip(&documents, samples, &options)?;
     }
 }
+
+/// Documents as rows of a schema, and what comes back out of them.
+fn there_and_back(schema: &Schema, documents: &[Document]) -> (RecordBatch, Vec<Document>) {
+    let pool = Pool::new(16 << 20).unwrap();
+    let mut decoder = Decoder::new(schema, &pool, DecoderOptions { rows_max: 100, bytes_max: 4 << 20 });
+    let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+    for document in documents {
+        let start = bytes.len();
+        bytes.extend(document.to_vec().unwrap());
+        ranges.push(start..bytes.len());
+    }
+    assert!(decoder.append(&bytes, &mut ranges.into_iter(), &mut |_| {}).unwrap().is_none());
+    let batch = decoder.finish().unwrap().unwrap();
+    let rebuilt = (0..documents.len()).map(|row| rebuild(schema, &batch, row).unwrap()).collect();
+    (batch, rebuilt)
+}
+
+#[test]
+fn columns_that_are_never_null_show_defaults_and_give_nothing_for_them() {
+    let fields = vec![
+        field("_id", Kind::Int64),
+        field("n", Kind::Int64).required(),
+        field("s", Kind::String).required(),
+        field("d", Kind::Date).required(),
+    ];
+    let schema = Schema { keep_nulls: true, ..Schema::new(fields) };
+    let documents = [
+        doc! { "_id": 1_i64, "n": 5_i64, "s": "x", "d": bson::DateTime::from_millis(7) },
+        doc! { "_id": 2_i64 },
+        doc! { "_id": 3_i64, "n": Bson::Null, "s": Bson::Null, "d": Bson::Null },
+        doc! { "_id": 4_i64, "n": 0_i64, "s": "", "d": bson::DateTime::from_millis(0) },
+        doc! { "_id": 5_i64, "n": "five", "s": 6, "d": 7.5 },
+    ];
+    let (batch, rebuilt) = there_and_back(&schema, &documents);
+    assert_eq!(batch.column_by_name("n").unwrap().null_count(), 0);
+    for (document, rebuilt) in documents.iter().zip(&rebuilt) {
+        equal(document, rebuilt, true).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+}
+
+#[test]
+fn columns_hold_what_is_within_their_limits_and_the_rest_comes_back_all_the_same() {
+    let given = |name: &str, kind, limit| Field {
+        given: Some(crate::GivenType { name: "T".to_owned(), limit: Some(limit) }),
+        ..field(name, kind)
+    };
+    let limits = [
+        ("n", Kind::Int64, crate::Limit::Integers { first: 0, last: 255 }),
+        ("p", Kind::Decimal { scale: 2 }, crate::Limit::Digits { precision: 4, scale: 2 }),
+        ("d", Kind::Date, crate::Limit::Dates { step_ms: 1000, first_ms: 0, last_ms: 10_000 }),
+        ("u", Kind::String, crate::Limit::Uuid),
+    ];
+    let mut fields = vec![field("_id", Kind::Int64)];
+    fields.extend(limits.into_iter().map(|(name, kind, limit)| given(name, kind, limit)));
+    let schema = Schema::new(fields);
+    let date = |ms| bson::DateTime::from_millis(ms);
+    let uuid = "0190163d-8694-739b-aea5-966c26f8ad91";
+    let documents = [
+        doc! { "_id": 1_i64, "n": 255, "p": 99.99, "d": date(3000), "u": uuid },
+        doc! { "_id": 2_i64, "n": 256, "p": 100, "d": date(3001), "u": "none" },
+        doc! { "_id": 3_i64, "n": -1, "p": 1.005, "d": date(11_000), "u": uuid.to_uppercase() },
+        doc! { "_id": 4_i64, "n": "1", "p": Bson::Null, "u": 1 },
+    ];
+    let (batch, rebuilt) = there_and_back(&schema, &documents);
+    for name in schema.fields.iter().skip(1).map(|field| &field.name) {
+        assert_eq!(batch.column_by_name(name).unwrap().null_count(), 3, "{name}");
+    }
+    for (document, rebuilt) in documents.iter().zip(&rebuilt) {
+        equal(document, rebuilt, false).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+    // A column that is never NULL has a text that the target takes.
+    let fields = vec![field("_id", Kind::Int64), given("u", Kind::String, crate::Limit::Uuid).required()];
+    let (batch, rebuilt) = there_and_back(&Schema::new(fields), &documents[3..]);
+    let texts = batch.column_by_name("u").unwrap();
+    let texts = texts.as_any().downcast_ref::<StringArray>().unwrap();
+    assert_eq!(texts.value(0), crate::Limit::Uuid.blank());
+    assert_eq!(rebuilt[0].get("u"), Some(&1.into()));
+}

@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field as ArrowField, SchemaRef, TimeUnit};
 
 use super::{
     BSON_METADATA_KEY, CATEGORY_METADATA_KEY, EXTRA_COLUMN, Field, ID_KEY, Kind, NOTES_COLUMN, Schema,
+    TYPE_METADATA_KEY,
 };
 
 /// Arrow's metadata key for the name of an extension type.
@@ -38,6 +39,11 @@ fn columns(fields: &[Field]) -> impl Iterator<Item = ArrowField> {
         let mut column = named(field.column_name(), &field.kind);
         if field.required {
             column.set_nullable(false);
+        }
+        if let Some(given) = &field.given {
+            let mut metadata = column.metadata().clone();
+            metadata.insert(TYPE_METADATA_KEY.to_owned(), given.name.clone());
+            column.set_metadata(metadata);
         }
         std::iter::once(column).chain(twin)
     })

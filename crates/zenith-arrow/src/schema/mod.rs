@@ -4,10 +4,13 @@
 //! what [`rebuild`](crate::rebuild()) needs to turn rows back into documents. It says nothing of DDL.
 
 mod arrow;
+mod given;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use given::{GivenType, Limit};
 
 /// Name of the column that holds the values that no other column can.
 pub const EXTRA_COLUMN: &str = "_zenith_extra";
@@ -27,6 +30,8 @@ pub const ELEMENTS_KEY: &str = "$elements";
 pub const CATEGORY_METADATA_KEY: &str = "zenith.category";
 /// Field metadata key of the BSON type that a column was made for.
 pub const BSON_METADATA_KEY: &str = "zenith.bson";
+/// Field metadata key of the type that a column is given, where it is not that of its kind.
+pub const TYPE_METADATA_KEY: &str = "zenith.type";
 
 /// The columns of a collection, `_id` first; the extra and the notes column are implied and come last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +50,13 @@ impl Schema {
     #[must_use]
     pub fn new(fields: Vec<Field>) -> Schema {
         Schema { fields, keep_nulls: false, dates: DateRange::default() }
+    }
+
+    /// Names of the columns of texts that are kept in another form, and have to be read as texts.
+    #[must_use]
+    pub fn texts_in_other_forms(&self) -> Vec<String> {
+        let is_one = |field: &&Field| field.limit().is_some_and(Limit::is_of_texts);
+        self.fields.iter().filter(is_one).map(|field| field.name.clone()).collect()
     }
 }
 
@@ -96,19 +108,36 @@ pub struct Field {
     /// notes column says so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
+    /// The type that the column is given; by default that of its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenType>,
 }
 
 impl Field {
     /// A field without a twin, whose blanks mean what they mean where nothing is known of them.
     #[must_use]
     pub fn new(name: impl Into<String>, kind: Kind) -> Field {
-        Field { name: name.into(), column: None, kind, blank: Blank::Missing, twin: None, required: false }
+        Field {
+            name: name.into(),
+            column: None,
+            kind,
+            blank: Blank::Missing,
+            twin: None,
+            required: false,
+            given: None,
+        }
     }
 
     /// The name of the column.
     #[must_use]
     pub fn column_name(&self) -> &str {
         self.column.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Which of the values of its kind the column holds, where it does not hold them all.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Limit> {
+        self.given.as_ref()?.limit.as_ref()
     }
 
     /// The same as a column that is never NULL, if its kind can be: documents, arrays and `JSON` show nothing in their own
@@ -139,13 +168,14 @@ struct SavedField {
     twin: Option<Twin>,
     #[serde(default)]
     required: bool,
+    given: Option<GivenType>,
 }
 
 impl From<SavedField> for Field {
     fn from(saved: SavedField) -> Field {
         let before = if matches!(saved.kind, Kind::Array(_)) { Blank::Empty } else { Blank::Missing };
-        let SavedField { name, column, kind, blank, twin, required } = saved;
-        Field { blank: blank.unwrap_or(before), name, column, kind, twin, required }
+        let SavedField { name, column, kind, blank, twin, required, given } = saved;
+        Field { blank: blank.unwrap_or(before), name, column, kind, twin, required, given }
     }
 }
 

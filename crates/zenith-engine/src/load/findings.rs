@@ -159,6 +159,8 @@ pub(crate) struct Planned {
     pub(crate) sample: Arc<Sample>,
     /// How columns are chosen from it.
     pub(crate) infer: InferOptions,
+    /// Fields whose columns have types that were not chosen from it.
+    pub(crate) given: Vec<String>,
     /// Whether the columns of the table were chosen from it, and not from one of before.
     pub(crate) is_of_table: bool,
 }
@@ -262,7 +264,14 @@ impl Watch {
         let (mut found, mut what) = (Vec::new(), Vec::new());
         let sample = self.planned.sample.documents();
         let total = sample.len() * repeats(sample.len());
+        let is_of = |path: &str, name: &String| {
+            path.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         for surprise in surprises {
+            // Its column stays what its user wants.
+            if self.planned.given.iter().any(|name| is_of(&surprise.path, name)) {
+                continue;
+            }
             // As many beside the sample as make their share in all what it is in the collection.
             let others = u128::from(read.saturating_sub(surprise.count).max(1));
             let wanted = u128::from(surprise.count) * u128::from(to_u64(total)) / others;
@@ -326,7 +335,12 @@ mod tests {
     }
 
     fn watch(sample: &Arc<Sample>, is_of_table: bool, schema: &Schema) -> Watch {
-        let planned = Planned { sample: Arc::clone(sample), infer: InferOptions::default(), is_of_table };
+        let planned = Planned {
+            sample: Arc::clone(sample),
+            infer: InferOptions::default(),
+            given: Vec::new(),
+            is_of_table,
+        };
         Watch::new(planned, schema, Some(100_000), 1)
     }
 

@@ -13,6 +13,7 @@
 mod columns;
 mod difference;
 mod execute;
+mod given;
 pub(crate) mod keep;
 mod plan;
 mod run;
@@ -23,7 +24,8 @@ mod temporary;
 
 pub use columns::ColumnPlan;
 pub(crate) use execute::{execute_once, replace_with_empty};
+pub(crate) use given::text_type;
 pub use plan::ReloadPlan;
 pub(crate) use plan::{SAMPLE_BYTES, plan};
-pub(crate) use table_types::{confine, scalars, text_type};
+pub(crate) use table_types::{confine, is_column_of, scalars};
 pub(crate) use temporary::{run_name, shadow_prefix};

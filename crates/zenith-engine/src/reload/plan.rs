@@ -14,6 +14,7 @@ use zenith_transport::{PreflightRequest, ServerInfo, Sink, TableDefinition, Tabl
 
 use super::columns::ColumnPlan;
 use super::difference::{Wanted, difference, key_differences};
+use super::given;
 use super::keep::{self, Kept, keep};
 use super::shape::{self, Requirement};
 use super::table_types::{TypeAdoption, adopt_table_types, confine};
@@ -89,7 +90,13 @@ impl ReloadPlan {
 
     /// What a load by this plan is held against.
     pub(crate) fn held_against(&self) -> Planned {
-        Planned { sample: Arc::clone(&self.sample), infer: self.infer.clone(), is_of_table: true }
+        let given = self.schema.fields.iter().filter(|field| field.given.is_some());
+        Planned {
+            sample: Arc::clone(&self.sample),
+            infer: self.infer.clone(),
+            given: given.map(|field| field.name.clone()).collect(),
+            is_of_table: true,
+        }
     }
 }
 
@@ -110,10 +117,13 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     // What a load has found counts for more than the table of before.
     let exact = !findings.may_surprise();
     let choice = Choice { existing: existing.as_ref(), dialect, sample: &sample, infer: &infer, exact };
-    let (schema, inference) = choice.schema(pipeline)?;
+    let (mut schema, inference) = choice.schema(pipeline)?;
     refuse_equal_names(pipeline, &schema)?;
-    let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &schema, &inference, dialect)?;
     let tried = shape::try_table(pipeline, &target, &definition(pipeline, &schema, Kept::default())).await?;
+    if let Some(tried) = &tried {
+        given::spell(&mut schema, tried);
+    }
+    let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &schema, &inference, dialect)?;
     let differences = key_differences(pipeline, existing.as_ref(), tried.as_ref());
     check_target(
         pipeline,
@@ -167,11 +177,12 @@ impl Choice<'_> {
             let adoption = TypeAdoption { table: &table, dialect, sample, options: infer, replace, exact };
             adopt_table_types(&mut schema, &adoption);
         }
+        let wanted = &pipeline.options.shape;
+        given::give_types(wanted, &mut schema)?;
         let kept = existing.filter(|table| keeps_columns(pipeline, table));
         if let Some(table) = kept {
             confine(&mut schema, &shape::nullable(table), dialect);
         }
-        let wanted = &options.shape;
         shape::check_columns(wanted, &schema, &pipeline.namespace)?;
         Requirement { shape: wanted, inference: &inference, kept, adopted }.apply(&mut schema);
         Ok((schema, inference))

@@ -113,9 +113,7 @@ impl Requirement<'_> {
     /// Whether every document of the sample has a value for it, where that is asked.
     fn is_always_there(&self, name: &str) -> bool {
         let said = self.shape.columns.iter().find(|(column, _)| column == name);
-        if self.shape.nullable == Nullable::Always
-            || said.is_some_and(|(_, column)| column.nullable == Some(true))
-        {
+        if self.shape.nullable == Nullable::Always || said.is_some_and(|(_, column)| column.may_be_null()) {
             return false;
         }
         let by_sample = || {

@@ -10,6 +10,8 @@ use zenith_arrow::{Field, Kind, Schema, Twin, UuidOrder};
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::{Dialect, TypeParts, column_type, parts, same_values};
 
+use super::given::{self, text_type};
+
 /// The share of a field's values that has to fit what is there for it to keep its type.
 const HELD_LEAST: f64 = 0.95;
 /// The most digits after the point.
@@ -60,6 +62,7 @@ pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) 
         let wanted = arrow.fields().first().map(|arrow| column_type(arrow, dialect));
         wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
     };
+    let dates = schema.dates;
     schema.fields.retain_mut(|field| {
         if field.name == ID_KEY {
             return true;
@@ -73,12 +76,22 @@ pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) 
         let Some(there) = column(field.column_name()).filter(|there| there.default_kind.is_empty()) else {
             return false;
         };
+        if is_column_of(field, &there.data_type, dialect) || given::is_there(field, &there.data_type, dates) {
+            return true;
+        }
         match confined(&field.kind, &there.data_type, &is_of) {
             Some(kind) => field.kind = kind,
             None => return false,
         }
         true
     });
+}
+
+/// Whether a column of this type is as it is made for the field.
+pub(crate) fn is_column_of(field: &Field, there: &str, dialect: Dialect) -> bool {
+    let arrow = Schema::new(vec![Field { twin: None, ..field.clone() }]).to_arrow();
+    let wanted = arrow.fields().first().map(|arrow| column_type(arrow, dialect));
+    wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
 }
 
 /// The kind of a column, or of a part of one, of this type.
@@ -280,24 +293,6 @@ pub(crate) fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
         .chain([Kind::Bool, Kind::Date, Kind::Timestamp, Kind::ObjectIdFixed])
         .chain(uuids.map(Kind::Uuid))
         .chain([Kind::Json, Kind::ObjectId, Kind::DecimalText, Kind::String, Kind::Text { usual }])
-}
-
-/// The type of text that values of a kind usually have.
-pub(crate) fn text_type(kind: &Kind) -> TextType {
-    match kind {
-        Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. } | Kind::DecimalText => {
-            TextType::Number
-        }
-        Kind::Bool => TextType::Bool,
-        Kind::Date => TextType::Date,
-        Kind::ObjectId | Kind::ObjectIdFixed => TextType::ObjectId,
-        Kind::Uuid(UuidOrder::Standard) => TextType::Uuid,
-        Kind::Document(_) | Kind::Json => TextType::Object,
-        Kind::Array(_) => TextType::Array,
-        Kind::String | Kind::Category | Kind::MixedId => TextType::String,
-        Kind::Text { usual } => *usual,
-        Kind::Timestamp | Kind::Uuid(_) | Kind::Binary { .. } => TextType::Other,
-    }
 }
 
 #[cfg(test)]

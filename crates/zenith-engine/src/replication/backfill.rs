@@ -45,6 +45,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Backfill<'_, S,
         let columns = layout.schema(&now.to_arrow());
         let selection = Selection {
             columns: columns.fields().iter().map(|field| field.name().clone()).collect(),
+            texts: now.texts_in_other_forms(),
             ..with_keys(&context.table, layout, &keys)
         };
         let mut pager = Pager::new(selection, layout);

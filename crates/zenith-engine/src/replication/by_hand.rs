@@ -9,7 +9,7 @@ use zenith_arrow::{Field, Kind, Schema};
 use zenith_transport::ddl::{Dialect, TypeParts, column_type, parts, same_values};
 use zenith_transport::{ColumnInfo, TableInfo};
 
-use crate::reload::{scalars, text_type};
+use crate::reload::{is_column_of, scalars, text_type};
 
 /// The schema with the columns that the table has now.
 pub(super) fn adopted(schema: &Schema, table: &TableInfo, dialect: Dialect) -> Schema {
@@ -42,13 +42,24 @@ impl Adoption {
     fn field(&self, field: &Field, there: &[(String, &str)]) -> Option<Field> {
         let type_of =
             |name: &str| there.iter().find(|(known, _)| known == name).map(|(_, data_type)| *data_type);
-        let kind = self.kind(&field.kind, type_of(field.column_name())?)?;
+        let there = type_of(field.column_name())?;
+        if is_column_of(field, there, self.dialect) {
+            return Some(self.with_twin(field.clone(), &type_of));
+        }
+        // What the column was given is gone with its type.
+        let field = Field { required: false, given: None, ..field.clone() };
+        let kind = self.kind(&field.kind, there)?;
+        Some(self.with_twin(Field { kind, ..field }, &type_of))
+    }
+
+    /// The field with its twin, if that is there and something is left for it.
+    fn with_twin<'t>(&self, field: Field, type_of: &dyn Fn(&str) -> Option<&'t str>) -> Field {
         let text = |usual| Kind::Text { usual };
         let twin = field.twin.clone().filter(|twin| {
             type_of(&twin.name).is_some_and(|there| self.is_of(&text(twin.usual), there))
-                && !matches!(kind, Kind::Text { .. })
+                && !matches!(field.kind, Kind::Text { .. })
         });
-        Some(Field { kind, twin, ..field.clone() })
+        Field { twin, ..field }
     }
 
     fn kind(&self, known: &Kind, there: &str) -> Option<Kind> {
@@ -149,6 +160,25 @@ mod tests {
         let shrunk = [("_id", "Int64"), ("d", "Tuple(b Nullable(Bool))")];
         let left = Kind::Document(vec![Field::new("b", Kind::Bool)]);
         assert_eq!(kinds(&schema, &shrunk)[1], ("d".to_owned(), left));
+    }
+
+    #[test]
+    fn columns_that_are_as_they_were_made_stay() {
+        let limit = Some(zenith_arrow::Limit::Integers { first: 0, last: 255 });
+        let given = Some(zenith_arrow::GivenType { name: "UInt8".to_owned(), limit });
+        let fields = vec![
+            Field::new("_id", Kind::Int64),
+            Field { given, ..Field::new("n", Kind::Int64) },
+            Field::new("key", Kind::String).required(),
+            Field::new("gone", Kind::Bool),
+        ];
+        let there = [("_id", "Int64"), ("n", "Nullable(UInt8)"), ("key", "String")];
+        let schema = Schema::new(fields);
+        let kept = adopted(&schema, &table(&there), Dialect { json: true });
+        assert_eq!(kept.fields, schema.fields[..3]);
+        let there = [("_id", "Int64"), ("n", "Nullable(Int64)"), ("key", "Nullable(String)")];
+        let plain = [Field::new("n", Kind::Int64), Field::new("key", Kind::String)];
+        assert_eq!(adopted(&schema, &table(&there), Dialect { json: true }).fields[1..], plain);
     }
 
     #[test]

@@ -194,6 +194,7 @@ where
     T: StateStore,
 {
     let columns: Vec<String> = schema.to_arrow().fields().iter().map(|field| field.name().clone()).collect();
+    let texts = schema.texts_in_other_forms();
     let mut keys: Vec<Scalar> = keys.into_iter().collect();
     keys.sort_unstable();
     keys.dedup();
@@ -209,6 +210,7 @@ where
         rest = after;
         let selection = Selection {
             columns: columns.clone(),
+            texts: texts.clone(),
             hash: hash(),
             filter: is_one_of(part.to_vec()),
             ..table(context)

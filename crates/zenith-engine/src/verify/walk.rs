@@ -7,8 +7,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use bson::{Bson, Document};
 use zenith_arrow::extended_json::parse_document;
+use zenith_arrow::fit::is_within;
 use zenith_arrow::schema::Field;
-use zenith_arrow::{Kind, equal};
+use zenith_arrow::{Kind, Limit, equal};
+use zenith_bson::Elements;
 use zenith_state::Mismatches;
 
 use super::cell;
@@ -159,10 +161,19 @@ impl<'r> Walk<'r> {
         let shown = match value {
             // A key that is missing has a text, which only the way back can tell from that of a document.
             None if is_key => return Ok(()),
-            Some(value) if field.required && !matches!(value, Bson::Null) => {
-                self.leaf(&field.kind, array, row, value, cell::is_default(array, row))?
+            Some(value) if !matches!(value, Bson::Null) && !holds(field, value) => {
+                if !shows_nothing(field, array, row) {
+                    return Err(self.mismatch(Some(value), &cell::text(array, row)));
+                }
+                match self.rules.expected(&field.kind, value) {
+                    Expected::Elsewhere(reason) => Shown::Elsewhere(reason),
+                    _ => Shown::Elsewhere("out of range".to_owned()),
+                }
             }
-            None | Some(Bson::Null) if field.required && cell::is_default(array, row) => Shown::Yes,
+            Some(value) if field.required && !matches!(value, Bson::Null) => {
+                self.leaf(&field.kind, array, row, value, shows_nothing(field, array, row))?
+            }
+            None | Some(Bson::Null) if field.required && shows_nothing(field, array, row) => Shown::Yes,
             Some(value) if is_key || !matches!(value, Bson::Null) => {
                 self.value(&field.kind, array, row, value)?
             }
@@ -371,6 +382,28 @@ impl<'r> Walk<'r> {
     fn mismatch(&self, value: Option<&Bson>, target: &str) -> Box<Mismatch> {
         let path: Vec<String> = self.path.iter().map(Step::to_string).collect();
         Mismatch::new(path.join("."), in_words(value), format!("the column shows {target}"))
+    }
+}
+
+/// Whether a value is within the limit of a column.
+fn holds(field: &Field, value: &Bson) -> bool {
+    let Some(limit) = field.limit() else { return true };
+    let mut alone = bson::RawDocumentBuf::new();
+    let Ok(value) = bson::RawBson::try_from(value.clone()) else { return false };
+    alone.append(bson::cstr!("v"), value);
+    let mut elements = Elements::new(alone.as_bytes()).into_iter().flatten().map_while(Result::ok);
+    elements.next().is_some_and(|element| is_within(limit, element.value))
+}
+
+/// Whether a column without parts shows nothing: NULL or, where it is never NULL, the default of its type.
+fn shows_nothing(field: &Field, array: &ArrayRef, row: usize) -> bool {
+    if !field.required {
+        return cell::is_null(array, row);
+    }
+    let blank = field.limit().map(Limit::blank).filter(|blank| !blank.is_empty());
+    match blank {
+        Some(blank) => cell::bytes(array, row) == Some(blank.as_bytes()),
+        None => cell::is_default(array, row),
     }
 }
 

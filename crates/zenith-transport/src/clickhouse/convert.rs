@@ -14,6 +14,8 @@
 //! dot). Refused, with the whole batch: `null` beside an array in an array, repeated keys, integers beyond
 //! 64 bits, texts that are no object. The maker of the texts must keep these out.
 //!
+//! **Types that columns are given.** The values fit them by then, so that a `CAST` in the query changes none.
+//!
 //! **Types other than the table's.** Reading Arrow, ClickHouse converts columns. What it does with blocks of
 //! the native protocol depends on its version, so there an insert of other types than the table's takes the
 //! same way: the query converts them.
@@ -25,7 +27,9 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::{ClickHouseSink, catalog};
 use crate::Result;
-use crate::ddl::{Dialect, EXTENSION_NAME, column_type, identifier, literal, same_values, wire_type};
+use crate::ddl::{
+    Dialect, EXTENSION_NAME, column_type, identifier, is_given, literal, same_values, wire_type,
+};
 use crate::target::Protocol;
 
 /// Settings under which text and JSON mean the same, and NULL stays NULL.
@@ -88,7 +92,7 @@ impl ColumnTypes {
 /// The statement for a batch that needs converting; `None` if it can be inserted as it is.
 pub(super) async fn statement(sink: &ClickHouseSink, table: &str, schema: &Schema) -> Result<Option<String>> {
     let native = sink.session.target().protocol == Protocol::Native;
-    if !native && !schema.fields().iter().any(|field| holds_json(field)) {
+    if !native && !schema.fields().iter().any(|field| holds_json(field) || is_given(field)) {
         return Ok(None);
     }
     let types = sink.column_types.of(sink, table, schema).await?;
@@ -96,10 +100,18 @@ pub(super) async fn statement(sink: &ClickHouseSink, table: &str, schema: &Schem
     let (mut names, mut values, mut structure) = (Vec::new(), Vec::new(), Vec::new());
     for field in schema.fields() {
         let name = identifier(field.name());
-        let sent = if native { wire_type(field)? } else { column_type(field, Dialect { json: false })? };
+        let sent = if native || is_given(field) {
+            wire_type(field)?
+        } else {
+            column_type(field, Dialect { json: false })?
+        };
         structure.push(format!("{name} {sent}"));
         match types.get(field.name()) {
             Some(data_type) if data_type.contains("JSON") && holds_json(field) => {
+                converts = true;
+                values.push(format!("CAST({name}, {})", literal(data_type)));
+            }
+            Some(data_type) if is_given(field) => {
                 converts = true;
                 values.push(format!("CAST({name}, {})", literal(data_type)));
             }

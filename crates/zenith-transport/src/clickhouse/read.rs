@@ -23,7 +23,7 @@ pub(super) async fn read(sink: &ClickHouseSink, table: &str) -> Result<Vec<Recor
     let columns: Vec<String> = columns
         .iter()
         .filter(|column| !matches!(column.default_kind.as_str(), "ALIAS" | "EPHEMERAL"))
-        .map(expression)
+        .map(|column| expression(column, false))
         .collect();
     let sql = format!("SELECT {} FROM {name}", columns.join(", "));
     run(sink, Statement::new(format!("reading {name}"), sql)).await
@@ -36,7 +36,10 @@ pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Resu
     if columns.is_empty() {
         return Ok(None);
     }
-    let chosen = columns.iter().filter(|column| selection.columns.contains(&column.name)).map(expression);
+    let chosen = columns
+        .iter()
+        .filter(|column| selection.columns.contains(&column.name))
+        .map(|column| expression(column, selection.texts.contains(&column.name)));
     let hash =
         selection.hash.iter().map(|hash| format!("{} AS {}", filter::hash(&hash.of), identifier(&hash.name)));
     let columns: Vec<String> = chosen.chain(hash).collect();
@@ -68,11 +71,32 @@ async fn run(sink: &ClickHouseSink, statement: Statement) -> Result<Vec<RecordBa
 }
 
 /// What is asked for to get a column.
-fn expression(column: &ColumnInfo) -> String {
+fn expression(column: &ColumnInfo, as_text: bool) -> String {
     let name = identifier(&column.name);
-    match with_text_for_json(&column.data_type) {
+    let read_as =
+        if as_text { Some(read_as(&column.data_type, "String")) } else { other_type(&column.data_type) };
+    match read_as {
         Some(data_type) => format!("CAST({name}, {}) AS {name}", literal(&data_type)),
         None => name,
+    }
+}
+
+/// The type that a column is read as, if it is another one than its own.
+fn other_type(data_type: &str) -> Option<String> {
+    const DATES: &str = "DateTime64(3, 'UTC')";
+    let inside = data_type.strip_prefix("Nullable(").unwrap_or(data_type);
+    // Whatever dates are made of, Arrow has them as milliseconds.
+    if inside.starts_with("Date") && !inside.starts_with("DateTime64(3") {
+        return Some(read_as(data_type, DATES));
+    }
+    with_text_for_json(data_type)
+}
+
+/// The type, which may be NULL if this one may.
+fn read_as(data_type: &str, wanted: &str) -> String {
+    match data_type.contains("Nullable(") {
+        true => format!("Nullable({wanted})"),
+        false => wanted.to_owned(),
     }
 }
 

@@ -432,7 +432,7 @@ mod tests {
         assert_eq!(names("toStartOfInterval(at, INTERVAL 4 DAY) + n % 16"), ["at", "n"]);
         assert_eq!(
             names("(tenant_id, `odd name`, device.os, 'text', f(a, g(b)))"),
-            ["a", "b", "device", "odd", "tenant_id"]
+            ["a", "b", "device", "odd name", "tenant_id"]
         );
         assert_eq!(expressions("a, toDate(b, 'UTC'), `c,d`"), Some(vec!["a", "toDate(b, 'UTC')", "`c,d`"]));
         assert_eq!((expressions("a,, b"), expressions("a)"), expressions("")), (None, None, None));

@@ -30,5 +30,5 @@ pub(crate) use table::column_sql;
 pub(crate) use table::marked;
 pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition, setting_value};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
-pub(crate) use types::{EXTENSION_NAME, wire_type};
+pub(crate) use types::{EXTENSION_NAME, is_given, wire_type};
 pub use view::CurrentView;

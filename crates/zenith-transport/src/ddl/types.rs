@@ -11,6 +11,7 @@
 //! | FixedSizeBinary(n) | `FixedString(n)` |
 //! | Struct | `Tuple(name type, …)` |
 //! | List | `Array(…)` |
+//! | any with metadata `zenith.type` | that type |
 //! | Dictionary(_, Utf8), Utf8 with metadata `zenith.category` | `LowCardinality(String)` |
 //!
 //! A nullable field is `Nullable(…)`, except where ClickHouse has no NULL: tuples, arrays and JSON. There
@@ -30,6 +31,22 @@ pub(crate) const EXTENSION_NAME: &str = "ARROW:extension:name";
 
 /// Field metadata key of strings that repeat so much that a dictionary of them pays.
 const CATEGORY: &str = "zenith.category";
+
+/// Field metadata key of the type that a column is given, as ClickHouse spells it, but for `Nullable`.
+const GIVEN: &str = "zenith.type";
+
+/// Whether a column is given a type, which is not that of the values that are sent.
+pub(crate) fn is_given(field: &Field) -> bool {
+    field.metadata().contains_key(GIVEN)
+}
+
+/// A type around which `Nullable` stands, inside a dictionary.
+fn nullable(given: &str) -> String {
+    match given.strip_prefix("LowCardinality(").and_then(|rest| rest.strip_suffix(')')) {
+        Some(values) => format!("LowCardinality(Nullable({values}))"),
+        None => format!("Nullable({given})"),
+    }
+}
 
 /// What a server's DDL has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +106,11 @@ impl<'a> Writer<'a> {
             return Err(self.error(&format!("it is nested deeper than {NESTING_DEPTH_MAX} levels")));
         }
         let extension = field.metadata().get(EXTENSION_NAME).map(String::as_str);
+        if let Some(given) = field.metadata().get(GIVEN).filter(|_| !self.wire) {
+            out.push_str(&if field.is_nullable() { nullable(given) } else { given.clone() });
+            self.path.pop();
+            return Ok(());
+        }
         match field.data_type() {
             DataType::Struct(fields) => self.tuple(fields, out)?,
             DataType::List(element) | DataType::LargeList(element) => {
@@ -234,6 +256,21 @@ mod tests {
             type_of(DataType::List(Arc::new(element)), true),
             "Array(Tuple(`a\\`b` Nullable(String)))"
         );
+    }
+
+    #[test]
+    fn a_type_that_is_given_counts_more_but_not_on_the_way() {
+        let given = |data_type, nullable, name: &str| {
+            let metadata = HashMap::from([(GIVEN.to_owned(), name.to_owned())]);
+            Field::new("c", data_type, nullable).with_metadata(metadata)
+        };
+        let field = given(DataType::Int64, true, "UInt8");
+        assert_eq!(column_type(&field, Dialect::default()).unwrap(), "Nullable(UInt8)");
+        assert_eq!(wire_type(&field).unwrap(), "Nullable(Int64)");
+        let field = given(DataType::Utf8, true, "LowCardinality(String)");
+        assert_eq!(column_type(&field, Dialect::default()).unwrap(), "LowCardinality(Nullable(String))");
+        let field = given(DataType::Utf8, false, "Enum8('a' = 1)");
+        assert_eq!(column_type(&field, Dialect::default()).unwrap(), "Enum8('a' = 1)");
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct Selection {
     pub table: String,
     /// The columns; those that the table lacks are left out.
     pub columns: Vec<String>,
+    /// Those of the columns that are read as texts, whatever they are made of.
+    pub texts: Vec<String>,
     /// A further column with the hash of another one, as 64 bits.
     pub hash: Option<HashColumn>,
     /// Which rows of one key count.
