@@ -16,7 +16,9 @@ pub fn line_of(path: &Path, pipeline: &str, setting: &str) -> Option<usize> {
     let text = fs::read_to_string(path).ok()?;
     let root = DeTable::parse(&text).ok()?;
     let pipelines = inside(root.get_ref(), "pipelines")?;
-    let settings = inside(pipelines, pipeline)?;
+    // One of several collections has its settings in the pipeline that it is made of.
+    let template = pipeline.split('.').next().unwrap_or_default();
+    let settings = inside(pipelines, pipeline).or_else(|| inside(pipelines, template))?;
     let of_table = inside(settings, TABLE);
     let at = of_table.and_then(|table| key(table, setting)).or_else(|| key(settings, setting))?;
     Some(text.get(..at)?.matches('\n').count() + 1)
@@ -54,6 +56,7 @@ mod tests {
         assert_eq!(line_of(&path, "a", "order_by"), Some(2));
         assert_eq!(line_of(&path, "b", "ttl"), Some(8));
         assert_eq!(line_of(&path, "b", "columns"), Some(9));
+        assert_eq!(line_of(&path, "b.orders", "ttl"), Some(8));
         assert_eq!(line_of(&path, "b", "order_by"), None);
         fs::remove_file(path).unwrap();
     }
