@@ -156,7 +156,9 @@ impl Difference {
                             text,
                             "    rows that are in the table stay as they are: zenith reload {name} makes them anew"
                         );
-                    } else if kind == Kind::Pipeline && is_of(&[reference::COLUMNS, reference::TABLE], altered) {
+                    } else if kind == Kind::Pipeline
+                        && is_of(&[reference::COLUMNS, reference::TABLE], altered)
+                    {
                         let _ = writeln!(
                             text,
                             "    the table keeps its columns and their values: zenith reload {name} makes them anew"

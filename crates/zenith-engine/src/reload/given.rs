@@ -33,7 +33,8 @@ struct Chosen {
 /// Gives columns the types that the user wants; a field that the sample lacks gets its column as well.
 pub(super) fn give_types(shape: &TableShape, schema: &mut Schema) -> Result<()> {
     for (name, column) in shape.columns.iter().filter(|(_, column)| !column.is_computed()) {
-        let place = schema.fields.iter().position(|field| field.name == *name && name != ID_KEY);
+        let place =
+            schema.fields.iter().position(|field| field.column_name() == name.as_str() && name != ID_KEY);
         let inferred = place.and_then(|place| schema.fields.get(place)).map(|field| &field.kind);
         let Some(given) = wanted(column, inferred) else { continue };
         let chosen = chosen(&given, inferred, schema.dates).map_err(|reason| EngineError::Setting {
@@ -262,7 +263,7 @@ pub(super) fn is_there(field: &mut Field, there: &str, dates: DateRange) -> bool
 /// Spells the types as the target does, which has tried them.
 pub(super) fn spell(schema: &mut Schema, tried: &TableInfo) {
     for field in &mut schema.fields {
-        let there = tried.columns.iter().find(|column| column.name == field.name);
+        let there = tried.columns.iter().find(|column| column.name == field.column_name());
         if let (Some(given), Some(there)) = (&mut field.given, there) {
             given.name = without_nullable(&there.data_type);
         }

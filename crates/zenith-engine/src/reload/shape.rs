@@ -44,7 +44,7 @@ pub(super) fn check<S, K>(pipeline: &Pipeline<S, K>) -> Result<()> {
 /// Refuses computed columns of which documents have a field, and warns of columns that there are none of.
 pub(super) fn check_columns(shape: &TableShape, schema: &Schema, namespace: &Namespace) -> Result<()> {
     for (name, column) in &shape.columns {
-        let is_field = schema.fields.iter().any(|field| field.name == *name);
+        let is_field = schema.fields.iter().any(|field| field.column_name() == name.as_str());
         if is_field && column.is_computed() {
             return Err(EngineError::Setting {
                 setting: "columns",
@@ -98,8 +98,8 @@ impl Requirement<'_> {
     pub(super) fn apply(&self, schema: &mut Schema) {
         let required = self.shape.required();
         for field in schema.fields.iter_mut().filter(|field| field.name != ID_KEY) {
-            let is_required = match (self.kept, required.contains(&field.name)) {
-                (Some(kept), true) => there(kept, &field.name) == Some(true),
+            let is_required = match (self.kept, required.iter().any(|name| name == field.column_name())) {
+                (Some(kept), true) => there(kept, field.column_name()) == Some(true),
                 (_, true) => true,
                 (None, false) => self.is_always_there(&field.name),
                 (Some(_), false) => false,
@@ -127,7 +127,7 @@ impl Requirement<'_> {
 /// Has columns be NULL or not as those of a table are.
 pub(super) fn require_as(schema: &mut Schema, table: &TableInfo) {
     for field in schema.fields.iter_mut().filter(|field| field.name != ID_KEY) {
-        match there(table, &field.name) {
+        match there(table, field.column_name()) {
             Some(true) if !field.required => require(field),
             Some(false) => field.required = false,
             Some(true) | None => {}
