@@ -5,6 +5,7 @@
 mod addresses;
 mod bad_input;
 mod beside;
+mod column_types;
 mod columns;
 mod configuring;
 mod copies;
