@@ -143,13 +143,13 @@ pub struct TableOptions {
     /// Distinguish explicit nulls from missing fields, by noting them in `_zenith_extra`.
     #[cfg_attr(feature = "clap", arg(long, help_heading = "Columns"))]
     pub keep_nulls: bool,
-    /// Fields that are left out of the table, by their dotted path.
+    /// Fields that are left out of the table, by their dotted path; by default none.
     ///
     /// The path has a dot between the keys, `*` in the place of any one key, and no mark for the elements of an array:
     /// `customer.password`, `*.internal`. Nothing of their values is written or kept anywhere. An argument may be repeated.
     #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", help_heading = "Transforms"))]
     pub exclude: Vec<String>,
-    /// The only fields that come into the table besides `_id`, by their dotted path; where none is named, all do.
+    /// The only fields that come into the table besides `_id`, by their dotted path; by default all do.
     ///
     /// Of these, `exclude` leaves some out.
     #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", help_heading = "Transforms"))]

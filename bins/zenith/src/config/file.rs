@@ -11,12 +11,11 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
-use zenith_engine::{Mode, PipelineSettings, Refusal, TableOptions, TableShape};
+use zenith_engine::{PipelineSettings, TableOptions, TableShape};
 
 use super::table_section::{NAME, TABLE};
 use super::{Config, Connector, ConnectorOptions, MEMORY_MIN, Pipeline, Process, names, reference, suggest};
 use crate::address;
-use crate::collections::{patterns, tables};
 
 /// What is wrong with a file: one line each.
 #[derive(Debug, PartialEq)]
@@ -69,12 +68,12 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Mistakes> {
 
 /// Where the settings of a pipeline stand that are told apart.
 #[derive(Default)]
-struct Places {
-    pipeline: usize,
-    collections: Option<usize>,
-    table: Option<usize>,
-    view: Option<usize>,
-    all: BTreeMap<String, usize>,
+pub(super) struct Places {
+    pub(super) pipeline: usize,
+    pub(super) collections: Option<usize>,
+    pub(super) table: Option<usize>,
+    pub(super) view: Option<usize>,
+    pub(super) all: BTreeMap<String, usize>,
 }
 
 impl Places {
@@ -96,7 +95,7 @@ pub fn line_of_collections(path: &Path, pipeline: &str) -> Option<usize> {
 
 type Sections<'t> = BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>;
 
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     text: &'t str,
     path: &'t Path,
     mistakes: Vec<String>,
@@ -132,7 +131,7 @@ impl<'t> Reader<'t> {
         config
     }
 
-    fn wrong(&mut self, at: usize, what: &str) {
+    pub(super) fn wrong(&mut self, at: usize, what: &str) {
         let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         self.mistakes.push(format!("{}, line {line}: {what}", self.path.display()));
     }
@@ -253,71 +252,15 @@ impl<'t> Reader<'t> {
             self.section_of_table(&mut settings, &what);
             let at = Places { pipeline: span.start, ..Places::of(&settings) };
             let mistakes = self.mistakes.len();
-            let lines: BTreeMap<String, usize> =
-                settings.iter().map(|(name, (span, _))| (name.clone(), span.start)).collect();
             let settings = self.settings(settings, &what);
             // Collections of another type are told already.
             if at.collections.is_none() || self.mistakes.len() == mistakes {
                 self.collections_are_clear(&settings, &what, &at);
             }
-            for (setting, number, reason) in settings.unusable_numbers() {
-                self.wrong(span.start, &format!("{setting} of {what} is {number}, and {reason}"));
-            }
-            if let Some((setting, path, reason)) = settings.options.unusable_path() {
-                let at = lines.get(setting).copied().unwrap_or(span.start);
-                self.wrong(at, &format!("{setting} of {what}: {path:?} {reason}"));
-            }
-            if let Some(Refusal { setting, value, reason }) = settings.contradiction() {
-                let at = at.all.get(setting).copied().unwrap_or(span.start);
-                self.wrong(at, &format!("{setting} of {what} cannot be {value:?}: {reason}"));
-            }
-            if !settings.view.is_empty() && settings.mode != Mode::Changes {
-                let mode = settings.mode.name();
-                self.wrong(
-                    span.start,
-                    &format!("view of {what}: the mode {mode} has no view, only changes has"),
-                );
-            }
-            if settings.options.dead_letters.is_empty() {
-                self.wrong(span.start, &format!("dead_letters of {what} is empty, and a name is needed"));
-            }
+            self.settings_are_clear(&settings, &what, &at);
             pipelines.insert(name, Pipeline { source, target, settings });
         }
         pipelines
-    }
-
-    /// One collection or several, and names for the tables of several.
-    fn collections_are_clear(&mut self, settings: &PipelineSettings, what: &str, at: &Places) {
-        match (settings.collection.is_empty(), settings.collections.is_empty(), at.collections) {
-            (true, true, None) => self.wrong(at.pipeline, &format!("{what} has no collection")),
-            (true, true, Some(at)) => {
-                self.wrong(
-                    at,
-                    &format!("collections of {what} is empty: write patterns such as \"orders*\""),
-                );
-            }
-            (false, false, _) => {
-                let reason = "has a collection and collections: leave one of the two out";
-                self.wrong(at.pipeline, &format!("{what} {reason}"));
-            }
-            _ => {}
-        }
-        if settings.collections.is_empty() {
-            return;
-        }
-        if let Err(sentence) = patterns::check(&settings.collections) {
-            self.wrong(at.collections.unwrap_or(at.pipeline), &format!("collections of {what}: {sentence}"));
-        }
-        for (setting, template, at) in
-            [("table", &settings.table, at.table), ("view", &settings.view, at.view)]
-        {
-            let at = at.unwrap_or_default();
-            if let Err(reason) = tables::check(template)
-                && !template.is_empty()
-            {
-                self.wrong(at, &format!("{setting} of {what} {reason}"));
-            }
-        }
     }
 
     /// The settings of a pipeline. Each half by itself: as one, serde would forget where the options of the table stand.

@@ -12,6 +12,7 @@
 //! | [`template`] | the file that `zenith init` writes |
 
 pub mod applied;
+mod clear;
 pub mod difference;
 pub mod expand;
 pub mod file;

@@ -47,7 +47,7 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 20] = [
+const EXAMPLES: [(&str, &str); 22] = [
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("primary_key", r#"["_id"]"#),
@@ -66,6 +66,8 @@ const EXAMPLES: [(&str, &str); 20] = [
     ("post_images", "false"),
     ("readers", "2"),
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
+    ("exclude", r#"["customer.password", "*.internal"]"#),
+    ("include", r#"["customer", "items"]"#),
     ("rename", r#"{ custID = "customer_id" }"#),
     ("mask", r#"{ "card" = "last4" }"#),
 ];
@@ -176,6 +178,9 @@ mod tests {
         assert_eq!(shown.settings.options.readers.take(), Some(2));
         let fields = std::mem::take(&mut shown.settings.options.mixed_fields);
         assert_eq!(fields, [("items.price".to_owned(), Mixed::Text)]);
+        let exclude = std::mem::take(&mut shown.settings.options.exclude);
+        let include = std::mem::take(&mut shown.settings.options.include);
+        assert_eq!((exclude.len(), include.len()), (2, 2));
         let renamed = std::mem::take(&mut shown.settings.options.rename);
         assert_eq!(renamed, [("custID".to_owned(), "customer_id".to_owned())]);
         let masked = std::mem::take(&mut shown.settings.options.mask);
