@@ -132,8 +132,9 @@ async fn an_outage_of_their_target_leaves_no_stream_for_each() {
             home.until_state(name, "following").await;
         }
     }
+    // Those that had to leave their stream have one together after each outage; the others stay with theirs.
     let streams = streams(&client).await;
-    assert!(streams <= 2, "{streams}");
+    assert!(streams <= 3, "{streams}");
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
