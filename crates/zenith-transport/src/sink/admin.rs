@@ -50,7 +50,7 @@ pub trait TableAdmin: Send + Sync {
         cannot("change columns of a table")
     }
 
-    /// The bytes that columns of a table take where they are kept.
+    /// The bytes that columns of a table take where they are kept, as far as the sink knows.
     fn column_bytes<'a>(&'a self, _table: &'a str, _columns: &'a [String]) -> Boxed<'a, u64> {
         cannot("say how large columns are")
     }
