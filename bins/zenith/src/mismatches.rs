@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::HumanCount;
 use serde::Serialize;
-use zenith_engine::state::{self, Mismatches, StateStore};
+use zenith_engine::state::{self, Mismatches, NO_COLUMN, StateStore};
 
 use crate::args::Allowed;
 
@@ -55,7 +55,7 @@ impl Counted {
 
     /// Whether there are values of fields without a column.
     pub fn lacks_columns(&self) -> bool {
-        self.all.values.values().any(|reasons| reasons.contains_key("no column"))
+        self.all.values.values().any(|reasons| reasons.contains_key(NO_COLUMN))
     }
 
     /// Both numbers with those of the last hour in a line; `None` if everything fits.

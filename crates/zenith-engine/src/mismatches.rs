@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use zenith_state::{Mismatches, is_shown};
+use zenith_state::{Mismatches, NO_COLUMN, is_shown};
 
 use crate::{Mixed, Mode, PipelineSettings};
 
@@ -149,7 +149,7 @@ fn one(field: &str, reason: &str, pipeline: &str, advice: Advice<'_>) -> String 
         (Advice::LargerSample(_) | Advice::Count(_), Some(setting)) => {
             format!("{setting} gives them a column")
         }
-        (Advice::Reload(_), None) if reason == "no column" => {
+        (Advice::Reload(_), None) if reason == NO_COLUMN => {
             format!("zenith schema promote {pipeline} proposes a column for them")
         }
         (Advice::Reload(_), None) if has_cure(reason) => {

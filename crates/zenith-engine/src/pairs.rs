@@ -27,12 +27,7 @@ pub(crate) mod texts {
 
     use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-    pub(crate) fn serialize<S: serde::Serializer>(
-        pairs: &[(String, String)],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
-    }
+    pub(crate) use super::values::serialize;
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
@@ -80,24 +75,23 @@ pub(crate) mod texts {
     }
 }
 
-/// Columns by their names.
-pub(crate) mod columns {
+/// Pairs of names and values of any type.
+pub(crate) mod values {
     use std::collections::BTreeMap;
 
     use serde::de::{Deserialize, Deserializer};
+    use serde::ser::{Serialize, Serializer};
 
-    use crate::column_shape::ColumnShape;
-
-    pub(crate) fn serialize<S: serde::Serializer>(
-        columns: &[(String, ColumnShape)],
+    pub(crate) fn serialize<V: Serialize, S: Serializer>(
+        pairs: &[(String, V)],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(columns.iter().map(|(name, column)| (name, column)))
+        serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Vec<(String, ColumnShape)>, D::Error> {
+    ) -> Result<Vec<(String, V)>, D::Error> {
         Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
     }
 }

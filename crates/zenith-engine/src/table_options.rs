@@ -115,7 +115,7 @@ pub struct TableOptions {
     /// The path has a dot between the keys, and no mark for the elements of an array: `items.price`. In zenith.toml it is a
     /// table `[pipelines.NAME.mixed_fields]` below the other settings, with lines as `"items.price" = "text"`; an argument is
     /// written as `items.price=text`, and may be repeated.
-    #[serde(with = "fields")]
+    #[serde(with = "crate::pairs::values")]
     #[cfg_attr(feature = "clap", arg(
         long,
         alias = "mixed-field",
@@ -129,7 +129,7 @@ pub struct TableOptions {
     /// In zenith.toml it is a table `[pipelines.NAME.rename]` below the other settings, with lines as `custID =
     /// "customer_id"`; an argument is written as `custID=customer_id`, and may be repeated. Other settings call the field by
     /// its own name, and so does `_zenith_extra`.
-    #[serde(with = "fields")]
+    #[serde(with = "crate::pairs::values")]
     #[cfg_attr(feature = "clap", arg(
         long,
         value_name = "FIELD=COLUMN",
@@ -162,7 +162,7 @@ pub struct TableOptions {
     /// table `[pipelines.NAME.mask]` below the other settings, with lines as `card = "redact"` and `"customer.email" = { with =
     /// "sha256", salt = "${SALT}" }`; an argument is written as `card=redact` or `'customer.email=sha256:${SALT}'`, and may be
     /// repeated. The salt is always a reference, `${NAME}` or `${file:PATH}`; the secret itself is kept nowhere.
-    #[serde(with = "fields")]
+    #[serde(with = "crate::pairs::values")]
     #[cfg_attr(feature = "clap", arg(
         long,
         value_name = "PATH=MASK",
@@ -279,26 +279,6 @@ fn named_or_set<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     }
 
     deserializer.deserialize_any(NamedOrSet(set))
-}
-
-/// Pairs as a table of keys and values.
-mod fields {
-    use std::collections::BTreeMap;
-
-    use super::{Deserialize, Deserializer, Serialize};
-
-    pub(super) fn serialize<V: Serialize, S: serde::Serializer>(
-        fields: &[(String, V)],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(fields.iter().map(|(path, value)| (path, value)))
-    }
-
-    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<(String, V)>, D::Error> {
-        Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
-    }
 }
 
 /// `PATH=MIXED`; keys may have `=` in them.

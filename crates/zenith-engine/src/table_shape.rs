@@ -112,7 +112,7 @@ pub struct TableShape {
     /// In zenith.toml it is a table `[pipelines.NAME.columns.FIELD]` with `type`, `nullable`, `low_cardinality`, `codec` and
     /// `comment`, and for a computed column `type` and one of `materialized`, `default` and `alias`. An argument is written as
     /// ClickHouse has it, as in `price=Decimal(18, 4) CODEC(ZSTD(1))`, and may be repeated.
-    #[serde(with = "crate::pairs::columns")]
+    #[serde(with = "crate::pairs::values")]
     #[cfg_attr(feature = "clap", arg(
         long,
         alias = "column",

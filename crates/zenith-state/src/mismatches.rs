@@ -15,6 +15,9 @@ pub const OTHER_FIELDS: &str = "(other fields)";
 /// The name under which further reasons are counted together.
 pub const OTHER_REASONS: &str = "(other reasons)";
 
+/// The reason of values of fields that have no column.
+pub const NO_COLUMN: &str = "no column";
+
 /// Reasons of values that are in the extra column although the columns lack nothing: those shown as a list of one, and
 /// documents and arrays of nothing but nulls. They are counted apart.
 pub const SHOWN_REASONS: [&str; 2] = ["is no array", "only nulls"];

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use crate::fit::MismatchReason;
 
 /// Fields that are counted separately; collections with unbounded keys would otherwise grow the report without bound.
-pub(super) const FIELDS_MAX: usize = 1000;
+pub(crate) const FIELDS_MAX: usize = 1000;
 /// The name under which further fields are counted together.
-pub(super) const OTHERS: &str = "(other fields)";
+pub(crate) const OTHERS: &str = "(other fields)";
 /// Documents kept of each kind of mismatch that is a surprise.
 pub(super) const WITNESSES_MAX: usize = 16;
 

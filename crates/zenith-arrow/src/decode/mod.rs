@@ -52,6 +52,7 @@ use buffers::{Arena, Bytes};
 use column::{Rules, buffers_of};
 use context::{Context, RowError};
 pub use counts::{ExtraCounts, Surprise, keep_witnesses};
+pub(crate) use counts::{FIELDS_MAX, OTHERS};
 use document::DocumentNode;
 use outcome::key_mismatch;
 pub use outcome::{BadDocument, DecodeError, DecoderOptions};

@@ -9,13 +9,9 @@ use super::census::{Counting, Level};
 use super::choose;
 use super::forms::Forms;
 use super::keys::KeyPosition;
+use crate::decode::{FIELDS_MAX, OTHERS};
 use crate::extended_json::{Container, Json, JsonError, to_bson};
 use crate::schema::{Blank, ELEMENTS_KEY, Field, Kind, Schema};
-
-/// Paths that are counted apart.
-const PATHS_MAX: usize = 1_000;
-/// The name under which further ones are counted together.
-const OTHERS: &str = "(other fields)";
 
 /// What the extra column of some rows holds beyond the columns of their table. Memory is bounded by the number of distinct
 /// paths.
@@ -135,7 +131,7 @@ impl Promotable {
     }
 
     fn count(&mut self, path: String) {
-        let is_known = self.values.len() < PATHS_MAX || self.values.contains_key(&path);
+        let is_known = self.values.len() < FIELDS_MAX || self.values.contains_key(&path);
         let path = if is_known { path } else { OTHERS.to_owned() };
         *self.values.entry(path).or_default() += 1;
     }

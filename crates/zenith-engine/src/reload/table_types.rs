@@ -225,9 +225,7 @@ impl TypeAdoption<'_> {
     }
 
     fn is_of(&self, field: Field, there: &str) -> bool {
-        let arrow = Schema::new(vec![field]).to_arrow();
-        let wanted = arrow.fields().first().map(|arrow| column_type(arrow, self.dialect));
-        wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
+        is_column_of(&field, there, self.dialect)
     }
 
     /// Whether values of the kind have just this type, in a column or a part of one.

@@ -6,7 +6,7 @@
 
 use zenith_arrow::schema::{ID_KEY, TextType};
 use zenith_arrow::{Field, Kind, Schema};
-use zenith_transport::ddl::{Dialect, TypeParts, column_type, parts, same_values};
+use zenith_transport::ddl::{Dialect, TypeParts, parts};
 use zenith_transport::{ColumnInfo, TableInfo};
 
 use crate::reload::{is_column_of, scalars, text_type};
@@ -91,9 +91,7 @@ impl Adoption {
     }
 
     fn is_of(&self, kind: &Kind, there: &str) -> bool {
-        let arrow = Schema::new(vec![Field::new("value", kind.clone())]).to_arrow();
-        let wanted = arrow.fields().first().map(|arrow| column_type(arrow, self.dialect));
-        wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
+        is_column_of(&Field::new("value", kind.clone()), there, self.dialect)
     }
 }
 

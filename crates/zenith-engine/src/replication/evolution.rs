@@ -21,7 +21,7 @@ use zenith_arrow::Schema;
 use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{OTHER_FIELDS, SchemaVersion, StateStore};
+use zenith_state::{NO_COLUMN, OTHER_FIELDS, SchemaVersion, StateStore};
 use zenith_transport::{Sink, TableInfo};
 
 use super::context::Context;
@@ -45,8 +45,6 @@ const REFUSED_MAX: usize = 10_000;
 
 /// The cause of a schema that has more fields than the one before it.
 pub(super) const NEW_FIELDS: &str = "new fields";
-/// The reason of values that no column is for.
-pub(super) const NO_COLUMN: &str = "no column";
 
 /// The columns of a table, and which fields have got none.
 #[derive(Debug)]

@@ -15,14 +15,15 @@ use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_arrow::{Field, Schema};
 use zenith_extract::{ChangeSource, Source};
-use zenith_state::{Mismatches, StateStore};
+use zenith_state::{Mismatches, NO_COLUMN, StateStore};
 use zenith_transport::ddl::{LOADING_SETTINGS, identifier};
 use zenith_transport::{Filter, Scalar, Selection, Sink};
 
 use super::Replicator;
 use super::backfill::Backfill;
+use super::by_hand::is_written;
 use super::context::Context;
-use super::evolution::{NEW_FIELDS, NO_COLUMN};
+use super::evolution::NEW_FIELDS;
 use super::growth::{Counts, Growth, Promotion, add_extra, column_of, is_of, with_keys};
 use super::pager::Pager;
 use crate::error::sentence;
@@ -246,8 +247,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return Ok(BTreeMap::new());
         };
         let ours = self.layout().schema(&schema.to_arrow());
-        let is_written = |kind: &str| kind.is_empty() || kind == "DEFAULT";
-        let others = table.columns.iter().filter(|column| is_written(&column.default_kind));
+        let others = table.columns.iter().filter(|column| is_written(column));
         match others.map(|column| &column.name).find(|name| ours.column_with_name(name).is_none()) {
             None => {
                 let mut settings = table.additions.unwrap_or_default().settings;

@@ -11,7 +11,7 @@ use zenith_arrow::fit::is_within;
 use zenith_arrow::schema::Field;
 use zenith_arrow::{Kind, Limit, equal};
 use zenith_bson::Elements;
-use zenith_state::Mismatches;
+use zenith_state::{Mismatches, NO_COLUMN};
 
 use super::cell;
 use super::expect::{self, Digits, Expected, Rules, Value};
@@ -105,7 +105,7 @@ impl<'r> Walk<'r> {
             let array = column(field.column_name()).ok_or_else(|| self.mismatch(None, "no such column"))?;
             let twin = field.twin.as_ref().and_then(|twin| column(&twin.name));
             if self.is_from_before(document.get(&field.name), field, array, twin, row) {
-                self.count("no column".to_owned());
+                self.count(NO_COLUMN.to_owned());
                 self.path.pop();
                 continue;
             }
@@ -116,7 +116,7 @@ impl<'r> Walk<'r> {
             // A null or an empty document or array without a column is no value, and at most a note.
             if !is_nothing(value) && fields.iter().all(|field| field.name != *key) {
                 self.path.push(Step::Key(key.clone()));
-                self.count(if holds_only_nulls(value) { "only nulls" } else { "no column" }.to_owned());
+                self.count(if holds_only_nulls(value) { "only nulls" } else { NO_COLUMN }.to_owned());
                 self.path.pop();
             }
         }
