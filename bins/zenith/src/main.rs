@@ -9,6 +9,7 @@ mod connect;
 mod copies;
 mod copy;
 mod databases;
+mod draft;
 mod exit;
 mod logging;
 mod members;
@@ -44,7 +45,6 @@ fn main() -> ExitCode {
                 |()| ExitCode::SUCCESS,
             )
         }
-        Command::Init(arguments) => ended(commands::init::run(&arguments)),
         command => {
             // Few threads suffice: decoding has its own, and the rest waits for sockets.
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
 async fn run(command: Command, verbose: bool) -> ExitCode {
     ended(match command {
         Command::Copy(arguments) => return copy::run(&arguments).await,
+        Command::Init(arguments) => commands::init::run(&arguments).await,
         Command::Check(arguments) => commands::check::run(&arguments).await,
         Command::Apply(arguments) => commands::apply::run(&arguments).await,
         Command::Run(arguments) => commands::run::run(&arguments).await,
@@ -76,7 +77,7 @@ async fn run(command: Command, verbose: bool) -> ExitCode {
         Command::Schema(arguments) => commands::schema::run(&arguments).await,
         Command::Verify(arguments) => commands::verify::run(&arguments).await,
         // These need no runtime.
-        Command::Init(_) | Command::Completions { .. } | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
+        Command::Completions { .. } | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
     })
 }
 

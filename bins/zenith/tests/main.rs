@@ -10,6 +10,7 @@ mod columns;
 mod configuring;
 mod copies;
 mod dead_letters;
+mod drafting;
 mod dumps;
 mod ends;
 mod evolving;

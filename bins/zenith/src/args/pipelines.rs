@@ -23,9 +23,24 @@ pub struct StateArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  zenith init
-  zenith init --file shop.toml --force")]
+  zenith init                                    a file with every setting, to be edited
+  zenith init --file shop.toml --force
+  zenith init --from mongodb://localhost/shop --to http://localhost:8123/shop
+                                                 a file with what is there: collections, sizes, columns
+
+  Passwords are not written: they become references. Give them as such to keep them out of the process list:
+    zenith init --from 'mongodb://app:${MONGO_PASSWORD}@db/shop' --to file:/run/secrets/clickhouse")]
 pub struct Init {
+    /// Look at this MongoDB, and write a pipeline for each of its collections
+    #[arg(long, value_name = "URI", requires = "to")]
+    pub from: Option<String>,
+    /// The ClickHouse to write to
+    #[arg(long, value_name = "URL", requires = "from")]
+    pub to: Option<String>,
+    /// Only these collections, as in 'orders*', 'crm.*' or '!tmp_*'. May be repeated [default: those of the database of
+    /// --from]
+    #[arg(long, value_name = "PATTERN", requires = "from")]
+    pub collection: Vec<String>,
     /// The file to write [default: zenith.toml]
     #[arg(short = 'f', long, value_name = "PATH")]
     pub file: Option<PathBuf>,

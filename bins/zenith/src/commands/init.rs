@@ -2,33 +2,79 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::args::Init;
-use crate::config::{FILE, template::template};
+use crate::config::{FILE, expand, template::template};
+use crate::draft;
 use crate::exit::{Ending, Failure};
+use crate::signals::Signals;
 use crate::terminal::print;
 
-pub fn run(arguments: &Init) -> Ending {
+pub async fn run(arguments: &Init) -> Ending {
     let path = arguments.file.clone().unwrap_or_else(|| PathBuf::from(FILE));
+    let (Some(from), Some(to)) = (&arguments.from, &arguments.to) else {
+        write(&path, &template(), arguments.force)?;
+        print(&format!("wrote {0}: edit it, then `zenith check` and `zenith apply`\n", path.display()));
+        return Ok(ExitCode::SUCCESS);
+    };
+    if !arguments.force && path.exists() {
+        return Err(already_there(&path));
+    }
+    let mut signals =
+        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    tokio::select! {
+        ending = from_both_ends(arguments, &path, from, to) => ending,
+        () = signals.next() => Ok(ExitCode::from(crate::exit::STOPPED)),
+    }
+}
+
+/// Writes what is found at both ends.
+async fn from_both_ends(arguments: &Init, path: &Path, from: &str, to: &str) -> Ending {
+    let expanded = |address: &str, option: &str| {
+        expand::expand(address, option, &expand::from_environment).map_err(Failure::Input)
+    };
+    let mut patterns = arguments.collection.clone();
+    if patterns.is_empty() {
+        patterns.push("*".to_owned());
+    }
+    let found = draft::look(&expanded(from, "--from")?, &expanded(to, "--to")?, &patterns).await?;
+    let (from, from_had_one) = draft::without_password(from, "MONGO_PASSWORD");
+    let (to, to_had_one) = draft::without_password(to, "CLICKHOUSE_PASSWORD");
+    write(path, &draft::draft(&found, &from, &to, &patterns), arguments.force)?;
+    let planned = found.collections.iter().filter(|collection| collection.plan.is_ok()).count();
+    let left_out = found.left_out.len() + found.collections.len() - planned;
+    let mut text =
+        format!("wrote {} with {}", path.display(), crate::mismatches::counted(planned as u64, "collection"));
+    if left_out > 0 {
+        text.push_str(&format!(", and {left_out} left out with the reason"));
+    }
+    let variables = [(from_had_one, "MONGO_PASSWORD"), (to_had_one, "CLICKHOUSE_PASSWORD")];
+    let variables: Vec<&str> =
+        variables.iter().filter(|(had_one, _)| *had_one).map(|(_, name)| *name).collect();
+    if !variables.is_empty() {
+        text.push_str(&format!("; it has no passwords: set {} for the commands", variables.join(" and ")));
+    }
+    print(&format!("{text}\nread it, then `zenith check` and `zenith apply`\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true);
-    if arguments.force {
+    if force {
         options.create(true).truncate(true);
     } else {
         options.create_new(true);
     }
-    let written = options.open(&path).and_then(|mut file| file.write_all(template().as_bytes()));
-    match written {
-        Ok(()) => {
-            print(&format!("wrote {0}: edit it, then `zenith check` and `zenith apply`\n", path.display()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::Input(format!(
-            "{} already exists: --force writes over it, --file names another",
-            path.display()
-        ))),
-        Err(error) => Err(Failure::Input(format!("cannot write {}: {error}", path.display()))),
-    }
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => already_there(path),
+        _ => Failure::Input(format!("cannot write {}: {error}", path.display())),
+    })
+}
+
+fn already_there(path: &Path) -> Failure {
+    Failure::Input(format!("{} already exists: --force writes over it, --file names another", path.display()))
 }

@@ -1,6 +1,7 @@
 //! `zenith run` under fire: killed, cut off, its servers killed. Afterwards every table is as if nothing had happened.
 //!
-//! `ZENITH_TEST_KILLS` sets how often the command is killed, `ZENITH_TEST_SEED` repeats a run that failed.
+//! `ZENITH_TEST_KILLS` sets how often the command is killed, `ZENITH_TEST_DRIFTS` how many
+//! collections drift, `ZENITH_TEST_SEED` repeats a run that failed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +9,7 @@
 #[allow(dead_code)]
 mod harness;
 
+mod drifting;
 mod fixture;
 mod kills;
 mod oplog;

@@ -148,7 +148,8 @@ impl Sample {
         Sample { left_out, ..self }
     }
 
-    fn documents(&self) -> Vec<&[u8]> {
+    /// Each as its bytes.
+    pub(crate) fn documents(&self) -> Vec<&[u8]> {
         self.ranges.iter().filter_map(|range| self.bytes.get(range.clone())).collect()
     }
 }

@@ -19,6 +19,7 @@ mod plan;
 mod run;
 mod shadow;
 mod shape;
+mod sorting;
 mod table_types;
 mod temporary;
 

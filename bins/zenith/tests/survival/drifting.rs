@@ -1,0 +1,162 @@
+//! Documents drift while the command is killed: fields come and go at every depth, change their types and their names.
+//!
+//! `ZENITH_TEST_DRIFTS` sets how many collections are written to, one after the other, each by a seed of its own.
+
+use std::time::Duration;
+
+use bson::oid::ObjectId;
+use bson::{Bson, DateTime, Document, doc};
+use mongodb::Collection;
+use mongodb::error::ErrorKind;
+use serde_json::Value;
+use zenith_testkit::data::random::Random;
+use zenith_testkit::{ClickHouseOptions, ClickHouseServer, TestServers};
+
+use crate::fixture::Fixture;
+use crate::writer::seed;
+
+/// Kills of one run, while documents drift.
+const KILLS: u32 = 10;
+/// Writes between two kills, at most.
+const WRITES: u32 = 150;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drifting_documents_are_rebuilt_from_their_rows() {
+    let first = seed();
+    let drifts = std::env::var("ZENITH_TEST_DRIFTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let mut clickhouse = ClickHouseServer::start(ClickHouseOptions::default()).await.unwrap();
+    for number in 0..drifts {
+        let seed = first.wrapping_add(number);
+        eprintln!("drift {number}: ZENITH_TEST_SEED={seed}");
+        drift(seed, number, &mut clickhouse).await;
+    }
+}
+
+/// Every second run goes by the native protocol.
+async fn drift(seed: u64, number: u64, server: &mut ClickHouseServer) {
+    let databases = TestServers::shared().await.databases(&format!("drift{number}")).await.unwrap();
+    let name = databases.name.clone();
+    let clickhouse = server.client().create_database(&name).await.unwrap();
+    let native = format!("clickhouse://{}/{name}", server.native_address());
+    let target = if number.is_multiple_of(2) { clickhouse.url() } else { native };
+    let source = databases.mongodb.clone();
+    let mut fixture = Fixture::new(source, &databases.mongodb_uri, clickhouse, &target, 300).await;
+    fixture.begin().await;
+    let mut random = Random::of_document(seed, 0);
+    let items = databases.mongodb.collection::<Document>("items");
+    for _ in 0..KILLS {
+        let mut child = fixture.spawn(&["run", "--quiet"]);
+        for _ in 0..random.below(WRITES) {
+            if let Err(error) = write(&items, &mut random).await {
+                // MongoDB refuses a path through a number, or to increment a text.
+                assert!(matches!(*error.kind, ErrorKind::Write(_)), "{error}");
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(u64::from(random.below(1_500)))).await;
+        assert!(child.try_wait().unwrap().is_none(), "it ended: {:?}", crate::harness::ended(child).await);
+        child.kill().await.unwrap();
+        // A connection that is cut makes this build of ClickHouse abort now and then, as a crash would.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if !server.identity().is_alive() {
+            server.restart().await.unwrap();
+        }
+    }
+    fixture.assert_nothing_lost().await;
+    for (pipeline, table) in [("current", "current"), ("log", "log")] {
+        assert_every_column_is_explained(&fixture, pipeline, table).await;
+    }
+    databases.remove().await.unwrap();
+}
+
+/// The last version of the history has the columns that the table has.
+async fn assert_every_column_is_explained(fixture: &Fixture, pipeline: &str, table: &str) {
+    let schema = fixture.command(&["schema", pipeline, "--json"]).await.succeeded().json();
+    let names = |columns: &Value| -> Vec<String> {
+        // Others are those that the documents of now would get, if the table were made anew.
+        let columns =
+            columns.as_array().unwrap().iter().filter(|column| column["clickhouse_type"].is_string());
+        let names = columns.map(|column| column["name"].as_str().unwrap());
+        names.filter(|name| !name.starts_with("_zenith_")).map(str::to_owned).collect()
+    };
+    let mut known = names(&schema["columns"]);
+    let question = format!(
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{table}' \
+         AND NOT startsWith(name, '_zenith_')"
+    );
+    let there = fixture.clickhouse.query(&question).await.unwrap();
+    let mut there: Vec<String> = there.lines().map(str::to_owned).collect();
+    known.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(known, there, "{schema}");
+    let versions = schema["versions"].as_array().unwrap();
+    assert!(versions.len() > 1, "no column was added: {schema}");
+    assert!(versions.iter().all(|version| version["cause"].is_string()), "{schema}");
+}
+
+/// One write, which may bring what no document had.
+async fn write(items: &Collection<Document>, random: &mut Random) -> mongodb::error::Result<()> {
+    let id = doc! { "_id": i64::from(random.below(400)) };
+    match random.below(20) {
+        0..4 => {
+            let mut new = Document::new();
+            for _ in 0..random.below(6) {
+                new.insert(field(random), value(random, 2));
+            }
+            _ = items.replace_one(id, new).upsert(true).await?;
+        }
+        4..12 => _ = items.update_one(id, doc! { "$set": { path(random): value(random, 2) } }).await?,
+        12..14 => _ = items.update_one(id, doc! { "$unset": { path(random): "" } }).await?,
+        14..16 => {
+            let (from, to) = (field(random), field(random));
+            if from != to {
+                _ = items.update_one(id, doc! { "$rename": { from: to } }).await?;
+            }
+        }
+        16..18 => _ = items.update_one(id, doc! { "$inc": { "n": 2_500_000_000_i64 } }).await?,
+        _ => _ = items.delete_one(id).await?,
+    }
+    Ok(())
+}
+
+/// A field of the top level: one that documents had from the start, or one of a dozen others.
+fn field(random: &mut Random) -> String {
+    match random.below(3) {
+        0 => random.pick(&["n", "name", "rate", "tags", "sub"]).to_owned(),
+        _ => format!("{}_field", random.pick(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"])),
+    }
+}
+
+/// A field at some depth.
+fn path(random: &mut Random) -> String {
+    match random.below(3) {
+        0 => format!("sub.{}", random.pick(&["x", "y", "z", "deep", "deep.a", "deep.b", "deep.c.d"])),
+        1 => format!("{}.{}", field(random), random.pick(&["one", "two", "three.four"])),
+        _ => field(random),
+    }
+}
+
+/// A value of any type, with documents and arrays in it up to a depth.
+fn value(random: &mut Random, depth: u32) -> Bson {
+    match random.below(if depth == 0 { 9 } else { 12 }) {
+        0 => Bson::Null,
+        1 => Bson::Boolean(random.below(2) == 0),
+        2 => Bson::Int32(i32::try_from(random.below(1_000)).unwrap_or_default()),
+        3 => Bson::Int64(i64::from(random.below(u32::MAX)) << 20),
+        4 => Bson::Double(random.fraction()),
+        5 => Bson::DateTime(DateTime::from_millis(i64::from(random.below(u32::MAX)) * 1_000)),
+        6 => Bson::ObjectId(ObjectId::new()),
+        7 => format!("{}.{:02}", random.below(10_000), random.below(100))
+            .parse()
+            .map_or(Bson::Null, Bson::Decimal128),
+        8 => Bson::String(format!("text {}", random.below(1_000))),
+        9 => Bson::Array((0..random.below(4)).map(|_| value(random, depth - 1)).collect()),
+        _ => {
+            let mut document = Document::new();
+            for _ in 0..random.below(4) {
+                let key: &str = random.pick(&["one", "two", "three", "four"]);
+                document.insert(key, value(random, depth - 1));
+            }
+            Bson::Document(document)
+        }
+    }
+}
