@@ -5,6 +5,7 @@
 //! | [`e2e`] | whole copies of each shape of document, and the floor |
 //! | [`cdc`] | how soon and how fast changes become rows |
 //! | [`flat`] | that memory and the price of a row stay as they are when a collection grows |
+//! | [`transforms`] | the price of fields that are left out, renamed and masked |
 //! | [`operations`] | servers that go away, pipelines that fail beside others, a reload beside a run |
 //! | [`peers`] | the same copy by other tools |
 //! | [`report`] | the tables of `docs/benchmarks/README.md`, from what the others kept as JSON |
@@ -30,6 +31,7 @@ mod servers;
 mod statistics;
 mod svg;
 mod table;
+mod transforms;
 mod zenith;
 
 use std::fs;
@@ -52,6 +54,8 @@ pub enum Verb {
     Cdc(cdc::Arguments),
     /// Copy a small and a large collection: memory and the price of a row
     Flat(flat::Arguments),
+    /// Copy with fields left out, renamed and masked
+    Transforms(transforms::Arguments),
     /// Follow many collections of which ten fail, each in its own way: the lag of the others
     Fleet(fleet::Arguments),
     /// Take either end away in four ways: how soon it is told, and how soon all is well again
@@ -70,6 +74,7 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::E2e(arguments) => e2e::run(arguments).await,
         Verb::Cdc(arguments) => cdc::run(arguments).await,
         Verb::Flat(arguments) => flat::run(arguments).await,
+        Verb::Transforms(arguments) => transforms::run(arguments).await,
         Verb::Fleet(arguments) => fleet::run(arguments).await,
         Verb::Outages(arguments) => outages::run(arguments).await,
         Verb::Beside(arguments) => beside::run(arguments).await,

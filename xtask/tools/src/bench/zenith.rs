@@ -54,6 +54,8 @@ pub(super) struct Zenith {
     pub(super) version: String,
     pub(super) memory: Option<String>,
     pub(super) protocol: Protocol,
+    /// Further options of `zenith copy`.
+    options: Vec<String>,
 }
 
 /// One copy: the whole command from its start to its end, planning included.
@@ -105,7 +107,7 @@ impl Zenith {
         let mut command = Command::new(&program);
         command.arg("--version");
         let version = process::run(command, TIMEOUT).await?.stdout.trim().to_owned() + &remark;
-        Ok(Self { program, version, memory: None, protocol: Protocol::Http })
+        Ok(Self { program, version, memory: None, protocol: Protocol::Http, options: Vec::new() })
     }
 
     /// The same command with this memory.
@@ -118,6 +120,11 @@ impl Zenith {
         Self { protocol, ..self }
     }
 
+    /// The same command with these options of `zenith copy`.
+    pub(super) fn with_options(self, options: &[String]) -> Self {
+        Self { options: options.to_vec(), ..self }
+    }
+
     /// Copies a collection into a table of the same name, which must not be there, and waits until all is quiet again.
     pub(super) async fn copy(&self, servers: &Servers, collection: &str) -> Result<CopyRun> {
         let mut command = Command::new(&self.program);
@@ -127,6 +134,7 @@ impl Zenith {
         if let Some(memory) = &self.memory {
             command.args(["--memory", memory]);
         }
+        command.args(&self.options);
         let meter = servers.meter()?;
         let finished = process::run(command, TIMEOUT).await?;
         let cost = Cost { seconds: finished.wall_seconds, ..meter.read(servers)? };
