@@ -210,10 +210,11 @@ fn print_summary(arguments: &Copy, summary: &Summary, sent: Option<SendReport>) 
 
 fn print_plan(arguments: &Copy, plan: &ReloadPlan) -> Result<(), EngineError> {
     let statement = plan.create_statement()?;
+    let filter = arguments.options.filter.as_deref();
     if arguments.json {
-        print(&format!("{}\n", output::plan_json(plan, &statement)));
+        print(&format!("{}\n", output::plan_json(plan, &statement, filter)));
     } else {
-        print(&output::plan_text(plan, &statement));
+        print(&output::plan_text(plan, &statement, filter));
     }
     Ok(())
 }

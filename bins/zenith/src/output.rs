@@ -124,6 +124,8 @@ struct PlanJson<'a> {
     strategy: &'static str,
     table_exists: bool,
     leftovers: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a str>,
     columns: Vec<ColumnJson<'a>>,
     create_statement: &'a str,
 }
@@ -137,7 +139,7 @@ struct ColumnJson<'a> {
 }
 
 /// A plan as one JSON object.
-pub fn plan_json(plan: &ReloadPlan, create_statement: &str) -> String {
+pub fn plan_json(plan: &ReloadPlan, create_statement: &str, filter: Option<&str>) -> String {
     let size = plan.source.collection.size;
     to_json(&PlanJson {
         dry_run: true,
@@ -148,6 +150,7 @@ pub fn plan_json(plan: &ReloadPlan, create_statement: &str) -> String {
         strategy: strategy(plan),
         table_exists: plan.existing.is_some(),
         leftovers: &plan.leftovers,
+        filter,
         columns: plan
             .columns
             .iter()
@@ -163,7 +166,7 @@ pub fn plan_json(plan: &ReloadPlan, create_statement: &str) -> String {
 }
 
 /// A plan in words: the columns as a table, the DDL, the steps.
-pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
+pub fn plan_text(plan: &ReloadPlan, create_statement: &str, filter: Option<&str>) -> String {
     let mut text = columns_text(plan);
     let _ = writeln!(text, "\n{create_statement}\n");
     let size = plan.source.collection.size;
@@ -178,7 +181,8 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str) -> String {
         Topology::Files => "the dump".to_owned(),
         _ => format!("MongoDB {}", plan.source.server_version),
     };
-    let _ = writeln!(text, "  1. read {documents} documents{bytes} from {from}");
+    let matching = filter.map_or_else(String::new, |filter| format!(" that match {filter}"));
+    let _ = writeln!(text, "  1. read {documents} documents{bytes} from {from}{matching}");
     let table = &plan.definition.name;
     match (plan.strategy, &plan.existing) {
         (Strategy::Swap, Some(existing)) => {

@@ -15,6 +15,7 @@ mod dumps;
 mod ends;
 mod evolving;
 mod few_rights;
+mod filters;
 mod harness;
 mod help;
 mod home;

@@ -41,6 +41,7 @@
 mod column_shape;
 mod dead_letters;
 mod error;
+mod filters;
 mod layout;
 mod load;
 mod masks;

@@ -95,6 +95,7 @@ impl ReloadOptions {
             let (value, reason) = (format!("{path:?}"), format!("it {reason}"));
             return Err(EngineError::Setting { setting, value, reason });
         }
+        self.table.query()?;
         match self.decoders {
             0 => wrong("decoders", 0, "at least 1 is needed"),
             decoders if decoders > 64 => {

@@ -133,8 +133,9 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             return Err(missing("the table", "say which table to write"));
         }
         self.options.check_names(&table)?;
+        let source = self.options.table.filtered(&self.source)?.unwrap_or(self.source);
         Ok(Pipeline {
-            source: Arc::new(self.source),
+            source: Arc::new(source),
             sink: Arc::new(self.sink),
             namespace,
             table,

@@ -154,6 +154,14 @@ pub struct TableOptions {
     /// Of these, `exclude` leaves some out.
     #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", help_heading = "Transforms"))]
     pub include: Vec<String>,
+    /// A query of MongoDB, as JSON: only documents that it matches are in the table; by default all are.
+    ///
+    /// As in `{"state": {"$ne": "draft"}}`; other types are written as in `{"at": {"$gte": {"$date": "2024-01-01T00:00:00Z"}}}`.
+    /// MongoDB judges documents by it, so that it names fields as they are there. In the mode `changes` a document that no longer
+    /// matches leaves the table, and one that begins to match comes. What may change without the document, as `$$NOW`, is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "JSON", help_heading = "Transforms"))]
+    pub filter: Option<String>,
     /// What stands in the place of the values of a field, by its dotted path; by default the values themselves.
     ///
     /// The path is written as in `exclude`; a document or an array may be masked as a whole. `redact`: `****`. `null`: null.
@@ -203,6 +211,7 @@ impl Default for TableOptions {
             keep_nulls: false,
             exclude: Vec::new(),
             include: Vec::new(),
+            filter: None,
             mask: Vec::new(),
             on_bad_document: OnBadDocument::default(),
             dead_letters: DEAD_LETTERS.to_owned(),

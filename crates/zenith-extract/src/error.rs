@@ -93,6 +93,12 @@ pub enum ExtractError {
         /// The collection.
         namespace: Namespace,
     },
+    /// The query that documents have to match cannot be judged.
+    #[error("the filter cannot be used: {reason}")]
+    Filter {
+        /// Why not.
+        reason: String,
+    },
     /// The server answered a command with an error.
     #[error("MongoDB could not {action}: {message} ({code_name}, code {code})")]
     Server {
@@ -290,6 +296,7 @@ impl ExtractError {
             | Self::NoSuchDatabase { .. }
             | Self::NoSuchCollection { .. }
             | Self::Replaced { .. }
+            | Self::Filter { .. }
             | Self::InvalidPartition { .. }
             | Self::File { .. }
             | Self::Dump { .. }
@@ -340,6 +347,7 @@ impl ExtractError {
             | Self::Unauthorized { .. }
             | Self::NoSuchDatabase { .. }
             | Self::NoSuchCollection { .. }
+            | Self::Filter { .. }
             | Self::File { .. }
             | Self::Dump { .. }
             | Self::NoChangeStreams { .. } => true,

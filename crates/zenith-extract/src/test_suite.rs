@@ -44,6 +44,7 @@ macro_rules! source_test_suite {
                 a_sample_holds_each_document_once,
                 a_sample_is_the_same_each_time_and_has_both_ends,
                 preflight_finds_the_collection_and_misses_another,
+                a_filter_leaves_what_matches_or_is_refused,
             );
             $($crate::source_test_suite!(@$more $make);)?
         }
@@ -356,4 +357,49 @@ pub async fn preflight_finds_the_collection_and_misses_another<S: Source>(
     let missing = Namespace::new(namespace.database, "no such collection");
     let error = source.preflight(&missing).await.expect_err("a collection that is not there");
     assert!(error.is_input() && error.to_string().contains("no such collection"), "{error}");
+}
+
+/// Of whatever is asked there is only what a query matches; a source that cannot judge documents says so.
+pub async fn a_filter_leaves_what_matches_or_is_refused<S: Source>(
+    make: impl AsyncFn(Vec<RawDocumentBuf>) -> (S, Namespace),
+) {
+    let all = documents(3_000);
+    let (source, namespace) = make(all.clone()).await;
+    let filtered = match source.filtered(&rawdoc! { "text": "xx" }) {
+        Ok(filtered) => filtered,
+        Err(error) => {
+            assert!(error.is_input() && error.to_string().contains("filter"), "{error}");
+            return;
+        }
+    };
+    let matches = |document: &&RawDocumentBuf| document.get_str("text").is_ok_and(|text| text == "xx");
+    let expected: Vec<RawDocumentBuf> = all.iter().filter(matches).cloned().collect();
+    assert_eq!(expected.len(), 10);
+    let found = filtered.preflight(&namespace).await.expect("preflight").collection.size;
+    assert_eq!(found.map(|size| size.documents), Some(10));
+    for (desired, strategy) in
+        [(1, PartitionStrategy::Natural), (4, PartitionStrategy::Natural), (4, PartitionStrategy::IdRanges)]
+    {
+        let mut found = Vec::new();
+        for partition in filtered.partitions(&namespace, desired, strategy).await.expect("partitions") {
+            found.extend(read_all(&filtered, &partition, 1_000).await);
+        }
+        assert_same(&found, &expected);
+    }
+    for wanted in [1, 5, 300, 5_000] {
+        let sample = filtered.sample(&namespace, wanted).await.expect("a sample");
+        assert!((1..=wanted).contains(&sample.len()), "{} documents of {wanted}", sample.len());
+        assert!(sample.iter().all(|document| expected.contains(document)), "a sample of what does not match");
+        assert!(wanted < 300 || sample.len() == 10, "{} of a sample of {wanted}", sample.len());
+    }
+    if source.max_id(&namespace).await.expect("the largest _id").is_some() {
+        let largest = filtered.max_id(&namespace).await.expect("the largest _id");
+        assert_eq!(largest, expected.last().map(id_of));
+    }
+    let again =
+        filtered.filtered(&rawdoc! { "inner": { "n": id_of(&expected[3]) } }).expect("one more query");
+    let whole = again.partitions(&namespace, 1, PartitionStrategy::Natural).await.expect("partitions");
+    assert_same(&read_all(&again, &whole[0], MIB).await, &expected[3..4]);
+    let whole = source.partitions(&namespace, 1, PartitionStrategy::Natural).await.expect("partitions");
+    assert_same(&read_all(&source, &whole[0], MIB).await, &all);
 }

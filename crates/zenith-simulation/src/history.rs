@@ -13,6 +13,9 @@ use crate::scenario::{Kind, Scenario};
 /// A text in documents that cannot be decoded, before its last byte is made one that is not UTF-8.
 const SPOILT: &str = "spoilt~";
 
+/// The query of scenarios in which documents are left out.
+pub(crate) const FILTER: &str = r#"{"k": 1}"#;
+
 /// What the names of fields begin with that come up later.
 pub(crate) const NEW_FIELD: &str = "later_";
 /// Those of the document itself, and then those of the document in it.
@@ -39,6 +42,18 @@ pub(crate) struct Document {
     pub(crate) raw: RawDocumentBuf,
 }
 
+impl Document {
+    /// Whether [`FILTER`] leaves it.
+    pub(crate) fn matches(&self) -> bool {
+        kept(self.n) == 1
+    }
+}
+
+/// The field that [`FILTER`] asks for. The first document has 1.
+fn kept(n: i64) -> i32 {
+    i32::from(n % 3 != 0)
+}
+
 /// One change.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -57,6 +72,7 @@ pub(crate) struct Entry {
 pub(crate) struct History {
     random: Random,
     bad_percent: u32,
+    filtered: bool,
     new_fields_percent: u32,
     /// The field of a document with this number that none had at the beginning; its value is the number.
     pub(crate) new_fields: BTreeMap<i64, String>,
@@ -79,6 +95,7 @@ impl History {
         let mut history = History {
             random,
             bad_percent: scenario.bad_documents,
+            filtered: scenario.filtered,
             new_fields_percent: 0,
             new_fields: BTreeMap::new(),
             first: 0,
@@ -120,7 +137,7 @@ impl History {
             let number = self.random.between(0, 5) as usize;
             let name = NEW_FIELDS[number];
             let mut inner = rawdoc! { "x": 1 };
-            let mut raw = rawdoc! { "_id": id, "n": n, "s": "text" };
+            let mut raw = rawdoc! { "_id": id, "n": n, "k": kept(n), "s": "text" };
             if number < OUTER {
                 raw.append(name, n)
             } else {
@@ -130,14 +147,19 @@ impl History {
             self.new_fields.insert(n, name.as_str().to_owned());
             raw
         } else {
-            rawdoc! { "_id": id, "n": n, "s": "text", "d": { "x": 1 } }
+            rawdoc! { "_id": id, "n": n, "k": kept(n), "s": "text", "d": { "x": 1 } }
         };
         Document { n, is_bad, raw }
     }
 
-    /// All documents that can be decoded: by `_id` their number.
+    /// The documents that are to be in the table.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = (&i64, &Document)> {
+        self.documents.iter().filter(|(_, document)| !self.filtered || document.matches())
+    }
+
+    /// All of these that can be decoded: by `_id` their number.
     pub(crate) fn numbers(&self) -> BTreeMap<i64, i64> {
-        let good = self.documents.iter().filter(|(_, document)| !document.is_bad);
+        let good = self.wanted().filter(|(_, document)| !document.is_bad);
         good.map(|(id, document)| (*id, document.n)).collect()
     }
 
@@ -250,7 +272,7 @@ pub(crate) fn version_of(time: Timestamp) -> u64 {
 
 /// A document whose text is not UTF-8.
 fn spoilt(id: i64, n: i64) -> RawDocumentBuf {
-    let whole = rawdoc! { "_id": id, "n": n, "s": SPOILT };
+    let whole = rawdoc! { "_id": id, "n": n, "k": kept(n), "s": SPOILT };
     let mut bytes = whole.as_bytes().to_vec();
     if let Some(last) = bytes.iter().rposition(|byte| *byte == b'~') {
         bytes[last] = 0xFF;

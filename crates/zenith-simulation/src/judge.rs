@@ -188,7 +188,7 @@ impl Reached<'_> {
     /// The documents that cannot be decoded.
     fn bad(&self) -> BTreeSet<i64> {
         self.world.with_history(|history| {
-            history.documents.iter().filter(|(_, found)| found.is_bad).map(|(id, _)| *id).collect()
+            history.wanted().filter(|(_, found)| found.is_bad).map(|(id, _)| *id).collect()
         })
     }
 

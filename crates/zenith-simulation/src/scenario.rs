@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zenith_engine::{Mode, PipelineSettings, TableOptions};
 
+use crate::history::FILTER;
 use crate::random::Random;
 
 /// What is simulated.
@@ -100,6 +101,8 @@ pub(crate) struct Scenario {
     pub(crate) bad_documents: u32,
     /// Documents in a hundred that have a field which none had at the beginning.
     pub(crate) new_fields: u32,
+    /// Whether only documents that match a query are to be in the table.
+    pub(crate) filtered: bool,
     /// Documents of one reply of a scan.
     pub(crate) reply_documents: usize,
     /// Parts of a collection that is read by ranges.
@@ -120,11 +123,14 @@ impl Scenario {
             2 => Kind::IdCursor,
             _ => Kind::Reload,
         };
+        // A change log has every change.
+        let filtered = kind != Kind::ChangeLog && seed / 4 % 5 == 4;
         let flush_rows = random.pick(1, &[2, 3, 5, 8, 100]);
         let options = TableOptions {
             batch_rows: random.pick(1, &[2, 3, 5, 8, 100]),
             readers: Some(1),
             inserters: random.pick(1, &[2]),
+            filter: filtered.then(|| FILTER.to_owned()),
             ..TableOptions::default()
         };
         let settings = PipelineSettings {
@@ -149,6 +155,7 @@ impl Scenario {
             bad_documents: random.pick(0, &[0, 5, 20, 60]),
             // Copies of other columns do not replace each other.
             new_fields: if kind == Kind::Reload { 0 } else { random.pick(0, &[0, 10, 40]) },
+            filtered,
             reply_documents: usize::try_from(random.between(1, 6)).unwrap_or(1),
             partitions: random.between(1, 3),
             single_events: random.percent(30),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bson::{RawBson, RawDocumentBuf, Timestamp};
+use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp};
 use zenith_engine::Namespace;
 use zenith_engine::extract::source::{
     ChangePreflight, ChangeReader, ChangeSource, DocumentReader, ReadOptions, Source, SourceInfo,
@@ -10,7 +10,7 @@ use zenith_engine::extract::source::{
 };
 use zenith_engine::extract::{
     ChangeBatch, DocumentBatch, ExtractError, FailureKind, IdBound, IdRange, IdTypes, MemoryChanges,
-    Partition, PartitionBounds, PartitionStrategy, ReplyBudget, ResumeToken,
+    MemorySource, Partition, PartitionBounds, PartitionStrategy, ReplyBudget, ResumeToken,
 };
 
 use crate::calls::Call;
@@ -22,11 +22,14 @@ type Result<T> = std::result::Result<T, ExtractError>;
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedSource {
     world: Arc<World>,
+    memory: MemorySource,
+    /// Whether there are only the documents that match.
+    filtered: bool,
 }
 
 impl SimulatedSource {
     pub(crate) fn new(world: Arc<World>) -> SimulatedSource {
-        SimulatedSource { world }
+        SimulatedSource { memory: world.memory.clone(), world, filtered: false }
     }
 
     async fn call<T>(&self, call: Call, effect: impl Future<Output = Result<T>>) -> Result<T> {
@@ -42,21 +45,35 @@ fn failure(is_done: bool) -> ExtractError {
 impl Source for SimulatedSource {
     type Reader = SimulatedReader;
 
+    fn filtered(&self, query: &RawDocument) -> Result<SimulatedSource> {
+        Ok(SimulatedSource {
+            memory: self.memory.filtered(query)?,
+            world: Arc::clone(&self.world),
+            filtered: true,
+        })
+    }
+
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo> {
-        self.call(Call::Preflight, self.world.memory.preflight(namespace)).await
+        self.call(Call::Preflight, self.memory.preflight(namespace)).await
     }
 
     async fn sample(&self, namespace: &Namespace, documents: usize) -> Result<Vec<RawDocumentBuf>> {
-        self.call(Call::Sample, self.world.memory.sample(namespace, documents)).await
+        self.call(Call::Sample, self.memory.sample(namespace, documents)).await
     }
 
     async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>> {
-        self.call(Call::Sample, self.world.memory.id_types(namespace)).await
+        self.call(Call::Sample, self.memory.id_types(namespace)).await
     }
 
     async fn max_id(&self, _: &Namespace) -> Result<Option<RawBson>> {
-        let newest = || self.world.with_history(|history| history.documents.keys().next_back().copied());
-        self.call(Call::MaxId, async { Ok(newest().map(RawBson::Int64)) }).await
+        let newest = || {
+            self.world.with_history(|history| {
+                let mut there =
+                    history.documents.iter().filter(|(_, found)| !self.filtered || found.matches());
+                there.next_back().map(|(id, _)| RawBson::Int64(*id))
+            })
+        };
+        self.call(Call::MaxId, async { Ok(newest()) }).await
     }
 
     /// As many as the scenario has, however many are asked for: a collection of few documents is to have several.
@@ -130,7 +147,8 @@ impl DocumentReader for SimulatedReader {
         let source = self.source.clone();
         let read = async {
             let world = &source.world;
-            let found = world.documents(self.after, self.to, world.scenario.reply_documents);
+            let (between, most) = ((self.after, self.to), world.scenario.reply_documents);
+            let found = world.documents(between, source.filtered, most);
             let Some((last, _)) = found.last() else { return Ok(None) };
             self.after = *last;
             let all: Vec<u8> = found.iter().flat_map(|(_, raw)| raw.as_bytes()).copied().collect();
@@ -147,14 +165,14 @@ impl ChangeSource for SimulatedSource {
     type Changes = SimulatedChanges;
 
     async fn change_preflight(&self, namespaces: &[Namespace]) -> Result<ChangePreflight> {
-        self.call(Call::Preflight, self.world.memory.change_preflight(namespaces)).await
+        self.call(Call::Preflight, self.memory.change_preflight(namespaces)).await
     }
 
     async fn watch(&self, mut options: WatchOptions) -> Result<SimulatedChanges> {
         if self.world.scenario.single_events {
             options.batch_bytes = 1;
         }
-        let inner = self.call(Call::Watch, self.world.memory.watch(options)).await?;
+        let inner = self.call(Call::Watch, self.memory.watch(options)).await?;
         Ok(SimulatedChanges { source: self.clone(), inner })
     }
 
@@ -165,11 +183,11 @@ impl ChangeSource for SimulatedSource {
         after: Option<Timestamp>,
         reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>> {
-        self.call(Call::LookUp, self.world.memory.lookup(namespace, ids, after, reply_budget)).await
+        self.call(Call::LookUp, self.memory.lookup(namespace, ids, after, reply_budget)).await
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.call(Call::Now, self.world.memory.now()).await
+        self.call(Call::Now, self.memory.now()).await
     }
 }
 

@@ -205,12 +205,17 @@ impl World {
         true
     }
 
-    /// The documents of these keys as they are now, at most so many.
-    pub(crate) fn documents(&self, after: i64, to: i64, most: usize) -> Vec<(i64, RawDocumentBuf)> {
+    /// The documents of these keys as they are now, all or those that match, at most so many.
+    pub(crate) fn documents(
+        &self,
+        (after, to): (i64, i64),
+        filtered: bool,
+        most: usize,
+    ) -> Vec<(i64, RawDocumentBuf)> {
         let state = self.state();
         let documents =
             state.history.documents.range(after.saturating_add(1)..=to.max(after.saturating_add(1)));
-        let documents = documents.filter(|(id, _)| **id <= to);
+        let documents = documents.filter(|(id, document)| **id <= to && (!filtered || document.matches()));
         documents.take(most).map(|(id, document)| (*id, document.raw.clone())).collect()
     }
 

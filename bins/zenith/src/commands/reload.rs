@@ -83,7 +83,9 @@ async fn reload(
 
 /// What would be done, as far as looking can tell.
 async fn announce(arguments: &Reload, single: &Single) -> Ending {
-    let source = single.source.preflight(&single.namespace).await.map_err(EngineError::Source)?;
+    let filtered = single.pipeline.settings.options.filtered(&single.source)?;
+    let source = filtered.as_ref().unwrap_or(&single.source);
+    let source = source.preflight(&single.namespace).await.map_err(EngineError::Source)?;
     let existing = match single.sink.describe(&single.table).await {
         Ok(existing) => existing,
         // A database that is not there yet has no table.

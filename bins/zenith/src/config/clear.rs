@@ -49,6 +49,9 @@ impl Reader<'_> {
         if let Some((setting, path, reason)) = settings.options.unusable_path() {
             self.wrong(place(setting), &format!("{setting} of {what}: {path:?} {reason}"));
         }
+        if let Some(reason) = settings.unusable_filter() {
+            self.wrong(place("filter"), &format!("filter of {what}: {reason}"));
+        }
         if let Some(Refusal { setting, value, reason }) = settings.contradiction() {
             self.wrong(place(setting), &format!("{setting} of {what} cannot be {value:?}: {reason}"));
         }

@@ -53,6 +53,9 @@ type Settings = BTreeMap<String, Value>;
 /// Settings that say which rows a table holds: what was written with other ones is of no use.
 const IDENTITY: [&str; 5] = ["source", "target", "collection", "table", "mode"];
 
+/// A setting that says which documents have rows.
+const FILTER: &str = "filter";
+
 /// Compares.
 pub fn between(now: &Applied, then: &Applied) -> Difference {
     let (now, then) = (things(now), things(then));
@@ -186,7 +189,7 @@ impl Difference {
 }
 
 fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
-    altered.iter().any(|(setting, ..)| IDENTITY.contains(&setting.as_str()))
+    altered.iter().any(|(setting, ..)| setting == FILTER || IDENTITY.contains(&setting.as_str()))
 }
 
 /// Whether settings change that have one of these headings. A table keeps the columns and rows it was made with.
@@ -372,6 +375,21 @@ mod tests {
             text,
             "~ pipeline orders\n    exclude: [] -> [\"a.b\",\"*.c\"]\n    \
              rows that are in the table stay as they are: zenith reload orders makes them anew\n"
+        );
+    }
+
+    #[test]
+    fn another_filter_asks_for_other_rows() {
+        let filter = "flush_rows = 10\nfilter = '{\"a\": 1}'";
+        let filtered = applied(&FIRST.replace("flush_rows = 10", filter));
+        let text = between(&Applied::default(), &filtered).text(Paint::plain());
+        assert!(text.contains("    filter: {\"a\": 1}\n"), "{text}");
+        let difference = between(&applied(FIRST), &filtered);
+        assert_eq!(difference.anew(), ["orders"]);
+        assert_eq!(
+            difference.text(Paint::plain()),
+            "~ pipeline orders\n    filter: (not set) -> {\"a\": 1}\n    \
+             it starts over: the collection is read from its beginning\n"
         );
     }
 

@@ -60,6 +60,8 @@ pub(super) struct Assembler<S, K, T> {
     evolution: Evolution,
     /// What look-ups leave out.
     projection: Option<RawDocumentBuf>,
+    /// Whether the source has only documents that match a query.
+    filtered: bool,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K, T> {
@@ -67,7 +69,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let together = context.settings.flush_rows.max(1);
         let projection = context.settings.options.projection(&[]);
         let evolution = Evolution::new(schema.clone());
-        Assembler { context, decoder: None, together, evolution, projection }
+        let filtered = context.settings.options.is_filtered();
+        Assembler { context, decoder: None, together, evolution, projection, filtered }
     }
 
     /// Makes batches until no more changes come, or the pipeline is stopped: what is only being made then comes again.
@@ -182,7 +185,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         count: usize,
     ) -> Result<Decoded> {
         let context = Arc::clone(&self.context);
-        let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events));
+        let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events), self.filtered);
         let ready = std::mem::take(&mut rows.ready);
         let decoder = self.decoder.take();
         let decoder = match decoder {
@@ -204,9 +207,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             let found_rows = rows.take_found(&found);
             decoding = self.step(decoding, Piece::LookedUp(found, found_rows)).await?;
         }
-        if context.layout() == Layout::Log && !decoding.is_too_much() {
+        let left = match context.layout() {
             // What is gone by now still has changed.
-            decoding = self.step(decoding, Piece::Events(Arc::clone(events), rows.into_gone())).await?;
+            Layout::Log => rows.into_gone(),
+            _ if self.filtered => rows.into_unmatched(),
+            _ => Vec::new(),
+        };
+        if !left.is_empty() && !decoding.is_too_much() {
+            decoding = self.step(decoding, Piece::Events(Arc::clone(events), left)).await?;
         }
         let gone = decoding.take_bad(events);
         if !gone.is_empty() && !decoding.is_too_much() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zenith_extract::{ChangeSource, Scope, Source, Topology};
+use zenith_extract::{ChangeSource, ExtractError, Scope, Source, Topology};
 use zenith_state::StateStore;
 use zenith_transport::{PreflightRequest, Sink};
 
@@ -54,6 +54,7 @@ impl Findings {
 fn fault(what: &str, error: &EngineError) -> Check {
     let setting = match error {
         EngineError::Setting { setting, .. } => Some(*setting),
+        EngineError::Source(ExtractError::Filter { .. }) => Some("filter"),
         _ => None,
     };
     Check { what: what.to_owned(), found: Err(sentence(error)), setting }
@@ -101,10 +102,11 @@ where
     findings.note(
         "source",
         source.map_err(Into::into).map(|found| {
+            let matching = if context.settings.options.is_filtered() { " that match the filter" } else { "" };
             let documents = found
                 .collection
                 .size
-                .map_or_else(String::new, |size| format!(", about {} documents", size.documents));
+                .map_or_else(String::new, |size| format!(", about {} documents{matching}", size.documents));
             format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
         }),
     );

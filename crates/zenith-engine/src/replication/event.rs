@@ -41,6 +41,11 @@ impl Gone {
 }
 
 impl EventKind {
+    /// Whether there is a document after it.
+    pub(super) fn has_document(self) -> bool {
+        matches!(self, EventKind::Insert | EventKind::Replace | EventKind::Update)
+    }
+
     /// As the change log has it.
     pub(super) fn operation(self) -> &'static str {
         match self {

@@ -122,15 +122,20 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         let options = pipeline.settings.reload_options(self.memory.snapshot_bytes());
         options.check()?;
         options.check_names(&pipeline.table)?;
+        pipeline.settings.check_filter()?;
         if let Some(Refusal { setting, value, reason }) = pipeline.settings.contradiction() {
             return Err(EngineError::Setting { setting, value, reason });
         }
+        let source = match options.table.filtered(&*self.source)? {
+            Some(filtered) => Arc::new(filtered),
+            None => Arc::clone(&self.source),
+        };
         Ok(Arc::new(Context {
             name: pipeline.name,
             namespace: pipeline.namespace,
             table: pipeline.table,
             settings: pipeline.settings,
-            source: Arc::clone(&self.source),
+            source,
             sink: pipeline.sink,
             state: Arc::clone(&self.state),
             memory: self.memory.clone(),

@@ -42,8 +42,9 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of changes that come after `from`.
-    pub(super) fn of(layout: Layout, from: &Position, events: &'a [Event]) -> Rows<'a> {
+    /// The rows of changes that come after `from`. With `judged` the source has to say of every document whether it is one of the
+    /// table.
+    pub(super) fn of(layout: Layout, from: &Position, events: &'a [Event], judged: bool) -> Rows<'a> {
         let numbers = numbers(from, events);
         let mut rows = Rows { events, ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
         for at in kept(layout, events) {
@@ -55,9 +56,9 @@ impl<'a> Rows<'a> {
                 deleted: event.kind == EventKind::Delete,
             };
             let row = |span| Row { buffer: at, span, metadata, event: at };
-            match event.document {
+            match event.document.filter(|_| !judged) {
                 Some(document) => rows.ready.push(row(document)),
-                None if event.kind == EventKind::Update => {
+                None if event.kind.has_document() => {
                     rows.newest = rows.newest.max(event.version);
                     // Most documents change once in a batch, and in most tables only the last change counts.
                     let of_id = rows.wanted.entry(event.id()).or_insert_with(|| Vec::with_capacity(1));
@@ -95,6 +96,30 @@ impl<'a> Rows<'a> {
     /// The rows of documents that were not found, with nothing but their key.
     pub(super) fn into_gone(self) -> Vec<Row> {
         self.wanted.into_values().flatten().collect()
+    }
+
+    /// Rows that mark as deleted the documents that were not found, as they are none of the table's, or gone.
+    ///
+    /// A new document has no row before its first change; if it has changed since, that change is on its way. Rows of it may be
+    /// there if it was another one before.
+    pub(super) fn into_unmatched(self) -> Vec<Row> {
+        let mut changes: HashMap<&[u8], usize> = HashMap::with_capacity(self.events.len());
+        for event in self.events {
+            *changes.entry(event.id()).or_default() += 1;
+        }
+        let is_new = |row: &Row| {
+            self.events.get(row.event).is_some_and(|event| {
+                event.kind == EventKind::Insert
+                    && changes.get(event.id()).is_some_and(|changes| *changes == 1)
+            })
+        };
+        let mut rows: Vec<Row> = self.wanted.into_values().flatten().filter(|row| !is_new(row)).collect();
+        rows.sort_unstable_by_key(|row| row.event);
+        for row in &mut rows {
+            row.metadata =
+                RowMetadata { operation: EventKind::Delete.operation(), deleted: true, ..row.metadata };
+        }
+        rows
     }
 }
 

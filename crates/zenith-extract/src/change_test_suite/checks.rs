@@ -415,4 +415,14 @@ pub async fn a_source_of_forgotten_type_is_the_same_source<S: Source + ChangeSou
     let partition = source.partitions(&namespace, 1, crate::PartitionStrategy::IdRanges).await;
     let partition = partition.expect("partitions").remove(0);
     assert_eq!(crate::test_suite::read_all(&source, &partition, 1_000).await.len(), 3);
+    // What does not match is not there; of changes there are all.
+    if let Ok(filtered) = source.filtered(&bson::rawdoc! { "_id": 1 }) {
+        let ids: Vec<RawBson> = (0..3).map(RawBson::Int32).collect();
+        let batches = filtered.lookup(&namespace, &ids, None, &reply_budget).await.expect("a look-up");
+        assert_eq!(batches.iter().map(crate::DocumentBatch::len).sum::<usize>(), 1);
+        let found = filtered.change_preflight(watched).await.expect("preflight");
+        let mut reader = filtered.watch(options(found.scope, watched)).await.expect("watching");
+        writer.write(inserts(&namespace, 3..5), false).await;
+        assert_eq!(read(&mut reader, 2).await.len(), 2);
+    }
 }

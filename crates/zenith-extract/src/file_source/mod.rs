@@ -34,7 +34,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::{RawBson, RawDocumentBuf};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
 
 use crate::{
     CollectionInfo, CollectionKind, CollectionSize, ExtractError, IdTypes, Namespace, Partition,
@@ -148,6 +148,12 @@ impl FileSource {
 
 impl Source for FileSource {
     type Reader = FileReader;
+
+    fn filtered(&self, _: &RawDocument) -> Result<FileSource, ExtractError> {
+        let reason = "a dump has no server that could tell which documents a query matches: restore it into a MongoDB and \
+                      copy from there, or leave the filter out";
+        Err(ExtractError::Filter { reason: reason.to_owned() })
+    }
 
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         let metadata = self.shared.layout.metadata(namespace)?;

@@ -6,18 +6,20 @@
 //! | [`state`] | the collections and the log of their changes |
 //! | [`changes`] | the stream of that log |
 //! | [`event`] | a change as the event MongoDB would send |
+//! | [`filter`] | which documents a query matches |
 //!
 //! The order in which documents were given counts as the order of `_id`; bounds are found by equality, so a bound has to
 //! be the `_id` of a document.
 
 mod changes;
 mod event;
+mod filter;
 mod state;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use bson::{RawBson, RawBsonRef, RawDocumentBuf};
+use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::batch::{FramingError, Memory, array_of, document_id};
 use crate::{
@@ -34,6 +36,10 @@ pub use state::{MemoryChange, MemorySource};
 
 impl Source for MemorySource {
     type Reader = MemoryReader;
+
+    fn filtered(&self, query: &RawDocument) -> Result<MemorySource, ExtractError> {
+        self.and(query)
+    }
 
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         let documents = self.collection(namespace)?;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bson::{RawBson, RawDocumentBuf, Timestamp};
+use bson::{RawBson, RawDocument, RawDocumentBuf, Timestamp};
 use tokio::sync::Notify;
 
 use super::ADDRESS;
 use super::event::Position;
+use super::filter::Filter;
 use crate::batch::document_id;
 use crate::{ExtractError, Namespace};
 
@@ -15,6 +16,8 @@ use crate::{ExtractError, Namespace};
 #[derive(Clone, Debug, Default)]
 pub struct MemorySource {
     shared: Arc<Shared>,
+    /// Which of the documents there are for this one.
+    filter: Filter,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +88,11 @@ impl MemorySource {
         self
     }
 
+    /// The same collections, as far as a query matches their documents.
+    pub(super) fn and(&self, query: &RawDocument) -> Result<MemorySource, ExtractError> {
+        Ok(MemorySource { shared: Arc::clone(&self.shared), filter: self.filter.and(query)? })
+    }
+
     /// Inserts a document.
     pub fn push_insert(&self, namespace: &Namespace, document: RawDocumentBuf) -> Timestamp {
         self.push(MemoryChange::Insert(namespace.clone(), document))
@@ -138,7 +146,7 @@ impl MemorySource {
     /// The documents of a collection as they are now.
     pub(super) fn collection(&self, namespace: &Namespace) -> Result<Arc<Vec<RawDocumentBuf>>, ExtractError> {
         let state = self.state();
-        state.collections.get(namespace).cloned().ok_or_else(|| {
+        let found = state.collections.get(namespace).cloned().ok_or_else(|| {
             let here = state.collections.keys().filter(|known| known.database == namespace.database);
             let known: Vec<String> = here.map(|known| known.collection.clone()).collect();
             let (address, namespace) = (ADDRESS.to_owned(), namespace.clone());
@@ -147,7 +155,11 @@ impl MemorySource {
                 return ExtractError::NoSuchDatabase { address, namespace, known };
             }
             ExtractError::NoSuchCollection { address, namespace, known }
-        })
+        })?;
+        if self.filter.is_empty() {
+            return Ok(found);
+        }
+        Ok(Arc::new(found.iter().filter(|document| self.filter.matches(document)).cloned().collect()))
     }
 
     fn append(&self, changes: Vec<MemoryChange>, transaction: bool) -> Timestamp {

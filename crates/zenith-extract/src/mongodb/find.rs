@@ -5,6 +5,7 @@ use bson::{RawBson, RawDocumentBuf, rawdoc};
 
 use mongodb::options::ReadConcernLevel;
 
+use super::filter::Filter;
 use crate::id::same;
 use crate::{IdBound, IdRange, Namespace, PartitionBounds, ReadConcern};
 
@@ -65,6 +66,7 @@ fn open_ended(range: &IdRange) -> Option<Step> {
 pub(super) fn command(
     namespace: &Namespace,
     step: &Step,
+    filter: &Filter,
     batch_documents: Option<i32>,
     read_concern: Option<RawDocumentBuf>,
 ) -> RawDocumentBuf {
@@ -90,10 +92,13 @@ pub(super) fn command(
         }
         Step::One(value) => {
             let equal = rawdoc! { "$eq": value.as_raw_bson_ref() };
-            command.append(cstr!("filter"), rawdoc! { "_id": equal });
+            command.append(cstr!("filter"), filter.and(rawdoc! { "_id": equal }));
             command.append(cstr!("limit"), 1_i32);
             command.append(cstr!("singleBatch"), true);
         }
+    }
+    if !matches!(step, Step::One(_)) {
+        filter.add_to(&mut command);
     }
     if let Some(batch_documents) = batch_documents {
         command.append(cstr!("batchSize"), batch_documents);

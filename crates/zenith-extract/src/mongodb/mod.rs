@@ -8,6 +8,7 @@
 //! | [`parts`], [`positions`], [`alphabet`] | where a sample is taken from, by `_id` |
 //! | [`partition`], [`records`] | divides it by `_id`, or by the order of storage |
 //! | [`find`] | the command both transports send |
+//! | [`filter`] | the query that documents have to match |
 //! | [`scan`] | reads a partition, resumes it |
 //! | [`changes`] | follows changes, looks documents up |
 //! | [`cursor`] | a cursor on a connection of our own, and the replies of any |
@@ -27,6 +28,7 @@ mod cursor;
 mod cursor_guard;
 mod direct;
 mod error;
+mod filter;
 mod find;
 mod id_types;
 mod partition;
@@ -42,7 +44,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bson::{RawBson, RawDocumentBuf};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
 use mongodb::Client;
 use mongodb::action::Action;
 use mongodb::options::{ClientOptions, SelectionCriteria};
@@ -50,6 +52,7 @@ use zenith_net::Idle;
 
 pub use changes::MongoChanges;
 use direct::DirectConnection;
+use filter::Filter;
 pub use scan::MongoReader;
 
 use crate::wire::Settings;
@@ -73,6 +76,7 @@ pub enum Transport {
 pub struct MongoSource {
     deployment: Arc<Deployment>,
     transport: Transport,
+    filter: Filter,
 }
 
 /// What all scans of a deployment share.
@@ -98,7 +102,7 @@ impl MongoSource {
     /// [`ExtractError::Tls`] if certificates cannot be read.
     pub async fn connect(uri: &str) -> Result<MongoSource, ExtractError> {
         let deployment = Arc::new(connect::connect(uri).await?);
-        Ok(MongoSource { deployment, transport: Transport::default() })
+        Ok(MongoSource { deployment, transport: Transport::default(), filter: Filter::default() })
     }
 
     /// The same deployment, read by way of `transport`.
@@ -148,6 +152,7 @@ impl fmt::Debug for MongoSource {
         f.debug_struct("MongoSource")
             .field("address", &self.deployment.address)
             .field("transport", &self.transport)
+            .field("filter", &self.filter.raw())
             .finish()
     }
 }
@@ -201,9 +206,13 @@ impl Deployment {
 impl Source for MongoSource {
     type Reader = MongoReader;
 
+    fn filtered(&self, query: &RawDocument) -> Result<MongoSource, ExtractError> {
+        Ok(MongoSource { filter: self.filter.with(query)?, ..self.clone() })
+    }
+
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         self.deployment.known().remove(namespace);
-        preflight::preflight(&self.deployment, namespace).await
+        preflight::preflight(&self.deployment, namespace, &self.filter).await
     }
 
     async fn sample(
@@ -211,15 +220,15 @@ impl Source for MongoSource {
         namespace: &Namespace,
         documents: usize,
     ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
-        sample::sample(&self.deployment, namespace, documents).await
+        sample::sample(&self.deployment, namespace, &self.filter, documents).await
     }
 
     async fn id_types(&self, namespace: &Namespace) -> Result<Option<IdTypes>, ExtractError> {
-        id_types::id_types(&self.deployment, namespace).await
+        id_types::id_types(&self.deployment, namespace, &self.filter).await
     }
 
     async fn max_id(&self, namespace: &Namespace) -> Result<Option<RawBson>, ExtractError> {
-        id_types::max_id(&self.deployment, namespace).await
+        id_types::max_id(&self.deployment, namespace, &self.filter).await
     }
 
     async fn partitions(
@@ -228,10 +237,13 @@ impl Source for MongoSource {
         desired: usize,
         strategy: PartitionStrategy,
     ) -> Result<Vec<Partition>, ExtractError> {
+        // To fill a reply the server would read far beyond the records of a part that has few documents that match.
+        let is_whole = strategy == PartitionStrategy::Natural && self.filter.raw().is_some();
+        let desired = if is_whole { 1 } else { desired };
         partition::partitions(&self.deployment, self.transport, namespace, desired, strategy).await
     }
 
     async fn open(&self, partition: &Partition, options: ReadOptions) -> Result<MongoReader, ExtractError> {
-        scan::open(&self.deployment, self.transport, partition, options).await
+        scan::open(self, partition, options).await
     }
 }

@@ -6,6 +6,7 @@ use bson::spec::ElementType;
 use bson::{Bson, Document, RawBson, doc};
 
 use super::Deployment;
+use super::filter::Filter;
 use super::positions::between;
 use super::sample::{self, REPLY_DOCUMENTS};
 use crate::batch::document_id;
@@ -97,12 +98,14 @@ async fn starts(
     Ok(found.iter().filter_map(|document| document_id(document.as_bytes()).map(RawBson::from)).collect())
 }
 
-/// The smallest and the largest `_id`; `None` if there is none, or one that is no valid BSON.
+/// The smallest and the largest `_id` of documents that match; `None` if there is none, or one that is no valid BSON.
 pub(super) async fn ends(
     deployment: &Deployment,
     namespace: &Namespace,
+    filter: &Filter,
 ) -> Result<Option<(RawBson, RawBson)>, ExtractError> {
-    let found = starts(deployment, namespace, &[Part::first(None), Part::last(None)]).await?;
+    let matching = || filter.document().cloned();
+    let found = starts(deployment, namespace, &[Part::first(matching()), Part::last(matching())]).await?;
     Ok(<[RawBson; 2]>::try_from(found).ok().map(Into::into))
 }
 
@@ -172,6 +175,34 @@ async fn comparable(
     let numbers = [Part::from(&Bson::Double(f64::NEG_INFINITY))];
     let next = starts(deployment, namespace, &numbers).await?.into_iter().next();
     Ok(next.map_or(smallest, value))
+}
+
+/// The largest `_id` of a document that matches.
+pub(super) async fn largest(
+    deployment: &Deployment,
+    namespace: &Namespace,
+    filter: &Filter,
+) -> Result<Option<RawBson>, ExtractError> {
+    let last = Part::last(filter.document().cloned());
+    Ok(starts(deployment, namespace, &[last]).await?.pop())
+}
+
+/// At most `count` parts that end where the next one begins, with only the documents that match: however few these are, no
+/// document is looked at twice.
+pub(super) fn divided(spans: &[Span], count: usize, filter: &Filter) -> Vec<Part> {
+    let of_span = |(span, share): (&Span, usize)| {
+        let places = between(&span.smallest, &span.largest, share.saturating_sub(1));
+        let lower = iter::once(None).chain(places.iter().map(Some));
+        let upper = places.iter().map(Some).chain([None]);
+        let within = lower.zip(upper).map(|bounds| match bounds {
+            (None, None) => span.filter.clone().unwrap_or_default(),
+            (None, Some(below)) => doc! { "_id": { "$lt": below } },
+            (Some(from), None) => doc! { "_id": { "$gte": from } },
+            (Some(from), Some(below)) => doc! { "_id": { "$gte": from, "$lt": below } },
+        });
+        within.map(|within| Part::first(Some(filter.and_document(within)))).collect::<Vec<Part>>()
+    };
+    spans.iter().zip(shares(count, spans.len())).filter(|(_, share)| *share > 0).flat_map(of_span).collect()
 }
 
 /// At most `count` parts, evenly over the spans; those that are read downwards are the last.

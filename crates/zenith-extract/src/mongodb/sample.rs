@@ -12,7 +12,8 @@ use futures_util::StreamExt;
 use mongodb::action::Action;
 
 use super::Deployment;
-use super::parts::{self, Part, ends, narrower, spans, spread};
+use super::filter::Filter;
+use super::parts::{self, Part, divided, ends, narrower, spans, spread};
 use crate::batch::document_id;
 use crate::{CollectionInfo, CollectionSize, ExtractError, Namespace};
 
@@ -22,6 +23,8 @@ const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const SAMPLE_BYTES: u64 = 6 * 1024 * 1024;
 /// Documents that are taken however large they are: one of 16 MB alone would say little.
 const ENOUGH: usize = 3;
+/// With less than this part of what is wanted, a second look is taken for documents that match: it may go through all.
+const FEW: usize = 10;
 /// Parts of a sample. A part costs the server 50 µs besides its documents, a document 1.5 µs.
 const PARTS: usize = 64;
 /// Most documents a reply, where they are few.
@@ -30,6 +33,7 @@ pub(super) const REPLY_DOCUMENTS: u32 = 100;
 pub(super) async fn sample(
     deployment: &Deployment,
     namespace: &Namespace,
+    filter: &Filter,
     documents: usize,
 ) -> Result<Vec<RawDocumentBuf>, ExtractError> {
     let CollectionInfo { kind, size, .. } = deployment.collection(namespace).await?;
@@ -38,20 +42,23 @@ pub(super) async fn sample(
     }
     if !kind.has_id_index() {
         // Sorting a view would run its pipeline over everything, only to throw most of it away.
-        return Ok(beginning(deployment, namespace, None, documents).await?.documents);
+        return Ok(beginning(deployment, namespace, filter, None, documents).await?.documents);
     }
     if size.is_some_and(|size| is_small(size, documents)) {
-        let all = beginning(deployment, namespace, Some(1), documents + 1).await?;
+        let all = beginning(deployment, namespace, filter, Some(1), documents + 1).await?;
         // Metadata may be wrong after a crash, and old.
         if !all.cut && all.documents.len() <= documents {
             return Ok(all.documents);
         }
     }
-    let Some(ends) = ends(deployment, namespace).await? else {
-        return Ok(beginning(deployment, namespace, Some(1), documents).await?.documents);
+    let Some(ends) = ends(deployment, namespace, &Filter::default()).await? else {
+        return Ok(beginning(deployment, namespace, filter, Some(1), documents).await?.documents);
     };
     let spans = spans(deployment, namespace, ends).await?;
     let mut wanted = affordable(size, documents);
+    if filter.raw().is_some() {
+        return matching(deployment, namespace, &divided(&spans, PARTS.min(wanted), filter), wanted).await;
+    }
     let (found, limit) = loop {
         let parts = spread(&spans, PARTS.min(wanted));
         // Where there are fewer places, others may be found below.
@@ -81,6 +88,35 @@ pub(super) async fn sample(
         let room = SAMPLE_BYTES_MAX.saturating_sub(sample.bytes());
         let found = read_parts(deployment, namespace, &parts, limit, room).await?;
         sample.extend(found.documents, wanted);
+    }
+    Ok(sample.documents)
+}
+
+/// Documents that match, from all parts; more of those that have them where others have few.
+async fn matching(
+    deployment: &Deployment,
+    namespace: &Namespace,
+    parts: &[Part],
+    mut wanted: usize,
+) -> Result<Vec<RawDocumentBuf>, ExtractError> {
+    let mut limit = wanted.div_ceil(parts.len().max(1));
+    let mut sample = Sample::default();
+    loop {
+        let found = read_parts(deployment, namespace, parts, limit, SAMPLE_BYTES_MAX).await?;
+        if !found.cut || limit == 1 {
+            sample.extend(found.documents, wanted);
+            break;
+        }
+        // Fewer documents of every part rather than the first parts alone.
+        wanted = (wanted / 4).max(ENOUGH);
+        limit = wanted.div_ceil(parts.len().max(1));
+    }
+    let found = sample.documents.len();
+    if found > 0 && found < wanted / FEW {
+        let room = SAMPLE_BYTES_MAX.saturating_sub(sample.bytes());
+        let more = limit.saturating_mul(wanted / found);
+        let more = read_parts(deployment, namespace, parts, more, room).await?;
+        sample.extend(more.documents, wanted);
     }
     Ok(sample.documents)
 }
@@ -149,10 +185,14 @@ fn together(documents: usize) -> u32 {
 async fn beginning(
     deployment: &Deployment,
     namespace: &Namespace,
+    filter: &Filter,
     sort: Option<i32>,
     documents: usize,
 ) -> Result<Found, ExtractError> {
     let mut command = doc! { "find": &namespace.collection, "limit": to_i64(documents) };
+    if let Some(query) = filter.document() {
+        command.insert("filter", query);
+    }
     if let Some(direction) = sort {
         command.insert("sort", doc! { "_id": direction });
     }

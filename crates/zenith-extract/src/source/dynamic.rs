@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bson::{RawBson, RawDocumentBuf};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
 
 use super::dynamic_changes::ErasedChangeSource;
 use super::{ChangeSource, DocumentReader, ReadOptions, Source, SourceInfo};
@@ -44,9 +44,15 @@ impl fmt::Debug for DynReader {
 }
 
 /// Both twins in one.
-pub(super) trait Erased: ErasedSource + ErasedChangeSource {}
+pub(super) trait Erased: ErasedSource + ErasedChangeSource {
+    fn filtered(&self, query: &RawDocument) -> Result<DynSource, ExtractError>;
+}
 
-impl<S: Source + ChangeSource> Erased for S {}
+impl<S: Source + ChangeSource> Erased for S {
+    fn filtered(&self, query: &RawDocument) -> Result<DynSource, ExtractError> {
+        Source::filtered(self, query).map(DynSource::new)
+    }
+}
 
 /// The object-safe twin of [`Source`], implemented for all of them.
 pub(super) trait ErasedSource: Send + Sync {
@@ -114,6 +120,10 @@ impl<R: DocumentReader> ErasedReader for R {
 
 impl Source for DynSource {
     type Reader = DynReader;
+
+    fn filtered(&self, query: &RawDocument) -> Result<DynSource, ExtractError> {
+        self.inner.filtered(query)
+    }
 
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         self.inner.preflight(namespace).await

@@ -15,7 +15,7 @@ mod preflight;
 
 use std::future::Future;
 
-use bson::{RawBson, RawDocumentBuf};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
 
 use crate::{DocumentBatch, ExtractError, IdTypes, Namespace, Partition, PartitionBounds, PartitionStrategy};
 
@@ -77,6 +77,24 @@ pub trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Partition>, ExtractError>> + Send {
         let _ = (desired, strategy);
         async { Ok(vec![Partition { namespace: namespace.clone(), bounds: PartitionBounds::Natural }]) }
+    }
+
+    /// The same source, in whose collections there are only the documents that a query of MongoDB matches, whatever is asked of
+    /// it: sizes, samples, partitions, look-ups. Streams of changes have all changes. What has been filtered before stays so.
+    ///
+    /// The query is judged where documents are read, so that one that cannot be judged is refused by
+    /// [`Source::preflight`]. The types of `_id` may be those of all documents, and a size may be an estimate.
+    ///
+    /// # Errors
+    /// [`ExtractError::Filter`] if documents cannot be judged, as by default: nobody may take all for those that match.
+    fn filtered(&self, query: &RawDocument) -> Result<Self, ExtractError>
+    where
+        Self: Sized,
+    {
+        let _ = query;
+        Err(ExtractError::Filter {
+            reason: "this source cannot tell which documents a query matches".to_owned(),
+        })
     }
 
     /// The types of the smallest and the largest `_id`; `None` if the collection is empty or has no order by `_id`, as

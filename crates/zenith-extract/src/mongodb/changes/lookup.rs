@@ -13,6 +13,7 @@ use mongodb::action::Action;
 use crate::mongodb::backoff::Backoff;
 use crate::mongodb::cursor::{DirectCursor, Reply};
 use crate::mongodb::direct::{self, DialError, DirectConnection, usable_settings};
+use crate::mongodb::filter::Filter;
 use crate::mongodb::find;
 use crate::mongodb::{Deployment, Transport};
 use crate::wire::Settings;
@@ -34,6 +35,8 @@ pub(super) struct Wanted<'a> {
     pub(super) after: Option<Timestamp>,
     /// Without what this leaves out.
     pub(super) projection: Option<&'a RawDocument>,
+    /// Only those that match.
+    pub(super) filter: &'a Filter,
 }
 
 pub(super) async fn lookup(
@@ -42,13 +45,14 @@ pub(super) async fn lookup(
     wanted: Wanted<'_>,
     reply_budget: &ReplyBudget,
 ) -> Result<Vec<DocumentBatch>, ExtractError> {
-    let Wanted { namespace, ids, after, projection } = wanted;
+    let Wanted { namespace, ids, after, projection, filter } = wanted;
     let mut lookup = Lookup {
         deployment,
         settings: usable_settings(deployment, transport),
         namespace,
         reply_budget,
         projection,
+        filter,
         concern: after.map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
         ids: ids.len(),
         found: Vec::new(),
@@ -83,6 +87,7 @@ struct Lookup<'a> {
     namespace: &'a Namespace,
     reply_budget: &'a ReplyBudget,
     projection: Option<&'a RawDocument>,
+    filter: &'a Filter,
     concern: ReadConcern,
     /// How many are looked up in all.
     ids: usize,
@@ -124,7 +129,7 @@ impl Lookup<'_> {
     fn command(&self, ids: RawArrayBuf) -> RawDocumentBuf {
         let mut command = rawdoc! {
             "find": self.namespace.collection.as_str(),
-            "filter": { "_id": { "$in": ids } },
+            "filter": self.filter.and(rawdoc! { "_id": { "$in": ids } }),
             // All that fit into a reply: by default the first one would have 101.
             "batchSize": i32::MAX,
         };

@@ -64,7 +64,7 @@ impl ChangeSource for MongoSource {
         projection: Option<&RawDocument>,
         reply_budget: &ReplyBudget,
     ) -> Result<Vec<DocumentBatch>, ExtractError> {
-        let wanted = lookup::Wanted { namespace, ids, after, projection };
+        let wanted = lookup::Wanted { namespace, ids, after, projection, filter: &self.filter };
         lookup::lookup(&self.deployment, self.transport, wanted, reply_budget).await
     }
 

@@ -50,7 +50,7 @@ impl Scan {
     /// The command of a step, whose first reply is to have so many documents.
     pub(super) fn command(&self, step: &Step, reply_documents: Option<i32>) -> RawDocumentBuf {
         let namespace = &self.partition.namespace;
-        let mut command = find::command(namespace, step, reply_documents, self.read_concern());
+        let mut command = find::command(namespace, step, &self.filter, reply_documents, self.read_concern());
         if let Some(projection) = &self.options.projection {
             command.append(cstr!("projection"), projection.clone());
         }

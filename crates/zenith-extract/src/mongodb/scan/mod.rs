@@ -16,8 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::backoff::Backoff;
 use super::direct::{DirectConnection, usable_settings};
+use super::filter::Filter;
 use super::find::{self, Step};
-use super::{Deployment, Transport, preflight};
+use super::{Deployment, MongoSource, preflight};
 use crate::id::same;
 use crate::wire::Settings;
 use crate::{
@@ -64,19 +65,20 @@ impl Drop for MongoReader {
 }
 
 pub(super) async fn open(
-    deployment: &Arc<Deployment>,
-    transport: Transport,
+    source: &MongoSource,
     partition: &Partition,
     options: ReadOptions,
 ) -> Result<MongoReader, ExtractError> {
+    let MongoSource { deployment, transport, filter } = source;
     let collection = deployment.collection(&partition.namespace).await?;
     let document_bytes = collection.size.and_then(|size| size.document_bytes_average());
     let (sender, batches) = mpsc::channel(options.read_ahead.max(1));
     let scan = Scan {
         deployment: Arc::clone(deployment),
-        settings: usable_settings(deployment, transport),
+        settings: usable_settings(deployment, *transport),
         direct: None,
         partition: partition.clone(),
+        filter: filter.clone(),
         options,
         document_bytes,
         collection_uuid: collection.uuid,
@@ -95,6 +97,7 @@ struct Scan {
     settings: Option<Arc<Settings>>,
     direct: Option<DirectConnection>,
     partition: Partition,
+    filter: Filter,
     options: ReadOptions,
     /// The average size of a document by the server's metadata.
     document_bytes: Option<u64>,
