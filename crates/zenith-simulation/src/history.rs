@@ -39,19 +39,9 @@ pub(crate) struct Document {
     /// Told apart from all documents before it by this.
     pub(crate) n: i64,
     pub(crate) is_bad: bool,
-    pub(crate) raw: RawDocumentBuf,
-}
-
-impl Document {
     /// Whether [`FILTER`] leaves it.
-    pub(crate) fn matches(&self) -> bool {
-        kept(self.n) == 1
-    }
-}
-
-/// The field that [`FILTER`] asks for. The first document has 1.
-fn kept(n: i64) -> i32 {
-    i32::from(n % 3 != 0)
+    pub(crate) matches: bool,
+    pub(crate) raw: RawDocumentBuf,
 }
 
 /// One change.
@@ -76,7 +66,7 @@ pub(crate) struct History {
     new_fields_percent: u32,
     /// The field of a document with this number that none had at the beginning; its value is the number.
     pub(crate) new_fields: BTreeMap<i64, String>,
-    /// It stays, and stays good: columns are made of it.
+    /// It stays, stays good, and matches: columns are made of it.
     first: i64,
     pub(crate) documents: BTreeMap<i64, Document>,
     pub(crate) log: Vec<Entry>,
@@ -131,13 +121,16 @@ impl History {
         self.next_n += 1;
         let n = self.next_n;
         let is_bad = may_be_bad && self.random.percent(self.bad_percent);
+        // Without a draw, so that seeds without a filter are what they were.
+        let matches = id == self.first || n % 3 != 0;
+        let k = i32::from(matches);
         let raw = if is_bad {
-            spoilt(id, n)
+            spoilt(id, n, k)
         } else if self.random.percent(self.new_fields_percent) {
             let number = self.random.between(0, 5) as usize;
             let name = NEW_FIELDS[number];
             let mut inner = rawdoc! { "x": 1 };
-            let mut raw = rawdoc! { "_id": id, "n": n, "k": kept(n), "s": "text" };
+            let mut raw = rawdoc! { "_id": id, "n": n, "k": k, "s": "text" };
             if number < OUTER {
                 raw.append(name, n)
             } else {
@@ -147,14 +140,14 @@ impl History {
             self.new_fields.insert(n, name.as_str().to_owned());
             raw
         } else {
-            rawdoc! { "_id": id, "n": n, "k": kept(n), "s": "text", "d": { "x": 1 } }
+            rawdoc! { "_id": id, "n": n, "k": k, "s": "text", "d": { "x": 1 } }
         };
-        Document { n, is_bad, raw }
+        Document { n, is_bad, matches, raw }
     }
 
     /// The documents that are to be in the table.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (&i64, &Document)> {
-        self.documents.iter().filter(|(_, document)| !self.filtered || document.matches())
+        self.documents.iter().filter(|(_, document)| !self.filtered || document.matches)
     }
 
     /// All of these that can be decoded: by `_id` their number.
@@ -271,8 +264,8 @@ pub(crate) fn version_of(time: Timestamp) -> u64 {
 }
 
 /// A document whose text is not UTF-8.
-fn spoilt(id: i64, n: i64) -> RawDocumentBuf {
-    let whole = rawdoc! { "_id": id, "n": n, "k": kept(n), "s": SPOILT };
+fn spoilt(id: i64, n: i64, k: i32) -> RawDocumentBuf {
+    let whole = rawdoc! { "_id": id, "n": n, "k": k, "s": SPOILT };
     let mut bytes = whole.as_bytes().to_vec();
     if let Some(last) = bytes.iter().rposition(|byte| *byte == b'~') {
         bytes[last] = 0xFF;

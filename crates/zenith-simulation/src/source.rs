@@ -68,8 +68,7 @@ impl Source for SimulatedSource {
     async fn max_id(&self, _: &Namespace) -> Result<Option<RawBson>> {
         let newest = || {
             self.world.with_history(|history| {
-                let mut there =
-                    history.documents.iter().filter(|(_, found)| !self.filtered || found.matches());
+                let mut there = history.documents.iter().filter(|(_, found)| !self.filtered || found.matches);
                 there.next_back().map(|(id, _)| RawBson::Int64(*id))
             })
         };

@@ -215,7 +215,7 @@ impl World {
         let state = self.state();
         let documents =
             state.history.documents.range(after.saturating_add(1)..=to.max(after.saturating_add(1)));
-        let documents = documents.filter(|(id, document)| **id <= to && (!filtered || document.matches()));
+        let documents = documents.filter(|(id, document)| **id <= to && (!filtered || document.matches));
         documents.take(most).map(|(id, document)| (*id, document.raw.clone())).collect()
     }
 
