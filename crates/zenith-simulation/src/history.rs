@@ -13,9 +13,6 @@ use crate::scenario::{Kind, Scenario};
 /// A text in documents that cannot be decoded, before its last byte is made one that is not UTF-8.
 const SPOILT: &str = "spoilt~";
 
-/// The query of scenarios in which documents are left out.
-pub(crate) const FILTER: &str = r#"{"k": 1}"#;
-
 /// What the names of fields begin with that come up later.
 pub(crate) const NEW_FIELD: &str = "later_";
 /// Those of the document itself, and then those of the document in it.
@@ -39,7 +36,7 @@ pub(crate) struct Document {
     /// Told apart from all documents before it by this.
     pub(crate) n: i64,
     pub(crate) is_bad: bool,
-    /// Whether [`FILTER`] leaves it.
+    /// Whether the query of the scenario leaves it.
     pub(crate) matches: bool,
     pub(crate) raw: RawDocumentBuf,
 }

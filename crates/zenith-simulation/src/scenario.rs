@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use zenith_engine::{Mode, PipelineSettings, TableOptions};
 
-use crate::history::FILTER;
 use crate::random::Random;
+
+/// The query of scenarios in which documents are left out.
+const FILTER: &str = r#"{"k": 1}"#;
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

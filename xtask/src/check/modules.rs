@@ -12,7 +12,7 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 29] = [
+const ENGINE_ORDER: [&str; 30] = [
     "simulation",
     "sentence",
     "size",
@@ -32,6 +32,7 @@ const ENGINE_ORDER: [&str; 29] = [
     "notes",
     "layout",
     "transforms",
+    "filters",
     "mismatches",
     "summary",
     "retry",

@@ -8,7 +8,7 @@
 //! | [`parts`], [`positions`], [`alphabet`] | where a sample is taken from, by `_id` |
 //! | [`partition`], [`records`] | divides it by `_id`, or by the order of storage |
 //! | [`find`] | the command both transports send |
-//! | [`filter`] | the query that documents have to match |
+//! | [`filter`], [`matching`] | the query that documents have to match; whether it can be judged, how many do |
 //! | [`scan`] | reads a partition, resumes it |
 //! | [`changes`] | follows changes, looks documents up |
 //! | [`cursor`] | a cursor on a connection of our own, and the replies of any |
@@ -31,6 +31,7 @@ mod error;
 mod filter;
 mod find;
 mod id_types;
+mod matching;
 mod partition;
 mod parts;
 mod positions;
@@ -212,7 +213,15 @@ impl Source for MongoSource {
 
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {
         self.deployment.known().remove(namespace);
-        preflight::preflight(&self.deployment, namespace, &self.filter).await
+        let mut found = preflight::preflight(&self.deployment, namespace).await?;
+        if self.filter.raw().is_some() {
+            matching::check(&self.deployment, namespace, &self.filter).await?;
+            if let Some(whole) = found.collection.size {
+                found.collection.size =
+                    matching::size(&self.deployment, namespace, &self.filter, whole).await;
+            }
+        }
+        Ok(found)
     }
 
     async fn sample(

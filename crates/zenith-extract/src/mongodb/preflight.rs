@@ -6,7 +6,6 @@
 use bson::{Bson, Document, Timestamp, Uuid, doc};
 
 use super::Deployment;
-use super::filter::{self, Filter};
 use super::sample::{REPLY_DOCUMENTS, read};
 use crate::{CollectionInfo, CollectionKind, CollectionSize, ExtractError, Namespace, SourceInfo, Topology};
 
@@ -16,19 +15,12 @@ const SYSTEM_DATABASES: [&str; 3] = ["admin", "config", "local"];
 pub(super) async fn preflight(
     deployment: &Deployment,
     namespace: &Namespace,
-    filter: &Filter,
 ) -> Result<SourceInfo, ExtractError> {
     // The first command is the one that needs a server, so its failure says what is wrong with the address.
     let hello = deployment.command("admin", doc! { "hello": 1 }, "greet the server").await?;
     let build = deployment.command("admin", doc! { "buildInfo": 1 }, "ask for the server's version").await?;
-    let mut collection = deployment.collection(namespace).await?;
+    let collection = deployment.collection(namespace).await?;
     can_read(deployment, namespace).await?;
-    filter::check(deployment, namespace, filter).await?;
-    if filter.raw().is_some()
-        && let Some(whole) = collection.size
-    {
-        collection.size = filter::size(deployment, namespace, filter, whole).await;
-    }
     Ok(SourceInfo {
         server_version: build.get_str("version").unwrap_or("unknown").to_owned(),
         topology: topology(&hello),

@@ -13,7 +13,7 @@ use mongodb::action::Action;
 
 use super::Deployment;
 use super::filter::Filter;
-use super::parts::{self, Part, divided, ends, narrower, spans, spread};
+use super::parts::{self, Part, Span, divided, ends, narrower, spans, spread};
 use crate::batch::document_id;
 use crate::{CollectionInfo, CollectionSize, ExtractError, Namespace};
 
@@ -55,12 +55,24 @@ pub(super) async fn sample(
         return Ok(beginning(deployment, namespace, filter, Some(1), documents).await?.documents);
     };
     let spans = spans(deployment, namespace, ends).await?;
-    let mut wanted = affordable(size, documents);
+    let wanted = affordable(size, documents);
     if filter.raw().is_some() {
-        return matching(deployment, namespace, &divided(&spans, PARTS.min(wanted), filter), wanted).await;
+        let parts = divided(&spans, PARTS.min(wanted), filter);
+        return matching(deployment, namespace, &parts, wanted).await;
     }
+    everywhere(deployment, namespace, &spans, size, wanted).await
+}
+
+/// Documents from places that are spread evenly, and from others where these lead to the same documents.
+async fn everywhere(
+    deployment: &Deployment,
+    namespace: &Namespace,
+    spans: &[Span],
+    size: Option<CollectionSize>,
+    mut wanted: usize,
+) -> Result<Vec<RawDocumentBuf>, ExtractError> {
     let (found, limit) = loop {
-        let parts = spread(&spans, PARTS.min(wanted));
+        let parts = spread(spans, PARTS.min(wanted));
         // Where there are fewer places, others may be found below.
         let limit = wanted / PARTS.min(wanted);
         let found = read_parts(deployment, namespace, &parts, limit, SAMPLE_BYTES_MAX).await?;
@@ -78,11 +90,11 @@ pub(super) async fn sample(
     let all = size.is_some_and(|size| size.documents == count(sample.documents.len()));
     if missing > wanted / 10 && !all {
         let read = |id: &Bson| sample.place(id).is_some_and(|place| place < upwards);
-        let mut parts = narrower(deployment, namespace, &spans, PARTS.min(wanted), read).await?;
+        let mut parts = narrower(deployment, namespace, spans, PARTS.min(wanted), read).await?;
         let mut limit = missing.checked_div(parts.len()).unwrap_or_default().max(1);
         if parts.is_empty() {
             // There are no more places: more documents of each.
-            parts = spread(&spans, PARTS.min(wanted));
+            parts = spread(spans, PARTS.min(wanted));
             limit = (wanted / parts.len()).max(1);
         }
         let room = SAMPLE_BYTES_MAX.saturating_sub(sample.bytes());
