@@ -11,6 +11,7 @@ mod configuring;
 mod copies;
 mod dead_letters;
 mod drafting;
+mod deletes;
 mod dumps;
 mod ends;
 mod evolving;

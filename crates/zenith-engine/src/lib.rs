@@ -84,7 +84,7 @@ pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, PromotedField, Promotion, Replicator, ResetTo,
     Rest, SyncPipeline, Until, table_is_free,
 };
-pub use settings::{Mode, OnDrop, OnHistoryLost, OnNewField, PipelineSettings};
+pub use settings::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, PipelineSettings};
 pub use stop::StopHandle;
 pub use summary::Summary;
 pub use table_options::{OnBadDocument, Strategy, TableOptions, UuidLegacy};

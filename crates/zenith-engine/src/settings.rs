@@ -63,6 +63,18 @@ pub enum OnDrop {
     Reload,
 }
 
+/// What happens to the table when a document is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Deletes {
+    /// Its row is marked as deleted and shown no more; a change log has a row that says so.
+    #[default]
+    Tombstone,
+    /// Nothing: the table is an archive, and keeps the row as it was last. It cannot be loaded again.
+    Ignore,
+}
+
 /// What happens to a field that the table has no column for, after its columns have been chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
@@ -159,6 +171,9 @@ pub struct PipelineSettings {
     /// What happens when the collection is dropped or renamed, or its database dropped.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_drop: OnDrop,
+    /// What happens when a document is deleted, in the modes `changes` and `change-log`.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub deletes: Deletes,
     /// What happens when MongoDB no longer has the changes since the checkpoint.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_history_lost: OnHistoryLost,
@@ -225,6 +240,7 @@ impl Default for PipelineSettings {
             settle: Duration::from_secs(5),
             poll_interval: Duration::from_millis(500),
             on_drop: OnDrop::default(),
+            deletes: Deletes::default(),
             on_history_lost: OnHistoryLost::default(),
             min_headroom: Duration::from_secs(6 * 3600),
             on_new_field: OnNewField::default(),
@@ -265,9 +281,55 @@ impl PipelineSettings {
             let (value, reason) = ("reload".to_owned(), NOT_TOLD.to_owned());
             return Some(Refusal { setting: "on_drop", value, reason });
         }
+        if let Some(reason) = self.deletes_refusal() {
+            return Some(Refusal {
+                setting: "deletes",
+                value: "ignore".to_owned(),
+                reason: reason.to_owned(),
+            });
+        }
         let has_versions = self.mode == Mode::Changes;
         let in_place = !has_versions && self.options.strategy == Strategy::Truncate;
         self.shape.refusal(has_versions, in_place)
+    }
+
+    /// Why deletions cannot be ignored, if they are to be.
+    fn deletes_refusal(&self) -> Option<&'static str> {
+        match (self.deletes, self.mode) {
+            (Deletes::Tombstone, _) => None,
+            (_, Mode::Full) => Some(
+                "the mode full has the documents that there are, each time it runs: take mode = \"changes\"",
+            ),
+            (_, Mode::IdCursor) => {
+                Some("the mode id-cursor is not told of deletions, and keeps all rows in any case")
+            }
+            (_, Mode::ChangeLog) => None,
+            (_, Mode::Changes) if self.on_drop == OnDrop::Reload || self.on_drop == OnDrop::Truncate => Some(
+                "on_drop would take the rows out with the collection: take on_drop = \"ignore\" or \"stop\"",
+            ),
+            (_, Mode::Changes) if self.on_history_lost == OnHistoryLost::Reload => Some(
+                "on_history_lost = \"reload\" would load the table again, and documents that are gone have no row then",
+            ),
+            (_, Mode::Changes) if self.options.filter.is_some() => Some(
+                "with a filter a document that is gone cannot be told from one that matches no more, and its row would go",
+            ),
+            (_, Mode::Changes) => None,
+        }
+    }
+
+    /// Whether the table has rows of documents that are gone.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.deletes == Deletes::Ignore && self.mode == Mode::Changes
+    }
+
+    /// Why the table is not loaded again, if it is not.
+    #[must_use]
+    pub fn refused_load(&self) -> Option<&'static str> {
+        self.is_archive().then_some(
+            "with deletes = \"ignore\" it keeps rows of documents that are gone, which a load would take out: name another \
+             table (table = \"…\") for the documents of now, or let these rows go with deletes = \"tombstone\"",
+        )
     }
 
     /// The numbers that cannot be used, by the names of the settings, and what is wrong with them.

@@ -115,7 +115,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 15] = [
+    const OF_PIPELINES: [(&str, &str); 16] = [
         ("collections", "the option --collection takes patterns, and may be repeated"),
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
@@ -125,6 +125,7 @@ mod tests {
         ("settle", "a copy follows no cursor"),
         ("poll_interval", "a copy follows no cursor"),
         ("on_drop", "a copy ends before the collection does"),
+        ("deletes", "a copy has the documents that there are"),
         ("on_history_lost", "a copy follows no changes"),
         ("min_headroom", "a copy follows no changes"),
         ("on_new_field", "a copy follows no changes"),

@@ -83,6 +83,12 @@ async fn reload(
 
 /// What would be done, as far as looking can tell.
 async fn announce(arguments: &Reload, single: &Single) -> Ending {
+    if let Some(reason) = single.pipeline.settings.refused_load() {
+        return Err(Failure::Input(format!(
+            "loading the table {} again is not possible: {reason}",
+            single.table
+        )));
+    }
     let filtered = single.pipeline.settings.options.filtered(&single.source)?;
     let source = filtered.as_ref().unwrap_or(&single.source);
     let source = source.preflight(&single.namespace).await.map_err(EngineError::Source)?;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use zenith_extract::{Change, ChangeBatch, ChangeKind, Namespace, ResumeToken};
 
 use super::version::version_of;
+use crate::settings::Deletes;
 
 /// What a change does to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +124,12 @@ pub(super) struct EventBatch {
     pub(super) source_time: Option<SystemTime>,
 }
 
-/// The events of a reply that concern a collection and lie behind `order`.
+/// The events of a reply that concern a collection and lie behind `order`, with or without deletions.
 pub(super) fn events_of(
     batch: &Arc<ChangeBatch>,
     namespace: &Namespace,
     order: &[u8],
+    deletes: Deletes,
 ) -> zenith_extract::Result<Vec<Event>> {
     let mut events = Vec::new();
     for change in batch.changes() {
@@ -135,7 +137,9 @@ pub(super) fn events_of(
         if change.token_data_bytes() <= order {
             continue;
         }
-        if let Some(kind) = kind_of(&change, namespace) {
+        if let Some(kind) = kind_of(&change, namespace)
+            && (kind != EventKind::Delete || deletes == Deletes::Tombstone)
+        {
             events.push(event(batch, &change, kind));
         }
     }

@@ -11,12 +11,15 @@ use super::event::{EventBatch, events_of};
 use super::version::system_time;
 use crate::StopHandle;
 use crate::retry::RetryBudget;
+use crate::settings::Deletes;
 
 /// A pipeline that listens.
 pub(super) struct Route {
     pub(super) namespace: Namespace,
     /// The position up to which events were delivered.
     pub(super) order: Vec<u8>,
+    /// What deletions do to its table.
+    pub(super) deletes: Deletes,
     pub(super) events: Sender<EventBatch>,
 }
 
@@ -56,7 +59,7 @@ pub(super) async fn fan_out<R: ChangeReader>(
         let source_time = source_time(&batch, clock);
         let mut index = 0;
         while let Some(route) = routes.get(index) {
-            let of_pipeline = match events_of(&batch, &route.namespace, &route.order) {
+            let of_pipeline = match events_of(&batch, &route.namespace, &route.order, route.deletes) {
                 Ok(events) => events,
                 Err(error) => return Ended::Failed(error),
             };

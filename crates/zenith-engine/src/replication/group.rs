@@ -275,6 +275,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Running<S, K, T
             routes.push(Route {
                 namespace: run.context.namespace.clone(),
                 order: follower.position.token.order().to_vec(),
+                deletes: run.context.settings.deletes,
                 events: sender,
             });
             let known = run.clone();

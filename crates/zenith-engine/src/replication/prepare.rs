@@ -59,6 +59,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) async fn set_up(self: &Arc<Self>) -> Result<(Schema, Position)> {
         self.guard_names().await?;
         if let Some(anew) = self.anew() {
+            if self.snapshot_is_complete().await? {
+                self.refuse_load()?;
+            }
             self.load_again(anew).await?;
         }
         let checkpoint = self.state.checkpoint(&self.name).await?;
@@ -125,15 +128,32 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// columns.
     pub(super) async fn plan_first(&self) -> Result<(ReloadPlan, bool)> {
         let has_rows = |plan: &ReloadPlan| plan.existing.as_ref().is_some_and(|table| table.rows > 0);
-        match self.plan(&self.reload(false)).await {
+        let (plan, is_replaced) = match self.plan(&self.reload(false)).await {
             Err(EngineError::TableDiffers { is_ours: true, .. }) if self.layout() == Layout::Current => {
-                Ok((self.plan(&self.replacement(true)).await?, true))
+                (self.plan(&self.replacement(true)).await?, true)
             }
-            plan => plan.map(|plan| {
+            plan => {
+                let plan = plan?;
                 let is_replaced = has_rows(&plan) && self.layout() == Layout::Current;
                 (plan, is_replaced)
-            }),
+            }
+        };
+        if is_replaced && has_rows(&plan) {
+            self.refuse_load()?;
         }
+        Ok((plan, is_replaced))
+    }
+
+    /// Refuses to load a table again that has rows of documents that are gone.
+    pub(super) fn refuse_load(&self) -> Result<()> {
+        let Some(reason) = self.settings.refused_load() else { return Ok(()) };
+        let doing = format!("loading the table {} of the pipeline {} again", self.table, self.name);
+        Err(EngineError::NotPossible { doing, reason: reason.to_owned() })
+    }
+
+    async fn snapshot_is_complete(&self) -> Result<bool> {
+        let snapshot = self.state.snapshot(&self.name).await?;
+        Ok(snapshot.is_some_and(|snapshot| snapshot.consistent_after.is_some()))
     }
 
     /// A load of a table that takes the place of the one that is there in one step.
@@ -271,6 +291,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.guard_names().await?;
         match self.layout() {
             Layout::Current => {
+                self.refuse_load()?;
                 let start = self.reading_start().await?;
                 Box::pin(self.reload_from(start, false)).await
             }

@@ -86,7 +86,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         drop(compared);
         if options.sample.is_none() {
             found.target_rows = self.count().await?;
-            self.surplus(&buckets, &mut differences).await?;
+            if !self.context.settings.is_archive() {
+                self.surplus(&buckets, &mut differences).await?;
+            }
         }
         Ok((found, differences))
     }
