@@ -133,6 +133,8 @@ async fn an_archive_is_not_loaded_again() {
     home.configure(&[("orders", "collection = \"orders\"")]);
     home.apply().await;
     home.run(&["run", "--once"]).await.succeeded();
+    assert_eq!(home.run(&["verify", "orders"]).await.code, Some(1));
+    home.run(&["reload", "orders"]).await.succeeded();
     assert_eq!(bench.ask("SELECT count() FROM orders_current").await, "90");
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;

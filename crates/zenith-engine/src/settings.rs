@@ -328,7 +328,7 @@ impl PipelineSettings {
     pub fn refused_load(&self) -> Option<&'static str> {
         self.is_archive().then_some(
             "with deletes = \"ignore\" it keeps rows of documents that are gone, which a load would take out: name another \
-             table (table = \"…\") for the documents of now, or let these rows go with deletes = \"tombstone\"",
+             table (table = \"…\") for the documents of now, or let these rows go with deletes = \"tombstone\" and a load",
         )
     }
 

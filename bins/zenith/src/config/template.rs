@@ -47,7 +47,7 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 22] = [
+const EXAMPLES: [(&str, &str); 23] = [
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("primary_key", r#"["_id"]"#),
@@ -68,6 +68,7 @@ const EXAMPLES: [(&str, &str); 22] = [
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
     ("exclude", r#"["customer.password", "*.internal"]"#),
     ("include", r#"["customer", "items"]"#),
+    ("filter", r#"'{"state": {"$ne": "draft"}}'"#),
     ("rename", r#"{ custID = "customer_id" }"#),
     ("mask", r#"{ "card" = "last4" }"#),
 ];
@@ -181,6 +182,8 @@ mod tests {
         let exclude = std::mem::take(&mut shown.settings.options.exclude);
         let include = std::mem::take(&mut shown.settings.options.include);
         assert_eq!((exclude.len(), include.len()), (2, 2));
+        let filter = shown.settings.options.filter.take();
+        assert_eq!(filter.as_deref(), Some(r#"{"state": {"$ne": "draft"}}"#));
         let renamed = std::mem::take(&mut shown.settings.options.rename);
         assert_eq!(renamed, [("custID".to_owned(), "customer_id".to_owned())]);
         let masked = std::mem::take(&mut shown.settings.options.mask);

@@ -100,16 +100,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             };
             differences.add(Difference { id: super::rows::id_of(document), finding });
         }
-        // As many rows as documents that have one; more than one where a view gives an `_id` several times.
-        let mut seen = HashSet::new();
-        for (id, key) in ids.iter().zip(&keys) {
-            let Some(key) = key.as_ref().filter(|key| seen.insert(*key)) else { continue };
-            let documents = numbers.get(&Some(key));
-            // An archive has rows of documents that are gone.
-            if documents.is_some() || !self.context.settings.is_archive() {
-                compare_numbers(id, documents, rows.count(key), differences);
-            }
-        }
+        let counted = |key: &Scalar| (numbers.get(&Some(key)).copied(), rows.count(key));
+        compare_all(ids.iter().zip(&keys), counted, self.context.settings.is_archive(), differences);
         Ok(())
     }
 
@@ -152,9 +144,26 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
     }
 }
 
+/// Adds differences where there are not as many rows of a key as documents that have one; more than one where a view gives an
+/// `_id` several times. An archive has rows of documents that are gone.
+fn compare_all<'a>(
+    ids: impl Iterator<Item = (&'a RawBson, &'a Option<Scalar>)>,
+    counted: impl Fn(&Scalar) -> (Option<usize>, usize),
+    is_archive: bool,
+    differences: &mut Differences,
+) {
+    let mut seen = HashSet::new();
+    for (id, key) in ids {
+        let Some(key) = key.as_ref().filter(|key| seen.insert(*key)) else { continue };
+        match counted(key) {
+            (None, _) if is_archive => {}
+            (documents, rows) => compare_numbers(id, documents.unwrap_or(0), rows, differences),
+        }
+    }
+}
+
 /// Adds a difference for each row that a document lacks, or that lacks a document.
-fn compare_numbers(id: &RawBson, documents: Option<&usize>, rows: usize, differences: &mut Differences) {
-    let documents = documents.copied().unwrap_or(0);
+fn compare_numbers(id: &RawBson, documents: usize, rows: usize, differences: &mut Differences) {
     let finding = if rows > documents { Finding::Surplus } else { Finding::Fewer };
     for _ in 0..rows.abs_diff(documents) {
         differences.add(Difference { id: Some(id.clone()), finding: finding.clone() });
