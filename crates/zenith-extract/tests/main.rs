@@ -5,6 +5,7 @@ mod authentication;
 mod changes;
 mod failover;
 mod files;
+mod filters;
 mod id_types;
 mod interruption;
 mod large_documents;
