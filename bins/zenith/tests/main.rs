@@ -24,6 +24,7 @@ mod looking;
 mod masks;
 mod members;
 mod mending;
+mod moving_keys;
 mod names;
 mod owners;
 mod promoting;

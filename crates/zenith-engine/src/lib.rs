@@ -52,6 +52,7 @@ mod offload;
 mod options;
 mod pairs;
 mod pipeline;
+mod places;
 mod progress;
 pub mod reload;
 mod renames;

@@ -87,8 +87,9 @@ impl Progress {
         self.inserts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many of the rows written stand for no document.
-    pub(crate) fn not_of_documents(&self, rows: u64) {
+    /// So many rows were written for so many documents.
+    pub(crate) fn written_for(&self, documents: u64, rows: u64) {
+        self.rows_written.fetch_add(documents, Ordering::Relaxed);
         self.rows_written.fetch_sub(rows, Ordering::Relaxed);
     }
 

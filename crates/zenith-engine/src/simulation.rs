@@ -18,6 +18,8 @@ pub enum DeliberateBug {
     IntentClosedEarly,
     /// Dead letters are written again without a look at those that are there.
     LettersNotLookedUp,
+    /// Rows of documents whose key has changed stay where they are.
+    OldPlacesLeft,
 }
 
 /// What is changed in the runs of a thread.

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use zenith_arrow::schema::ID_KEY as KEY;
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::{
     Additions, ColumnAdditions, Element, expressions, identifier, literal, names_in, same_type, setting_value,
 };
 
 use crate::column_shape::ColumnShape;
+use crate::places;
 
 /// Settings on which the effect of inserts depends.
 const SETTINGS_OF_ZENITH: [&str; 3] = [WINDOW, "replicated_deduplication_window", "allow_nullable_key"];
@@ -43,14 +43,15 @@ pub enum Nullable {
 pub struct TableShape {
     /// The sorting key, a list of expressions; by default `_id`.
     ///
-    /// `_id` comes last in it where it is not in it. In zenith.toml it is `order_by = ["tenant_id", "toDate(created_at)"]`; an
-    /// argument may be repeated. A column of it is never NULL: a document without the field shows the default of the type, with
-    /// a note in `_zenith_notes`. In the mode `changes` it is made of `_id` alone.
+    /// `_id` comes last in it where it is not in it; in the mode `changes` the columns follow that expressions of it are made
+    /// of. In zenith.toml it is `order_by = ["tenant_id", "toDate(created_at)"]`; an argument may be repeated. A column of it is
+    /// never NULL: a document without the field shows the default of the type, with a note in `_zenith_notes`.
     #[cfg_attr(feature = "clap", arg(long, value_name = "EXPRESSION", help_heading = "Table"))]
     pub order_by: Vec<String>,
     /// The expression by which rows are divided into partitions; by default none.
     ///
-    /// Its columns are never NULL, like those of the sorting key. Empty text takes the partitions of a table away.
+    /// Its columns are never NULL, like those of the sorting key, and in the mode `changes` a part of that. Empty text takes the
+    /// partitions of a table away.
     #[cfg_attr(feature = "clap", arg(long, value_name = "EXPRESSION", help_heading = "Table"))]
     pub partition_by: Option<String>,
     /// The first expressions of the sorting key, which ClickHouse keeps in memory; by default all of them.
@@ -159,14 +160,31 @@ impl TableShape {
 
     /// The expressions of the sorting key of a table; none where it is the usual one.
     fn sorting_key(&self, rows: Rows) -> Option<String> {
-        let mut key = list(&self.order_by)?;
+        let mut key = match list(&self.order_by) {
+            Some(key) => key,
+            None if self.has_places(rows) => Vec::new(),
+            None => return None,
+        };
         for name in rows.key {
             let is_it = |part: &String| *part == *name || *part == identifier(name);
             if !key.iter().any(is_it) {
                 key.push(identifier(name));
             }
         }
+        if rows.have_versions {
+            places::complete(&mut key, self.partition_by.as_deref());
+        }
         Some(written(&key))
+    }
+
+    /// Whether something is said about the sorting key.
+    pub(crate) fn says_key(&self, rows: Rows) -> bool {
+        self.sorting_key(rows).is_some()
+    }
+
+    /// Whether rows of one document, of which the newest one counts, may stand at several places of the key.
+    pub(crate) fn has_places(&self, rows: Rows) -> bool {
+        rows.have_versions && self.keys().any(|(_, sql)| !places::others(sql).is_empty())
     }
 
     /// What the table gets, beside what it keeps of the one before it.
@@ -191,7 +209,9 @@ impl TableShape {
         for (name, value) in &self.settings {
             kept.settings.insert(name.clone(), setting_value(value));
         }
-        for element in self.elements() {
+        let index = places::index_name();
+        kept.elements.retain(|element| element.name != index);
+        for element in self.elements().chain(self.has_places(rows).then(places::index)) {
             match kept.elements.iter_mut().find(|kept| kept.name == element.name) {
                 Some(kept) => *kept = element,
                 None => kept.elements.push(element),
@@ -259,15 +279,11 @@ impl TableShape {
                 );
             }
         }
-        if has_versions {
-            if let Some((setting, sql)) =
-                self.keys().find(|(_, sql)| names_in(sql).iter().any(|name| name != KEY))
-            {
-                return refusal(setting, sql, OF_CHANGES);
-            }
-            if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty()) {
-                return refusal("ttl", ttl, TTL_OF_CHANGES);
-            }
+        if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && has_versions) {
+            return refusal("ttl", ttl, TTL_OF_CHANGES);
+        }
+        if has_versions && let Some((setting, sql, reason)) = self.refused_key() {
+            return refusal(setting, sql, reason);
         }
         if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && in_place) {
             let reason = "rows that expire while a table is loaded in place could not be counted: take strategy = \"swap\"";
@@ -288,8 +304,15 @@ impl TableShape {
         })
     }
 
+    /// The part of the key that rows of changes cannot be found by, and why.
+    fn refused_key(&self) -> Option<(&'static str, &String, &'static str)> {
+        let is_computed =
+            |name: &str| self.columns.iter().any(|(column, shape)| column == name && shape.is_computed());
+        self.keys().find_map(|(setting, sql)| Some((setting, sql, places::refusal(sql, is_computed)?)))
+    }
+
     /// The expressions that say where a row goes.
-    fn keys(&self) -> impl Iterator<Item = (&'static str, &String)> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let order = self.order_by.iter().map(|sql| ("order_by", sql));
         let partition = self.partition_by.iter().filter(|sql| !sql.is_empty());
         order.chain(partition.map(|sql| ("partition_by", sql)))
@@ -311,7 +334,8 @@ impl TableShape {
             .split_once(" BY ")
             .map_or_else(|| step.split_whitespace().next().unwrap_or_default(), |(clause, _)| clause);
         match clause {
-            "ORDER" => (!self.order_by.is_empty()).then_some("order_by"),
+            "ORDER" if self.order_by.is_empty() => self.partition_by.is_some().then_some("partition_by"),
+            "ORDER" => Some("order_by"),
             "PARTITION" => self.partition_by.is_some().then_some("partition_by"),
             "PRIMARY" => (!self.primary_key.is_empty()).then_some("primary_key"),
             "TTL" => self.ttl.is_some().then_some("ttl"),
@@ -336,9 +360,6 @@ impl TableShape {
     }
 }
 
-/// Why a key of other columns cannot be kept in step.
-const OF_CHANGES: &str = "in the mode changes rows of a document have to meet wherever its fields change, so only _id may be in \
-    it: take mode = \"change-log\", \"id-cursor\" or \"full\" for such a key, or give this table an index or a projection";
 /// Why rows that are kept in step cannot expire.
 const TTL_OF_CHANGES: &str = "in the mode changes the newest row of a document may expire before an older one, which would then \
     return: delete at the source, or take mode = \"change-log\", \"id-cursor\" or \"full\"";
@@ -416,11 +437,13 @@ mod tests {
             ..ordered(order)
         };
         assert_eq!(refused(&by(&["tenant"], ""), false), None);
-        assert_eq!(refused(&by(&["tenant"], ""), true), Some(("order_by", "tenant".to_owned())));
-        let shape = by(&["cityHash64(_id)", "_id"], "sipHash64(_id) % 8");
-        assert_eq!(refused(&shape, true), None);
-        let shape = by(&["_id"], "toDate(at)");
-        assert_eq!(refused(&shape, true), Some(("partition_by", "toDate(at)".to_owned())));
+        assert_eq!(refused(&by(&["tenant"], "toDate(at)"), true), None);
+        let shape = by(&["_zenith_version"], "");
+        assert_eq!(refused(&shape, true), Some(("order_by", "_zenith_version".to_owned())));
+        let day = vec![("day".to_owned(), "Date MATERIALIZED toDate(at)".parse().unwrap())];
+        let shape = TableShape { columns: day, ..by(&["_id"], "day") };
+        assert_eq!(refused(&shape, true), Some(("partition_by", "day".to_owned())));
+        assert_eq!(refused(&shape, false), None);
         assert_eq!(refused(&by(&["f(a"], ""), false), Some(("order_by", "f(a".to_owned())));
         let shape = TableShape { ttl: Some("at".to_owned()), ..TableShape::default() };
         assert_eq!(refused(&shape, true), Some(("ttl", "at".to_owned())));
@@ -444,7 +467,9 @@ mod tests {
             columns: vec![("n".to_owned(), "Int64 CODEC(ZSTD(1))".parse().unwrap())],
             ..ordered(&["m"])
         };
-        let made = shape.over(Additions::parse(there).unwrap(), VERSIONS);
+        let made = shape.over(Additions::parse(there).unwrap(), DOCUMENTS);
+        assert_eq!(made.elements.len(), 3);
+        let made = shape.over(made, VERSIONS);
         assert_eq!(made.order_by.as_deref(), Some("(m, `_id`)"));
         assert_eq!((made.partition_by, made.primary_key, made.ttl.as_deref()), (None, None, Some("d")));
         assert_eq!(made.settings["index_granularity"], "64");
@@ -456,7 +481,8 @@ mod tests {
             [
                 "INDEX `i` n TYPE set(10)",
                 "INDEX j n TYPE minmax GRANULARITY 1",
-                "PROJECTION `p` (SELECT n ORDER BY n)"
+                "PROJECTION `p` (SELECT n ORDER BY n)",
+                "INDEX zenith_by_id `_id` TYPE bloom_filter(0.01) GRANULARITY 1"
             ]
         );
         assert_eq!(made.columns[0].1.codec.as_deref(), Some("CODEC(ZSTD(1))"));

@@ -8,7 +8,7 @@ use zenith_engine::Namespace;
 use zenith_engine::extract::{MemoryChange, MemorySource};
 
 use crate::random::Random;
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{KEY_FIELD, Kind, Scenario};
 
 /// A text in documents that cannot be decoded, before its last byte is made one that is not UTF-8.
 const SPOILT: &str = "spoilt~";
@@ -61,6 +61,7 @@ pub(crate) struct History {
     bad_percent: u32,
     filtered: bool,
     new_fields_percent: u32,
+    has_key: bool,
     /// The field of a document with this number that none had at the beginning; its value is the number.
     pub(crate) new_fields: BTreeMap<i64, String>,
     /// It stays, stays good, and matches: columns are made of it.
@@ -84,6 +85,7 @@ impl History {
             bad_percent: scenario.bad_documents,
             filtered: scenario.filtered,
             new_fields_percent: 0,
+            has_key: scenario.has_key,
             new_fields: BTreeMap::new(),
             first: 0,
             documents: BTreeMap::new(),
@@ -121,7 +123,7 @@ impl History {
         // Without a draw, so that seeds without a filter are what they were.
         let matches = id == self.first || n % 3 != 0;
         let k = i32::from(matches);
-        let raw = if is_bad {
+        let mut raw = if is_bad {
             spoilt(id, n, k)
         } else if self.random.percent(self.new_fields_percent) {
             let number = self.random.between(0, 5) as usize;
@@ -139,6 +141,10 @@ impl History {
         } else {
             rawdoc! { "_id": id, "n": n, "k": k, "s": "text", "d": { "x": 1 } }
         };
+        // A document without it stands with those that have 0.
+        if self.has_key && !is_bad && (n % 5 > 0 || id == self.first) {
+            raw.append(KEY_FIELD, n % 4);
+        }
         Document { n, is_bad, matches, raw }
     }
 

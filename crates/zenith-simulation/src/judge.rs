@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use zenith_engine::state::{MemoryStore, StateStore};
 
 use crate::history::Entry;
-use crate::rows::{DeadLetter, Row, dead_letters_of};
+use crate::rows::{DeadLetter, Row, dead_letters_of, newest};
 use crate::scenario::{Errand, Kind};
 use crate::sink::{SimulatedSink, TABLE};
 use crate::world::World;
@@ -62,21 +62,16 @@ impl Reached<'_> {
 
     /// The last version of each key counts, and it is that of its last change.
     fn current(&self, letters: &[DeadLetter]) -> Promise {
-        let mut last: HashMap<i64, Row> = HashMap::new();
-        for row in self.sink.rows(TABLE) {
-            if last.get(&row.id).is_none_or(|before| before.version <= row.version) {
-                last.insert(row.id, row);
-            }
-        }
-        last.retain(|_, row| !row.is_deleted);
-        let shown = last.values().map(|row| (row.id, row.n.unwrap_or_default())).collect();
+        let mut last = newest(self.sink.rows(TABLE), self.world.scenario.has_key);
+        last.retain(|row| !row.is_deleted);
+        let shown = once(&last)?;
         equal(&self.world.numbers(), &shown)?;
         let mut changed: HashMap<i64, u64> = HashMap::new();
         for entry in self.world.log() {
             changed.insert(entry.id, entry.version);
         }
         let loads = self.sink.versions_of_loads();
-        for row in last.values() {
+        for row in &last {
             let changed = changed.get(&row.id).copied().unwrap_or(0);
             // The stream is opened at the version behind that of the rows that are loaded.
             let is_loaded = loads.contains(&row.version) && changed <= row.version + 1;

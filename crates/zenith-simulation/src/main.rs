@@ -53,6 +53,8 @@ enum Bug {
     IntentClosedEarly,
     /// Dead letters are written again without a look at those that are there
     LettersNotLookedUp,
+    /// Rows of documents whose key has changed stay where they are
+    OldPlacesLeft,
 }
 
 impl From<Bug> for DeliberateBug {
@@ -63,6 +65,7 @@ impl From<Bug> for DeliberateBug {
             Bug::BatchEndsInsideClusterTime => DeliberateBug::BatchEndsInsideClusterTime,
             Bug::IntentClosedEarly => DeliberateBug::IntentClosedEarly,
             Bug::LettersNotLookedUp => DeliberateBug::LettersNotLookedUp,
+            Bug::OldPlacesLeft => DeliberateBug::OldPlacesLeft,
         }
     }
 }

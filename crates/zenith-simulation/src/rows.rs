@@ -7,6 +7,7 @@ use arrow_array::types::{Int64Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 
 use crate::history::NEW_FIELD;
+use crate::scenario::KEY_FIELD;
 
 /// One row. What its table has no column for is 0 or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) is_deleted: bool,
     pub(crate) operation: String,
     pub(crate) index: u32,
+    /// What the table may be sorted by.
+    pub(crate) key: i64,
     /// Fields that came up later, in columns or in the extra column.
     pub(crate) later: BTreeMap<String, i64>,
 }
@@ -26,7 +29,7 @@ pub(crate) struct Row {
 pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let integers =
         |name: &str| batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let (ids, numbers) = (integers("_id"), integers("n"));
+    let (ids, numbers, keys) = (integers("_id"), integers("n"), integers(KEY_FIELD.as_str()));
     let versions = batch.column_by_name("_zenith_version").map(|column| column.as_primitive::<UInt64Type>());
     let deleted = batch.column_by_name("_zenith_deleted").map(|column| column.as_primitive::<UInt8Type>());
     let indexes = batch.column_by_name("_zenith_index").map(|column| column.as_primitive::<UInt32Type>());
@@ -38,6 +41,7 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         is_deleted: deleted.is_some_and(|deleted| deleted.value(row) == 1),
         operation: operations.map_or_else(String::new, |operations| operations.value(row).to_owned()),
         index: indexes.map_or(0, |indexes| indexes.value(row)),
+        key: keys.map_or(0, |keys| keys.value(row)),
         later: later(batch, row),
     };
     (0..batch.num_rows()).map(row).collect()
@@ -67,6 +71,19 @@ fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
 
 fn digits(text: &str) -> Option<i64> {
     text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+/// Of the rows of each key the newest one, and of equally new ones the last. Documents of a table with a key of its own may
+/// have several keys.
+pub(crate) fn newest(rows: Vec<Row>, has_key: bool) -> Vec<Row> {
+    let mut newest: BTreeMap<(i64, i64), Row> = BTreeMap::new();
+    for row in rows {
+        let key = (row.id, if has_key { row.key } else { 0 });
+        if newest.get(&key).is_none_or(|before| before.version <= row.version) {
+            newest.insert(key, row);
+        }
+    }
+    newest.into_values().collect()
 }
 
 /// A dead letter.

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use zenith_engine::{Mode, PipelineSettings, TableOptions};
+use bson::raw::{CStr, cstr};
+use zenith_engine::{Mode, PipelineSettings, TableOptions, TableShape};
 
 use crate::random::Random;
 
 /// The query of scenarios in which documents are left out.
 const FILTER: &str = r#"{"k": 1}"#;
+
+/// The field that tables with a key of their own are sorted by.
+pub(crate) const KEY_FIELD: &CStr = cstr!("g");
 
 /// What is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +117,10 @@ pub(crate) struct Scenario {
     pub(crate) single_events: bool,
     /// Inserts in a hundred whose token the target notes while their rows are lost, as when it is killed in between.
     pub(crate) torn_inserts: u32,
+    /// Whether the table is sorted by a field that changes, which a document may lack.
+    pub(crate) has_key: bool,
+    /// Whether it is divided by that field as well, so that an insert may land in part.
+    pub(crate) has_partitions: bool,
     pub(crate) readers: usize,
     pub(crate) lives: Vec<Life>,
 }
@@ -135,7 +143,13 @@ impl Scenario {
             filter: filtered.then(|| FILTER.to_owned()),
             ..TableOptions::default()
         };
+        let has_key = kind == Kind::Changes && seed.is_multiple_of(8);
+        let shape = TableShape {
+            order_by: if has_key { vec![KEY_FIELD.as_str().to_owned()] } else { Vec::new() },
+            ..TableShape::default()
+        };
         let settings = PipelineSettings {
+            shape,
             mode: match kind {
                 Kind::Changes => Mode::Changes,
                 Kind::ChangeLog => Mode::ChangeLog,
@@ -161,6 +175,9 @@ impl Scenario {
             reply_documents: usize::try_from(random.between(1, 6)).unwrap_or(1),
             partitions: random.between(1, 3),
             single_events: random.percent(30),
+            has_key,
+            // What is lost of a part has to be looked for in all parts.
+            has_partitions: has_key && torn_inserts == 0 && seed.is_multiple_of(16),
             torn_inserts,
             readers: random.pick(1, &[2]),
             lives,

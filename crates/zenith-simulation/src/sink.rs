@@ -3,19 +3,19 @@
 //!
 //! It answers the questions that the engine asks after repeated inserts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 use zenith_engine::transport::{
-    Boxed, Durable, FailureKind, Filter, Insert, MemorySink, Merging, PreflightRequest, Published, Scalar,
-    Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
+    Boxed, Durable, FailureKind, Filter, Insert, LiveRows, MemorySink, Merging, PreflightRequest, Published,
+    Scalar, Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
 };
 
 use crate::calls::Call;
-use crate::rows::{DeadLetter, Row, dead_letters_of, rows_of};
-use crate::scenario::Kind;
+use crate::rows::{DeadLetter, Row, dead_letters_of, newest, rows_of};
+use crate::scenario::{KEY_FIELD, Kind};
 use crate::world::{Fate, World};
 
 type Result<T> = std::result::Result<T, TransportError>;
@@ -32,6 +32,8 @@ pub(crate) struct SimulatedSink {
     inserts: Mutex<HashMap<u64, String>>,
     /// The versions of rows that were loaded.
     loads: Mutex<BTreeSet<u64>>,
+    /// Parts of inserts that have landed, of a table that is divided.
+    parts: Mutex<HashSet<(String, i64)>>,
 }
 
 fn failure(is_done: bool) -> TransportError {
@@ -41,7 +43,13 @@ fn failure(is_done: bool) -> TransportError {
 
 impl SimulatedSink {
     pub(crate) fn new(world: Arc<World>) -> SimulatedSink {
-        SimulatedSink { world, memory: MemorySink::new(), inserts: Mutex::default(), loads: Mutex::default() }
+        SimulatedSink {
+            world,
+            memory: MemorySink::new(),
+            inserts: Mutex::default(),
+            loads: Mutex::default(),
+            parts: Mutex::default(),
+        }
     }
 
     async fn call<T>(&self, call: Call, name: &str, effect: impl Future<Output = Result<T>>) -> Result<T> {
@@ -107,6 +115,62 @@ impl SimulatedSink {
         }
     }
 
+    /// Writes an insert into a table that is divided, by parts of which each has its own token. The last ones do not land where
+    /// the answer is lost.
+    async fn write_parts(&self, insert: Insert, fate: Fate) -> Result<Durable> {
+        let rows = rows_of(&insert.batch);
+        let mut parts: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            parts.entry(row.key).or_default().push(at);
+        }
+        let all = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let landing = match fate {
+            Fate::CrashAfter | Fate::FailAfter => self.world.between(0, all),
+            _ => all,
+        };
+        self.world.tell(|| format!("    {landing} of {all} parts land"));
+        let landing = usize::try_from(landing).unwrap_or(usize::MAX);
+        for (key, rows) in parts.into_iter().take(landing) {
+            let is_new = {
+                let mut known = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+                known.insert((format!("{}/{}", insert.table, insert.token), key))
+            };
+            for row in rows.into_iter().filter(|_| is_new) {
+                let token = format!("{}#{key}#{row}", insert.token);
+                let part = Insert { batch: insert.batch.slice(row, 1), token, table: insert.table.clone() };
+                self.memory.write(part).await?;
+            }
+        }
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(Durable { rows: count, ..Durable::default() })
+    }
+
+    /// Where rows of the selected documents stand that count. Merges may or may not have taken other rows away.
+    fn live_rows(&self, rows: &LiveRows) -> Result<Vec<RecordBatch>> {
+        let all = self.select_rows(&Selection { columns: all_columns(), ..rows.selection.clone() })?;
+        let plain: Vec<Row> = all.iter().flat_map(rows_of).collect();
+        let merged = newest(plain.clone(), true);
+        let seen = if self.world.between(0, 1) == 0 { &plain } else { &merged };
+        let mut live: BTreeMap<(i64, i64), (u64, usize)> = BTreeMap::new();
+        for (at, row) in plain.iter().enumerate().filter(|(_, row)| !row.is_deleted && seen.contains(row)) {
+            let place = (row.id, row.key);
+            let is_gone = |other: &Row| {
+                (other.id, other.key) == place && other.is_deleted && other.version > row.version
+            };
+            let is_older = live.get(&place).is_some_and(|(version, _)| *version > row.version);
+            if !is_older && !seen.iter().any(is_gone) {
+                live.insert(place, (row.version, at));
+            }
+        }
+        let wanted: Vec<&String> = rows.selection.columns.iter().chain([&rows.version]).collect();
+        let shown = live.into_values().filter_map(|(_, at)| {
+            let batch = all.get(at)?;
+            let columns = wanted.iter().filter_map(|name| batch.schema().index_of(name).ok());
+            batch.project(&columns.collect::<Vec<_>>()).ok()
+        });
+        Ok(shown.collect())
+    }
+
     /// The selected rows, one in a batch.
     fn select_rows(&self, selection: &Selection) -> Result<Vec<RecordBatch>> {
         let mut found = Vec::new();
@@ -126,6 +190,11 @@ impl SimulatedSink {
         }
         Ok(found)
     }
+}
+
+/// The columns that rows are made of here.
+fn all_columns() -> Vec<String> {
+    ["_id", KEY_FIELD.as_str(), "n", "_zenith_version", "_zenith_deleted"].map(str::to_owned).into()
 }
 
 /// Whether an insert is one of dead letters.
@@ -153,6 +222,10 @@ fn is_true(filter: &Filter, batch: &RecordBatch, row: usize) -> bool {
 impl TableAdmin for SimulatedSink {
     fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
         Box::pin(self.call(Call::Query, "", async { self.select_rows(selection).map(Some) }))
+    }
+
+    fn select_live<'a>(&'a self, rows: &'a LiveRows) -> Boxed<'a, Vec<RecordBatch>> {
+        Box::pin(self.call(Call::Query, "", async { self.live_rows(rows) }))
     }
 
     fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
@@ -197,7 +270,10 @@ impl Sink for SimulatedSink {
             }
             _ => self.look_at_versions(&insert),
         }
-        let written = self.memory.write(insert).await;
+        let written = match self.world.scenario.has_partitions && insert.token.contains('/') {
+            true if !is_of_letters(&insert) => self.write_parts(insert, fate).await,
+            _ => self.memory.write(insert).await,
+        };
         match fate {
             Fate::CrashAfter => self.world.die().await,
             Fate::FailAfter if written.is_ok() => return Err(failure(true)),

@@ -54,6 +54,7 @@ fn deliberate_bugs_are_found() {
         (DeliberateBug::BatchEndsInsideClusterTime, &["came in two inserts"]),
         (DeliberateBug::IntentClosedEarly, &["is in the table twice", "came in two inserts"]),
         (DeliberateBug::LettersNotLookedUp, &["came twice", "neither a row nor a dead letter"]),
+        (DeliberateBug::OldPlacesLeft, &["is in the table twice"]),
     ];
     for (bug, words) in bugs {
         assert!(seed_that_finds(bug, words).is_some(), "{bug:?} is not found");

@@ -12,7 +12,7 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 30] = [
+const ENGINE_ORDER: [&str; 31] = [
     "simulation",
     "sentence",
     "size",
@@ -23,6 +23,7 @@ const ENGINE_ORDER: [&str; 30] = [
     "renames",
     "column_shape",
     "pairs",
+    "places",
     "table_shape",
     "table_options",
     "error",

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
-use zenith_transport::{Filter, InsertPath, Selection, Sink, TransportError};
+use zenith_transport::{Filter, InsertPath, Scalar, Selection, Sink, TransportError};
 
 use super::key::{is_one_of, key};
 use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, KEY, Layout, OPERATION_COLUMN, VERSION_COLUMN};
@@ -229,6 +229,13 @@ pub(crate) fn name(token: &str, part: &RecordBatch) -> Result<String> {
     }
     for row in 0..part.num_rows() {
         key(part, row)?.hash(&mut hasher);
+    }
+    if part.column_by_name(DELETED_COLUMN).is_some() {
+        // Rows of one document and version may stand at several places of a sorting key, whose columns are never NULL.
+        for (field, column) in part.schema_ref().fields().iter().zip(part.columns()) {
+            let values = (0..part.num_rows()).filter(|_| !field.is_nullable());
+            values.for_each(|row| Scalar::of(&**column, row).hash(&mut hasher));
+        }
     }
     Ok(format!("{token}.{:x}.{:016x}", to_u64(part.num_rows()), hasher.finish()))
 }

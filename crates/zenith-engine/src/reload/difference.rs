@@ -29,11 +29,12 @@ pub(super) fn key_differences<S, K>(
     let Some(table) = existing else { return Vec::new() };
     let mut differences = Vec::new();
     let usual = layout.sorting_key().join(", ");
+    let says_key = shape.says_key(layout.rows());
     let is_replaced = pipeline.options.table.strategy == Strategy::Swap || layout != Layout::Rows;
     let key = match tried {
-        Some(tried) if !shape.order_by.is_empty() => Some(&tried.sorting_key),
+        Some(tried) if says_key => Some(&tried.sorting_key),
         // In a table that is written in place, rows of other layouts would never be replaced.
-        _ => (shape.order_by.is_empty() && is_replaced).then_some(&usual),
+        _ => (!says_key && is_replaced).then_some(&usual),
     };
     if let Some(key) = key.filter(|key| **key != table.sorting_key) {
         let there = &table.sorting_key;

@@ -48,7 +48,7 @@ pub(super) fn keep<S, K>(
             setting: "table = \"NAME\"",
         });
     }
-    let keeps_key = !pipeline.options.shape.order_by.is_empty();
+    let keeps_key = pipeline.options.shape.says_key(pipeline.layout.rows());
     let mut lost = lost(table, columns, keeps_key);
     let mut kept = Kept::default();
     match &table.additions {

@@ -136,6 +136,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         None => Kept::default(),
     };
     let definition = definition(pipeline, &schema, kept);
+    shape::check_partitions(&definition, pipeline.layout.rows())?;
     let size = source.collection.size;
     let readers = options.readers_of(size.and_then(|size| size.document_bytes_average()));
     Ok(ReloadPlan {
@@ -184,6 +185,7 @@ impl Choice<'_> {
             confine(&mut schema, &shape::nullable(table), dialect);
         }
         shape::check_columns(wanted, &schema, &pipeline.namespace)?;
+        shape::check_places(wanted, &schema, pipeline.layout.rows())?;
         Requirement { shape: wanted, inference: &inference, kept, adopted }.apply(&mut schema);
         Ok((schema, inference))
     }

@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 
-use zenith_arrow::Schema;
 use zenith_arrow::infer::Inference;
 use zenith_arrow::schema::ID_KEY;
+use zenith_arrow::{Kind, Schema};
 use zenith_extract::{Namespace, Source};
 use zenith_transport::ddl::Additions;
 use zenith_transport::{ServerInfo, Sink, TableDefinition, TableInfo, TransportError};
 
 use super::temporary::{run_name, shadow_prefix};
 use crate::error::sentence;
-use crate::table_shape::{Nullable, TableShape};
+use crate::places::{self, Places};
+use crate::table_shape::{Nullable, Rows, TableShape};
 use crate::{EngineError, Pipeline, Result};
 
 /// What types begin with that have no `Nullable` around them.
@@ -59,6 +60,45 @@ pub(super) fn check_columns(shape: &TableShape, schema: &Schema, namespace: &Nam
         }
     }
     Ok(())
+}
+
+/// Refuses a key of fields by whose values a row of a document cannot be found again, where it has to be.
+pub(super) fn check_places(shape: &TableShape, schema: &Schema, rows: Rows) -> Result<()> {
+    for (setting, sql) in shape.keys().filter(|_| rows.have_versions) {
+        for name in places::others(sql) {
+            let field = schema.fields.iter().find(|field| field.column_name() == name);
+            if field
+                .is_some_and(|field| matches!(field.kind, Kind::Document(_) | Kind::Array(_) | Kind::Json))
+            {
+                return Err(EngineError::Setting {
+                    setting,
+                    value: sql.clone(),
+                    reason: format!(
+                        "in the mode changes a row is found again by the values of its key, and {name} holds documents or \
+                         arrays: take fields of single values"
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses partitions that a table keeps of the one before it, where its key says less than they do.
+pub(super) fn check_partitions(definition: &TableDefinition, rows: Rows) -> Result<()> {
+    let Additions { order_by: Some(key), partition_by, .. } = &definition.additions else { return Ok(()) };
+    match Places::of(key, partition_by.as_deref()) {
+        Err(column) if rows.have_versions => Err(EngineError::Setting {
+            setting: "order_by",
+            value: key.clone(),
+            reason: format!(
+                "the table is divided by {}, and in the mode changes {column} has to be a part of the key then: say \
+                 partition_by as well",
+                partition_by.as_deref().unwrap_or_default()
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A table as it would be with columns that may be NULL, which is what types are compared by.

@@ -19,6 +19,7 @@ use super::start::Follower;
 use super::steps::{Done, Milestone, Step};
 use super::write::{Token, Unwritten, write};
 use crate::layout::Layout;
+use crate::places::Places;
 use crate::progress::to_u64;
 use crate::settings::OnDrop;
 use crate::simulation::{self, DeliberateBug};
@@ -32,6 +33,8 @@ pub(super) struct Committer<S, K, T> {
     position: Position,
     /// Changes that are in the table, of all runs since the pipeline was set up.
     rows: u64,
+    /// Where rows of documents stand, if that is not said by `_id` alone.
+    places: Option<Arc<Places>>,
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K, T> {
@@ -40,6 +43,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             pace: Pace::new(context.settings.flush_interval),
             position: follower.position.clone(),
             rows: follower.rows,
+            places: follower.places.clone(),
             context,
         }
     }
@@ -90,13 +94,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             schema,
         } = batch;
         tracing::debug!(pipeline = context.name, token, changes, "writing");
+        let Decoded { batch, letters, marks, extra, .. } = decoded;
+        let documents = batch.as_ref().map_or(0, RecordBatch::num_rows).saturating_sub(marks);
+        let batch = match (&self.places, batch) {
+            (Some(places), Some(batch)) => Some(context.settle(places, &schema, batch).await?),
+            (_, batch) => batch,
+        };
         if !is_replay {
             let intent = Intent {
                 pipeline: context.name.clone(),
                 token: token.clone(),
                 from: from.encode()?,
                 to: to.encode()?,
-                rows: to_u64(decoded.batch.as_ref().map_or(0, RecordBatch::num_rows)),
+                rows: to_u64(batch.as_ref().map_or(0, RecordBatch::num_rows)),
                 created: SystemTime::now(),
             };
             context.state.begin_intent(&intent).await?;
@@ -105,9 +115,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             let checkpoint = to.checkpoint(self.rows + to_u64(changes), source_time)?;
             context.state.advance(&context.name, &checkpoint).await?;
         }
-        let Decoded { batch, letters, marks, extra, .. } = decoded;
         let token = Token { name: &token, is_replay };
-        let documents = write(context, &schema, token, Unwritten { batch, letters, marks }).await?;
+        let unwritten = Unwritten { batch, letters, documents, places: self.places.clone() };
+        let documents = write(context, &schema, token, unwritten).await?;
         let rejected: u64 = documents.values().sum();
         let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
         let mismatches = Mismatches { values: extra, documents };

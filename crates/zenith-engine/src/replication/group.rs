@@ -100,6 +100,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
     ) -> Vec<Outcome> {
         // One that shares the memory of others waits where it holds none of it.
         let is_alone = runs.len() == 1 && runs.iter().all(|run| !run.context.mode.is_shared());
+        let runs = self.without_loads(runs).await;
         let silent = &Mutex::new(HashSet::new());
         let mut tried = stream::iter(runs)
             .map(|run| async move {
@@ -122,6 +123,22 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             }
         }
         outcomes
+    }
+
+    /// Those that no others would wait for while they are loaded; the others go apart.
+    async fn without_loads(&self, runs: Vec<PipelineRun<S, K, T>>) -> Vec<PipelineRun<S, K, T>> {
+        if runs.len() == 1 {
+            return runs;
+        }
+        let mut ready = Vec::with_capacity(runs.len());
+        for run in runs {
+            // What fails here is told when the pipeline is set up.
+            match run.context.begins_with_load().await {
+                Ok(true) => drop(self.apart.try_send(Apart::Now(vec![run]))),
+                Ok(false) | Err(_) => ready.push(run),
+            }
+        }
+        ready
     }
 
     /// Opens the stream and follows it until it ends. A pipeline that cannot write goes apart.

@@ -339,7 +339,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             }
         };
         let all = rows + to_u64(gathered.letters.len());
-        let unwritten = Unwritten { batch: gathered.batch, letters: gathered.letters, marks: 0 };
+        let documents = gathered.batch.as_ref().map_or(0, RecordBatch::num_rows);
+        let unwritten =
+            Unwritten { batch: gathered.batch, letters: gathered.letters, documents, places: None };
         let documents = write(context, &schema, Token { name: &token, is_replay }, unwritten).await?;
         self.written += all.saturating_sub(documents.values().sum());
         let mismatches = Mismatches { values: gathered.extra.by_field(), documents };

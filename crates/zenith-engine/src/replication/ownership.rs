@@ -123,6 +123,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         look.await.or_else(|error| tolerated(error, &self.ownership.life, &self.name))
     }
 
+    /// Whether a run follows the table at the moment, of this state or of another one.
+    pub(super) async fn is_followed(&self) -> Result<bool> {
+        let found = self.found_owners().await;
+        let found =
+            found.or_else(|error| tolerated(error, &self.ownership.life, &self.name).map(|()| Vec::new()))?;
+        Ok(found.iter().any(is_live))
+    }
+
     /// Who has marked the table.
     pub(super) async fn found_owners(&self) -> Result<Vec<FoundOwner>> {
         Ok(self.sink.admin().owners(MARKS, std::slice::from_ref(&self.table)).await?)

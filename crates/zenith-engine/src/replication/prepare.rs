@@ -79,8 +79,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let start = self.reading_start().await?;
         let (token, time) = (start.token.clone(), start.time);
         let (plan, is_replaced) = self.plan_first().await?;
-        if is_replaced {
-            tracing::info!(pipeline = self.name, "{} already exists: it is loaded again", self.table);
+        if is_replaced || self.begins_with_load().await? {
+            if is_replaced {
+                tracing::info!(pipeline = self.name, "{} already exists: it is loaded again", self.table);
+            }
             Box::pin(self.reload_from(start, true)).await?;
             // Its columns come of a sample of its own.
             let schema = self.schema().await?.unwrap_or(plan.schema);

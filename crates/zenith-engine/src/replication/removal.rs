@@ -9,13 +9,14 @@ use arrow_schema::{DataType, Field};
 use std::sync::Arc;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::{Filter, Selection, Sink};
+use zenith_transport::{Filter, Scalar, Selection, Sink};
 
 use super::context::Context;
 use crate::layout::{DELETED_COLUMN, KEY, VERSION_COLUMN};
 use crate::load::insert::Inserter;
 use crate::load::key::{is_one_of, key};
 use crate::load::refusal::Refused;
+use crate::places::Places;
 use crate::{EngineError, Result};
 
 /// Documents of one statement.
@@ -26,6 +27,7 @@ pub(super) async fn remove_older<S, K, T>(
     context: &Context<S, K, T>,
     inserter: &Inserter<'_, K>,
     refused: &[Refused],
+    places: Option<&Places>,
 ) -> Result<()>
 where
     S: Source + ChangeSource,
@@ -35,12 +37,12 @@ where
     for together in refused.chunks(TOGETHER) {
         let snapshot = context.state.snapshot(&context.name).await?;
         let is_read = snapshot.is_none_or(|snapshot| snapshot.consistent_after.is_some());
-        if is_read && !is_any_there(context, up_to(together)?).await? {
+        if is_read && !is_any_there(context, up_to(together, places)?).await? {
             continue;
         }
         let mut left = Vec::new();
         for row in together {
-            if row.is_deletion() || !mark_as_deleted(inserter, row).await? {
+            if row.is_deletion() || !mark_as_deleted(inserter, row, places).await? {
                 left.push(row);
             }
         }
@@ -53,16 +55,21 @@ where
                 id: key(&first.row, 0)?.to_string(),
             });
         }
-        delete(context, up_to(left)?).await?;
+        delete(context, up_to(left, places)?).await?;
     }
     Ok(())
 }
 
-/// The rows of these documents up to the versions that were refused.
-fn up_to<'a>(rows: impl IntoIterator<Item = &'a Refused>) -> Result<Filter> {
+/// The rows of these documents, at the places of the refused ones, up to the versions that were refused.
+fn up_to<'a>(rows: impl IntoIterator<Item = &'a Refused>, places: Option<&Places>) -> Result<Filter> {
     let each = rows.into_iter().map(|refused| {
         let older = Filter::AtMost(VERSION_COLUMN.to_owned(), refused.version());
-        Ok(Filter::All(vec![is_one_of(vec![key(&refused.row, 0)?]), older]))
+        let mut all = vec![is_one_of(vec![key(&refused.row, 0)?]), older];
+        for column in places.map_or(&[][..], Places::columns) {
+            let value = refused.row.column_by_name(column).and_then(|value| Scalar::of(&**value, 0));
+            all.extend(value.map(|value| Filter::In(column.clone(), vec![value])));
+        }
+        Ok(Filter::All(all))
     });
     Ok(Filter::Any(each.collect::<Result<_>>()?))
 }
@@ -85,18 +92,24 @@ where
 }
 
 /// Writes a row of the refused row's key and version that stands for a deletion; gives back whether the table takes it.
-async fn mark_as_deleted<K: Sink>(inserter: &Inserter<'_, K>, refused: &Refused) -> Result<bool> {
-    let row = deletion_of(&refused.row)?;
+async fn mark_as_deleted<K: Sink>(
+    inserter: &Inserter<'_, K>,
+    refused: &Refused,
+    places: Option<&Places>,
+) -> Result<bool> {
+    let row = deletion_of(&refused.row, places.map_or(&[], Places::columns))?;
     let again = inserter.insert(row, format!("{}.gone", refused.token), true).await?;
     Ok(again.is_empty())
 }
 
-/// A row of the same key and version with nothing else in it, marked as deleted.
-fn deletion_of(row: &RecordBatch) -> Result<RecordBatch> {
+/// A row of the same key and version with nothing else in it, marked as deleted. `key` are the columns of its sorting key
+/// beside `_id`.
+fn deletion_of(row: &RecordBatch, key: &[String]) -> Result<RecordBatch> {
     let schema = row.schema();
     let columns =
         schema.fields().iter().zip(row.columns()).map(|(field, column)| match field.name().as_str() {
             KEY | VERSION_COLUMN => Arc::clone(column),
+            name if key.iter().any(|part| part == name) => Arc::clone(column),
             DELETED_COLUMN => Arc::new(UInt8Array::from_value(1, row.num_rows())),
             _ => blank(field, row.num_rows()),
         });
@@ -105,7 +118,7 @@ fn deletion_of(row: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// Nothing: NULL where the column has it, an empty value where it has not.
-fn blank(field: &Field, rows: usize) -> ArrayRef {
+pub(super) fn blank(field: &Field, rows: usize) -> ArrayRef {
     match field.data_type() {
         DataType::Struct(fields) if !field.is_nullable() => {
             let columns = fields.iter().map(|field| blank(field, rows)).collect();
@@ -140,8 +153,6 @@ mod tests {
     use arrow_array::{Array, Int64Array, UInt64Array};
     use arrow_schema::{Fields, Schema};
 
-    use zenith_transport::Scalar;
-
     use super::*;
 
     #[test]
@@ -168,7 +179,7 @@ mod tests {
             Arc::new(UInt8Array::from(vec![0])),
         ];
         let row = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
-        let gone = deletion_of(&row).unwrap();
+        let gone = deletion_of(&row, &[]).unwrap();
         let refused = Refused { row: gone.clone(), token: String::new(), reason: String::new() };
         assert!(refused.is_deletion());
         assert_eq!(refused.version(), 9);
@@ -176,6 +187,8 @@ mod tests {
         assert!(gone.column(1).is_null(0) && gone.column(3).as_struct().column(0).is_null(0));
         assert_eq!(gone.column(2).as_list::<i32>().value_length(0), 0);
         assert_eq!(gone.column(4).as_string::<i32>().value(0), "");
+        let gone = deletion_of(&row, &["n".to_owned()]).unwrap();
+        assert_eq!(gone.column(1).as_ref(), row.column(1).as_ref());
     }
 
     fn new_list(item: &Arc<Field>) -> ArrayRef {

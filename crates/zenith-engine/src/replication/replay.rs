@@ -30,6 +30,7 @@ use crate::load::insert::Inserter;
 use crate::load::key::key;
 use crate::load::refusal;
 use crate::mismatches::kind;
+use crate::places::Places;
 use crate::reload::run_name;
 use crate::settings::Mode;
 use crate::{EngineError, OnBadDocument, Result};
@@ -100,6 +101,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             // A run of the same state may hold the table.
             context.refuse_others().await?;
         }
+        let places = context.places_of_letters(dry_run).await?;
         let (run, mut number) = (format!("{name}/retry/{}", run_name()), 0);
         // Not those that come meanwhile.
         let all = kept.count(&filter).await?;
@@ -107,7 +109,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             for part in parts(&page, TOGETHER) {
                 let letters = kept.with_documents(part).await?;
                 let token = format!("{run}/{number}");
-                let fates = Box::pin(again(context, &schema, &letters, token, dry_run)).await?;
+                let fates =
+                    Box::pin(again(context, (&schema, places.as_deref()), &letters, token, dry_run)).await?;
                 number += 1;
                 let settled = replay.count(letters, fates);
                 if !dry_run && !settled.is_empty() {
@@ -128,7 +131,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
 /// Tries some letters, and says what became of each.
 async fn again<S, K, T>(
     context: &Arc<Context<S, K, T>>,
-    schema: &Schema,
+    (schema, places): (&Schema, Option<&Places>),
     letters: &[StoredLetter],
     token: String,
     dry_run: bool,
@@ -177,7 +180,7 @@ where
         if dry_run {
             continue;
         }
-        for refused in insert_absent(context, schema, absent, format!("{token}/{number}")).await? {
+        for refused in insert_absent(context, (schema, places), absent, format!("{token}/{number}")).await? {
             if let Some(piece) = by_identity.get(&identity(&refused.row, 0)?) {
                 set(piece, Fate::Failed, &refused.reason);
             }
@@ -203,10 +206,10 @@ fn transformed<S, K, T>(context: &Context<S, K, T>, pieces: &mut Vec<Piece>) -> 
     Ok(bad)
 }
 
-/// Inserts the rows that the table lacks, and returns those it refuses.
+/// Inserts the rows that the table lacks, with those that take others of their documents away, and returns those it refuses.
 async fn insert_absent<S, K, T>(
     context: &Context<S, K, T>,
-    schema: &Schema,
+    (schema, places): (&Schema, Option<&Places>),
     absent: Vec<RecordBatch>,
     run: String,
 ) -> Result<Vec<refusal::Refused>>
@@ -219,7 +222,13 @@ where
     let (sink, table, layout) = (&*context.sink, &context.table, context.layout());
     let inserter = Inserter { load: &load, sink, table, schema, layout };
     let mut refused = Vec::new();
-    for (number, part) in absent.into_iter().enumerate() {
+    for (number, mut part) in absent.into_iter().enumerate() {
+        if let Some(places) = places {
+            part = context.settle(places, schema, part).await?;
+            if part.num_rows() == 0 {
+                continue;
+            }
+        }
         let token = format!("{}/{number}", load.run);
         refused.extend(inserter.insert(part, token, false).await?);
     }

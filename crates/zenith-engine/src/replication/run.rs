@@ -114,11 +114,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         let intents = context.state.open_intents(&context.name).await?;
         let epoch = context.state.epoch(&context.name).await?;
         context.turns.know_epoch(Some(epoch));
+        let places = context.places().await?;
         if intents.is_empty() {
             // What failed was not an insert, which is still to be seen to succeed.
             context.recovered();
         }
-        Ok(Follower { schema, position, rows, intents, epoch })
+        Ok(Follower { schema, position, rows, intents, epoch, places })
     }
 
     /// Sets the pipeline up, unless it is stopped first.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
@@ -14,10 +15,11 @@ use super::context::Context;
 use super::progress::Phase;
 use super::removal::remove_older;
 use crate::layout::Layout;
-use crate::load::context::{LoadContext, Repeats};
+use crate::load::context::Repeats;
 use crate::load::dead_letters::{self, Part, RejectedDocument};
 use crate::load::insert::Inserter;
 use crate::load::refusal::Refused;
+use crate::places::Places;
 use crate::progress::to_u64;
 use crate::simulation::{self, DeliberateBug};
 use crate::{EngineError, OnBadDocument, Result};
@@ -35,8 +37,10 @@ pub(super) struct Unwritten {
     pub(super) batch: Option<RecordBatch>,
     /// Documents that cannot become rows.
     pub(super) letters: Vec<RejectedDocument>,
-    /// Rows of the batch that mark the documents of letters as deleted.
-    pub(super) marks: usize,
+    /// The changes that the rows of the batch stand for, but for those of letters.
+    pub(super) documents: usize,
+    /// Where rows of documents stand, if that is not said by `_id` alone.
+    pub(super) places: Option<Arc<Places>>,
 }
 
 /// Inserts the batch and writes the letters, each once however often this is repeated with the same token, and says for
@@ -54,7 +58,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let Unwritten { batch, mut letters, marks } = unwritten;
+    let Unwritten { batch, mut letters, documents, places } = unwritten;
     if let (Some(letter), OnBadDocument::Fail) = (letters.first(), context.settings.options.on_bad_document) {
         return Err(EngineError::BadDocument {
             namespace: context.namespace.to_string(),
@@ -63,11 +67,20 @@ where
         });
     }
     let load = context.load(token.name.to_owned(), Repeats::ByPipeline);
-    if let Some(batch) = batch {
-        letters.extend(insert(context, schema, &load, batch, token.is_replay).await?);
-        // The row that takes the place of an older one, where a document has become bad, is none of the document's.
-        load.progress.not_of_documents(to_u64(marks));
+    // A row that takes the place of an older one, where a document has become bad or has gone elsewhere, is none of it.
+    let mut rows = 0;
+    if let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) {
+        rows = batch.num_rows();
+        let inserter = Inserter {
+            load: &load,
+            sink: &*context.sink,
+            table: &context.table,
+            schema,
+            layout: context.layout(),
+        };
+        letters.extend(insert(context, &inserter, places.as_deref(), batch, token.is_replay).await?);
     }
+    load.progress.written_for(to_u64(documents), to_u64(rows));
     for letters in dead_letters::parts(&letters) {
         let (at, load) = (SystemTime::now(), &load);
         let write = |again| async move {
@@ -83,8 +96,8 @@ where
 /// Inserts until it has succeeded, and gives back what is kept of the rows that were refused.
 async fn insert<S, K, T>(
     context: &Context<S, K, T>,
-    schema: &Schema,
-    load: &LoadContext,
+    inserter: &Inserter<'_, K>,
+    places: Option<&Places>,
     batch: RecordBatch,
     may_be_there: bool,
 ) -> Result<Vec<RejectedDocument>>
@@ -93,14 +106,13 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let inserter =
-        Inserter { load, sink: &*context.sink, table: &context.table, schema, layout: context.layout() };
-    until_taken(context, |again| insert_once(context, &inserter, batch.clone(), may_be_there || again)).await
+    until_taken(context, |again| insert_once(context, inserter, places, batch.clone(), may_be_there || again))
+        .await
 }
 
 /// Does something with the target until it has succeeded or the time for it is up. `action` is told whether it has been
 /// tried before.
-async fn until_taken<S, K, T, V, F>(
+pub(super) async fn until_taken<S, K, T, V, F>(
     context: &Context<S, K, T>,
     mut action: impl FnMut(bool) -> F,
 ) -> Result<V>
@@ -137,6 +149,7 @@ pub(super) fn is_of_table(error: &EngineError) -> bool {
 async fn insert_once<S, K, T>(
     context: &Context<S, K, T>,
     inserter: &Inserter<'_, K>,
+    places: Option<&Places>,
     batch: RecordBatch,
     may_be_there: bool,
 ) -> Result<Vec<RejectedDocument>>
@@ -154,7 +167,7 @@ where
     let is_kept = |row: &&Refused| inserter.layout != Layout::Current || !row.is_deletion();
     let letters = rejected.iter().filter(is_kept).map(|row| inserter.letter(row)).collect::<Result<_>>()?;
     if inserter.layout == Layout::Current {
-        remove_older(context, inserter, &rejected).await?;
+        remove_older(context, inserter, &rejected, places).await?;
     }
     Ok(letters)
 }

@@ -11,8 +11,8 @@ use super::catalog::comments;
 use super::{ClickHouseSink, filter, letters, owners, read, trial};
 use crate::ddl::{Additions, CurrentView, TableDefinition, column_sql, identifier, literal, marked};
 use crate::sink::{
-    Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark,
-    Selection, Sink, StoredLetter, TableAdmin, TableInfo,
+    Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter,
+    OwnerMark, Selection, Sink, StoredLetter, TableAdmin, TableInfo,
 };
 use crate::statement::Statement;
 use crate::{FailureKind, Result, TransportError};
@@ -43,6 +43,10 @@ impl TableAdmin for ClickHouseSink {
 
     fn select<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
         Box::pin(read::select(self, selection))
+    }
+
+    fn select_live<'a>(&'a self, rows: &'a LiveRows) -> Boxed<'a, Vec<RecordBatch>> {
+        Box::pin(read::select_live(self, rows))
     }
 
     fn count_rows<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, u64> {

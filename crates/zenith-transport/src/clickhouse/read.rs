@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 
 use super::{ClickHouseSink, catalog, filter};
 use crate::ddl::{identifier, literal};
-use crate::sink::{ColumnInfo, Selection};
+use crate::sink::{ColumnInfo, LiveRows, Selection};
 use crate::statement::Statement;
 use crate::{Result, TransportError};
 
@@ -54,6 +54,32 @@ pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Resu
         sql += &format!(" LIMIT {limit}");
     }
     run(sink, long(Statement::new(format!("reading {name}"), sql))).await.map(Some)
+}
+
+/// Reads where rows of documents stand that count.
+///
+/// By groups and not by `FINAL`: merged ranges would be read that no row of these documents is in.
+pub(super) async fn select_live(sink: &ClickHouseSink, rows: &LiveRows) -> Result<Vec<RecordBatch>> {
+    let LiveRows { selection, version, deleted } = rows;
+    let name = sink.full_name(&selection.table);
+    let columns = catalog::columns(sink, &selection.table).await?;
+    let columns: Vec<&ColumnInfo> =
+        columns.iter().filter(|column| selection.columns.contains(&column.name)).collect();
+    if columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let place: Vec<String> = columns.iter().map(|column| identifier(&column.name)).collect();
+    let shown: Vec<String> =
+        columns.iter().map(|column| expression(column, selection.texts.contains(&column.name))).collect();
+    let (place, shown, condition) =
+        (place.join(", "), shown.join(", "), filter::condition(&selection.filter));
+    let (version, deleted) = (identifier(version), identifier(deleted));
+    let sql = format!(
+        "SELECT {shown}, `zenith newest` AS {version} FROM (SELECT {place}, maxIf({version}, {deleted} = 0) AS `zenith \
+         newest`, maxIf({version}, {deleted} != 0) AS `zenith gone` FROM {name} WHERE {condition} GROUP BY {place}) WHERE \
+         `zenith newest` > 0 AND `zenith newest` >= `zenith gone`"
+    );
+    run(sink, long(Statement::new(format!("reading {name}"), sql))).await
 }
 
 /// Lets a statement name many keys.

@@ -10,8 +10,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
 use super::{
-    FoundOwner, LetterFilter, LetterQuery, LetterSubject, NewestLetter, OwnerMark, Selection, StoredLetter,
-    TableInfo,
+    FoundOwner, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter, OwnerMark, Selection,
+    StoredLetter, TableInfo,
 };
 use crate::ddl::{Additions, CurrentView, TableDefinition};
 use crate::{Result, TransportError};
@@ -28,6 +28,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | `modify_columns`, `column_bytes` | documents that gain parts |
 /// | `clone_table`, and `select`, `count_rows` and `delete` | values of the extra column that move into columns |
 /// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert |
+/// | `select_live` | tables kept in step whose sorting key has more than `_id` |
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `create_view` | the view of current documents |
 /// | `insert_path`, `parts` | inserts that are refused; the pace of inserts |
@@ -72,6 +73,13 @@ pub trait TableAdmin: Send + Sync {
     /// Text may come as Binary: a sink need not know that its values are UTF-8.
     fn select<'a>(&'a self, _selection: &'a Selection) -> Boxed<'a, Option<Vec<RecordBatch>>> {
         cannot("look rows up")
+    }
+
+    /// Reads where rows of documents stand that count; none where a table of that name is missing.
+    ///
+    /// As in `select`, text may come as Binary.
+    fn select_live<'a>(&'a self, _rows: &'a LiveRows) -> Boxed<'a, Vec<RecordBatch>> {
+        cannot("say where rows of documents stand")
     }
 
     /// The number of rows that are selected.

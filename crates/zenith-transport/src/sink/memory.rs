@@ -155,7 +155,10 @@ impl Table {
                 Engine::MergeTree => "MergeTree".into(),
                 Engine::ReplacingMergeTree { .. } => "ReplacingMergeTree".into(),
             },
-            sorting_key: self.definition.order_by.join(", "),
+            sorting_key: match &self.definition.additions.order_by {
+                Some(key) => key.clone(),
+                None => self.definition.order_by.join(", "),
+            },
             comment: self.definition.full_comment(),
             rows: self.rows(),
             additions: Some(self.definition.additions.clone()),

@@ -5,7 +5,8 @@ use std::fmt;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type, UInt64Type,
+    Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMillisecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_schema::{DataType, TimeUnit};
 
@@ -60,8 +61,12 @@ impl Scalar {
                 bytes.try_into().map_or_else(|_| Scalar::FixedBytes(bytes.to_vec()), Scalar::Uuid)
             }
             DataType::Boolean => Scalar::Boolean(column.as_boolean().value(row)),
+            DataType::Int8 => Scalar::Int32(column.as_primitive::<Int8Type>().value(row).into()),
+            DataType::Int16 => Scalar::Int32(column.as_primitive::<Int16Type>().value(row).into()),
             DataType::Int32 => Scalar::Int32(column.as_primitive::<Int32Type>().value(row)),
             DataType::Int64 => Scalar::Int64(column.as_primitive::<Int64Type>().value(row)),
+            DataType::UInt8 => Scalar::UInt64(column.as_primitive::<UInt8Type>().value(row).into()),
+            DataType::UInt16 => Scalar::UInt64(column.as_primitive::<UInt16Type>().value(row).into()),
             DataType::UInt32 => Scalar::UInt64(column.as_primitive::<UInt32Type>().value(row).into()),
             DataType::UInt64 => Scalar::UInt64(column.as_primitive::<UInt64Type>().value(row)),
             DataType::Float64 => {

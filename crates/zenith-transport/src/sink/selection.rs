@@ -25,6 +25,22 @@ pub struct Selection {
     pub limit: Option<u64>,
 }
 
+/// Rows of a table of versions whose sorting key is made of more than the identity of a document, so that rows of one
+/// document may stand at several places of it.
+///
+/// The columns of the selection say which rows stand at one place: those that are equal in all of them. Of a place comes one
+/// row, if none that stands for a deletion is newer than the newest other one, and none otherwise. Behind the columns comes
+/// its version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveRows {
+    /// The table, the columns, and what is true of the rows. Nothing else of it counts.
+    pub selection: Selection,
+    /// The column with the version of a row.
+    pub version: String,
+    /// The column that is 1 in rows that stand for a deletion.
+    pub deleted: String,
+}
+
 /// A column with the hash of another one: the same for equal values, evenly spread over 64 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HashColumn {

@@ -85,6 +85,7 @@ macro_rules! sink_test_suite {
             keys_of_every_kind_are_found,
             rows_are_counted_by_the_hash_of_their_keys,
             of_a_key_the_current_row_counts,
+            the_live_places_of_documents_are_known,
             rows_are_found_by_keys_in_their_text,
             rows_are_removed,
             dead_letters_are_found,

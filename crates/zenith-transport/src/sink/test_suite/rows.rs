@@ -14,7 +14,7 @@ use super::{definition, holds, ids, letter, rows, write};
 use crate::TableDefinition;
 use crate::ddl::Engine;
 use crate::sink::{
-    Filter, HashColumn, LetterFilter, LetterQuery, LetterSubject, RowSet, Scalar, Selection, Sink,
+    Filter, HashColumn, LetterFilter, LetterQuery, LetterSubject, LiveRows, RowSet, Scalar, Selection, Sink,
 };
 
 /// A table `t` with the rows `0..10`.
@@ -155,6 +155,62 @@ pub async fn of_a_key_the_current_row_counts(sink: &impl Sink) {
     let found = sink.admin().select(&selection).await.expect("selected").expect("a table");
     assert_eq!(ids(&found), [1, 2]);
     assert_eq!(sink.admin().count_rows(&selection).await.expect("counted"), 2);
+}
+
+/// Rows of one document stand at several places of a key; those count that no later row has taken away.
+pub async fn the_live_places_of_documents_are_known(sink: &impl Sink) {
+    let rows = |ids: Vec<i64>, place: &str, version: u64, gone: u8| {
+        let count = ids.len();
+        RecordBatch::try_from_iter([
+            ("id", Arc::new(Int64Array::from(ids)) as ArrayRef),
+            ("place", Arc::new(StringArray::from(vec![place; count])) as ArrayRef),
+            ("version", Arc::new(UInt64Array::from(vec![version; count])) as ArrayRef),
+            ("gone", Arc::new(UInt8Array::from(vec![gone; count])) as ArrayRef),
+        ])
+        .expect("a batch")
+    };
+    let engine = Engine::ReplacingMergeTree { version: "version".into(), deleted: Some("gone".into()) };
+    let made = TableDefinition { engine, ..TableDefinition::new("t", rows(vec![1], "", 1, 0).schema()) };
+    sink.create(&made.order_by(["place", "id"])).await.expect("created");
+    for (batch, token) in [
+        (rows(vec![1, 2, 3], "a", 1, 0), "a"),
+        (rows(vec![1], "b", 5, 0), "b"),
+        (rows(vec![1, 2], "a", 5, 1), "c"),
+        (rows(vec![3], "a", 4, 0), "d"),
+        (rows(vec![3], "a", 3, 1), "late"),
+        (rows(vec![3], "b", 4, 1), "e"),
+    ] {
+        write(sink, "t", batch, token).await.expect("written");
+    }
+    let ids = |wanted: &[i64]| {
+        let ids = wanted.iter().map(|id| Scalar::Int64(*id)).collect();
+        LiveRows {
+            selection: Selection {
+                table: "t".into(),
+                columns: vec!["id".into(), "place".into()],
+                filter: Filter::In("id".into(), ids),
+                ..Selection::default()
+            },
+            version: "version".into(),
+            deleted: "gone".into(),
+        }
+    };
+    let found = sink.admin().select_live(&ids(&[1, 2, 3, 4])).await.expect("selected");
+    let mut live = Vec::new();
+    for batch in &found {
+        let value =
+            |column: &str, row| batch.column_by_name(column).and_then(|column| Scalar::of(&**column, row));
+        live.extend(
+            (0..batch.num_rows()).map(|row| (value("id", row), value("place", row), value("version", row))),
+        );
+    }
+    live.sort();
+    let row = |id, place: &str, version| {
+        (Some(Scalar::Int64(id)), Some(Scalar::Bytes(place.into())), Some(Scalar::UInt64(version)))
+    };
+    assert_eq!(live, [row(1, "b", 5), row(3, "a", 4)]);
+    let none = sink.admin().select_live(&ids(&[2])).await.expect("selected");
+    assert_eq!(none.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
 }
 
 /// Keys of objects are looked for at their top, and only in text that there is.

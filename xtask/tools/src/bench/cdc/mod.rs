@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | [`latency`] | from the commit in MongoDB to the row in ClickHouse, at a steady rate of changes |
 //! | [`throughput`] | a backlog of mixed changes, beside a reader that only drains the same change stream |
+//! | [`keys`] | a backlog into a table sorted by fields that change, and into one sorted by `_id` |
 //! | [`follower`] | the command that follows |
 
 mod follower;
+mod keys;
 mod latency;
 mod throughput;
 
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use self::keys::Keys;
 use self::latency::Latency;
 use self::throughput::Throughput;
 use super::machine::Machine;
@@ -40,6 +43,12 @@ pub struct Arguments {
     /// Changes of the backlog
     #[arg(long, value_name = "N", default_value_t = 500_000)]
     changes: u64,
+    /// Documents of the tables with different sorting keys; 0 leaves them out
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    key_documents: u64,
+    /// Mixed changes of these documents
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    key_changes: u64,
     #[command(flatten)]
     measured: Measured,
 }
@@ -50,6 +59,8 @@ pub(super) struct Report {
     pub(super) machine: Machine,
     latency: Latency,
     backlog: Vec<Throughput>,
+    #[serde(default)]
+    keys: Option<Keys>,
 }
 
 /// Measures, prints and keeps the numbers if asked to.
@@ -68,7 +79,11 @@ pub async fn run(arguments: Arguments) -> Outcome {
         );
         backlog.push(measured);
     }
-    let report = Report { machine, latency, backlog };
+    let keys = match arguments.key_documents {
+        0 => None,
+        documents => Some(keys::measure(&servers, &zenith, documents, arguments.key_changes).await?),
+    };
+    let report = Report { machine, latency, backlog, keys };
     println!("{}\n\n{}\n{}", report.machine.sentence(), report.table().text(), report.histogram());
     arguments.measured.keep(&report)?;
     Ok(ExitCode::SUCCESS)
@@ -103,6 +118,13 @@ impl Report {
         each("MongoDB's", |run| run.followed.cost.mongodb_cpu_seconds);
         each("MongoDB's for the bare reader", |run| run.drained.mongodb_cpu_seconds);
         each("ClickHouse's", |run| run.followed.cost.clickhouse_cpu_seconds);
+        if let Some(keys) = &self.keys {
+            let mut line = |what: &str, figure: String| table.row([what.to_owned(), figure]);
+            line("mixed backlog, ORDER BY _id, changes/s", counted(keys.by_id_rate()));
+            line("the same, ORDER BY user_id, ts, _id", counted(keys.by_fields_rate()));
+            let share = ratio(keys.by_fields_rate(), keys.by_id_rate());
+            line("its share of that by _id", format!("{share:.2}"));
+        }
         table
     }
 }
