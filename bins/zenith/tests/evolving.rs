@@ -21,7 +21,7 @@ async fn bench(label: &str) -> (Bench, mongodb::Collection<Document>) {
 }
 
 /// With the native protocol to the target.
-async fn natively(bench: &Bench) -> Home {
+pub(crate) async fn natively(bench: &Bench) -> Home {
     let mut home = Home::between(bench);
     let address = TestServers::shared().await.clickhouse_native().to_owned();
     home.set("CLICKHOUSE", &format!("clickhouse://{address}/{}", bench.databases.name));

@@ -37,3 +37,4 @@ mod tables;
 mod told;
 mod transforms;
 mod waiting;
+mod widening;

@@ -9,8 +9,6 @@ use zenith_state::StateError;
 use zenith_transport::TransportError;
 
 pub use crate::sentence::sentence;
-use crate::{Mode, PipelineSettings, Strategy};
-
 /// Why a pipeline did not reach its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -267,6 +265,32 @@ pub enum EngineError {
         /// The table.
         table: String,
     },
+    /// A value is not one of those that the column of its field holds, and the settings say to stop then.
+    #[error(
+        "{namespace} has a value of the type {found} in the field {field} of the document {id}, and its column in {table} is \
+         {holds}: on_type_conflict = \"extra\" keeps such values in _zenith_extra, and on_type_conflict = \"widen\" gives the \
+         column a wider type where there is one"
+    )]
+    TypeConflict {
+        /// The collection.
+        namespace: String,
+        /// The field.
+        field: Box<str>,
+        /// The BSON types of values that the column does not hold.
+        found: Box<str>,
+        /// The `_id` of a document with such a value.
+        id: Box<str>,
+        /// The table.
+        table: String,
+        /// The type of the column.
+        holds: Box<str>,
+    },
+    /// Rows were refused as they are not of the columns that their table has by now.
+    #[error("columns of {table} were changed while rows were written to it: try again")]
+    ColumnsChanged {
+        /// The table.
+        table: String,
+    },
     /// The source is another one than the pipeline has followed.
     #[error(
         "the source of the pipeline {pipeline} is not the one it has followed: {reason}; nothing was written: correct the \
@@ -372,33 +396,6 @@ impl EngineError {
         }
     }
 
-    /// The same failure of a plan, with what helps a pipeline instead of a single copy.
-    pub(crate) fn of_pipeline(mut self, pipeline: &str, settings: &PipelineSettings) -> EngineError {
-        if let EngineError::TableDiffers { advice, is_ours, .. } = &mut self {
-            *advice = match (settings.mode, settings.options.strategy) {
-                _ if !*is_ours => "It was not made by Zenith: name another table (table = \"…\")".to_owned(),
-                (Mode::ChangeLog, _) => "Name another table (table = \"…\")".to_owned(),
-                (Mode::Full, Strategy::Truncate) => {
-                    "strategy = \"swap\" puts a new table in its place; or name another one (table = \"…\")"
-                        .to_owned()
-                }
-                _ => format!(
-                    "zenith reload {pipeline} puts a new table in its place; or name another one (table = \"…\")"
-                ),
-            };
-        }
-        self
-    }
-
-    /// What decoding documents of a collection failed with.
-    pub(crate) fn decoding(namespace: &impl ToString, source: DecodeError) -> EngineError {
-        let namespace = namespace.to_string();
-        match source {
-            DecodeError::Key { id, found } => EngineError::Key { namespace, id, found },
-            source => EngineError::Decode { namespace, source },
-        }
-    }
-
     /// Whether the cause is transient: a server that does not answer.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
@@ -484,6 +481,8 @@ impl EngineError {
             | EngineError::KeyMismatch { .. }
             | EngineError::SourceGone { .. }
             | EngineError::NewField { .. }
+            | EngineError::TypeConflict { .. }
+            | EngineError::ColumnsChanged { .. }
             | EngineError::SourceAwaited { .. }
             | EngineError::HistoryLost { .. }
             | EngineError::OtherSource { .. }

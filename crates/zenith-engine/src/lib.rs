@@ -38,6 +38,7 @@
 //! The crates below are re-exported: [`extract`] reads, [`arrow`] decodes, [`transport`] writes, [`state`] keeps progress,
 //! and [`memory`] is the pool that all of them share.
 
+mod advice;
 mod column_shape;
 mod dead_letters;
 mod error;
@@ -85,7 +86,7 @@ pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, PromotedField, Promotion, Replicator, ResetTo,
     Rest, SyncPipeline, Until, table_is_free,
 };
-pub use settings::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, PipelineSettings};
+pub use settings::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict, PipelineSettings};
 pub use stop::StopHandle;
 pub use summary::Summary;
 pub use table_options::{OnBadDocument, Strategy, TableOptions, UuidLegacy};

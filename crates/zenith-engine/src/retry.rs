@@ -75,6 +75,8 @@ pub(crate) fn after_load(error: &EngineError, tries: u32) -> Option<Duration> {
         | EngineError::KeyMismatch { .. }
         | EngineError::SourceGone { .. }
         | EngineError::NewField { .. }
+        | EngineError::TypeConflict { .. }
+        | EngineError::ColumnsChanged { .. }
         | EngineError::SourceAwaited { .. }
         | EngineError::HistoryLost { .. }
         | EngineError::OtherSource { .. }

@@ -89,6 +89,20 @@ pub enum OnNewField {
     Fail,
 }
 
+/// What happens to a value that the column of its field does not hold, after its columns have been chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTypeConflict {
+    /// It goes to the column `_zenith_extra`.
+    #[default]
+    Extra,
+    /// The column gets a type that holds it, where ClickHouse can change the type and keep every value as it is shown.
+    Widen,
+    /// The pipeline stops with an error.
+    Fail,
+}
+
 /// What happens when the server no longer has the changes since the checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
@@ -194,13 +208,19 @@ pub struct PipelineSettings {
     /// than 50 fields in a minute; their values go to `_zenith_extra`.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_new_field: OnNewField,
+    /// What happens to a value that the column of its field does not hold, in all modes but `full`.
+    ///
+    /// A wider type is one of these: `Int32`, `Int64`, then `Float64` or `Decimal`, or `String`. Columns of keys, dates, documents
+    /// and arrays, and those of chosen types, stay as they are, and the values go to `_zenith_extra`.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub on_type_conflict: OnTypeConflict,
     /// The most columns that a table gets by itself, the parts of documents counted one by one.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 1_000))]
     pub max_columns: usize,
-    /// The largest column, in bytes on disk, that gains parts by itself for new keys of its documents.
+    /// The largest column, in bytes on disk, that gains parts by itself for new keys of its documents, or gets a wider type.
     ///
-    /// ClickHouse writes such a column again, in the background. Above it the values of new keys go to `_zenith_extra`, until
-    /// `zenith schema promote` adds them.
+    /// ClickHouse writes such a column again, in the background. Above it the values go to `_zenith_extra`; `zenith schema
+    /// promote` adds new keys.
     #[serde(with = "crate::size")]
     #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE", default_value = "10GiB"))]
     pub max_rewrite: ByteSize,
@@ -244,6 +264,7 @@ impl Default for PipelineSettings {
             on_history_lost: OnHistoryLost::default(),
             min_headroom: Duration::from_secs(6 * 3600),
             on_new_field: OnNewField::default(),
+            on_type_conflict: OnTypeConflict::default(),
             max_columns: 1_000,
             max_rewrite: ByteSize::gib(10),
             post_images: None,

@@ -25,6 +25,9 @@ const NEW_FIELDS: [&CStr; 6] = [
     cstr!("later_5"),
 ];
 const OUTER: usize = 4;
+/// The field whose values are sometimes texts, and what these begin with, before the number of their document.
+pub(crate) const DRIFTING: &CStr = cstr!("w");
+pub(crate) const DRIFTED: &str = "later_w:";
 
 /// The collection.
 pub(crate) fn namespace() -> Namespace {
@@ -126,26 +129,32 @@ impl History {
         let mut raw = if is_bad {
             spoilt(id, n, k)
         } else if self.random.percent(self.new_fields_percent) {
-            let number = self.random.between(0, 5) as usize;
-            let name = NEW_FIELDS[number];
-            let mut inner = rawdoc! { "x": 1 };
-            let mut raw = rawdoc! { "_id": id, "n": n, "k": k, "s": "text" };
-            if number < OUTER {
-                raw.append(name, n)
-            } else {
-                inner.append(name, n)
-            }
-            raw.append(cstr!("d"), inner);
-            self.new_fields.insert(n, name.as_str().to_owned());
-            raw
+            self.odd_document(id, n, k)
         } else {
-            rawdoc! { "_id": id, "n": n, "k": k, "s": "text", "d": { "x": 1 } }
+            rawdoc! { "_id": id, "n": n, "k": k, "s": "text", "d": { "x": 1 }, DRIFTING: true }
         };
         // A document without it stands with those that have 0.
         if self.has_key && !is_bad && (n % 5 > 0 || id == self.first) {
             raw.append(KEY_FIELD, n % 4);
         }
         Document { n, is_bad, matches, raw }
+    }
+
+    /// A document with a field that came up later, or with a value of another type than those of before.
+    fn odd_document(&mut self, id: i64, n: i64, k: i32) -> RawDocumentBuf {
+        let number = self.random.between(0, 6) as usize;
+        let mut raw = rawdoc! { "_id": id, "n": n, "k": k, "s": "text" };
+        let mut inner = rawdoc! { "x": 1 };
+        match NEW_FIELDS.get(number) {
+            Some(name) if number < OUTER => raw.append(name, n),
+            Some(name) => inner.append(name, n),
+            None => raw.append(DRIFTING, format!("{DRIFTED}{n}")),
+        }
+        raw.append(cstr!("d"), inner);
+        let drifted = DRIFTED.trim_end_matches(':');
+        let name = NEW_FIELDS.get(number).map_or(drifted, |name| name.as_str());
+        self.new_fields.insert(n, name.to_owned());
+        raw
     }
 
     /// The documents that are to be in the table.

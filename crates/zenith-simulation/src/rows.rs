@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 
-use crate::history::NEW_FIELD;
+use crate::history::{DRIFTED, DRIFTING, NEW_FIELD};
 use crate::scenario::KEY_FIELD;
 
 /// One row. What its table has no column for is 0 or empty.
@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub(crate) index: u32,
     /// What the table may be sorted by.
     pub(crate) key: i64,
-    /// Fields that came up later, in columns or in the extra column.
+    /// Fields that came up later, or have a value of another type than before, in columns or in the extra column.
     pub(crate) later: BTreeMap<String, i64>,
 }
 
@@ -61,6 +61,13 @@ fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
     }
     let extra = batch.column_by_name("_zenith_extra").and_then(|column| column.as_string_opt::<i32>());
     let text = extra.map_or("", |extra| extra.value(row));
+    let drifting = batch.column_by_name(DRIFTING.as_str()).and_then(|column| column.as_string_opt::<i32>());
+    let shown = drifting.filter(|texts| texts.is_valid(row)).map_or("", |texts| texts.value(row));
+    // `{"w":"later_w:7"}`
+    if let Some((_, number)) = [shown, text].iter().find_map(|text| text.split_once(DRIFTED)) {
+        found.insert(DRIFTED.trim_end_matches(':').to_owned(), digits(number).unwrap_or(i64::MIN));
+        return found;
+    }
     // `{"later_3":{"$numberLong":"7"}}`, `{"d":{"later_4":{"$numberLong":"7"}}}`
     if let Some(at) = text.find(NEW_FIELD) {
         let (name, value) = text[at..].split_once('"').unwrap_or_default();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bson::raw::{CStr, cstr};
-use zenith_engine::{Mode, PipelineSettings, TableOptions, TableShape};
+use zenith_engine::{Mode, OnTypeConflict, PipelineSettings, TableOptions, TableShape};
 
 use crate::random::Random;
 
@@ -105,7 +105,7 @@ pub(crate) struct Scenario {
     pub(crate) steps: u32,
     /// Documents in a hundred that cannot be decoded.
     pub(crate) bad_documents: u32,
-    /// Documents in a hundred that have a field which none had at the beginning.
+    /// Documents in a hundred that have a field which none had at the beginning, or a value of another type.
     pub(crate) new_fields: u32,
     /// Whether only documents that match a query are to be in the table.
     pub(crate) filtered: bool,
@@ -158,6 +158,7 @@ impl Scenario {
             },
             flush_rows,
             settle: Duration::from_millis(random.pick(0, &[0, 300])),
+            on_type_conflict: random.pick(OnTypeConflict::Extra, &[OnTypeConflict::Widen]),
             options,
             ..PipelineSettings::default()
         };

@@ -215,7 +215,7 @@ fn is_true(filter: &Filter, batch: &RecordBatch, row: usize) -> bool {
         Filter::In(column, values) => value(column).is_some_and(|value| values.contains(&value)),
         Filter::AtLeast(column, least) => number(column).is_some_and(|number| number >= *least),
         Filter::AtMost(column, most) => number(column).is_some_and(|number| number <= *most),
-        Filter::After(..) | Filter::HasKey(..) | Filter::HashIn { .. } => false,
+        Filter::After(..) | Filter::HasKey(..) | Filter::HasOddNumber(..) | Filter::HashIn { .. } => false,
     }
 }
 

@@ -30,6 +30,7 @@ const ENGINE_ORDER: [&str; 31] = [
     "stop",
     "options",
     "settings",
+    "advice",
     "notes",
     "layout",
     "transforms",

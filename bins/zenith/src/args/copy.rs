@@ -129,6 +129,7 @@ mod tests {
         ("on_history_lost", "a copy follows no changes"),
         ("min_headroom", "a copy follows no changes"),
         ("on_new_field", "a copy follows no changes"),
+        ("on_type_conflict", "a copy follows no changes"),
         ("max_columns", "a copy follows no changes"),
         ("max_rewrite", "a copy follows no changes"),
         ("post_images", "a copy follows no changes"),

@@ -48,10 +48,12 @@ mod limit;
 mod numbers;
 mod promotable;
 mod statistics;
+mod widen;
 
 pub use found::Found;
 pub use promotable::{Promotable, Promoted, Wanted};
 pub use statistics::FieldStatistics;
+pub use widen::{Conflict, Conflicts, Wider};
 
 use std::collections::BTreeMap;
 

@@ -48,6 +48,8 @@ pub(super) struct Batch {
     pub(super) permit: Permit,
     /// The schema of its rows.
     pub(super) schema: Arc<Schema>,
+    /// Until it is written, no column gets another type.
+    pub(super) in_flight: Arc<()>,
 }
 
 /// Makes batches of changes.
@@ -147,6 +149,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             is_part: !left.is_empty(),
             permit,
             schema: Arc::clone(self.evolution.schema()),
+            in_flight: Arc::clone(&self.evolution.in_flight),
         };
         let left = Arc::new(left);
         let rest = Work { events: left, from: to, part: work.part + 1, is_replay: false, ..work };
@@ -167,7 +170,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             if is_replay || decoded.is_too_much {
                 return Ok(decoded);
             }
-            if !self.evolution.grow(&self.context, &decoded.extra, decoded.batch.as_ref()).await? {
+            if !self.evolution.evolve(&self.context, &decoded.extra, decoded.batch.as_ref()).await? {
                 return Ok(decoded);
             }
             // Its memory is that of the one that follows.

@@ -92,6 +92,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             is_part,
             permit: _permit,
             schema,
+            in_flight: _in_flight,
         } = batch;
         tracing::debug!(pipeline = context.name, token, changes, "writing");
         let Decoded { batch, letters, marks, extra, .. } = decoded;

@@ -25,23 +25,23 @@ use zenith_state::{NO_COLUMN, OTHER_FIELDS, SchemaVersion, StateStore};
 use zenith_transport::{Sink, TableInfo};
 
 use super::context::Context;
-use super::growth::{add_extra, beyond, changed_columns, column_of};
-use super::schema::{BY_HAND, DIALECTS, decode_schema};
+use super::growth::{LateFields, add_extra, beyond, changed_columns, column_of, later};
+use super::schema::{BY_HAND, DIALECTS, WIDENED, decode_schema};
 use crate::error::sentence;
 use crate::reload::confine;
 use crate::settings::OnNewField;
 use crate::{EngineError, Result};
 
 /// How long a batch waits for its columns.
-const ALTER_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ALTER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long nothing is added after that took too long.
-const LATER: Duration = Duration::from_secs(10);
+pub(super) const LATER: Duration = Duration::from_secs(10);
 /// How long nothing is added after that failed, and between two times that columns gain parts.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The most fields that get a column within [`PAUSE`], but for a table that has none yet.
 const BURST: usize = 50;
 /// So many fields without a column are remembered; keys that are data have no end.
-const REFUSED_MAX: usize = 10_000;
+pub(super) const REFUSED_MAX: usize = 10_000;
 
 /// The cause of a schema that has more fields than the one before it.
 pub(super) const NEW_FIELDS: &str = "new fields";
@@ -60,6 +60,10 @@ pub(super) struct Evolution {
     looked: Option<Instant>,
     /// Nothing is added before.
     paused_until: Option<Instant>,
+    /// Paths of fields whose columns keep their types, whatever values come.
+    pub(super) kept: HashSet<String>,
+    /// Held by each batch that is made and not yet written.
+    pub(super) in_flight: Arc<()>,
 }
 
 impl Evolution {
@@ -71,11 +75,30 @@ impl Evolution {
             grown: None,
             looked: None,
             paused_until: None,
+            kept: HashSet::new(),
+            in_flight: Arc::default(),
         }
     }
 
     pub(super) fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    pub(super) fn set_schema(&mut self, schema: Schema) {
+        self.schema = Arc::new(schema);
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    pub(super) fn pause(&mut self, pause: Duration) {
+        self.paused_until = Some(Instant::now() + pause);
+    }
+
+    /// Notes that columns are being written again.
+    pub(super) fn note_rewritten(&mut self) {
+        self.grown = Some(Instant::now());
     }
 
     /// Adds columns for values that have been decoded without one, by field and reason, and says whether there are any: the
@@ -130,13 +153,12 @@ impl Evolution {
         context: &Context<S, K, T>,
         extra: &BTreeMap<String, BTreeMap<String, u64>>,
     ) -> bool {
-        let is_paused = self.paused_until.is_some_and(|until| Instant::now() < until);
         let (may_grow, has_looked) = (self.may_grow(), self.looked.is_some_and(|at| at.elapsed() < LATER));
         let is_new = |path: &String| match path.as_str() {
             OTHER_FIELDS => !has_looked,
             path => !self.refused.contains(path) && (may_grow || !self.is_part(path)),
         };
-        !is_paused
+        !self.is_paused()
             && context.settings.on_new_field != OnNewField::Extra
             && self.refused.len() < REFUSED_MAX
             && without_column(extra).any(is_new)
@@ -165,7 +187,7 @@ impl Evolution {
         column_of(&self.schema, path).is_some_and(|column| column != path)
     }
 
-    fn may_grow(&self) -> bool {
+    pub(super) fn may_grow(&self) -> bool {
         self.grown.is_none_or(|at| at.elapsed() >= PAUSE)
     }
 
@@ -186,7 +208,7 @@ impl Evolution {
                 pipeline = context.name,
                 "more than {BURST} new fields in a minute, {first} among them: their values go to {EXTRA_COLUMN}"
             );
-            self.paused_until = Some(Instant::now() + PAUSE);
+            self.pause(PAUSE);
         }
         new.truncate(room);
         if !parts.is_empty() && self.may_grow() {
@@ -207,7 +229,11 @@ impl Evolution {
     }
 
     /// Why columns are not to be written again to gain these parts.
-    async fn too_large<S, K, T>(&self, context: &Context<S, K, T>, parts: &[String]) -> Option<String>
+    pub(super) async fn too_large<S, K, T>(
+        &self,
+        context: &Context<S, K, T>,
+        parts: &[String],
+    ) -> Option<String>
     where
         S: Source + ChangeSource,
         K: Sink + 'static,
@@ -270,7 +296,7 @@ impl Evolution {
                     pipeline,
                     "no column can be added for {names}, whose values go to {EXTRA_COLUMN}: {why}"
                 );
-                self.paused_until = Some(Instant::now() + PAUSE);
+                self.pause(PAUSE);
             }
             // It may succeed meanwhile, and is found then.
             Err(_) => {
@@ -279,7 +305,7 @@ impl Evolution {
                     "adding columns for {names} takes longer than {ALTER_TIMEOUT:?}: their values go to \
                      {EXTRA_COLUMN} until they are there"
                 );
-                self.paused_until = Some(Instant::now() + LATER);
+                self.pause(LATER);
             }
         }
         Ok(false)
@@ -312,7 +338,7 @@ impl Evolution {
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
     /// Has the view show the columns that the table has now; the rows do not wait for it.
-    async fn show_in_view(&self) {
+    pub(super) async fn show_in_view(&self) {
         let failed = match timeout(ALTER_TIMEOUT, self.keep_view()).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => sentence(&error),
@@ -325,13 +351,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         );
     }
 
-    /// Paths of fields that got their columns while the table was followed: rows from before may have their values in the
-    /// extra column.
-    pub(crate) async fn late_fields(&self, schema: &Schema) -> Result<HashSet<String>> {
+    /// Fields that got their columns, or wider ones, while the table was followed: rows from before may have their values in
+    /// the extra column.
+    pub(crate) async fn late_fields(&self, schema: &Schema) -> Result<LateFields> {
         let versions = self.state.schemas(&self.name).await?;
         match versions.iter().rev().find(|version| !keeps_rows(version)) {
-            Some(first) => Ok(beyond(schema, &decode_schema(first)?)),
-            None => Ok(HashSet::new()),
+            Some(first) => Ok(later(schema, &decode_schema(first)?)),
+            None => Ok(LateFields::new()),
         }
     }
 
@@ -382,7 +408,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
 /// Whether a table has the rows that it had before it got this schema.
 fn keeps_rows(version: &SchemaVersion) -> bool {
-    [NEW_FIELDS, BY_HAND].contains(&version.change.cause.as_str())
+    [NEW_FIELDS, WIDENED, BY_HAND].contains(&version.change.cause.as_str())
 }
 
 /// Paths of values that have no column.

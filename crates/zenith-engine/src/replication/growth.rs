@@ -1,6 +1,6 @@
 //! The columns of a table now, and with columns for what gathered in the extra column.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
@@ -60,6 +60,8 @@ pub(super) struct Growth {
     pub(super) promoted: Vec<Promoted>,
     /// Fields that got their columns while the table was followed, and have values in the extra column of earlier rows.
     pub(super) late: Vec<String>,
+    /// Those of them whose columns were there before, and hold more now.
+    pub(super) widened: Vec<String>,
     /// Paths with values that are left where they are, and how many.
     pub(super) left_out: BTreeMap<String, u64>,
     /// Whether no values of fields that got their columns late are left afterwards.
@@ -101,13 +103,15 @@ pub(super) fn column_of<'s>(schema: &'s Schema, path: &str) -> Option<&'s str> {
     schema.fields.iter().map(|field| field.name.as_str()).find(|name| is_of(path, name))
 }
 
-/// The columns that are new, and those that have gained parts.
+/// The columns that are new, and those that are to have another type.
 pub(super) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Vec<FieldRef>) {
     let (mut added, mut grown) = (Vec::new(), Vec::new());
     for field in &then.fields {
         match now.fields.iter().find(|known| known.name == field.name) {
             None => added.extend(columns_of(then, field)),
-            Some(known) if known.kind != field.kind => grown.extend(columns_of(then, field).take(1)),
+            Some(known) if column_type_of(now, known) != column_type_of(then, field) => {
+                grown.extend(columns_of(then, field).take(1));
+            }
             Some(_) => {}
         }
     }
@@ -137,6 +141,46 @@ fn beyond_kind(kind: &Kind, other: &Kind, path: &str, paths: &mut HashSet<String
         (Kind::Array(element), Kind::Array(other)) => beyond_kind(element, other, path, paths),
         _ => {}
     }
+}
+
+/// Fields whose columns show something that they did not with another schema, by their paths: how they came to that.
+pub(super) fn later(schema: &Schema, other: &Schema) -> LateFields {
+    let new = beyond(schema, other).into_iter().map(|path| (path, None));
+    let mut late: LateFields = new.collect();
+    widened_fields(&schema.fields, &other.fields, "", &mut late);
+    late
+}
+
+/// Fields whose columns came or were widened while the table was followed, by their paths: what the columns held before, if
+/// they were there.
+pub(crate) type LateFields = HashMap<String, Option<Kind>>;
+
+fn widened_fields(fields: &[Field], others: &[Field], parent: &str, late: &mut LateFields) {
+    for field in fields {
+        let path = if parent.is_empty() { field.name.clone() } else { format!("{parent}.{}", field.name) };
+        if let Some(other) = others.iter().find(|other| other.name == field.name) {
+            widened_kind(&field.kind, &other.kind, path, late);
+        }
+    }
+}
+
+fn widened_kind(kind: &Kind, other: &Kind, path: String, late: &mut LateFields) {
+    match (kind, other) {
+        (Kind::Document(fields), Kind::Document(others)) => widened_fields(fields, others, &path, late),
+        (Kind::Array(element), Kind::Array(other)) => widened_kind(element, other, path, late),
+        (kind, other) if kind != other => drop(late.insert(path, Some(other.clone()))),
+        _ => {}
+    }
+}
+
+/// The type of the column of a field, as ClickHouse has it; that of dictionaries is one with that of their values.
+pub(super) fn column_type_of(schema: &Schema, field: &Field) -> Option<String> {
+    let field = match field.kind {
+        Kind::Category => Field { kind: Kind::String, ..field.clone() },
+        _ => field.clone(),
+    };
+    let column = columns_of(schema, &field).next()?;
+    column_type(&column, Dialect { json: true }).ok()
 }
 
 /// The column of a field, and its twin's.

@@ -288,7 +288,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         let context = Arc::clone(&self.context);
         let mut schema = Arc::clone(self.evolution.schema());
         while let Some(batch) = &gathered.batch
-            && self.evolution.grow(&context, &gathered.extra.by_field(), Some(batch)).await?
+            && self.evolution.evolve(&context, &gathered.extra.by_field(), Some(batch)).await?
         {
             let grown = Arc::clone(self.evolution.schema());
             // It holds nothing between two batches.

@@ -92,9 +92,11 @@ mod turns;
 mod values;
 mod version;
 mod view;
+mod widening;
 mod write;
 
 pub use check::Check;
+pub(crate) use growth::LateFields;
 pub use growth::{PromotedField, Promotion};
 pub use outcome::{Outcome, Until};
 pub use ownership::table_is_free;

@@ -8,7 +8,7 @@
 //! of the row it was made of. A crash in between leaves a table that is right, in which fewer rows show the new columns. In
 //! other tables nothing would take the row away: a clone of the table is changed, and put in its place in one step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use zenith_arrow::infer::{Promotable, Wanted};
@@ -26,6 +26,7 @@ use super::context::Context;
 use super::evolution::NEW_FIELDS;
 use super::growth::{Counts, Growth, Promotion, add_extra, column_of, is_of, with_keys};
 use super::pager::Pager;
+use super::widening::is_conflict;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
@@ -73,7 +74,25 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let moved = [fields, growth.late].concat();
         promotion.mismatches = of(&moved);
         self.state.recount_values(&self.name, &moved, NO_COLUMN, &instead).await?;
+        self.recount_widened(&growth.widened, of(&growth.widened)).await?;
         Ok(promotion)
+    }
+
+    /// Values of columns that hold more than when these were counted; `left` is what still does not fit.
+    async fn recount_widened(&self, widened: &[String], left: Counts) -> Result<()> {
+        let counted = self.state.mismatches(&self.name, None).await?.values;
+        let of_widened = counted.iter().filter(|(path, _)| widened.contains(path));
+        let reasons: BTreeSet<&String> =
+            of_widened.flat_map(|(_, reasons)| reasons.keys()).filter(|reason| is_conflict(reason)).collect();
+        let mut instead = Mismatches { values: left, ..Mismatches::default() };
+        instead.values.values_mut().for_each(|reasons| reasons.retain(|reason, _| is_conflict(reason)));
+        instead.values.retain(|_, reasons| !reasons.is_empty());
+        for (at, reason) in reasons.iter().enumerate().rev() {
+            // What is counted last stays.
+            let instead = if at == 0 { std::mem::take(&mut instead) } else { Mismatches::default() };
+            self.state.recount_values(&self.name, widened, reason, &instead).await?;
+        }
+        Ok(())
     }
 
     async fn growth(&self, paths: &[String]) -> Result<Growth> {
@@ -100,11 +119,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                     .map_err(|error| self.cannot_promote(&error.to_string()))?;
             }
         }
-        let all_late = self
-            .late_fields(&now)
-            .await?
-            .into_iter()
-            .filter(|path| column_of(&now, path).is_some_and(|column| found.has_values_of(column)));
+        let late_fields = self.late_fields(&now).await?;
+        let all_late = late_fields
+            .keys()
+            .filter(|path| column_of(&now, path).is_some_and(|column| found.has_values_of(column)))
+            .cloned();
         let (mut late, left_late): (Vec<String>, Vec<String>) =
             all_late.partition(|path| paths.is_empty() || paths.contains(path));
         late.sort_unstable();
@@ -118,7 +137,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             )));
         }
         let left_out = found.values().clone().into_iter().filter(|(path, _)| !is_promoted(path)).collect();
-        Ok(Growth { now, then, promoted, late, left_out, is_complete: left_late.is_empty() })
+        let is_widened = |path: &&String| late_fields.get(*path).is_some_and(Option::is_some);
+        let widened = late.iter().filter(is_widened).cloned().collect();
+        Ok(Growth { now, then, promoted, late, widened, left_out, is_complete: left_late.is_empty() })
     }
 
     fn why_not(&self, found: &Promotable, schema: &Schema, path: &str) -> String {

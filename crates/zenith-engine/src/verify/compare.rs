@@ -3,7 +3,7 @@
 //! Two comparisons: columns, notes and extra column together give the document back, and each single column shows the
 //! expected value. Values that a column does not show and need not show are counted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
 use bson::{Bson, Document};
@@ -17,13 +17,14 @@ use super::cell;
 use super::expect::Rules;
 use super::mismatch::{Mismatch, count, in_words};
 use super::walk::Walk;
+use crate::replication::LateFields;
 
 /// What is the same for all documents.
 #[derive(Debug)]
 pub(super) struct Comparer {
     pub(super) schema: Schema,
     /// Fields whose values rows from before their columns have in the extra column.
-    pub(super) late: HashSet<String>,
+    pub(super) late: LateFields,
     pub(super) rules: Rules,
     /// What is done to documents before they become rows.
     pub(super) transform: Option<PlainTransform>,

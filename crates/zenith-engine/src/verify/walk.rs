@@ -1,6 +1,5 @@
 //! What the columns of a row show, held against what a person expects to see in them.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use arrow_array::cast::AsArray;
@@ -17,6 +16,7 @@ use super::cell;
 use super::expect::{self, Digits, Expected, Rules, Value};
 use super::mismatch::{Mismatch, count, in_words};
 use crate::layout::KEY;
+use crate::replication::LateFields;
 
 /// Levels of a JSON column in which simple values have to be shown.
 const JSON_LEVELS: usize = 8;
@@ -72,7 +72,7 @@ impl fmt::Display for Step {
 /// The walk over a document and its columns.
 pub(super) struct Walk<'r> {
     rules: &'r Rules,
-    late: &'r HashSet<String>,
+    late: &'r LateFields,
     path: Vec<Step>,
     mismatches: Mismatches,
     /// Whether any key of the document comes twice.
@@ -80,7 +80,7 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(rules: &'r Rules, late: &'r HashSet<String>, repeats: bool) -> Walk<'r> {
+    pub(super) fn new(rules: &'r Rules, late: &'r LateFields, repeats: bool) -> Walk<'r> {
         Walk { rules, late, path: Vec::new(), mismatches: Mismatches::default(), repeats }
     }
 
@@ -142,7 +142,7 @@ impl<'r> Walk<'r> {
         row: usize,
     ) -> bool {
         !self.late.is_empty()
-            && self.late.contains(&self.keys())
+            && self.late.get(&self.keys()).is_some_and(Option::is_none)
             && value.is_some_and(|value| !is_nothing(value))
             && is_blank(&field.kind, array, row)
             && twin.is_none_or(|twin| cell::is_null(twin, row))
@@ -243,9 +243,24 @@ impl<'r> Walk<'r> {
             {
                 Ok(Shown::Yes)
             }
+            Expected::Shown(_) | Expected::Perhaps(_) if is_blank && self.was_elsewhere(value).is_some() => {
+                Ok(Shown::Elsewhere(self.was_elsewhere(value).unwrap_or_default()))
+            }
             Expected::Perhaps(_) if is_blank => Ok(Shown::Elsewhere("out of range".to_owned())),
             Expected::Elsewhere(reason) if is_blank => Ok(Shown::Elsewhere(reason)),
             _ => Err(self.mismatch(Some(value), &cell::text(array, row))),
+        }
+    }
+
+    /// Why a value could not be shown before its column got a wider type.
+    fn was_elsewhere(&self, value: &Bson) -> Option<String> {
+        if self.late.is_empty() {
+            return None;
+        }
+        let before = self.late.get(&self.keys())?.as_ref()?;
+        match self.rules.expected(before, value) {
+            Expected::Elsewhere(reason) => Some(reason),
+            _ => None,
         }
     }
 

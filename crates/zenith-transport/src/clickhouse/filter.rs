@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::ddl::identifier;
-use crate::sink::{Filter, RowSet, Scalar};
+use crate::ddl::{identifier, literal as text};
+use crate::sink::{Filter, Part, RowSet, Scalar};
 
 /// The key of an object whose keys are taken as they are, also where they would mean something else.
 const LITERAL_KEY: &str = "$literal";
@@ -70,12 +70,29 @@ pub(super) fn condition(filter: &Filter) -> String {
                  JSONExtractKeys({column}, '{LITERAL_KEY}')), [{keys}]))"
             )
         }
+        Filter::HasOddNumber(column, parts) => odd_number(&identifier(column), parts),
         Filter::HashIn { column, modulus, remainders } => {
             let remainders: Vec<String> = remainders.iter().map(u32::to_string).collect();
             match remainders.is_empty() {
                 true => "0".to_owned(),
                 false => format!("{} IN ({})", remainder(column, *modulus), remainders.join(", ")),
             }
+        }
+    }
+}
+
+/// Whether a value, or a part of it, is a number that is not plain.
+fn odd_number(value: &str, parts: &[Part]) -> String {
+    match parts.split_first() {
+        Some((Part::Key(key), rest)) => odd_number(&format!("tupleElement({value}, {})", text(key)), rest),
+        Some((Part::Elements, rest)) => {
+            let element = format!("e{}", rest.len());
+            format!("arrayExists({element} -> {}, {value})", odd_number(&element, rest))
+        }
+        None => {
+            let size = format!("abs(toFloat64({value}))");
+            // Integers are rounded to ±2^53, but not across it.
+            format!("ifNull(NOT ({size} < 9007199254740992 AND ({size} = 0 OR {size} >= 0.00001)), 0)")
         }
     }
 }
@@ -154,6 +171,13 @@ mod tests {
             "((`_id` = toInt32(1) AND `v` <= 7) OR `_id` = toInt32(2))"
         );
         assert_eq!(condition(&Filter::default()), "1");
+        let parts = vec![Part::Key("it's".into()), Part::Elements];
+        let odd = condition(&Filter::HasOddNumber("d".into(), parts));
+        assert!(
+            odd.starts_with(r"arrayExists(e0 -> ifNull(NOT (abs(toFloat64(e0)) < 9007199254740992 AND "),
+            "{odd}"
+        );
+        assert!(odd.ends_with(r"0), tupleElement(`d`, 'it\'s'))"), "{odd}");
         assert_eq!(condition(&Filter::Any(Vec::new())), "0");
         assert_eq!(condition(&Filter::In("a".into(), Vec::new())), "0");
         assert_eq!(condition(&Filter::HasKey("a".into(), Vec::new())), "0");

@@ -25,9 +25,9 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | --- | --- |
 /// | `try_table` | tables of the user's own design |
 /// | `add_columns` | tables whose documents have new fields; those of earlier versions, also of dead letters |
-/// | `modify_columns`, `column_bytes` | documents that gain parts |
+/// | `modify_columns`, `column_bytes` | documents that gain parts, columns that get wider types |
 /// | `clone_table`, and `select`, `count_rows` and `delete` | values of the extra column that move into columns |
-/// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert |
+/// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert, `count_rows` before numbers become wider ones |
 /// | `select_live` | tables kept in step whose sorting key has more than `_id` |
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `create_view` | the view of current documents |
@@ -46,7 +46,8 @@ pub trait TableAdmin: Send + Sync {
     /// Gives columns the types of these fields, and gives back the statement; empty where no statement is needed. Returns once
     /// rows can be written and read with them; the sink may go on writing earlier rows again.
     ///
-    /// The fields differ from the columns by parts that documents and arrays of documents have gained, which no row shows yet.
+    /// The fields differ from the columns by parts that documents and arrays of documents have gained, which no row shows yet, or
+    /// by types that hold more: rows show the same values with them.
     fn modify_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, String> {
         cannot("change columns of a table")
     }

@@ -38,7 +38,7 @@ pub use dynamic::DynSink;
 pub use letters::{LetterFilter, LetterQuery, LetterSubject, LoadedAt, NewestLetter, StoredLetter};
 pub use owners::{FoundOwner, OwnerMark};
 pub use scalar::Scalar;
-pub use selection::{Filter, HashColumn, LiveRows, RowSet, Selection};
+pub use selection::{Filter, HashColumn, LiveRows, Part, RowSet, Selection};
 
 /// A place for tables and record batches.
 pub trait Sink: Send + Sync {

@@ -81,6 +81,9 @@ pub enum Filter {
     /// A column of text is a JSON object with at least one of these keys at its top, or at the top of the object that is its
     /// `$literal`.
     HasKey(String, Vec<String>),
+    /// A column, or what these parts lead to in it, has a number that is not plain: not finite, ±2^53 or beyond, or not 0 and
+    /// below 0.00001.
+    HasOddNumber(String, Vec<Part>),
     /// The hash of a column (see [`HashColumn`]) leaves one of these remainders.
     HashIn {
         /// The column.
@@ -90,6 +93,15 @@ pub enum Filter {
         /// The remainders.
         remainders: Vec<u32>,
     },
+}
+
+/// A step into a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// To what a tuple has under this name.
+    Key(String),
+    /// To each element of an array.
+    Elements,
 }
 
 /// True of every row.
