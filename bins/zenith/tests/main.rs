@@ -5,6 +5,7 @@
 mod addresses;
 mod bad_input;
 mod beside;
+mod by_hand;
 mod column_types;
 mod columns;
 mod configuring;

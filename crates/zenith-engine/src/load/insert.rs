@@ -13,7 +13,7 @@ use zenith_transport::{Insert, Merging, Sink, TransportError};
 use super::complete::complete;
 use super::context::{LoadContext, Repeats};
 use super::dead_letters::RejectedDocument;
-use super::refusal::{Refused, absent, left_nothing, lost, name};
+use super::refusal::{Refused, absent, has_other_columns, left_nothing, lost, name};
 use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
 use crate::retry::{AfterInsert, after_insert};
@@ -70,7 +70,14 @@ impl<K: Sink> Inserter<'_, K> {
         may_be_there: bool,
     ) -> Result<Vec<Refused>> {
         let may_be_there = AtomicBool::new(may_be_there);
-        let Some(error) = self.send(&batch, &token, &may_be_there).await? else {
+        let sent = match self.send(&batch, &token, &may_be_there).await {
+            Err(EngineError::Sink(error)) if error.is_schema_mismatch() => {
+                self.refuse_other_columns(&batch).await?;
+                return Err(error.into());
+            }
+            sent => sent?,
+        };
+        let Some(error) = sent else {
             // The rows of a snapshot are not counted in the end either.
             let is_counted = self.load.repeats == Repeats::ByLoad && self.layout != Layout::Current;
             if may_be_there.into_inner() && !is_counted {
@@ -78,6 +85,7 @@ impl<K: Sink> Inserter<'_, K> {
             }
             return Ok(Vec::new());
         };
+        self.refuse_other_columns(&batch).await?;
         let mut reason = Some(left_nothing(self.sink, self.table, error).await?.to_string());
         let mut left = vec![batch];
         if may_be_there.into_inner()
@@ -112,6 +120,19 @@ impl<K: Sink> Inserter<'_, K> {
             }
         }
         Ok(refused)
+    }
+
+    /// After rows were refused.
+    ///
+    /// # Errors
+    /// [`EngineError::ColumnsChanged`] where somebody has changed the table that a pipeline writes: the rows may fit what it is
+    /// now.
+    async fn refuse_other_columns(&self, batch: &RecordBatch) -> Result<()> {
+        let is_of_pipeline = self.load.repeats == Repeats::ByPipeline;
+        if is_of_pipeline && has_other_columns(self.sink, self.table, batch.schema_ref()).await? {
+            return Err(EngineError::ColumnsChanged { table: self.table.to_owned() });
+        }
+        Ok(())
     }
 
     /// Inserts what a repeated insert has not left in the table.

@@ -10,6 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_schema::{FieldRef, Schema};
+use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Filter, InsertPath, Scalar, Selection, Sink, TransportError};
 
 use super::key::{is_one_of, key};
@@ -84,6 +86,21 @@ pub(crate) async fn left_nothing<K: Sink>(
             source: Box::new(error),
         }),
     }
+}
+
+/// Whether a table lacks a column of these, or has one that is no more of its type: somebody has changed it.
+pub(crate) async fn has_other_columns<K: Sink>(sink: &K, table: &str, columns: &Schema) -> Result<bool> {
+    let Some(there) = sink.describe(table).await? else { return Ok(false) };
+    let is_there = |field: &FieldRef| {
+        let column = there.columns.iter().find(|column| column.name == *field.name());
+        column.filter(|column| ["", "DEFAULT"].contains(&&*column.default_kind)).is_some_and(|column| {
+            [true, false].iter().any(|json| {
+                let wanted = column_type(field, Dialect { json: *json });
+                wanted.is_ok_and(|wanted| same_values(&column.data_type, &wanted))
+            })
+        })
+    };
+    Ok(!columns.fields().iter().all(is_there))
 }
 
 /// Of rows that an earlier try may have put into the table those that are not in it, in order.

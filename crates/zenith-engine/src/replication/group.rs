@@ -248,6 +248,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
                 context.load_anew(error);
                 let _ = self.apart.try_send(Apart::Now(vec![run]));
             }
+            // It finds the table as it is now, and writes the same rows to that.
+            Err(EngineError::ColumnsChanged { .. }) => {
+                let _ = self.apart.try_send(Apart::Now(vec![run]));
+            }
             Err(error) if context.mode.is_shared() && context.is_worth_waiting(&error) => {
                 run.retrying(&error);
                 let _ = self.apart.try_send(Apart::after_failure(run));

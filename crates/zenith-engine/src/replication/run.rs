@@ -259,6 +259,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
                     context.live.counters.restart();
                     super::id_cursor::empty(context).await?;
                 }
+                // It finds the table as it is now, and writes the same rows to that.
+                Err(EngineError::ColumnsChanged { .. }) => {}
                 ended => return ended,
             }
         }
