@@ -1,5 +1,6 @@
 //! Values of the extra column are moved into columns.
 
+use bson::raw::cstr;
 use bson::{Document, doc, rawdoc};
 use zenith_testkit::{TestServers, load};
 
@@ -249,4 +250,42 @@ async fn columns_that_came_late_get_the_values_of_earlier_rows() {
     assert!(promoting.extras("orders_current").await.contains("21\t{\"price\":{\"$numberDouble\":\"2.5\"}}"));
     home.run(&["verify", "orders"]).await.succeeded();
     promoting.bench.remove().await;
+}
+
+/// Fields that were too rare for the sample of a reload, and for another plan, have their columns when it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn rare_fields_of_a_reload_have_columns() {
+    let bench = Bench::new("promoting_rare").await;
+    let known = |n: i32| {
+        let mut document = rawdoc! { "_id": n, "n": n };
+        let mut customer = rawdoc! { "name": "n" };
+        if n % 3_000 == 1_234 {
+            document.append(cstr!("price"), f64::from(n) / 2.0);
+            document.append(cstr!("2024-05-06"), n);
+            customer.append(cstr!("vip"), true);
+        }
+        document.append(cstr!("customer"), customer);
+        document
+    };
+    bench.fill("orders", (0..9_000).map(known)).await;
+    let home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\"\nsample = 50")]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT countIf(_zenith_extra != '') FROM orders_current").await, "3");
+    let reloaded = home.run(&["reload", "orders", "--quiet"]).await.succeeded();
+    assert!(!reloaded.stdout.contains("price"), "{reloaded:?}");
+    let shown = "SELECT count(), sum(price), countIf(customer.vip), max(_zenith_extra) FROM orders_current FORMAT TSVRaw";
+    let extra = r#"{"2024-05-06":{"$numberInt":"7234"}}"#;
+    assert_eq!(bench.ask(shown).await, format!("9000\t6351\t3\t{extra}"));
+    let verified = home.run(&["verify", "orders"]).await.succeeded();
+    assert!(verified.stdout.contains("2024-05-06: 3 no column"), "{verified:?}");
+    assert!(!verified.stdout.contains("price"), "{verified:?}");
+    // Changes go on with these columns.
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    orders.insert_one(doc! { "_id": 9_000, "price": 1, "customer": { "vip": false } }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT count(), sum(price) FROM orders_current").await, "9001\t6352");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
 }

@@ -74,6 +74,7 @@ mod position;
 mod prepare;
 mod progress;
 mod promote;
+mod rare;
 mod recovery;
 mod removal;
 pub(crate) mod replay;

@@ -221,13 +221,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         keep_types: bool,
     ) -> Result<Summary> {
         let ReadingStart { collection, token, time } = start;
-        let _turn = self.unless_stopped(self.memory.snapshot()).await?;
+        let turn = self.unless_stopped(self.memory.snapshot()).await?;
         // What was counted of an earlier try, or of changes, is none of this load's.
         self.live.counters.restart();
         let mut pipeline = self.replacement(keep_types);
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
         let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1));
-        let summary = loop {
+        let mut summary = loop {
             let plan = self.plan(&pipeline).await?;
             if plan.source.collection.uuid != collection {
                 // The changes since `start` are those of another collection.
@@ -258,6 +258,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.state.reset(&self.name, Some(&checkpoint)).await?;
         self.detach(None).await?;
         self.note_read(time).await?;
+        drop(turn);
+        self.promote_rare(&mut summary).await?;
         Ok(summary)
     }
 

@@ -95,7 +95,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(())
     }
 
-    async fn growth(&self, paths: &[String]) -> Result<Growth> {
+    pub(super) async fn growth(&self, paths: &[String]) -> Result<Growth> {
         if self.settings.mode == Mode::Full {
             return Err(self.cannot_promote(
                 "each run loads its table anew, with the columns that its sample asks for: raise sample instead",
