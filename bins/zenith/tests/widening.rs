@@ -216,10 +216,18 @@ async fn keys_large_columns_and_chosen_types_stay() {
 async fn a_value_of_another_type_may_stop_the_pipeline() {
     let (bench, orders) = bench("widening_fail").await;
     let home = Home::between(&bench);
-    let failing =
-        |policy: &str| [("orders", format!("collection = \"orders\"\non_type_conflict = \"{policy}\""))];
+    let failing = |policy: &str| {
+        let fields =
+            "[pipelines.orders.on_type_conflict_fields]\ncode = \"extra\"\n\"items.price\" = \"widen\"";
+        [("orders", format!("collection = \"orders\"\non_type_conflict = \"{policy}\"\n{fields}"))]
+    };
     apply(&home, &failing("fail")).await;
     home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    // Fields have policies of their own.
+    orders.insert_one(doc! { "_id": 19, "code": "x", "items": [{ "price": 2.5 }] }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let shown = "SELECT items.price, _zenith_extra FROM orders_current WHERE _id = 19 FORMAT TSVRaw";
+    assert_eq!(bench.ask(shown).await, "[2.5]\t{\"code\":\"x\"}");
     orders
         .insert_one(doc! { "_id": 20, "price": 3, "new": 1, "customer": { "age": "seven" } })
         .await
@@ -232,11 +240,11 @@ async fn a_value_of_another_type_may_stop_the_pipeline() {
             && ended.stderr.contains("on_type_conflict = \"extra\""),
         "{ended:?}"
     );
-    assert_eq!(bench.ask("SELECT count() FROM orders_current").await, "10");
+    assert_eq!(bench.ask("SELECT count() FROM orders_current").await, "11");
     // What the message names.
     apply(&home, &failing("extra")).await;
     home.run(&["run", "--once", "--quiet"]).await.succeeded();
-    assert_eq!(bench.ask("SELECT count(), sum(new) FROM orders_current").await, "11\t1");
+    assert_eq!(bench.ask("SELECT count(), sum(new) FROM orders_current").await, "12\t1");
     bench.remove().await;
 }
 

@@ -214,6 +214,13 @@ pub struct PipelineSettings {
     /// and arrays, and those of chosen types, stay as they are, and the values go to `_zenith_extra`.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_type_conflict: OnTypeConflict,
+    /// The same for single fields, by their dotted path; by default for none.
+    ///
+    /// The path has no mark for the elements of an array: `items.price`. In zenith.toml it is a table
+    /// `[pipelines.NAME.on_type_conflict_fields]` below the other settings, with lines as `"items.price" = "widen"`.
+    #[serde(with = "crate::pairs::values", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATH=VALUE", value_parser = type_conflict))]
+    pub on_type_conflict_fields: Vec<(String, OnTypeConflict)>,
     /// The most columns that a table gets by itself, the parts of documents counted one by one.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 1_000))]
     pub max_columns: usize,
@@ -265,6 +272,7 @@ impl Default for PipelineSettings {
             min_headroom: Duration::from_secs(6 * 3600),
             on_new_field: OnNewField::default(),
             on_type_conflict: OnTypeConflict::default(),
+            on_type_conflict_fields: Vec::new(),
             max_columns: 1_000,
             max_rewrite: ByteSize::gib(10),
             post_images: None,
@@ -281,6 +289,12 @@ impl PipelineSettings {
     pub fn view_of(&self, table: &str) -> Option<String> {
         let name = || if self.view.is_empty() { format!("{table}_current") } else { self.view.clone() };
         (self.mode == Mode::Changes).then(name)
+    }
+
+    /// What happens to a value of a field that its column does not hold.
+    pub(crate) fn on_type_conflict(&self, path: &str) -> OnTypeConflict {
+        let own = self.on_type_conflict_fields.iter().find(|(field, _)| field == path);
+        own.map_or(self.on_type_conflict, |(_, policy)| *policy)
     }
 
     /// The options of a reload or snapshot with these settings and this much memory.
@@ -358,6 +372,18 @@ impl PipelineSettings {
         let flush_rows = (self.flush_rows == 0).then_some(("flush_rows", 0, "at least 1 is needed"));
         flush_rows.into_iter().chain(self.options.unusable_numbers())
     }
+}
+
+/// `PATH=VALUE`; keys may have `=` in them.
+#[cfg(feature = "clap")]
+fn type_conflict(text: &str) -> Result<(String, OnTypeConflict), String> {
+    let (path, policy) = text
+        .rsplit_once('=')
+        .filter(|(path, _)| !path.is_empty())
+        .ok_or_else(|| "write it as PATH=VALUE, as in items.price=widen".to_owned())?;
+    let policy = <OnTypeConflict as clap::ValueEnum>::from_str(policy, false)
+        .map_err(|_| format!("{policy:?} is none of extra, widen and fail"))?;
+    Ok((path.to_owned(), policy))
 }
 
 #[cfg(test)]

@@ -61,10 +61,14 @@ fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
     }
     let extra = batch.column_by_name("_zenith_extra").and_then(|column| column.as_string_opt::<i32>());
     let text = extra.map_or("", |extra| extra.value(row));
-    let drifting = batch.column_by_name(DRIFTING.as_str()).and_then(|column| column.as_string_opt::<i32>());
-    let shown = drifting.filter(|texts| texts.is_valid(row)).map_or("", |texts| texts.value(row));
+    // The column itself, or the one beside it for values of other types.
+    let names = [DRIFTING.as_str().to_owned(), format!("{}_text", DRIFTING.as_str())];
+    let shown = names.iter().filter_map(|name| {
+        let texts = batch.column_by_name(name)?.as_string_opt::<i32>()?;
+        texts.is_valid(row).then(|| texts.value(row))
+    });
     // `{"w":"later_w:7"}`
-    if let Some((_, number)) = [shown, text].iter().find_map(|text| text.split_once(DRIFTED)) {
+    if let Some((_, number)) = shown.chain([text]).find_map(|text| text.split_once(DRIFTED)) {
         found.insert(DRIFTED.trim_end_matches(':').to_owned(), digits(number).unwrap_or(i64::MIN));
         return found;
     }

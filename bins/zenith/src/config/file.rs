@@ -344,9 +344,11 @@ impl<'t> Reader<'t> {
 
     /// Without quotation marks a path would be tables in tables.
     fn paths_are_quoted(&mut self, settings: &mut Sections<'t>) {
-        for (setting, example) in
-            [("mixed_fields", "\"items.price\" = \"text\""), ("mask", "\"customer.card\" = \"redact\"")]
-        {
+        for (setting, example) in [
+            ("mixed_fields", "\"items.price\" = \"text\""),
+            ("on_type_conflict_fields", "\"items.price\" = \"widen\""),
+            ("mask", "\"customer.card\" = \"redact\""),
+        ] {
             let Some((_, fields)) = settings.get(setting) else { continue };
             let DeValue::Table(fields) = fields.get_ref() else { continue };
             // What is said of a field is a table that says by what, at most.

@@ -66,6 +66,7 @@ const EXAMPLES: [(&str, &str); 23] = [
     ("post_images", "false"),
     ("readers", "2"),
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
+    ("on_type_conflict_fields", r#"{ "items.price" = "widen" }"#),
     ("exclude", r#"["customer.password", "*.internal"]"#),
     ("include", r#"["customer", "items"]"#),
     ("filter", r#"'{"state": {"$ne": "draft"}}'"#),
@@ -146,7 +147,7 @@ fn wrapped(text: &str, indent: usize) -> Vec<String> {
 mod tests {
     use std::path::Path;
 
-    use zenith_engine::{MaskKind, MaskSetting, Mixed};
+    use zenith_engine::{MaskKind, MaskSetting, Mixed, OnTypeConflict};
 
     use super::template;
     use crate::config::file;
@@ -179,6 +180,8 @@ mod tests {
         assert_eq!(shown.settings.options.readers.take(), Some(2));
         let fields = std::mem::take(&mut shown.settings.options.mixed_fields);
         assert_eq!(fields, [("items.price".to_owned(), Mixed::Text)]);
+        let conflicts = std::mem::take(&mut shown.settings.on_type_conflict_fields);
+        assert_eq!(conflicts, [("items.price".to_owned(), OnTypeConflict::Widen)]);
         let exclude = std::mem::take(&mut shown.settings.options.exclude);
         let include = std::mem::take(&mut shown.settings.options.include);
         assert_eq!((exclude.len(), include.len()), (2, 2));

@@ -133,7 +133,7 @@ impl Conflicts {
         row: usize,
     ) -> Result<(), JsonError> {
         let value = to_bson(json)?;
-        if matches!(value, Bson::Null) || field.twin.is_some() {
+        if matches!(value, Bson::Null) {
             return Ok(());
         }
         let conflict = self.found.entry(keys.to_vec()).or_insert_with(|| Conflict {
@@ -216,8 +216,9 @@ fn set_kind(there: &mut Kind, keys: &[String], kind: &Kind) {
 
 /// The kinds that hold all that a column of a kind does, and that its values can become as Zenith would have written them.
 fn wider_than(field: &Field, kind: &Kind) -> Vec<Kind> {
-    // A type that somebody has chosen stays.
-    if field.given.is_some() {
+    // A type that somebody has chosen stays, and beside a twin there is a place for all values; elements have none.
+    let has_twin = field.twin.is_some() && std::ptr::eq(kind, &raw const field.kind);
+    if field.given.is_some() || has_twin {
         return Vec::new();
     }
     let mut kinds = match kind {
@@ -324,7 +325,13 @@ mod tests {
         };
         let field = Field::new("v", Kind::Int64);
         assert_eq!(of(Field { given: Some(given), ..field.clone() }), Some(Vec::new()));
-        assert_eq!(of(field.required()), Some(Vec::new()));
+        assert_eq!(of(field.clone().required()), Some(Vec::new()));
+        let twin = Some(crate::Twin { name: "v_text".to_owned(), usual: TextType::String });
+        assert_eq!(of(Field { twin: twin.clone(), ..field }), Some(Vec::new()));
+        // The elements of an array have no twin.
+        let array = Field { twin, ..Field::new("v", Kind::Array(Box::new(Kind::Bool))) };
+        let found = conflicts(&Schema::new(vec![array]), &[r#"{"v":{"$elements":{"0":"x"}}}"#]);
+        assert_eq!(found[0].wider().len(), 1);
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                     "{collection} {what}: the log continues with its changes"
                 );
             }
-            OnDrop::Truncate if gone != Gone::Replaced && !self.is_being_read().await? => {
+            OnDrop::Truncate if gone != Gone::Replaced && !context.is_being_read().await? => {
                 if context.layout() == Layout::Current {
                     tracing::warn!(
                         pipeline = context.name,
@@ -192,11 +192,5 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             }
         }
         Ok(())
-    }
-
-    /// Whether the first load is under way: rows of it might still arrive after the table was emptied.
-    async fn is_being_read(&self) -> Result<bool> {
-        let snapshot = self.context.state.snapshot(&self.context.name).await?;
-        Ok(snapshot.is_some_and(|snapshot| snapshot.consistent_after.is_none()))
     }
 }

@@ -26,7 +26,7 @@ use zenith_transport::{Sink, TableInfo};
 
 use super::context::Context;
 use super::growth::{LateFields, add_extra, beyond, changed_columns, column_of, later};
-use super::schema::{BY_HAND, DIALECTS, WIDENED, decode_schema};
+use super::schema::{BY_HAND, DIALECTS, PROMOTED, WIDENED, decode_schema};
 use crate::error::sentence;
 use crate::reload::confine;
 use crate::settings::OnNewField;
@@ -55,7 +55,7 @@ pub(super) struct Evolution {
     /// When fields got one, and how many.
     added: VecDeque<(Instant, usize)>,
     /// When columns gained parts the last time.
-    grown: Option<Instant>,
+    pub(super) grown: Option<Instant>,
     /// When a batch was searched the last time.
     looked: Option<Instant>,
     /// Nothing is added before.
@@ -359,6 +359,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             Some(first) => Ok(later(schema, &decode_schema(first)?)),
             None => Ok(LateFields::new()),
         }
+    }
+
+    /// Whether columns came or were widened since the table was loaded.
+    pub(crate) async fn has_grown(&self) -> Result<bool> {
+        let versions = self.state.schemas(&self.name).await?;
+        let newest = versions.last();
+        Ok(newest.is_some_and(|version| keeps_rows(version) || version.change.cause == PROMOTED))
     }
 
     /// Paths of fields whose columns somebody has dropped since the table was loaded.

@@ -26,6 +26,7 @@ use super::context::Context;
 use super::evolution::NEW_FIELDS;
 use super::growth::{Counts, Growth, Promotion, add_extra, column_of, is_of, with_keys};
 use super::pager::Pager;
+use super::schema::PROMOTED;
 use super::widening::is_conflict;
 use crate::error::sentence;
 use crate::layout::Layout;
@@ -36,8 +37,6 @@ use crate::{EngineError, Result};
 
 /// How often rows are written again that do not show their values yet.
 const ROUNDS: usize = 3;
-/// The cause of a schema whose new fields show the values of all rows.
-const PROMOTED: &str = "values in the extra column were moved into columns";
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
     /// What could be moved from the extra column into columns; of these paths alone, if there are any.

@@ -14,6 +14,9 @@ use crate::{EngineError, Result, notes};
 /// Those of all versions: asking a server for its own asks for privileges that who only looks need not have.
 pub(super) const DIALECTS: [Dialect; 2] = [Dialect { json: true }, Dialect { json: false }];
 
+/// The cause of a schema whose new fields show the values of all rows.
+pub(super) const PROMOTED: &str = "values in the extra column were moved into columns";
+
 /// The cause of a schema in which columns hold more than in the one before it.
 pub(super) const WIDENED: &str = "wider types";
 

@@ -69,7 +69,13 @@ impl Evolution {
         K: Sink + 'static,
         T: StateStore,
     {
-        Ok(self.widen(context, extra, batch).await? || self.grow(context, extra, batch).await?)
+        let before = self.grown;
+        let has_widened = self.widen(context, extra, batch).await?;
+        // What is written again for one batch is written again at once.
+        let rewritten = std::mem::replace(&mut self.grown, before);
+        let has_grown = self.grow(context, extra, batch).await?;
+        self.grown = self.grown.max(rewritten);
+        Ok(has_widened || has_grown)
     }
 
     /// Gives columns a wider type for values that have been decoded without a place in theirs, by field and reason, and says
@@ -88,24 +94,30 @@ impl Evolution {
         K: Sink + 'static,
         T: StateStore,
     {
-        let policy = context.settings.on_type_conflict;
-        let is_new = |(path, reasons): (&String, &BTreeMap<String, u64>)| {
-            !self.kept.contains(path) && reasons.keys().any(|reason| is_conflict(reason))
+        let settings = &context.settings;
+        let is_ours = |path: &str| match settings.on_type_conflict(path) {
+            OnTypeConflict::Extra => false,
+            OnTypeConflict::Widen => !self.kept.contains(path) && !self.is_paused(),
+            OnTypeConflict::Fail => true,
         };
-        let is_to_wait = policy == OnTypeConflict::Widen && self.is_paused();
-        let Some(batch) = batch.filter(|_| policy != OnTypeConflict::Extra && !is_to_wait) else {
-            return Ok(false);
-        };
-        if !extra.iter().any(is_new) {
-            return Ok(false);
-        }
+        let is_worth_a_look = extra
+            .iter()
+            .any(|(path, reasons)| is_ours(path) && reasons.keys().any(|reason| is_conflict(reason)));
+        let Some(batch) = batch.filter(|_| is_worth_a_look) else { return Ok(false) };
         let mut conflicts = self.conflicts(batch).await?;
-        conflicts.retain(|conflict| !self.kept.contains(&conflict.path()));
-        if policy == OnTypeConflict::Fail {
-            return conflicts.first().map_or(Ok(false), |first| Err(self.refused(context, first, batch)));
+        conflicts.retain(|conflict| is_ours(&conflict.path()));
+        let fails =
+            |conflict: &&Conflict| settings.on_type_conflict(&conflict.path()) == OnTypeConflict::Fail;
+        if let Some(first) = conflicts.iter().find(fails) {
+            return Err(self.refused(context, first, batch));
         }
         // Rows of the snapshot that is being read have the types of before.
         if context.layout() == Layout::Current && context.is_being_read().await? {
+            return Ok(false);
+        }
+        // Rows of earlier batches have the types of before, too, and numbers that may be odd.
+        if self.may_rewrite(&conflicts) && timeout(ALTER_TIMEOUT, self.all_written()).await.is_err() {
+            self.pause(LATER);
             return Ok(false);
         }
         let choices = self.choices(context, &conflicts).await;
@@ -159,6 +171,20 @@ impl Evolution {
         field.and_then(|field| column_type_of(schema, field)).unwrap_or_default()
     }
 
+    /// Whether a column may be written again now for one of these.
+    fn may_rewrite(&self, conflicts: &[Conflict]) -> bool {
+        let is_rewritten = |conflict: &Conflict| {
+            conflict.wider().first().is_some_and(|wider| self.is_rewritten(conflict, &wider.kind))
+        };
+        self.may_grow() && conflicts.iter().any(is_rewritten)
+    }
+
+    /// Whether ClickHouse writes the column again for a field to have this kind.
+    fn is_rewritten(&self, conflict: &Conflict, kind: &Kind) -> bool {
+        let then = conflict.with_kind(self.schema(), kind);
+        self.type_of(&then, conflict) != self.type_of(self.schema(), conflict)
+    }
+
     /// The fields whose columns can hold more now, and what.
     async fn choices<'c, S, K, T>(
         &mut self,
@@ -170,11 +196,14 @@ impl Evolution {
         K: Sink + 'static,
         T: StateStore,
     {
-        let mut choices = Vec::new();
-        for conflict in conflicts {
+        let (mut choices, may_rewrite) = (Vec::new(), self.may_grow());
+        'conflicts: for conflict in conflicts {
             let mut why = NO_WIDER.to_owned();
             let mut chosen = None;
             for wider in conflict.wider() {
+                if !may_rewrite && self.is_rewritten(conflict, &wider.kind) {
+                    continue 'conflicts;
+                }
                 if wider.of_plain_numbers {
                     match self.are_plain(context, conflict).await {
                         Ok(true) => {}
@@ -183,7 +212,8 @@ impl Evolution {
                                 .clone_into(&mut why);
                             continue;
                         }
-                        Err(error) => {
+                        Err(None) => continue 'conflicts,
+                        Err(Some(error)) => {
                             why =
                                 format!("whether it has numbers that would change cannot be asked ({error})");
                             continue;
@@ -201,12 +231,13 @@ impl Evolution {
         choices
     }
 
-    /// Whether a column has no numbers that another type would round, or that are written in another way than Zenith does.
+    /// Whether a column has no numbers that another type would round, or that are written in another way than Zenith does. The
+    /// error is why that cannot be asked, where it is no passing one.
     async fn are_plain<S, K, T>(
         &self,
         context: &Context<S, K, T>,
         conflict: &Conflict,
-    ) -> std::result::Result<bool, String>
+    ) -> std::result::Result<bool, Option<String>>
     where
         S: Source + ChangeSource,
         K: Sink + 'static,
@@ -220,8 +251,9 @@ impl Evolution {
         };
         match timeout(ALTER_TIMEOUT, context.sink.admin().count_rows(&selection)).await {
             Ok(Ok(rows)) => Ok(rows == 0),
-            Ok(Err(error)) => Err(sentence(&error)),
-            Err(_) => Err(format!("not within {ALTER_TIMEOUT:?}")),
+            Ok(Err(error)) if error.is_transient() => Err(None),
+            Ok(Err(error)) => Err(Some(sentence(&error))),
+            Err(_) => Err(Some(format!("not within {ALTER_TIMEOUT:?}"))),
         }
     }
 
@@ -251,7 +283,6 @@ impl Evolution {
         K: Sink + 'static,
         T: StateStore,
     {
-        let may_rewrite = self.may_grow();
         let mut by_column: BTreeMap<&String, Vec<Choice<'_>>> = BTreeMap::new();
         for choice in choices {
             if let Some(column) = choice.conflict.keys.first() {
@@ -263,12 +294,7 @@ impl Evolution {
             let then = choices.iter().fold(Schema::clone(self.schema()), |schema, choice| {
                 choice.conflict.with_kind(&schema, &choice.kind)
             });
-            let is_rewritten = choices.iter().any(|choice| {
-                self.type_of(&then, choice.conflict) != self.type_of(self.schema(), choice.conflict)
-            });
-            if is_rewritten && !may_rewrite {
-                continue;
-            }
+            let is_rewritten = choices.iter().any(|choice| self.is_rewritten(choice.conflict, &choice.kind));
             let paths: Vec<String> = choices.iter().map(|choice| choice.conflict.path()).collect();
             let altered = match is_rewritten {
                 true => self.rewrite(context, &then, &choices, &paths).await?,
@@ -336,10 +362,6 @@ impl Evolution {
         if let Some(why) = self.too_large(context, paths).await {
             return Ok(Altered::Kept(why));
         }
-        if timeout(ALTER_TIMEOUT, self.all_written()).await.is_err() {
-            self.pause(LATER);
-            return Ok(Altered::Later);
-        }
         let (pipeline, table, names) = (&context.name, &context.table, paths.join(", "));
         context.note_schema(then, WIDENED, "").await?;
         match timeout(ALTER_TIMEOUT, context.widen_columns(self.schema(), then)).await {
@@ -385,8 +407,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(is_there.then_some(statement))
     }
 
-    /// Whether the first load is under way.
-    async fn is_being_read(&self) -> Result<bool> {
+    /// Whether the first load is under way: rows of it may still arrive.
+    pub(super) async fn is_being_read(&self) -> Result<bool> {
         let snapshot = self.state.snapshot(&self.name).await?;
         Ok(snapshot.is_some_and(|snapshot| snapshot.consistent_after.is_none()))
     }

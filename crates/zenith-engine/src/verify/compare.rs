@@ -25,6 +25,8 @@ pub(super) struct Comparer {
     pub(super) schema: Schema,
     /// Fields whose values rows from before their columns have in the extra column.
     pub(super) late: LateFields,
+    /// Whether columns have come since the table was loaded.
+    pub(super) has_grown: bool,
     pub(super) rules: Rules,
     /// What is done to documents before they become rows.
     pub(super) transform: Option<PlainTransform>,
@@ -62,7 +64,7 @@ impl Comparer {
     ) -> Result<Mismatches, Box<Mismatch>> {
         self.is_exact(source, batch, row)?;
         let repeats = !source.repeated.is_empty();
-        let mut walk = Walk::new(&self.rules, &self.late, repeats);
+        let mut walk = Walk::new(&self.rules, &self.late, self.has_grown, repeats);
         walk.fields(&source.document, &self.schema.fields, &|name| batch.column_by_name(name), row)?;
         let mut mismatches = walk.into_mismatches();
         for repeated in &source.repeated {

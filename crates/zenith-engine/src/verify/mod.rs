@@ -227,6 +227,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             context: Arc::clone(context),
             comparer: Arc::new(Comparer {
                 late: context.late_fields(&schema).await?,
+                has_grown: context.has_grown().await?,
                 schema,
                 rules,
                 transform: context.settings.options.plain_transform()?,

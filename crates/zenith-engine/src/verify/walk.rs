@@ -73,6 +73,8 @@ impl fmt::Display for Step {
 pub(super) struct Walk<'r> {
     rules: &'r Rules,
     late: &'r LateFields,
+    /// Whether columns have come since the table was loaded.
+    has_grown: bool,
     path: Vec<Step>,
     mismatches: Mismatches,
     /// Whether any key of the document comes twice.
@@ -80,8 +82,8 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(rules: &'r Rules, late: &'r LateFields, repeats: bool) -> Walk<'r> {
-        Walk { rules, late, path: Vec::new(), mismatches: Mismatches::default(), repeats }
+    pub(super) fn new(rules: &'r Rules, late: &'r LateFields, has_grown: bool, repeats: bool) -> Walk<'r> {
+        Walk { rules, late, has_grown, path: Vec::new(), mismatches: Mismatches::default(), repeats }
     }
 
     /// What the columns do not show.
@@ -104,12 +106,15 @@ impl<'r> Walk<'r> {
             self.path.push(Step::Key(field.name.clone()));
             let array = column(field.column_name()).ok_or_else(|| self.mismatch(None, "no such column"))?;
             let twin = field.twin.as_ref().and_then(|twin| column(&twin.name));
-            if self.is_from_before(document.get(&field.name), field, array, twin, row) {
-                self.count(NO_COLUMN.to_owned());
+            let value = document.get(&field.name);
+            if self.is_from_before(value, field, array, twin, row) {
+                if value.is_some_and(|value| !is_nothing(value)) {
+                    self.count(NO_COLUMN.to_owned());
+                }
                 self.path.pop();
                 continue;
             }
-            self.field(document.get(&field.name), field, array, twin, row)?;
+            self.field(value, field, array, twin, row)?;
             self.path.pop();
         }
         for (key, value) in document {
@@ -141,11 +146,13 @@ impl<'r> Walk<'r> {
         twin: Option<&ArrayRef>,
         row: usize,
     ) -> bool {
-        !self.late.is_empty()
-            && self.late.get(&self.keys()).is_some_and(Option::is_none)
-            && value.is_some_and(|value| !is_nothing(value))
-            && is_blank(&field.kind, array, row)
-            && twin.is_none_or(|twin| cell::is_null(twin, row))
+        // Of an empty document or array only a note was made, with which the row has been found to be equal.
+        let is_of_before = match value {
+            _ if !self.has_grown => false,
+            Some(value) if is_nothing(value) => true,
+            value => value.is_some() && self.came_late(),
+        };
+        is_of_before && is_blank(&field.kind, array, row) && twin.is_none_or(|twin| cell::is_null(twin, row))
     }
 
     fn field(
@@ -250,6 +257,14 @@ impl<'r> Walk<'r> {
             Expected::Elsewhere(reason) if is_blank => Ok(Shown::Elsewhere(reason)),
             _ => Err(self.mismatch(Some(value), &cell::text(array, row))),
         }
+    }
+
+    /// Whether the field had no column when the table was loaded, or what it is in had none.
+    fn came_late(&self) -> bool {
+        let keys = self.keys();
+        let ends = keys.match_indices('.').map(|(at, _)| at).chain([keys.len()]);
+        let mut paths = ends.filter_map(|end| keys.get(..end));
+        paths.any(|path| self.late.get(path).is_some_and(Option::is_none))
     }
 
     /// Why a value could not be shown before its column got a wider type.
