@@ -13,6 +13,7 @@ mod copies;
 mod dead_letters;
 mod deletes;
 mod drafting;
+mod drifting;
 mod dumps;
 mod ends;
 mod evolving;
