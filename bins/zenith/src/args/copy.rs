@@ -115,7 +115,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 17] = [
+    const OF_PIPELINES: [(&str, &str); 18] = [
         ("collections", "the option --collection takes patterns, and may be repeated"),
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
