@@ -44,8 +44,8 @@ pub use sink::memory::MemorySink;
 pub use sink::null::NullSink;
 pub use sink::{
     Boxed, ColumnInfo, Durable, DynSink, Filter, FoundOwner, HashColumn, Insert, InsertPath, LetterFilter,
-    LetterQuery, LetterSubject, LiveRows, LoadedAt, Merging, NewestLetter, NoAdmin, ObjectInfo, OwnerMark, Part,
-    PreflightRequest, Published, RowSet, Scalar, Selection, ServerInfo, Sink, StoredLetter, TableAdmin,
+    LetterQuery, LetterSubject, LiveRows, LoadedAt, Merging, NewestLetter, NoAdmin, ObjectInfo, OwnerMark,
+    Part, PreflightRequest, Published, RowSet, Scalar, Selection, ServerInfo, Sink, StoredLetter, TableAdmin,
     TableInfo,
 };
 pub use socket::{
