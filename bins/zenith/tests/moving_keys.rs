@@ -334,6 +334,29 @@ async fn refused_rows_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_move_into_columns_where_rows_stand() {
+    let bench = Bench::new("keys_promoted").await;
+    bench.fill("orders", orders(0..100)).await;
+    let to = bench.to();
+    let home = home(&bench, &to, "orders", &format!("on_new_field = \"extra\"\n{SHAPE}"));
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    let moved = doc! { "$set": { "user": "moved", "later": 7 } };
+    collection(&bench).update_many(doc! { "_id": { "$lt": 30 } }, moved).await.unwrap();
+    home.run(&["run", "--once"]).await.succeeded();
+    home.run(&["schema", "promote", "orders", "--apply"]).await.succeeded();
+    let question =
+        "SELECT count(later), sum(later), countIf(_zenith_extra LIKE '%later%') FROM orders_current";
+    assert_eq!(bench.ask(question).await, "30\t210\t0");
+    is_equal(&bench, "orders", "promoted").await;
+    collection(&bench).delete_many(doc! { "_id": { "$lt": 10 } }).await.unwrap();
+    home.run(&["run", "--once"]).await.succeeded();
+    is_equal(&bench, "orders", "after").await;
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_that_cannot_be_found_again_are_refused() {
     let bench = Bench::new("keys_not").await;
     bench
