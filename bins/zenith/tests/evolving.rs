@@ -2,7 +2,6 @@
 
 use bson::{Document, doc, rawdoc};
 use serde_json::Value;
-use zenith_testkit::TestServers;
 
 use crate::harness::Bench;
 use crate::home::{Home, stop};
@@ -23,8 +22,7 @@ async fn bench(label: &str) -> (Bench, mongodb::Collection<Document>) {
 /// With the native protocol to the target.
 pub(crate) async fn natively(bench: &Bench) -> Home {
     let mut home = Home::between(bench);
-    let address = TestServers::shared().await.clickhouse_native().to_owned();
-    home.set("CLICKHOUSE", &format!("clickhouse://{address}/{}", bench.databases.name));
+    home.set("CLICKHOUSE", &bench.to_natively().await);
     home
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bson::RawDocumentBuf;
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use zenith_testkit::{Shape, TestDatabases, TestServers, load};
+use tokio::sync::OnceCell;
+use zenith_testkit::{FaultProxy, Shape, TestDatabases, TestServers, load};
 
 /// More than any of these copies takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -15,11 +16,13 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// A pair of databases of its own, and the command between them.
 pub struct Bench {
     pub databases: TestDatabases,
+    native: OnceCell<FaultProxy>,
 }
 
 impl Bench {
     pub async fn new(label: &str) -> Bench {
-        Bench { databases: TestServers::shared().await.databases(&format!("cli_{label}")).await.unwrap() }
+        let databases = TestServers::shared().await.databases(&format!("cli_{label}")).await.unwrap();
+        Bench { databases, native: OnceCell::new() }
     }
 
     pub fn from(&self) -> &str {
@@ -28,6 +31,15 @@ impl Bench {
 
     pub fn to(&self) -> String {
         self.databases.clickhouse.url()
+    }
+
+    /// The same by the native protocol. What is killed resets its connections, which ends this build of ClickHouse now and
+    /// then, and with it all other tests: the proxy closes them instead.
+    pub async fn to_natively(&self) -> String {
+        let start =
+            async || FaultProxy::start(TestServers::shared().await.clickhouse_native()).await.unwrap();
+        let proxy = self.native.get_or_init(start).await;
+        format!("clickhouse://{}/{}", proxy.address(), self.databases.clickhouse.database())
     }
 
     pub async fn events(&self, collection: &str, documents: u64) {

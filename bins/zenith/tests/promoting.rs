@@ -2,7 +2,7 @@
 
 use bson::raw::cstr;
 use bson::{Document, doc, rawdoc};
-use zenith_testkit::{TestServers, load};
+use zenith_testkit::load;
 
 use crate::harness::Bench;
 use crate::home::{Home, stop};
@@ -23,8 +23,7 @@ impl Promoting {
         bench.fill("orders", (0..10).map(known)).await;
         let mut home = Home::between(&bench);
         if natively {
-            let address = TestServers::shared().await.clickhouse_native().to_owned();
-            home.set("CLICKHOUSE", &format!("clickhouse://{address}/{}", bench.databases.name));
+            home.set("CLICKHOUSE", &bench.to_natively().await);
         }
         home.configure(&[
             ("orders", &format!("collection = \"orders\"\n{SETTINGS}")),

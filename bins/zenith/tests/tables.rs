@@ -2,7 +2,6 @@
 
 use bson::{DateTime, RawDocumentBuf, doc, rawdoc};
 use tokio::process::Command;
-use zenith_testkit::TestServers;
 
 use crate::harness::{Bench, run, zenith};
 use crate::home::Home;
@@ -42,9 +41,7 @@ pub async fn type_of(bench: &Bench, table: &str, column: &str) -> String {
 
 /// Commands for either protocol: the table's name, and the address.
 pub async fn ends(bench: &Bench) -> [(&'static str, String); 2] {
-    let address = TestServers::shared().await.clickhouse_native();
-    let native = format!("clickhouse://{address}/{}", bench.databases.clickhouse.database());
-    [("http", bench.to()), ("native", native)]
+    [("http", bench.to()), ("native", bench.to_natively().await)]
 }
 
 pub fn copy_to(bench: &Bench, to: &str, table: &str, more: &[&str]) -> Command {

@@ -35,6 +35,7 @@ target = "to"
 collection = "items"
 table = "some"
 filter = '{ "n": { "$gt": 400 } }'
+order_by = ["n"]
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
