@@ -7,32 +7,12 @@
 use std::collections::HashSet;
 
 use bson::{Bson, Document, RawDocumentBuf};
-use zenith_arrow::extended_json::{Json, to_bson};
+use zenith_arrow::extended_json::{Json, is_type_key, to_bson};
 use zenith_extract::Source;
 
 use crate::settings::{Mode, PipelineSettings};
 use crate::table_options::TableOptions;
 use crate::{EngineError, Result};
-
-/// Keys of objects that stand for a value of a type that JSON lacks.
-const TYPES: [&str; 16] = [
-    "$oid",
-    "$symbol",
-    "$numberInt",
-    "$numberLong",
-    "$numberDouble",
-    "$numberDecimal",
-    "$binary",
-    "$uuid",
-    "$timestamp",
-    "$regularExpression",
-    "$date",
-    "$minKey",
-    "$maxKey",
-    "$undefined",
-    "$dbPointer",
-    "$code",
-];
 
 /// Operators that a look-up cannot have, or whose answer may change while the document does not.
 const REFUSED: [&str; 9] =
@@ -112,7 +92,7 @@ fn read(text: &str) -> std::result::Result<Option<RawDocumentBuf>, String> {
 fn value(json: &Json<'_>) -> std::result::Result<Bson, String> {
     Ok(match json {
         Json::Array(items) => Bson::Array(items.iter().map(value).collect::<std::result::Result<_, _>>()?),
-        Json::Object(pairs) if pairs.first().is_some_and(|(key, _)| TYPES.contains(&key.as_ref())) => {
+        Json::Object(pairs) if pairs.first().is_some_and(|(key, _)| is_type_key(key)) => {
             to_bson(json).map_err(|error| error.to_string())?
         }
         Json::Object(pairs) => {

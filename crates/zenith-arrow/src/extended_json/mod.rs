@@ -50,8 +50,8 @@ pub const MISSING_KEY: &str = "$missing";
 /// The key under which a document's keys are taken verbatim.
 pub const LITERAL_KEY: &str = "$literal";
 
-/// Keys that make an Extended JSON parser, or ours, read a document as something else.
-const RESERVED_KEYS: [&str; 23] = [
+/// First keys of objects that stand for a value of a type that JSON lacks.
+const TYPE_KEYS: [&str; 16] = [
     "$oid",
     "$symbol",
     "$numberInt",
@@ -61,7 +61,6 @@ const RESERVED_KEYS: [&str; 23] = [
     "$binary",
     "$uuid",
     "$code",
-    "$scope",
     "$timestamp",
     "$regularExpression",
     "$dbPointer",
@@ -69,6 +68,11 @@ const RESERVED_KEYS: [&str; 23] = [
     "$minKey",
     "$maxKey",
     "$undefined",
+];
+
+/// Other keys that make an Extended JSON parser, or ours, read a document as something else.
+const OTHER_KEYS: [&str; 7] = [
+    "$scope",
     "$regex",
     "$options",
     LITERAL_KEY,
@@ -77,10 +81,17 @@ const RESERVED_KEYS: [&str; 23] = [
     MISSING_KEY,
 ];
 
+/// Whether an object that begins with this key stands for a value of a type that JSON lacks.
+#[must_use]
+pub fn is_type_key(key: &str) -> bool {
+    TYPE_KEYS.contains(&key)
+}
+
 /// Whether a document with this key has to be written under `$literal`.
 #[must_use]
 pub fn is_reserved_key(key: &[u8]) -> bool {
-    key.first() == Some(&b'$') && RESERVED_KEYS.iter().any(|reserved| reserved.as_bytes() == key)
+    key.first() == Some(&b'$')
+        && TYPE_KEYS.iter().chain(&OTHER_KEYS).any(|reserved| reserved.as_bytes() == key)
 }
 
 #[cfg(test)]
