@@ -51,7 +51,8 @@ fn main() -> ExitCode {
             match runtime {
                 Ok(runtime) => {
                     let code = runtime.block_on(run(command, verbose > 0));
-                    runtime.shutdown_background();
+                    // Its tasks end with the process: ended one by one, some of the driver's panic as others are gone.
+                    std::mem::forget(runtime);
                     code
                 }
                 Err(error) => exit::failed(&format!("cannot start: {error}")),
