@@ -45,6 +45,7 @@ pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     SchemaChange, SchemaVersion, Snapshot, SnapshotPartition,
 };
+pub use secret::is_literal;
 pub use sqlite::SqliteStore;
 pub use store::StateStore;
 

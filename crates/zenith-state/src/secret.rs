@@ -10,8 +10,9 @@ const SECRET_PROPERTIES: [&str; 1] = ["aws_session_token"];
 /// What stands for a reference while the address is taken apart; it occurs in no address.
 const REFERENCE: char = '\u{0}';
 
-/// Whether a password stands in the address as it is.
-pub(crate) fn is_literal(uri: &str) -> bool {
+/// Whether a password stands in the address as it is, and not a reference to one.
+#[must_use]
+pub fn is_literal(uri: &str) -> bool {
     let uri = with_references_marked(uri);
     let rest = uri.split_once("://").map_or(uri.as_str(), |(_, rest)| rest);
     in_user_info(rest) || in_parameters(rest)

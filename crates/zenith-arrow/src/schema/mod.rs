@@ -56,7 +56,7 @@ impl Schema {
     #[must_use]
     pub fn texts_in_other_forms(&self) -> Vec<String> {
         let is_one = |field: &&Field| field.limit().is_some_and(Limit::is_of_texts);
-        self.fields.iter().filter(is_one).map(|field| field.name.clone()).collect()
+        self.fields.iter().filter(is_one).map(|field| field.column_name().to_owned()).collect()
     }
 }
 

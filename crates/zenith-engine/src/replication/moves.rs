@@ -122,7 +122,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return Ok(batch);
         }
         let changes = Changes::of(&batch, places)?;
-        let texts = changes.texts(schema);
+        let texts = schema.texts_in_other_forms();
         let mut verdict = Verdict::default();
         let mut ids = changes.last.iter();
         loop {
@@ -157,7 +157,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             });
             changes.judge(&asked, &found.await?, &mut verdict)?;
         }
-        changes.with(&verdict)
+        changes.with(&verdict, schema)
     }
 }
 
@@ -184,13 +184,6 @@ impl<'a> Changes<'a> {
             }
         }
         Ok(Changes { batch, places, versions, deleted, last })
-    }
-
-    /// The columns of the places that are read as texts.
-    fn texts(&self, schema: &Schema) -> Vec<String> {
-        let of_texts = schema.texts_in_other_forms();
-        let fields = schema.fields.iter().filter(|field| of_texts.contains(&field.name));
-        fields.map(|field| field.column_name().to_owned()).collect()
     }
 
     /// Looks at where rows of some documents stand. `asked` are the rows of the batch by `_id`.
@@ -252,7 +245,7 @@ impl<'a> Changes<'a> {
     }
 
     /// The rows to be inserted: deletions first, so that of two rows of one place the other one counts.
-    fn with(&self, verdict: &Verdict) -> Result<RecordBatch> {
+    fn with(&self, verdict: &Verdict, schema: &Schema) -> Result<RecordBatch> {
         let mut kept: Vec<usize> = self.last.values().copied().collect();
         kept.retain(|row| self.deleted.get(*row) == Some(&0) && !verdict.outdated.contains(row));
         kept.sort_unstable();
@@ -262,7 +255,7 @@ impl<'a> Changes<'a> {
         let fields = self.batch.schema_ref().fields();
         let columns = fields.iter().zip(self.batch.columns()).map(|(field, column)| {
             let column = column.to_data();
-            let left = self.deletions(field, &column, &verdict.left)?.to_data();
+            let left = self.deletions(field, &column, &verdict.left, schema)?.to_data();
             let mut out = MutableArrayData::new(vec![&left, &column], false, verdict.left.len() + kept.len());
             out.try_extend(0, 0, verdict.left.len()).map_err(|_| wrong_batch())?;
             for run in kept.chunk_by(|row, next| row + 1 == *next) {
@@ -277,7 +270,13 @@ impl<'a> Changes<'a> {
     }
 
     /// A column of the rows that take others away.
-    fn deletions(&self, field: &Field, column: &ArrayData, left: &[Left]) -> Result<ArrayRef> {
+    fn deletions(
+        &self,
+        field: &Field,
+        column: &ArrayData,
+        left: &[Left],
+        schema: &Schema,
+    ) -> Result<ArrayRef> {
         let name = field.name();
         if name == KEY || name == VERSION_COLUMN {
             let mut out = MutableArrayData::new(vec![column], false, left.len());
@@ -290,7 +289,7 @@ impl<'a> Changes<'a> {
             return Ok(Arc::new(UInt8Array::from_value(1, left.len())));
         }
         let Some(part) = self.places.columns().iter().position(|column| column == name) else {
-            return Ok(blank(field, left.len()));
+            return Ok(blank(field, schema, left.len()));
         };
         let values: Option<Vec<&Scalar>> = left.iter().map(|left| left.place.get(part)).collect();
         values.and_then(|values| array_of(field.data_type(), &values)).ok_or_else(wrong_batch)
@@ -337,7 +336,7 @@ mod tests {
         let changes = Changes::of(&changed, &places).unwrap();
         let mut verdict = Verdict::default();
         changes.judge(&changes.last, &[batch(there)], &mut verdict).unwrap();
-        let rows = changes.with(&verdict).unwrap();
+        let rows = changes.with(&verdict, &Schema::new(Vec::new())).unwrap();
         let row = |row: usize| {
             let number = |name: &str| Scalar::of(&**rows.column_by_name(name).unwrap(), row).unwrap();
             match (number(KEY), number("k"), number(VERSION_COLUMN), number(DELETED_COLUMN)) {

@@ -140,7 +140,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 (plan, is_replaced)
             }
         };
-        if is_replaced && has_rows(&plan) {
+        // Where columns are known and no place in the changes, the rows are those of a first load that ended too early.
+        if is_replaced && has_rows(&plan) && self.schema().await?.is_none() {
             self.refuse_load()?;
         }
         Ok((plan, is_replaced))

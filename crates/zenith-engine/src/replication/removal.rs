@@ -4,9 +4,13 @@
 //! where the table refuses that one too, as constraints do, a `DELETE` removes the older rows, which passes them. Neither
 //! touches rows of later versions.
 
-use arrow_array::{ArrayRef, RecordBatch, StructArray, UInt8Array, make_array, new_null_array};
-use arrow_schema::{DataType, Field};
 use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, RecordBatch, StringArray, StructArray, UInt8Array, make_array, new_null_array,
+};
+use arrow_schema::{DataType, Field};
+use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::{Filter, Scalar, Selection, Sink};
@@ -97,31 +101,47 @@ async fn mark_as_deleted<K: Sink>(
     refused: &Refused,
     places: Option<&Places>,
 ) -> Result<bool> {
-    let row = deletion_of(&refused.row, places.map_or(&[], Places::columns))?;
+    let row = deletion_of(&refused.row, inserter.schema, places.map_or(&[], Places::columns))?;
     let again = inserter.insert(row, format!("{}.gone", refused.token), true).await?;
     Ok(again.is_empty())
 }
 
 /// A row of the same key and version with nothing else in it, marked as deleted. `key` are the columns of its sorting key
 /// beside `_id`.
-fn deletion_of(row: &RecordBatch, key: &[String]) -> Result<RecordBatch> {
-    let schema = row.schema();
-    let columns =
-        schema.fields().iter().zip(row.columns()).map(|(field, column)| match field.name().as_str() {
+fn deletion_of(row: &RecordBatch, schema: &Schema, key: &[String]) -> Result<RecordBatch> {
+    let columns = row.schema_ref().fields().iter().zip(row.columns()).map(|(field, column)| {
+        match field.name().as_str() {
             KEY | VERSION_COLUMN => Arc::clone(column),
             name if key.iter().any(|part| part == name) => Arc::clone(column),
             DELETED_COLUMN => Arc::new(UInt8Array::from_value(1, row.num_rows())),
-            _ => blank(field, row.num_rows()),
-        });
+            _ => blank(field, schema, row.num_rows()),
+        }
+    });
     let columns: Vec<ArrayRef> = columns.collect();
-    RecordBatch::try_new(schema, columns).map_err(|_| EngineError::Worker { worker: "a row for a deletion" })
+    RecordBatch::try_new(row.schema(), columns)
+        .map_err(|_| EngineError::Worker { worker: "a row for a deletion" })
+}
+
+/// A column of a table with nothing in it.
+pub(super) fn blank(field: &Field, schema: &Schema, rows: usize) -> ArrayRef {
+    let of = schema.fields.iter().find(|of| of.column_name() == field.name());
+    match of.and_then(|of| of.limit()).filter(|limit| limit.is_of_texts()) {
+        // A text that is no value of the column would be refused, also under a NULL.
+        Some(limit) => {
+            let texts = StringArray::from_iter_values(std::iter::repeat_n(limit.blank(), rows)).to_data();
+            let null = new_null_array(field.data_type(), rows).to_data();
+            let nulls = null.nulls().filter(|_| field.is_nullable()).cloned();
+            make_array(texts.clone().into_builder().nulls(nulls).build().unwrap_or(texts))
+        }
+        None => nothing(field, rows),
+    }
 }
 
 /// Nothing: NULL where the column has it, an empty value where it has not.
-pub(super) fn blank(field: &Field, rows: usize) -> ArrayRef {
+fn nothing(field: &Field, rows: usize) -> ArrayRef {
     match field.data_type() {
         DataType::Struct(fields) if !field.is_nullable() => {
-            let columns = fields.iter().map(|field| blank(field, rows)).collect();
+            let columns = fields.iter().map(|field| nothing(field, rows)).collect();
             Arc::new(StructArray::new(fields.clone(), columns, None))
         }
         data_type if field.is_nullable() => new_null_array(data_type, rows),
@@ -151,7 +171,9 @@ where
 mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::{Array, Int64Array, UInt64Array};
-    use arrow_schema::{Fields, Schema};
+    use arrow_schema::{Fields, Schema as ArrowSchema};
+    use zenith_arrow::schema::{GivenType, Limit};
+    use zenith_arrow::{Field as ZenithField, Kind};
 
     use super::*;
 
@@ -159,7 +181,7 @@ mod tests {
     fn a_deletion_has_the_key_and_the_version_and_nothing_else() {
         let inner: Fields = vec![Field::new("x", DataType::Int64, true)].into();
         let item = Arc::new(Field::new("item", DataType::Utf8, true));
-        let schema = Schema::new(vec![
+        let schema = ArrowSchema::new(vec![
             Field::new(KEY, DataType::Int64, false),
             Field::new("n", DataType::Int64, true),
             Field::new("tags", DataType::List(item.clone()), false),
@@ -179,7 +201,7 @@ mod tests {
             Arc::new(UInt8Array::from(vec![0])),
         ];
         let row = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
-        let gone = deletion_of(&row, &[]).unwrap();
+        let gone = deletion_of(&row, &Schema::new(Vec::new()), &[]).unwrap();
         let refused = Refused { row: gone.clone(), token: String::new(), reason: String::new() };
         assert!(refused.is_deletion());
         assert_eq!(refused.version(), 9);
@@ -187,8 +209,20 @@ mod tests {
         assert!(gone.column(1).is_null(0) && gone.column(3).as_struct().column(0).is_null(0));
         assert_eq!(gone.column(2).as_list::<i32>().value_length(0), 0);
         assert_eq!(gone.column(4).as_string::<i32>().value(0), "");
-        let gone = deletion_of(&row, &["n".to_owned()]).unwrap();
+        let gone = deletion_of(&row, &Schema::new(Vec::new()), &["n".to_owned()]).unwrap();
         assert_eq!(gone.column(1).as_ref(), row.column(1).as_ref());
+    }
+
+    #[test]
+    fn columns_of_given_types_have_a_text_that_they_take() {
+        let limit = Some(Limit::OneOf(vec!["new".to_owned(), "paid".to_owned()]));
+        let given = Some(GivenType { name: "Enum8('new', 'paid')".to_owned(), limit });
+        let schema = Schema::new(vec![ZenithField { given, ..ZenithField::new("state", Kind::String) }]);
+        for is_nullable in [false, true] {
+            let state = blank(&Field::new("state", DataType::Utf8, is_nullable), &schema, 2);
+            assert_eq!(state.as_string::<i32>().value(1), "new");
+            assert_eq!((state.len(), state.is_null(0)), (2, is_nullable));
+        }
     }
 
     fn new_list(item: &Arc<Field>) -> ArrayRef {

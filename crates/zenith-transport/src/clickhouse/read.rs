@@ -79,7 +79,10 @@ pub(super) async fn select_live(sink: &ClickHouseSink, rows: &LiveRows) -> Resul
          newest`, maxIf({version}, {deleted} != 0) AS `zenith gone` FROM {name} WHERE {condition} GROUP BY {place}) WHERE \
          `zenith newest` > 0 AND `zenith newest` >= `zenith gone`"
     );
-    run(sink, long(Statement::new(format!("reading {name}"), sql))).await
+    // Else `maxIf` of no rows could be NULL, and no place would count.
+    let statement =
+        Statement::new(format!("reading {name}"), sql).set("aggregate_functions_null_for_empty", "0");
+    run(sink, long(statement)).await
 }
 
 /// Lets a statement name many keys.

@@ -335,11 +335,25 @@ const KEYWORDS: [&str; 27] = [
     "true", "false",
 ];
 
+/// Those of them that are values.
+const CONSTANTS: [&str; 3] = ["NULL", "true", "false"];
+
 /// The names in an expression that may be those of columns: no functions, and no parts of tuples.
 #[must_use]
 pub fn names_in(expression: &str) -> BTreeSet<String> {
+    if let Some(parts) = split(expression).filter(|parts| parts.len() > 1) {
+        return parts.into_iter().flat_map(names_in).collect();
+    }
     let (mut names, mut is_part) = (BTreeSet::new(), false);
     let all = pieces(expression).unwrap_or_default();
+    // A word that stands alone is a column, also one that is called YEAR.
+    if let [only] = all.as_slice()
+        && let Piece::Word(word) = only.what
+        && !CONSTANTS.contains(&word)
+        && !word.starts_with(|digit: char| digit.is_ascii_digit())
+    {
+        return BTreeSet::from([word.to_owned()]);
+    }
     for (index, piece) in all.iter().enumerate() {
         let next = all.get(index + 1).map(|next| next.what);
         match piece.what {
@@ -386,6 +400,15 @@ mod tests {
         ENGINE = ReplacingMergeTree(_zenith_version, _zenith_deleted) PARTITION BY toYYYYMM(d) ORDER BY _id TTL d + \
         toIntervalYear(10) WHERE n = 4, d + toIntervalDay(9) RECOMPRESS CODEC(ZSTD(9)) SETTINGS index_granularity = 8192, \
         deduplicate_merge_projection_mode = 'drop' COMMENT 'Copied, TTL x SETTINGS y = 1'";
+
+    #[test]
+    fn words_that_stand_alone_are_columns() {
+        let names = |expression: &str| names_in(expression).into_iter().collect::<Vec<_>>();
+        assert_eq!(names("tenant, YEAR, _id"), ["YEAR", "_id", "tenant"]);
+        assert_eq!(names("(toDate(DAY), `MONTH`)"), ["DAY", "MONTH"]);
+        assert_eq!(names("toStartOfInterval(at, INTERVAL 1 DAY)"), ["at"]);
+        assert_eq!(names("if(a IS NULL, true, 5)"), ["a"]);
+    }
 
     #[test]
     fn everything_is_found() {
