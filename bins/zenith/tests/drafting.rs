@@ -113,6 +113,7 @@ async fn mistakes_are_told_and_nothing_is_written() {
         (&["--collection", "!x"], &["only patterns that leave out"]),
         (&["--to", "${NOT_SET}"], &["--to needs the environment variable NOT_SET"]),
         (&["--to", "file:no/such/file"], &["cannot read --to"]),
+        (&["--to", "http://localhost:1/db?password=hunter"], &["--to has a secret", "file:PATH"]),
     ] {
         let to: &[&str] = if more[0] == "--to" { &[] } else { &["--to", "${CLICKHOUSE}"] };
         refused(&home.run(&[&["init", "--from", "${MONGO}"], to, more].concat()).await, parts);

@@ -39,9 +39,10 @@ async fn from_both_ends(arguments: &Init, path: &Path, from: &str, to: &str) -> 
     if patterns.is_empty() {
         patterns.push("*".to_owned());
     }
-    let found = draft::look(&expanded(from, "--from")?, &expanded(to, "--to")?, &patterns).await?;
-    let (from, from_had_one) = draft::without_password(from, "MONGO_PASSWORD");
-    let (to, to_had_one) = draft::without_password(to, "CLICKHOUSE_PASSWORD");
+    let (from_uri, to_uri) = (expanded(from, "--from")?, expanded(to, "--to")?);
+    let (from, from_had_one) = without_secrets(from, "--from", "MONGO_PASSWORD")?;
+    let (to, to_had_one) = without_secrets(to, "--to", "CLICKHOUSE_PASSWORD")?;
+    let found = draft::look(&from_uri, &to_uri, &patterns).await?;
     write(path, &draft::draft(&found, &from, &to, &patterns), arguments.force)?;
     let planned = found.collections.iter().filter(|collection| collection.plan.is_ok()).count();
     let left_out = found.left_out.len() + found.collections.len() - planned;
@@ -58,6 +59,18 @@ async fn from_both_ends(arguments: &Init, path: &Path, from: &str, to: &str) -> 
     }
     print(&format!("{text}\nread it, then `zenith check` and `zenith apply`\n"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// An address as it may be written, and whether its password became a reference to `variable`.
+fn without_secrets(address: &str, option: &str, variable: &str) -> Result<(String, bool), Failure> {
+    let (address, had_one) = draft::without_password(address, variable);
+    match zenith_engine::state::is_literal(&address) {
+        true => Err(Failure::Input(format!(
+            "{option} has a secret that would be written to the file: write it as a reference, ${{NAME}} or ${{file:PATH}}, \
+             or put the address into a file and say {option} file:PATH"
+        ))),
+        false => Ok((address, had_one)),
+    }
 }
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {

@@ -48,9 +48,8 @@ pub fn draft(found: &Found, from: &str, to: &str, patterns: &[String]) -> String
         }
     }
     for (namespace, reason) in &found.left_out {
-        text.push_str(&format!(
-            "\n# {namespace} is left out: {reason}; --collection {namespace} takes it.\n"
-        ));
+        let line = comment(&format!("{namespace} is left out: {reason}; --collection {namespace} takes it."));
+        text.push_str(&format!("\n{line}"));
     }
     text
 }
@@ -65,11 +64,18 @@ fn together(found: &Found, ends: &str, patterns: &[String]) -> String {
         };
         text.push_str(&comment(&format!("  {}: {what}", collection.namespace)));
     }
-    let patterns: Vec<String> = patterns.iter().map(|pattern| quoted(pattern)).collect();
+    let failed = found.collections.iter().filter(|collection| collection.plan.is_err());
+    let failed = failed.map(|collection| format!("!{}", collection.namespace));
+    let patterns: Vec<String> = patterns.iter().cloned().chain(failed).map(|each| quoted(&each)).collect();
+    let mut planned = found.collections.iter().filter_map(|collection| collection.plan.as_ref().ok());
+    let mode = match planned.all(|planned| planned.changes.is_err()) {
+        true => format!("mode = {}\n", quoted(Mode::Full.name())),
+        false => String::new(),
+    };
     let tables_differ =
         found.collections.iter().any(|collection| collection.table != collection.namespace.collection);
     let table = if tables_differ { "table = \"{db}_{collection}\"\n" } else { "" };
-    text + &format!("[pipelines.all]\n{ends}collections = [{}]\n{table}", patterns.join(", "))
+    text + &format!("[pipelines.all]\n{ends}collections = [{}]\n{table}{mode}", patterns.join(", "))
 }
 
 /// A pipeline of its own for a collection.
