@@ -333,6 +333,41 @@ async fn refused_rows_leave_nothing_behind() {
     bench.remove().await;
 }
 
+/// Columns of types that take no empty text have another one in the rows that take others away.
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_have_values_that_every_column_takes() {
+    let bench = Bench::new("keys_given").await;
+    for (protocol, to) in ends(&bench).await {
+        collection(&bench).drop().await.unwrap();
+        let address = |n: i32| format!("10.0.0.{}", n % 200);
+        let order = |n: i32| {
+            rawdoc! {
+                "_id": n, "n": n, "user": format!("u{}", n % 7), "at": day(i64::from(n)), "ip": address(n), "other": address(n),
+                "state": "paid", "id": "0b5d41a6-3b6d-4c5e-9d3c-0d9f3d2f4a11",
+            }
+        };
+        bench.fill("orders", (0..300).map(order)).await;
+        let columns = "nullable = \"auto\"\nrename = { ip = \"address\" }\n[pipelines.orders.columns]\n\
+                       state = \"Enum8('new' = 1, 'paid' = 2)\"\nid = \"UUID\"\naddress = \"IPv4\"\n\
+                       other = \"Nullable(IPv4)\"\n";
+        let home = home(&bench, &to, protocol, &format!("{SHAPE}{columns}"));
+        home.apply().await;
+        home.run(&["run", "--once"]).await.succeeded();
+        let orders = collection(&bench);
+        orders.delete_many(doc! { "_id": { "$lt": 40 } }).await.unwrap();
+        let moved = doc! { "$set": { "user": "moved", "at": day(500) } };
+        orders.update_many(doc! { "_id": { "$mod": [3, 0] } }, moved).await.unwrap();
+        let ended = home.run(&["-v", "run", "--once"]).await.succeeded();
+        assert!(!ended.stderr.contains("does not allow") && !ended.stderr.contains("refuse"), "{ended:?}");
+        is_equal(&bench, protocol, protocol).await;
+        let question =
+            format!("SELECT count(), uniqExact(address), any(state), count(other) FROM {protocol}_current");
+        assert_eq!(bench.ask(&question).await, "260\t200\tpaid\t260");
+        home.run(&["verify", "orders"]).await.succeeded();
+    }
+    bench.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn values_move_into_columns_where_rows_stand() {
     let bench = Bench::new("keys_promoted").await;

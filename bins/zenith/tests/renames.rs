@@ -44,6 +44,10 @@ async fn columns_of_a_copy_have_the_names_that_are_asked_for() {
         let ended = run(bench.copy("orders", &["--rename", rename, "--table", "refused"])).await;
         assert!(ended.code == Some(2) && ended.stderr.contains(part), "{ended:?}");
     }
+    let typed = ["--rename", "custID=customer_id", "--columns", "custID=Int32", "--table", "refused"];
+    let ended = run(bench.copy("orders", &typed)).await;
+    let advice = "the field custID has the column customer_id";
+    assert!(ended.code == Some(2) && ended.stderr.contains(advice), "{ended:?}");
     assert!(bench.tables().await.iter().all(|table| table != "refused"));
     // Each other's names are free.
     let swapped = ["--rename", "custID=tags", "--rename", "tags=custID", "--table", "swapped"];

@@ -35,6 +35,18 @@ pub(super) fn give_types(shape: &TableShape, schema: &mut Schema) -> Result<()> 
     for (name, column) in shape.columns.iter().filter(|(_, column)| !column.is_computed()) {
         let place =
             schema.fields.iter().position(|field| field.column_name() == name.as_str() && name != ID_KEY);
+        let has_other_name =
+            schema.fields.iter().find(|field| place.is_none() && field.name == *name && *name != ID_KEY);
+        if let Some(field) = has_other_name {
+            return Err(EngineError::Setting {
+                setting: "columns",
+                value: name.clone(),
+                reason: format!(
+                    "the field {name} has the column {0}: write {0} in its place",
+                    field.column_name()
+                ),
+            });
+        }
         let inferred = place.and_then(|place| schema.fields.get(place)).map(|field| &field.kind);
         let Some(given) = wanted(column, inferred) else { continue };
         let chosen = chosen(&given, inferred, schema.dates).map_err(|reason| EngineError::Setting {
