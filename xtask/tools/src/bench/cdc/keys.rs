@@ -89,8 +89,8 @@ async fn follow(servers: &Servers, home: &Home, table: &str, last: ObjectId) -> 
 }
 
 async fn fill(servers: &Servers, documents: u64) -> Result<Vec<ObjectId>> {
-    servers.drop_collection(NAME).await?;
     let collection = servers.collection(NAME);
+    collection.drop().await.map_err(failed)?;
     let mut ids = Vec::new();
     let mut random = Random::of_document(1, 0);
     while (ids.len() as u64) < documents {
