@@ -2,7 +2,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`look`] | asks both ends: collections, sizes, columns, a sorting key |
+//! | [`mod@look`] | asks both ends: collections, sizes, columns, a sorting key |
 //! | [`text`] | the file |
 //! | [`secrets`] | an address without its password |
 
