@@ -63,7 +63,7 @@ async fn from_both_ends(arguments: &Init, path: &Path, from: &str, to: &str) -> 
 
 /// An address as it may be written, and whether its password became a reference to `variable`.
 fn without_secrets(address: &str, option: &str, variable: &str) -> Result<(String, bool), Failure> {
-    let (address, had_one) = draft::without_password(address, variable);
+    let (address, had_one) = expand::without_password(address, variable);
     match zenith_engine::state::is_literal(&address) {
         true => Err(Failure::Input(format!(
             "{option} has a secret that would be written to the file: write it as a reference, ${{NAME}} or ${{file:PATH}}, \

@@ -90,6 +90,25 @@ fn user_info(text: &str) -> (usize, usize) {
     (start, end)
 }
 
+/// The address with a reference to `variable` in place of its password, and whether it had one. What is a reference already
+/// stays.
+pub fn without_password(address: &str, variable: &str) -> (String, bool) {
+    let (start, end) = user_info(address);
+    let mut colon = start;
+    while let Some((from, to)) = next_reference(address, colon)
+        && !address[colon..from].contains(':')
+        && to <= end
+    {
+        colon = to;
+    }
+    match address[colon..end].find(':').map(|at| colon + at + 1) {
+        Some(password) if password < end && !address[password..end].starts_with("${") => {
+            (format!("{}${{{variable}}}{}", &address[..password], &address[end..]), true)
+        }
+        _ => (address.to_owned(), false),
+    }
+}
+
 /// Percent-encodes all but what RFC 3986 calls unreserved (section 2.3).
 fn escape(value: &str, into: &mut String) {
     use std::fmt::Write as _;
@@ -104,7 +123,7 @@ fn escape(value: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::expand;
+    use super::{expand, without_password};
 
     fn with(template: &str) -> Result<String, String> {
         expand(template, "the address of the source shop", &|name| match name {
@@ -115,6 +134,30 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         })
+    }
+
+    #[test]
+    fn passwords_are_taken_out_and_references_stay() {
+        for (address, expected) in [
+            (
+                "mongodb://app:s3c%40ret@h1,h2/shop?replicaSet=rs0",
+                "mongodb://app:${P}@h1,h2/shop?replicaSet=rs0",
+            ),
+            ("mongodb://app:a@b@h", "mongodb://app:${P}@h"),
+            ("mongodb://${file:/run/user}:hunter2@h/db", "mongodb://${file:/run/user}:${P}@h/db"),
+            ("mongodb+srv://u:p@h/?tls=true", "mongodb+srv://u:${P}@h/?tls=true"),
+        ] {
+            assert_eq!(without_password(address, "P"), (expected.to_owned(), true));
+        }
+        for address in [
+            "mongodb://h/db",
+            "http://default@h:8123/db",
+            "mongodb://u:${MY}@h",
+            "file:/run/secrets/uri",
+            "http://u:@h",
+        ] {
+            assert_eq!(without_password(address, "P"), (address.to_owned(), false));
+        }
     }
 
     #[test]

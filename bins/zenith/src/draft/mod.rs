@@ -4,14 +4,11 @@
 //! | --- | --- |
 //! | [`mod@look`] | asks both ends: collections, sizes, columns, a sorting key |
 //! | [`text`] | the file |
-//! | [`secrets`] | an address without its password |
 
 mod look;
-mod secrets;
 mod text;
 
 pub use look::look;
-pub use secrets::without_password;
 pub use text::draft;
 
 use zenith_engine::{EngineError, Namespace, ReloadPlan};

@@ -328,14 +328,12 @@ pub fn expressions(list: &str) -> Option<Vec<&str>> {
     split(list).filter(|all| all.iter().all(|each| !each.is_empty()))
 }
 
-/// Words of expressions that are no names, as they are usually written.
-const KEYWORDS: [&str; 27] = [
+/// Words of expressions that are no names, as they are usually written, unless they stand alone.
+const KEYWORDS: [&str; 24] = [
     "AND", "AS", "BETWEEN", "CASE", "DAY", "DIV", "ELSE", "END", "HOUR", "IN", "INTERVAL", "IS", "LIKE",
-    "MINUTE", "MOD", "MONTH", "NOT", "NULL", "OR", "QUARTER", "SECOND", "THEN", "WEEK", "WHEN", "YEAR",
-    "true", "false",
+    "MINUTE", "MOD", "MONTH", "NOT", "OR", "QUARTER", "SECOND", "THEN", "WEEK", "WHEN", "YEAR",
 ];
-
-/// Those of them that are values.
+/// Words that are values.
 const CONSTANTS: [&str; 3] = ["NULL", "true", "false"];
 
 /// The names in an expression that may be those of columns: no functions, and no parts of tuples.
@@ -346,20 +344,14 @@ pub fn names_in(expression: &str) -> BTreeSet<String> {
     }
     let (mut names, mut is_part) = (BTreeSet::new(), false);
     let all = pieces(expression).unwrap_or_default();
-    // A word that stands alone is a column, also one that is called YEAR.
-    if let [only] = all.as_slice()
-        && let Piece::Word(word) = only.what
-        && !CONSTANTS.contains(&word)
-        && !word.starts_with(|digit: char| digit.is_ascii_digit())
-    {
-        return BTreeSet::from([word.to_owned()]);
-    }
     for (index, piece) in all.iter().enumerate() {
         let next = all.get(index + 1).map(|next| next.what);
         match piece.what {
             Piece::Group(inside) => names.extend(names_in(inside)),
             Piece::Word(word)
-                if KEYWORDS.contains(&word) || word.starts_with(|digit: char| digit.is_ascii_digit()) => {}
+                if CONSTANTS.contains(&word)
+                    || (all.len() > 1 && KEYWORDS.contains(&word))
+                    || word.starts_with(|digit: char| digit.is_ascii_digit()) => {}
             Piece::Word(word) if !is_part && !matches!(next, Some(Piece::Group(_))) => {
                 names.insert(word.to_owned());
             }
