@@ -1,8 +1,6 @@
 //! Documents that drift as those of real collections do: what people ask of the tables afterwards.
 
-use bson::oid::ObjectId;
 use bson::{Bson, Document, doc, rawdoc};
-use zenith_testkit::data::random::Random;
 
 use crate::evolving::natively;
 use crate::harness::Bench;
@@ -81,105 +79,4 @@ async fn lines_of_orders_gain_keys_and_other_types() {
     let halves = (1_000..1_500).step_by(2).sum::<i64>() + 125 + 500;
     shows(&bench, &home, "orders", lines, &format!("3000\t500\t500\t{}\t\t1499", known + halves)).await;
     bench.remove().await;
-}
-
-/// Any value: most are small integers, as those of the documents at first.
-fn any(random: &mut Random, depth: u32) -> Bson {
-    match random.below(24) {
-        0..=9 => Bson::Int32(random.below(1_000).cast_signed()),
-        10 => Bson::Int64(5_000_000_000 + i64::from(random.below(1_000))),
-        11 => Bson::Int64(i64::MAX - i64::from(random.below(1_000))),
-        12..=13 => Bson::Double(f64::from(random.below(1_000)) / 8.0),
-        14 => Bson::Double(1e300),
-        15 => Bson::Decimal128("19.99".parse().unwrap()),
-        16 => Bson::String(format!("t{}", random.below(100))),
-        17 => Bson::Boolean(random.below(2) == 0),
-        18 => Bson::DateTime(bson::DateTime::from_millis(i64::from(random.below(1 << 31)) * 400)),
-        19 => Bson::ObjectId(ObjectId::from_bytes([7; 12])),
-        20 => Bson::Null,
-        21 | 22 if depth < 2 => {
-            Bson::Document((0..random.below(3)).map(|n| (format!("k{n}"), any(random, depth + 1))).collect())
-        }
-        23 if depth < 2 => (0..random.below(4)).map(|_| any(random, depth + 1)).collect::<Vec<_>>().into(),
-        _ => Bson::String("other".to_owned()),
-    }
-}
-
-/// One change of the collection.
-async fn change(orders: &mongodb::Collection<Document>, random: &mut Random, next: &mut i64) {
-    let paths = ["a", "b", "c", "d", "text", "in.x", "in.y", "list.0", "list.1", "lines.0.n", "lines.0.m"];
-    let known = i64::from(random.below(u32::try_from(*next).unwrap()));
-    match random.below(10) {
-        0..=2 => {
-            let mut document = doc! { "_id": *next, "in": { "x": 1 }, "list": [1, 2], "lines": [{ "n": 1 }] };
-            for name in ["a", "b", "text"] {
-                document.insert(name, any(random, 0));
-            }
-            *next += 1;
-            orders.insert_one(document).await.unwrap();
-        }
-        3 => drop(orders.delete_one(doc! { "_id": known }).await.unwrap()),
-        4 => {
-            let name = format!("new_{}", random.below(6));
-            let value = any(random, 0);
-            orders.update_one(doc! { "_id": known }, doc! { "$set": { name: value } }).await.unwrap();
-        }
-        _ => {
-            let path = paths[random.index(paths.len())];
-            let value = any(random, 1);
-            // It may lead through something that is no document by now.
-            let _ = orders.update_one(doc! { "_id": known }, doc! { "$set": { path: value } }).await;
-        }
-    }
-}
-
-/// Whatever comes, with kills in between: the table is equal to the collection, and so it is once values were moved.
-async fn drifts_at_random(seed: u64) {
-    let bench = Bench::new(&format!("drifting_{seed}")).await;
-    let known = |n: i64| {
-        rawdoc! { "_id": n, "a": 1_i32, "b": n, "c": 0.5, "d": true, "text": "t", "in": { "x": 1_i32 }, "list": [1_i32, 2_i32],
-        "lines": [{ "n": 1_i32 }] }
-    };
-    bench.fill("orders", (0..50).map(known)).await;
-    let home = if seed.is_multiple_of(2) { Home::between(&bench) } else { natively(&bench).await };
-    let settings = "collection = \"orders\"\non_type_conflict = \"widen\"\nintegers = \"narrow\"\nflush_interval = \"20ms\"";
-    let log = format!("{settings}\nmode = \"change-log\"\ntable = \"log\"");
-    home.configure(&[("orders", settings), ("log", &log)]);
-    home.apply().await;
-    home.run(&["run", "--once", "--quiet"]).await.succeeded();
-    let orders = bench.databases.mongodb.collection::<Document>("orders");
-    let (mut random, mut next) = (Random::of_document(seed, 0), 50);
-    for _ in 0..4 {
-        let mut child = home.start(&["--quiet"]).await;
-        for _ in 0..150 {
-            change(&orders, &mut random, &mut next).await;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(random.below(600).into())).await;
-        child.kill().await.unwrap();
-        child.wait().await.unwrap();
-    }
-    home.run(&["run", "--once", "--quiet"]).await.succeeded();
-    let verify = async || {
-        let verified = home.run(&["verify", "orders"]).await;
-        assert_eq!(verified.code, Some(0), "seed {seed}: {verified:?}");
-    };
-    verify().await;
-    let twice = "SELECT count() - uniqExact(_zenith_version, _zenith_index) FROM log";
-    assert_eq!(bench.ask(twice).await, "0", "seed {seed}");
-    for pipeline in ["orders", "log"] {
-        home.run(&["schema", "promote", pipeline, "--apply", "--quiet"]).await.succeeded();
-    }
-    verify().await;
-    change(&orders, &mut random, &mut next).await;
-    home.run(&["run", "--once", "--quiet"]).await.succeeded();
-    verify().await;
-    bench.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn documents_that_drift_at_random_are_in_the_table() {
-    let seeds = std::env::var("ZENITH_TEST_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    for seed in seeds.map_or(0..2, |seed| seed..seed + 20) {
-        drifts_at_random(seed).await;
-    }
 }

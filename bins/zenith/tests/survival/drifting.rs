@@ -20,7 +20,7 @@ const KILLS: u32 = 10;
 /// Writes between two kills, at most.
 const WRITES: u32 = 150;
 
-/// Tables of other shapes: sorted by fields that change, of a part of the documents.
+/// Tables of other shapes: sorted by fields that change, with columns that become wider, of a part of the documents.
 const MORE: &str = r#"
 [pipelines.keyed]
 source = "from"
@@ -28,6 +28,14 @@ target = "to"
 collection = "items"
 table = "keyed"
 order_by = ["n", "name"]
+
+[pipelines.wide]
+source = "from"
+target = "to"
+collection = "items"
+table = "wide"
+integers = "narrow"
+on_type_conflict = "widen"
 
 [pipelines.some]
 source = "from"
@@ -66,24 +74,36 @@ async fn drift(seed: u64) {
     for _ in 0..KILLS {
         let mut child = fixture.spawn(&["run", "--quiet"]);
         for _ in 0..random.below(WRITES) {
-            if let Err(error) = write(&items, &mut random).await {
-                // MongoDB refuses a path through a number, or to increment a text.
-                assert!(matches!(*error.kind, ErrorKind::Write(_)), "{error}");
-            }
+            write_any(&items, &mut random).await;
         }
         tokio::time::sleep(Duration::from_millis(u64::from(random.below(1_500)))).await;
         assert!(child.try_wait().unwrap().is_none(), "it ended: {:?}", crate::harness::ended(child).await);
         child.kill().await.unwrap();
     }
     fixture.assert_nothing_lost().await;
-    for pipeline in ["keyed", "some"] {
+    assert_equal(&fixture).await;
+    for pipeline in ["current", "log", "keyed", "wide", "some"] {
+        assert_every_column_is_explained(&fixture, pipeline).await;
+    }
+    // And so it is once values were moved into columns, also for what is written afterwards.
+    for pipeline in ["current", "log", "wide"] {
+        fixture.command(&["schema", "promote", pipeline, "--apply", "--quiet"]).await.succeeded();
+    }
+    assert_equal(&fixture).await;
+    for _ in 0..WRITES {
+        write_any(&items, &mut random).await;
+    }
+    fixture.command(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_equal(&fixture).await;
+    databases.remove().await.unwrap();
+}
+
+/// The tables show what the collection has.
+async fn assert_equal(fixture: &Fixture) {
+    for pipeline in ["current", "keyed", "wide", "some"] {
         let verified = fixture.command(&["verify", pipeline]).await;
         assert_eq!(verified.code, Some(0), "{pipeline}: {verified:?}");
     }
-    for pipeline in ["current", "log", "keyed", "some"] {
-        assert_every_column_is_explained(&fixture, pipeline).await;
-    }
-    databases.remove().await.unwrap();
 }
 
 /// The last version of the history has the columns that the table has.
@@ -109,6 +129,13 @@ async fn assert_every_column_is_explained(fixture: &Fixture, pipeline: &str) {
     let versions = schema["versions"].as_array().unwrap();
     assert!(versions.len() > 1, "no column was added: {schema}");
     assert!(versions.iter().all(|version| version["cause"].is_string()), "{schema}");
+}
+
+async fn write_any(items: &Collection<Document>, random: &mut Random) {
+    if let Err(error) = write(items, random).await {
+        // MongoDB refuses a path through a number, or to increment a text.
+        assert!(matches!(*error.kind, ErrorKind::Write(_)), "{error}");
+    }
 }
 
 /// One write, which may bring what no document had.
@@ -146,7 +173,8 @@ fn field(random: &mut Random) -> String {
 
 /// A field at some depth.
 fn path(random: &mut Random) -> String {
-    match random.below(3) {
+    match random.below(4) {
+        3 => random.pick(&["tags.0", "tags.1", "lines.0.n", "lines.0.m", "lines.1.n"]).to_owned(),
         0 => format!("sub.{}", random.pick(&["x", "y", "z", "deep", "deep.a", "deep.b", "deep.c.d"])),
         1 => format!("{}.{}", field(random), random.pick(&["one", "two", "three.four"])),
         _ => field(random),
@@ -155,7 +183,7 @@ fn path(random: &mut Random) -> String {
 
 /// A value of any type, with documents and arrays in it up to a depth.
 fn value(random: &mut Random, depth: u32) -> Bson {
-    match random.below(if depth == 0 { 9 } else { 12 }) {
+    match random.below(if depth == 0 { 12 } else { 15 }) {
         0 => Bson::Null,
         1 => Bson::Boolean(random.below(2) == 0),
         2 => Bson::Int32(i32::try_from(random.below(1_000)).unwrap_or_default()),
@@ -167,7 +195,10 @@ fn value(random: &mut Random, depth: u32) -> Bson {
             .parse()
             .map_or(Bson::Null, Bson::Decimal128),
         8 => Bson::String(format!("text {}", random.below(1_000))),
-        9 => Bson::Array((0..random.below(4)).map(|_| value(random, depth - 1)).collect()),
+        9 => Bson::Double(1e300),
+        10 => Bson::Int64(i64::MAX - i64::from(random.below(1_000))),
+        11 => Bson::Double(f64::from(random.below(1_000)) / 8.0),
+        12 => Bson::Array((0..random.below(4)).map(|_| value(random, depth - 1)).collect()),
         _ => {
             let mut document = Document::new();
             for _ in 0..random.below(4) {

@@ -64,7 +64,7 @@ pub(super) struct Growth {
     pub(super) widened: Vec<String>,
     /// Paths with values that are left where they are, and how many.
     pub(super) left_out: BTreeMap<String, u64>,
-    /// Whether no values of fields that got their columns late are left afterwards.
+    /// Whether afterwards no row has values elsewhere of fields that got their columns, or wider ones, late.
     pub(super) is_complete: bool,
 }
 
@@ -95,6 +95,23 @@ impl Growth {
             rows,
             ..Promotion::default()
         })
+    }
+}
+
+/// Whether a field of this path, or one that it is in, has a twin: rows may show values there that its column now holds.
+pub(super) fn has_twin(fields: &[Field], path: &str) -> bool {
+    fields.iter().filter(|field| is_of(path, &field.name)).any(|field| {
+        let rest = path.get(field.name.len() + 1..).unwrap_or_default();
+        field.twin.is_some() || has_twin(parts(&field.kind), rest)
+    })
+}
+
+/// The fields of documents of a kind, also of those in arrays.
+fn parts(kind: &Kind) -> &[Field] {
+    match kind {
+        Kind::Document(fields) => fields,
+        Kind::Array(element) => parts(element),
+        _ => &[],
     }
 }
 

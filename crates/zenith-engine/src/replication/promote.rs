@@ -24,7 +24,7 @@ use super::backfill::Backfill;
 use super::by_hand::is_written;
 use super::context::Context;
 use super::evolution::NEW_FIELDS;
-use super::growth::{Counts, Growth, Promotion, add_extra, column_of, is_of, with_keys};
+use super::growth::{Counts, Growth, Promotion, add_extra, column_of, has_twin, is_of, with_keys};
 use super::pager::Pager;
 use super::schema::PROMOTED;
 use super::widening::is_conflict;
@@ -138,7 +138,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let left_out = found.values().clone().into_iter().filter(|(path, _)| !is_promoted(path)).collect();
         let is_widened = |path: &&String| late_fields.get(*path).is_some_and(Option::is_some);
         let widened = late.iter().filter(is_widened).cloned().collect();
-        Ok(Growth { now, then, promoted, late, widened, left_out, is_complete: left_late.is_empty() })
+        // What a twin shows stays there.
+        let mut all_widened = late_fields.iter().filter(|(_, before)| before.is_some());
+        let is_complete = left_late.is_empty() && !all_widened.any(|(path, _)| has_twin(&now.fields, path));
+        Ok(Growth { now, then, promoted, late, widened, left_out, is_complete })
     }
 
     fn why_not(&self, found: &Promotable, schema: &Schema, path: &str) -> String {

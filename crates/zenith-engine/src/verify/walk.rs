@@ -317,7 +317,9 @@ impl<'r> Walk<'r> {
     ) -> Result<Shown, Box<Mismatch>> {
         let items = cell::items(array, row);
         match items.as_ref().map_or(0, |items| items.len()) {
-            0 if !self.fits_alone(kind, value) => return Ok(Shown::Elsewhere(expect::is_other(value))),
+            0 if !self.fits_alone(kind, value) || self.was_not_alone(value) => {
+                return Ok(Shown::Elsewhere(expect::is_other(value)));
+            }
             1 => {
                 if let Some(items) = &items
                     && let Shown::Yes = self.value(kind, items, 0, value)?
@@ -329,6 +331,12 @@ impl<'r> Walk<'r> {
             _ => {}
         }
         Err(self.mismatch(Some(value), &cell::text(array, row)))
+    }
+
+    /// Whether a value was not of the elements' type before that got wider.
+    fn was_not_alone(&self, value: &Bson) -> bool {
+        let before = self.late.get(&self.keys()).and_then(Option::as_ref);
+        before.is_some_and(|before| !self.fits_alone(before, value))
     }
 
     fn fits_alone(&self, kind: &Kind, value: &Bson) -> bool {
