@@ -10,7 +10,8 @@ use bson::{Bson, Document, RawDocumentBuf};
 use zenith_arrow::extended_json::{Json, is_type_key, to_bson};
 use zenith_extract::Source;
 
-use crate::settings::{Mode, PipelineSettings};
+use crate::policies::Mode;
+use crate::settings::PipelineSettings;
 use crate::table_options::TableOptions;
 use crate::{EngineError, Result};
 

@@ -54,6 +54,7 @@ mod options;
 mod pairs;
 mod pipeline;
 mod places;
+mod policies;
 mod progress;
 pub mod reload;
 mod renames;
@@ -80,13 +81,14 @@ pub use masks::{MaskKind, MaskSalt, MaskSetting};
 pub use names::names_are_free;
 pub use options::ReloadOptions;
 pub use pipeline::{Pipeline, PipelineBuilder};
+pub use policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict};
 pub use progress::{Progress, ProgressSnapshot};
 pub use reload::{ColumnPlan, ReloadPlan};
 pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, PromotedField, Promotion, Replicator, ResetTo,
     Rest, SyncPipeline, Until, table_is_free,
 };
-pub use settings::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict, PipelineSettings};
+pub use settings::PipelineSettings;
 pub use stop::StopHandle;
 pub use summary::Summary;
 pub use table_options::{OnBadDocument, Strategy, TableOptions, UuidLegacy};

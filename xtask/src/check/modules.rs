@@ -12,7 +12,7 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 32] = [
+const ENGINE_ORDER: [&str; 33] = [
     "simulation",
     "sentence",
     "size",
@@ -26,6 +26,7 @@ const ENGINE_ORDER: [&str; 32] = [
     "places",
     "table_shape",
     "table_options",
+    "policies",
     "error",
     "stop",
     "options",

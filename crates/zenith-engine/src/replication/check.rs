@@ -12,7 +12,7 @@ use crate::EngineError;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::names::ViewState;
-use crate::settings::{Mode, OnHistoryLost};
+use crate::policies::{Mode, OnHistoryLost};
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);

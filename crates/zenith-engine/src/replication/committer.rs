@@ -20,8 +20,8 @@ use super::steps::{Done, Milestone, Step};
 use super::write::{Token, Unwritten, write};
 use crate::layout::Layout;
 use crate::places::Places;
+use crate::policies::OnDrop;
 use crate::progress::to_u64;
-use crate::settings::OnDrop;
 use crate::simulation::{self, DeliberateBug};
 use crate::{EngineError, Result};
 

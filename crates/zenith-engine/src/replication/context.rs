@@ -20,9 +20,10 @@ use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::findings::{Findings, Planned};
 use crate::mismatches::{Advice, DeadLetters};
+use crate::policies::{Mode, OnDrop};
 use crate::reload::ReloadPlan;
 use crate::retry::RetryBudget;
-use crate::settings::{Mode, OnDrop, PipelineSettings};
+use crate::settings::PipelineSettings;
 use crate::{EngineError, Pipeline, Result, StopHandle, Summary};
 
 /// One pipeline of a replicator.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use zenith_extract::{Change, ChangeBatch, ChangeKind, Namespace, ResumeToken};
 
 use super::version::version_of;
-use crate::settings::Deletes;
+use crate::policies::Deletes;
 
 /// What a change does to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,8 +28,8 @@ use super::context::Context;
 use super::growth::{LateFields, add_extra, beyond, changed_columns, column_of, later};
 use super::schema::{BY_HAND, DIALECTS, PROMOTED, WIDENED, decode_schema};
 use crate::error::sentence;
+use crate::policies::OnNewField;
 use crate::reload::confine;
-use crate::settings::OnNewField;
 use crate::{EngineError, Result};
 
 /// How long a batch waits for its columns.

@@ -10,8 +10,8 @@ use super::clock::SourceClock;
 use super::event::{EventBatch, events_of};
 use super::version::system_time;
 use crate::StopHandle;
+use crate::policies::Deletes;
 use crate::retry::RetryBudget;
-use crate::settings::Deletes;
 
 /// A pipeline that listens.
 pub(super) struct Route {

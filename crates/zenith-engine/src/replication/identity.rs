@@ -12,8 +12,8 @@ use super::ownership::MARKS;
 use super::position::Position;
 use super::version::system_time;
 use crate::layout::Layout;
+use crate::policies::OnDrop;
 use crate::reload::keep;
-use crate::settings::OnDrop;
 use crate::{EngineError, Result};
 
 /// Seconds by which members of one deployment may know the time differently.

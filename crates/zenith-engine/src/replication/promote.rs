@@ -31,8 +31,8 @@ use super::widening::is_conflict;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
+use crate::policies::Mode;
 use crate::reload::{run_name, shadow_prefix};
-use crate::settings::Mode;
 use crate::{EngineError, Result};
 
 /// How often rows are written again that do not show their values yet.

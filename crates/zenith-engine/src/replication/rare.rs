@@ -13,7 +13,7 @@ use super::context::Context;
 use super::evolution::ALTER_TIMEOUT;
 use super::growth::{column_of, is_of};
 use crate::error::sentence;
-use crate::settings::OnNewField;
+use crate::policies::OnNewField;
 use crate::{EngineError, Result, Summary};
 
 /// All rows with values in the extra column are read for them: no more values than these, or than one row in so many.

@@ -12,8 +12,8 @@ use super::group::{Group, Halted};
 use super::position::Position;
 use super::progress::Phase;
 use super::run::PipelineRun;
+use crate::policies::{Mode, OnHistoryLost};
 use crate::retry::RetryBudget;
-use crate::settings::{Mode, OnHistoryLost};
 use crate::{EngineError, Result};
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> {

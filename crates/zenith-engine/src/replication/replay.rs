@@ -31,8 +31,8 @@ use crate::load::key::key;
 use crate::load::refusal;
 use crate::mismatches::kind;
 use crate::places::Places;
+use crate::policies::Mode;
 use crate::reload::run_name;
-use crate::settings::Mode;
 use crate::{EngineError, OnBadDocument, Result};
 
 /// Letters that are tried together.

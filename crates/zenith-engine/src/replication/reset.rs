@@ -9,7 +9,7 @@ use zenith_transport::Sink;
 
 use super::context::Context;
 use super::position::Position;
-use crate::settings::Mode;
+use crate::policies::Mode;
 use crate::{EngineError, Result};
 
 /// The position at which a pipeline continues.

@@ -16,7 +16,7 @@ use super::progress::{Live, Phase, PipelineProgress};
 use super::replicator::Underway;
 use super::reset::ResetTo;
 use super::run::PipelineRun;
-use crate::settings::Mode;
+use crate::policies::Mode;
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// A pipeline that rests until this is dropped.

@@ -22,7 +22,7 @@ use super::start::Follower;
 use super::tokens::Tokens;
 use super::turns::Stops;
 use crate::error::sentence;
-use crate::settings::Mode;
+use crate::policies::Mode;
 use crate::{EngineError, ProgressSnapshot, Result};
 
 /// Between two notes of the figures of a run.

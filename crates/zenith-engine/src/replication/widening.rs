@@ -27,8 +27,8 @@ use super::growth::column_type_of;
 use super::schema::{DIALECTS, WIDENED};
 use crate::error::sentence;
 use crate::layout::Layout;
+use crate::policies::OnTypeConflict;
 use crate::reload::is_column_of;
-use crate::settings::OnTypeConflict;
 use crate::{EngineError, Result};
 
 /// Why most columns stay as they are.

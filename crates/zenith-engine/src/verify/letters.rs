@@ -10,9 +10,9 @@ use zenith_transport::{LetterFilter, LetterSubject, LoadedAt, NewestLetter, Sink
 
 use super::Verifier;
 use crate::load::dead_letters::only_key;
+use crate::policies::Mode;
 use crate::replication::context::Context;
 use crate::replication::replay::id_of;
-use crate::settings::Mode;
 use crate::{Result, mismatches};
 
 /// Documents of one question, and the bytes of its text and of its answer.

@@ -36,9 +36,9 @@ use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
 use zenith_transport::{LetterFilter, Sink};
 
+use crate::policies::Mode;
 use crate::replication::Replicator;
 use crate::replication::context::Context;
-use crate::settings::Mode;
 use crate::{EngineError, Result};
 use compare::Comparer;
 use expect::Rules;

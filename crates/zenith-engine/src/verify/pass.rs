@@ -13,8 +13,8 @@ use super::mismatch::Mismatch;
 use super::rows::{self, Rows, hash_of, id_of};
 use super::surplus::Buckets;
 use super::{Difference, Differences, Finding, Verification, Verifier, VerifyOptions};
+use crate::policies::Mode;
 use crate::progress::to_u64;
-use crate::settings::Mode;
 use crate::{EngineError, Result};
 
 /// Documents that are compared together, and the bytes of them.

@@ -3,6 +3,8 @@
 //!
 //! Names, defaults and meanings stand here alone, as those of the other options stand in `table_options.rs`.
 
+mod refusal;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use zenith_transport::ddl::{
 
 use crate::column_shape::ColumnShape;
 use crate::places;
+pub use refusal::Refusal;
 
 /// Settings on which the effect of inserts depends.
 const SETTINGS_OF_ZENITH: [&str; 3] = [WINDOW, "replicated_deduplication_window", "allow_nullable_key"];
@@ -131,17 +134,6 @@ pub(crate) struct Rows {
     pub(crate) key: &'static [&'static str],
     /// Of rows with the same key the newest one counts.
     pub(crate) have_versions: bool,
-}
-
-/// A setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its name.
-    pub setting: &'static str,
-    /// Its value, or the part of it that is wrong.
-    pub value: String,
-    /// Why.
-    pub reason: String,
 }
 
 impl TableShape {
@@ -264,105 +256,13 @@ impl TableShape {
         differences
     }
 
-    /// The first setting that cannot be used for a table, of which the newest row with a key counts if `has_versions`, and
-    /// which is loaded `in_place` or beside the one before it.
-    pub(crate) fn refusal(&self, has_versions: bool, in_place: bool) -> Option<Refusal> {
-        let refusal = |setting, value: &str, reason: &str| {
-            Some(Refusal { setting, value: value.to_owned(), reason: reason.to_owned() })
-        };
-        for (setting, sql) in self.texts() {
-            if expressions(sql).is_none() {
-                return refusal(
-                    setting,
-                    sql,
-                    "a bracket or a quotation mark is open, or a part of it is empty",
-                );
-            }
-        }
-        if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && has_versions) {
-            return refusal("ttl", ttl, TTL_OF_CHANGES);
-        }
-        if has_versions && let Some((setting, sql, reason)) = self.refused_key() {
-            return refusal(setting, sql, reason);
-        }
-        if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && in_place) {
-            let reason = "rows that expire while a table is loaded in place could not be counted: take strategy = \"swap\"";
-            return refusal("ttl", ttl, reason);
-        }
-        if let Some((name, _)) =
-            self.settings.iter().find(|(name, _)| SETTINGS_OF_ZENITH.contains(&name.as_str()))
-        {
-            return refusal(
-                "settings",
-                name,
-                "Zenith sets it itself, so that a repeated insert has no effect",
-            );
-        }
-        self.columns.iter().find_map(|(name, column)| {
-            let reason = column.refusal(name)?;
-            refusal("columns", name, &reason)
-        })
-    }
-
-    /// The part of the key that rows of changes cannot be found by, and why.
-    fn refused_key(&self) -> Option<(&'static str, &String, &'static str)> {
-        let is_computed =
-            |name: &str| self.columns.iter().any(|(column, shape)| column == name && shape.is_computed());
-        self.keys().find_map(|(setting, sql)| Some((setting, sql, places::refusal(sql, is_computed)?)))
-    }
-
     /// The expressions that say where a row goes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let order = self.order_by.iter().map(|sql| ("order_by", sql));
         let partition = self.partition_by.iter().filter(|sql| !sql.is_empty());
         order.chain(partition.map(|sql| ("partition_by", sql)))
     }
-
-    /// All that becomes a part of the statement.
-    fn texts(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let primary = self.primary_key.iter().map(|sql| ("primary_key", sql));
-        let ttl = self.ttl.iter().filter(|sql| !sql.is_empty()).map(|sql| ("ttl", sql));
-        let indexes = self.indexes.iter().map(|(_, sql)| ("indexes", sql));
-        let projections = self.projections.iter().map(|(_, sql)| ("projections", sql));
-        self.keys().chain(primary).chain(ttl).chain(indexes).chain(projections)
-    }
-
-    /// The setting that a step of [`Additions::steps`] comes of; `None` if it comes of none.
-    pub(crate) fn setting_of(&self, step: &str) -> Option<&'static str> {
-        let of_columns = |name: &str| self.columns.iter().any(|(column, _)| column == name);
-        let clause = step
-            .split_once(" BY ")
-            .map_or_else(|| step.split_whitespace().next().unwrap_or_default(), |(clause, _)| clause);
-        match clause {
-            "ORDER" if self.order_by.is_empty() => self.partition_by.is_some().then_some("partition_by"),
-            "ORDER" => Some("order_by"),
-            "PARTITION" => self.partition_by.is_some().then_some("partition_by"),
-            "PRIMARY" => (!self.primary_key.is_empty()).then_some("primary_key"),
-            "TTL" => self.ttl.is_some().then_some("ttl"),
-            _ => {
-                let setting = step.strip_prefix("the setting ").and_then(|rest| rest.split(' ').next());
-                let column = step.rsplit_once(" of the column ").map(|(_, name)| name);
-                let named = |kind: &str, all: &[(String, String)]| {
-                    let name = step.strip_prefix(kind);
-                    name.is_some_and(|name| all.iter().any(|(known, _)| known == name))
-                };
-                if setting.is_some_and(|name| self.settings.iter().any(|(known, _)| known == name)) {
-                    Some("settings")
-                } else if column.is_some_and(of_columns) {
-                    Some("columns")
-                } else if named("the index ", &self.indexes) {
-                    Some("indexes")
-                } else {
-                    named("the projection ", &self.projections).then_some("projections")
-                }
-            }
-        }
-    }
 }
-
-/// Why rows that are kept in step cannot expire.
-const TTL_OF_CHANGES: &str = "in the mode changes the newest row of a document may expire before an older one, which would then \
-    return: delete at the source, or take mode = \"change-log\", \"id-cursor\" or \"full\"";
 
 /// The expressions of a list that is not empty.
 fn list(said: &[String]) -> Option<Vec<String>> {
