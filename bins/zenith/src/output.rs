@@ -24,6 +24,8 @@ struct SummaryJson<'a> {
     dead_letters: u64,
     dead_letters_by_reason: &'a BTreeMap<String, u64>,
     table: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    columns_added: &'a [String],
     send: Option<SendJson>,
 }
 
@@ -63,6 +65,7 @@ pub fn summary_json(summary: &Summary, sent: Option<SendReport>) -> String {
         dead_letters: summary.dead_letters,
         dead_letters_by_reason: &summary.dead_letters_by_reason,
         table: &summary.table,
+        columns_added: &summary.columns_added,
         send: sent.map(SendJson::new),
     })
 }
@@ -98,6 +101,10 @@ pub fn summary_text(summary: &Summary, sent: Option<SendReport>) -> String {
         HumanBytes(summary.peak_rss_bytes),
         summary.cpu_time.as_secs_f64()
     );
+    if !summary.columns_added.is_empty() {
+        let fields = summary.columns_added.join(", ");
+        let _ = writeln!(text, "columns added for rare fields that the sample missed: {fields}");
+    }
     let mismatches = summary.mismatches();
     if !mismatches.values.is_empty() {
         let what = match mismatches.values_total() {

@@ -30,6 +30,7 @@ mod moving_keys;
 mod names;
 mod owners;
 mod promoting;
+mod rare;
 mod renames;
 mod running;
 mod several;

@@ -56,6 +56,7 @@ mod pipeline;
 mod places;
 mod policies;
 mod progress;
+mod promotion;
 pub mod reload;
 mod renames;
 pub mod replication;
@@ -83,10 +84,11 @@ pub use options::ReloadOptions;
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict};
 pub use progress::{Progress, ProgressSnapshot};
+pub use promotion::{PromotedField, Promotion};
 pub use reload::{ColumnPlan, ReloadPlan};
 pub use replication::{
-    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, PromotedField, Promotion, Replicator, ResetTo,
-    Rest, SyncPipeline, Until, table_is_free,
+    Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, Rest, SyncPipeline, Until,
+    table_is_free,
 };
 pub use settings::PipelineSettings;
 pub use stop::StopHandle;

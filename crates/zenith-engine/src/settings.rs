@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict};
+use crate::policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnTypeConflict};
 use crate::table_shape::{Refusal, TableShape};
 use crate::{ReloadOptions, Strategy, TableOptions};
 
@@ -99,12 +98,6 @@ pub struct PipelineSettings {
         default_value = "6h"
     ))]
     pub min_headroom: Duration,
-    /// What happens to a field that the table has no column for, in all modes but `full`.
-    ///
-    /// A column is made of all values of the field that wait at that moment. Keys that look like data get none, nor do more
-    /// than 50 fields in a minute; their values go to `_zenith_extra`.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
-    pub on_new_field: OnNewField,
     /// What happens to a value that the column of its field does not hold, in all modes but `full`.
     ///
     /// A wider type is one of these: `Int32`, `Int64`, then `Float64` or `Decimal`, or `String`. Columns of keys, dates, documents
@@ -118,16 +111,6 @@ pub struct PipelineSettings {
     #[serde(with = "crate::pairs::values", skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "clap", arg(long, value_name = "PATH=VALUE", value_parser = type_conflict))]
     pub on_type_conflict_fields: Vec<(String, OnTypeConflict)>,
-    /// The most columns that a table gets by itself, the parts of documents counted one by one.
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = 1_000))]
-    pub max_columns: usize,
-    /// The largest column, in bytes on disk, that gains parts by itself for new keys of its documents, or gets a wider type.
-    ///
-    /// ClickHouse writes such a column again, in the background. Above it the values go to `_zenith_extra`; `zenith schema
-    /// promote` adds new keys.
-    #[serde(with = "crate::size")]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE", default_value = "10GiB"))]
-    pub max_rewrite: ByteSize,
     // What an image costs is measured by `examples/change_cost.rs` of zenith-extract.
     /// Take images of documents after a change instead of looking documents up; by default only in the mode `change-log`.
     ///
@@ -167,11 +150,8 @@ impl Default for PipelineSettings {
             deletes: Deletes::default(),
             on_history_lost: OnHistoryLost::default(),
             min_headroom: Duration::from_secs(6 * 3600),
-            on_new_field: OnNewField::default(),
             on_type_conflict: OnTypeConflict::default(),
             on_type_conflict_fields: Vec::new(),
-            max_columns: 1_000,
-            max_rewrite: ByteSize::gib(10),
             post_images: None,
             create_database: true,
             options: TableOptions::default(),

@@ -14,6 +14,9 @@ pub struct Summary {
     pub table: String,
     /// The columns of the fields: those of the plan, unless the load needed others.
     pub schema: Schema,
+    /// Fields that the sample missed and that were too rare for a load with other columns: their columns were added before the
+    /// table was shown.
+    pub columns_added: Vec<String>,
     /// Rows written.
     pub rows: u64,
     /// From the start of the load to the table being in place.

@@ -2,11 +2,13 @@
 //! the settings of a pipeline, and programs fill it in. Names, defaults and meanings stand here alone; the first paragraph
 //! of a comment is the short meaning, and what follows "; by default" says what is done where nothing was set.
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize};
 use zenith_arrow::infer::{DecimalAs, InferOptions, Integers, Mixed, ObjectIdAs};
 use zenith_arrow::{DateRange, UuidOrder};
 
 use crate::masks::MaskSetting;
+use crate::policies::OnNewField;
 
 /// The table of dead letters, unless another one is named.
 const DEAD_LETTERS: &str = "zenith_dead_letters";
@@ -18,6 +20,8 @@ const INSERTERS: usize = 2;
 const SAMPLE: usize = 10_000;
 /// Readers and inserters beyond this only get in each other's way.
 const WORKERS_MAX: usize = 64;
+/// The most columns that a table gets by itself.
+const COLUMNS_MAX: usize = 1_000;
 
 /// How the new rows take the place of the old ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +182,26 @@ pub struct TableOptions {
         help_heading = "Transforms"
     ))]
     pub mask: Vec<(String, MaskSetting)>,
+    /// What happens to a field that the table has no column for.
+    ///
+    /// While changes are applied, a column is made of all values of the field that wait at that moment. A load adds columns for
+    /// rare fields that its sample missed before its table is shown. Keys that look like data get none, nor do more than 50
+    /// fields in a minute or a load; their values go to `_zenith_extra`.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Columns"))]
+    pub on_new_field: OnNewField,
+    /// The most columns that a table gets by itself, the parts of documents counted one by one.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", default_value_t = COLUMNS_MAX, help_heading = "Columns"))]
+    pub max_columns: usize,
+    /// The largest column, in bytes on disk, that gains parts by itself for new keys of its documents, or gets a wider type.
+    ///
+    /// ClickHouse writes such a column again, in the background. Above it the values go to `_zenith_extra`; `zenith schema
+    /// promote` adds new keys.
+    #[serde(with = "crate::size")]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "SIZE", default_value = "10GiB", help_heading = "Columns")
+    )]
+    pub max_rewrite: ByteSize,
     /// What happens to documents that cannot be decoded.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Dead letters"))]
     pub on_bad_document: OnBadDocument,
@@ -213,6 +237,9 @@ impl Default for TableOptions {
             include: Vec::new(),
             filter: None,
             mask: Vec::new(),
+            on_new_field: OnNewField::default(),
+            max_columns: COLUMNS_MAX,
+            max_rewrite: ByteSize::gib(10),
             on_bad_document: OnBadDocument::default(),
             dead_letters: DEAD_LETTERS.to_owned(),
         }

@@ -37,9 +37,8 @@ fn later(from: i64) -> Vec<Document> {
 
 /// A pipeline as version 0.1 left it: the table without notes, the old view, the schema in the state.
 async fn begun(label: &str, mode: Mode, native: bool) -> Follow {
-    let on_new_field = OnNewField::Extra;
-    let settings =
-        PipelineSettings { mode, settle: Duration::ZERO, on_new_field, ..PipelineSettings::default() };
+    let options = TableOptions { on_new_field: OnNewField::Extra, ..TableOptions::default() };
+    let settings = PipelineSettings { mode, settle: Duration::ZERO, options, ..PipelineSettings::default() };
     let mut follow = Follow::new(label, settings).await;
     follow.bench.native = native;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");

@@ -20,13 +20,16 @@ const CHANGES: i32 = 40;
 async fn what_a_crash_repeats_counts_once() {
     for mode in [Mode::Changes, Mode::ChangeLog, Mode::IdCursor] {
         let settings = PipelineSettings {
-            options: TableOptions { batch_rows: 7, ..TableOptions::default() },
+            options: TableOptions {
+                batch_rows: 7,
+                on_new_field: OnNewField::Extra,
+                ..TableOptions::default()
+            },
             mode,
             flush_interval: Duration::from_millis(10),
             poll_interval: Duration::from_millis(10),
             settle: Duration::ZERO,
             flush_rows: 7,
-            on_new_field: OnNewField::Extra,
             ..PipelineSettings::default()
         };
         let follow = Arc::new(Follow::new("told", settings).await);

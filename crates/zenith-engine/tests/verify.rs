@@ -40,7 +40,10 @@ async fn what_was_changed_behind_its_back_is_found() {
 }
 
 async fn changes_are_found(mode: Mode, native: bool) {
-    let settings = PipelineSettings { on_new_field: OnNewField::Extra, ..settings(mode) };
+    let settings = PipelineSettings {
+        options: TableOptions { on_new_field: OnNewField::Extra, ..settings(mode).options },
+        ..settings(mode)
+    };
     let mut follow = Follow::new("verify", settings).await;
     follow.bench.native = native;
     let collection = follow.bench.databases.mongodb.collection::<Document>("items");

@@ -228,8 +228,13 @@ impl TableAdmin for SimulatedSink {
         Box::pin(self.call(Call::Query, "", async { self.live_rows(rows) }))
     }
 
-    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
-        Box::pin(self.call(Call::AddColumns, table, self.memory.admin().add_columns(table, fields)))
+    fn add_columns<'a>(
+        &'a self,
+        table: &'a str,
+        fields: &'a [FieldRef],
+        after: Option<&'a str>,
+    ) -> Boxed<'a, String> {
+        Box::pin(self.call(Call::AddColumns, table, self.memory.admin().add_columns(table, fields, after)))
     }
 
     fn modify_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {

@@ -12,7 +12,7 @@ use super::Finding;
 use super::code::without_text;
 
 /// The parts of the engine, lower ones first: each may import those before it.
-const ENGINE_ORDER: [&str; 33] = [
+const ENGINE_ORDER: [&str; 34] = [
     "simulation",
     "sentence",
     "size",
@@ -24,9 +24,9 @@ const ENGINE_ORDER: [&str; 33] = [
     "column_shape",
     "pairs",
     "places",
+    "policies",
     "table_shape",
     "table_options",
-    "policies",
     "error",
     "stop",
     "options",
@@ -43,6 +43,7 @@ const ENGINE_ORDER: [&str; 33] = [
     "pipeline",
     "load",
     "dead_letters",
+    "promotion",
     "reload",
     "replication",
     "verify",

@@ -115,7 +115,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 18] = [
+    const OF_PIPELINES: [(&str, &str); 15] = [
         ("collections", "the option --collection takes patterns, and may be repeated"),
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
@@ -128,11 +128,8 @@ mod tests {
         ("deletes", "a copy has the documents that there are"),
         ("on_history_lost", "a copy follows no changes"),
         ("min_headroom", "a copy follows no changes"),
-        ("on_new_field", "a copy follows no changes"),
         ("on_type_conflict", "a copy follows no changes"),
         ("on_type_conflict_fields", "a copy follows no changes"),
-        ("max_columns", "a copy follows no changes"),
-        ("max_rewrite", "a copy follows no changes"),
         ("post_images", "a copy follows no changes"),
     ];
 

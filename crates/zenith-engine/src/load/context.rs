@@ -9,7 +9,7 @@ use zenith_transport::TransportError;
 
 use crate::mismatches::DeadLetters;
 use crate::retry::{AfterInsert, INSERT_TRIES, after_insert};
-use crate::{EngineError, OnBadDocument, Progress, Result, StopHandle};
+use crate::{EngineError, OnBadDocument, Pipeline, Progress, Result, StopHandle};
 
 /// Who tries an insert again that has failed for the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,24 @@ pub(crate) struct LoadContext {
 }
 
 impl LoadContext {
+    /// A load of a pipeline, under a name of its own.
+    pub(crate) fn of<S, K>(pipeline: &Pipeline<S, K>, run: String) -> LoadContext {
+        LoadContext {
+            pipeline: pipeline.name.clone().unwrap_or_else(|| run.clone()),
+            run,
+            namespace: pipeline.namespace.clone(),
+            pool: pipeline.pool.clone(),
+            progress: Arc::clone(&pipeline.progress),
+            on_bad_document: pipeline.options.table.on_bad_document,
+            hides: pipeline.options.table.changes_documents(),
+            dead_letters: pipeline.options.table.dead_letters.clone(),
+            dead: DeadLetters::default(),
+            repeats: Repeats::ByLoad,
+            stop: pipeline.stop.clone(),
+            abort: pipeline.stop.child(),
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.abort.is_stopped()
     }

@@ -16,6 +16,8 @@ pub(super) struct Wanted<'a> {
     pub(super) columns: &'a [ColumnPlan],
     /// What [`key_differences`] says.
     pub(super) differences: &'a [String],
+    /// Whether the new table may have columns that the old one lacks.
+    pub(super) may_add: bool,
 }
 
 /// How the key and the partitions of a table differ from those that it is to have, in words; `tried` is a table of the wanted
@@ -62,7 +64,7 @@ pub(super) fn difference(
     let (columns, engine) = (wanted.columns, layout.engine_name());
     let mut lines = String::new();
     for column in columns {
-        if let Some(line) = column_difference(column, table, strategy) {
+        if let Some(line) = column_difference(column, table, strategy, wanted.may_add) {
             let _ = writeln!(lines, "  {line}");
         }
     }
@@ -95,11 +97,17 @@ pub(super) fn difference(
 }
 
 /// What the table has in the place of a column.
-fn column_difference(column: &ColumnPlan, table: &TableInfo, strategy: Strategy) -> Option<String> {
+fn column_difference(
+    column: &ColumnPlan,
+    table: &TableInfo,
+    strategy: Strategy,
+    may_add: bool,
+) -> Option<String> {
     let (name, wanted) = (&column.name, &column.target_type);
     match table.columns.iter().find(|there| there.name == *name) {
         // It is added, or comes with the new table.
         None if name == NOTES_COLUMN && notes::are_missing(&table.columns) => None,
+        None if may_add => None,
         None => Some(format!("+ {name} {wanted}: the collection has it, the table does not")),
         Some(there) if is_computed(&there.default_kind) => Some(format!(
             "~ {name}: the table computes it ({}), the collection has a field of that name",
@@ -127,7 +135,7 @@ mod tests {
     use super::*;
 
     fn differs(columns: &[ColumnPlan], table: &TableInfo, strategy: Strategy) -> Option<String> {
-        difference(&Wanted { columns, differences: &[] }, table, strategy, Layout::Rows)
+        difference(&Wanted { columns, differences: &[], may_add: false }, table, strategy, Layout::Rows)
     }
 
     fn column(name: &str, target_type: &str) -> ColumnPlan {

@@ -8,13 +8,13 @@ use zenith_extract::{ExtractError, Partition, PartitionStrategy, Source};
 use zenith_state::Mismatches;
 use zenith_transport::{PreflightRequest, Sink};
 
+use super::rare::{Filled, Rare};
 use super::temporary::{run_name, shadow_prefix};
 use super::{ReloadPlan, shadow};
 use crate::layout::LoadMetadata;
-use crate::load::context::{LoadContext, Repeats};
+use crate::load::context::LoadContext;
 use crate::load::findings::Findings;
 use crate::load::run::{LoadSpec, load};
-use crate::mismatches::DeadLetters;
 use crate::retry::after_load;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary, usage};
 
@@ -54,10 +54,10 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
     let cpu_before = usage::cpu_time();
     pipeline.progress.expect(plan.source.collection.size.map_or(0, |size| size.documents));
     let mut failures = 0;
-    let mismatches = loop {
+    let filled = loop {
         let attempt = Attempt { metadata, anew: failures > 0, findings };
         match Box::pin(load_and_publish(pipeline, plan, attempt)).await {
-            Ok(mismatches) => break mismatches,
+            Ok(filled) => break filled,
             Err(error) => {
                 failures += 1;
                 let Some(pause) = after_load(&error, failures) else { return Err(error) };
@@ -67,20 +67,21 @@ pub(crate) async fn execute_once<S: Source, K: Sink + 'static>(
             }
         }
     };
-    pipeline.progress.extra(mismatches.values_total());
+    pipeline.progress.extra(filled.mismatches.values_total());
     let done = pipeline.progress.snapshot();
     Ok(Summary {
         table: pipeline.table.clone(),
-        schema: plan.schema.clone(),
+        schema: filled.schema,
+        columns_added: filled.added,
         rows: done.rows_written,
         elapsed: started.elapsed(),
         source_bytes: done.source_bytes,
         arrow_bytes: done.arrow_bytes,
         peak_rss_bytes: usage::peak_rss_bytes(),
         cpu_time: usage::cpu_time().saturating_sub(cpu_before),
-        extra_values: mismatches.values,
+        extra_values: filled.mismatches.values,
         dead_letters: done.dead_letters,
-        dead_letters_by_reason: mismatches.documents,
+        dead_letters_by_reason: filled.mismatches.documents,
         dead_letter_table: (done.dead_letters > 0).then(|| pipeline.options.table.dead_letters.clone()),
         inserts: done.inserts,
         inserts_repeated: done.inserts_repeated,
@@ -101,9 +102,9 @@ async fn load_and_publish<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
     attempt: Attempt<'_>,
-) -> Result<Mismatches> {
+) -> Result<Filled> {
     let sink = &*pipeline.sink;
-    let shared = load_of(pipeline);
+    let shared = Arc::new(LoadContext::of(pipeline, run_name()));
     if !plan.target.database_exists {
         let create = PreflightRequest { create_database: true, ..PreflightRequest::default() };
         shared.repeat(|| sink.preflight(&create)).await?;
@@ -117,10 +118,14 @@ async fn load_and_publish<S: Source, K: Sink + 'static>(
             let outcome = async {
                 shadow::create(pipeline, &shared, &definition).await?;
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
-                let counts = load_and_reconcile(pipeline, plan, &shared, &shadow, attempt).await?;
+                let filled = load_and_reconcile(pipeline, plan, &shared, &shadow, attempt).await?;
+                let layout = attempt.metadata.layout();
+                let rows = pipeline.progress.snapshot().rows_written;
+                let rare = Rare { pipeline, shadow: &shadow, layout, rows };
+                let filled = shared.unless_stopped(rare.promote(filled)).await??;
                 shared.unless_stopped(is_same(pipeline, plan)).await??;
                 shadow::publish(pipeline, &shared, &definition).await?;
-                Ok(counts)
+                Ok(filled)
             };
             let outcome = outcome.await;
             if outcome.is_err()
@@ -167,7 +172,7 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
 ) -> Result<()> {
-    let shared = load_of(pipeline);
+    let shared = LoadContext::of(pipeline, run_name());
     if plan.strategy == Strategy::Truncate {
         return shared.repeat(|| pipeline.sink.truncate(&pipeline.table)).await;
     }
@@ -184,32 +189,13 @@ pub(crate) async fn replace_with_empty<S: Source, K: Sink + 'static>(
     outcome
 }
 
-/// A load of a pipeline, under a name of its own.
-pub(super) fn load_of<S, K>(pipeline: &Pipeline<S, K>) -> Arc<LoadContext> {
-    let run = run_name();
-    Arc::new(LoadContext {
-        pipeline: pipeline.name.clone().unwrap_or_else(|| run.clone()),
-        run,
-        namespace: pipeline.namespace.clone(),
-        pool: pipeline.pool.clone(),
-        progress: Arc::clone(&pipeline.progress),
-        on_bad_document: pipeline.options.table.on_bad_document,
-        hides: pipeline.options.table.changes_documents(),
-        dead_letters: pipeline.options.table.dead_letters.clone(),
-        dead: DeadLetters::default(),
-        repeats: Repeats::ByLoad,
-        stop: pipeline.stop.clone(),
-        abort: pipeline.stop.child(),
-    })
-}
-
 async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     pipeline: &Pipeline<S, K>,
     plan: &ReloadPlan,
     shared: &Arc<LoadContext>,
     table: &str,
     attempt: Attempt<'_>,
-) -> Result<Mismatches> {
+) -> Result<Filled> {
     let Attempt { metadata, anew, findings } = attempt;
     let partitions = shared.unless_stopped(partitions(pipeline, plan, anew)).await??;
     // A table that may not be replaced keeps its columns, and rows that are there already are not taken back.
@@ -243,7 +229,8 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
             counted,
         });
     }
-    Ok(Mismatches { values: counts.by_field(), documents: shared.dead.by_reason() })
+    let mismatches = Mismatches { values: counts.by_field(), documents: shared.dead.by_reason() };
+    Ok(Filled { schema: plan.schema.clone(), mismatches, added: Vec::new() })
 }
 
 /// What is read side by side: parts of the order of storage, where the server can be asked for them; else ranges of `_id`,

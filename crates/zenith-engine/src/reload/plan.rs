@@ -16,11 +16,13 @@ use super::columns::ColumnPlan;
 use super::difference::{Wanted, difference, key_differences};
 use super::given;
 use super::keep::{self, Kept, keep};
+use super::kept_columns::KeptColumns;
 use super::shape::{self, Requirement};
 use super::table_types::{TypeAdoption, adopt_table_types, confine};
 use super::temporary::shadow_prefix;
 use crate::layout::{Layout, VERSION_COLUMN};
 use crate::load::findings::{Findings, Planned, Sample};
+use crate::policies::OnNewField;
 use crate::transforms::TransformedSample;
 use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
@@ -129,7 +131,11 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         pipeline,
         &target,
         existing.as_ref(),
-        &Wanted { columns: &columns, differences: &differences },
+        &Wanted {
+            columns: &columns,
+            differences: &differences,
+            may_add: may_add(pipeline, existing.as_ref()),
+        },
     )?;
     let kept = match existing.as_ref().filter(|_| options.table.strategy == Strategy::Swap) {
         Some(table) => keep(pipeline, table, &columns)?,
@@ -177,6 +183,14 @@ impl Choice<'_> {
             let replace = options.replace && options.table.strategy == Strategy::Swap;
             let adoption = TypeAdoption { table: &table, dialect, sample, options: infer, replace, exact };
             adopt_table_types(&mut schema, &adoption);
+            // An empty collection asks for no columns, which is no reason to empty the table.
+            let has_documents = !sample.is_empty() || options.replace;
+            if has_documents
+                && (!options.replace || pipeline.guarded)
+                && keep::is_ours(&table, &pipeline.namespace)
+            {
+                self.keep_columns(&mut schema, &table, pipeline)?;
+            }
         }
         let wanted = &pipeline.options.shape;
         given::give_types(wanted, &mut schema)?;
@@ -188,6 +202,30 @@ impl Choice<'_> {
         shape::check_places(wanted, &schema, pipeline.layout.rows())?;
         Requirement { shape: wanted, inference: &inference, kept, adopted }.apply(&mut schema);
         Ok((schema, inference))
+    }
+}
+
+impl Choice<'_> {
+    /// Keeps the columns of fields that the sample does not have.
+    fn keep_columns<S, K>(
+        &self,
+        schema: &mut Schema,
+        table: &TableInfo,
+        pipeline: &Pipeline<S, K>,
+    ) -> Result<()> {
+        let options = &pipeline.options.table;
+        let transform = options.transform()?;
+        let is_left_out =
+            |name: &str| transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()));
+        let kept = KeptColumns {
+            table,
+            dialect: self.dialect,
+            renamed: &self.infer.columns,
+            is_left_out: &is_left_out,
+            with_parts: transform.is_none(),
+        };
+        kept.add_to(schema);
+        Ok(())
     }
 }
 
@@ -287,6 +325,15 @@ fn columns(
         })
     };
     arrow.fields().iter().map(column).collect()
+}
+
+/// Whether new fields may have columns in the place of a table that lacks them: that of a copy, which makes a new one each time.
+fn may_add<S, K>(pipeline: &Pipeline<S, K>, existing: Option<&TableInfo>) -> bool {
+    let options = &pipeline.options.table;
+    !pipeline.guarded
+        && options.strategy == Strategy::Swap
+        && options.on_new_field == OnNewField::Add
+        && existing.is_some_and(|table| keep::is_ours(table, &pipeline.namespace))
 }
 
 /// Whether the strategy works in the target's database, and the table that is there may take the rows or be replaced.

@@ -35,7 +35,7 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
         let lacks_notes = |table: &TableInfo| notes::are_missing(&table.columns);
         if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
-            self.sink.admin().add_columns(&self.table, &[notes::column()]).await?;
+            self.sink.admin().add_columns(&self.table, &[notes::column()], None).await?;
         }
         execute(self, plan, LoadMetadata::None).await
     }

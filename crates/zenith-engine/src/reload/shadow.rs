@@ -125,7 +125,7 @@ mod tests {
     use zenith_memory::Pool;
     use zenith_transport::MemorySink;
 
-    use super::super::execute::load_of;
+    use super::super::temporary::run_name;
     use super::*;
     use crate::ReloadOptions;
 
@@ -146,7 +146,7 @@ mod tests {
         let mut definition = TableDefinition::new("t__zenith_1", schema).order_by(["_id"]).loading();
         let (name, _) = LOADING_SETTINGS[0];
         definition.additions.settings.insert(name.to_owned(), "7".to_owned());
-        let load = load_of(&pipeline);
+        let load = LoadContext::of(&pipeline, run_name());
         create(&pipeline, &load, &definition).await.unwrap();
         publish(&pipeline, &load, &definition).await.unwrap();
         assert!(pipeline.sink.describe("t").await.unwrap().is_some());

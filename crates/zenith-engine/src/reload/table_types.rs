@@ -117,7 +117,7 @@ fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> O
 }
 
 /// A kind without parts that has this type.
-fn scalar(there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Option<Kind> {
+pub(super) fn scalar(there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Option<Kind> {
     let text = Kind::Text { usual: TextType::String };
     std::iter::once(text).chain(scalars(TextType::String)).find(|kind| is_of(kind, there))
 }

@@ -25,10 +25,10 @@ use zenith_state::{NO_COLUMN, OTHER_FIELDS, SchemaVersion, StateStore};
 use zenith_transport::{Sink, TableInfo};
 
 use super::context::Context;
-use super::growth::{LateFields, add_extra, beyond, changed_columns, column_of, later};
 use super::schema::{BY_HAND, DIALECTS, PROMOTED, WIDENED, decode_schema};
 use crate::error::sentence;
 use crate::policies::OnNewField;
+use crate::promotion::{LateFields, add_extra, alter, beyond, changed_columns, column_of, later};
 use crate::reload::confine;
 use crate::{EngineError, Result};
 
@@ -124,7 +124,8 @@ impl Evolution {
         }
         self.looked = Some(Instant::now());
         let found = self.read(context, batch).await?;
-        let (_, mut promoted) = found.promote(&self.schema, Wanted::All, context.settings.max_columns);
+        let (_, mut promoted) =
+            found.promote(&self.schema, Wanted::All, context.settings.options.max_columns);
         promoted.retain(|field| !self.refused.contains(&field.path));
         let is_promoted = |path: &String| promoted.iter().any(|field| field.path == *path);
         self.refuse(
@@ -132,7 +133,7 @@ impl Evolution {
         );
         let paths: Vec<String> = promoted.into_iter().map(|field| field.path).collect();
         let Some(first) = paths.first() else { return Ok(false) };
-        if context.settings.on_new_field == OnNewField::Fail {
+        if context.settings.options.on_new_field == OnNewField::Fail {
             return Err(EngineError::NewField {
                 namespace: context.namespace.to_string(),
                 field: first.clone(),
@@ -143,7 +144,8 @@ impl Evolution {
         if paths.is_empty() {
             return Ok(false);
         }
-        let (then, _) = found.promote(&self.schema, Wanted::Only(&paths), context.settings.max_columns);
+        let (then, _) =
+            found.promote(&self.schema, Wanted::Only(&paths), context.settings.options.max_columns);
         self.add(context, &then, &paths).await
     }
 
@@ -159,7 +161,7 @@ impl Evolution {
             path => !self.refused.contains(path) && (may_grow || !self.is_part(path)),
         };
         !self.is_paused()
-            && context.settings.on_new_field != OnNewField::Extra
+            && context.settings.options.on_new_field != OnNewField::Extra
             && self.refused.len() < REFUSED_MAX
             && without_column(extra).any(is_new)
     }
@@ -242,14 +244,14 @@ impl Evolution {
         let columns: BTreeSet<&str> = parts.iter().filter_map(|part| column_of(&self.schema, part)).collect();
         let fields = self.schema.fields.iter().filter(|field| columns.contains(field.name.as_str()));
         let columns: Vec<String> = fields.map(|field| field.column_name().to_owned()).collect();
-        let most = context.settings.max_rewrite.as_u64();
+        let most = context.settings.options.max_rewrite.as_u64();
         match timeout(ALTER_TIMEOUT, context.sink.admin().column_bytes(&context.table, &columns)).await {
             Ok(Ok(bytes)) if bytes <= most => None,
             Ok(Ok(bytes)) => Some(format!(
                 "{} has {} that would be written again, and max_rewrite = \"{}\"",
                 columns.join(", "),
                 bytesize::ByteSize(bytes),
-                context.settings.max_rewrite
+                context.settings.options.max_rewrite
             )),
             Ok(Err(error)) => Some(format!("how large the column is cannot be asked ({})", sentence(&error))),
             Err(_) => Some(format!("how large the column is cannot be asked within {ALTER_TIMEOUT:?}")),
@@ -387,12 +389,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     /// Gives a table the columns of `then`, and gives back the statements that did.
     pub(super) async fn alter(&self, table: &str, now: &Schema, then: &Schema) -> Result<String> {
-        let (added, grown) = changed_columns(now, then);
-        let added = self.sink.admin().add_columns(table, &added).await?;
-        let grown = self.sink.admin().modify_columns(table, &grown).await?;
-        let statements = [added, grown];
-        let statements = statements.iter().map(String::as_str).filter(|text| !text.is_empty());
-        Ok(statements.collect::<Vec<_>>().join("; "))
+        Ok(alter(&*self.sink, table, now, then, None).await?)
     }
 
     /// Notes columns that gain parts, before they do: a run that ends in between finds a table of either schema.

@@ -16,10 +16,10 @@ use zenith_extract::{ChangeSource, DocumentBatch, DocumentReader, Partition, Rea
 use zenith_state::{Checkpoint, Intent, Mismatches, StateStore};
 use zenith_transport::{PreflightRequest, Sink};
 
+use super::again::decode_again;
 use super::assembler::too_little_memory;
 use super::context::Context;
 use super::evolution::Evolution;
-use super::pieces;
 use super::progress::Phase;
 use super::tokens::Tokens;
 use super::write::{Token, Unwritten, write};
@@ -294,7 +294,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             // It holds nothing between two batches.
             self.decoder = Some(decoder(&context, &grown)?);
             let bytes_max = context.memory.cursor_bytes() * 2;
-            match pieces::decode_again(&context, [&schema, &grown], batch, bytes_max).await? {
+            match decode_again(&context, [&schema, &grown], batch, bytes_max).await? {
                 Some((batch, extra)) => {
                     (gathered.batch, gathered.extra, schema) = (Some(batch), extra, grown)
                 }

@@ -39,9 +39,9 @@
 //! | `memory_quota` | the division of memory |
 //! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
 
+mod again;
 mod apply;
 mod assembler;
-mod backfill;
 mod backoff;
 mod batcher;
 mod by_hand;
@@ -54,7 +54,6 @@ mod evolution;
 mod fan_out;
 mod freshness;
 mod group;
-mod growth;
 mod health;
 mod hold;
 mod id_cursor;
@@ -66,15 +65,12 @@ mod moves;
 mod outcome;
 mod ownership;
 mod pace;
-mod pager;
 mod pending;
-mod pieces;
 mod place;
 mod position;
 mod prepare;
 mod progress;
 mod promote;
-mod rare;
 mod recovery;
 mod removal;
 pub(crate) mod replay;
@@ -97,8 +93,6 @@ mod widening;
 mod write;
 
 pub use check::Check;
-pub(crate) use growth::LateFields;
-pub use growth::{PromotedField, Promotion};
 pub use outcome::{Outcome, Until};
 pub use ownership::table_is_free;
 pub use progress::{Phase, PipelineProgress};

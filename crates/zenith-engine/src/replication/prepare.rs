@@ -20,6 +20,8 @@ use crate::layout::{Layout, LoadMetadata};
 use crate::reload::ReloadPlan;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary};
 
+/// The cause of a schema of rows that are all new.
+const LOADED_AGAIN: &str = "the collection was loaded again";
 /// Documents of one part of a snapshot, about: what a crash costs.
 const PARTITION_DOCUMENTS: u64 = 262_144;
 /// Most parts of a snapshot.
@@ -228,14 +230,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let mut pipeline = self.replacement(keep_types);
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
         let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1));
-        let mut summary = loop {
+        let summary = loop {
             let plan = self.plan(&pipeline).await?;
             if plan.source.collection.uuid != collection {
                 // The changes since `start` are those of another collection.
                 let namespace = self.namespace.clone();
                 return Err(EngineError::Reading(ExtractError::Replaced { namespace }));
             }
-            self.note_schema(&plan.schema, "the collection was loaded again", "").await?;
+            self.note_schema(&plan.schema, LOADED_AGAIN, "").await?;
             self.claim().await?;
             let mut findings = self.findings();
             let error =
@@ -247,6 +249,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.live.counters.restart();
             self.found(findings);
         };
+        if !summary.columns_added.is_empty() {
+            self.note_schema(&summary.schema, LOADED_AGAIN, "").await?;
+        }
         // Without the database there was no place for a mark.
         self.claim().await?;
         let mut findings = self.findings();
@@ -260,7 +265,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.detach(None).await?;
         self.note_read(time).await?;
         drop(turn);
-        self.promote_rare(&mut summary).await?;
         Ok(summary)
     }
 

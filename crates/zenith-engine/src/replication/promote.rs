@@ -20,18 +20,18 @@ use zenith_transport::ddl::{LOADING_SETTINGS, identifier};
 use zenith_transport::{Filter, Scalar, Selection, Sink};
 
 use super::Replicator;
-use super::backfill::Backfill;
 use super::by_hand::is_written;
 use super::context::Context;
 use super::evolution::NEW_FIELDS;
-use super::growth::{Counts, Growth, Promotion, add_extra, column_of, has_twin, is_of, with_keys};
-use super::pager::Pager;
 use super::schema::PROMOTED;
 use super::widening::is_conflict;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::policies::Mode;
+use crate::promotion::{
+    Backfill, Counts, Growth, Pager, Promotion, add_extra, column_of, has_twin, is_of, with_keys,
+};
 use crate::reload::{run_name, shadow_prefix};
 use crate::{EngineError, Result};
 
@@ -127,7 +127,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             all_late.partition(|path| paths.is_empty() || paths.contains(path));
         late.sort_unstable();
         let wanted = if paths.is_empty() { Wanted::All } else { Wanted::Only(paths) };
-        let (then, promoted) = found.promote(&now, wanted, self.settings.max_columns);
+        let (then, promoted) = found.promote(&now, wanted, self.settings.options.max_columns);
         let is_promoted = |path: &str| promoted.iter().any(|field| field.path == path);
         if let Some(missing) = paths.iter().find(|path| !is_promoted(path) && !late.contains(path)) {
             return Err(self.cannot_promote(&format!(
@@ -153,10 +153,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             };
         }
         let leaves: usize = schema.fields.iter().map(Field::leaves).sum();
-        if leaves >= self.settings.max_columns {
+        if leaves >= self.settings.options.max_columns {
             return format!(
                 "the table has {leaves} columns, and max_columns = {}",
-                self.settings.max_columns
+                self.settings.options.max_columns
             );
         }
         "no column can have its name or hold its values".to_owned()
@@ -167,6 +167,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             doing: format!("promoting fields of the pipeline {}", self.name),
             reason: reason.to_owned(),
         }
+    }
+
+    /// The rows that are written again, into the table itself or a clone of it.
+    fn backfill<'a>(
+        &'a self,
+        growth: &'a Growth,
+        load: &'a LoadContext,
+        table: &'a str,
+    ) -> Backfill<'a, Self, K> {
+        let (name, layout) = (self.table.as_str(), self.layout());
+        let (sink, bytes_max) = (&*self.sink, self.memory.batch_bytes());
+        Backfill { from: self, name, growth, load, sink, table, layout, bytes_max }
     }
 
     /// How many rows have one of these keys in the extra column.
@@ -188,7 +200,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.expect_columns(&growth.then).await?;
         for _ in 0..ROUNDS {
             let load = self.load(format!("{}/promote/{}", self.name, run_name()), Repeats::Uncounted);
-            let done = Backfill { context: self, growth, load: &load, table: &self.table }.run().await?;
+            let done = self.backfill(growth, &load, &self.table).run().await?;
             // A row that an insert has not left cannot be told from the one it was to replace.
             if self.rows_with(&growth.keys()).await? <= done.left {
                 if growth.is_complete {
@@ -236,7 +248,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let statement = self.unless_stopped(self.alter(shadow, &growth.now, &growth.then)).await??;
         let statement = statement.replace(&identifier(shadow), &identifier(&self.table));
         self.unless_stopped(admin.delete(&with_keys(shadow, self.layout(), &growth.keys()))).await??;
-        let done = Backfill { context: self, growth, load, table: shadow }.run().await?;
+        let done = self.backfill(growth, load, shadow).run().await?;
         if done.rows != rows {
             return Err(self.cannot_promote(&format!(
                 "{rows} rows of {} were to be written again, and {} were read: did somebody else change it?",

@@ -20,7 +20,6 @@ use zenith_transport::{LetterFilter, Scalar, Sink, StoredLetter};
 
 use super::Replicator;
 use super::context::Context;
-use super::pieces::{self, Decoding};
 use super::version::version_of;
 use crate::dead_letters::{DeadLetters, parts};
 use crate::layout::{Layout, OPERATIONS, RowMetadata};
@@ -32,6 +31,7 @@ use crate::load::refusal;
 use crate::mismatches::kind;
 use crate::places::Places;
 use crate::policies::Mode;
+use crate::promotion;
 use crate::reload::run_name;
 use crate::{EngineError, OnBadDocument, Result};
 
@@ -58,7 +58,7 @@ pub struct DeadLetterRetry {
 }
 
 /// With the places of the letters that are settled by it.
-type Piece = pieces::Piece<Vec<usize>>;
+type Piece = promotion::Piece<Vec<usize>>;
 
 /// The outcome of each letter.
 enum Fate {
@@ -156,7 +156,7 @@ where
     };
     let bad = transformed(context, &mut pieces)?;
     bad.iter().for_each(|(piece, reason)| set(piece, Fate::Failed, reason));
-    let decoded = pieces::decode(Decoding::of(context, schema), &pieces);
+    let decoded = promotion::decode(context.decoding(schema), &pieces);
     let decoded = decoded.map_err(|error| context.key_mismatch(error))?;
     for (piece, reason) in &decoded.bad {
         set(piece, Fate::Failed, reason);

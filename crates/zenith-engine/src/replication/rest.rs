@@ -10,13 +10,13 @@ use zenith_transport::Sink;
 use super::Replicator;
 use super::backoff::Apart;
 use super::context::Context;
-use super::growth::Promotion;
 use super::ownership::owning;
 use super::progress::{Live, Phase, PipelineProgress};
 use super::replicator::Underway;
 use super::reset::ResetTo;
 use super::run::PipelineRun;
 use crate::policies::Mode;
+use crate::promotion::Promotion;
 use crate::{EngineError, Result, StopHandle, Summary};
 
 /// A pipeline that rests until this is dropped.

@@ -38,7 +38,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if notes::are_missing(&table.columns) {
             tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
             let columns = [notes::column()];
-            self.retrying(|| self.sink.admin().add_columns(&self.table, &columns)).await?;
+            self.retrying(|| self.sink.admin().add_columns(&self.table, &columns, None)).await?;
             self.keep_view().await?;
         }
         self.note_by_hand(&schema).await?;

@@ -23,11 +23,11 @@ use zenith_transport::{Filter, Part, Scalar, Selection, Sink};
 
 use super::context::Context;
 use super::evolution::{ALTER_TIMEOUT, Evolution, LATER, REFUSED_MAX};
-use super::growth::column_type_of;
 use super::schema::{DIALECTS, WIDENED};
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::policies::OnTypeConflict;
+use crate::promotion::column_type_of;
 use crate::reload::is_column_of;
 use crate::{EngineError, Result};
 

@@ -17,7 +17,7 @@ use super::cell;
 use super::expect::Rules;
 use super::mismatch::{Mismatch, count, in_words};
 use super::walk::Walk;
-use crate::replication::LateFields;
+use crate::promotion::LateFields;
 
 /// What is the same for all documents.
 #[derive(Debug)]

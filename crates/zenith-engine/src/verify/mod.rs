@@ -217,7 +217,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let schema = match context.schema().await? {
             Some(schema) => schema,
             None => {
-                let plan = context.plan(&context.looking()).await?;
+                let mut pipeline = context.looking();
+                // The columns are those of the table, also of fields that the sample does not have.
+                pipeline.options.keep_types = true;
+                let plan = context.plan(&pipeline).await?;
                 plan.schema_of_table()
             }
         };

@@ -16,7 +16,7 @@ use super::cell;
 use super::expect::{self, Digits, Expected, Rules, Value};
 use super::mismatch::{Mismatch, count, in_words};
 use crate::layout::KEY;
-use crate::replication::LateFields;
+use crate::promotion::LateFields;
 
 /// Levels of a JSON column in which simple values have to be shown.
 const JSON_LEVELS: usize = 8;

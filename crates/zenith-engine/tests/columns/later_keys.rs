@@ -2,7 +2,7 @@
 
 use bson::{Bson, DateTime, Document, bson, doc};
 use zenith_engine::state::StateStore;
-use zenith_engine::{OnNewField, PipelineSettings};
+use zenith_engine::{OnNewField, PipelineSettings, TableOptions};
 
 use super::{Shown, followed, raw};
 use crate::incremental::Follow;
@@ -32,7 +32,10 @@ async fn a_key_in_later_elements_takes_nothing_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_counted() {
-    let settings = PipelineSettings { on_new_field: OnNewField::Extra, ..PipelineSettings::default() };
+    let settings = PipelineSettings {
+        options: TableOptions { on_new_field: OnNewField::Extra, ..TableOptions::default() },
+        ..PipelineSettings::default()
+    };
     let follow = Follow::new("drift", settings).await;
     follow.bench.fill("items", (0..100).map(|id| raw(&order(id, None)))).await;
     follow.catch_up_well().await;

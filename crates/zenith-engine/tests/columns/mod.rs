@@ -64,7 +64,7 @@ impl Shown {
 
     /// While it is followed, its table keeps the columns that it has.
     pub fn columns_stay(mut self) -> Shown {
-        self.settings.on_new_field = OnNewField::Extra;
+        self.settings.options.on_new_field = OnNewField::Extra;
         self
     }
 

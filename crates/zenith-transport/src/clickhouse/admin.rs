@@ -21,8 +21,13 @@ use crate::{FailureKind, Result, TransportError};
 const SUPPORT_IS_DISABLED: u32 = 344;
 
 impl TableAdmin for ClickHouseSink {
-    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
-        Box::pin(add_columns(self, table, fields))
+    fn add_columns<'a>(
+        &'a self,
+        table: &'a str,
+        fields: &'a [FieldRef],
+        after: Option<&'a str>,
+    ) -> Boxed<'a, String> {
+        Box::pin(add_columns(self, table, fields, after))
     }
 
     fn modify_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
@@ -131,8 +136,20 @@ impl TableAdmin for ClickHouseSink {
     }
 }
 
-async fn add_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
-    alter_columns(sink, table, fields, "ADD COLUMN IF NOT EXISTS", "").await
+async fn add_columns(
+    sink: &ClickHouseSink,
+    table: &str,
+    fields: &[FieldRef],
+    after: Option<&str>,
+) -> Result<String> {
+    let dialect = sink.dialect().await?;
+    let (mut changes, mut after) = (Vec::new(), after.map(identifier));
+    for field in fields {
+        let place = after.as_ref().map(|after| format!(" AFTER {after}")).unwrap_or_default();
+        changes.push(format!("ADD COLUMN IF NOT EXISTS {}{place}", column_sql(field, dialect)?));
+        after = after.map(|_| identifier(field.name()));
+    }
+    alter_columns(sink, table, &changes, "").await
 }
 
 /// Readers see the new types at once, as parts of before are converted while they are read. A replicated table waits for its
@@ -146,29 +163,27 @@ async fn modify_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef])
         None => return Err(TransportError::NoTable { table: sink.full_name(table) }),
     };
     let settings = if is_replicated { "" } else { " SETTINGS alter_sync = 0" };
-    let altered = alter_columns(sink, table, fields, "MODIFY COLUMN", settings).await;
+    let dialect = sink.dialect().await?;
+    let change = |field: &FieldRef| Ok(format!("MODIFY COLUMN {}", column_sql(field, dialect)?));
+    let changes = fields.iter().map(change).collect::<Result<Vec<_>>>()?;
+    let altered = alter_columns(sink, table, &changes, settings).await;
     // They are known by the names of columns, and not of their parts.
     sink.column_types.forget(table);
     altered
 }
 
+/// Changes the columns of a table by one statement, and gives it back; empty where there is nothing to change.
 async fn alter_columns(
     sink: &ClickHouseSink,
     table: &str,
-    fields: &[FieldRef],
-    change: &str,
+    changes: &[String],
     settings: &str,
 ) -> Result<String> {
-    let dialect = sink.dialect().await?;
-    let columns: Vec<String> = fields
-        .iter()
-        .map(|field| Ok(format!("{change} {}", column_sql(field, dialect)?)))
-        .collect::<Result<_>>()?;
-    if columns.is_empty() {
+    if changes.is_empty() {
         return Ok(String::new());
     }
     let name = sink.full_name(table);
-    let sql = format!("ALTER TABLE {name} {}", columns.join(", "));
+    let sql = format!("ALTER TABLE {name} {}", changes.join(", "));
     sink.run(format!("changing the columns of {name}"), &format!("{sql}{settings}")).await?;
     Ok(sql)
 }

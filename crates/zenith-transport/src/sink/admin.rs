@@ -38,8 +38,14 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 ///
 /// Every method may be left out: its default answers that the sink cannot do it.
 pub trait TableAdmin: Send + Sync {
-    /// Adds the columns that a table lacks, and gives back the statement that did; empty where no statement is needed.
-    fn add_columns<'a>(&'a self, _table: &'a str, _fields: &'a [FieldRef]) -> Boxed<'a, String> {
+    /// Adds the columns that a table lacks behind one of its columns, or behind all of them, and gives back the statement that
+    /// did; empty where no statement is needed.
+    fn add_columns<'a>(
+        &'a self,
+        _table: &'a str,
+        _fields: &'a [FieldRef],
+        _after: Option<&'a str>,
+    ) -> Boxed<'a, String> {
         cannot("add columns to a table")
     }
 

@@ -253,11 +253,19 @@ impl Sink for MemorySink {
 
 /// Its tables can get columns and be cloned. It has no query language.
 impl TableAdmin for MemorySink {
-    fn add_columns<'a>(&'a self, table: &'a str, fields: &'a [FieldRef]) -> Boxed<'a, String> {
+    fn add_columns<'a>(
+        &'a self,
+        table: &'a str,
+        fields: &'a [FieldRef],
+        after: Option<&'a str>,
+    ) -> Boxed<'a, String> {
         let added = self.state().table(table).map(|table| {
             let schema = &mut table.definition.schema;
             let new = fields.iter().filter(|field| schema.column_with_name(field.name()).is_none());
-            let all: Vec<FieldRef> = schema.fields().iter().chain(new).cloned().collect();
+            let mut all: Vec<FieldRef> = schema.fields().to_vec();
+            let place = all.iter().position(|field| Some(field.name().as_str()) == after);
+            let place = place.map_or(all.len(), |place| place + 1);
+            all.splice(place..place, new.cloned().collect::<Vec<_>>());
             *schema = Arc::new(Schema::new(all));
             String::new()
         });

@@ -163,7 +163,7 @@ pub trait Sink: Send + Sync {
             let insert = Insert { table: table.to_owned(), batch, token: token.to_owned() };
             match self.write(insert.clone()).await {
                 Err(error) if error.is_schema_mismatch() => {
-                    self.admin().add_columns(table, &dead_letter::later_columns()).await?;
+                    self.admin().add_columns(table, &dead_letter::later_columns(), None).await?;
                     self.write(insert).await
                 }
                 written => written,

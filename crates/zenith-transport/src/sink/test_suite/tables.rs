@@ -39,8 +39,8 @@ pub async fn columns_are_added(sink: &impl Sink) {
         Arc::new(Field::new("more", DataType::Int64, true)),
         Arc::new(Field::new("id", DataType::Int64, false)),
     ];
-    sink.admin().add_columns("t", &more).await.expect("added");
-    sink.admin().add_columns("t", &[]).await.expect("nothing to add");
+    sink.admin().add_columns("t", &more, None).await.expect("added");
+    sink.admin().add_columns("t", &[], None).await.expect("nothing to add");
     let info = sink.describe("t").await.expect("an answer").expect("a table");
     assert_eq!(
         info.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),

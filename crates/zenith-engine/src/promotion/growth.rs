@@ -54,23 +54,23 @@ impl Promotion {
 }
 
 /// The columns of a table now and afterwards.
-pub(super) struct Growth {
-    pub(super) now: Schema,
-    pub(super) then: Schema,
-    pub(super) promoted: Vec<Promoted>,
+pub(crate) struct Growth {
+    pub(crate) now: Schema,
+    pub(crate) then: Schema,
+    pub(crate) promoted: Vec<Promoted>,
     /// Fields that got their columns while the table was followed, and have values in the extra column of earlier rows.
-    pub(super) late: Vec<String>,
+    pub(crate) late: Vec<String>,
     /// Those of them whose columns were there before, and hold more now.
-    pub(super) widened: Vec<String>,
+    pub(crate) widened: Vec<String>,
     /// Paths with values that are left where they are, and how many.
-    pub(super) left_out: BTreeMap<String, u64>,
+    pub(crate) left_out: BTreeMap<String, u64>,
     /// Whether afterwards no row has values elsewhere of fields that got their columns, or wider ones, late.
-    pub(super) is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 impl Growth {
     /// Keys of the top level whose values move.
-    pub(super) fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         let paths =
             self.promoted.iter().map(|field| field.path.as_str()).chain(self.late.iter().map(String::as_str));
         let keys: BTreeSet<&str> = paths.filter_map(|path| column_of(&self.then, path)).collect();
@@ -78,7 +78,7 @@ impl Growth {
     }
 
     /// It, of a table with so many rows that have values which move.
-    pub(super) fn promotion(&self, rows: u64) -> Result<Promotion> {
+    pub(crate) fn promotion(&self, rows: u64) -> Result<Promotion> {
         let typed = |field: &Promoted| {
             let leaf = Field::new("value", field.kind.clone());
             let column_type = match columns_of(&self.then, &leaf).next() {
@@ -99,7 +99,7 @@ impl Growth {
 }
 
 /// Whether a field of this path, or one that it is in, has a twin: rows may show values there that its column now holds.
-pub(super) fn has_twin(fields: &[Field], path: &str) -> bool {
+pub(crate) fn has_twin(fields: &[Field], path: &str) -> bool {
     fields.iter().filter(|field| is_of(path, &field.name)).any(|field| {
         let rest = path.get(field.name.len() + 1..).unwrap_or_default();
         field.twin.is_some() || has_twin(parts(&field.kind), rest)
@@ -116,12 +116,12 @@ fn parts(kind: &Kind) -> &[Field] {
 }
 
 /// The column that shows the field of a path, or has it as a part.
-pub(super) fn column_of<'s>(schema: &'s Schema, path: &str) -> Option<&'s str> {
+pub(crate) fn column_of<'s>(schema: &'s Schema, path: &str) -> Option<&'s str> {
     schema.fields.iter().map(|field| field.name.as_str()).find(|name| is_of(path, name))
 }
 
 /// The columns that are new, and those that are to have another type.
-pub(super) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Vec<FieldRef>) {
+pub(crate) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Vec<FieldRef>) {
     let (mut added, mut grown) = (Vec::new(), Vec::new());
     for field in &then.fields {
         match now.fields.iter().find(|known| known.name == field.name) {
@@ -136,7 +136,7 @@ pub(super) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Ve
 }
 
 /// Paths of the fields of a schema that another one lacks; not those inside of fields that it lacks.
-pub(super) fn beyond(schema: &Schema, other: &Schema) -> HashSet<String> {
+pub(crate) fn beyond(schema: &Schema, other: &Schema) -> HashSet<String> {
     let mut paths = HashSet::new();
     beyond_fields(&schema.fields, &other.fields, "", &mut paths);
     paths
@@ -161,7 +161,7 @@ fn beyond_kind(kind: &Kind, other: &Kind, path: &str, paths: &mut HashSet<String
 }
 
 /// Fields whose columns show something that they did not with another schema, by their paths: how they came to that.
-pub(super) fn later(schema: &Schema, other: &Schema) -> LateFields {
+pub(crate) fn later(schema: &Schema, other: &Schema) -> LateFields {
     let new = beyond(schema, other).into_iter().map(|path| (path, None));
     let mut late: LateFields = new.collect();
     widened_fields(&schema.fields, &other.fields, "", &mut late);
@@ -191,7 +191,7 @@ fn widened_kind(kind: &Kind, other: &Kind, path: String, late: &mut LateFields) 
 }
 
 /// The type of the column of a field, as ClickHouse has it; that of dictionaries is one with that of their values.
-pub(super) fn column_type_of(schema: &Schema, field: &Field) -> Option<String> {
+pub(crate) fn column_type_of(schema: &Schema, field: &Field) -> Option<String> {
     let field = match field.kind {
         Kind::Category => Field { kind: Kind::String, ..field.clone() },
         _ => field.clone(),
@@ -208,7 +208,7 @@ fn columns_of(schema: &Schema, field: &Field) -> impl Iterator<Item = FieldRef> 
 }
 
 /// Counts what the extra column of some rows has that no column is for.
-pub(super) fn add_extra(
+pub(crate) fn add_extra(
     found: &mut Promotable,
     schema: &Schema,
     batch: &RecordBatch,
@@ -225,7 +225,7 @@ pub(super) fn add_extra(
 }
 
 /// How many rows of a batch have one of these keys in the extra column.
-pub(super) fn rows_with_keys(batch: &RecordBatch, keys: &[String]) -> u64 {
+pub(crate) fn rows_with_keys(batch: &RecordBatch, keys: &[String]) -> u64 {
     let Some(column) = batch.column_by_name(EXTRA_COLUMN) else { return 0 };
     let has_key = |row: &usize| match Scalar::of(column, *row) {
         Some(Scalar::Bytes(text)) if !text.is_empty() => {
@@ -242,18 +242,18 @@ pub(super) fn rows_with_keys(batch: &RecordBatch, keys: &[String]) -> u64 {
 /// The extra column has a text that Zenith did not write.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{EXTRA_COLUMN} has a text that Zenith did not write")]
-pub(super) struct NotOurs;
+pub(crate) struct NotOurs;
 
 /// Whether a path is that of a field, or of a part of it.
-pub(super) fn is_of(path: &str, field: &str) -> bool {
+pub(crate) fn is_of(path: &str, field: &str) -> bool {
     path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Values that do not fit, by field and reason.
-pub(super) type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+pub(crate) type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// The rows of a table that have one of these keys in the extra column.
-pub(super) fn with_keys(table: &str, layout: Layout, keys: &[String]) -> Selection {
+pub(crate) fn with_keys(table: &str, layout: Layout, keys: &[String]) -> Selection {
     Selection {
         table: table.to_owned(),
         rows: layout.shown(),

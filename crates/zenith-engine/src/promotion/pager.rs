@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
-use zenith_extract::{ChangeSource, Source};
-use zenith_state::StateStore;
-use zenith_transport::{Filter, RowSet, Scalar, Selection, Sink};
+use zenith_transport::{Filter, RowSet, Scalar, Selection};
 
-use super::context::Context;
+use super::Table;
 use crate::Result;
 use crate::layout::{INDEX_COLUMN, KEY, Layout, RowMetadata, VERSION_COLUMN};
 use crate::load::key::{is_one_of, key};
@@ -20,7 +18,7 @@ const ROWS_MAX: u64 = 2_000;
 const ROWS_FIRST: u64 = 16;
 
 /// What is left of the selected rows.
-pub(super) struct Pager {
+pub(crate) struct Pager {
     selection: Selection,
     layout: Layout,
     /// The rows of the next page.
@@ -33,7 +31,7 @@ pub(super) struct Pager {
 
 impl Pager {
     /// The rows of a table of this layout; with their columns come those that they are ordered by.
-    pub(super) fn new(selection: Selection, layout: Layout) -> Pager {
+    pub(crate) fn new(selection: Selection, layout: Layout) -> Pager {
         let order: &[&str] = match layout {
             Layout::Rows | Layout::Current => &[KEY],
             Layout::Log => &[KEY, VERSION_COLUMN, INDEX_COLUMN],
@@ -53,21 +51,13 @@ impl Pager {
     ///
     /// # Errors
     /// When the sink cannot be asked.
-    pub(super) async fn next<S, K, T>(
-        &mut self,
-        context: &Context<S, K, T>,
-    ) -> Result<Option<Vec<RecordBatch>>>
-    where
-        S: Source + ChangeSource,
-        K: Sink + 'static,
-        T: StateStore,
-    {
+    pub(crate) async fn next<T: Table>(&mut self, table: &T) -> Result<Option<Vec<RecordBatch>>> {
         let page = match self.layout {
             Layout::Rows | Layout::Log => {
                 let columns = self.selection.columns.clone();
-                self.page(context, columns, self.rows).await?
+                self.page(table, columns, self.rows).await?
             }
-            Layout::Current => self.current(context).await?,
+            Layout::Current => self.current(table).await?,
         };
         if let Some(page) = &page {
             let rows: usize = page.iter().map(RecordBatch::num_rows).sum();
@@ -81,14 +71,9 @@ impl Pager {
 
     /// The rows that count of the next keys. Which of them do is expensive to know of all keys, so that first those are found
     /// that may have one.
-    async fn current<S, K, T>(&mut self, context: &Context<S, K, T>) -> Result<Option<Vec<RecordBatch>>>
-    where
-        S: Source + ChangeSource,
-        K: Sink + 'static,
-        T: StateStore,
-    {
+    async fn current<T: Table>(&mut self, table: &T) -> Result<Option<Vec<RecordBatch>>> {
         if self.keys.is_empty() {
-            let Some(page) = self.page(context, vec![KEY.to_owned()], ROWS_MAX).await? else {
+            let Some(page) = self.page(table, vec![KEY.to_owned()], ROWS_MAX).await? else {
                 return Ok(None);
             };
             for batch in &page {
@@ -106,22 +91,17 @@ impl Pager {
             self.selection.filter.clone(),
         ]);
         let selection = Selection { filter, ..self.selection.clone() };
-        let page = context.retrying(|| context.sink.admin().select(&selection)).await?;
+        let page = table.select(&selection).await?;
         Ok(Some(page.unwrap_or_default()))
     }
 
     /// These columns of the next rows, whether or not they are those of their keys that count.
-    async fn page<S, K, T>(
+    async fn page<T: Table>(
         &mut self,
-        context: &Context<S, K, T>,
+        table: &T,
         columns: Vec<String>,
         mut limit: u64,
-    ) -> Result<Option<Vec<RecordBatch>>>
-    where
-        S: Source + ChangeSource,
-        K: Sink + 'static,
-        T: StateStore,
-    {
+    ) -> Result<Option<Vec<RecordBatch>>> {
         while !self.is_done {
             let mut conditions = vec![self.selection.filter.clone()];
             conditions.extend(self.last.as_ref().map(|(key, metadata)| after(self.layout, key, *metadata)));
@@ -132,7 +112,7 @@ impl Pager {
                 limit: Some(limit),
                 ..self.selection.clone()
             };
-            let page = context.retrying(|| context.sink.admin().select(&selection)).await?;
+            let page = table.select(&selection).await?;
             let mut page = page.unwrap_or_default();
             page.retain(|batch| batch.num_rows() > 0);
             if page.iter().map(|batch| to_u64(batch.num_rows())).sum::<u64>() < limit {

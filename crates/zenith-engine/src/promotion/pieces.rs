@@ -1,68 +1,45 @@
 //! Single documents decoded to rows, each with the metadata columns of its own.
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
 use zenith_arrow::rebuild::rebuild_raw;
 use zenith_arrow::{BadDocument, Decoder, DecoderOptions, ExtraCounts, Schema};
-use zenith_extract::{ChangeSource, Namespace, Source};
+use zenith_extract::Namespace;
 use zenith_memory::Pool;
-use zenith_state::StateStore;
-use zenith_transport::Sink;
 
-use super::context::Context;
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
 use crate::{EngineError, Result};
 
 /// A document to be written.
-pub(super) struct Piece<X> {
-    pub(super) document: Vec<u8>,
-    pub(super) metadata: RowMetadata,
+pub(crate) struct Piece<X> {
+    pub(crate) document: Vec<u8>,
+    pub(crate) metadata: RowMetadata,
     /// What it is of.
-    pub(super) of: X,
+    pub(crate) of: X,
 }
 
 /// How documents are decoded.
 #[derive(Clone, Copy)]
-pub(super) struct Decoding<'a> {
-    pub(super) namespace: &'a Namespace,
-    pub(super) schema: &'a Schema,
-    pub(super) layout: Layout,
-    pub(super) pool: &'a Pool,
+pub(crate) struct Decoding<'a> {
+    pub(crate) namespace: &'a Namespace,
+    pub(crate) schema: &'a Schema,
+    pub(crate) layout: Layout,
+    pub(crate) pool: &'a Pool,
     /// The most bytes of the columns of one batch.
-    pub(super) bytes_max: usize,
-}
-
-impl<'a> Decoding<'a> {
-    /// For rows of the table of a pipeline.
-    pub(super) fn of<S, K, T>(context: &'a Context<S, K, T>, schema: &'a Schema) -> Decoding<'a>
-    where
-        S: Source + ChangeSource,
-        K: Sink + 'static,
-        T: StateStore,
-    {
-        Decoding {
-            namespace: &context.namespace,
-            schema,
-            layout: context.layout(),
-            pool: context.memory.pool(),
-            bytes_max: context.memory.batch_bytes(),
-        }
-    }
+    pub(crate) bytes_max: usize,
 }
 
 /// What came of documents.
-pub(super) struct Decoded<'a, X> {
+pub(crate) struct Decoded<'a, X> {
     /// Rows, and the document of each.
-    pub(super) batches: Vec<(RecordBatch, Vec<&'a Piece<X>>)>,
+    pub(crate) batches: Vec<(RecordBatch, Vec<&'a Piece<X>>)>,
     /// Those that are not valid, with the reason.
-    pub(super) bad: Vec<(&'a Piece<X>, String)>,
+    pub(crate) bad: Vec<(&'a Piece<X>, String)>,
     /// Values that no column shows.
-    pub(super) extra: ExtraCounts,
+    pub(crate) extra: ExtraCounts,
 }
 
 /// Decodes documents to rows. It waits for memory where others have it.
-pub(super) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> Result<Decoded<'a, X>> {
+pub(crate) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> Result<Decoded<'a, X>> {
     let failed = |source| EngineError::decoding(decoding.namespace, source);
     let options = DecoderOptions { rows_max: pieces.len().max(1), bytes_max: decoding.bytes_max };
     let mut decoder = Decoder::new(decoding.schema, decoding.pool, options);
@@ -99,7 +76,7 @@ pub(super) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> R
 }
 
 /// Decodes the first of some documents to one batch, and says how many they are: as many as it holds.
-pub(super) fn decode_first(
+pub(crate) fn decode_first(
     decoding: Decoding<'_>,
     pieces: &[Piece<()>],
 ) -> Result<(RecordBatch, usize, ExtraCounts)> {
@@ -135,7 +112,7 @@ pub(super) fn decode_first(
 }
 
 /// The documents of rows, with their metadata columns; or why one of them cannot be had.
-pub(super) fn rebuilt(schema: &Schema, page: &[RecordBatch]) -> std::result::Result<Vec<Piece<()>>, String> {
+pub(crate) fn rebuilt(schema: &Schema, page: &[RecordBatch]) -> std::result::Result<Vec<Piece<()>>, String> {
     let mut pieces = Vec::new();
     for batch in page {
         for row in 0..batch.num_rows() {
@@ -147,31 +124,7 @@ pub(super) fn rebuilt(schema: &Schema, page: &[RecordBatch]) -> std::result::Res
     Ok(pieces)
 }
 
-/// A batch of one schema decoded by another one, and what of it no column shows then; `None` if it is more than one batch.
-pub(super) async fn decode_again<S, K, T>(
-    context: &Arc<Context<S, K, T>>,
-    [before, then]: [&Arc<Schema>; 2],
-    batch: &RecordBatch,
-    bytes_max: usize,
-) -> Result<Option<(RecordBatch, ExtraCounts)>>
-where
-    S: Source + ChangeSource,
-    K: Sink + 'static,
-    T: StateStore,
-{
-    let (context, before, then, batch) =
-        (Arc::clone(context), Arc::clone(before), Arc::clone(then), batch.clone());
-    let decode = move || {
-        // What cannot be had again stays as it is.
-        let Ok(pieces) = rebuilt(&before, std::slice::from_ref(&batch)) else { return Ok(None) };
-        let decoding = Decoding { bytes_max, ..Decoding::of(&context, &then) };
-        let (again, rows, extra) = decode_first(decoding, &pieces)?;
-        Ok((rows == pieces.len()).then_some((again, extra)))
-    };
-    blocking(decode).await?
-}
-
 /// Does what may block where that does no harm.
-pub(super) async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> Result<V> {
+pub(crate) async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send + 'static) -> Result<V> {
     crate::offload::run(work).await.map_err(|_| EngineError::Worker { worker: "decoding of rows again" })
 }
