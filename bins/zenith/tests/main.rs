@@ -22,6 +22,7 @@ mod filters;
 mod harness;
 mod help;
 mod home;
+mod ignoring;
 mod looking;
 mod masks;
 mod members;

@@ -82,30 +82,43 @@ fn validate_level(document: &[u8], depth: usize) -> Result<(), RawError> {
     for element in Elements::new(document)? {
         let element = element?;
         utf8(element.key)?;
-        let value = element.value;
-        match value.tag {
-            tag::DOCUMENT | tag::ARRAY => validate_level(value.bytes, depth + 1)?,
-            tag::STRING | tag::SYMBOL | tag::CODE => {
-                utf8(value.as_str_bytes().or_else(|| value.as_code_bytes()).unwrap_or_default())?;
-            }
-            tag::REGEX => {
-                let (pattern, options) = value.as_regex().unwrap_or_default();
-                utf8(pattern)?;
-                utf8(options)?;
-            }
-            tag::DB_POINTER => {
-                if let Some((namespace, _)) = value.as_db_pointer() {
-                    utf8(namespace)?;
-                }
-            }
-            tag::CODE_WITH_SCOPE => {
-                if let Some((code, scope)) = value.as_code_with_scope() {
-                    utf8(code)?;
-                    validate_level(scope, depth + 1)?;
-                }
-            }
-            _ => {}
+        validate_inside(element.value, depth)?;
+    }
+    Ok(())
+}
+
+/// Checks a value whose frame has been checked, as [`validate`] checks those of a document.
+///
+/// # Errors
+///
+/// The first [`RawError`] in the order of the bytes.
+pub fn validate_value(value: RawValue<'_>) -> Result<(), RawError> {
+    validate_inside(value, 1)
+}
+
+fn validate_inside(value: RawValue<'_>, depth: usize) -> Result<(), RawError> {
+    match value.tag {
+        tag::DOCUMENT | tag::ARRAY => validate_level(value.bytes, depth + 1)?,
+        tag::STRING | tag::SYMBOL | tag::CODE => {
+            utf8(value.as_str_bytes().or_else(|| value.as_code_bytes()).unwrap_or_default())?;
         }
+        tag::REGEX => {
+            let (pattern, options) = value.as_regex().unwrap_or_default();
+            utf8(pattern)?;
+            utf8(options)?;
+        }
+        tag::DB_POINTER => {
+            if let Some((namespace, _)) = value.as_db_pointer() {
+                utf8(namespace)?;
+            }
+        }
+        tag::CODE_WITH_SCOPE => {
+            if let Some((code, scope)) = value.as_code_with_scope() {
+                utf8(code)?;
+                validate_level(scope, depth + 1)?;
+            }
+        }
+        _ => {}
     }
     Ok(())
 }

@@ -77,6 +77,8 @@ pub enum OnNewField {
     Add,
     /// Its values go to the column `_zenith_extra`.
     Extra,
+    /// It is left out, and so is a key of a document that no part of its column is for.
+    Ignore,
     /// The pipeline stops with an error.
     Fail,
 }

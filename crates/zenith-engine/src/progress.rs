@@ -1,6 +1,7 @@
 //! What a run has done so far, for displays and for the summary.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ pub struct Progress {
     inserts_repeated: AtomicU64,
     memory_in_use: AtomicU64,
     told: Mutex<Told>,
+    are_ignored_told: AtomicBool,
 }
 
 /// What was said of dead letters.
@@ -115,6 +117,21 @@ impl Progress {
         let untold = dead_letters.saturating_sub(told.dead_letters);
         *told = Told { at: Some(Instant::now()), dead_letters };
         Some(untold)
+    }
+
+    /// Tells once that fields without a column are left out, these among them.
+    pub(crate) fn tell_ignored(&self, pipeline: &str, fields: &BTreeSet<String>) {
+        const NAMED: usize = 5;
+        if fields.is_empty() || self.are_ignored_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let named: Vec<&str> = fields.iter().take(NAMED).map(String::as_str).collect();
+        let others = if fields.len() > NAMED { " and others" } else { "" };
+        tracing::warn!(
+            pipeline,
+            "fields that the table has no column for are left out, as on_new_field = \"ignore\": {}{others}",
+            named.join(", ")
+        );
     }
 
     pub(crate) fn memory(&self, bytes: usize) {

@@ -263,6 +263,12 @@ impl TableOptions {
         }
     }
 
+    /// Whether keys that no column is for are left out.
+    #[must_use]
+    pub fn ignores_new_fields(&self) -> bool {
+        self.on_new_field == OnNewField::Ignore
+    }
+
     /// Names that options had in version 0.1, when `object_id = "fixed"` was `object_id_fixed = true`, and
     /// `decimal = "string"` was `decimal_text = true`. Both are still understood where options are deserialised.
     pub const EARLIER_NAMES: [&str; 2] = ["object_id_fixed", "decimal_text"];

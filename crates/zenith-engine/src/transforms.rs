@@ -77,7 +77,8 @@ impl TableOptions {
 
     /// A decoder of documents as they are in the source.
     pub(crate) fn decoder(&self, schema: &Schema, pool: &Pool, options: DecoderOptions) -> Result<Decoder> {
-        Ok(Decoder::new(schema, pool, options).transformed(self.transform()?))
+        let decoder = Decoder::new(schema, pool, options).transformed(self.transform()?);
+        Ok(decoder.ignoring(self.ignores_new_fields()))
     }
 
     /// A sample as columns are to be inferred from it. Documents that cannot be read are left out: nobody could tell what of

@@ -45,6 +45,8 @@ pub(super) struct Context<'a> {
     pub(super) is_fast: bool,
     /// Explicit nulls are noted.
     pub(super) keep_nulls: bool,
+    /// Keys that no column is for are left out.
+    pub(super) ignores: bool,
     /// Text made of a value before it is appended; kept between rows to be reused.
     pub(super) scratch: &'a mut Vec<u8>,
 }

@@ -113,6 +113,9 @@ impl Care {
 /// Asks for care if a key without a column occurs twice in the document of these parts.
 #[cold]
 fn check_strangers(cx: &Context<'_>, parts: Range<usize>) -> Result<(), RowError> {
+    if cx.ignores {
+        return Ok(());
+    }
     let document = cx.bytes.get(parts.start - 4..=parts.end).unwrap_or_default();
     let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
     if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(RowError::Duplicate) }
@@ -337,7 +340,11 @@ impl DocumentNode {
         value: Value,
     ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
-        let number = self.number(cx, key, self.by_key.get(key).copied());
+        let known = self.by_key.get(key).copied();
+        if cx.ignores && !matches!(known, Some(Known::Slot(_))) {
+            return self.ignore(cx, key, raw, known);
+        }
+        let number = self.number(cx, key, known);
         cx.overflow.duplicate(&mut care.duplicates, key, raw, number).map_err(RowError::Malformed)
     }
 
@@ -350,6 +357,9 @@ impl DocumentNode {
         known: Option<Known>,
     ) -> Result<(), RowError> {
         let raw = RawValue { tag: value.tag, bytes: &cx.bytes[value.at..value.next] };
+        if cx.ignores {
+            return self.ignore(cx, key, raw, known);
+        }
         match (value.tag, raw.bytes) {
             (tag::NULL, _) if cx.keep_nulls => cx.overflow.word(Key::Name(key), Blank::Null.word()),
             (tag::NULL, _) => Ok(()),
@@ -364,6 +374,26 @@ impl DocumentNode {
                 cx.overflow.value(Key::Name(key), raw, number, reason)
             }
         }
+    }
+
+    /// Leaves out the value of a key that has no column, but for a word that it was there. A document that is not valid is bad
+    /// all the same.
+    #[cold]
+    fn ignore(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: &[u8],
+        value: RawValue<'_>,
+        known: Option<Known>,
+    ) -> Result<(), RowError> {
+        zenith_bson::utf8(key)
+            .and_then(|_| zenith_bson::validate_value(value))
+            .map_err(RowError::Malformed)?;
+        if !value.holds_only_nulls() {
+            let number = self.number(cx, key, known);
+            cx.overflow.tally.note(number, MismatchReason::NoColumn);
+        }
+        Ok(())
     }
 
     /// The number that mismatches of `key` are counted under; it has one from now on, if nothing was known of it.

@@ -38,6 +38,7 @@ mod text;
 mod transformed;
 mod twin;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -119,6 +120,14 @@ impl Decoder {
             scratch: Vec::new(),
             transforming: None,
         }
+    }
+
+    /// A decoder that leaves out keys that no column is for, at every level, instead of keeping their values in the extra
+    /// column. A value that does not fit its column, or comes before another one of its key, is kept with all its keys.
+    #[must_use]
+    pub fn ignoring(mut self, ignores: bool) -> Decoder {
+        self.overflow.tally.ignores = ignores;
+        self
     }
 
     /// The schema of the batches.
@@ -236,6 +245,11 @@ impl Decoder {
         self.overflow.tally.take()
     }
 
+    /// The paths of fields without a column that were left out of what has been counted, if they are to be.
+    pub fn take_ignored(&mut self) -> BTreeSet<String> {
+        self.overflow.tally.take_ignored()
+    }
+
     fn run<I>(
         &mut self,
         bytes: &[u8],
@@ -315,10 +329,16 @@ impl Decoder {
             self.make_room_for_text(row + 1)?;
         }
         match self.fields(bytes, range.clone(), strict, false) {
-            Ok(()) if !self.overflow.has_entries() => return Ok(()),
+            Ok(()) if !self.overflow.has_entries() => {
+                if self.overflow.tally.has_noted() {
+                    self.overflow.tally.row_done(&bytes[range]);
+                }
+                return Ok(());
+            }
             Ok(()) if !self.overflow.has_reserved_keys() => {}
             Ok(()) | Err(RowError::Duplicate) => {
                 self.root.truncate(row);
+                self.overflow.tally.row_undone();
                 self.fields(bytes, range.clone(), strict, true)?;
             }
             Err(stop) => return Err(stop),
@@ -336,6 +356,7 @@ impl Decoder {
         is_careful: bool,
     ) -> Result<(), RowError> {
         self.overflow.begin();
+        let ignores = self.overflow.tally.ignores;
         let mut cx = Context {
             bytes,
             arena: &mut self.arena,
@@ -344,6 +365,7 @@ impl Decoder {
             is_careful,
             is_fast: !strict && !is_careful,
             keep_nulls: self.keep_nulls,
+            ignores,
             scratch: &mut self.scratch,
         };
         let end = self.root.append(&mut cx, range.start, range.end)?;

@@ -1,6 +1,6 @@
 //! Counts what goes to the extra column while rows may still be taken back, and keeps witnesses of what is new.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hasher as _};
 
 use zenith_bson::{Element, Elements};
@@ -28,6 +28,10 @@ pub(super) struct Tally {
     run: Vec<(u32, MismatchReason)>,
     run_rows_end: usize,
     watched: Option<Watched>,
+    /// Values without a column are left out: they are no mismatches.
+    pub(super) ignores: bool,
+    /// Fields that were left out.
+    ignored: BTreeSet<String>,
 }
 
 /// A field.
@@ -129,15 +133,29 @@ impl Tally {
         self.run_rows_end = 0;
     }
 
+    /// Whether something has been noted of the current row.
+    pub(super) fn has_noted(&self) -> bool {
+        self.run.len() > self.run_rows_end
+    }
+
     /// What has been counted since the last call.
     pub(super) fn take(&mut self) -> ExtraCounts {
         let mut counts = ExtraCounts::default();
         for counted in &mut self.fields {
             for (mismatch, count) in counted.reasons.drain(..) {
-                counts.add(&counted.path, mismatch, count);
+                if !self.ignores || mismatch != MismatchReason::NoColumn {
+                    counts.add(&counted.path, mismatch, count);
+                } else if self.ignored.len() < FIELDS_MAX {
+                    self.ignored.insert(String::from_utf8_lossy(&counted.path).into_owned());
+                }
             }
         }
         counts
+    }
+
+    /// The fields that were left out of what has been taken since the last call.
+    pub(super) fn take_ignored(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.ignored)
     }
 
     pub(super) fn watch(&mut self) {

@@ -71,7 +71,11 @@ impl Decoding {
         if let Some(watch) = self.watch.as_deref() {
             watch.ended(&mut decoder);
         }
-        Ok(decoder.take_counts())
+        let counts = decoder.take_counts();
+        if !is_in_vain() {
+            self.load.progress.tell_ignored(&self.load.pipeline, &decoder.take_ignored());
+        }
+        Ok(counts)
     }
 }
 

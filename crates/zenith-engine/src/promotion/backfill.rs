@@ -96,8 +96,10 @@ impl<T: Table, K: Sink + 'static> Backfill<'_, T, K> {
         let (namespace, pool) = (self.load.namespace.clone(), self.load.pool.clone());
         let (layout, bytes_max) = (self.layout, self.bytes_max);
         let decode = move || {
+            // What a row has of fields without a column stays in it.
+            let ignores = false;
             let decoding =
-                Decoding { namespace: &namespace, schema: &schema, layout, pool: &pool, bytes_max };
+                Decoding { namespace: &namespace, schema: &schema, layout, pool: &pool, bytes_max, ignores };
             pieces::decode_first(decoding, pieces.get(at..).unwrap_or_default())
         };
         blocking(decode).await?

@@ -26,6 +26,8 @@ pub(crate) struct Decoding<'a> {
     pub(crate) pool: &'a Pool,
     /// The most bytes of the columns of one batch.
     pub(crate) bytes_max: usize,
+    /// Whether keys that no column is for are left out.
+    pub(crate) ignores: bool,
 }
 
 /// What came of documents.
@@ -42,7 +44,7 @@ pub(crate) struct Decoded<'a, X> {
 pub(crate) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> Result<Decoded<'a, X>> {
     let failed = |source| EngineError::decoding(decoding.namespace, source);
     let options = DecoderOptions { rows_max: pieces.len().max(1), bytes_max: decoding.bytes_max };
-    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options);
+    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options).ignoring(decoding.ignores);
     let mut decoded = Decoded { batches: Vec::new(), bad: Vec::new(), extra: ExtraCounts::default() };
     let mut pending: Vec<&Piece<X>> = Vec::new();
     let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece<X>>| {
@@ -86,7 +88,7 @@ pub(crate) fn decode_first(
         reason,
     };
     let options = DecoderOptions { rows_max: pieces.len().max(1), bytes_max: decoding.bytes_max };
-    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options);
+    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options).ignoring(decoding.ignores);
     let mut full = None;
     for piece in pieces {
         let mut ranges = std::iter::once(0..piece.document.len());

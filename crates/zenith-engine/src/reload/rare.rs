@@ -61,7 +61,10 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
         let without: u64 = counts.filter(|(reason, _)| *reason == NO_COLUMN).map(|(_, count)| count).sum();
         let all = filled.mismatches.values_total();
         let policy = self.pipeline.options.table.on_new_field;
-        if policy == OnNewField::Extra || without == 0 || all > VALUES_MAX.max(self.rows / SHARE) {
+        if matches!(policy, OnNewField::Extra | OnNewField::Ignore)
+            || without == 0
+            || all > VALUES_MAX.max(self.rows / SHARE)
+        {
             return Ok(filled);
         }
         let load = LoadContext {

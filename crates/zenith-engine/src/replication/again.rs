@@ -22,6 +22,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             layout: self.layout(),
             pool: self.memory.pool(),
             bytes_max: self.memory.batch_bytes(),
+            ignores: self.settings.options.ignores_new_fields(),
         }
     }
 }

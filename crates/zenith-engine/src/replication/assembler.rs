@@ -223,7 +223,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         if !gone.is_empty() && !decoding.is_too_much() {
             decoding = self.step(decoding, Piece::Events(Arc::clone(events), gone)).await?;
         }
-        let (decoder, decoded) = decoding.finish();
+        let (mut decoder, decoded) = decoding.finish();
+        context.live.counters.tell_ignored(&context.name, &decoder.take_ignored());
         self.decoder = Some(decoder);
         decoded.map_err(|source| self.failed(source))
     }
@@ -261,13 +262,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
     }
 }
 
-fn make_decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Result<Decoder> {
+fn make_decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Result<Decoder>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
     let options = DecoderOptions {
         // A replay has to be one batch again, and settings may have changed in between.
         rows_max: context.settings.flush_rows.max(1).max(REPEATED_ROWS),
         bytes_max: context.memory.batch_bytes(),
     };
-    context.settings.options.decoder(schema, context.memory.pool(), options)
+    context.decoder(schema, options)
 }
 
 /// Longest prefix of at most `most` changes that does not split a cluster time; where the first cluster time has more

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zenith_arrow::Schema;
+use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Mismatches, StateStore};
 use zenith_transport::Sink;
@@ -59,6 +59,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// Whether updates are to come with the document, where the collection keeps images.
     pub(crate) fn uses_images(&self) -> bool {
         self.settings.post_images.unwrap_or(self.settings.mode == Mode::ChangeLog)
+    }
+
+    /// A decoder of documents as they are in the source.
+    pub(super) fn decoder(&self, schema: &Schema, options: DecoderOptions) -> Result<Decoder> {
+        self.settings.options.decoder(schema, self.memory.pool(), options)
     }
 
     /// A reload of this pipeline's collection into its table.

@@ -161,7 +161,7 @@ impl Evolution {
             path => !self.refused.contains(path) && (may_grow || !self.is_part(path)),
         };
         !self.is_paused()
-            && context.settings.options.on_new_field != OnNewField::Extra
+            && matches!(context.settings.options.on_new_field, OnNewField::Add | OnNewField::Fail)
             && self.refused.len() < REFUSED_MAX
             && without_column(extra).any(is_new)
     }
@@ -357,7 +357,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// the extra column.
     pub(crate) async fn late_fields(&self, schema: &Schema) -> Result<LateFields> {
         let versions = self.state.schemas(&self.name).await?;
-        match versions.iter().rev().find(|version| !keeps_rows(version)) {
+        // Of what was left out there is nothing that could be moved.
+        let is_left_out = self.settings.options.ignores_new_fields();
+        let keeps =
+            |version: &SchemaVersion| keeps_rows(version) || is_left_out && version.change.cause == PROMOTED;
+        match versions.iter().rev().find(|version| !keeps(version)) {
             Some(first) => Ok(later(schema, &decode_schema(first)?)),
             None => Ok(LateFields::new()),
         }

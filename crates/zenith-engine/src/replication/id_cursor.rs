@@ -127,9 +127,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             // It has to be one batch again, and settings may have changed in between.
             let bytes_max = self.context.memory.cursor_bytes() * 2;
             let options = DecoderOptions { rows_max: REPEATED_ROWS, bytes_max };
-            let (context, pool) = (&self.context, self.context.memory.pool());
-            let schema = self.evolution.schema();
-            self.decoder = Some(context.settings.options.decoder(schema, pool, options)?);
+            self.decoder = Some(self.context.decoder(self.evolution.schema(), options)?);
             while self.place != to {
                 self.read(to.id.clone(), Some((intent.token.clone(), to.clone()))).await?;
             }
@@ -265,8 +263,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             let result = decode(&mut decoder, &reply, &mut at, &mut current);
             (decoder, current, at, result)
         };
-        let (decoder, current, at, result) =
+        let (mut decoder, current, at, result) =
             crate::offload::run(work).await.map_err(|_| EngineError::Worker { worker: "decoder" })?;
+        self.context.live.counters.tell_ignored(&self.context.name, &decoder.take_ignored());
         self.decoder = Some(decoder);
         (*gathered, *done) = (current, at);
         result.map_err(|source| EngineError::decoding(&self.context.namespace, source))
@@ -279,7 +278,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
             namespace: self.context.namespace.to_string(),
             source,
         })?;
-        Ok((batch, decoder.take_counts()))
+        let counts = decoder.take_counts();
+        self.context.live.counters.tell_ignored(&self.context.name, &decoder.take_ignored());
+        Ok((batch, counts))
     }
 
     /// Gives the table columns for values of a batch that it has none for, and the batch the values in them. Returns the schema
@@ -355,12 +356,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
     }
 }
 
-fn decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Result<Decoder> {
+fn decoder<S, K, T>(context: &Context<S, K, T>, schema: &Schema) -> Result<Decoder>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
     let options = DecoderOptions {
         rows_max: context.settings.options.batch_rows.max(1),
         bytes_max: context.memory.cursor_bytes(),
     };
-    context.settings.options.decoder(schema, context.memory.pool(), options)
+    context.decoder(schema, options)
 }
 
 /// What was decoded since the last batch that was written.

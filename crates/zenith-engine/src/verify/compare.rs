@@ -15,6 +15,7 @@ use zenith_state::Mismatches;
 
 use super::cell;
 use super::expect::Rules;
+use super::kept;
 use super::mismatch::{Mismatch, count, in_words};
 use super::walk::Walk;
 use crate::promotion::LateFields;
@@ -30,6 +31,8 @@ pub(super) struct Comparer {
     pub(super) rules: Rules,
     /// What is done to documents before they become rows.
     pub(super) transform: Option<PlainTransform>,
+    /// Whether rows lack keys that there was no column for.
+    pub(super) ignores: bool,
 }
 
 /// A document as the source has it.
@@ -62,7 +65,13 @@ impl Comparer {
         batch: &RecordBatch,
         row: usize,
     ) -> Result<Mismatches, Box<Mismatch>> {
-        self.is_exact(source, batch, row)?;
+        let there = rebuild(&self.schema, batch, row).map_err(|error| unreadable(&error))?;
+        let kept = self.ignores.then(|| SourceDocument {
+            document: kept::document(&source.document, &self.schema.fields, &self.late, &there),
+            repeated: kept::repeated(&source.repeated, &self.schema.fields),
+        });
+        let source = kept.as_ref().unwrap_or(source);
+        self.is_exact(source, &there, batch, row)?;
         let repeats = !source.repeated.is_empty();
         let mut walk = Walk::new(&self.rules, &self.late, self.has_grown, repeats);
         walk.fields(&source.document, &self.schema.fields, &|name| batch.column_by_name(name), row)?;
@@ -79,14 +88,11 @@ impl Comparer {
     fn is_exact(
         &self,
         source: &SourceDocument,
+        there: &Document,
         batch: &RecordBatch,
         row: usize,
     ) -> Result<(), Box<Mismatch>> {
-        let unreadable = |error: &dyn std::fmt::Display| {
-            Mismatch::new("", "a document", format!("a row of which {error}"))
-        };
-        let there = rebuild(&self.schema, batch, row).map_err(|error| unreadable(&error))?;
-        equal(&source.document, &there, self.schema.keep_nulls).map_err(|found| {
+        equal(&source.document, there, self.schema.keep_nulls).map_err(|found| {
             Mismatch::new(found.path.join("."), in_words(found.left.as_ref()), in_words(found.right.as_ref()))
         })?;
         let extra = batch.column_by_name(EXTRA_COLUMN).and_then(|column| cell::bytes(column, row));
@@ -94,7 +100,11 @@ impl Comparer {
         if source.repeated.is_empty() && !extra.contains("$duplicates") {
             return Ok(());
         }
-        let there = sorted(duplicates(extra).map_err(|error| unreadable(&error))?);
+        let mut there = duplicates(extra).map_err(|error| unreadable(&error))?;
+        if self.ignores {
+            there = kept::repeated(&there, &self.schema.fields);
+        }
+        let there = sorted(there);
         let here = sorted(source.repeated.clone());
         for index in 0..here.len().max(there.len()) {
             let (here, there) = (here.get(index), there.get(index));
@@ -113,6 +123,10 @@ impl Comparer {
         }
         Ok(())
     }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Box<Mismatch> {
+    Mismatch::new("", "a document", format!("a row of which {error}"))
 }
 
 fn sorted(mut found: Vec<Duplicate>) -> Vec<Duplicate> {

@@ -15,12 +15,14 @@
 //! | `rows` | keys of documents, and the rows of these keys |
 //! | `letters` | documents that are dead letters |
 //! | `compare`, `walk`, `expect`, `cell` | one document and its row |
+//! | `kept` | what of a document its row has, where fields without a column are left out |
 //!
 //! Nothing is written to the target.
 
 mod cell;
 mod compare;
 mod expect;
+mod kept;
 mod letters;
 mod mismatch;
 mod pass;
@@ -234,6 +236,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 schema,
                 rules,
                 transform: context.settings.options.plain_transform()?,
+                ignores: context.settings.options.ignores_new_fields(),
             }),
             keys: Arc::new(keys),
             letters: Self::letters_of_today(context).await?,

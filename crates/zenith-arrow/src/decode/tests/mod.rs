@@ -2,6 +2,7 @@
 
 mod copies;
 mod equal;
+mod ignoring;
 mod memory;
 mod slow;
 mod transformed;
