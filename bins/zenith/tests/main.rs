@@ -24,6 +24,7 @@ mod help;
 mod home;
 mod ignoring;
 mod looking;
+mod marking;
 mod masks;
 mod members;
 mod mending;

@@ -12,7 +12,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use zenith_arrow::schema::CATEGORY_METADATA_KEY;
 use zenith_transport::ddl::Engine;
-use zenith_transport::{RowSet, Scalar};
+use zenith_transport::{RowSet, Scalar, TableInfo};
 
 use crate::table_shape::Rows;
 use crate::{EngineError, Result};
@@ -21,6 +21,8 @@ use crate::{EngineError, Result};
 pub const VERSION_COLUMN: &str = "_zenith_version";
 /// The column that is 1 in rows that stand for a deletion.
 pub const DELETED_COLUMN: &str = "_zenith_deleted";
+/// The column that is 1 in rows that have been left: their document stands elsewhere in the sorting key.
+pub const MOVED_COLUMN: &str = "_zenith_moved";
 /// The column that says what a change did: `insert`, `update`, `replace` or `delete`.
 pub const OPERATION_COLUMN: &str = "_zenith_operation";
 /// The column with the time of a change.
@@ -34,6 +36,13 @@ pub(crate) const OPERATIONS: [&str; 4] = ["insert", "update", "replace", "delete
 /// The key of every table.
 pub(crate) const KEY: &str = "_id";
 
+/// Whether the engine of a table hides rows of documents that are gone, so that merges may take them away; also where there is no
+/// table.
+#[must_use]
+pub fn hides_deletions(table: Option<&TableInfo>) -> bool {
+    table.is_none_or(|table| table.hidden_by.as_deref() == Some(DELETED_COLUMN))
+}
+
 /// What a table holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
@@ -42,6 +51,11 @@ pub enum Layout {
     Rows,
     /// One row for each state of a document, of which the one with the highest version counts.
     Current,
+    /// The same, of which the last row of a document that is gone stays, and says that it is gone.
+    Marked {
+        /// Whether rows of one document may stand at several places of the sorting key: the engine hides those that are left.
+        moves: bool,
+    },
     /// One row for each change.
     Log,
 }
@@ -56,6 +70,13 @@ impl Layout {
             Layout::Current => {
                 add(Field::new(VERSION_COLUMN, DataType::UInt64, false));
                 add(Field::new(DELETED_COLUMN, DataType::UInt8, false));
+            }
+            Layout::Marked { moves } => {
+                add(Field::new(VERSION_COLUMN, DataType::UInt64, false));
+                add(Field::new(DELETED_COLUMN, DataType::UInt8, false));
+                if moves {
+                    add(Field::new(MOVED_COLUMN, DataType::UInt8, false));
+                }
             }
             Layout::Log => {
                 let category = HashMap::from([(CATEGORY_METADATA_KEY.to_owned(), "1".to_owned())]);
@@ -73,10 +94,24 @@ impl Layout {
     pub(crate) fn engine(self) -> Engine {
         match self {
             Layout::Rows | Layout::Log => Engine::MergeTree,
-            Layout::Current => Engine::ReplacingMergeTree {
+            Layout::Current | Layout::Marked { .. } => Engine::ReplacingMergeTree {
                 version: VERSION_COLUMN.to_owned(),
-                deleted: Some(DELETED_COLUMN.to_owned()),
+                deleted: self.tombstones().map(str::to_owned),
             },
+        }
+    }
+
+    /// Whether rows of equal keys replace each other by their versions.
+    pub(crate) fn has_versions(self) -> bool {
+        matches!(self, Layout::Current | Layout::Marked { .. })
+    }
+
+    /// The column that is 1 in rows which stand for nothing but that another one is gone.
+    pub(crate) fn tombstones(self) -> Option<&'static str> {
+        match self {
+            Layout::Current => Some(DELETED_COLUMN),
+            Layout::Marked { moves: true } => Some(MOVED_COLUMN),
+            Layout::Rows | Layout::Log | Layout::Marked { moves: false } => None,
         }
     }
 
@@ -84,27 +119,33 @@ impl Layout {
     pub(crate) fn engine_name(self) -> &'static str {
         match self {
             Layout::Rows | Layout::Log => "MergeTree",
-            Layout::Current => "ReplacingMergeTree",
+            Layout::Current | Layout::Marked { .. } => "ReplacingMergeTree",
         }
+    }
+
+    /// The column of so many rows that stand where their documents do, in tables that have it.
+    fn moved(self, rows: usize) -> Option<ArrayRef> {
+        (self == Layout::Marked { moves: true })
+            .then(|| Arc::new(UInt8Array::from_value(0, rows)) as ArrayRef)
     }
 
     /// The rows that a table of this layout shows.
     pub(crate) fn shown(self) -> RowSet {
         match self {
-            Layout::Current => RowSet::Current { deleted: DELETED_COLUMN.to_owned() },
+            Layout::Current | Layout::Marked { .. } => RowSet::Current { deleted: DELETED_COLUMN.to_owned() },
             Layout::Rows | Layout::Log => RowSet::All,
         }
     }
 
     /// What the shape of the table depends on.
     pub(crate) fn rows(self) -> Rows {
-        Rows { key: self.sorting_key(), have_versions: self == Layout::Current }
+        Rows { key: self.sorting_key(), have_versions: self.has_versions() }
     }
 
     /// The columns of the sorting key.
     pub(crate) fn sorting_key(self) -> &'static [&'static str] {
         match self {
-            Layout::Rows | Layout::Current => &[KEY],
+            Layout::Rows | Layout::Current | Layout::Marked { .. } => &[KEY],
             Layout::Log => &[KEY, VERSION_COLUMN, INDEX_COLUMN],
         }
     }
@@ -115,8 +156,8 @@ impl Layout {
 pub(crate) enum LoadMetadata {
     /// Nothing.
     None,
-    /// This version, and that it is not deleted.
-    Version(u64),
+    /// This version, in a table of this layout, and that it is not deleted.
+    Version(u64, Layout),
 }
 
 impl LoadMetadata {
@@ -124,17 +165,17 @@ impl LoadMetadata {
     pub(crate) fn layout(self) -> Layout {
         match self {
             LoadMetadata::None => Layout::Rows,
-            LoadMetadata::Version(_) => Layout::Current,
+            LoadMetadata::Version(_, layout) => layout,
         }
     }
 
     /// The batch with the columns of its table.
     pub(crate) fn apply(self, batch: RecordBatch) -> Result<RecordBatch> {
-        let LoadMetadata::Version(version) = self else { return Ok(batch) };
+        let LoadMetadata::Version(version, layout) = self else { return Ok(batch) };
         let rows = batch.num_rows();
-        let columns: [ArrayRef; 2] =
-            [Arc::new(UInt64Array::from_value(version, rows)), Arc::new(UInt8Array::from_value(0, rows))];
-        append(&batch, Layout::Current, columns)
+        let version: ArrayRef = Arc::new(UInt64Array::from_value(version, rows));
+        let no: ArrayRef = Arc::new(UInt8Array::from_value(0, rows));
+        append(&batch, layout, [version, no.clone()].into_iter().chain(layout.moved(rows)))
     }
 }
 
@@ -188,7 +229,7 @@ impl RowMetadata {
 impl MetadataColumns {
     pub(crate) fn new(layout: Layout, rows: usize) -> MetadataColumns {
         let log = if layout == Layout::Log { rows } else { 0 };
-        let current = if layout == Layout::Current { rows } else { 0 };
+        let current = if layout.has_versions() { rows } else { 0 };
         MetadataColumns {
             layout,
             version: UInt64Builder::with_capacity(rows),
@@ -203,7 +244,9 @@ impl MetadataColumns {
         self.version.append_value(metadata.version);
         match self.layout {
             Layout::Rows => {}
-            Layout::Current => self.deleted.append_value(u8::from(metadata.deleted)),
+            Layout::Current | Layout::Marked { .. } => {
+                self.deleted.append_value(u8::from(metadata.deleted));
+            }
             Layout::Log => {
                 self.operation.append_value(metadata.operation);
                 self.time.push(version_millis(metadata.version));
@@ -217,8 +260,10 @@ impl MetadataColumns {
         let version: ArrayRef = Arc::new(self.version.finish());
         match self.layout {
             Layout::Rows => Ok(batch.clone()),
-            Layout::Current => {
-                append(batch, self.layout, [version, Arc::new(self.deleted.finish()) as ArrayRef])
+            Layout::Current | Layout::Marked { .. } => {
+                let deleted: ArrayRef = Arc::new(self.deleted.finish());
+                let moved = self.layout.moved(batch.num_rows());
+                append(batch, self.layout, [version, deleted].into_iter().chain(moved))
             }
             Layout::Log => {
                 let time = TimestampMillisecondArray::from(self.time).with_timezone("UTC");
@@ -262,8 +307,15 @@ mod tests {
 
     #[test]
     fn batches_get_the_columns_of_their_table() {
-        let marked = LoadMetadata::Version(5).apply(documents()).unwrap();
-        assert_eq!(marked.schema(), Layout::Current.schema(&documents().schema()));
+        for layout in [Layout::Current, Layout::Marked { moves: false }, Layout::Marked { moves: true }] {
+            let loaded = LoadMetadata::Version(5, layout).apply(documents()).unwrap();
+            assert_eq!(loaded.schema(), layout.schema(&documents().schema()));
+            let mut metadata = MetadataColumns::new(layout, 2);
+            for index in 0..2 {
+                metadata.push(RowMetadata { operation: "insert", version: 5, index, deleted: false });
+            }
+            assert_eq!(metadata.append_to(&documents()).unwrap(), loaded);
+        }
         let mut metadata = MetadataColumns::new(Layout::Log, 2);
         for index in 0..2 {
             metadata.push(RowMetadata { operation: "insert", version: 3 << 32, index, deleted: false });

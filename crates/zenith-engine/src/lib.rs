@@ -77,7 +77,7 @@ pub mod verify;
 pub use column_shape::ColumnShape;
 pub use dead_letters::{DeadLetters, letter_json};
 pub use error::{EngineError, sentence};
-pub use layout::Layout;
+pub use layout::{Layout, hides_deletions};
 pub use masks::{MaskKind, MaskSalt, MaskSetting};
 pub use names::names_are_free;
 pub use options::ReloadOptions;

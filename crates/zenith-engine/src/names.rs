@@ -6,7 +6,7 @@
 use zenith_transport::ddl::{CurrentView, Dialect, column_type, same_values};
 use zenith_transport::{ObjectInfo, Sink, dead_letter};
 
-use crate::layout::{DELETED_COLUMN, VERSION_COLUMN};
+use crate::layout::{DELETED_COLUMN, MOVED_COLUMN, VERSION_COLUMN};
 use crate::settings::PipelineSettings;
 use crate::{EngineError, Result};
 
@@ -58,7 +58,7 @@ pub(crate) fn view_state(
 ) -> Result<ViewState> {
     let Some(object) = object else { return Ok(ViewState::Missing) };
     let of = marked(object);
-    if of != Some(table) && !(of.is_none() && current_view(view, table).is_query_of(object)) {
+    if of != Some(table) && !(of.is_none() && current_view(view, table, false).is_query_of(object)) {
         return Err(EngineError::NameTaken {
             name: view.to_owned(),
             what: match of {
@@ -72,8 +72,7 @@ pub(crate) fn view_state(
     let Some(table) = shown else { return Ok(ViewState::Fits) };
     let wanted = table.columns.iter().filter(|column| {
         !matches!(column.default_kind.as_str(), "MATERIALIZED" | "ALIAS" | "EPHEMERAL")
-            && column.name != VERSION_COLUMN
-            && column.name != DELETED_COLUMN
+            && ![VERSION_COLUMN, DELETED_COLUMN, MOVED_COLUMN].contains(&column.name.as_str())
     });
     let columns = |column: &zenith_transport::ColumnInfo| (column.name.clone(), column.data_type.clone());
     let same = wanted.map(columns).eq(object.columns.iter().map(columns));
@@ -108,13 +107,14 @@ pub(crate) fn letters_fit(object: Option<&ObjectInfo>, name: &str, setting: &'st
     })
 }
 
-/// The view of a table of versions.
-pub(crate) fn current_view(view: &str, table: &str) -> CurrentView {
+/// The view of a table of versions; `has_moves` is whether it has [`MOVED_COLUMN`].
+pub(crate) fn current_view(view: &str, table: &str, has_moves: bool) -> CurrentView {
     CurrentView {
         name: view.to_owned(),
         table: table.to_owned(),
         version: VERSION_COLUMN.to_owned(),
         deleted: DELETED_COLUMN.to_owned(),
+        hidden: if has_moves { vec![MOVED_COLUMN.to_owned()] } else { Vec::new() },
         comment: format!("{MARK}{table}]"),
     }
 }

@@ -17,6 +17,8 @@ const INDEX: &str = "zenith_by_id";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Places {
     columns: Vec<String>,
+    /// Whether the table is divided, so that an insert may land in part.
+    in_parts: bool,
 }
 
 impl Places {
@@ -36,12 +38,20 @@ impl Places {
             key.iter().map(String::as_str).chain(partition_by).flat_map(others).collect();
         match columns.iter().find(|column| !has(&key, column)) {
             Some(column) => Err(column.clone()),
-            None => Ok(Some(Places { columns: columns.into_iter().collect() })),
+            None => Ok(Some(Places {
+                columns: columns.into_iter().collect(),
+                in_parts: partition_by.is_some_and(|partition_by| !partition_by.is_empty()),
+            })),
         }
     }
 
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// Whether the table is divided, so that an insert may land in part.
+    pub(crate) fn in_parts(&self) -> bool {
+        self.in_parts
     }
 }
 

@@ -65,6 +65,9 @@ pub enum Deletes {
     Tombstone,
     /// Nothing: the table is an archive, and keeps the row as it was last. It cannot be loaded again.
     Ignore,
+    /// Its row stays with its values and `_zenith_deleted = 1`; the view shows it no more. The table cannot be loaded again. In the
+    /// mode `changes`.
+    Mark,
 }
 
 /// What happens to a field that the table has no column for, after its columns have been chosen.

@@ -196,7 +196,7 @@ impl PipelineSettings {
         if let Some(reason) = self.deletes_refusal() {
             return Some(Refusal {
                 setting: "deletes",
-                value: "ignore".to_owned(),
+                value: if self.deletes == Deletes::Mark { "mark" } else { "ignore" }.to_owned(),
                 reason: reason.to_owned(),
             });
         }
@@ -205,7 +205,7 @@ impl PipelineSettings {
         self.shape.refusal(has_versions, in_place)
     }
 
-    /// Why deletions cannot be ignored, if they are to be.
+    /// Why the rows of deleted documents cannot stay, if they are to.
     fn deletes_refusal(&self) -> Option<&'static str> {
         match (self.deletes, self.mode) {
             (Deletes::Tombstone, _) => None,
@@ -215,6 +215,9 @@ impl PipelineSettings {
             (_, Mode::IdCursor) => {
                 Some("the mode id-cursor is not told of deletions, and keeps all rows in any case")
             }
+            (Deletes::Mark, Mode::ChangeLog) => Some(
+                "a change log has a row for each deletion, and keeps those from before: take deletes = \"tombstone\"",
+            ),
             (_, Mode::ChangeLog) => None,
             (_, Mode::Changes) if self.on_drop == OnDrop::Reload || self.on_drop == OnDrop::Truncate => Some(
                 "on_drop would take the rows out with the collection: take on_drop = \"ignore\" or \"stop\"",
@@ -229,7 +232,7 @@ impl PipelineSettings {
         }
     }
 
-    /// Whether the table has rows of documents that are gone.
+    /// Whether the table shows rows of documents that are gone.
     #[must_use]
     pub fn is_archive(&self) -> bool {
         self.deletes == Deletes::Ignore && self.mode == Mode::Changes
@@ -238,10 +241,18 @@ impl PipelineSettings {
     /// Why the table is not loaded again, if it is not.
     #[must_use]
     pub fn refused_load(&self) -> Option<&'static str> {
-        self.is_archive().then_some(
-            "with deletes = \"ignore\" it keeps rows of documents that are gone, which a load would take out: name another \
-             table (table = \"…\") for the documents of now, or let these rows go with deletes = \"tombstone\" and a load",
-        )
+        match self.deletes {
+            _ if self.mode != Mode::Changes => None,
+            Deletes::Tombstone => None,
+            Deletes::Ignore => Some(
+                "with deletes = \"ignore\" it keeps rows of documents that are gone, which a load would take out: name another \
+                 table (table = \"…\") for the documents of now, or let these rows go with deletes = \"tombstone\" and a load",
+            ),
+            Deletes::Mark => Some(
+                "with deletes = \"mark\" it keeps rows of documents that are gone, which a load would take out: name another \
+                 table (table = \"…\") for the documents of now, or let these rows go with deletes = \"tombstone\" and a load",
+            ),
+        }
     }
 
     /// The numbers that cannot be used, by the names of the settings, and what is wrong with them.

@@ -1,6 +1,6 @@
 //! The collection: its documents as they are, and everything that happened to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bson::raw::{CStr, cstr};
 use bson::{RawBson, RawDocumentBuf, Timestamp, rawdoc};
@@ -67,6 +67,8 @@ pub(crate) struct History {
     has_key: bool,
     /// The field of a document with this number that none had at the beginning; its value is the number.
     pub(crate) new_fields: BTreeMap<i64, String>,
+    /// The documents that there ever were, with their numbers.
+    pub(crate) states: BTreeSet<(i64, i64)>,
     /// It stays, stays good, and matches: columns are made of it.
     first: i64,
     pub(crate) documents: BTreeMap<i64, Document>,
@@ -90,6 +92,7 @@ impl History {
             new_fields_percent: 0,
             has_key: scenario.has_key,
             new_fields: BTreeMap::new(),
+            states: BTreeSet::new(),
             first: 0,
             documents: BTreeMap::new(),
             log: Vec::new(),
@@ -122,6 +125,7 @@ impl History {
     fn document(&mut self, id: i64, may_be_bad: bool) -> Document {
         self.next_n += 1;
         let n = self.next_n;
+        self.states.insert((id, n));
         let is_bad = may_be_bad && self.random.percent(self.bad_percent);
         // Without a draw, so that seeds without a filter are what they were.
         let matches = id == self.first || n % 3 != 0;

@@ -63,6 +63,10 @@ impl Reached<'_> {
     /// The last version of each key counts, and it is that of its last change.
     fn current(&self, letters: &[DeadLetter]) -> Promise {
         let mut last = newest(self.sink.rows(TABLE), self.world.scenario.has_key);
+        last.retain(|row| !row.is_moved);
+        if self.world.scenario.marks {
+            self.marked(&last)?;
+        }
         last.retain(|row| !row.is_deleted);
         let shown = once(&last)?;
         equal(&self.world.numbers(), &shown)?;
@@ -91,6 +95,26 @@ impl Reached<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Every document that had a row and is gone has one still, with values that it had, and says that it is gone.
+    fn marked(&self, last: &[Row]) -> Promise {
+        let there = self.world.numbers();
+        let states = self.world.with_history(|history| history.states.clone());
+        let mut gone: BTreeMap<i64, &Row> = BTreeMap::new();
+        for row in last.iter().filter(|row| row.is_deleted) {
+            if gone.insert(row.id, row).is_some() || there.contains_key(&row.id) {
+                return Err(format!("document {} has a row too many that says that it is gone", row.id));
+            }
+            if row.n.is_none_or(|n| !states.contains(&(row.id, n))) {
+                return Err(format!("the row of document {}, which is gone, has {:?}", row.id, row.n));
+            }
+        }
+        let had_row = self.sink.rows(TABLE).into_iter().filter(|row| !row.is_moved).map(|row| row.id);
+        match had_row.into_iter().find(|id| !there.contains_key(id) && !gone.contains_key(id)) {
+            Some(id) => Err(format!("the row of document {id}, which is gone, is gone, too")),
+            None => Ok(()),
+        }
     }
 
     /// Every change once and in order; those of bad documents as letters.

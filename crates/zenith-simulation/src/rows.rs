@@ -17,6 +17,8 @@ pub(crate) struct Row {
     pub(crate) n: Option<i64>,
     pub(crate) version: u64,
     pub(crate) is_deleted: bool,
+    /// Whether it only says that its document stands elsewhere.
+    pub(crate) is_moved: bool,
     pub(crate) operation: String,
     pub(crate) index: u32,
     /// What the table may be sorted by.
@@ -32,6 +34,7 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let (ids, numbers, keys) = (integers("_id"), integers("n"), integers(KEY_FIELD.as_str()));
     let versions = batch.column_by_name("_zenith_version").map(|column| column.as_primitive::<UInt64Type>());
     let deleted = batch.column_by_name("_zenith_deleted").map(|column| column.as_primitive::<UInt8Type>());
+    let moved = batch.column_by_name("_zenith_moved").map(|column| column.as_primitive::<UInt8Type>());
     let indexes = batch.column_by_name("_zenith_index").map(|column| column.as_primitive::<UInt32Type>());
     let operations = batch.column_by_name("_zenith_operation").map(|column| column.as_string::<i32>());
     let row = |row: usize| Row {
@@ -39,6 +42,7 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         n: numbers.filter(|numbers| numbers.is_valid(row)).map(|numbers| numbers.value(row)),
         version: versions.map_or(0, |versions| versions.value(row)),
         is_deleted: deleted.is_some_and(|deleted| deleted.value(row) == 1),
+        is_moved: moved.is_some_and(|moved| moved.value(row) == 1),
         operation: operations.map_or_else(String::new, |operations| operations.value(row).to_owned()),
         index: indexes.map_or(0, |indexes| indexes.value(row)),
         key: keys.map_or(0, |keys| keys.value(row)),

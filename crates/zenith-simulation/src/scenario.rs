@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bson::raw::{CStr, cstr};
-use zenith_engine::{Mode, OnTypeConflict, PipelineSettings, TableOptions, TableShape};
+use zenith_engine::{Deletes, Mode, OnNewField, OnTypeConflict, PipelineSettings, TableOptions, TableShape};
 
 use crate::random::Random;
 
@@ -25,6 +25,17 @@ pub enum Kind {
     IdCursor,
     /// Copies that replace the table in one step.
     Reload,
+}
+
+impl Kind {
+    fn mode(self) -> Mode {
+        match self {
+            Kind::Changes => Mode::Changes,
+            Kind::ChangeLog => Mode::ChangeLog,
+            Kind::IdCursor => Mode::IdCursor,
+            Kind::Reload => Mode::Full,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -109,6 +120,8 @@ pub(crate) struct Scenario {
     pub(crate) new_fields: u32,
     /// Whether only documents that match a query are to be in the table.
     pub(crate) filtered: bool,
+    /// Whether the rows of deleted documents stay, with a mark.
+    pub(crate) marks: bool,
     /// Documents of one reply of a scan.
     pub(crate) reply_documents: usize,
     /// Parts of a collection that is read by ranges.
@@ -136,13 +149,7 @@ impl Scenario {
         // A change log has every change.
         let filtered = kind != Kind::ChangeLog && seed / 4 % 5 == 4;
         let flush_rows = random.pick(1, &[2, 3, 5, 8, 100]);
-        let options = TableOptions {
-            batch_rows: random.pick(1, &[2, 3, 5, 8, 100]),
-            readers: Some(1),
-            inserters: random.pick(1, &[2]),
-            filter: filtered.then(|| FILTER.to_owned()),
-            ..TableOptions::default()
-        };
+        let options = options(filtered, random);
         let has_key = kind == Kind::Changes && seed.is_multiple_of(8);
         let shape = TableShape {
             order_by: if has_key { vec![KEY_FIELD.as_str().to_owned()] } else { Vec::new() },
@@ -150,12 +157,7 @@ impl Scenario {
         };
         let settings = PipelineSettings {
             shape,
-            mode: match kind {
-                Kind::Changes => Mode::Changes,
-                Kind::ChangeLog => Mode::ChangeLog,
-                Kind::IdCursor => Mode::IdCursor,
-                Kind::Reload => Mode::Full,
-            },
+            mode: kind.mode(),
             flush_rows,
             settle: Duration::from_millis(random.pick(0, &[0, 300])),
             on_type_conflict: random.pick(OnTypeConflict::Extra, &[OnTypeConflict::Widen]),
@@ -163,7 +165,16 @@ impl Scenario {
             ..PipelineSettings::default()
         };
         let torn_inserts = random.pick(0, &[0, 0, 0, 10]);
-        let lives = (0..random.between(2, 4)).map(|_| Life::new(kind, torn_inserts, random)).collect();
+        let mut lives: Vec<Life> =
+            (0..random.between(2, 4)).map(|_| Life::new(kind, torn_inserts, random)).collect();
+        // What is lost of a part has to be looked for in all parts.
+        let has_partitions = has_key && torn_inserts == 0 && seed.is_multiple_of(16);
+        // Without a draw, so that other seeds are what they were.
+        let marks = kind == Kind::Changes && !filtered && seed / 4 % 3 == 1;
+        let mut settings = settings;
+        if marks {
+            mark(&mut settings, &mut lives, has_partitions);
+        }
         Scenario {
             kind,
             settings,
@@ -173,16 +184,39 @@ impl Scenario {
             // Copies of other columns do not replace each other.
             new_fields: if kind == Kind::Reload { 0 } else { random.pick(0, &[0, 10, 40]) },
             filtered,
+            marks,
             reply_documents: usize::try_from(random.between(1, 6)).unwrap_or(1),
             partitions: random.between(1, 3),
             single_events: random.percent(30),
             has_key,
-            // What is lost of a part has to be looked for in all parts.
-            has_partitions: has_key && torn_inserts == 0 && seed.is_multiple_of(16),
+            has_partitions,
             torn_inserts,
             readers: random.pick(1, &[2]),
             lives,
         }
+    }
+}
+
+fn options(filtered: bool, random: &mut Random) -> TableOptions {
+    TableOptions {
+        batch_rows: random.pick(1, &[2, 3, 5, 8, 100]),
+        readers: Some(1),
+        inserters: random.pick(1, &[2]),
+        filter: filtered.then(|| FILTER.to_owned()),
+        ..TableOptions::default()
+    }
+}
+
+/// Has the rows of deleted documents stay.
+fn mark(settings: &mut PipelineSettings, lives: &mut [Life], has_partitions: bool) {
+    // The tables of memory keep their rows as they came, without later columns.
+    (settings.on_new_field, settings.on_type_conflict) = (OnNewField::Extra, OnTypeConflict::Extra);
+    settings.deletes = Deletes::Mark;
+    // The row with the values is to be there before the one that has been left is not.
+    settings.shape.partition_by = has_partitions.then(|| KEY_FIELD.as_str().to_owned());
+    // A load would take rows out.
+    for life in lives.iter_mut().filter(|life| life.errand == Errand::ReloadPipeline) {
+        life.errand = Errand::CatchUp;
     }
 }
 

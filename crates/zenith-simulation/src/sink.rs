@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 use zenith_engine::transport::{
     Boxed, Durable, FailureKind, Filter, Insert, LiveRows, MemorySink, Merging, PreflightRequest, Published,
-    Scalar, Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
+    RowSet, Scalar, Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
 };
 
 use crate::calls::Call;
@@ -152,10 +152,13 @@ impl SimulatedSink {
         let merged = newest(plain.clone(), true);
         let seen = if self.world.between(0, 1) == 0 { &plain } else { &merged };
         let mut live: BTreeMap<(i64, i64), (u64, usize)> = BTreeMap::new();
-        for (at, row) in plain.iter().enumerate().filter(|(_, row)| !row.is_deleted && seen.contains(row)) {
+        let is_tombstone =
+            |row: &Row| if rows.deleted == "_zenith_moved" { row.is_moved } else { row.is_deleted };
+        for (at, row) in plain.iter().enumerate().filter(|(_, row)| !is_tombstone(row) && seen.contains(row))
+        {
             let place = (row.id, row.key);
             let is_gone = |other: &Row| {
-                (other.id, other.key) == place && other.is_deleted && other.version > row.version
+                (other.id, other.key) == place && is_tombstone(other) && other.version > row.version
             };
             let is_older = live.get(&place).is_some_and(|(version, _)| *version > row.version);
             if !is_older && !seen.iter().any(is_gone) {
@@ -188,13 +191,36 @@ impl SimulatedSink {
                 }
             }
         }
+        if selection.rows == RowSet::Newest {
+            self.keep_newest(&mut found);
+        }
         Ok(found)
+    }
+
+    /// Keeps of the rows, one in a batch, the newest one of each place, if it does not only say that its document stands elsewhere.
+    fn keep_newest(&self, found: &mut Vec<RecordBatch>) {
+        let rows: Vec<Row> = found.iter().flat_map(rows_of).collect();
+        let mut newest: BTreeMap<(i64, i64), (u64, usize)> = BTreeMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            let place = (row.id, if self.world.scenario.has_key { row.key } else { 0 });
+            if newest.get(&place).is_none_or(|(version, _)| *version <= row.version) {
+                newest.insert(place, (row.version, at));
+            }
+        }
+        let kept: BTreeSet<usize> = newest.into_values().map(|(_, at)| at).collect();
+        let mut at = 0..;
+        found.retain(|_| {
+            let at = at.next().unwrap_or_default();
+            kept.contains(&at) && rows.get(at).is_some_and(|row| !row.is_moved)
+        });
     }
 }
 
 /// The columns that rows are made of here.
 fn all_columns() -> Vec<String> {
-    ["_id", KEY_FIELD.as_str(), "n", "_zenith_version", "_zenith_deleted"].map(str::to_owned).into()
+    ["_id", KEY_FIELD.as_str(), "n", "_zenith_version", "_zenith_deleted", "_zenith_moved"]
+        .map(str::to_owned)
+        .into()
 }
 
 /// Whether an insert is one of dead letters.

@@ -73,6 +73,7 @@ pub fn table(name: &str) -> TableDefinition {
 #[must_use]
 pub fn view(name: &str) -> CurrentView {
     CurrentView {
+        hidden: Vec::new(),
         name: name.to_owned(),
         table: table(name).name,
         version: VERSION.to_owned(),

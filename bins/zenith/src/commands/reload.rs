@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use indicatif::HumanCount;
-use zenith_engine::{EngineError, Mode, Pool, Sink as _, Source as _, Strategy};
+use zenith_engine::{Deletes, EngineError, Mode, Pool, Sink as _, Source as _, Strategy, hides_deletions};
 
 use super::delegate::{self, Held};
 use super::something_applied;
@@ -83,12 +83,6 @@ async fn reload(
 
 /// What would be done, as far as looking can tell.
 async fn announce(arguments: &Reload, single: &Single) -> Ending {
-    if let Some(reason) = single.pipeline.settings.refused_load() {
-        return Err(Failure::Input(format!(
-            "loading the table {} again is not possible: {reason}",
-            single.table
-        )));
-    }
     let filtered = single.pipeline.settings.options.filtered(&single.source)?;
     let source = filtered.as_ref().unwrap_or(&single.source);
     let source = source.preflight(&single.namespace).await.map_err(EngineError::Source)?;
@@ -98,6 +92,14 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
         Err(error) if error.is_unknown_database() => None,
         Err(error) => return Err(EngineError::Sink(error).into()),
     };
+    let settings = &single.pipeline.settings;
+    let is_kept = settings.deletes != Deletes::Mark || !hides_deletions(existing.as_ref());
+    if let Some(reason) = settings.refused_load().filter(|_| is_kept) {
+        return Err(Failure::Input(format!(
+            "loading the table {} again is not possible: {reason}",
+            single.table
+        )));
+    }
     let documents = source.collection.size.map(|size| size.documents);
     if arguments.json {
         print_json(&serde_json::json!({

@@ -84,6 +84,8 @@ pub struct Decoder {
     scratch: Vec<u8>,
     /// What happens to a document before it is decoded.
     transforming: Option<Box<Transforming>>,
+    /// Documents are those of rows: they have been changed before, and their mismatches counted.
+    is_rebuilt: bool,
 }
 
 /// How far [`Decoder::append`] got through its input.
@@ -119,6 +121,7 @@ impl Decoder {
             odd: false,
             scratch: Vec::new(),
             transforming: None,
+            is_rebuilt: false,
         }
     }
 
@@ -184,7 +187,10 @@ impl Decoder {
             // Nothing is left to find; this moves the mark behind the run.
             let _ = self.root.check_utf8();
         }
-        self.overflow.tally.commit();
+        match self.is_rebuilt {
+            false => self.overflow.tally.commit(),
+            true => self.overflow.tally.forget(),
+        }
         rejected.into_iter().for_each(bad);
         if self.root.len == 0 {
             // Nothing came of the batch that was opened: its memory is for others, an overdraft above all.

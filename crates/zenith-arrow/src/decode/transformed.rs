@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Decoder;
+use arrow_array::RecordBatch;
+
 use super::context::{RowError, SLACK};
+use super::{BadDocument, DecodeError, Decoder};
 use crate::Transform;
 
 /// A transform, and the document at hand as it leaves it.
@@ -26,6 +28,30 @@ impl Decoder {
     #[must_use]
     pub fn transform(&self) -> Option<&Transform> {
         self.transforming.as_deref().map(|transforming| &*transforming.transform)
+    }
+
+    /// As [`Decoder::append`], of documents that have been rows before: they are taken as they are, with keys that no column is
+    /// for, and their mismatches are not counted again.
+    ///
+    /// # Errors
+    /// As [`Decoder::append`].
+    pub fn append_rebuilt<I>(
+        &mut self,
+        bytes: &[u8],
+        documents: &mut I,
+        bad: &mut dyn FnMut(BadDocument),
+    ) -> Result<Option<RecordBatch>, DecodeError>
+    where
+        I: Iterator<Item = Range<usize>> + Clone,
+    {
+        let transforming = self.transforming.take();
+        let ignores = std::mem::replace(&mut self.overflow.tally.ignores, false);
+        self.is_rebuilt = true;
+        let appended = self.append(bytes, documents, bad);
+        self.is_rebuilt = false;
+        self.overflow.tally.ignores = ignores;
+        self.transforming = transforming;
+        appended
     }
 
     /// Appends the row of a document.

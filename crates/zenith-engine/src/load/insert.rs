@@ -79,7 +79,7 @@ impl<K: Sink> Inserter<'_, K> {
         };
         let Some(error) = sent else {
             // The rows of a snapshot are not counted in the end either.
-            let is_counted = self.load.repeats == Repeats::ByLoad && self.layout != Layout::Current;
+            let is_counted = self.load.repeats == Repeats::ByLoad && !self.layout.has_versions();
             if may_be_there.into_inner() && !is_counted {
                 self.complete(&batch, &token).await?;
             }

@@ -15,6 +15,7 @@ mod delivery;
 pub(crate) mod findings;
 pub(crate) mod insert;
 pub(crate) mod key;
+pub(crate) mod keys;
 mod read;
 pub(crate) mod refusal;
 pub(crate) mod run;

@@ -32,10 +32,19 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    /// Whether the row has no values, and stands for nothing but that another one is gone.
+    pub(crate) fn is_tombstone(&self, layout: Layout) -> bool {
+        layout.tombstones().is_some_and(|column| self.says(column))
+    }
+
     /// Whether the row stands for a document that is gone.
     pub(crate) fn is_deletion(&self) -> bool {
-        let deleted = self.row.column_by_name(DELETED_COLUMN);
-        deleted.is_some_and(|column| column.as_primitive::<arrow_array::types::UInt8Type>().value(0) == 1)
+        self.says(DELETED_COLUMN)
+    }
+
+    fn says(&self, column: &str) -> bool {
+        let says = self.row.column_by_name(column);
+        says.is_some_and(|column| column.as_primitive::<arrow_array::types::UInt8Type>().value(0) == 1)
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -112,7 +121,7 @@ pub(crate) async fn absent<K: Sink>(
 ) -> Result<Vec<RecordBatch>> {
     let there = match layout {
         // Rows of equal versions replace each other.
-        Layout::Current => return Ok(vec![batch.clone()]),
+        Layout::Current | Layout::Marked { .. } => return Ok(vec![batch.clone()]),
         Layout::Log => logged(sink, table, batch).await?,
         Layout::Rows => {
             keyed(sink, table, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?
@@ -138,7 +147,7 @@ pub(crate) async fn lost<K: Sink>(
     layout: Layout,
     batch: &RecordBatch,
 ) -> Result<Vec<RecordBatch>> {
-    if layout != Layout::Current {
+    if !layout.has_versions() {
         return absent(sink, table, layout, batch).await;
     }
     // An insert lands whole, and nothing newer than the newest of its rows can have taken the place of that. With their keys:

@@ -33,7 +33,7 @@ impl Pager {
     /// The rows of a table of this layout; with their columns come those that they are ordered by.
     pub(crate) fn new(selection: Selection, layout: Layout) -> Pager {
         let order: &[&str] = match layout {
-            Layout::Rows | Layout::Current => &[KEY],
+            Layout::Rows | Layout::Current | Layout::Marked { .. } => &[KEY],
             Layout::Log => &[KEY, VERSION_COLUMN, INDEX_COLUMN],
         };
         let mut columns = selection.columns;
@@ -57,7 +57,7 @@ impl Pager {
                 let columns = self.selection.columns.clone();
                 self.page(table, columns, self.rows).await?
             }
-            Layout::Current => self.current(table).await?,
+            Layout::Current | Layout::Marked { .. } => self.current(table).await?,
         };
         if let Some(page) = &page {
             let rows: usize = page.iter().map(RecordBatch::num_rows).sum();

@@ -162,6 +162,7 @@ mod tests {
             comment: String::new(),
             rows: 0,
             additions: Some(zenith_transport::ddl::Additions::default()),
+            hidden_by: None,
         }
     }
 

@@ -6,7 +6,9 @@ use zenith_transport::TableInfo;
 use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, TypeParts, identifier, parts};
 
 use super::columns::ColumnPlan;
-use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, Layout, OPERATION_COLUMN, TIME_COLUMN, VERSION_COLUMN};
+use crate::layout::{
+    DELETED_COLUMN, INDEX_COLUMN, Layout, MOVED_COLUMN, OPERATION_COLUMN, TIME_COLUMN, VERSION_COLUMN,
+};
 use crate::{EngineError, Pipeline, Result};
 
 /// What the comments of tables begin with that Zenith makes.
@@ -89,7 +91,8 @@ fn gone(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<String> {
 }
 
 fn is_of_changes(column: &str) -> bool {
-    [VERSION_COLUMN, DELETED_COLUMN, OPERATION_COLUMN, TIME_COLUMN, INDEX_COLUMN].contains(&column)
+    [VERSION_COLUMN, DELETED_COLUMN, MOVED_COLUMN, OPERATION_COLUMN, TIME_COLUMN, INDEX_COLUMN]
+        .contains(&column)
 }
 
 /// Of a column at `path`, whose type is no longer that which is there.
@@ -208,6 +211,7 @@ mod tests {
             comment: comment.to_owned(),
             rows: 0,
             additions: None,
+            hidden_by: None,
         };
         let [one, other] = ["shop.a. b", "shop.a"].map(|name| name.parse::<Namespace>().unwrap());
         let made = table(&format!("{} {LOADING_MARK}", comment_of(&one, None)), "_id");

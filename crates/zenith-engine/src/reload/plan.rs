@@ -235,7 +235,7 @@ fn keeps_columns<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> bool {
     let keeps = match pipeline.layout {
         Layout::Log => true,
         Layout::Rows => table.rows == 0 && !pipeline.options.replace,
-        Layout::Current => false,
+        Layout::Current | Layout::Marked { .. } => false,
     };
     keeps && pipeline.guarded && keep::is_ours(table, &pipeline.namespace)
 }
@@ -422,7 +422,7 @@ async fn look_at_target<S, K: Sink>(pipeline: &Pipeline<S, K>) -> Result<AtTarge
     let look = PreflightRequest {
         create_database: false,
         missing_database: pipeline.options.create_database,
-        versions: pipeline.layout == crate::Layout::Current,
+        versions: pipeline.layout.has_versions(),
     };
     let target = pipeline.sink.preflight(&look).await?;
     if !target.database_exists {

@@ -246,6 +246,7 @@ mod tests {
             comment: String::new(),
             rows: 0,
             additions: None,
+            hidden_by: None,
         };
         let seen: Vec<String> =
             nullable(&table).columns.iter().map(|column| column.data_type.clone()).collect();

@@ -315,6 +315,7 @@ mod tests {
             comment: String::new(),
             rows: 0,
             additions: None,
+            hidden_by: None,
         }
     }
 

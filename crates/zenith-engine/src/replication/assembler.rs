@@ -22,7 +22,7 @@ use super::event::Event;
 use super::evolution::Evolution;
 use super::memory_quota::Permit;
 use super::position::Position;
-use super::rows::{Decoded, Decoding, Piece, Rows};
+use super::rows::{Decoded, Decoding, Piece, Row, Rows};
 use super::steps::{Step, Work};
 use super::version::time_of_version;
 use crate::layout::Layout;
@@ -32,6 +32,10 @@ use crate::{EngineError, Result};
 const REPEATED_ROWS: usize = 1 << 20;
 /// Documents asked for at once.
 const LOOKUP_IDS: usize = 1000;
+/// Rows of the table asked for at once, to begin with and at most, and about how many bytes their documents take.
+const ROWS_AT_FIRST: usize = 16;
+const ROWS_MAX: usize = 256;
+const ROWS_BYTES: usize = 4 * 1024 * 1024;
 
 /// The rows of some changes, to be written under one name.
 pub(super) struct Batch {
@@ -190,6 +194,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let context = Arc::clone(&self.context);
         let mut rows = Rows::of(context.layout(), from, events.get(..count).unwrap_or(events), self.filtered);
         let ready = std::mem::take(&mut rows.ready);
+        let mut marks = std::mem::take(&mut rows.marks);
         let decoder = self.decoder.take();
         let decoder = match decoder {
             Some(decoder) => decoder,
@@ -220,13 +225,49 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
             decoding = self.step(decoding, Piece::Events(Arc::clone(events), left)).await?;
         }
         let gone = decoding.take_bad(events);
-        if !gone.is_empty() && !decoding.is_too_much() {
+        if let Layout::Marked { .. } = context.layout() {
+            marks.extend(gone);
+            decoding = self.mark(decoding, events, marks).await?;
+        } else if !gone.is_empty() && !decoding.is_too_much() {
             decoding = self.step(decoding, Piece::Events(Arc::clone(events), gone)).await?;
         }
         let (mut decoder, decoded) = decoding.finish();
         context.live.counters.tell_ignored(&context.name, &decoder.take_ignored());
         self.decoder = Some(decoder);
         decoded.map_err(|source| self.failed(source))
+    }
+
+    /// Gives rows that mark documents as gone the values that the table has of them; those of which it has none are left out.
+    async fn mark(
+        &mut self,
+        mut decoding: Decoding,
+        events: &Arc<Vec<Event>>,
+        marks: Vec<Row>,
+    ) -> Result<Decoding> {
+        if marks.is_empty() || decoding.is_too_much() {
+            return Ok(decoding);
+        }
+        let context = Arc::clone(&self.context);
+        // What the table is asked for may be on its way.
+        context.unless_abandoned(self.evolution.all_written()).await?;
+        let (mut marks, mut most) = (marks.into_iter().peekable(), ROWS_AT_FIRST);
+        while marks.peek().is_some() && !decoding.is_too_much() {
+            let part: Vec<Row> = marks.by_ref().take(most).collect();
+            let keys = part.iter().map(|row| (row.key(events).to_vec(), row.version())).collect();
+            let found = context.last_documents(self.evolution.schema(), keys).await?;
+            let (mut bytes, mut rows) = (Vec::new(), Vec::new());
+            for (row, document) in part.into_iter().zip(found) {
+                let Some(document) = document else { continue };
+                let start = bytes.len();
+                bytes.extend_from_slice(&document);
+                rows.push(row.of_document(start..bytes.len()));
+            }
+            // What comes next may be larger.
+            let fit = ROWS_BYTES / (bytes.len() / rows.len().max(1)).max(1);
+            most = fit.clamp(1, ROWS_MAX.min(most.saturating_mul(4)));
+            decoding = self.step(decoding, Piece::Rebuilt(bytes, rows)).await?;
+        }
+        Ok(decoding)
     }
 
     /// Decodes on a thread where it may block.

@@ -19,7 +19,6 @@ use super::start::Follower;
 use super::steps::{Done, Milestone, Step, Work};
 use super::tokens::Tokens;
 use super::version::time_of_version;
-use crate::layout::Layout;
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
@@ -209,7 +208,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
             self.take_changes(count, replay.token, true, steps)?;
             return Ok(None);
         }
-        if self.waiting.is_full(self.limits) && self.context.layout() == Layout::Current {
+        if self.waiting.is_full(self.limits) && self.context.layout().has_versions() {
             // The memory budget is smaller than it was. Rows of equal versions replace each other, so that other bounds
             // do no harm here.
             self.context.state.abandon_intent(&self.context.name, &replay.token).await?;

@@ -203,7 +203,7 @@ where
     PreflightRequest {
         create_database: false,
         missing_database: context.settings.create_database,
-        versions: context.layout() == Layout::Current,
+        versions: context.layout().has_versions(),
     }
 }
 

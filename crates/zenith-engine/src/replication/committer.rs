@@ -1,10 +1,12 @@
 //! Makes steps durable, one after the other: intent, insert, checkpoint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use tokio::sync::mpsc::{Receiver, Sender};
+use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Intent, Mismatches, Since, StateStore};
 use zenith_transport::Sink;
@@ -12,6 +14,7 @@ use zenith_transport::Sink;
 use super::assembler::Batch;
 use super::context::Context;
 use super::event::Gone;
+use super::moves::apart;
 use super::pace::Pace;
 use super::position::Position;
 use super::rows::Decoded;
@@ -118,7 +121,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         }
         let token = Token { name: &token, is_replay };
         let unwritten = Unwritten { batch, letters, documents, places: self.places.clone() };
-        let documents = write(context, &schema, token, unwritten).await?;
+        let documents = self.write(&schema, token, unwritten).await?;
         let rejected: u64 = documents.values().sum();
         let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
         let mismatches = Mismatches { values: extra, documents };
@@ -134,6 +137,31 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         (self.position, self.rows) = (to, rows);
         self.pace.adapt(&*context.sink, &context.table, &context.live).await;
         Ok(!is_part)
+    }
+
+    /// Makes rows durable. Where an insert may land in part, and rows of deleted documents stay, those that only say what is left
+    /// follow in one of their own.
+    async fn write(
+        &self,
+        schema: &Schema,
+        token: Token<'_>,
+        mut unwritten: Unwritten,
+    ) -> Result<BTreeMap<String, u64>> {
+        let is_divided = self.places.as_ref().is_some_and(|places| places.in_parts());
+        let mut left = None;
+        if let (Some(batch), Layout::Marked { moves: true }, true) =
+            (&unwritten.batch, self.context.layout(), is_divided)
+        {
+            (unwritten.batch, left) = apart(batch)?;
+        }
+        let documents = write(&self.context, schema, token, unwritten).await?;
+        if left.is_some() {
+            let token = Token { name: &format!("{}.left", token.name), ..token };
+            let unwritten =
+                Unwritten { batch: left, letters: Vec::new(), documents: 0, places: self.places.clone() };
+            write(&self.context, schema, token, unwritten).await?;
+        }
+        Ok(documents)
     }
 
     /// Moves the checkpoint to a position between changes, once the table shows what has happened there.
@@ -165,7 +193,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                 );
             }
             OnDrop::Truncate if gone != Gone::Replaced && !context.is_being_read().await? => {
-                if context.layout() == Layout::Current {
+                if context.layout().has_versions() {
                     tracing::warn!(
                         pipeline = context.name,
                         "{} {}: its table is emptied",

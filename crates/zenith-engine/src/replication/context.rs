@@ -20,7 +20,7 @@ use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::findings::{Findings, Planned};
 use crate::mismatches::{Advice, DeadLetters};
-use crate::policies::{Mode, OnDrop};
+use crate::policies::{Deletes, Mode, OnDrop};
 use crate::reload::ReloadPlan;
 use crate::retry::RetryBudget;
 use crate::settings::PipelineSettings;
@@ -51,6 +51,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(crate) fn layout(&self) -> Layout {
         match self.settings.mode {
             Mode::Full | Mode::IdCursor => Layout::Rows,
+            Mode::Changes if self.settings.deletes == Deletes::Mark => {
+                Layout::Marked { moves: self.settings.shape.has_places(Layout::Current.rows()) }
+            }
             Mode::Changes => Layout::Current,
             Mode::ChangeLog => Layout::Log,
         }

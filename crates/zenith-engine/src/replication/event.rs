@@ -138,7 +138,7 @@ pub(super) fn events_of(
             continue;
         }
         if let Some(kind) = kind_of(&change, namespace)
-            && (kind != EventKind::Delete || deletes == Deletes::Tombstone)
+            && (kind != EventKind::Delete || deletes != Deletes::Ignore)
         {
             events.push(event(batch, &change, kind));
         }

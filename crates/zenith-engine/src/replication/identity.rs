@@ -86,7 +86,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
 
     async fn guard_table(&self, rows: u64) -> Result<()> {
         // A change log may be emptied by whoever keeps its size, and a table whose rows expire by itself.
-        if rows == 0 || self.layout() != Layout::Current || self.settings.on_drop == OnDrop::Truncate {
+        if rows == 0 || !self.layout().has_versions() || self.settings.on_drop == OnDrop::Truncate {
             return Ok(());
         }
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(()) };
@@ -147,7 +147,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let (pipeline, table) = (self.name.clone(), self.table.clone());
         let remedy = match self.layout() {
             Layout::Log => format!("let zenith reset {pipeline} --from now have it go on in this one"),
-            Layout::Current | Layout::Rows => format!("let zenith reload {pipeline} load this one anew"),
+            Layout::Current | Layout::Marked { .. } | Layout::Rows => {
+                format!("let zenith reload {pipeline} load this one anew")
+            }
         };
         EngineError::OtherTarget { pipeline, table, reason: reason.to_owned(), remedy }
     }

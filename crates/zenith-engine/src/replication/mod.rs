@@ -60,6 +60,7 @@ mod id_cursor;
 mod identity;
 mod join;
 mod learned;
+mod marks;
 mod memory_quota;
 mod moves;
 mod outcome;

@@ -33,9 +33,10 @@ use super::context::Context;
 use super::removal::blank;
 use super::values::{array_of, as_type, equal};
 use super::write::until_taken;
-use crate::layout::{DELETED_COLUMN, KEY, Layout, VERSION_COLUMN};
+use crate::layout::{KEY, MOVED_COLUMN, VERSION_COLUMN};
 use crate::load::key::{is_one_of, key};
 use crate::places::Places;
+use crate::policies::Deletes;
 use crate::simulation::{self, DeliberateBug};
 use crate::{EngineError, Result};
 
@@ -67,7 +68,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// # Errors
     /// [`EngineError::NotPossible`] for a key that says less than the partitions.
     pub(super) async fn places(&self) -> Result<Option<Arc<Places>>> {
-        if self.layout() != Layout::Current {
+        if !self.layout().has_versions() {
             return Ok(None);
         }
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else { return Ok(None) };
@@ -80,6 +81,16 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 table.sorting_key, self.name
             ),
         })?;
+        if places.is_some() && self.layout().tombstones().is_none() {
+            return Err(EngineError::NotPossible {
+                doing: format!("keeping {} in step", self.table),
+                reason: format!(
+                    "its sorting key ({}) has more than _id, which order_by does not say, so that rows that documents leave \
+                     would stay: say order_by, and let another table (table = \"…\") be made",
+                    table.sorting_key
+                ),
+            });
+        }
         Ok(places.map(Arc::new))
     }
 
@@ -104,7 +115,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// the one that is read later would stay for good.
     pub(super) async fn begins_with_load(&self) -> Result<bool> {
         let has_places = self.settings.shape.has_places(self.layout().rows());
-        Ok(has_places && self.state.checkpoint(&self.name).await?.is_none())
+        let needs_rows = has_places || self.settings.deletes == Deletes::Mark;
+        Ok(needs_rows && self.state.checkpoint(&self.name).await?.is_none())
     }
 
     /// The rows of a batch of changes as they are to be inserted: one for each document that there is, and one for each place
@@ -121,7 +133,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if batch.num_rows() == 0 || simulation::has(DeliberateBug::OldPlacesLeft) {
             return Ok(batch);
         }
-        let changes = Changes::of(&batch, places)?;
+        let Some(tombstones) = self.layout().tombstones() else { return Ok(batch) };
+        let changes = Changes::of(&batch, places, tombstones)?;
         let texts = schema.texts_in_other_forms();
         let mut verdict = Verdict::default();
         let mut ids = changes.last.iter();
@@ -149,7 +162,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                     ..Selection::default()
                 },
                 version: VERSION_COLUMN.to_owned(),
-                deleted: DELETED_COLUMN.to_owned(),
+                deleted: tombstones.to_owned(),
             };
             let question = &question;
             let found = until_taken(self, |_| async move {
@@ -166,16 +179,18 @@ struct Changes<'a> {
     batch: &'a RecordBatch,
     places: &'a Places,
     versions: &'a [u64],
+    /// The column that is 1 in rows that only take others away.
+    tombstones: &'a str,
     deleted: &'a [u8],
     /// The last row of each `_id`. Numbers of several types may be one `_id`, and several changes of it be in a batch then.
     last: HashMap<Scalar, usize>,
 }
 
 impl<'a> Changes<'a> {
-    fn of(batch: &'a RecordBatch, places: &'a Places) -> Result<Changes<'a>> {
+    fn of(batch: &'a RecordBatch, places: &'a Places, tombstones: &'a str) -> Result<Changes<'a>> {
         let column = |name: &str| batch.column_by_name(name).ok_or_else(wrong_batch);
         let versions: &[u64] = column(VERSION_COLUMN)?.as_primitive::<UInt64Type>().values();
-        let deleted: &[u8] = column(DELETED_COLUMN)?.as_primitive::<UInt8Type>().values();
+        let deleted: &[u8] = column(tombstones)?.as_primitive::<UInt8Type>().values();
         let mut last = HashMap::with_capacity(batch.num_rows());
         for (row, version) in versions.iter().enumerate() {
             let of_id = last.entry(key(batch, row)?).or_insert(row);
@@ -183,7 +198,7 @@ impl<'a> Changes<'a> {
                 *of_id = row;
             }
         }
-        Ok(Changes { batch, places, versions, deleted, last })
+        Ok(Changes { batch, places, versions, tombstones, deleted, last })
     }
 
     /// Looks at where rows of some documents stand. `asked` are the rows of the batch by `_id`.
@@ -285,7 +300,7 @@ impl<'a> Changes<'a> {
             }
             return Ok(make_array(out.freeze()));
         }
-        if name == DELETED_COLUMN {
+        if name == self.tombstones {
             return Ok(Arc::new(UInt8Array::from_value(1, left.len())));
         }
         let Some(part) = self.places.columns().iter().position(|column| column == name) else {
@@ -296,12 +311,23 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// The rows of a batch apart from those that say what is left, which come first in it: where an insert may land in part, a row
+/// with the values of a document is to be there before the one that it had is not.
+pub(super) fn apart(batch: &RecordBatch) -> Result<(Option<RecordBatch>, Option<RecordBatch>)> {
+    let moved = batch.column_by_name(MOVED_COLUMN).ok_or_else(wrong_batch)?;
+    let moved: &[u8] = moved.as_primitive::<UInt8Type>().values();
+    let left = moved.iter().take_while(|moved| **moved == 1).count();
+    let part = |from: usize, rows: usize| (rows > 0).then(|| batch.slice(from, rows));
+    Ok((part(left, batch.num_rows() - left), part(0, left)))
+}
+
 fn wrong_batch() -> EngineError {
     EngineError::Worker { worker: "a batch of changes, while old rows of its documents were looked up" }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::layout::DELETED_COLUMN;
     use arrow_array::{Float64Array, Int64Array, StringArray, UInt64Array};
     use arrow_schema::{DataType, Schema as ArrowSchema};
 
@@ -333,7 +359,7 @@ mod tests {
     ) -> Vec<(i64, f64, u64, u8, bool)> {
         let changed = batch(changes);
         let places = Places::of("k, _id", None).unwrap().unwrap();
-        let changes = Changes::of(&changed, &places).unwrap();
+        let changes = Changes::of(&changed, &places, DELETED_COLUMN).unwrap();
         let mut verdict = Verdict::default();
         changes.judge(&changes.last, &[batch(there)], &mut verdict).unwrap();
         let rows = changes.with(&verdict, &Schema::new(Vec::new())).unwrap();

@@ -16,7 +16,8 @@ use super::context::Context;
 use super::learned::Anew;
 use super::position::Position;
 use super::version::{system_time, version_of};
-use crate::layout::{Layout, LoadMetadata};
+use crate::layout::{Layout, LoadMetadata, hides_deletions};
+use crate::policies::Deletes;
 use crate::reload::ReloadPlan;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary};
 
@@ -62,7 +63,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.guard_names().await?;
         if let Some(anew) = self.anew() {
             if self.snapshot_is_complete().await? {
-                self.refuse_load()?;
+                self.refuse_load().await?;
             }
             self.load_again(anew).await?;
         }
@@ -73,6 +74,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         {
             let position = Position::decode(&checkpoint.position)?;
             self.guard_ends(&position, checkpoint.rows).await?;
+            self.guard_marks().await?;
             self.claim().await?;
             self.keep_view().await?;
             return Ok((schema, position));
@@ -98,7 +100,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 self.table
             );
         }
-        if self.layout() == Layout::Current {
+        if self.layout().has_versions() {
             self.keep_planned(&plan);
             self.state.begin_snapshot(&self.name, &self.partitions(time).await?).await?;
         }
@@ -133,25 +135,29 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) async fn plan_first(&self) -> Result<(ReloadPlan, bool)> {
         let has_rows = |plan: &ReloadPlan| plan.existing.as_ref().is_some_and(|table| table.rows > 0);
         let (plan, is_replaced) = match self.plan(&self.reload(false)).await {
-            Err(EngineError::TableDiffers { is_ours: true, .. }) if self.layout() == Layout::Current => {
+            Err(EngineError::TableDiffers { is_ours: true, .. }) if self.layout().has_versions() => {
                 (self.plan(&self.replacement(true)).await?, true)
             }
             plan => {
                 let plan = plan?;
-                let is_replaced = has_rows(&plan) && self.layout() == Layout::Current;
+                let is_replaced = has_rows(&plan) && self.layout().has_versions();
                 (plan, is_replaced)
             }
         };
         // Where columns are known and no place in the changes, the rows are those of a first load that ended too early.
         if is_replaced && has_rows(&plan) && self.schema().await?.is_none() {
-            self.refuse_load()?;
+            self.refuse_load().await?;
         }
         Ok((plan, is_replaced))
     }
 
     /// Refuses to load a table again that has rows of documents that are gone.
-    pub(super) fn refuse_load(&self) -> Result<()> {
+    pub(super) async fn refuse_load(&self) -> Result<()> {
         let Some(reason) = self.settings.refused_load() else { return Ok(()) };
+        let table = self.retrying(|| self.sink.describe(&self.table)).await?;
+        if self.settings.deletes == Deletes::Mark && hides_deletions(table.as_ref()) {
+            return Ok(());
+        }
         let doing = format!("loading the table {} of the pipeline {} again", self.table, self.name);
         Err(EngineError::NotPossible { doing, reason: reason.to_owned() })
     }
@@ -229,7 +235,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.live.counters.restart();
         let mut pipeline = self.replacement(keep_types);
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
-        let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1));
+        let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1), self.layout());
         let summary = loop {
             let plan = self.plan(&pipeline).await?;
             if plan.source.collection.uuid != collection {
@@ -299,8 +305,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     pub(super) async fn reload_now(self: &Arc<Self>) -> Result<Summary> {
         self.guard_names().await?;
         match self.layout() {
-            Layout::Current => {
-                self.refuse_load()?;
+            Layout::Current | Layout::Marked { .. } => {
+                self.refuse_load().await?;
                 let start = self.reading_start().await?;
                 Box::pin(self.reload_from(start, false)).await
             }

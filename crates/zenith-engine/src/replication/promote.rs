@@ -59,7 +59,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         self.live.counters.expect(rows);
         let (statement, extra) = match self.layout() {
-            Layout::Current => Box::pin(self.promote_in_place(&growth)).await?,
+            Layout::Current | Layout::Marked { .. } => Box::pin(self.promote_in_place(&growth)).await?,
             Layout::Rows | Layout::Log => Box::pin(self.promote_aside(&growth, rows)).await?,
         };
         promotion.statement = statement;

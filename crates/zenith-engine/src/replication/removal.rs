@@ -16,7 +16,7 @@ use zenith_state::StateStore;
 use zenith_transport::{Filter, Scalar, Selection, Sink};
 
 use super::context::Context;
-use crate::layout::{DELETED_COLUMN, KEY, VERSION_COLUMN};
+use crate::layout::{DELETED_COLUMN, KEY, Layout, VERSION_COLUMN};
 use crate::load::insert::Inserter;
 use crate::load::key::{is_one_of, key};
 use crate::load::refusal::Refused;
@@ -46,7 +46,7 @@ where
         }
         let mut left = Vec::new();
         for row in together {
-            if row.is_deletion() || !mark_as_deleted(inserter, row, places).await? {
+            if row.is_deletion() || !mark_as_deleted(context, inserter, row, places).await? {
                 left.push(row);
             }
         }
@@ -96,12 +96,24 @@ where
 }
 
 /// Writes a row of the refused row's key and version that stands for a deletion; gives back whether the table takes it.
-async fn mark_as_deleted<K: Sink>(
+async fn mark_as_deleted<S, K, T>(
+    context: &Context<S, K, T>,
     inserter: &Inserter<'_, K>,
     refused: &Refused,
     places: Option<&Places>,
-) -> Result<bool> {
-    let row = deletion_of(&refused.row, inserter.schema, places.map_or(&[], Places::columns))?;
+) -> Result<bool>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    let row = match inserter.layout {
+        Layout::Marked { .. } => match context.marked(inserter.schema, refused).await? {
+            Some(row) => row,
+            None => return Ok(true),
+        },
+        _ => deletion_of(&refused.row, inserter.schema, places.map_or(&[], Places::columns))?,
+    };
     let again = inserter.insert(row, format!("{}.gone", refused.token), true).await?;
     Ok(again.is_empty())
 }

@@ -34,7 +34,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
         let from = match to {
             ResetTo::Beginning if context.settings.mode == Mode::Changes => {
-                context.refuse_load()?;
+                context.refuse_load().await?;
                 return Ok(context.state.reset(name, None).await?);
             }
             ResetTo::Beginning => {

@@ -1,11 +1,12 @@
 //! Which rows a batch of changes makes, and their decoding: from replies, and from documents that were looked up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use bson::{RawBson, RawDocument};
-use zenith_arrow::{DecodeError, Decoder};
+use zenith_arrow::{BadDocument, DecodeError, Decoder};
 use zenith_extract::DocumentBatch;
 
 use super::event::{Event, EventKind, Span};
@@ -24,6 +25,21 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// A document with nothing but the `_id` of its document.
+    pub(super) fn key<'e>(&self, events: &'e [Event]) -> &'e [u8] {
+        events.get(self.event).map_or(&[], |event| event.key.of(event.batch.bytes()))
+    }
+
+    /// The version of its change.
+    pub(super) fn version(&self) -> u64 {
+        self.metadata.version
+    }
+
+    /// The same row, of the document at this place of another buffer.
+    pub(super) fn of_document(self, range: Range<usize>) -> Row {
+        Row { buffer: 0, span: Span::from(range), ..self }
+    }
+
     /// Whether it marks as deleted what was not deleted, but cannot be decoded.
     fn is_mark(&self) -> bool {
         self.metadata.deleted && self.metadata.operation != EventKind::Delete.operation()
@@ -35,6 +51,8 @@ pub(super) struct Rows<'a> {
     events: &'a [Event],
     /// Those whose document came with the change, and those of documents that are gone.
     pub(super) ready: Vec<Row>,
+    /// Those that mark documents as gone which did not come with a change: the table has their values. They stand for the key.
+    pub(super) marks: Vec<Row>,
     /// Those whose document is to be looked up, by `_id` as an element. Until it is found, they stand for its key.
     wanted: HashMap<&'a [u8], Vec<Row>>,
     /// The version of the newest of these.
@@ -46,7 +64,10 @@ impl<'a> Rows<'a> {
     /// table.
     pub(super) fn of(layout: Layout, from: &Position, events: &'a [Event], judged: bool) -> Rows<'a> {
         let numbers = numbers(from, events);
-        let mut rows = Rows { events, ready: Vec::new(), wanted: HashMap::new(), newest: 0 };
+        let mut rows =
+            Rows { events, ready: Vec::new(), marks: Vec::new(), wanted: HashMap::new(), newest: 0 };
+        let known =
+            if matches!(layout, Layout::Marked { .. }) { last_documents(events) } else { HashMap::new() };
         for at in kept(layout, events) {
             let (Some(event), Some(&index)) = (events.get(at), numbers.get(at)) else { continue };
             let metadata = RowMetadata {
@@ -64,7 +85,13 @@ impl<'a> Rows<'a> {
                     let of_id = rows.wanted.entry(event.id()).or_insert_with(|| Vec::with_capacity(1));
                     of_id.push(row(event.key));
                 }
-                None => rows.ready.push(row(event.key)),
+                None => match known.get(event.id()) {
+                    Some(&(before, document)) => {
+                        rows.ready.push(Row { buffer: before, span: document, metadata, event: at });
+                    }
+                    None if matches!(layout, Layout::Marked { .. }) => rows.marks.push(row(event.key)),
+                    None => rows.ready.push(row(event.key)),
+                },
             }
         }
         rows
@@ -125,7 +152,7 @@ impl<'a> Rows<'a> {
 
 /// The indexes of the changes that make rows, in order.
 fn kept(layout: Layout, events: &[Event]) -> Vec<usize> {
-    if layout != Layout::Current {
+    if !layout.has_versions() {
         return (0..events.len()).collect();
     }
     let mut last: HashMap<&[u8], usize> = HashMap::with_capacity(events.len());
@@ -135,6 +162,12 @@ fn kept(layout: Layout, events: &[Event]) -> Vec<usize> {
     let mut kept: Vec<usize> = last.into_values().collect();
     kept.sort_unstable();
     kept
+}
+
+/// The last document that came with a change, by its `_id`, and the change.
+fn last_documents(events: &[Event]) -> HashMap<&[u8], (usize, Span)> {
+    let with_document = events.iter().enumerate();
+    with_document.filter_map(|(at, event)| Some((event.id(), (at, event.document?)))).collect()
 }
 
 /// The number of each change within its version.
@@ -154,6 +187,8 @@ fn numbers(from: &Position, events: &[Event]) -> Vec<u32> {
 pub(super) enum Piece {
     Events(Arc<Vec<Event>>, Vec<Row>),
     LookedUp(Vec<DocumentBatch>, Vec<Row>),
+    /// Documents of rows of the table.
+    Rebuilt(Vec<u8>, Vec<Row>),
 }
 
 /// What came of a batch of changes.
@@ -177,6 +212,8 @@ pub(super) struct Decoding {
     layout: Layout,
     columns: MetadataColumns,
     rows: usize,
+    /// Whether the documents at hand are those of rows of the table.
+    is_rebuilt: bool,
     out: Decoded,
 }
 
@@ -187,6 +224,7 @@ impl Decoding {
             layout,
             columns: MetadataColumns::new(layout, rows),
             rows,
+            is_rebuilt: false,
             out: Decoded {
                 batch: None,
                 is_too_much: false,
@@ -210,6 +248,12 @@ impl Decoding {
                     |buffer: usize| batches.get(buffer).map_or(&[][..], DocumentBatch::documents_bytes);
                 self.rows(rows, bytes)
             }
+            Piece::Rebuilt(bytes, rows) => {
+                self.is_rebuilt = true;
+                let done = self.rows(rows, |_| bytes.as_slice());
+                self.is_rebuilt = false;
+                done
+            }
         }
     }
 
@@ -230,15 +274,23 @@ impl Decoding {
         }
         let mut ranges = run.iter().map(|row| row.span.range());
         let mut bad = HashMap::new();
-        let full = self.decoder.append(bytes, &mut ranges, &mut |document| {
+        let mut is_bad = |document: BadDocument| {
             bad.insert(document.range.start, document.reason);
-        })?;
+        };
+        let full = match self.is_rebuilt {
+            false => self.decoder.append(bytes, &mut ranges, &mut is_bad)?,
+            true => self.decoder.append_rebuilt(bytes, &mut ranges, &mut is_bad)?,
+        };
         let taken = run.len() - ranges.len();
         for row in run.iter().take(taken) {
             match bad.get(&row.span.range().start) {
                 None => {
                     self.columns.push(row.metadata);
                     self.out.marks += usize::from(row.is_mark());
+                }
+                // Whose document is gone, nobody would look for its letter.
+                Some(_) if row.metadata.deleted && matches!(self.layout, Layout::Marked { .. }) => {
+                    self.out.bad.push((row.event, row.metadata));
                 }
                 Some(reason) => {
                     let metadata = row.metadata;
@@ -263,7 +315,7 @@ impl Decoding {
     /// cannot be decoded, no row of it has ever been written.
     pub(super) fn take_bad(&mut self, events: &[Event]) -> Vec<Row> {
         let bad = std::mem::take(&mut self.out.bad);
-        if self.layout != Layout::Current {
+        if !self.layout.has_versions() {
             return Vec::new();
         }
         let key = |(event, metadata): (usize, RowMetadata)| {
@@ -340,7 +392,8 @@ mod tests {
         };
         let wanted = [(&a, vec![row(1), row(4)]), (&b, vec![row(2)]), (&c, vec![row(3)])];
         let wanted = wanted.map(|(key, rows)| (id_element(key.as_bytes()).unwrap(), rows));
-        let mut rows = Rows { events: &[], ready: Vec::new(), wanted: wanted.into(), newest: 4 };
+        let mut rows =
+            Rows { events: &[], ready: Vec::new(), marks: Vec::new(), wanted: wanted.into(), newest: 4 };
         let versions = |rows: Vec<Row>| {
             let mut versions: Vec<_> = rows.iter().map(|row| (row.metadata.version, row.buffer)).collect();
             versions.sort_unstable();

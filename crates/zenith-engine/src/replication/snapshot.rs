@@ -123,7 +123,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, 
             readers: pipeline.options.readers(),
             options: &pipeline.options,
             table: &context.table,
-            metadata: LoadMetadata::Version(self.snapshot.version),
+            metadata: LoadMetadata::Version(self.snapshot.version, context.layout()),
             read_concern: decode_time(&self.snapshot.read_from)
                 .map_or(ReadConcern::Majority, ReadConcern::MajorityAfter),
             watched: planned,

@@ -2,10 +2,12 @@
 
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
+use zenith_transport::ddl::CurrentView;
 use zenith_transport::{Sink, TransportError};
 
 use super::context::Context;
 use crate::Result;
+use crate::layout::Layout;
 use crate::names::{ViewState, current_view, letters_fit, view_state};
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -36,6 +38,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(object.is_some())
     }
 
+    fn current_view(&self, view: &str) -> CurrentView {
+        current_view(view, &self.table, self.layout() == Layout::Marked { moves: true })
+    }
+
     /// Makes the view anew if somebody dropped it, and says whether it did. Asks once.
     pub(super) async fn renew_view(&self) -> Result<bool> {
         let Some(view) = self.settings.view_of(&self.table) else { return Ok(false) };
@@ -43,7 +49,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if view_state(object.as_ref(), &view, &self.table, None)? != ViewState::Missing {
             return Ok(false);
         }
-        match self.sink.admin().create_view(&current_view(&view, &self.table), false).await {
+        match self.sink.admin().create_view(&self.current_view(&view), false).await {
             Ok(()) => {
                 tracing::warn!(
                     pipeline = self.name,
@@ -64,7 +70,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if state == ViewState::Fits {
             return Ok(());
         }
-        let view = current_view(&view, &self.table);
+        let view = self.current_view(&view);
         self.retrying(|| async {
             match self.sink.admin().create_view(&view, state == ViewState::Stale).await {
                 // A sink that has no views has no readers of them either.

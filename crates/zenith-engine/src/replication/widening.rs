@@ -25,7 +25,6 @@ use super::context::Context;
 use super::evolution::{ALTER_TIMEOUT, Evolution, LATER, REFUSED_MAX};
 use super::schema::{DIALECTS, WIDENED};
 use crate::error::sentence;
-use crate::layout::Layout;
 use crate::policies::OnTypeConflict;
 use crate::promotion::column_type_of;
 use crate::reload::is_column_of;
@@ -112,7 +111,7 @@ impl Evolution {
             return Err(self.refused(context, first, batch));
         }
         // Rows of the snapshot that is being read have the types of before.
-        if context.layout() == Layout::Current && context.is_being_read().await? {
+        if context.layout().has_versions() && context.is_being_read().await? {
             return Ok(false);
         }
         // Rows of earlier batches have the types of before, too, and numbers that may be odd.
@@ -270,7 +269,7 @@ impl Evolution {
     }
 
     /// Waits until every batch that was made is written: its rows have the types of before.
-    async fn all_written(&self) {
+    pub(super) async fn all_written(&self) {
         while Arc::strong_count(&self.in_flight) > 1 {
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -14,7 +14,6 @@ use zenith_transport::Sink;
 use super::context::Context;
 use super::progress::Phase;
 use super::removal::remove_older;
-use crate::layout::Layout;
 use crate::load::context::Repeats;
 use crate::load::dead_letters::{self, Part, RejectedDocument};
 use crate::load::insert::Inserter;
@@ -164,9 +163,10 @@ where
         token.push_str(".repeated");
     }
     let rejected = inserter.insert(batch, token, may_be_there).await?;
-    let is_kept = |row: &&Refused| inserter.layout != Layout::Current || !row.is_deletion();
+    // Of a document that is gone the letter has the values that are not in the table then.
+    let is_kept = |row: &&Refused| !row.is_tombstone(inserter.layout);
     let letters = rejected.iter().filter(is_kept).map(|row| inserter.letter(row)).collect::<Result<_>>()?;
-    if inserter.layout == Layout::Current {
+    if inserter.layout.has_versions() {
         remove_older(context, inserter, &rejected, places).await?;
     }
     Ok(letters)

@@ -38,6 +38,7 @@ use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
 use zenith_transport::{LetterFilter, Sink};
 
+use crate::load::keys::Keys;
 use crate::policies::Mode;
 use crate::replication::Replicator;
 use crate::replication::context::Context;
@@ -45,7 +46,6 @@ use crate::{EngineError, Result};
 use compare::Comparer;
 use expect::Rules;
 use mismatch::Mismatch;
-use rows::Keys;
 
 /// Comparisons before a difference counts, while changes go on.
 const TRIES: u32 = 4;

@@ -10,9 +10,10 @@ use zenith_transport::{Scalar, Sink};
 
 use super::compare::{Comparer, SourceDocument};
 use super::mismatch::Mismatch;
-use super::rows::{self, Rows, hash_of, id_of};
+use super::rows::{self, Rows, hash_of};
 use super::surplus::Buckets;
 use super::{Difference, Differences, Finding, Verification, Verifier, VerifyOptions};
+use crate::load::keys::id_of;
 use crate::policies::Mode;
 use crate::progress::to_u64;
 use crate::{EngineError, Result};

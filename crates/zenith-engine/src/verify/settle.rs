@@ -10,6 +10,7 @@ use zenith_transport::{Scalar, Sink};
 
 use super::pass::{Outcome, Part, blocking, outcome};
 use super::{Difference, Differences, Finding, Verifier};
+use crate::load::keys::id_of;
 use crate::{EngineError, Result};
 
 /// `_id`s that are looked up together.
@@ -98,7 +99,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                     Finding::Differing(mismatch)
                 }
             };
-            differences.add(Difference { id: super::rows::id_of(document), finding });
+            differences.add(Difference { id: id_of(document), finding });
         }
         let counted = |key: &Scalar| (numbers.get(&Some(key)).copied(), rows.count(key));
         compare_all(ids.iter().zip(&keys), counted, self.context.settings.is_archive(), differences);

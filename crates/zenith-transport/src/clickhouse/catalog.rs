@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::ClickHouseSink;
 use crate::Result;
-use crate::ddl::Additions;
+use crate::ddl::{Additions, expressions};
 use crate::sink::{ColumnInfo, ObjectInfo, TableInfo};
 use crate::statement::Statement;
 
@@ -15,6 +15,7 @@ struct TableRow {
     comment: String,
     total_rows: Option<u64>,
     create_table_query: String,
+    engine_full: String,
 }
 
 /// Engines of what has no rows of its own; counting those of others may take long, or fail.
@@ -29,7 +30,7 @@ struct ColumnRow {
 }
 
 pub(super) async fn describe(sink: &ClickHouseSink, table: &str) -> Result<Option<TableInfo>> {
-    let sql = "SELECT engine, sorting_key, comment, total_rows, create_table_query FROM system.tables \
+    let sql = "SELECT engine, sorting_key, comment, total_rows, create_table_query, engine_full FROM system.tables \
                WHERE database = {database:String} AND name = {table:String}";
     let statement = Statement::new(format!("describing {}", sink.full_name(table)), sql)
         .parameter("database", sink.database())
@@ -51,7 +52,17 @@ pub(super) async fn describe(sink: &ClickHouseSink, table: &str) -> Result<Optio
         comment: found.comment,
         rows,
         additions: Additions::parse(&found.create_table_query),
+        hidden_by: hidden_by(&found.engine_full),
     }))
+}
+
+/// The column of deletions that a `ReplacingMergeTree` is told of: the second of its arguments that is a column.
+fn hidden_by(engine: &str) -> Option<String> {
+    let (name, rest) = engine.split_once('(')?;
+    let (arguments, _) = rest.split_once(')')?;
+    let mut columns = expressions(arguments)?.into_iter().filter(|argument| !argument.starts_with('\''));
+    let column = columns.nth(1).filter(|_| name.ends_with("ReplacingMergeTree"))?;
+    Some(column.trim_matches('`').to_owned())
 }
 
 /// What has this name.
@@ -131,4 +142,23 @@ pub(super) async fn count(sink: &ClickHouseSink, table: &str) -> Result<u64> {
     let name = sink.full_name(table);
     let statement = Statement::new(format!("counting {name}"), format!("SELECT count() AS rows FROM {name}"));
     Ok(sink.session.rows::<Row>(statement).await?.first().map_or(0, |row| row.rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hidden_by;
+
+    #[test]
+    fn engines_say_which_rows_they_hide() {
+        let column = |engine: &str| hidden_by(engine);
+        assert_eq!(column("ReplacingMergeTree(v, gone) ORDER BY (a, b)"), Some("gone".to_owned()));
+        let replicated =
+            "ReplicatedReplacingMergeTree('/tables/{uuid}', '{replica}', `v`, `gone`) ORDER BY a";
+        assert_eq!(column(replicated), Some("gone".to_owned()));
+        for none in
+            ["ReplacingMergeTree(v) ORDER BY (a, b)", "MergeTree ORDER BY (a, b)", "SummingMergeTree(a, b)"]
+        {
+            assert_eq!(column(none), None, "{none}");
+        }
+    }
 }

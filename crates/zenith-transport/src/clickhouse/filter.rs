@@ -23,6 +23,7 @@ pub(super) fn rows(rows: &RowSet, filter: &Filter) -> (&'static str, String) {
     let condition = condition(filter);
     match rows {
         RowSet::All => ("", condition),
+        RowSet::Newest => (" FINAL", condition),
         RowSet::Current { deleted } => (" FINAL", format!("{} = 0 AND {condition}", identifier(deleted))),
     }
 }
@@ -193,5 +194,6 @@ mod tests {
         assert_eq!(after(f64::NAN), "`a` > toFloat64('NaN')");
         let current = RowSet::Current { deleted: "gone".into() };
         assert_eq!(rows(&current, &key(3)), (" FINAL", "`gone` = 0 AND `_id` = toInt32(3)".to_owned()));
+        assert_eq!(rows(&RowSet::Newest, &key(3)), (" FINAL", "`_id` = toInt32(3)".to_owned()));
     }
 }

@@ -14,6 +14,8 @@ pub struct CurrentView {
     pub version: String,
     /// The column of the table that is 1 in rows that stand for a deletion.
     pub deleted: String,
+    /// Further columns that are not shown.
+    pub hidden: Vec<String>,
     /// Its comment.
     pub comment: String,
 }
@@ -24,8 +26,9 @@ impl CurrentView {
     pub fn to_sql(&self, replace: bool) -> String {
         let create = if replace { "CREATE OR REPLACE VIEW" } else { "CREATE VIEW IF NOT EXISTS" };
         let (version, deleted) = (identifier(&self.version), identifier(&self.deleted));
+        let hidden: String = self.hidden.iter().map(|column| format!(", {}", identifier(column))).collect();
         format!(
-            "{create} {} AS SELECT * EXCEPT ({version}, {deleted}) FROM {} FINAL WHERE {deleted} = 0 COMMENT {}",
+            "{create} {} AS SELECT * EXCEPT ({version}, {deleted}{hidden}) FROM {} FINAL WHERE {deleted} = 0 COMMENT {}",
             identifier(&self.name),
             identifier(&self.table),
             literal(&self.comment),

@@ -162,6 +162,10 @@ impl Table {
             comment: self.definition.full_comment(),
             rows: self.rows(),
             additions: Some(self.definition.additions.clone()),
+            hidden_by: match &self.definition.engine {
+                Engine::MergeTree => None,
+                Engine::ReplacingMergeTree { deleted, .. } => deleted.clone(),
+            },
         })
     }
 

@@ -226,6 +226,8 @@ pub struct TableInfo {
     pub rows: u64,
     /// The user's additions; `None` if they are unknown.
     pub additions: Option<Additions>,
+    /// The column that is 1 in rows which the engine takes for deletions, and hides.
+    pub hidden_by: Option<String>,
 }
 
 /// An object with a name: tables, views and dictionaries share one space of names.

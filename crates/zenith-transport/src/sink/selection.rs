@@ -56,6 +56,8 @@ pub enum RowSet {
     /// Every row.
     #[default]
     All,
+    /// Of the rows of one key the one with the highest version, unless its engine hides it.
+    Newest,
     /// Of the rows of one key the one with the highest version, if it does not stand for a deletion.
     Current {
         /// The column that is 1 in rows that stand for a deletion.

@@ -155,6 +155,21 @@ pub async fn of_a_key_the_current_row_counts(sink: &impl Sink) {
     let found = sink.admin().select(&selection).await.expect("selected").expect("a table");
     assert_eq!(ids(&found), [1, 2]);
     assert_eq!(sink.admin().count_rows(&selection).await.expect("counted"), 2);
+    let newest = Selection { rows: RowSet::Newest, ..selection };
+    let found = sink.admin().select(&newest).await.expect("selected").expect("a table");
+    assert_eq!(ids(&found), [1, 2], "a deletion is hidden by the engine");
+    let engine = Engine::ReplacingMergeTree { version: "version".into(), deleted: None };
+    let made = TableDefinition { engine, ..TableDefinition::new("t2", versions(vec![1], 1, 0).schema()) };
+    sink.create(&made.order_by(["id"])).await.expect("created");
+    for (batch, token) in
+        [(versions(vec![1], 1, 0), "a"), (versions(vec![1], 3, 1), "b"), (versions(vec![1], 2, 0), "late")]
+    {
+        write(sink, "t2", batch, token).await.expect("written");
+    }
+    let newest = Selection { table: "t2".into(), columns: vec!["version".into()], ..newest };
+    let found = sink.admin().select(&newest).await.expect("selected").expect("a table");
+    let version = |batch: &RecordBatch| Scalar::of(&**batch.column(0), 0);
+    assert_eq!(found.iter().filter_map(version).collect::<Vec<_>>(), [Scalar::UInt64(3)]);
 }
 
 /// Rows of one document stand at several places of a key; those count that no later row has taken away.
