@@ -333,6 +333,35 @@ async fn refused_rows_leave_nothing_behind() {
     bench.remove().await;
 }
 
+/// A row that takes another away may be refused: the row of the document is written all the same, and the other is removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_settled_where_only_a_deletion_is_refused() {
+    let bench = Bench::new("keys_letters").await;
+    bench.fill("orders", orders(0..100)).await;
+    let to = bench.to();
+    let home = home(&bench, &to, "orders", SHAPE);
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    bench.ask("ALTER TABLE orders ADD CONSTRAINT small CHECK ifNull(n, 0) < 1000").await;
+    let orders = collection(&bench);
+    orders.update_one(doc! { "_id": 21 }, doc! { "$set": { "n": 5000 } }).await.unwrap();
+    home.run(&["run", "--once"]).await;
+    bench.ask("ALTER TABLE orders DROP CONSTRAINT small").await;
+    orders.update_one(doc! { "_id": 21 }, doc! { "$set": { "n": 1 } }).await.unwrap();
+    home.run(&["run", "--once"]).await;
+    let question = "SELECT groupArray((user, n)) FROM orders_current WHERE _id = 21";
+    assert_eq!(bench.ask("SELECT count() FROM zenith_dead_letters").await, "1");
+    bench.ask("ALTER TABLE orders ADD CONSTRAINT filled CHECK isNotNull(n)").await;
+    orders.update_one(doc! { "_id": 21 }, doc! { "$set": { "user": "far" } }).await.unwrap();
+    let ended = home.run(&["dead-letters", "retry", "orders"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT count() FROM zenith_dead_letters").await, "0", "{ended:?}");
+    assert_eq!(bench.ask(question).await, "[('far',1)]");
+    home.run(&["run", "--once"]).await.succeeded();
+    is_equal(&bench, "orders", "after").await;
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
 /// Columns of types that take no empty text have another one in the rows that take others away.
 #[tokio::test(flavor = "multi_thread")]
 async fn deletions_have_values_that_every_column_takes() {

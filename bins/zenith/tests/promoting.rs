@@ -288,3 +288,33 @@ async fn rare_fields_of_a_reload_have_columns() {
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;
 }
+
+/// A load gives no more fields their columns by itself than changes do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_adds_columns_for_fifty_rare_fields_at_most() {
+    let bench = Bench::new("promoting_burst").await;
+    let known = |n: i32| {
+        let mut document = rawdoc! { "_id": n, "n": n };
+        if n % 150 == 77 {
+            document.append(bson::raw::CString::try_from(format!("rare_{n}")).unwrap(), n);
+        }
+        document
+    };
+    bench.fill("orders", (0..9_000).map(known)).await;
+    let home = Home::between(&bench);
+    home.configure(&[("orders", "collection = \"orders\"\nsample = 20")]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let columns = "SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = 'orders' AND name LIKE \
+                   'rare_%'";
+    let reloaded = home.run(&["reload", "orders"]).await.succeeded();
+    // Those that happen to be in the sample have theirs in any case.
+    let added: u32 = bench.ask(columns).await.parse().unwrap();
+    assert!((50..57).contains(&added), "{added}");
+    assert!(reloaded.stderr.contains("more than 50 fields of orders"), "{reloaded:?}");
+    home.run(&["verify", "orders"]).await.succeeded();
+    // What the message names.
+    home.run(&["schema", "promote", "orders", "--apply", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask(columns).await, "60");
+    bench.remove().await;
+}

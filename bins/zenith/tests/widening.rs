@@ -265,3 +265,27 @@ async fn a_cursor_widens_columns() {
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;
 }
+
+/// ClickHouse does not change the type of a column that rows are sorted or divided by: nothing is announced that never comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_keys_keep_their_types() {
+    let (bench, orders) = bench("widening_keys").await;
+    let home = Home::between(&bench);
+    let shape = "\norder_by = [\"total\", \"code\"]\npartition_by = \"price % 2\"";
+    home.configure(&[("orders", &format!("collection = \"orders\"{WIDEN}{shape}"))]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    orders
+        .insert_one(doc! { "_id": 20, "total": "all", "code": "x", "price": 2.5, "weight": 1.5 })
+        .await
+        .unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    for column in ["total", "code", "price"] {
+        let told = |line: &str| line.contains(&format!("column of {column}")) && line.contains("sorting key");
+        assert!(ended.stderr.lines().any(told), "{ended:?}");
+    }
+    assert_eq!(versions(&home, "orders").await.len(), 1);
+    assert_eq!(bench.ask("SELECT countIf(_zenith_extra LIKE '%all%') FROM orders_current").await, "1");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}

@@ -39,7 +39,7 @@ pub(super) const LATER: Duration = Duration::from_secs(10);
 /// How long nothing is added after that failed, and between two times that columns gain parts.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The most fields that get a column within [`PAUSE`], but for a table that has none yet.
-const BURST: usize = 50;
+pub(super) const BURST: usize = 50;
 /// So many fields without a column are remembered; keys that are data have no end.
 pub(super) const REFUSED_MAX: usize = 10_000;
 
@@ -202,7 +202,7 @@ impl Evolution {
     {
         let (parts, mut new): (Vec<String>, Vec<String>) =
             paths.into_iter().partition(|path| self.is_part(path));
-        let room = self.room();
+        let room = self.room().saturating_sub(context.learned.promoted_within(PAUSE));
         if room == 0
             && let Some(first) = new.first()
         {

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::memory_quota::Permit;
 use crate::load::findings::{Findings, Planned};
 use crate::retry::RetryBudget;
@@ -21,6 +23,8 @@ pub(crate) struct Learned {
     are_leftovers_told: AtomicBool,
     /// Whether the last plan was made from all documents there were.
     is_sampled_whole: AtomicBool,
+    /// When fields of a load got columns without being asked for, and how many.
+    promoted: Mutex<Option<(Instant, usize)>>,
     /// How long to wait before the pipeline goes on after it left a stream.
     backoff: Mutex<RetryBudget>,
 }
@@ -70,6 +74,16 @@ impl Learned {
 
     pub(super) fn is_sampled_whole(&self) -> bool {
         self.is_sampled_whole.load(Ordering::Relaxed)
+    }
+
+    /// Notes that so many fields of a load got columns.
+    pub(super) fn promoted(&self, fields: usize) {
+        *of(&self.promoted) = Some((Instant::now(), fields));
+    }
+
+    /// How many did within this time.
+    pub(super) fn promoted_within(&self, time: Duration) -> usize {
+        of(&self.promoted).filter(|(at, _)| at.elapsed() <= time).map_or(0, |(_, fields)| fields)
     }
 
     /// The pause after one more failure.

@@ -46,7 +46,10 @@ where
         }
         let mut left = Vec::new();
         for row in together {
-            if row.is_deletion() || !mark_as_deleted(context, inserter, row, places).await? {
+            if row.is_deletion()
+                || row.is_tombstone(inserter.layout)
+                || !mark_as_deleted(context, inserter, row, places).await?
+            {
                 left.push(row);
             }
         }

@@ -20,6 +20,7 @@ use zenith_transport::{LetterFilter, Scalar, Sink, StoredLetter};
 
 use super::Replicator;
 use super::context::Context;
+use super::removal::remove_older;
 use super::version::version_of;
 use crate::dead_letters::{DeadLetters, parts};
 use crate::layout::{Layout, OPERATIONS, RowMetadata};
@@ -230,7 +231,11 @@ where
             }
         }
         let token = format!("{}/{number}", load.run);
-        refused.extend(inserter.insert(part, token, false).await?);
+        let (tombstones, rows): (Vec<_>, Vec<_>) =
+            inserter.insert(part, token, false).await?.into_iter().partition(|row| row.is_tombstone(layout));
+        // The row that such a one is to take away goes in another way, and the document's own is written.
+        remove_older(context, &inserter, &tombstones, places).await?;
+        refused.extend(rows);
     }
     Ok(refused)
 }

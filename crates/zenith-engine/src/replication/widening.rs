@@ -19,6 +19,7 @@ use zenith_arrow::schema::{EXTRA_COLUMN, ID_KEY};
 use zenith_arrow::{Kind, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{StateStore, is_shown};
+use zenith_transport::ddl::names_in;
 use zenith_transport::{Filter, Part, Scalar, Selection, Sink};
 
 use super::context::Context;
@@ -33,6 +34,9 @@ use crate::{EngineError, Result};
 /// Why most columns stay as they are.
 const NO_WIDER: &str = "ClickHouse cannot change its type so that all values are as Zenith writes them; zenith reload chooses \
                         columns anew";
+/// Why a column of a key stays as it is.
+const OF_A_KEY: &str = "the sorting key or the partition is made of it, and ClickHouse does not change its type; zenith reload \
+                        chooses columns anew";
 /// How often it is looked whether earlier batches are written.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -196,7 +200,12 @@ impl Evolution {
         T: StateStore,
     {
         let (mut choices, may_rewrite) = (Vec::new(), self.may_grow());
+        let Some(fixed) = context.columns_of_keys().await else { return choices };
         'conflicts: for conflict in conflicts {
+            if place(self.schema(), &conflict.keys).is_some_and(|(column, _)| fixed.contains(&column)) {
+                self.keep(&context.name, conflict.path(), OF_A_KEY);
+                continue;
+            }
             let mut why = NO_WIDER.to_owned();
             let mut chosen = None;
             for wider in conflict.wider() {
@@ -404,6 +413,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             there.is_some_and(|there| is_of(&there.data_type))
         });
         Ok(is_there.then_some(statement))
+    }
+
+    /// The columns that the sorting key, the primary key and the partition of the table are made of; `None` where they cannot be
+    /// asked.
+    async fn columns_of_keys(&self) -> Option<BTreeSet<String>> {
+        let table = timeout(ALTER_TIMEOUT, self.sink.describe(&self.table)).await.ok()?.ok()??;
+        let mut columns = names_in(&table.sorting_key);
+        if let Some(additions) = table.additions {
+            let others = [additions.partition_by, additions.primary_key, additions.sample_by];
+            columns.extend(others.iter().flatten().flat_map(|expression| names_in(expression)));
+        }
+        Some(columns)
     }
 
     /// Whether the first load is under way: rows of it may still arrive.
