@@ -30,6 +30,7 @@ mod members;
 mod mending;
 mod moving_keys;
 mod names;
+mod operations;
 mod owners;
 mod promoting;
 mod rare;

@@ -82,7 +82,7 @@ pub use masks::{MaskKind, MaskSalt, MaskSetting};
 pub use names::names_are_free;
 pub use options::ReloadOptions;
 pub use pipeline::{Pipeline, PipelineBuilder};
-pub use policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict};
+pub use policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict, Operation};
 pub use progress::{Progress, ProgressSnapshot};
 pub use promotion::{PromotedField, Promotion};
 pub use reload::{ColumnPlan, ReloadPlan};

@@ -70,6 +70,19 @@ pub enum Deletes {
     Mark,
 }
 
+/// What changes do to documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// They make new ones.
+    Insert,
+    /// They update or replace them.
+    Update,
+    /// They delete them.
+    Delete,
+}
+
 /// What happens to a field that the table has no column for, after its columns have been chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnTypeConflict};
+use crate::policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnTypeConflict, Operation};
 use crate::table_shape::{Refusal, TableShape};
 use crate::{ReloadOptions, Strategy, TableOptions};
 
@@ -84,6 +84,12 @@ pub struct PipelineSettings {
     /// What happens when a document is deleted, in the modes `changes` and `change-log`.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub deletes: Deletes,
+    /// The changes that a change log has rows of: `insert`, `update` (replacements as well) and `delete`; by default all.
+    ///
+    /// A table of current documents needs all of them; there `deletes` says what a deletion does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, value_name = "OPERATION"))]
+    pub operations: Vec<Operation>,
     /// What happens when MongoDB no longer has the changes since the checkpoint.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub on_history_lost: OnHistoryLost,
@@ -148,6 +154,7 @@ impl Default for PipelineSettings {
             poll_interval: Duration::from_millis(500),
             on_drop: OnDrop::default(),
             deletes: Deletes::default(),
+            operations: Vec::new(),
             on_history_lost: OnHistoryLost::default(),
             min_headroom: Duration::from_secs(6 * 3600),
             on_type_conflict: OnTypeConflict::default(),
@@ -200,9 +207,46 @@ impl PipelineSettings {
                 reason: reason.to_owned(),
             });
         }
+        if let Some(reason) = self.operations_refusal() {
+            let names = self.operations.iter().map(|operation| format!("{operation:?}").to_lowercase());
+            let value = names.collect::<Vec<_>>().join(", ");
+            return Some(Refusal { setting: "operations", value, reason: reason.to_owned() });
+        }
         let has_versions = self.mode == Mode::Changes;
         let in_place = !has_versions && self.options.strategy == Strategy::Truncate;
         self.shape.refusal(has_versions, in_place)
+    }
+
+    /// Why changes cannot be left out, if some are to be.
+    fn operations_refusal(&self) -> Option<&'static str> {
+        let all = [Operation::Insert, Operation::Update, Operation::Delete];
+        if all.iter().all(|operation| self.takes(*operation)) {
+            return None;
+        }
+        match self.mode {
+            Mode::ChangeLog
+                if self.operations.contains(&Operation::Delete) && self.deletes == Deletes::Ignore =>
+            {
+                Some("deletes = \"ignore\" leaves deletions out: leave one of the two out")
+            }
+            Mode::ChangeLog => None,
+            Mode::Changes if !self.takes(Operation::Delete) && self.takes(Operation::Update) => Some(
+                "a table of current documents is kept by all changes: deletes = \"ignore\" keeps the rows of deleted documents, \
+                 and mode = \"change-log\" has a row for each change",
+            ),
+            Mode::Changes => Some(
+                "a table of current documents is kept by all changes, and would have others without some: mode = \"change-log\" \
+                 has a row for each change",
+            ),
+            Mode::IdCursor | Mode::Full => {
+                Some("this mode is not told of changes: mode = \"change-log\" has a row for each of them")
+            }
+        }
+    }
+
+    /// Whether changes of this kind count.
+    pub(crate) fn takes(&self, operation: Operation) -> bool {
+        self.operations.is_empty() || self.operations.contains(&operation)
     }
 
     /// Why the rows of deleted documents cannot stay, if they are to.

@@ -113,7 +113,8 @@ mod tests {
                 setting.meaning
             );
             let is_default = |value: &(String, String)| setting.default.as_str() == Some(value.0.as_str());
-            assert!(setting.values.is_empty() || setting.values.iter().any(is_default), "{name}");
+            let has_default = setting.values.iter().any(is_default) || setting.default_words.is_some();
+            assert!(setting.values.is_empty() || has_default, "{name}");
             let may_be_empty = ["collection", "mixed_fields"].contains(&name.as_str());
             assert!(may_be_empty || setting.default_words.is_some() == setting.default.is_null(), "{name}");
         }

@@ -47,7 +47,7 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 24] = [
+const EXAMPLES: [(&str, &str); 25] = [
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("primary_key", r#"["_id"]"#),
@@ -63,6 +63,7 @@ const EXAMPLES: [(&str, &str); 24] = [
     ("collections", r#"["orders*", "!tmp_*"]"#),
     ("table", r#""orders""#),
     ("view", r#""orders_current""#),
+    ("operations", r#"["insert", "update", "delete"]"#),
     ("post_images", "false"),
     ("readers", "2"),
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
@@ -147,7 +148,7 @@ fn wrapped(text: &str, indent: usize) -> Vec<String> {
 mod tests {
     use std::path::Path;
 
-    use zenith_engine::{MaskKind, MaskSetting, Mixed, OnTypeConflict};
+    use zenith_engine::{MaskKind, MaskSetting, Mixed, OnTypeConflict, Operation};
 
     use super::template;
     use crate::config::file;
@@ -177,6 +178,8 @@ mod tests {
         assert_eq!(std::mem::take(&mut shown.settings.table), "orders");
         assert_eq!(std::mem::take(&mut shown.settings.view), "orders_current");
         assert_eq!(shown.settings.post_images.take(), Some(false));
+        let operations = std::mem::take(&mut shown.settings.operations);
+        assert_eq!(operations, [Operation::Insert, Operation::Update, Operation::Delete]);
         assert_eq!(shown.settings.options.readers.take(), Some(2));
         let fields = std::mem::take(&mut shown.settings.options.mixed_fields);
         assert_eq!(fields, [("items.price".to_owned(), Mixed::Text)]);

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use zenith_extract::{Change, ChangeBatch, ChangeKind, Namespace, ResumeToken};
 
 use super::version::version_of;
-use crate::policies::Deletes;
+use crate::policies::{Deletes, Operation};
+use crate::settings::PipelineSettings;
 
 /// What a change does to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +125,39 @@ pub(super) struct EventBatch {
     pub(super) source_time: Option<SystemTime>,
 }
 
-/// The events of a reply that concern a collection and lie behind `order`, with or without deletions.
+/// The changes of documents that a table is told of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    inserts: bool,
+    updates: bool,
+    deletions: bool,
+}
+
+impl Wanted {
+    pub(super) fn of(settings: &PipelineSettings) -> Wanted {
+        Wanted {
+            inserts: settings.takes(Operation::Insert),
+            updates: settings.takes(Operation::Update),
+            deletions: settings.takes(Operation::Delete) && settings.deletes != Deletes::Ignore,
+        }
+    }
+
+    fn has(self, kind: EventKind) -> bool {
+        match kind {
+            EventKind::Insert => self.inserts,
+            EventKind::Update | EventKind::Replace => self.updates,
+            EventKind::Delete => self.deletions,
+            EventKind::Gone(_) => true,
+        }
+    }
+}
+
+/// The events of a reply that concern a collection, lie behind `order` and are wanted.
 pub(super) fn events_of(
     batch: &Arc<ChangeBatch>,
     namespace: &Namespace,
     order: &[u8],
-    deletes: Deletes,
+    wanted: Wanted,
 ) -> zenith_extract::Result<Vec<Event>> {
     let mut events = Vec::new();
     for change in batch.changes() {
@@ -138,7 +166,7 @@ pub(super) fn events_of(
             continue;
         }
         if let Some(kind) = kind_of(&change, namespace)
-            && (kind != EventKind::Delete || deletes != Deletes::Ignore)
+            && wanted.has(kind)
         {
             events.push(event(batch, &change, kind));
         }

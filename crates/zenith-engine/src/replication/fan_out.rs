@@ -7,10 +7,9 @@ use async_channel::Sender;
 use zenith_extract::{ChangeBatch, ChangeReader, ExtractError, Namespace};
 
 use super::clock::SourceClock;
-use super::event::{EventBatch, events_of};
+use super::event::{EventBatch, Wanted, events_of};
 use super::version::system_time;
 use crate::StopHandle;
-use crate::policies::Deletes;
 use crate::retry::RetryBudget;
 
 /// A pipeline that listens.
@@ -18,8 +17,8 @@ pub(super) struct Route {
     pub(super) namespace: Namespace,
     /// The position up to which events were delivered.
     pub(super) order: Vec<u8>,
-    /// What deletions do to its table.
-    pub(super) deletes: Deletes,
+    /// The changes that its table is told of.
+    pub(super) wanted: Wanted,
     pub(super) events: Sender<EventBatch>,
 }
 
@@ -59,7 +58,7 @@ pub(super) async fn fan_out<R: ChangeReader>(
         let source_time = source_time(&batch, clock);
         let mut index = 0;
         while let Some(route) = routes.get(index) {
-            let of_pipeline = match events_of(&batch, &route.namespace, &route.order, route.deletes) {
+            let of_pipeline = match events_of(&batch, &route.namespace, &route.order, route.wanted) {
                 Ok(events) => events,
                 Err(error) => return Ended::Failed(error),
             };

@@ -13,6 +13,7 @@ use zenith_transport::Sink;
 
 use super::backoff::Apart;
 use super::clock::SourceClock;
+use super::event::Wanted;
 use super::fan_out::{Ended, Route, fan_out};
 use super::health::silence_of_target;
 use super::memory_quota::MemoryQuota;
@@ -296,7 +297,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Running<S, K, T
             routes.push(Route {
                 namespace: run.context.namespace.clone(),
                 order: follower.position.token.order().to_vec(),
-                deletes: run.context.settings.deletes,
+                wanted: Wanted::of(&run.context.settings),
                 events: sender,
             });
             let known = run.clone();
