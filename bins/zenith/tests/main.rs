@@ -33,6 +33,7 @@ mod names;
 mod operations;
 mod owners;
 mod promoting;
+mod purging;
 mod rare;
 mod renames;
 mod running;

@@ -84,6 +84,13 @@ pub struct PipelineSettings {
     /// What happens when a document is deleted, in the modes `changes` and `change-log`.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub deletes: Deletes,
+    /// How long after its deletion a document leaves the table for good, in the mode `changes`; by default never.
+    ///
+    /// Until then the table has a row that marks it as deleted, and maybe earlier rows of it, which `FINAL` and the view hide. First
+    /// the earlier rows are removed; the mark leaves when no part of the table has any. ClickHouse does it in the background.
+    #[serde(with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "TIME", value_parser = humantime_serde::re::humantime::parse_duration))]
+    pub purge_deleted: Option<Duration>,
     /// The changes that a change log has rows of: `insert`, `update` (replacements as well) and `delete`; by default all.
     ///
     /// A table of current documents needs all of them; there `deletes` says what a deletion does.
@@ -154,6 +161,7 @@ impl Default for PipelineSettings {
             poll_interval: Duration::from_millis(500),
             on_drop: OnDrop::default(),
             deletes: Deletes::default(),
+            purge_deleted: None,
             operations: Vec::new(),
             on_history_lost: OnHistoryLost::default(),
             min_headroom: Duration::from_secs(6 * 3600),
@@ -207,6 +215,13 @@ impl PipelineSettings {
                 reason: reason.to_owned(),
             });
         }
+        if let (Some(purge), Some(reason)) = (self.purge_deleted, self.purge_refusal()) {
+            return Some(Refusal {
+                setting: "purge_deleted",
+                value: humantime_serde::re::humantime::format_duration(purge).to_string(),
+                reason: reason.to_owned(),
+            });
+        }
         if let Some(reason) = self.operations_refusal() {
             let names = self.operations.iter().map(|operation| format!("{operation:?}").to_lowercase());
             let value = names.collect::<Vec<_>>().join(", ");
@@ -215,6 +230,18 @@ impl PipelineSettings {
         let has_versions = self.mode == Mode::Changes;
         let in_place = !has_versions && self.options.strategy == Strategy::Truncate;
         self.shape.refusal(has_versions, in_place)
+    }
+
+    /// Why nothing can leave the table for good.
+    fn purge_refusal(&self) -> Option<&'static str> {
+        match (self.mode, self.deletes) {
+            (Mode::Changes, Deletes::Tombstone) => None,
+            (Mode::Changes, _) => {
+                Some("deletes keeps the rows of documents that are gone: take deletes = \"tombstone\"")
+            }
+            (Mode::ChangeLog, _) => Some("a change log keeps what was: a ttl of the table lets old rows go"),
+            (Mode::IdCursor | Mode::Full, _) => Some("this mode has no rows of documents that are gone"),
+        }
     }
 
     /// Why changes cannot be left out, if some are to be.

@@ -45,8 +45,8 @@ pub use sink::null::NullSink;
 pub use sink::{
     Boxed, ColumnInfo, Durable, DynSink, Filter, FoundOwner, HashColumn, Insert, InsertPath, LetterFilter,
     LetterQuery, LetterSubject, LiveRows, LoadedAt, Merging, NewestLetter, NoAdmin, ObjectInfo, OwnerMark,
-    Part, PreflightRequest, Published, RowSet, Scalar, Selection, ServerInfo, Sink, StoredLetter, TableAdmin,
-    TableInfo,
+    Part, PreflightRequest, Published, Purge, Purging, RowSet, Scalar, Selection, ServerInfo, Sink,
+    StoredLetter, TableAdmin, TableInfo,
 };
 pub use socket::{
     Compression, ConnectionOptions, REVISION_NEWEST, SendMode, SendPath, SendReason, SendReport, TlsOptions,

@@ -115,7 +115,7 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 16] = [
+    const OF_PIPELINES: [(&str, &str); 17] = [
         ("collections", "the option --collection takes patterns, and may be repeated"),
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
@@ -126,6 +126,7 @@ mod tests {
         ("poll_interval", "a copy follows no cursor"),
         ("on_drop", "a copy ends before the collection does"),
         ("deletes", "a copy has the documents that there are"),
+        ("purge_deleted", "a copy has the documents that there are"),
         ("operations", "a copy follows no changes"),
         ("on_history_lost", "a copy follows no changes"),
         ("min_headroom", "a copy follows no changes"),

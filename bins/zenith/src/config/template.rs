@@ -47,7 +47,7 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 25] = [
+const EXAMPLES: [(&str, &str); 26] = [
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("primary_key", r#"["_id"]"#),
@@ -64,6 +64,7 @@ const EXAMPLES: [(&str, &str); 25] = [
     ("table", r#""orders""#),
     ("view", r#""orders_current""#),
     ("operations", r#"["insert", "update", "delete"]"#),
+    ("purge_deleted", r#""30d""#),
     ("post_images", "false"),
     ("readers", "2"),
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
@@ -178,6 +179,7 @@ mod tests {
         assert_eq!(std::mem::take(&mut shown.settings.table), "orders");
         assert_eq!(std::mem::take(&mut shown.settings.view), "orders_current");
         assert_eq!(shown.settings.post_images.take(), Some(false));
+        assert_eq!(shown.settings.purge_deleted.take(), Some(std::time::Duration::from_secs(30 * 24 * 3600)));
         let operations = std::mem::take(&mut shown.settings.operations);
         assert_eq!(operations, [Operation::Insert, Operation::Update, Operation::Delete]);
         assert_eq!(shown.settings.options.readers.take(), Some(2));

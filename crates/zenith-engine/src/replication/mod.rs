@@ -72,6 +72,7 @@ mod position;
 mod prepare;
 mod progress;
 mod promote;
+mod purge;
 mod recovery;
 mod removal;
 pub(crate) mod replay;

@@ -154,18 +154,26 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
         context.live.phase(Phase::Following);
         let tokens = Tokens::new(&context.name, follower.epoch, self.id);
         let (ending, schema) = (events.clone(), follower.schema.clone());
+        let places = follower.places.clone();
         let (reached, goal) = oneshot::channel();
         let goal = context.mode.ends().then_some(goal);
         let mut apply = Box::pin(apply(Arc::clone(context), follower, tokens, goal, events));
         // Gone once it is read: of many pipelines most only follow.
         let mut snapshot = Some(Box::pin(self.snapshot(&schema, reached)));
         let mut touch = std::pin::pin!(self.touch());
+        let mut purge = std::pin::pin!(context.purge(places.as_ref()));
+        let mut is_purging = context.settings.purge_deleted.is_some() && !context.mode.ends();
         loop {
             tokio::select! {
                 biased;
                 // Without a stream nothing is read either: the parts that are done are noted, and the oplog must not run
                 // out while the rest is read.
-                applied = &mut apply => return applied,
+                applied = &mut apply => {
+                    if applied.is_ok() && context.mode.ends() {
+                        context.purge_at_end(places.as_ref()).await;
+                    }
+                    return applied;
+                }
                 read = async { Some(snapshot.as_mut()?.await) }, if snapshot.is_some() => match read.unwrap_or(Ok(())) {
                     Ok(()) => snapshot = None,
                     Err(error) => {
@@ -175,6 +183,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
                         return Err(error);
                     }
                 },
+                () = &mut purge, if is_purging => is_purging = false,
                 () = &mut touch => {}
             }
         }

@@ -8,11 +8,11 @@ use arrow_schema::FieldRef;
 use serde::Deserialize;
 
 use super::catalog::comments;
-use super::{ClickHouseSink, filter, letters, owners, read, trial};
+use super::{ClickHouseSink, filter, letters, owners, purge, read, trial};
 use crate::ddl::{Additions, CurrentView, TableDefinition, column_sql, identifier, literal, marked};
 use crate::sink::{
     Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter,
-    OwnerMark, Selection, Sink, StoredLetter, TableAdmin, TableInfo,
+    OwnerMark, Purge, Purging, Selection, Sink, StoredLetter, TableAdmin, TableInfo,
 };
 use crate::statement::Statement;
 use crate::{FailureKind, Result, TransportError};
@@ -69,6 +69,10 @@ impl TableAdmin for ClickHouseSink {
 
     fn delete<'a>(&'a self, selection: &'a Selection) -> Boxed<'a, ()> {
         Box::pin(delete(self, selection))
+    }
+
+    fn purge<'a>(&'a self, purge: &'a Purge) -> Boxed<'a, Purging> {
+        Box::pin(purge::step(self, purge))
     }
 
     fn create_view<'a>(&'a self, view: &'a CurrentView, replace: bool) -> Boxed<'a, ()> {

@@ -23,6 +23,7 @@ mod letters;
 mod owners;
 mod preflight;
 mod publish;
+mod purge;
 mod read;
 mod server;
 mod session;

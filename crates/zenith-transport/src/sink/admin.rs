@@ -10,8 +10,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 
 use super::{
-    FoundOwner, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter, OwnerMark, Selection,
-    StoredLetter, TableInfo,
+    FoundOwner, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter, OwnerMark, Purge, Purging,
+    Selection, StoredLetter, TableInfo,
 };
 use crate::ddl::{Additions, CurrentView, TableDefinition};
 use crate::{Result, TransportError};
@@ -30,6 +30,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | `select`, `count_rows`, `count_by_hash` | verification; `select` also after a refused insert, `count_rows` before numbers become wider ones |
 /// | `select_live` | tables kept in step whose sorting key has more than `_id` |
 /// | `delete` | rows of documents whose newer rows the table refuses |
+/// | `purge` | rows of documents that have been gone for long |
 /// | `create_view` | the view of current documents |
 /// | `insert_path`, `parts` | inserts that are refused; the pace of inserts |
 /// | `owners`, `mark_owners` | noticing that two write one table |
@@ -108,6 +109,11 @@ pub trait TableAdmin: Send + Sync {
     /// Removes the selected rows and returns once no query sees them.
     fn delete<'a>(&'a self, _selection: &'a Selection) -> Boxed<'a, ()> {
         cannot("remove rows")
+    }
+
+    /// Takes the next step towards a table without these rows, and does not wait for it.
+    fn purge<'a>(&'a self, _purge: &'a Purge) -> Boxed<'a, Purging> {
+        cannot("remove rows of documents that have been gone for long")
     }
 
     /// Creates a view; `replace` an older one of its name, or leaves what has it.

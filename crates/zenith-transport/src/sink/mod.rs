@@ -20,6 +20,7 @@ mod letters;
 pub mod memory;
 pub mod null;
 mod owners;
+mod purge;
 mod scalar;
 mod selection;
 pub mod test_suite;
@@ -37,6 +38,7 @@ pub use admin::{Boxed, InsertPath, NoAdmin, TableAdmin};
 pub use dynamic::DynSink;
 pub use letters::{LetterFilter, LetterQuery, LetterSubject, LoadedAt, NewestLetter, StoredLetter};
 pub use owners::{FoundOwner, OwnerMark};
+pub use purge::{Purge, Purging};
 pub use scalar::Scalar;
 pub use selection::{Filter, HashColumn, LiveRows, Part, RowSet, Selection};
 
