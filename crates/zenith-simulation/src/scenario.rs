@@ -174,6 +174,8 @@ impl Scenario {
         let mut settings = settings;
         if marks {
             mark(&mut settings, &mut lives, has_partitions);
+        } else if kind != Kind::Reload && seed / 4 % 7 == 3 {
+            settings.options.on_new_field = OnNewField::Ignore;
         }
         Scenario {
             kind,
@@ -210,7 +212,7 @@ fn options(filtered: bool, random: &mut Random) -> TableOptions {
 /// Has the rows of deleted documents stay.
 fn mark(settings: &mut PipelineSettings, lives: &mut [Life], has_partitions: bool) {
     // The tables of memory keep their rows as they came, without later columns.
-    (settings.on_new_field, settings.on_type_conflict) = (OnNewField::Extra, OnTypeConflict::Extra);
+    (settings.options.on_new_field, settings.on_type_conflict) = (OnNewField::Extra, OnTypeConflict::Extra);
     settings.deletes = Deletes::Mark;
     // The row with the values is to be there before the one that has been left is not.
     settings.shape.partition_by = has_partitions.then(|| KEY_FIELD.as_str().to_owned());

@@ -136,10 +136,10 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
         promoted.sort_by_key(|field| std::cmp::Reverse(field.values));
         if promoted.len() > FIELDS_MAX {
             tracing::warn!(
-                table = self.pipeline.table,
-                "{} fields are rare and have no column: the {FIELDS_MAX} most frequent of them get one, and the values of the \
-                 others stay in {EXTRA_COLUMN}",
-                promoted.len()
+                "more than {FIELDS_MAX} fields of {} are rare and have no column: the most frequent of them get one, and the \
+                 values of the {} others stay in {EXTRA_COLUMN}",
+                self.pipeline.table,
+                promoted.len() - FIELDS_MAX
             );
             promoted.truncate(FIELDS_MAX);
         }

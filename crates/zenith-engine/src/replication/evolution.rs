@@ -39,7 +39,7 @@ pub(super) const LATER: Duration = Duration::from_secs(10);
 /// How long nothing is added after that failed, and between two times that columns gain parts.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The most fields that get a column within [`PAUSE`], but for a table that has none yet.
-pub(super) const BURST: usize = 50;
+const BURST: usize = 50;
 /// So many fields without a column are remembered; keys that are data have no end.
 pub(super) const REFUSED_MAX: usize = 10_000;
 

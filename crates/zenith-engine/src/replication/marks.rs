@@ -17,13 +17,13 @@ use zenith_state::StateStore;
 use zenith_transport::{RowSet, Scalar, Selection, Sink};
 
 use super::context::Context;
-use super::pieces::{self, Decoding, Piece, blocking};
 use super::values::as_type;
 use super::write::until_taken;
 use crate::layout::{KEY, Layout, RowMetadata, hides_deletions};
 use crate::load::key::{is_one_of, key};
 use crate::load::keys::Keys;
 use crate::load::refusal::Refused;
+use crate::promotion::{self, Decoding, Piece, blocking};
 use crate::{EngineError, Result};
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
@@ -83,7 +83,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
         }
         let schema = Arc::clone(schema);
-        let pieces = blocking(move || pieces::rebuilt(&schema, &page)).await?;
+        let pieces = blocking(move || promotion::rebuilt(&schema, &page)).await?;
         let pieces = pieces.map_err(|reason| EngineError::NotPossible {
             doing: format!("keeping the rows of {} whose documents are gone", self.table),
             reason,
@@ -105,10 +105,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let found = self.newest_documents(&schema, vec![id]).await?;
         let newest = found.into_values().next().filter(|(version, _)| *version <= refused.version());
         let Some((_, document)) = newest else { return Ok(None) };
-        let decoding = Decoding { ignores: false, ..Decoding::of(self, &schema) };
+        let decoding = Decoding { ignores: false, ..self.decoding(&schema) };
         let metadata =
             RowMetadata { operation: "delete", version: refused.version(), index: 0, deleted: true };
-        let (row, ..) = pieces::decode_first(decoding, &[Piece { document, metadata, of: () }])?;
+        let (row, ..) = promotion::decode_first(decoding, &[Piece { document, metadata, of: () }])?;
         Ok(Some(row))
     }
 

@@ -257,6 +257,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         };
         if !summary.columns_added.is_empty() {
             self.note_schema(&summary.schema, LOADED_AGAIN, "").await?;
+            self.learned.promoted(summary.columns_added.len());
         }
         // Without the database there was no place for a mark.
         self.claim().await?;
