@@ -20,7 +20,7 @@ pub mod rebuild;
 pub mod schema;
 pub mod transform;
 
-pub use decode::{BadDocument, DecodeError, Decoder, DecoderOptions, ExtraCounts, Surprise};
+pub use decode::{BadDocument, BadReason, DecodeError, Decoder, DecoderOptions, ExtraCounts, Surprise};
 pub use rebuild::{Difference, RebuildError, equal, rebuild};
 pub use schema::{Blank, DateRange, Field, GivenType, Kind, Limit, Schema, TextType, Twin, UuidOrder};
-pub use transform::{Mask, PathError, PlainTransform, Salt, Transform, TransformOptions};
+pub use transform::{Mask, PathError, PlainTransform, Salt, Transform, TransformOptions, Unwind};

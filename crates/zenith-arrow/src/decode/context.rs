@@ -18,6 +18,8 @@ pub(super) enum RowError {
     Duplicate,
     /// The bytes are not BSON.
     Malformed(RawError),
+    /// The document is unwound into more than there is room for.
+    TooManyRows,
 }
 
 /// The binary subtype whose data begins with its own length.

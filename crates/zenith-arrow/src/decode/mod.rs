@@ -49,6 +49,7 @@ use zenith_memory::{GRANULE, MemoryError, Pool, Reservation};
 
 use crate::Schema;
 use crate::schema::ID_KEY;
+use crate::transform::Extent;
 use buffers::{Arena, Bytes};
 use column::{Rules, buffers_of};
 use context::{Context, RowError};
@@ -56,7 +57,7 @@ pub use counts::{ExtraCounts, Surprise, keep_witnesses};
 pub(crate) use counts::{FIELDS_MAX, OTHERS};
 use document::DocumentNode;
 use outcome::key_mismatch;
-pub use outcome::{BadDocument, DecodeError, DecoderOptions};
+pub use outcome::{BadDocument, BadReason, DecodeError, DecoderOptions};
 use overflow::OverflowWriter;
 use transformed::Transforming;
 
@@ -176,11 +177,13 @@ impl Decoder {
         let start = documents.clone();
         let rows = self.root.len;
         let mut rejected = Vec::new();
+        self.forget_rows();
         let mut pause = self.run(bytes, documents, false, &mut rejected)?;
         if !self.root.check_utf8() {
             // Some string of this run is not UTF-8. Once more, string by string.
             self.truncate(rows);
             self.overflow.tally.forget();
+            self.forget_rows();
             rejected.clear();
             *documents = start;
             pause = self.run(bytes, documents, true, &mut rejected)?;
@@ -274,12 +277,17 @@ impl Decoder {
             }
             let row = self.root.len;
             match self.document(bytes, range.clone(), strict) {
-                Ok(()) if row + 1 >= self.rows_planned => return Ok(Pause::BatchFull),
+                Ok(()) if self.root.len >= self.rows_planned => return Ok(Pause::BatchFull),
                 Ok(()) => continue,
                 Err(stop) => {
                     self.truncate(row);
                     match stop {
-                        RowError::Malformed(reason) => rejected.push(BadDocument { range, reason }),
+                        RowError::Malformed(reason) => {
+                            rejected.push(BadDocument { range, reason: reason.into() });
+                        }
+                        RowError::TooManyRows => {
+                            rejected.push(BadDocument { range, reason: BadReason::TooManyRows });
+                        }
                         RowError::Key(tag) => return Err(key_mismatch(&bytes[range], tag)),
                         RowError::Full | RowError::OutOfMemory if row > 0 => {
                             *documents = before;
@@ -308,18 +316,22 @@ impl Decoder {
     ) -> Result<(), DecodeError> {
         // Extended JSON of a BSON document is at most 7 times its size, and a growing buffer briefly
         // exists twice.
-        let room = range.len().saturating_mul(16).saturating_add(self.options.bytes_max);
-        let room = room.saturating_add(self.buffers * GRANULE * 2);
+        let Extent { documents, bytes: decoded } = self.extent(bytes, range.clone());
+        let room = decoded.saturating_mul(16).saturating_add(self.options.bytes_max);
+        let room = room.saturating_add(self.buffers * GRANULE * 2).saturating_add(match documents {
+            0 | 1 => 0,
+            rows => 2 * self.room(rows),
+        });
         self.finish()?;
         let reservation = self.arena.pool.overdraft_blocking(room);
         self.begin_with(reservation, 0)?;
         self.rows_planned = 1;
-        self.odd = range.len() > self.options.bytes_max / 4;
+        self.odd = decoded > self.options.bytes_max / 4;
         match self.document(bytes, range.clone(), strict) {
             Ok(()) => Ok(()),
             Err(RowError::Malformed(reason)) => {
                 self.truncate(0);
-                rejected.push(BadDocument { range, reason });
+                rejected.push(BadDocument { range, reason: reason.into() });
                 Ok(())
             }
             Err(RowError::Key(tag)) => Err(key_mismatch(&bytes[range], tag)),
@@ -469,6 +481,11 @@ impl Decoder {
         Ok(())
     }
 
+    /// Bytes of so many rows, by what rows took lately.
+    fn room(&self, rows: usize) -> usize {
+        self.root.room(rows) + self.extra.room(rows) + self.notes.room(rows)
+    }
+
     /// Most rows, up to `rows_max`, for which `bytes` suffice with some room to spare, by what rows took lately;
     /// `None` if not even one does.
     ///
@@ -476,7 +493,7 @@ impl Decoder {
     /// takes no more of them than the first: so this asks the buffers instead of dividing by the size of a row.
     fn rows_for(&self, bytes: usize, rows_max: usize) -> Option<usize> {
         let bytes = bytes - bytes / 16;
-        let fits = |rows| self.root.room(rows) + self.extra.room(rows) + self.notes.room(rows) <= bytes;
+        let fits = |rows| self.room(rows) <= bytes;
         if !fits(1) {
             return None;
         }

@@ -21,7 +21,19 @@ pub struct BadDocument {
     /// Where it lies in the bytes given to [`Decoder::append`](super::Decoder::append).
     pub range: Range<usize>,
     /// What is wrong with it.
-    pub reason: RawError,
+    pub reason: BadReason,
+}
+
+/// Why a document has no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadReason {
+    /// Its bytes are not BSON.
+    #[error(transparent)]
+    Malformed(#[from] RawError),
+    /// The rows that its array is unwound into would take more memory than there is for one document.
+    #[error("the elements of its array, each with all other fields of the document, take more than 64 MiB")]
+    TooManyRows,
 }
 
 /// Why decoding cannot continue.

@@ -115,6 +115,17 @@ impl Tally {
         self.run.truncate(self.run_rows_end);
     }
 
+    /// Where the rows end that are known to stay.
+    pub(super) fn mark(&self) -> usize {
+        self.run_rows_end
+    }
+
+    /// Takes back all rows since a mark.
+    pub(super) fn rewind(&mut self, mark: usize) {
+        self.run_rows_end = self.run_rows_end.min(mark);
+        self.row_undone();
+    }
+
     /// The run will be decoded again.
     pub(super) fn forget(&mut self) {
         self.run.clear();

@@ -19,13 +19,19 @@
 //! - A key that has dots itself counts as the path that it spells. It goes where that leads through a masked value, and
 //!   where only some paths are included: nobody could name it.
 //! - `_id` stays as it is.
+//!
+//! What is left may be made into one document for each element of an array ([`Unwind`]).
 
 mod mask;
 mod path;
 mod plain;
+mod plain_unwind;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod unwind;
+#[cfg(test)]
+mod unwind_tests;
 
 use zenith_bson::RawError;
 
@@ -33,6 +39,8 @@ pub use mask::{Mask, Salt};
 use path::{Path, Said};
 pub use plain::PlainTransform;
 use rules::Rules;
+pub use unwind::Unwind;
+pub(crate) use unwind::{ALL_BYTES_MAX, Extent};
 
 /// What is said of the fields of documents, by their paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -149,7 +149,7 @@ fn text_that_is_not_utf8_is_found_in_its_document() {
     let pool = Pool::new(8 << 20).unwrap();
     let (rows, bad) = decode(&schema, std::slice::from_ref(&reply), &pool, AMPLE);
     assert_eq!((rows.len(), bad[0].len()), (0, 2));
-    assert!(bad[0].iter().all(|bad| bad.reason == RawError::InvalidUtf8));
+    assert!(bad[0].iter().all(|bad| bad.reason == RawError::InvalidUtf8.into()));
     compare(&schema, &[reply], AMPLE).unwrap();
 }
 

@@ -6,6 +6,7 @@ mod ignoring;
 mod memory;
 mod slow;
 mod transformed;
+mod unwound;
 
 use std::ops::Range;
 
