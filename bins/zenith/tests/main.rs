@@ -43,5 +43,7 @@ mod signals;
 mod tables;
 mod told;
 mod transforms;
+mod unwinding;
+mod unwound_copies;
 mod waiting;
 mod widening;

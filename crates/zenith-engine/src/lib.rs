@@ -71,6 +71,7 @@ mod summary;
 mod table_options;
 mod table_shape;
 mod transforms;
+mod unwind;
 pub mod usage;
 pub mod verify;
 

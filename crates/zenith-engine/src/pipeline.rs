@@ -133,6 +133,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             return Err(missing("the table", "say which table to write"));
         }
         self.options.check_names(&table)?;
+        self.options.shape = self.options.table.shape_of(&self.options.shape);
         let source = self.options.table.filtered(&self.source)?.unwrap_or(self.source);
         Ok(Pipeline {
             source: Arc::new(source),

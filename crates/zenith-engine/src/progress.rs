@@ -11,6 +11,7 @@ pub struct Progress {
     /// Documents the collection is thought to have; 0 while unknown.
     documents_expected: AtomicU64,
     documents_read: AtomicU64,
+    rows_unwound: AtomicU64,
     source_bytes: AtomicU64,
     rows_written: AtomicU64,
     arrow_bytes: AtomicU64,
@@ -33,10 +34,12 @@ struct Told {
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgressSnapshot {
-    /// Documents the collection is thought to have; 0 while unknown.
+    /// Documents the collection is thought to have, and the rows that those read so far have beyond one each; 0 while unknown.
     pub documents_expected: u64,
     /// Documents read.
     pub documents_read: u64,
+    /// Rows that documents have beyond one each, as an array of theirs is unwound.
+    pub rows_unwound: u64,
     /// Bytes of BSON read.
     pub source_bytes: u64,
     /// Rows acknowledged as durable.
@@ -61,8 +64,12 @@ impl Progress {
     pub fn snapshot(&self) -> ProgressSnapshot {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProgressSnapshot {
-            documents_expected: get(&self.documents_expected),
+            documents_expected: match get(&self.documents_expected) {
+                0 => 0,
+                documents => documents + get(&self.rows_unwound),
+            },
             documents_read: get(&self.documents_read),
+            rows_unwound: get(&self.rows_unwound),
             source_bytes: get(&self.source_bytes),
             rows_written: get(&self.rows_written),
             arrow_bytes: get(&self.arrow_bytes),
@@ -81,6 +88,10 @@ impl Progress {
     pub(crate) fn read(&self, documents: usize, bytes: usize) {
         self.documents_read.fetch_add(to_u64(documents), Ordering::Relaxed);
         self.source_bytes.fetch_add(to_u64(bytes), Ordering::Relaxed);
+    }
+
+    pub(crate) fn unwound(&self, rows: usize) {
+        self.rows_unwound.fetch_add(to_u64(rows), Ordering::Relaxed);
     }
 
     pub(crate) fn written(&self, rows: u64, bytes: u64) {
@@ -142,6 +153,7 @@ impl Progress {
     pub(crate) fn restart(&self) {
         for counter in [
             &self.documents_read,
+            &self.rows_unwound,
             &self.source_bytes,
             &self.rows_written,
             &self.arrow_bytes,

@@ -195,7 +195,7 @@ impl PipelineSettings {
         ReloadOptions {
             memory,
             create_database: self.create_database,
-            shape: self.shape.clone(),
+            shape: self.options.shape_of(&self.shape),
             ..self.options.clone().into()
         }
     }
@@ -207,6 +207,9 @@ impl PipelineSettings {
         if self.mode == Mode::IdCursor && self.on_drop == OnDrop::Reload {
             let (value, reason) = ("reload".to_owned(), NOT_TOLD.to_owned());
             return Some(Refusal { setting: "on_drop", value, reason });
+        }
+        if let Some(refusal) = self.unwind_refusal() {
+            return Some(refusal);
         }
         if let Some(reason) = self.deletes_refusal() {
             return Some(Refusal {

@@ -182,6 +182,15 @@ pub struct TableOptions {
         help_heading = "Transforms"
     ))]
     pub mask: Vec<(String, MaskSetting)>,
+    /// An array of which each element has a row, by its dotted path; by default none.
+    ///
+    /// The path leads through documents, as in `items` or `order.items`, and names fields as `exclude` does, which is applied
+    /// first. Each row has the other fields of the document, the element in the place of the array, and the number of the
+    /// element, from 1, in a column that is named after the array: `items_index`. A document without elements has one row with
+    /// the number 0. The key of the table ends with `_id` and that column. Not in the mode `change-log`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "PATH", help_heading = "Transforms"))]
+    pub unwind: Option<String>,
     /// What happens to a field that the table has no column for.
     ///
     /// While changes are applied, a column is made of all values of the field that wait at that moment. A load adds columns for
@@ -237,6 +246,7 @@ impl Default for TableOptions {
             include: Vec::new(),
             filter: None,
             mask: Vec::new(),
+            unwind: None,
             on_new_field: OnNewField::default(),
             max_columns: COLUMNS_MAX,
             max_rewrite: ByteSize::gib(10),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bson::{Bson, Document, RawDocumentBuf};
-use zenith_arrow::{Decoder, DecoderOptions, PathError, PlainTransform, Schema, Transform, TransformOptions};
+use zenith_arrow::{
+    Decoder, DecoderOptions, PathError, PlainTransform, Schema, Transform, TransformOptions, Unwind,
+};
 use zenith_bson::Elements;
 use zenith_memory::Pool;
 
@@ -17,6 +19,8 @@ use crate::{EngineError, Result, renames};
 const ANY: &str = "*";
 /// The most fields that a query leaves out.
 const PROJECTION_MAX: usize = 500;
+/// About the most bytes of a sample whose arrays are unwound.
+const UNWOUND_BYTES: usize = 32 * 1024 * 1024;
 
 impl TableOptions {
     /// What becomes of documents before anything else is done with them.
@@ -44,12 +48,36 @@ impl TableOptions {
         let mistake =
             |(path, setting): &(String, MaskSetting)| Some(("mask", path.clone(), setting.mistake()?));
         let by_name = || renames::mistake(&self.rename).map(|(pair, reason)| ("rename", pair, reason));
+        let by_path = by_path.or_else(|| self.unusable_unwind());
         by_path.or_else(|| self.mask.iter().find_map(mistake)).or_else(by_name)
     }
 
-    /// Whether documents are changed. Their bytes are then kept nowhere.
+    /// What is wrong with the path of the array that is unwound, or with what else is said of it.
+    fn unusable_unwind(&self) -> Option<(&'static str, String, &'static str)> {
+        let path = self.unwind.as_ref()?;
+        let wrong = |reason| Some(("unwind", path.clone(), reason));
+        if let Err(PathError { reason, .. }) = Unwind::new(path) {
+            return wrong(reason);
+        }
+        let is_in =
+            |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        let takes = |said: &String| said == path || is_in(said, path);
+        if self.exclude.iter().any(takes) {
+            return wrong("is excluded: an array that is left out has no elements");
+        }
+        if self.mask.iter().any(|(masked, _)| takes(masked)) {
+            return wrong("is masked as a whole: mask the fields of its elements, as in items.price");
+        }
+        let leads_to = |included: &String| takes(included) || included.contains(ANY) || is_in(path, included);
+        if !self.include.is_empty() && !self.include.iter().any(leads_to) {
+            return wrong("is not included: an array that is left out has no elements");
+        }
+        None
+    }
+
+    /// Whether documents are changed, or made into several rows. Their bytes are then kept nowhere.
     pub(crate) fn changes_documents(&self) -> bool {
-        !self.transforms().is_empty()
+        !self.transforms().is_empty() || self.unwind.is_some()
     }
 
     pub(crate) fn transform(&self) -> Result<Option<Arc<Transform>>> {
@@ -77,14 +105,26 @@ impl TableOptions {
 
     /// A decoder of documents as they are in the source.
     pub(crate) fn decoder(&self, schema: &Schema, pool: &Pool, options: DecoderOptions) -> Result<Decoder> {
-        let decoder = Decoder::new(schema, pool, options).transformed(self.transform()?);
-        Ok(decoder.ignoring(self.ignores_new_fields()))
+        let decoder = Decoder::new(schema, pool, options).ignoring(self.ignores_new_fields());
+        Ok(decoder.transformed(self.transform()?).unwound(self.unwinding()?))
     }
 
     /// A sample as columns are to be inferred from it. Documents that cannot be read are left out: nobody could tell what of
     /// them is to go.
     pub(crate) fn transform_sample(&self, sample: Vec<RawDocumentBuf>) -> Result<TransformedSample> {
         self.has_all_secrets()?;
+        let mut sample = self.changed_sample(sample)?;
+        let Some(unwind) = self.unwinding()? else { return Ok(sample) };
+        if !sample.documents.is_empty()
+            && !sample.documents.iter().any(|document| unwind.finds_array(document.as_bytes()))
+        {
+            sample.without.extend(self.unwind.clone());
+        }
+        sample.documents = unwound_sample(&unwind, &sample.documents);
+        Ok(sample)
+    }
+
+    fn changed_sample(&self, sample: Vec<RawDocumentBuf>) -> Result<TransformedSample> {
         let transforms = self.transforms();
         let Some(transform) = transforms.of_sample().map_err(unusable)? else {
             return Ok(TransformedSample { documents: sample, ..TransformedSample::default() });
@@ -130,7 +170,25 @@ pub(crate) struct TransformedSample {
     pub(crate) left_out: Vec<String>,
 }
 
-fn unusable(PathError { path, reason }: PathError) -> EngineError {
+/// The documents that those of a sample are unwound into; of very many only some, but one of each at least.
+fn unwound_sample(unwind: &Unwind, sample: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {
+    let all = || sample.iter().filter_map(|document| unwind.applied(document.as_bytes()).ok());
+    let bytes: usize = all().map(|rows| rows.iter().map(Vec::len).sum::<usize>()).sum();
+    let every = bytes.div_ceil(UNWOUND_BYTES).max(1);
+    let mut number = 0_usize;
+    let mut kept = Vec::new();
+    for rows in all() {
+        for (place, row) in rows.into_iter().enumerate() {
+            number += 1;
+            if place == 0 || number.is_multiple_of(every) {
+                kept.extend(RawDocumentBuf::from_bytes(row));
+            }
+        }
+    }
+    kept
+}
+
+pub(crate) fn unusable(PathError { path, reason }: PathError) -> EngineError {
     EngineError::Setting {
         setting: "the path of a field",
         value: format!("{path:?}"),

@@ -35,6 +35,7 @@ const ENGINE_ORDER: [&str; 34] = [
     "notes",
     "layout",
     "transforms",
+    "unwind",
     "filters",
     "mismatches",
     "summary",

@@ -204,6 +204,7 @@ mod tests {
             "order_by" | "primary_key" => (Some("a".to_owned()), "[\"a\"]".to_owned()),
             "settings" | "indexes" | "projections" => (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned()),
             "columns" => (Some("a=CODEC(ZSTD)".to_owned()), "{ a = { codec = \"ZSTD\" } }".to_owned()),
+            "unwind" => (Some("a.b".to_owned()), "\"a.b\"".to_owned()),
             "filter" => (Some("{\"a\": 1}".to_owned()), "'{\"a\": 1}'".to_owned()),
             "partition_by" | "ttl" | "comment" => (Some("a".to_owned()), "\"a\"".to_owned()),
             "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),

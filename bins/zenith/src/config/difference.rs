@@ -53,8 +53,8 @@ type Settings = BTreeMap<String, Value>;
 /// Settings that say which rows a table holds: what was written with other ones is of no use.
 const IDENTITY: [&str; 5] = ["source", "target", "collection", "table", "mode"];
 
-/// A setting that says which documents have rows.
-const FILTER: &str = "filter";
+/// Settings that say which documents have rows, and how many.
+const ROWS: [&str; 2] = ["filter", "unwind"];
 
 /// Compares.
 pub fn between(now: &Applied, then: &Applied) -> Difference {
@@ -189,7 +189,7 @@ impl Difference {
 }
 
 fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
-    altered.iter().any(|(setting, ..)| setting == FILTER || IDENTITY.contains(&setting.as_str()))
+    altered.iter().any(|(setting, ..)| [&ROWS[..], &IDENTITY].concat().contains(&setting.as_str()))
 }
 
 /// Whether settings change that have one of these headings. A table keeps the columns and rows it was made with.

@@ -47,7 +47,7 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 26] = [
+const EXAMPLES: [(&str, &str); 27] = [
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("primary_key", r#"["_id"]"#),
@@ -74,6 +74,7 @@ const EXAMPLES: [(&str, &str); 26] = [
     ("filter", r#"'{"state": {"$ne": "draft"}}'"#),
     ("rename", r#"{ custID = "customer_id" }"#),
     ("mask", r#"{ "card" = "last4" }"#),
+    ("unwind", r#""items""#),
 ];
 
 /// Where meanings stand.
@@ -196,6 +197,7 @@ mod tests {
         assert_eq!(renamed, [("custID".to_owned(), "customer_id".to_owned())]);
         let masked = std::mem::take(&mut shown.settings.options.mask);
         assert_eq!(masked, [("card".to_owned(), MaskSetting { with: MaskKind::Last4, salt: None })]);
+        assert_eq!(shown.settings.options.unwind.take().as_deref(), Some("items"));
         let shape = std::mem::take(&mut shown.settings.shape);
         assert_eq!(
             (shape.order_by, shape.settings.len(), shape.columns.len()),

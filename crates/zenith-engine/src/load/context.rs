@@ -45,6 +45,8 @@ pub(crate) struct LoadContext {
     pub(crate) on_bad_document: OnBadDocument,
     /// Whether fields are left out or masked: then dead letters have nothing of a document but its `_id`.
     pub(crate) hides: bool,
+    /// The column that tells rows of one document apart, if there can be several.
+    pub(crate) index: Option<String>,
     /// Those of this load alone; the progress may have those of others, too.
     pub(crate) dead: DeadLetters,
     pub(crate) repeats: Repeats,
@@ -65,6 +67,7 @@ impl LoadContext {
             progress: Arc::clone(&pipeline.progress),
             on_bad_document: pipeline.options.table.on_bad_document,
             hides: pipeline.options.table.changes_documents(),
+            index: pipeline.options.table.index_column(),
             dead_letters: pipeline.options.table.dead_letters.clone(),
             dead: DeadLetters::default(),
             repeats: Repeats::ByLoad,

@@ -45,6 +45,7 @@ impl Decoding {
                 let full = decoder
                     .append(bytes, &mut documents, &mut |document| bad.push(document))
                     .map_err(failed)?;
+                self.load.progress.unwound(decoder.rows_unwound());
                 for document in bad {
                     reject(&self.load, bytes, &document, &self.letters).await?;
                 }

@@ -13,7 +13,7 @@ use zenith_transport::{Insert, Merging, Sink, TransportError};
 use super::complete::complete;
 use super::context::{LoadContext, Repeats};
 use super::dead_letters::RejectedDocument;
-use super::refusal::{Refused, absent, has_other_columns, left_nothing, lost, name};
+use super::refusal::{Refused, RowsOf, absent, has_other_columns, left_nothing, lost, name};
 use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
 use crate::retry::{AfterInsert, after_insert};
@@ -92,7 +92,7 @@ impl<K: Sink> Inserter<'_, K> {
             && let Some(batch) = left.pop()
         {
             let rows = batch.num_rows();
-            left = absent(self.sink, self.table, self.layout, &batch).await?;
+            left = absent(self.sink, self.place(), &batch).await?;
             left.reverse();
             let there = rows - left.iter().map(RecordBatch::num_rows).sum::<usize>();
             if there > 0 {
@@ -102,7 +102,7 @@ impl<K: Sink> Inserter<'_, K> {
         }
         let (mut refused, known) = (Vec::new(), AtomicBool::new(true));
         while let Some(part) = left.pop() {
-            let name = name(&token, &part)?;
+            let name = name(&token, self.place(), &part)?;
             // The whole of it has just been refused.
             let reason = match reason.take() {
                 Some(reason) => reason,
@@ -138,7 +138,7 @@ impl<K: Sink> Inserter<'_, K> {
     /// Inserts what a repeated insert has not left in the table.
     async fn complete(&self, batch: &RecordBatch, token: &str) -> Result<()> {
         let missing = || async {
-            match lost(self.sink, self.table, self.layout, batch).await {
+            match lost(self.sink, self.place(), batch).await {
                 // A sink that answers no questions is trusted.
                 Err(EngineError::Sink(TransportError::Unsupported { .. })) => Ok(None),
                 lost => lost.map(|lost| (!lost.is_empty()).then_some(lost)),
@@ -152,7 +152,7 @@ impl<K: Sink> Inserter<'_, K> {
                     rows,
                     "a repeated insert left no rows; inserting them again"
                 );
-                let token = format!("{}.{round}", name(token, &part)?);
+                let token = format!("{}.{round}", name(token, self.place(), &part)?);
                 let insert = Insert { table: self.table.to_owned(), token, batch: part };
                 self.load.repeat(|| self.sink.write(insert.clone())).await?;
             }
@@ -165,6 +165,11 @@ impl<K: Sink> Inserter<'_, K> {
             );
         }
         Ok(())
+    }
+
+    /// How the rows of its table are told apart.
+    fn place(&self) -> RowsOf<'_> {
+        RowsOf { table: self.table, layout: self.layout, index: self.load.index.as_deref() }
     }
 
     /// Inserts rows under a name; gives back the error if it is about the rows.

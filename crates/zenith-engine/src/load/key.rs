@@ -18,6 +18,16 @@ pub(crate) fn key(batch: &RecordBatch, row: usize) -> Result<Scalar> {
     })
 }
 
+/// A whole number in a column that tells rows of one document apart.
+pub(crate) fn number(batch: &RecordBatch, column: &str, row: usize) -> Option<i64> {
+    match Scalar::of(&**batch.column_by_name(column)?, row)? {
+        Scalar::Int32(number) => Some(number.into()),
+        Scalar::Int64(number) => Some(number),
+        Scalar::UInt64(number) => number.try_into().ok(),
+        _ => None,
+    }
+}
+
 /// What is true of the rows with one of these keys.
 pub(crate) fn is_one_of(keys: Vec<Scalar>) -> Filter {
     Filter::In(KEY.to_owned(), keys)

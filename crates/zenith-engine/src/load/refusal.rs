@@ -14,7 +14,7 @@ use arrow_schema::{FieldRef, Schema};
 use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Filter, InsertPath, Scalar, Selection, Sink, TransportError};
 
-use super::key::{is_one_of, key};
+use super::key::{is_one_of, key, number};
 use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, KEY, Layout, OPERATION_COLUMN, VERSION_COLUMN};
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
@@ -23,12 +23,28 @@ use crate::{EngineError, Result};
 const KEYS_MAX: usize = 1000;
 const KEY_BYTES_MAX: usize = 128 * 1024;
 
+/// A table, and what tells its rows apart.
+#[derive(Clone, Copy)]
+pub(crate) struct RowsOf<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) layout: Layout,
+    /// Beside the `_id`, where a document may have several rows.
+    pub(crate) index: Option<&'a str>,
+}
+
 /// A single row that the table refused.
 pub(crate) struct Refused {
     pub(crate) row: RecordBatch,
     /// The name it was sent under.
     pub(crate) token: String,
     pub(crate) reason: String,
+}
+
+impl RowsOf<'_> {
+    /// The number of a row among those of its document.
+    pub(crate) fn number(&self, batch: &RecordBatch, row: usize) -> Option<i64> {
+        number(batch, self.index?, row)
+    }
 }
 
 impl Refused {
@@ -115,16 +131,15 @@ pub(crate) async fn has_other_columns<K: Sink>(sink: &K, table: &str, columns: &
 /// Of rows that an earlier try may have put into the table those that are not in it, in order.
 pub(crate) async fn absent<K: Sink>(
     sink: &K,
-    table: &str,
-    layout: Layout,
+    of: RowsOf<'_>,
     batch: &RecordBatch,
 ) -> Result<Vec<RecordBatch>> {
-    let there = match layout {
+    let there = match of.layout {
         // Rows of equal versions replace each other.
         Layout::Current | Layout::Marked { .. } => return Ok(vec![batch.clone()]),
-        Layout::Log => logged(sink, table, batch).await?,
+        Layout::Log => logged(sink, of.table, batch).await?,
         Layout::Rows => {
-            keyed(sink, table, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?
+            keyed(sink, of, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?
         }
     };
     let mut absent = Vec::new();
@@ -141,14 +156,9 @@ pub(crate) async fn absent<K: Sink>(
 }
 
 /// Of rows that the table has acknowledged those that it does not have all the same, in order.
-pub(crate) async fn lost<K: Sink>(
-    sink: &K,
-    table: &str,
-    layout: Layout,
-    batch: &RecordBatch,
-) -> Result<Vec<RecordBatch>> {
-    if !layout.has_versions() {
-        return absent(sink, table, layout, batch).await;
+pub(crate) async fn lost<K: Sink>(sink: &K, of: RowsOf<'_>, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+    if !of.layout.has_versions() {
+        return absent(sink, of, batch).await;
     }
     // An insert lands whole, and nothing newer than the newest of its rows can have taken the place of that. With their keys:
     // rows of one version may come in several inserts, as those of a snapshot do.
@@ -157,7 +167,9 @@ pub(crate) async fn lost<K: Sink>(
     let Some(newest) = versions.iter().max() else { return Ok(Vec::new()) };
     let rows = versions.iter().zip(0..).filter(|(version, _)| *version == newest).map(|(_, row)| row);
     let also = Filter::In(VERSION_COLUMN.to_owned(), vec![(*newest).into()]);
-    let there = keyed(sink, table, batch, &rows.collect::<Vec<usize>>(), also).await?;
+    // Of a document any row of that version says it.
+    let of = RowsOf { index: None, ..of };
+    let there = keyed(sink, of, batch, &rows.collect::<Vec<usize>>(), also).await?;
     Ok(if there.contains(&false) { vec![batch.clone()] } else { Vec::new() })
 }
 
@@ -196,7 +208,7 @@ async fn logged<K: Sink>(sink: &K, table: &str, batch: &RecordBatch) -> Result<V
 /// The keys of which of these rows a table has, in rows that fulfil the rest of the condition, too.
 async fn keyed<K: Sink>(
     sink: &K,
-    table: &str,
+    of: RowsOf<'_>,
     batch: &RecordBatch,
     rows: &[usize],
     also: Filter,
@@ -214,8 +226,8 @@ async fn keyed<K: Sink>(
             keys.push(key);
         }
         let of_keys = Selection {
-            table: table.to_owned(),
-            columns: vec![KEY.to_owned()],
+            table: of.table.to_owned(),
+            columns: std::iter::once(KEY).chain(of.index).map(str::to_owned).collect(),
             filter: Filter::All(vec![is_one_of(keys.clone()), also.clone()]),
             distinct: true,
             ..Selection::default()
@@ -223,13 +235,14 @@ async fn keyed<K: Sink>(
         let mut found = HashSet::new();
         for batch in select(sink, &of_keys).await? {
             for row in 0..batch.num_rows() {
-                found.insert(key(&batch, row)?);
+                found.insert((key(&batch, row)?, of.number(&batch, row)));
             }
         }
-        for (is_there, key) in there.iter_mut().skip(begin).zip(&keys) {
-            *is_there = found.contains(key);
+        let asked = keys.len();
+        for ((is_there, row), key) in there.iter_mut().zip(rows).skip(begin).zip(keys) {
+            *is_there = found.contains(&(key, of.number(batch, *row)));
         }
-        begin += keys.len();
+        begin += asked;
     }
     Ok(there)
 }
@@ -242,7 +255,7 @@ async fn select<K: Sink>(sink: &K, selection: &Selection) -> Result<Vec<RecordBa
 
 /// A name for a part of an insert that only the same rows bear: were it one of the place alone, a replay with other
 /// rows in that place would lose them.
-pub(crate) fn name(token: &str, part: &RecordBatch) -> Result<String> {
+pub(crate) fn name(token: &str, of: RowsOf<'_>, part: &RecordBatch) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     for column in [VERSION_COLUMN, INDEX_COLUMN] {
         match part.column_by_name(column) {
@@ -255,6 +268,9 @@ pub(crate) fn name(token: &str, part: &RecordBatch) -> Result<String> {
     }
     for row in 0..part.num_rows() {
         key(part, row)?.hash(&mut hasher);
+        if of.index.is_some() {
+            of.number(part, row).hash(&mut hasher);
+        }
     }
     if part.column_by_name(DELETED_COLUMN).is_some() {
         // Rows of one document and version may stand at several places of a sorting key, whose columns are never NULL.

@@ -7,6 +7,7 @@ use zenith_extract::Namespace;
 use zenith_memory::Pool;
 
 use crate::layout::{Layout, MetadataColumns, RowMetadata};
+use crate::table_options::TableOptions;
 use crate::{EngineError, Result};
 
 /// A document to be written.
@@ -32,7 +33,7 @@ pub(crate) struct Decoding<'a> {
 
 /// What came of documents.
 pub(crate) struct Decoded<'a, X> {
-    /// Rows, and the document of each.
+    /// Rows, and the document of each. All rows of a document are in one batch.
     pub(crate) batches: Vec<(RecordBatch, Vec<&'a Piece<X>>)>,
     /// Those that are not valid, with the reason.
     pub(crate) bad: Vec<(&'a Piece<X>, String)>,
@@ -40,11 +41,15 @@ pub(crate) struct Decoded<'a, X> {
     pub(crate) extra: ExtraCounts,
 }
 
-/// Decodes documents to rows. It waits for memory where others have it.
-pub(crate) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> Result<Decoded<'a, X>> {
+/// Decodes documents of the source to rows, as `table` has them changed first. It waits for memory where others have it.
+pub(crate) fn decode<'a, X>(
+    decoding: Decoding<'_>,
+    table: &TableOptions,
+    pieces: &'a [Piece<X>],
+) -> Result<Decoded<'a, X>> {
     let failed = |source| EngineError::decoding(decoding.namespace, source);
     let options = DecoderOptions { rows_max: pieces.len().max(1), bytes_max: decoding.bytes_max };
-    let mut decoder = Decoder::new(decoding.schema, decoding.pool, options).ignoring(decoding.ignores);
+    let mut decoder = table.decoder(decoding.schema, decoding.pool, options)?;
     let mut decoded = Decoded { batches: Vec::new(), bad: Vec::new(), extra: ExtraCounts::default() };
     let mut pending: Vec<&Piece<X>> = Vec::new();
     let seal = |batch: RecordBatch, pending: &mut Vec<&'a Piece<X>>| {
@@ -60,7 +65,8 @@ pub(crate) fn decode<'a, X>(decoding: Decoding<'_>, pieces: &'a [Piece<X>]) -> R
             let mut bad = |bad: BadDocument| is_bad = Some(bad.reason.to_string());
             let full = decoder.append(&piece.document, &mut ranges, &mut bad).map_err(failed)?;
             if is_bad.is_none() && ranges.len() == 0 {
-                pending.push(piece);
+                let rows = decoder.rows_of_documents().map_or(1, |rows| rows.iter().sum());
+                pending.extend(std::iter::repeat_n(piece, rows));
             }
             if let Some(batch) = full {
                 decoded.batches.push(seal(batch, &mut pending)?);

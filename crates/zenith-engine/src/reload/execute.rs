@@ -219,11 +219,12 @@ async fn load_and_reconcile<S: Source, K: Sink + 'static>(
     let counts = load(Arc::clone(shared), parts).await?;
     let done = pipeline.progress.snapshot();
     let counted = shared.repeat(|| pipeline.sink.count(table)).await?;
-    if done.documents_read != done.rows_written + done.dead_letters || counted != done.rows_written {
+    let expected = done.documents_read + done.rows_unwound;
+    if expected != done.rows_written + done.dead_letters || counted != done.rows_written {
         return Err(EngineError::Reconcile {
             namespace: pipeline.namespace.to_string(),
             table: table.to_owned(),
-            read: done.documents_read,
+            read: expected,
             written: done.rows_written,
             dead_letters: done.dead_letters,
             counted,

@@ -272,6 +272,15 @@ fn inferred<S, K>(
         // An empty collection, or documents whose `_id` fits no column of its own.
         schema.fields.insert(0, Field::new("_id", Kind::MixedId));
     }
+    if let Some(name) = pipeline.options.table.index_field() {
+        // Also of an empty collection, and where documents have a field of that name.
+        let column = options.columns.get(&name).cloned();
+        let index = Field { column, ..Field::new(name, Kind::Int64) };
+        match schema.fields.iter_mut().find(|field| field.name == index.name) {
+            Some(field) => *field = index,
+            None => schema.fields.push(index),
+        }
+    }
     let namespace = &pipeline.namespace;
     for path in without_column(&inference, options.mixed_fields.keys()) {
         tracing::warn!(%namespace, "no column comes of a field {path}, for which the setting of mixed types is");

@@ -98,8 +98,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             in_flight: _in_flight,
         } = batch;
         tracing::debug!(pipeline = context.name, token, changes, "writing");
-        let Decoded { batch, letters, marks, extra, .. } = decoded;
-        let documents = batch.as_ref().map_or(0, RecordBatch::num_rows).saturating_sub(marks);
+        let Decoded { batch, letters, documents, extra, .. } = decoded;
         let batch = match (&self.places, batch) {
             (Some(places), Some(batch)) => Some(context.settle(places, &schema, batch).await?),
             (_, batch) => batch,

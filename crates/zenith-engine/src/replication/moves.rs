@@ -6,7 +6,7 @@
 //!
 //! It is asked right before an insert, when every batch before it is durable. A deletion carries the version of the change that
 //! takes its row away, and of the row the columns of its key. A change that only deletes has no row of its own: nothing says
-//! where it would stand.
+//! where it would stand. Where an array is unwound, a document has several rows, each at a place of its own.
 //!
 //! **Repeated inserts.** Only rows up to the version of a change count, and none that stands where the row of the change
 //! goes. What of an insert has landed is then either that row, or a deletion, after which its place is no longer asked for.
@@ -143,10 +143,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             let mut bytes = 0;
             while asked.len() < IDS_MAX
                 && bytes < ID_BYTES_MAX
-                && let Some((id, row)) = ids.next()
+                && let Some((id, rows)) = ids.next()
             {
                 bytes += id.size();
-                asked.insert(id.clone(), *row);
+                asked.insert(id.clone(), rows.as_slice());
             }
             if asked.is_empty() {
                 break;
@@ -182,8 +182,9 @@ struct Changes<'a> {
     /// The column that is 1 in rows that only take others away.
     tombstones: &'a str,
     deleted: &'a [u8],
-    /// The last row of each `_id`. Numbers of several types may be one `_id`, and several changes of it be in a batch then.
-    last: HashMap<Scalar, usize>,
+    /// The rows of the last change of each `_id`, of which there are several where an array is unwound. Numbers of several types
+    /// may be one `_id`, and several changes of it be in a batch then; all but the last of them are deletions.
+    last: HashMap<Scalar, Vec<usize>>,
 }
 
 impl<'a> Changes<'a> {
@@ -191,11 +192,16 @@ impl<'a> Changes<'a> {
         let column = |name: &str| batch.column_by_name(name).ok_or_else(wrong_batch);
         let versions: &[u64] = column(VERSION_COLUMN)?.as_primitive::<UInt64Type>().values();
         let deleted: &[u8] = column(tombstones)?.as_primitive::<UInt8Type>().values();
-        let mut last = HashMap::with_capacity(batch.num_rows());
+        let is_deletion = |row: usize| deleted.get(row) != Some(&0);
+        let mut last: HashMap<Scalar, Vec<usize>> = HashMap::with_capacity(batch.num_rows());
         for (row, version) in versions.iter().enumerate() {
-            let of_id = last.entry(key(batch, row)?).or_insert(row);
-            if versions.get(*of_id).is_some_and(|known| known <= version) {
-                *of_id = row;
+            let of_id = last.entry(key(batch, row)?).or_default();
+            match of_id.first().map(|known| (*known, versions.get(*known))) {
+                Some((_, Some(known))) if known > version => {}
+                Some((known, Some(same))) if same == version && !is_deletion(known) && !is_deletion(row) => {
+                    of_id.push(row);
+                }
+                _ => *of_id = vec![row],
             }
         }
         Ok(Changes { batch, places, versions, tombstones, deleted, last })
@@ -204,11 +210,11 @@ impl<'a> Changes<'a> {
     /// Looks at where rows of some documents stand. `asked` are the rows of the batch by `_id`.
     fn judge(
         &self,
-        asked: &HashMap<Scalar, usize>,
+        asked: &HashMap<Scalar, &[usize]>,
         found: &[RecordBatch],
         verdict: &mut Verdict,
     ) -> Result<()> {
-        let mut standing: BTreeMap<usize, Vec<(Place, u64)>> = BTreeMap::new();
+        let mut standing: BTreeMap<&[usize], Vec<(Place, u64)>> = BTreeMap::new();
         for batch in found {
             let version = batch.column_by_name(VERSION_COLUMN).ok_or_else(wrong_batch)?;
             for row in 0..batch.num_rows() {
@@ -220,19 +226,19 @@ impl<'a> Changes<'a> {
                 standing.entry(*by).or_default().push((self.place(batch, row)?, version));
             }
         }
-        for (by, rows) in standing {
+        for (of_document, rows) in standing {
+            let Some(by) = of_document.first().copied() else { continue };
             let version = self.versions.get(by).copied().unwrap_or_default();
-            let mut stays = None;
+            let mut stays: HashSet<Place> = HashSet::new();
             if rows.iter().any(|(_, other)| *other > version) {
-                verdict.outdated.insert(by);
-            } else if self.deleted.get(by) == Some(&0) {
-                stays = Some(self.place(self.batch, by)?.into_iter().map(equal).collect::<Place>());
+                verdict.outdated.extend(of_document);
+            } else {
+                for row in of_document.iter().filter(|row| self.deleted.get(**row) == Some(&0)) {
+                    stays.insert(self.place(self.batch, *row)?.into_iter().map(equal).collect());
+                }
             }
             for (place, _) in rows.into_iter().filter(|(_, other)| *other <= version) {
-                if stays
-                    .as_ref()
-                    .is_none_or(|stays| !place.iter().cloned().map(equal).eq(stays.iter().cloned()))
-                {
+                if stays.is_empty() || !stays.contains(&place.iter().cloned().map(equal).collect::<Place>()) {
                     verdict.left.push(Left { by, place });
                 }
             }
@@ -261,7 +267,7 @@ impl<'a> Changes<'a> {
 
     /// The rows to be inserted: deletions first, so that of two rows of one place the other one counts.
     fn with(&self, verdict: &Verdict, schema: &Schema) -> Result<RecordBatch> {
-        let mut kept: Vec<usize> = self.last.values().copied().collect();
+        let mut kept: Vec<usize> = self.last.values().flatten().copied().collect();
         kept.retain(|row| self.deleted.get(*row) == Some(&0) && !verdict.outdated.contains(row));
         kept.sort_unstable();
         if verdict.left.is_empty() && kept.len() == self.batch.num_rows() {
@@ -361,7 +367,8 @@ mod tests {
         let places = Places::of("k, _id", None).unwrap().unwrap();
         let changes = Changes::of(&changed, &places, DELETED_COLUMN).unwrap();
         let mut verdict = Verdict::default();
-        changes.judge(&changes.last, &[batch(there)], &mut verdict).unwrap();
+        let asked = changes.last.iter().map(|(id, rows)| (id.clone(), rows.as_slice())).collect();
+        changes.judge(&asked, &[batch(there)], &mut verdict).unwrap();
         let rows = changes.with(&verdict, &Schema::new(Vec::new())).unwrap();
         let row = |row: usize| {
             let number = |name: &str| Scalar::of(&**rows.column_by_name(name).unwrap(), row).unwrap();
@@ -392,6 +399,27 @@ mod tests {
             [(2, 4.0, 9, 1, false), (3, 1.0, 9, 0, true)]
         );
         assert_eq!(settled(&[(1, 0.0, 9, 1)], &[(1, 0.0, 8, 0)]), [(1, 0.0, 9, 1, false)]);
+    }
+
+    #[test]
+    fn rows_of_one_document_take_those_away_that_it_has_no_more() {
+        // It grows, shrinks, and goes.
+        let three = [(1, 1.0, 9, 0), (1, 2.0, 9, 0), (1, 3.0, 9, 0)];
+        let rows = three.map(|(id, k, version, deleted)| (id, k, version, deleted, true));
+        assert_eq!(settled(&three, &[(1, 1.0, 8, 0)]), rows);
+        assert_eq!(settled(&three, &[]), rows);
+        let four = [(1, 1.0, 8, 0), (1, 2.0, 8, 0), (1, 3.0, 8, 0), (1, 4.0, 8, 0)];
+        let with_deletion: Vec<_> = [(1, 4.0, 9, 1, false)].into_iter().chain(rows).collect();
+        assert_eq!(settled(&three, &four), with_deletion);
+        let gone: Vec<_> = four.iter().map(|row| (row.0, row.1, 9, 1, false)).collect();
+        assert_eq!(settled(&[(1, 0.0, 9, 1)], &four), gone);
+        // A later change has been applied before; all rows are void.
+        assert_eq!(settled(&three, &[(1, 7.0, 10, 0)]), []);
+        // Of several changes in a batch the last counts, whole.
+        let both: Vec<_> = four.into_iter().chain(three).collect();
+        assert_eq!(settled(&both, &[]), rows);
+        let deleted_first: Vec<_> = [(1, 0.0, 9, 1)].into_iter().chain(three).collect();
+        assert_eq!(settled(&deleted_first, &[]), rows);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! **A change log** tells what was, so there the letter's own document is written, as the change it came with. Tables of
 //! either other kind hold a document once; whatever already exists is left alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -28,7 +28,7 @@ use crate::load::context::{LoadContext, Repeats};
 use crate::load::dead_letters::only_key;
 use crate::load::insert::Inserter;
 use crate::load::key::key;
-use crate::load::refusal;
+use crate::load::refusal::{self, RowsOf};
 use crate::mismatches::kind;
 use crate::places::Places;
 use crate::policies::Mode;
@@ -143,7 +143,7 @@ where
     T: StateStore,
 {
     let mut fates: Vec<Option<Fate>> = letters.iter().map(|_| None).collect();
-    let mut pieces = if context.layout() == Layout::Log {
+    let pieces = if context.layout() == Layout::Log {
         logged(letters, &mut fates, context.settings.options.changes_documents())
     } else {
         current(context, letters, &mut fates).await?
@@ -155,56 +155,39 @@ where
             }
         }
     };
-    let bad = transformed(context, &mut pieces)?;
-    bad.iter().for_each(|(piece, reason)| set(piece, Fate::Failed, reason));
-    let decoded = promotion::decode(context.decoding(schema), &pieces);
+    let decoded = promotion::decode(context.decoding(schema), &context.settings.options, &pieces);
     let decoded = decoded.map_err(|error| context.key_mismatch(error))?;
     for (piece, reason) in &decoded.bad {
         set(piece, Fate::Failed, reason);
     }
     for (number, (batch, of)) in decoded.batches.iter().enumerate() {
-        let absent = refusal::absent(&*context.sink, &context.table, context.layout(), batch).await?;
-        // What is not written of these is there.
-        let mut left = HashSet::new();
-        for part in &absent {
-            for row in 0..part.num_rows() {
-                left.insert(identity(part, row)?);
-            }
-        }
+        let index = context.settings.options.index_column();
+        let rows = RowsOf { table: &context.table, layout: context.layout(), index: index.as_deref() };
+        let absent = refusal::absent(&*context.sink, rows, batch).await?;
         let mut by_identity = HashMap::new();
         for (row, piece) in of.iter().enumerate() {
-            let identity = identity(batch, row)?;
-            let there = !left.contains(&identity);
-            set(piece, if there { |_| Fate::There } else { |_| Fate::Written }, "");
-            by_identity.insert(identity, *piece);
+            set(piece, |_| Fate::There, "");
+            by_identity.insert(identity(rows, batch, row)?, *piece);
+        }
+        // What is not written of these is there.
+        for part in &absent {
+            for row in 0..part.num_rows() {
+                if let Some(piece) = by_identity.get(&identity(rows, part, row)?) {
+                    set(piece, |_| Fate::Written, "");
+                }
+            }
         }
         if dry_run {
             continue;
         }
         for refused in insert_absent(context, (schema, places), absent, format!("{token}/{number}")).await? {
-            if let Some(piece) = by_identity.get(&identity(&refused.row, 0)?) {
+            if let Some(piece) = by_identity.get(&identity(rows, &refused.row, 0)?) {
                 set(piece, Fate::Failed, &refused.reason);
             }
         }
     }
     let untold = || Fate::Failed("it could not be tried".to_owned());
     Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
-}
-
-/// Changes documents as they are to be, and takes out those that cannot be, with the reason.
-fn transformed<S, K, T>(context: &Context<S, K, T>, pieces: &mut Vec<Piece>) -> Result<Vec<(Piece, String)>> {
-    let Some(transform) = context.settings.options.transform()? else { return Ok(Vec::new()) };
-    let mut bad = Vec::new();
-    for mut piece in std::mem::take(pieces) {
-        match transform.applied(&piece.document) {
-            Ok(document) => {
-                piece.document = document;
-                pieces.push(piece);
-            }
-            Err(reason) => bad.push((piece, reason.to_string())),
-        }
-    }
-    Ok(bad)
 }
 
 /// Inserts the rows that the table lacks, with those that take others of their documents away, and returns those it refuses.
@@ -241,9 +224,9 @@ where
 }
 
 /// What tells the rows of one batch apart.
-fn identity(batch: &RecordBatch, row: usize) -> Result<(Scalar, u64, u32)> {
+fn identity(of: RowsOf<'_>, batch: &RecordBatch, row: usize) -> Result<(Scalar, u64, u32, Option<i64>)> {
     let single = refusal::Refused { row: batch.slice(row, 1), token: String::new(), reason: String::new() };
-    Ok((key(batch, row)?, single.version(), single.index()))
+    Ok((key(batch, row)?, single.version(), single.index(), of.number(batch, row)))
 }
 
 /// The changes of letters as they were. `hides` is whether letters of the pipeline have only the `_id` of a document.

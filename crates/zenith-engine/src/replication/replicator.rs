@@ -119,13 +119,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// A pipeline of this replicator that is not among the others yet.
     pub(super) fn make(&self, pipeline: SyncPipeline<K>) -> Result<Arc<Context<S, K, T>>> {
         self.memory.check()?;
-        let options = pipeline.settings.reload_options(self.memory.snapshot_bytes());
+        let mut settings = pipeline.settings;
+        let options = settings.reload_options(self.memory.snapshot_bytes());
         options.check()?;
         options.check_names(&pipeline.table)?;
-        pipeline.settings.check_filter()?;
-        if let Some(Refusal { setting, value, reason }) = pipeline.settings.contradiction() {
+        settings.check_filter()?;
+        if let Some(Refusal { setting, value, reason }) = settings.contradiction() {
             return Err(EngineError::Setting { setting, value, reason });
         }
+        settings.shape = options.shape;
         let source = match options.table.filtered(&*self.source)? {
             Some(filtered) => Arc::new(filtered),
             None => Arc::clone(&self.source),
@@ -134,7 +136,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             name: pipeline.name,
             namespace: pipeline.namespace,
             table: pipeline.table,
-            settings: pipeline.settings,
+            settings,
             source,
             sink: pipeline.sink,
             state: Arc::clone(&self.state),

@@ -198,8 +198,8 @@ pub(super) struct Decoded {
     /// Whether they are more than one batch holds. What there is of them is then of no use.
     pub(super) is_too_much: bool,
     pub(super) letters: Vec<RejectedDocument>,
-    /// How many of the rows stand for no document, but mark as deleted what became a letter.
-    pub(super) marks: usize,
+    /// The changes that the rows stand for, but for those that mark as deleted what became a letter.
+    pub(super) documents: usize,
     /// The changes of these, and their metadata: an older row of the document is not to stay as if it were its newest.
     bad: Vec<(usize, RowMetadata)>,
     /// Values that went to the extra column, by field and reason.
@@ -229,7 +229,7 @@ impl Decoding {
                 batch: None,
                 is_too_much: false,
                 letters: Vec::new(),
-                marks: 0,
+                documents: 0,
                 bad: Vec::new(),
                 extra: BTreeMap::new(),
             },
@@ -282,11 +282,13 @@ impl Decoding {
             true => self.decoder.append_rebuilt(bytes, &mut ranges, &mut is_bad)?,
         };
         let taken = run.len() - ranges.len();
+        let mut unwound = self.decoder.rows_of_documents().map(|rows| rows.iter().copied());
         for row in run.iter().take(taken) {
             match bad.get(&row.span.range().start) {
                 None => {
-                    self.columns.push(row.metadata);
-                    self.out.marks += usize::from(row.is_mark());
+                    let rows = unwound.as_mut().and_then(Iterator::next).unwrap_or(1);
+                    (0..rows).for_each(|_| self.columns.push(row.metadata));
+                    self.out.documents += usize::from(!row.is_mark());
                 }
                 // Whose document is gone, nobody would look for its letter.
                 Some(_) if row.metadata.deleted && matches!(self.layout, Layout::Marked { .. }) => {

@@ -4,12 +4,13 @@
 //! expected value. Values that a column does not show and need not show are counted.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use bson::{Bson, Document};
 use zenith_arrow::rebuild::{Duplicate, duplicates};
 use zenith_arrow::schema::{EXTRA_COLUMN, Schema};
-use zenith_arrow::{PlainTransform, equal, rebuild};
+use zenith_arrow::{PlainTransform, Unwind, equal, rebuild};
 use zenith_bson::{Elements, RawValue, tag};
 use zenith_state::Mismatches;
 
@@ -17,8 +18,12 @@ use super::cell;
 use super::expect::Rules;
 use super::kept;
 use super::mismatch::{Mismatch, count, in_words};
+use super::part::Part;
 use super::walk::Walk;
+use crate::load::dead_letters::only_key;
+use crate::load::key::number;
 use crate::promotion::LateFields;
+use crate::table_options::TableOptions;
 
 /// What is the same for all documents.
 #[derive(Debug)]
@@ -33,6 +38,22 @@ pub(super) struct Comparer {
     pub(super) transform: Option<PlainTransform>,
     /// Whether rows lack keys that there was no column for.
     pub(super) ignores: bool,
+    pub(super) unwinding: Option<Unwinding>,
+}
+
+/// An array that is unwound, and what tells the rows of a document apart.
+#[derive(Debug)]
+pub(super) struct Unwinding {
+    unwind: Arc<Unwind>,
+    field: String,
+    column: String,
+}
+
+impl Unwinding {
+    pub(super) fn of(options: &TableOptions) -> crate::Result<Option<Unwinding>> {
+        let (unwind, names) = (options.unwinding()?, options.index_field().zip(options.index_column()));
+        Ok(unwind.zip(names).map(|(unwind, (field, column))| Unwinding { unwind, field, column }))
+    }
 }
 
 /// A document as the source has it.
@@ -45,7 +66,7 @@ pub(super) struct SourceDocument {
 
 impl SourceDocument {
     /// Reads a document as it is to be in the table; what is wrong with it where it cannot be read.
-    pub(super) fn read(bytes: &[u8], transform: Option<&PlainTransform>) -> Result<SourceDocument, String> {
+    fn read(bytes: &[u8], transform: Option<&PlainTransform>) -> Result<SourceDocument, String> {
         let changed = transform.map(|transform| transform.apply(bytes)).transpose();
         let changed = changed.map_err(|error| error.to_string())?;
         let bytes = changed.as_deref().unwrap_or(bytes);
@@ -58,6 +79,36 @@ impl SourceDocument {
 }
 
 impl Comparer {
+    /// Adds a document to a part: by itself or, where an array is unwound, the documents of its rows. One that cannot be unwound
+    /// has no row, and is added with its `_id` alone.
+    pub(super) fn add(&self, part: &mut Part, document: &[u8]) {
+        let Some(Unwinding { unwind, .. }) = &self.unwinding else { return part.push(document) };
+        let changed = self.transform.as_ref().map_or(Ok(document.to_vec()), |plain| plain.apply(document));
+        // Of a document that cannot be decoded no element has a row.
+        let whole = changed.and_then(|changed| zenith_bson::validate(&changed).map(|()| changed));
+        match whole.and_then(|changed| unwind.plain(&changed)) {
+            Ok(Some(rows)) => rows.iter().for_each(|row| part.push(row)),
+            Ok(None) | Err(_) => part.push(&only_key(document)),
+        }
+    }
+
+    /// Reads a document of a part.
+    pub(super) fn read(&self, document: &[u8]) -> Result<SourceDocument, String> {
+        // Unwound ones have been changed before.
+        let transform = self.transform.as_ref().filter(|_| self.unwinding.is_none());
+        SourceDocument::read(document, transform)
+    }
+
+    /// The number of an unwound document among those of its `_id`.
+    pub(super) fn number(&self, source: &SourceDocument) -> Option<i64> {
+        source.document.get_i64(&self.unwinding.as_ref()?.field).ok()
+    }
+
+    /// The same of a row.
+    pub(super) fn number_of_row(&self, batch: &RecordBatch, row: usize) -> Option<i64> {
+        number(batch, &self.unwinding.as_ref()?.column, row)
+    }
+
     /// Compares, and counts what only the extra column has.
     pub(super) fn compare(
         &self,

@@ -105,16 +105,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
 
     /// Whether a letter is of the document as it is: of the same bytes, or of equal values, as it was rebuilt of a row.
     fn is_same(&self, document: &[u8], letter: &[u8]) -> bool {
+        let keep_nulls = self.context.settings.options.keep_nulls;
+        let hides = self.context.settings.options.changes_documents();
         let read = |bytes: &[u8]| {
             zenith_bson::validate(bytes).ok()?;
             Document::from_reader(bytes).ok()
         };
-        let hides = self.context.settings.options.changes_documents();
-        document == letter
-            || hides && only_key(document) == letter
-            || read(document).zip(read(letter)).is_some_and(|(document, letter)| {
-                zenith_arrow::equal(&document, &letter, self.context.settings.options.keep_nulls).is_ok()
-            })
+        let is = |document: &[u8]| {
+            document == letter
+                || read(document).zip(read(letter)).is_some_and(|(document, letter)| {
+                    zenith_arrow::equal(&document, &letter, keep_nulls).is_ok()
+                })
+        };
+        is(document) || hides && is(&only_key(document))
     }
 }
 

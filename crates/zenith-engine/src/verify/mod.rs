@@ -9,7 +9,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `pass` | reads the collection and compares it part by part |
+//! | `pass`, `part` | reads the collection and compares it part by part |
 //! | `settle` | looks at some `_id`s of both ends again |
 //! | `surplus` | finds rows that only the table has |
 //! | `rows` | keys of documents, and the rows of these keys |
@@ -25,6 +25,7 @@ mod expect;
 mod kept;
 mod letters;
 mod mismatch;
+mod part;
 mod pass;
 mod rows;
 mod settle;
@@ -43,7 +44,7 @@ use crate::policies::Mode;
 use crate::replication::Replicator;
 use crate::replication::context::Context;
 use crate::{EngineError, Result};
-use compare::Comparer;
+use compare::{Comparer, Unwinding};
 use expect::Rules;
 use mismatch::Mismatch;
 
@@ -72,7 +73,7 @@ impl Default for VerifyOptions {
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// Documents of the collection that were compared.
+    /// Documents of the collection that were compared; where an array is unwound, the rows that they make.
     pub source_rows: u64,
     /// Rows of the table; of a sample, those of its documents.
     pub target_rows: u64,
@@ -237,6 +238,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 rules,
                 transform: context.settings.options.plain_transform()?,
                 ignores: context.settings.options.ignores_new_fields(),
+                unwinding: Unwinding::of(&context.settings.options)?,
             }),
             keys: Arc::new(keys),
             letters: Self::letters_of_today(context).await?,

@@ -1,6 +1,5 @@
 //! The collection from its beginning to its end, part by part, each with the rows that belong to it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -8,8 +7,9 @@ use zenith_extract::{ChangeSource, DocumentReader, PartitionStrategy, ReadConcer
 use zenith_state::{Mismatches, StateStore};
 use zenith_transport::{Scalar, Sink};
 
-use super::compare::{Comparer, SourceDocument};
+use super::compare::Comparer;
 use super::mismatch::Mismatch;
+use super::part::Part;
 use super::rows::{self, Rows, hash_of};
 use super::surplus::Buckets;
 use super::{Difference, Differences, Finding, Verification, Verifier, VerifyOptions};
@@ -18,34 +18,8 @@ use crate::policies::Mode;
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
-/// Documents that are compared together, and the bytes of them.
-const DOCUMENTS: usize = 5_000;
-const BYTES: usize = 8 * 1024 * 1024;
 /// Parts under way: one is asked for while another is compared.
 const SIDE_BY_SIDE: usize = 2;
-
-/// Documents, one behind the other.
-#[derive(Debug, Default)]
-pub(super) struct Part {
-    bytes: Vec<u8>,
-    ranges: Vec<Range<usize>>,
-}
-
-impl Part {
-    pub(super) fn push(&mut self, document: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(document);
-        self.ranges.push(start..self.bytes.len());
-    }
-
-    fn is_full(&self) -> bool {
-        self.ranges.len() >= DOCUMENTS || self.bytes.len() >= BYTES
-    }
-
-    pub(super) fn documents(&self) -> Vec<&[u8]> {
-        self.ranges.iter().map(|range| self.bytes.get(range.clone()).unwrap_or_default()).collect()
-    }
-}
 
 /// What was found of a part.
 #[derive(Debug, Default)]
@@ -107,7 +81,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                 parts.push(Part::default());
             }
             if let Some(part) = parts.last_mut() {
-                part.push(document.as_bytes());
+                self.comparer.add(part, document.as_bytes());
             }
         }
         Ok(stream::iter(parts.into_iter().map(Ok)))
@@ -129,8 +103,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         for partition in &partitions {
             readers.push(context.asking(|| context.source.open(partition, options.clone())).await?);
         }
-        let begin = (context, readers, Part::default());
-        Ok(stream::try_unfold(begin, |(context, mut readers, mut part)| async move {
+        let comparer = Arc::clone(&self.comparer);
+        let begin = (context, comparer, readers, Part::default());
+        Ok(stream::try_unfold(begin, |(context, comparer, mut readers, mut part)| async move {
             while let Some(reader) = readers.last_mut() {
                 let batch = context.unless_stopped(reader.next()).await?.map_err(EngineError::Reading)?;
                 let Some(batch) = batch else {
@@ -138,13 +113,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                     continue;
                 };
                 context.live.counters.read(batch.len(), batch.byte_len());
-                batch.documents().for_each(|document| part.push(document));
+                batch.documents().for_each(|document| comparer.add(&mut part, document));
                 if part.is_full() {
-                    return Ok(Some((part, (context, readers, Part::default()))));
+                    return Ok(Some((part, (context, comparer, readers, Part::default()))));
                 }
             }
-            let is_empty = part.ranges.is_empty();
-            Ok((!is_empty).then(|| (part, (context, readers, Part::default()))))
+            let is_empty = part.is_empty();
+            Ok((!is_empty).then(|| (part, (context, comparer, readers, Part::default()))))
         }))
     }
 
@@ -207,12 +182,16 @@ pub(super) async fn blocking<V: Send + 'static>(work: impl FnOnce() -> V + Send 
     tokio::task::spawn_blocking(work).await.map_err(|_| EngineError::Worker { worker: "the comparison" })
 }
 
-/// Compares a document with the rows of its key, of which views may give several.
+/// Compares a document with the rows of its key, of which views may give several; of an unwound one with that of its number.
 pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&Scalar>, rows: &Rows) -> Outcome {
     let Some(key) = key else { return Outcome::NoRow };
-    let read = SourceDocument::read(document, comparer.transform.as_ref());
+    let read = comparer.read(document);
+    let number = read.as_ref().ok().and_then(|read| comparer.number(read));
     let mut differing = None;
     let same = rows.find(key, |batch, row| {
+        if number.is_some() && comparer.number_of_row(batch, row) != number {
+            return None;
+        }
         let hash = hash_of(batch, row);
         let compared = match &read {
             Ok(read) => comparer.compare(read, batch, row),
@@ -231,5 +210,5 @@ pub(super) fn outcome(comparer: &Comparer, document: &[u8], key: Option<&Scalar>
         }
     });
     // Of several rows nobody knows which would be the document's.
-    same.or(differing.filter(|_| rows.count(key) == 1)).unwrap_or(Outcome::NoRow)
+    same.or(differing.filter(|_| number.is_some() || rows.count(key) == 1)).unwrap_or(Outcome::NoRow)
 }

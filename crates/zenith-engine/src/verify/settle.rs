@@ -8,7 +8,8 @@ use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};
 use zenith_transport::{Scalar, Sink};
 
-use super::pass::{Outcome, Part, blocking, outcome};
+use super::part::Part;
+use super::pass::{Outcome, blocking, outcome};
 use super::{Difference, Differences, Finding, Verifier};
 use crate::load::keys::id_of;
 use crate::{EngineError, Result};
@@ -132,7 +133,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                     batches
                         .iter()
                         .flat_map(|batch| batch.documents())
-                        .for_each(|document| part.push(document));
+                        .for_each(|document| self.comparer.add(&mut part, document));
                     rest = later;
                 }
                 Err(EngineError::Reading(error)) if error.is_lookup_too_large() && now.len() > 1 => {
