@@ -293,6 +293,10 @@ impl PipelineSettings {
                 "a change log has a row for each deletion, and keeps those from before: take deletes = \"tombstone\"",
             ),
             (_, Mode::ChangeLog) => None,
+            (Deletes::Mark, Mode::Changes) if self.options.unwind.is_some() => Some(
+                "with unwind a row that leaves may be that of an element which is gone from a document that is still there: take \
+                 deletes = \"tombstone\"",
+            ),
             (_, Mode::Changes) if self.on_drop == OnDrop::Reload || self.on_drop == OnDrop::Truncate => Some(
                 "on_drop would take the rows out with the collection: take on_drop = \"ignore\" or \"stop\"",
             ),

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bson::raw::{CStr, cstr};
-use bson::{RawBson, RawDocumentBuf, Timestamp, rawdoc};
+use bson::{RawArrayBuf, RawBson, RawDocumentBuf, Timestamp, rawdoc};
 use zenith_engine::Namespace;
 use zenith_engine::extract::{MemoryChange, MemorySource};
 
 use crate::random::Random;
-use crate::scenario::{KEY_FIELD, Kind, Scenario};
+use crate::scenario::{ARRAY_FIELD, KEY_FIELD, Kind, Scenario};
 
 /// A text in documents that cannot be decoded, before its last byte is made one that is not UTF-8.
 const SPOILT: &str = "spoilt~";
@@ -65,6 +65,7 @@ pub(crate) struct History {
     filtered: bool,
     new_fields_percent: u32,
     has_key: bool,
+    has_array: bool,
     /// The field of a document with this number that none had at the beginning; its value is the number.
     pub(crate) new_fields: BTreeMap<i64, String>,
     /// The documents that there ever were, with their numbers.
@@ -91,6 +92,7 @@ impl History {
             filtered: scenario.filtered,
             new_fields_percent: 0,
             has_key: scenario.has_key,
+            has_array: scenario.has_array,
             new_fields: BTreeMap::new(),
             states: BTreeSet::new(),
             first: 0,
@@ -124,6 +126,10 @@ impl History {
 
     fn document(&mut self, id: i64, may_be_bad: bool) -> Document {
         self.next_n += 1;
+        // Columns are made of it: its array has elements.
+        while self.has_array && id == self.first && !(1..=3).contains(&(self.next_n % 5)) {
+            self.next_n += 1;
+        }
         let n = self.next_n;
         self.states.insert((id, n));
         let is_bad = may_be_bad && self.random.percent(self.bad_percent);
@@ -140,6 +146,14 @@ impl History {
         // A document without it stands with those that have 0.
         if self.has_key && !is_bad && (n % 5 > 0 || id == self.first) {
             raw.append(KEY_FIELD, n % 4);
+        }
+        if self.has_array && !is_bad {
+            let values = elements(n).filter_map(|element| item(n, element));
+            match n % 5 {
+                0 => {}
+                4 if n % 2 == 1 => raw.append(ARRAY_FIELD, 10 * n),
+                _ => raw.append(ARRAY_FIELD, values.map(RawBson::Int64).collect::<RawArrayBuf>()),
+            }
         }
         Document { n, is_bad, matches, raw }
     }
@@ -166,10 +180,14 @@ impl History {
         self.documents.iter().filter(|(_, document)| !self.filtered || document.matches)
     }
 
-    /// All of these that can be decoded: by `_id` their number.
-    pub(crate) fn numbers(&self) -> BTreeMap<i64, i64> {
+    /// All of these that can be decoded: by `_id` and element their number.
+    pub(crate) fn numbers(&self) -> BTreeMap<(i64, i64), i64> {
         let good = self.wanted().filter(|(_, document)| !document.is_bad);
-        good.map(|(id, document)| (*id, document.n)).collect()
+        let rows = good.flat_map(|(id, document)| {
+            let elements = if self.has_array { elements(document.n) } else { 0..=0 };
+            elements.map(|element| ((*id, element), document.n))
+        });
+        rows.collect()
     }
 
     /// Makes one step, of one change or of a transaction, and says what it was.
@@ -272,6 +290,20 @@ impl Change {
             Change::Delete(id) => MemoryChange::Delete(namespace(), RawBson::Int64(*id)),
         }
     }
+}
+
+/// The numbers of the rows of a document with this number: of its elements, or 0 where there are none.
+pub(crate) fn elements(n: i64) -> std::ops::RangeInclusive<i64> {
+    match n % 5 {
+        0 | 4 => 0..=0,
+        length => 1..=length,
+    }
+}
+
+/// The element of a row: nothing where the array is missing or empty, and what is in its place where it is none.
+pub(crate) fn item(n: i64, element: i64) -> Option<i64> {
+    let is_there = n % 5 > 0 && (n % 5 < 4 || n % 2 == 1);
+    is_there.then_some(10 * n + element)
 }
 
 /// As rows have it.

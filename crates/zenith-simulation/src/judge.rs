@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use zenith_engine::OnNewField;
 use zenith_engine::state::{MemoryStore, StateStore};
 
-use crate::history::Entry;
+use crate::history::{Entry, item};
 use crate::rows::{DeadLetter, Row, dead_letters_of, newest};
 use crate::scenario::{Errand, Kind};
 use crate::sink::{SimulatedSink, TABLE};
@@ -26,8 +26,8 @@ pub(crate) struct Reached<'a> {
     pub(crate) began: Option<Vec<u8>>,
 }
 
-/// A key with its number.
-type Numbers = BTreeMap<i64, i64>;
+/// A key and the number of an element, with the number of the document.
+type Numbers = BTreeMap<(i64, i64), i64>;
 
 impl Reached<'_> {
     /// Everything that has to be true in the end.
@@ -103,11 +103,11 @@ impl Reached<'_> {
 
     /// Every document that had a row and is gone has one still, with values that it had, and says that it is gone.
     fn marked(&self, last: &[Row]) -> Promise {
-        let there = self.world.numbers();
+        let there: BTreeSet<i64> = self.world.numbers().into_keys().map(|(id, _)| id).collect();
         let states = self.world.with_history(|history| history.states.clone());
         let mut gone: BTreeMap<i64, &Row> = BTreeMap::new();
         for row in last.iter().filter(|row| row.is_deleted) {
-            if gone.insert(row.id, row).is_some() || there.contains_key(&row.id) {
+            if gone.insert(row.id, row).is_some() || there.contains(&row.id) {
                 return Err(format!("document {} has a row too many that says that it is gone", row.id));
             }
             if row.n.is_none_or(|n| !states.contains(&(row.id, n))) {
@@ -115,7 +115,7 @@ impl Reached<'_> {
             }
         }
         let had_row = self.sink.rows(TABLE).into_iter().filter(|row| !row.is_moved).map(|row| row.id);
-        match had_row.into_iter().find(|id| !there.contains_key(id) && !gone.contains_key(id)) {
+        match had_row.into_iter().find(|id| !there.contains(id) && !gone.contains_key(id)) {
             Some(id) => Err(format!("the row of document {id}, which is gone, is gone, too")),
             None => Ok(()),
         }
@@ -299,25 +299,31 @@ fn is_row_of(row: &Row, entry: &Entry) -> Promise {
 fn once(rows: &[Row]) -> Result<Numbers, String> {
     let mut numbers = Numbers::new();
     for row in rows {
-        if numbers.insert(row.id, row.n.unwrap_or_default()).is_some() {
-            return Err(format!("document {} is in the table twice", row.id));
+        let n = row.n.unwrap_or_default();
+        if numbers.insert((row.id, row.element), n).is_some() {
+            return Err(format!("element {} of document {} is in the table twice", row.element, row.id));
+        }
+        if row.item.is_some() && row.item != item(n, row.element) {
+            return Err(format!("element {} of document {} is {:?}", row.element, row.id, row.item));
         }
     }
     Ok(numbers)
 }
 
 fn equal(expected: &Numbers, shown: &Numbers) -> Promise {
-    for (id, n) in expected {
-        match shown.get(id) {
-            None => return Err(format!("document {id} is not in the table")),
+    for (row @ (id, element), n) in expected {
+        match shown.get(row) {
+            None => return Err(format!("element {element} of document {id} is not in the table")),
             Some(other) if other != n => {
                 return Err(format!("the row of document {id} is that of its state {other} instead of {n}"));
             }
             Some(_) => {}
         }
     }
-    match shown.keys().find(|id| !expected.contains_key(id)) {
-        Some(id) => Err(format!("document {id} is in the table, but not in the collection")),
+    match shown.keys().find(|row| !expected.contains_key(row)) {
+        Some((id, element)) => {
+            Err(format!("element {element} of document {id} is in the table, but not in the collection"))
+        }
         None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use arrow_array::types::{Int64Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 
 use crate::history::{DRIFTED, DRIFTING, NEW_FIELD};
-use crate::scenario::KEY_FIELD;
+use crate::scenario::{ARRAY_FIELD, ARRAY_INDEX, KEY_FIELD};
 
 /// One row. What its table has no column for is 0 or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub(crate) struct Row {
     pub(crate) index: u32,
     /// What the table may be sorted by.
     pub(crate) key: i64,
+    /// The number of the element that the row is of, and the element.
+    pub(crate) element: i64,
+    pub(crate) item: Option<i64>,
     /// Fields that came up later, or have a value of another type than before, in columns or in the extra column.
     pub(crate) later: BTreeMap<String, i64>,
 }
@@ -32,6 +35,7 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let integers =
         |name: &str| batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
     let (ids, numbers, keys) = (integers("_id"), integers("n"), integers(KEY_FIELD.as_str()));
+    let (elements, items) = (integers(ARRAY_INDEX), integers(ARRAY_FIELD.as_str()));
     let versions = batch.column_by_name("_zenith_version").map(|column| column.as_primitive::<UInt64Type>());
     let deleted = batch.column_by_name("_zenith_deleted").map(|column| column.as_primitive::<UInt8Type>());
     let moved = batch.column_by_name("_zenith_moved").map(|column| column.as_primitive::<UInt8Type>());
@@ -46,6 +50,8 @@ pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         operation: operations.map_or_else(String::new, |operations| operations.value(row).to_owned()),
         index: indexes.map_or(0, |indexes| indexes.value(row)),
         key: keys.map_or(0, |keys| keys.value(row)),
+        element: elements.map_or(0, |elements| elements.value(row)),
+        item: items.filter(|items| items.is_valid(row)).map(|items| items.value(row)),
         later: later(batch, row),
     };
     (0..batch.num_rows()).map(row).collect()
@@ -89,11 +95,11 @@ fn digits(text: &str) -> Option<i64> {
 }
 
 /// Of the rows of each key the newest one, and of equally new ones the last. Documents of a table with a key of its own may
-/// have several keys.
+/// have several keys, and those with an array several elements.
 pub(crate) fn newest(rows: Vec<Row>, has_key: bool) -> Vec<Row> {
-    let mut newest: BTreeMap<(i64, i64), Row> = BTreeMap::new();
+    let mut newest: BTreeMap<(i64, i64, i64), Row> = BTreeMap::new();
     for row in rows {
-        let key = (row.id, if has_key { row.key } else { 0 });
+        let key = (row.id, if has_key { row.key } else { 0 }, row.element);
         if newest.get(&key).is_none_or(|before| before.version <= row.version) {
             newest.insert(key, row);
         }

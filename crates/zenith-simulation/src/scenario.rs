@@ -14,6 +14,10 @@ const FILTER: &str = r#"{"k": 1}"#;
 /// The field that tables with a key of their own are sorted by.
 pub(crate) const KEY_FIELD: &CStr = cstr!("g");
 
+/// The array that is unwound in some scenarios, and the column with the numbers of its elements.
+pub(crate) const ARRAY_FIELD: &CStr = cstr!("a");
+pub(crate) const ARRAY_INDEX: &str = "a_index";
+
 /// What is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -28,6 +32,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    fn of(seed: u64) -> Kind {
+        match seed % 4 {
+            0 => Kind::Changes,
+            1 => Kind::ChangeLog,
+            2 => Kind::IdCursor,
+            _ => Kind::Reload,
+        }
+    }
+
     fn mode(self) -> Mode {
         match self {
             Kind::Changes => Mode::Changes,
@@ -134,22 +147,21 @@ pub(crate) struct Scenario {
     pub(crate) has_key: bool,
     /// Whether it is divided by that field as well, so that an insert may land in part.
     pub(crate) has_partitions: bool,
+    /// Whether documents have an array, of which each element has a row.
+    pub(crate) has_array: bool,
     pub(crate) readers: usize,
     pub(crate) lives: Vec<Life>,
 }
 
 impl Scenario {
     pub(crate) fn new(seed: u64, random: &mut Random) -> Scenario {
-        let kind = match seed % 4 {
-            0 => Kind::Changes,
-            1 => Kind::ChangeLog,
-            2 => Kind::IdCursor,
-            _ => Kind::Reload,
-        };
+        let kind = Kind::of(seed);
         // A change log has every change.
         let filtered = kind != Kind::ChangeLog && seed / 4 % 5 == 4;
+        let has_array = kind != Kind::ChangeLog && seed / 4 % 3 == 2;
         let flush_rows = random.pick(1, &[2, 3, 5, 8, 100]);
-        let options = options(filtered, random);
+        let unwind = has_array.then(|| ARRAY_FIELD.as_str().to_owned());
+        let options = TableOptions { unwind, ..options(filtered, random) };
         let has_key = kind == Kind::Changes && seed.is_multiple_of(8);
         let shape = TableShape {
             order_by: if has_key { vec![KEY_FIELD.as_str().to_owned()] } else { Vec::new() },
@@ -193,6 +205,7 @@ impl Scenario {
             has_key,
             has_partitions,
             torn_inserts,
+            has_array,
             readers: random.pick(1, &[2]),
             lives,
         }

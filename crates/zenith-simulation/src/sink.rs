@@ -15,7 +15,7 @@ use zenith_engine::transport::{
 
 use crate::calls::Call;
 use crate::rows::{DeadLetter, Row, dead_letters_of, newest, rows_of};
-use crate::scenario::{KEY_FIELD, Kind};
+use crate::scenario::{ARRAY_INDEX, KEY_FIELD, Kind};
 use crate::world::{Fate, World};
 
 type Result<T> = std::result::Result<T, TransportError>;
@@ -70,7 +70,10 @@ impl SimulatedSink {
                 format!("{id}@{}{deleted}", version & u64::from(u32::MAX))
             }
         };
-        let row = |row: &Row| named(row.id, row.version, row.is_deleted);
+        let row = |row: &Row| match row.element {
+            0 => named(row.id, row.version, row.is_deleted),
+            element => format!("{}[{element}]", named(row.id, row.version, row.is_deleted)),
+        };
         let letter = |letter: &DeadLetter| named(letter.id, letter.version, false);
         let (table, all): (_, Vec<String>) = match is_of_letters(insert) {
             true => ("", dead_letters_of(&insert.batch).iter().map(letter).collect()),
@@ -151,14 +154,14 @@ impl SimulatedSink {
         let plain: Vec<Row> = all.iter().flat_map(rows_of).collect();
         let merged = newest(plain.clone(), true);
         let seen = if self.world.between(0, 1) == 0 { &plain } else { &merged };
-        let mut live: BTreeMap<(i64, i64), (u64, usize)> = BTreeMap::new();
+        let mut live: BTreeMap<(i64, i64, i64), (u64, usize)> = BTreeMap::new();
         let is_tombstone =
             |row: &Row| if rows.deleted == "_zenith_moved" { row.is_moved } else { row.is_deleted };
         for (at, row) in plain.iter().enumerate().filter(|(_, row)| !is_tombstone(row) && seen.contains(row))
         {
-            let place = (row.id, row.key);
+            let place = place(row);
             let is_gone = |other: &Row| {
-                (other.id, other.key) == place && is_tombstone(other) && other.version > row.version
+                self::place(other) == place && is_tombstone(other) && other.version > row.version
             };
             let is_older = live.get(&place).is_some_and(|(version, _)| *version > row.version);
             if !is_older && !seen.iter().any(is_gone) {
@@ -218,9 +221,14 @@ impl SimulatedSink {
 
 /// The columns that rows are made of here.
 fn all_columns() -> Vec<String> {
-    ["_id", KEY_FIELD.as_str(), "n", "_zenith_version", "_zenith_deleted", "_zenith_moved"]
+    ["_id", KEY_FIELD.as_str(), ARRAY_INDEX, "n", "_zenith_version", "_zenith_deleted", "_zenith_moved"]
         .map(str::to_owned)
         .into()
+}
+
+/// Where a row stands.
+fn place(row: &Row) -> (i64, i64, i64) {
+    (row.id, row.key, row.element)
 }
 
 /// Whether an insert is one of dead letters.

@@ -220,7 +220,7 @@ impl World {
     }
 
     /// All documents that can be decoded: by `_id` their number.
-    pub(crate) fn numbers(&self) -> BTreeMap<i64, i64> {
+    pub(crate) fn numbers(&self) -> BTreeMap<(i64, i64), i64> {
         self.with_history(History::numbers)
     }
 
