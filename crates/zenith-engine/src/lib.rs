@@ -29,6 +29,7 @@
 //! | [`Progress`] | counters of a run |
 //! | [`Summary`] | the result of a copy |
 //! | [`StopHandle`] | asks a run to stop |
+//! | [`BatchTransform`] | columns that a program adds to rows |
 //! | [`Replicator`] | keeps the tables of many pipelines in step with their collections |
 //! | [`SyncPipeline`], [`PipelineSettings`] | one of these pipelines and its settings |
 //! | [`Verification`] | the result of comparing a collection with its table |
@@ -39,6 +40,8 @@
 //! and [`memory`] is the pool that all of them share.
 
 mod advice;
+pub mod batch_test_suite;
+mod batch_transform;
 mod column_shape;
 mod dead_letters;
 mod error;
@@ -75,6 +78,7 @@ mod unwind;
 pub mod usage;
 pub mod verify;
 
+pub use batch_transform::{BatchTransform, TransformError};
 pub use column_shape::ColumnShape;
 pub use dead_letters::{DeadLetters, letter_json};
 pub use error::{EngineError, sentence};

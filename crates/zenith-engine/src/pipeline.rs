@@ -6,6 +6,7 @@ use zenith_extract::{Namespace, ReadConcern, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
 
+use crate::batch_transform::{Added, BatchTransform};
 use crate::layout::Layout;
 use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle};
 
@@ -22,6 +23,8 @@ pub struct Pipeline<S, K> {
     /// By what marks name it, which a new table has in its comment.
     pub(crate) owner: Option<String>,
     pub(crate) layout: Layout,
+    /// Columns that a program adds to rows.
+    pub(crate) added: Added,
     pub(crate) read_concern: ReadConcern,
     /// Whether the pipeline replaces tables without being asked to. It then replaces only what Zenith made, and only
     /// if it can keep all additions.
@@ -39,6 +42,7 @@ pub struct PipelineBuilder<S, K> {
     pool: Option<Pool>,
     share: Option<usize>,
     options: ReloadOptions,
+    added: Added,
 }
 
 /// The state of a builder before [`PipelineBuilder::source`] and [`PipelineBuilder::sink`].
@@ -56,6 +60,7 @@ impl Pipeline<Unset, Unset> {
             pool: None,
             share: None,
             options: ReloadOptions::default(),
+            added: Added::default(),
         }
     }
 }
@@ -63,14 +68,14 @@ impl Pipeline<Unset, Unset> {
 impl<S, K> PipelineBuilder<S, K> {
     /// The source of the documents.
     pub fn source<T: Source>(self, source: T) -> PipelineBuilder<T, K> {
-        let PipelineBuilder { sink, namespace, table, pool, share, options, .. } = self;
-        PipelineBuilder { source, sink, namespace, table, pool, share, options }
+        let PipelineBuilder { sink, namespace, table, pool, share, options, added, .. } = self;
+        PipelineBuilder { source, sink, namespace, table, pool, share, options, added }
     }
 
     /// The sink of the rows.
     pub fn sink<T: Sink + 'static>(self, sink: T) -> PipelineBuilder<S, T> {
-        let PipelineBuilder { source, namespace, table, pool, share, options, .. } = self;
-        PipelineBuilder { source, sink, namespace, table, pool, share, options }
+        let PipelineBuilder { source, namespace, table, pool, share, options, added, .. } = self;
+        PipelineBuilder { source, sink, namespace, table, pool, share, options, added }
     }
 
     /// The collection to read.
@@ -100,6 +105,13 @@ impl<S, K> PipelineBuilder<S, K> {
     #[must_use]
     pub fn share(mut self, bytes: usize) -> Self {
         self.share = Some(bytes);
+        self
+    }
+
+    /// Columns that are added to the rows.
+    #[must_use]
+    pub fn transform(mut self, transform: Arc<dyn BatchTransform>) -> Self {
+        self.added = Added(Some(transform));
         self
     }
 
@@ -148,6 +160,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             name: None,
             owner: None,
             layout: Layout::Rows,
+            added: self.added,
             read_concern: ReadConcern::Configured,
             guarded: false,
             progress: Arc::new(Progress::default()),

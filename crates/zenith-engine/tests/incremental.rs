@@ -9,8 +9,8 @@ use zenith_engine::arrow::{Schema, equal, rebuild};
 use zenith_engine::state::{MemoryStore, PipelineRecord, Role, StateStore};
 use zenith_engine::transport::Sink;
 use zenith_engine::{
-    ClickHouseSink, ConnectionOptions, EngineError, Mode, MongoSource, Namespace, OnDrop, Outcome,
-    PipelineSettings, Pool, Replicator, SyncPipeline, TableOptions, Target, Until,
+    BatchTransform, ClickHouseSink, ConnectionOptions, EngineError, Mode, MongoSource, Namespace, OnDrop,
+    Outcome, PipelineSettings, Pool, Replicator, SyncPipeline, TableOptions, Target, Until,
 };
 use zenith_testkit::{ClickHouse, ClickHouseOptions, ClickHouseServer, MongoOptions, MongoServer};
 
@@ -22,6 +22,8 @@ pub struct Follow {
     pub state: Arc<MemoryStore>,
     pub settings: PipelineSettings,
     pub memory: usize,
+    /// What adds columns to its rows.
+    pub transform: Option<Arc<dyn BatchTransform>>,
     name: String,
 }
 
@@ -31,7 +33,8 @@ impl Follow {
     pub async fn new(label: &str, settings: PipelineSettings) -> Follow {
         let state = Arc::new(MemoryStore::default());
         let bench = Bench::new(label).await;
-        let mut follow = Follow { bench, state, settings, memory: 32 << 20, name: "items".to_owned() };
+        let name = "items".to_owned();
+        let mut follow = Follow { bench, state, settings, memory: 32 << 20, transform: None, name };
         follow.forget().await;
         follow
     }
@@ -55,8 +58,11 @@ impl Follow {
         let pool = Pool::new(self.memory).unwrap();
         let source = MongoSource::connect(&self.bench.databases.mongodb_uri).await.unwrap();
         let mut replicator = Replicator::new(source, Arc::clone(&self.state), pool.clone());
-        let sink = self.bench.sink(Some(pool));
-        replicator.add(self.pipeline(&self.name, sink)).unwrap();
+        let pipeline = self.pipeline(&self.name, self.bench.sink(Some(pool)));
+        match &self.transform {
+            None => replicator.add(pipeline).unwrap(),
+            Some(transform) => replicator.add_transformed(pipeline, Arc::clone(transform)).unwrap(),
+        }
         replicator
     }
 

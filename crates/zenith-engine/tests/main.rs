@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod added;
 mod additions;
 mod bad_input;
 mod columns;

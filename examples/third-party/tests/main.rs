@@ -1,15 +1,22 @@
-//! The suites of both traits, and copies from one end to the other.
+//! The suites of all traits, and copies from one end to the other.
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use bson::{RawDocumentBuf, rawdoc};
 use zenith_engine::arrow::extended_json::write_document;
 use zenith_engine::extract::source_test_suite;
 use zenith_engine::transport::{DynSink, sink_test_suite};
-use zenith_engine::{EngineError, Namespace, Pipeline, Pool, Sink, Summary, sentence};
-use zenith_third_party::{ArrowFolder, JsonLines};
+use zenith_engine::{
+    EngineError, Namespace, Pipeline, Pool, RecordBatch, Sink, Summary, batch_transform_test_suite, sentence,
+};
+use zenith_third_party::{ArrowFolder, JsonLines, Lengths};
 
 /// An empty folder of its own for each test, among those that cargo keeps for this crate.
 fn folder() -> PathBuf {
@@ -43,6 +50,14 @@ async fn empty() -> ArrowFolder {
 
 source_test_suite!(json_lines, with);
 sink_test_suite!(arrow_folder, empty());
+batch_transform_test_suite!(lengths, measured);
+
+/// The lengths of names, and rows that have some.
+fn measured() -> (Lengths, RecordBatch) {
+    let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("b\u{e9}")]));
+    let schema = Schema::new(vec![Field::new("name", DataType::Utf8, true)]);
+    (Lengths::of("name"), RecordBatch::try_new(Arc::new(schema), vec![names]).unwrap())
+}
 
 async fn copy(source: JsonLines, sink: impl Sink + 'static, replace: bool) -> Result<Summary, EngineError> {
     let options = zenith_engine::ReloadOptions { memory: 64 << 20, replace, ..Default::default() };
@@ -78,6 +93,32 @@ async fn a_sink_that_is_chosen_at_run_time_copies() {
     let sink = empty().await;
     let summary = copy(with(documents(500)).await.0, DynSink::new(sink.clone()), true).await.unwrap();
     assert_eq!((summary.rows, sink.count("orders").await.unwrap()), (500, 500));
+}
+
+/// The rows have the column, and a transform that misses what it needs writes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_has_the_columns_of_a_transform() {
+    let sink = empty().await;
+    for (name, failure) in [("missing", Some("no text column missing")), ("name", None)] {
+        let pipeline = Pipeline::builder()
+            .source(with(documents(200)).await.0)
+            .sink(sink.clone())
+            .pool(Pool::new(64 << 20).unwrap())
+            .namespace(orders())
+            .transform(Arc::new(Lengths::of(name)))
+            .build()
+            .unwrap();
+        match (pipeline.run().await, failure) {
+            (Err(error), Some(part)) => assert!(sentence(&error).contains(part), "{error}"),
+            (done, _) => assert_eq!(done.unwrap().rows, 200),
+        }
+    }
+    let lengths = sink.read("orders").await.unwrap();
+    let all = lengths
+        .iter()
+        .flat_map(|rows| rows.column_by_name("name_length").unwrap().as_primitive::<Int64Type>());
+    // "item 0" to "item 199".
+    assert_eq!(all.map(Option::unwrap).sum::<i64>(), 10 * 6 + 90 * 7 + 100 * 8);
 }
 
 /// The failure is the source's own, in its words, and the user's to correct.

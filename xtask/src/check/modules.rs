@@ -34,6 +34,8 @@ const ENGINE_ORDER: &[&str] = &[
     "advice",
     "notes",
     "layout",
+    "batch_transform",
+    "batch_test_suite",
     "transforms",
     "unwind",
     "filters",

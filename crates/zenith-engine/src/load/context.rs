@@ -7,6 +7,7 @@ use zenith_extract::Namespace;
 use zenith_memory::Pool;
 use zenith_transport::TransportError;
 
+use crate::batch_transform::Added;
 use crate::mismatches::DeadLetters;
 use crate::retry::{AfterInsert, INSERT_TRIES, after_insert};
 use crate::{EngineError, OnBadDocument, Pipeline, Progress, Result, StopHandle};
@@ -45,6 +46,8 @@ pub(crate) struct LoadContext {
     pub(crate) on_bad_document: OnBadDocument,
     /// Whether fields are left out or masked: then dead letters have nothing of a document but its `_id`.
     pub(crate) hides: bool,
+    /// Columns that a program adds to rows.
+    pub(crate) added: Added,
     /// The column that tells rows of one document apart, if there can be several.
     pub(crate) index: Option<String>,
     /// Those of this load alone; the progress may have those of others, too.
@@ -68,6 +71,7 @@ impl LoadContext {
             on_bad_document: pipeline.options.table.on_bad_document,
             hides: pipeline.options.table.changes_documents(),
             index: pipeline.options.table.index_column(),
+            added: pipeline.added.clone(),
             dead_letters: pipeline.options.table.dead_letters.clone(),
             dead: DeadLetters::default(),
             repeats: Repeats::ByLoad,

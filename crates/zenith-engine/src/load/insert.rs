@@ -69,6 +69,7 @@ impl<K: Sink> Inserter<'_, K> {
         token: String,
         may_be_there: bool,
     ) -> Result<Vec<Refused>> {
+        let batch = self.load.added.rows(batch)?;
         let may_be_there = AtomicBool::new(may_be_there);
         let sent = match self.send(&batch, &token, &may_be_there).await {
             Err(EngineError::Sink(error)) if error.is_schema_mismatch() => {

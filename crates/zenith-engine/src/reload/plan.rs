@@ -121,11 +121,12 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     let choice = Choice { existing: existing.as_ref(), dialect, sample: &sample, infer: &infer, exact };
     let (mut schema, inference) = choice.schema(pipeline)?;
     refuse_equal_names(pipeline, &schema)?;
-    let tried = shape::try_table(pipeline, &target, &definition(pipeline, &schema, Kept::default())).await?;
+    let tried = shape::try_table(pipeline, &target, &definition(pipeline, &schema, Kept::default())?).await?;
     if let Some(tried) = &tried {
         given::spell(&mut schema, tried);
     }
-    let columns = columns(&pipeline.layout.schema(&schema.to_arrow()), &schema, &inference, dialect)?;
+    let arrow = pipeline.added.schema(pipeline.layout.schema(&schema.to_arrow()))?;
+    let columns = columns(&arrow, &schema, &inference, dialect)?;
     let differences = key_differences(pipeline, existing.as_ref(), tried.as_ref());
     check_target(
         pipeline,
@@ -141,7 +142,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         Some(table) => keep(pipeline, table, &columns)?,
         None => Kept::default(),
     };
-    let definition = definition(pipeline, &schema, kept);
+    let definition = definition(pipeline, &schema, kept)?;
     shape::check_partitions(&definition, pipeline.layout.rows())?;
     let size = source.collection.size;
     let readers = options.readers_of(size.and_then(|size| size.document_bytes_average()));
@@ -390,11 +391,12 @@ fn check_target<S, K>(
 }
 
 /// The table of these columns.
-fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> TableDefinition {
+fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> Result<TableDefinition> {
     let (shape, owner) = (&pipeline.options.shape, pipeline.owner.as_deref());
     let said = shape.comment.as_ref().map(|comment| keep::with_owner(comment, owner));
     let comment = said.or(kept.comment).unwrap_or_else(|| keep::comment_of(&pipeline.namespace, owner));
-    let mut definition = TableDefinition::new(&pipeline.table, pipeline.layout.schema(&schema.to_arrow()))
+    let columns = pipeline.added.schema(pipeline.layout.schema(&schema.to_arrow()))?;
+    let mut definition = TableDefinition::new(&pipeline.table, columns)
         .engine(pipeline.layout.engine())
         .order_by(pipeline.layout.sorting_key().iter().copied())
         .fsync(pipeline.options.table.fsync)
@@ -408,7 +410,7 @@ fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> T
         // A part of many columns would otherwise be thousands of files, all of them open while it is written.
         definition.settings.insert("min_bytes_for_wide_part".to_owned(), COMPACT_PART_BYTES.to_owned());
     }
-    definition
+    Ok(definition)
 }
 
 type AtSource = (SourceInfo, TransformedSample, Option<zenith_extract::IdTypes>);

@@ -15,6 +15,7 @@ use super::memory_quota::MemoryQuota;
 use super::progress::{Cause, Live};
 use super::run_mode::RunMode;
 use super::turns::{Stops, Turns};
+use crate::batch_transform::Added;
 use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
@@ -32,6 +33,8 @@ pub(crate) struct Context<S, K, T> {
     pub(crate) namespace: Namespace,
     pub(crate) table: String,
     pub(crate) settings: PipelineSettings,
+    /// Columns that a program adds to rows.
+    pub(crate) added: Added,
     pub(crate) source: Arc<S>,
     pub(crate) sink: Arc<K>,
     pub(crate) state: Arc<T>,
@@ -86,6 +89,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             owner: self.ownership.owner().map(str::to_owned),
             layout: self.layout(),
             read_concern: zenith_extract::ReadConcern::Configured,
+            added: self.added.clone(),
             guarded: true,
             progress: Arc::clone(&self.live.counters),
             stop: self.stop.clone(),
@@ -253,6 +257,7 @@ impl<S, K, T> Context<S, K, T> {
             namespace: self.namespace.clone(),
             table: self.table.clone(),
             settings: self.settings.clone(),
+            added: self.added.clone(),
             source: Arc::clone(&self.source),
             sink: Arc::clone(&self.sink),
             state: Arc::clone(&self.state),
@@ -403,6 +408,7 @@ impl<S, K, T> Context<S, K, T> {
             on_bad_document: self.settings.options.on_bad_document,
             hides: self.settings.options.changes_documents(),
             index: self.settings.options.index_column(),
+            added: self.added.clone(),
             dead: DeadLetters::default(),
             repeats,
             stop: stop.clone(),

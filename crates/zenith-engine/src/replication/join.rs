@@ -7,6 +7,7 @@ use zenith_transport::Sink;
 use super::backoff::Apart;
 use super::replicator::{Replicator, SyncPipeline, Underway};
 use super::run::PipelineRun;
+use crate::batch_transform::Added;
 use crate::{EngineError, Result};
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K, T> {
@@ -18,7 +19,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     pub async fn join(&self, pipelines: Vec<SyncPipeline<K>>) -> Result<bool> {
         let mode = self.underway(|underway| underway.mode).filter(|mode| mode.is_shared());
         let Some(mode) = mode else { return Ok(false) };
-        let made = pipelines.into_iter().map(|pipeline| self.make(pipeline));
+        let made = pipelines.into_iter().map(|pipeline| self.make(pipeline, Added::default()));
         let contexts: Vec<_> = made.collect::<Result<_>>()?;
         self.remember_conditions(&contexts).await?;
         let (mut followers, mut alone) = (Vec::new(), Vec::new());

@@ -281,7 +281,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.retrying(|| self.sink.describe(&self.table)).await? else {
             return Ok(BTreeMap::new());
         };
-        let ours = self.layout().schema(&schema.to_arrow());
+        let ours = self.added.schema(self.layout().schema(&schema.to_arrow()))?;
         let others = table.columns.iter().filter(|column| is_written(column));
         match others.map(|column| &column.name).find(|name| ours.column_with_name(name).is_none()) {
             None => {

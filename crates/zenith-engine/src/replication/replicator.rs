@@ -28,6 +28,7 @@ use super::progress::{Live, PipelineProgress};
 use super::run::PipelineRun;
 use super::run_mode::RunMode;
 use super::turns::{STOP_TIMEOUT, Stops, Turns};
+use crate::batch_transform::{Added, BatchTransform};
 use crate::retry::CATCH_UP_TIMEOUT;
 use crate::settings::PipelineSettings;
 use crate::table_shape::Refusal;
@@ -111,13 +112,29 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// # Errors
     /// [`EngineError::Setting`] for settings that cannot work.
     pub fn add(&mut self, pipeline: SyncPipeline<K>) -> Result<()> {
-        let context = self.make(pipeline)?;
+        self.add_with(pipeline, Added::default())
+    }
+
+    /// Adds a pipeline whose rows get columns of the program's own.
+    ///
+    /// # Errors
+    /// As [`Replicator::add`].
+    pub fn add_transformed(
+        &mut self,
+        pipeline: SyncPipeline<K>,
+        transform: Arc<dyn BatchTransform>,
+    ) -> Result<()> {
+        self.add_with(pipeline, Added(Some(transform)))
+    }
+
+    fn add_with(&mut self, pipeline: SyncPipeline<K>, added: Added) -> Result<()> {
+        let context = self.make(pipeline, added)?;
         self.pipelines.get_mut().unwrap_or_else(PoisonError::into_inner).push(context);
         Ok(())
     }
 
     /// A pipeline of this replicator that is not among the others yet.
-    pub(super) fn make(&self, pipeline: SyncPipeline<K>) -> Result<Arc<Context<S, K, T>>> {
+    pub(super) fn make(&self, pipeline: SyncPipeline<K>, added: Added) -> Result<Arc<Context<S, K, T>>> {
         self.memory.check()?;
         let mut settings = pipeline.settings;
         let options = settings.reload_options(self.memory.snapshot_bytes());
@@ -137,6 +154,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             namespace: pipeline.namespace,
             table: pipeline.table,
             settings,
+            added,
             source,
             sink: pipeline.sink,
             state: Arc::clone(&self.state),

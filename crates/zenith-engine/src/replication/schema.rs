@@ -41,8 +41,24 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.retrying(|| self.sink.admin().add_columns(&self.table, &columns, None)).await?;
             self.keep_view().await?;
         }
+        self.has_added_columns(&schema, &table)?;
         self.note_by_hand(&schema).await?;
         Ok(Some(schema))
+    }
+
+    /// # Errors
+    /// Where the table lacks a column that a program adds to its rows: it was made without.
+    fn has_added_columns(&self, schema: &Schema, table: &TableInfo) -> Result<()> {
+        let columns = self.added.schema(self.layout().schema(&schema.to_arrow()))?;
+        let is_there = |name: &str| table.columns.iter().any(|column| column.name == name);
+        // What documents have has been found to be there.
+        match columns.fields().iter().rev().find(|field| !is_there(field.name())) {
+            Some(field) if field.name() != NOTES_COLUMN => Err(EngineError::NotPossible {
+                doing: format!("writing {}", self.table),
+                reason: format!("it has no column {}, which a transform adds: load it again", field.name()),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Notes a schema that no other run has noted: somebody has changed columns of the table.
