@@ -38,6 +38,7 @@ mod rare;
 mod renames;
 mod running;
 mod several;
+mod shapes;
 mod sharing;
 mod signals;
 mod tables;

@@ -23,4 +23,4 @@ pub mod transform;
 pub use decode::{BadDocument, BadReason, DecodeError, Decoder, DecoderOptions, ExtraCounts, Surprise};
 pub use rebuild::{Difference, RebuildError, equal, rebuild};
 pub use schema::{Blank, DateRange, Field, GivenType, Kind, Limit, Schema, TextType, Twin, UuidOrder};
-pub use transform::{Mask, PathError, PlainTransform, Salt, Transform, TransformOptions, Unwind};
+pub use transform::{Mask, PathError, PlainTransform, Salt, Transform, TransformOptions, Unwind, WHOLE_KEY};

@@ -64,6 +64,7 @@ pub mod reload;
 mod renames;
 pub mod replication;
 mod retry;
+mod row_shape;
 mod sentence;
 mod settings;
 #[doc(hidden)]
@@ -95,6 +96,7 @@ pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, Rest, SyncPipeline, Until,
     table_is_free,
 };
+pub use row_shape::{FlatArrays, Shape};
 pub use settings::PipelineSettings;
 pub use stop::StopHandle;
 pub use summary::Summary;

@@ -8,6 +8,7 @@ use zenith_transport::Sink;
 
 use crate::batch_transform::{Added, BatchTransform};
 use crate::layout::Layout;
+use crate::table_shape::Refusal;
 use crate::{EngineError, Progress, ReloadOptions, Result, StopHandle};
 
 /// One collection and the table it becomes.
@@ -145,6 +146,10 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             return Err(missing("the table", "say which table to write"));
         }
         self.options.check_names(&table)?;
+        if let Some(Refusal { setting, value, reason }) = self.options.shape.refused_constant() {
+            return Err(EngineError::Setting { setting, value, reason });
+        }
+        self.options.shape = self.options.shape.with_constants(&namespace.database, &namespace.collection);
         self.options.shape = self.options.table.shape_of(&self.options.shape);
         let source = self.options.table.filtered(&self.source)?.unwrap_or(self.source);
         Ok(Pipeline {

@@ -1,15 +1,16 @@
 //! Names of columns that are not those of their fields.
 
-/// The first pair that cannot be used, and what is wrong with it in words that follow it.
-pub(crate) fn mistake(rename: &[(String, String)]) -> Option<(String, &'static str)> {
+/// The first pair that cannot be used, and what is wrong with it in words that follow it. Parts of documents have columns of
+/// their own where these `are_flat`.
+pub(crate) fn mistake(rename: &[(String, String)], are_flat: bool) -> Option<(String, &'static str)> {
     let pairs = rename.iter().enumerate();
     pairs
         .filter_map(|(at, (field, column))| {
             let before = rename.get(..at).unwrap_or_default();
             let reason = if field == "_id" || column == "_id" {
                 "is about _id, which is the key of the table and keeps its name"
-            } else if field.contains('.') {
-                "names a part of a document: only fields of the top level have columns of their own"
+            } else if field.contains('.') && !are_flat {
+                "names a part of a document: only fields of the top level have columns of their own, unless shape = \"flat\""
             } else if column.is_empty() || column.contains(['.', '\0']) {
                 "gives a column no name, or one with a dot, which would be taken for a part of another column"
             } else if column.starts_with("_zenith_") || TAKEN.contains(&column.as_str()) {
@@ -48,7 +49,7 @@ mod tests {
         let of = |pairs: &[(&str, &str)]| {
             let pairs: Vec<_> =
                 pairs.iter().map(|(field, column)| ((*field).to_owned(), (*column).to_owned())).collect();
-            mistake(&pairs)
+            mistake(&pairs, false)
         };
         assert_eq!(of(&[("a", "b"), ("b", "a"), ("c", "d")]), None);
         for (pairs, pair, part) in [
@@ -64,5 +65,6 @@ mod tests {
             let (found, reason) = of(pairs).unwrap();
             assert!(found == pair && reason.contains(part), "{found} {reason}");
         }
+        assert_eq!(mistake(&[("a.b".to_owned(), "c".to_owned())], true), None);
     }
 }

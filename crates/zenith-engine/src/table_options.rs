@@ -9,9 +9,12 @@ use zenith_arrow::{DateRange, UuidOrder};
 
 use crate::masks::MaskSetting;
 use crate::policies::OnNewField;
+use crate::row_shape::{FlatArrays, Said, Shape};
 
 /// The table of dead letters, unless another one is named.
 const DEAD_LETTERS: &str = "zenith_dead_letters";
+/// What stands between the keys in the name of a flat column.
+const SEPARATOR: &str = "_";
 /// Rows of one insert: what costs ClickHouse no more than one huge insert (about 16 to 24 MB).
 const BATCH_ROWS: usize = 131_072;
 /// Inserts under way at the same time.
@@ -100,6 +103,29 @@ pub struct TableOptions {
     #[cfg_attr(feature = "clap", arg(long, help_heading = "Tuning"))]
     pub fsync: bool,
 
+    /// What documents become.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Columns"))]
+    pub shape: Shape,
+    /// With `shape = "flat"`, what stands between the keys in the name of a column.
+    ///
+    /// One with a dot in it goes with `flat_arrays = "json"`.
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "TEXT",
+        default_value = SEPARATOR,
+        value_parser = clap::builder::NonEmptyStringValueParser::new(),
+        help_heading = "Columns"
+    ))]
+    pub flat_separator: String,
+    /// With `shape = "flat"`, how many levels of documents become columns of their parts; by default all.
+    ///
+    /// With 1 the documents inside of those of the top level are tuples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N", help_heading = "Columns"))]
+    pub flat_depth: Option<usize>,
+    /// With `shape = "flat"`, what arrays become.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Columns"))]
+    pub flat_arrays: FlatArrays,
     /// How ObjectIds are stored.
     #[serde(alias = "object_id_fixed", deserialize_with = "object_id")]
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t, help_heading = "Columns"))]
@@ -132,7 +158,7 @@ pub struct TableOptions {
     ///
     /// In zenith.toml it is a table `[pipelines.NAME.rename]` below the other settings, with lines as `custID =
     /// "customer_id"`; an argument is written as `custID=customer_id`, and may be repeated. Other settings call the field by
-    /// its own name, and so does `_zenith_extra`.
+    /// its own name, and so does `_zenith_extra`. With `shape = "flat"` a part of a document is called by its dotted path.
     #[serde(with = "crate::pairs::values")]
     #[cfg_attr(feature = "clap", arg(
         long,
@@ -234,6 +260,10 @@ impl Default for TableOptions {
             inserters: INSERTERS,
             sample: SAMPLE,
             fsync: false,
+            shape: Shape::default(),
+            flat_separator: SEPARATOR.to_owned(),
+            flat_depth: None,
+            flat_arrays: FlatArrays::default(),
             object_id: ObjectIdAs::default(),
             decimal: DecimalAs::default(),
             integers: Integers::default(),
@@ -268,6 +298,7 @@ impl TableOptions {
             uuid_legacy: self.uuid_legacy.into(),
             keep_nulls: self.keep_nulls,
             columns: self.rename.iter().cloned().collect(),
+            flat: self.row_shape().flat(),
             dates,
             ..InferOptions::default()
         }
@@ -277,6 +308,16 @@ impl TableOptions {
     #[must_use]
     pub fn ignores_new_fields(&self) -> bool {
         self.on_new_field == OnNewField::Ignore
+    }
+
+    /// What is said about the shape of rows.
+    pub(crate) fn row_shape(&self) -> Said<'_> {
+        Said {
+            shape: self.shape,
+            separator: &self.flat_separator,
+            depth: self.flat_depth,
+            arrays: self.flat_arrays,
+        }
     }
 
     /// Names that options had in version 0.1, when `object_id = "fixed"` was `object_id_fixed = true`, and

@@ -12,6 +12,7 @@ use zenith_memory::Pool;
 
 use crate::layout::KEY;
 use crate::masks::MaskSetting;
+use crate::row_shape::Shape;
 use crate::table_options::TableOptions;
 use crate::{EngineError, Result, renames};
 
@@ -29,13 +30,14 @@ impl TableOptions {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             mask: self.mask.iter().map(|(path, setting)| (path.clone(), setting.mask())).collect(),
+            whole: false,
         }
     }
 
-    /// The first path or name that cannot be used, by the name of the option, and what is wrong with it.
+    /// The first path, name or shape that cannot be used, by the name of the option, and what is wrong with it.
     #[must_use]
     pub fn unusable_path(&self) -> Option<(&'static str, String, &'static str)> {
-        let TransformOptions { include, exclude, mask } = self.transforms();
+        let TransformOptions { include, exclude, mask, .. } = self.transforms();
         let alone = [
             ("include", TransformOptions { include, ..TransformOptions::default() }),
             ("exclude", TransformOptions { exclude, ..TransformOptions::default() }),
@@ -47,9 +49,14 @@ impl TableOptions {
         });
         let mistake =
             |(path, setting): &(String, MaskSetting)| Some(("mask", path.clone(), setting.mistake()?));
-        let by_name = || renames::mistake(&self.rename).map(|(pair, reason)| ("rename", pair, reason));
-        let by_path = by_path.or_else(|| self.unusable_unwind());
-        by_path.or_else(|| self.mask.iter().find_map(mistake)).or_else(by_name)
+        let are_flat = self.shape == Shape::Flat;
+        let by_name =
+            || renames::mistake(&self.rename, are_flat).map(|(pair, reason)| ("rename", pair, reason));
+        by_path
+            .or_else(|| self.unusable_unwind())
+            .or_else(|| self.mask.iter().find_map(mistake))
+            .or_else(|| self.row_shape().mistake(&self.rename))
+            .or_else(by_name)
     }
 
     /// What is wrong with the path of the array that is unwound, or with what else is said of it.
@@ -75,20 +82,22 @@ impl TableOptions {
         None
     }
 
-    /// Whether documents are changed, or made into several rows. Their bytes are then kept nowhere.
+    /// Whether values of documents are changed, or documents made into several rows. Their bytes are then kept nowhere.
     pub(crate) fn changes_documents(&self) -> bool {
-        !self.transforms().is_empty() || self.unwind.is_some()
+        !self.transforms().keeps_values() || self.unwind.is_some()
     }
 
-    pub(crate) fn transform(&self) -> Result<Option<Arc<Transform>>> {
+    /// What becomes of the documents of a table of this schema.
+    pub(crate) fn transform(&self, schema: &Schema) -> Result<Option<Arc<Transform>>> {
         self.has_all_secrets()?;
-        Ok(self.transforms().of_rows().map_err(unusable)?.map(Arc::new))
+        let transforms = TransformOptions { whole: schema.whole, ..self.transforms() };
+        Ok(transforms.of_rows().map_err(unusable)?.map(Arc::new))
     }
 
     /// The same by a way of its own, to compare with.
-    pub(crate) fn plain_transform(&self) -> Result<Option<PlainTransform>> {
+    pub(crate) fn plain_transform(&self, schema: &Schema) -> Result<Option<PlainTransform>> {
         self.has_all_secrets()?;
-        self.transforms().plain().map_err(unusable)
+        TransformOptions { whole: schema.whole, ..self.transforms() }.plain().map_err(unusable)
     }
 
     /// Without its salt a hash would be that of the value alone.
@@ -106,7 +115,7 @@ impl TableOptions {
     /// A decoder of documents as they are in the source.
     pub(crate) fn decoder(&self, schema: &Schema, pool: &Pool, options: DecoderOptions) -> Result<Decoder> {
         let decoder = Decoder::new(schema, pool, options).ignoring(self.ignores_new_fields());
-        Ok(decoder.transformed(self.transform()?).unwound(self.unwinding()?))
+        Ok(decoder.transformed(self.transform(schema)?).unwound(self.unwinding()?))
     }
 
     /// A sample as columns are to be inferred from it. Documents that cannot be read are left out: nobody could tell what of
@@ -125,7 +134,7 @@ impl TableOptions {
     }
 
     fn changed_sample(&self, sample: Vec<RawDocumentBuf>) -> Result<TransformedSample> {
-        let transforms = self.transforms();
+        let transforms = TransformOptions { whole: self.shape == Shape::Document, ..self.transforms() };
         let Some(transform) = transforms.of_sample().map_err(unusable)? else {
             return Ok(TransformedSample { documents: sample, ..TransformedSample::default() });
         };
@@ -227,7 +236,7 @@ mod tests {
         assert!(matches!(unusable, Some(("exclude", path, _)) if path == "a."));
         assert!(options(&["_id.a"], &[]).unusable_path().is_some_and(|(option, ..)| option == "include"));
         assert_eq!(options(&["_id"], &["*.x"]).unusable_path(), None);
-        let error = options(&[], &["_id"]).transform().unwrap_err().to_string();
+        let error = options(&[], &["_id"]).transform(&Schema::default()).unwrap_err().to_string();
         assert!(error.contains("\"_id\"") && error.contains("copied as it is"), "{error}");
     }
 

@@ -62,11 +62,13 @@ fn later(batch: &RecordBatch, row: usize) -> BTreeMap<String, i64> {
     let inner = batch.column_by_name("d").and_then(|column| column.as_struct_opt());
     let inner = inner.into_iter().flat_map(|inner| inner.fields().iter().zip(inner.columns()));
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()).chain(inner) {
-        if field.name().starts_with(NEW_FIELD)
+        // A part of a flat document has the name of that in front of its own.
+        let name = field.name().strip_prefix("d_").unwrap_or(field.name());
+        if name.starts_with(NEW_FIELD)
             && let Some(numbers) =
                 column.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.is_valid(row))
         {
-            found.insert(field.name().clone(), numbers.value(row));
+            found.insert(name.to_owned(), numbers.value(row));
         }
     }
     let extra = batch.column_by_name("_zenith_extra").and_then(|column| column.as_string_opt::<i32>());

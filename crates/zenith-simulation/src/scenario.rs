@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bson::raw::{CStr, cstr};
-use zenith_engine::{Deletes, Mode, OnNewField, OnTypeConflict, PipelineSettings, TableOptions, TableShape};
+use zenith_engine::{
+    Deletes, Mode, OnNewField, OnTypeConflict, PipelineSettings, Shape, TableOptions, TableShape,
+};
 
 use crate::random::Random;
 
@@ -161,7 +163,8 @@ impl Scenario {
         let has_array = kind != Kind::ChangeLog && seed / 4 % 3 == 2;
         let flush_rows = random.pick(1, &[2, 3, 5, 8, 100]);
         let unwind = has_array.then(|| ARRAY_FIELD.as_str().to_owned());
-        let options = TableOptions { unwind, ..options(filtered, random) };
+        let shape = if seed / 20 % 3 == 1 { Shape::Flat } else { Shape::Columns };
+        let options = TableOptions { unwind, shape, ..options(filtered, random) };
         let has_key = kind == Kind::Changes && seed.is_multiple_of(8);
         let shape = TableShape {
             order_by: if has_key { vec![KEY_FIELD.as_str().to_owned()] } else { Vec::new() },

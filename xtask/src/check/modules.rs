@@ -21,6 +21,7 @@ const ENGINE_ORDER: &[&str] = &[
     "usage",
     "masks",
     "renames",
+    "row_shape",
     "column_shape",
     "pairs",
     "places",

@@ -202,9 +202,12 @@ mod tests {
             "rename" => (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned()),
             "mask" => (Some("a.b=redact".to_owned()), "{ \"a.b\" = \"redact\" }".to_owned()),
             "order_by" | "primary_key" => (Some("a".to_owned()), "[\"a\"]".to_owned()),
-            "settings" | "indexes" | "projections" => (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned()),
+            "settings" | "indexes" | "projections" | "constant" => {
+                (Some("a=b".to_owned()), "{ a = \"b\" }".to_owned())
+            }
             "columns" => (Some("a=CODEC(ZSTD)".to_owned()), "{ a = { codec = \"ZSTD\" } }".to_owned()),
             "unwind" => (Some("a.b".to_owned()), "\"a.b\"".to_owned()),
+            "flat_separator" => (Some("__".to_owned()), "\"__\"".to_owned()),
             "filter" => (Some("{\"a\": 1}".to_owned()), "'{\"a\": 1}'".to_owned()),
             "partition_by" | "ttl" | "comment" => (Some("a".to_owned()), "\"a\"".to_owned()),
             "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),

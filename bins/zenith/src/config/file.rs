@@ -348,11 +348,20 @@ impl<'t> Reader<'t> {
             ("mixed_fields", "\"items.price\" = \"text\""),
             ("on_type_conflict_fields", "\"items.price\" = \"widen\""),
             ("mask", "\"customer.card\" = \"redact\""),
+            ("rename", "\"customer.city\" = \"city\""),
+            ("columns", "[pipelines.NAME.columns.\"customer.age\"]"),
         ] {
             let Some((_, fields)) = settings.get(setting) else { continue };
             let DeValue::Table(fields) = fields.get_ref() else { continue };
             // What is said of a field is a table that says by what, at most.
-            let is_path = |value: &DeValue<'_>| matches!(value, DeValue::Table(table) if setting != "mask" || !table.contains_key("with"));
+            let is_path = |value: &DeValue<'_>| {
+                let DeValue::Table(said) = value else { return false };
+                match setting {
+                    "mask" => !said.contains_key("with"),
+                    "columns" => said.iter().any(|(_, value)| matches!(value.get_ref(), DeValue::Table(_))),
+                    _ => true,
+                }
+            };
             let tables = fields.iter().filter(|(_, value)| is_path(value.get_ref()));
             let wrong: Vec<_> =
                 tables.map(|(key, _)| (key.span().start, key.get_ref().to_string())).collect();

@@ -47,7 +47,9 @@ buffer = "64MiB"
 const STATED: [&str; 2] = ["collection", "mode"];
 
 /// What settings might be that have no value by default.
-const EXAMPLES: [(&str, &str); 27] = [
+const EXAMPLES: &[(&str, &str)] = &[
+    ("constant", r#"{ tenant = "eu" }"#),
+    ("flat_depth", "2"),
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("primary_key", r#"["_id"]"#),
@@ -188,6 +190,7 @@ mod tests {
         assert_eq!(fields, [("items.price".to_owned(), Mixed::Text)]);
         let conflicts = std::mem::take(&mut shown.settings.on_type_conflict_fields);
         assert_eq!(conflicts, [("items.price".to_owned(), OnTypeConflict::Widen)]);
+        assert_eq!(shown.settings.options.flat_depth.take(), Some(2));
         let exclude = std::mem::take(&mut shown.settings.options.exclude);
         let include = std::mem::take(&mut shown.settings.options.include);
         assert_eq!((exclude.len(), include.len()), (2, 2));
@@ -200,8 +203,8 @@ mod tests {
         assert_eq!(shown.settings.options.unwind.take().as_deref(), Some("items"));
         let shape = std::mem::take(&mut shown.settings.shape);
         assert_eq!(
-            (shape.order_by, shape.settings.len(), shape.columns.len()),
-            (vec!["_id".to_owned()], 1, 1)
+            (shape.order_by, shape.settings.len(), shape.columns.len(), shape.constant.len()),
+            (vec!["_id".to_owned()], 1, 1, 1)
         );
         assert_eq!(&shown, stated);
         assert!(all.process.state.is_some() && all.targets["warehouse"].options.ca_file.is_some());

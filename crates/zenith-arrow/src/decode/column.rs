@@ -61,6 +61,8 @@ pub(super) struct About {
     pub(super) twin: Option<TwinColumn>,
     /// Of a column of elements, how many there were before the current array.
     pub(super) first: usize,
+    /// A document whose parts are columns of their own.
+    pub(super) is_flat: bool,
 }
 
 /// What has to be noted of an item that shows nothing.
@@ -134,7 +136,8 @@ impl Column {
         let number = tally.field(&path);
         let mut column = Column::new(&field.kind, &path, number, rules, tally);
         column.about.name = Some(field.name.as_bytes().into());
-        column.noted = match field.required {
+        column.about.is_flat = field.flat_parts().is_some();
+        column.noted = match field.has_required() {
             true => Noted { missing: true, null: true, empty: true },
             false => Noted::of(field.blank, rules.keep_nulls),
         };
@@ -200,6 +203,7 @@ impl Column {
                 dates: rules.dates,
                 twin: None,
                 first: 0,
+                is_flat: false,
             }),
         }
     }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{ArrowError, Fields};
+use arrow_schema::{ArrowError, FieldRef, Fields};
 use zenith_bson::{RawError, RawValue, tag};
 use zenith_memory::Pool;
 
 use super::append::Value;
 use super::buffers::Arena;
-use super::column::{Column, Rules, join};
+use super::column::{Column, Rules, Storage, join};
 use super::context::{Context, RowError, SLACK};
 use super::head::Head;
 use super::overflow::{Key, Odd, Reserved};
@@ -476,17 +476,35 @@ impl DocumentNode {
         fields: &Fields,
         rows: usize,
     ) -> Result<Vec<ArrayRef>, ArrowError> {
-        self.len = 0;
-        let mut fields = fields.iter();
         let mut arrays = Vec::with_capacity(fields.len());
-        for slot in &mut self.slots {
-            let Some(field) = fields.next() else { break };
-            arrays.push(slot.column.freeze(pool, field.data_type(), field.is_nullable(), rows)?);
-            if let Some(twin) = &mut slot.column.about.twin {
+        self.freeze_into(pool, &mut fields.iter(), rows, &mut arrays)?;
+        Ok(arrays)
+    }
+
+    fn freeze_into<'f>(
+        &mut self,
+        pool: &Pool,
+        fields: &mut impl Iterator<Item = &'f FieldRef>,
+        rows: usize,
+        arrays: &mut Vec<ArrayRef>,
+    ) -> Result<(), ArrowError> {
+        self.len = 0;
+        for Slot { column, .. } in &mut self.slots {
+            match &mut column.storage {
+                Storage::Document(parts) if column.about.is_flat => {
+                    column.len = 0;
+                    parts.freeze_into(pool, &mut *fields, rows, arrays)?;
+                }
+                _ => {
+                    let Some(field) = fields.next() else { break };
+                    arrays.push(column.freeze(pool, field.data_type(), field.is_nullable(), rows)?);
+                }
+            }
+            if let Some(twin) = &mut column.about.twin {
                 fields.next();
                 arrays.push(twin.freeze(pool, rows)?);
             }
         }
-        Ok(arrays)
+        Ok(())
     }
 }

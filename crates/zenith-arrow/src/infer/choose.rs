@@ -29,7 +29,12 @@ pub(super) fn fields_of(
             continue;
         }
         let path = if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
-        let Some(choice) = Choice::of(values, &path, options) else { continue };
+        let Some(mut choice) = Choice::of(values, &path, options) else { continue };
+        if matches!(choice.kind, Kind::Array(_))
+            && options.flat.as_ref().is_some_and(|flat| flat.arrays_as_text)
+        {
+            choice = Choice { kind: Kind::Text { usual: TextType::Array }, twin: None };
+        }
         // A dotted name beside the path it spells, or one that holds columns itself, is ambiguous.
         let composed = matches!(choice.kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
         if name.contains('.') && (composed || keys::has_sibling_prefix(name, level)) {

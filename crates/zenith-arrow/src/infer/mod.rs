@@ -41,6 +41,7 @@
 mod census;
 mod choose;
 mod fit;
+mod flat;
 mod forms;
 mod found;
 mod keys;
@@ -50,6 +51,7 @@ mod promotable;
 mod statistics;
 mod widen;
 
+pub use flat::Flat;
 pub use found::Found;
 pub use promotable::{Promotable, Promoted, Wanted};
 pub use statistics::FieldStatistics;
@@ -151,7 +153,9 @@ pub struct InferOptions {
     pub mixed: Mixed,
     /// The same for single fields, by their dotted path without marks for arrays: `items.price`.
     pub mixed_fields: BTreeMap<String, Mixed>,
-    /// The names of columns that are not those of their fields, by the names of the fields of the top level.
+    /// Which documents become columns of their parts; by default none.
+    pub flat: Option<Flat>,
+    /// The names of columns that are not those of their fields, by the dotted paths of these.
     pub columns: BTreeMap<String, String>,
     /// The dates that the target holds; only passed to the schema.
     pub dates: DateRange,
@@ -171,6 +175,7 @@ impl Default for InferOptions {
             integers: Integers::default(),
             mixed: Mixed::default(),
             mixed_fields: BTreeMap::new(),
+            flat: None,
             columns: BTreeMap::new(),
             dates: DateRange::default(),
             leaves_max: 4_000,
@@ -219,12 +224,23 @@ pub fn infer<'a>(samples: impl IntoIterator<Item = &'a [u8]>, options: &InferOpt
     }
     let mut fields = choose::top_fields(&level, options);
     limit::limit(&mut fields, &level, options.leaves_max.max(1));
+    let statistics = statistics::statistics(&fields, &level);
+    if let Some(flat) = &options.flat {
+        flat.apply(&mut fields, &options.columns);
+    }
     Inference {
-        fields: statistics::statistics(&fields, &level),
-        schema: Schema { fields, keep_nulls: options.keep_nulls, dates: options.dates },
+        fields: statistics,
+        schema: Schema { fields, keep_nulls: options.keep_nulls, dates: options.dates, whole: false },
         documents: level.documents,
         invalid_documents,
         average_document_bytes: statistics::as_f64(bytes) / statistics::as_f64(level.documents.max(1)),
+    }
+}
+
+/// Has documents be columns of their parts, where that is asked for: also those that were not inferred.
+pub fn flatten(schema: &mut Schema, options: &InferOptions) {
+    if let Some(flat) = &options.flat {
+        flat.apply(&mut schema.fields, &options.columns);
     }
 }
 

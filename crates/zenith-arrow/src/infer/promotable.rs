@@ -7,6 +7,7 @@ use bson::{Bson, Document, RawDocumentBuf};
 use super::InferOptions;
 use super::census::{Counting, Level};
 use super::choose;
+use super::flat;
 use super::forms::Forms;
 use super::keys::KeyPosition;
 use crate::decode::{FIELDS_MAX, OTHERS};
@@ -121,12 +122,17 @@ impl Promotable {
         let mut growth = Growth {
             wanted,
             values: &self.values,
+            names: &self.options.columns,
+            taken: schema.columns().flat_map(names).collect(),
             room: leaves_max.saturating_sub(leaves),
             promoted: Vec::new(),
         };
         let mut grown = schema.clone();
-        let fields = choose::fields_of(&self.level, KeyPosition::Top, "", &self.options);
-        growth.fields(&mut grown.fields, fields, "");
+        let mut fields = choose::fields_of(&self.level, KeyPosition::Top, "", &self.options);
+        if let Some(flat) = &self.options.flat {
+            flat.mark_all(&mut fields);
+        }
+        growth.fields(&mut grown.fields, fields, "", Some(""));
         (grown, growth.promoted)
     }
 
@@ -187,48 +193,71 @@ impl Promotable {
 struct Growth<'a> {
     wanted: Wanted<'a>,
     values: &'a BTreeMap<String, u64>,
+    /// The names of columns that are asked for, by paths.
+    names: &'a BTreeMap<String, String>,
+    /// The names of the columns of the table.
+    taken: Vec<String>,
     /// For so many further leaves.
     room: usize,
     promoted: Vec<Promoted>,
 }
 
 impl Growth<'_> {
-    fn fields(&mut self, there: &mut Vec<Field>, found: Vec<Field>, parent: &str) {
+    /// `prefix` is what the names of the columns begin with; without one they are parts of a column.
+    fn fields(&mut self, there: &mut Vec<Field>, found: Vec<Field>, parent: &str, prefix: Option<&str>) {
         for field in found {
             let path = joined(parent, &field.name);
             match there.iter_mut().find(|known| known.name == field.name) {
-                Some(known) => self.kind(&mut known.kind, field.kind, &path),
-                None => self.field(there, field, path),
+                Some(known) => {
+                    let prefix = known.prefix();
+                    self.kind(&mut known.kind, field.kind, &path, prefix.as_deref());
+                }
+                None => self.field(there, field, parent, prefix),
             }
         }
     }
 
-    fn kind(&mut self, there: &mut Kind, found: Kind, path: &str) {
+    fn kind(&mut self, there: &mut Kind, found: Kind, path: &str, prefix: Option<&str>) {
         match (there, found) {
-            (Kind::Document(there), Kind::Document(found)) => self.fields(there, found, path),
-            (Kind::Array(there), Kind::Array(found)) => self.kind(there, *found, path),
+            (Kind::Document(there), Kind::Document(found)) => self.fields(there, found, path, prefix),
+            (Kind::Array(there), Kind::Array(found)) => self.kind(there, *found, path, None),
             _ => {}
         }
     }
 
-    fn field(&mut self, there: &mut Vec<Field>, mut field: Field, path: String) {
-        let twins = there.iter().filter_map(|field| field.twin.as_ref());
-        let mut taken: Vec<String> = twins.map(|twin| twin.name.clone()).collect();
-        taken.extend(there.iter().map(|field| field.column_name().to_owned()));
-        let column = field.column_name();
-        let is_left_out = taken.iter().any(|name| name == column)
-            || is_ambiguous(column, &taken)
-            || !self.wanted.has(&path, &field.name);
+    fn field(&mut self, there: &mut Vec<Field>, mut field: Field, parent: &str, prefix: Option<&str>) {
+        let path = joined(parent, &field.name);
+        if !self.wanted.has(&path, &field.name) {
+            return;
+        }
         set_missing(&mut field);
-        free_twin(&mut field, &mut taken);
+        let mut taken = match prefix {
+            Some(prefix) => {
+                flat::name(&mut field, prefix, parent, self.names);
+                self.taken.clone()
+            }
+            None => {
+                flat::as_tuple(&mut field);
+                there.iter().flat_map(names).collect()
+            }
+        };
+        let is_free = |name: &str| !taken.iter().any(|other| other == name) && !is_ambiguous(name, &taken);
+        let is_left_out =
+            !field.retain_columns(&mut |column| flat::can_be_named(column) && is_free(column.column_name()));
+        flat::free_twins(&mut field, &mut taken);
         if field.leaves() > self.room && matches!(field.kind, Kind::Document(_)) {
             field.kind = Kind::Json;
+            field.flat = None;
         }
         let leaves = field.leaves();
         if is_left_out || leaves > self.room {
             return;
         }
         self.room -= leaves;
+        if prefix.is_some() {
+            flat::names_of(&field, &mut taken);
+            self.taken = taken;
+        }
         let values = self.values.get(&path).copied().unwrap_or_default();
         let twin = field.twin.as_ref().map(|twin| twin.name.clone());
         self.promoted.push(Promoted { path, kind: field.kind.clone(), twin, values });
@@ -236,21 +265,17 @@ impl Growth<'_> {
     }
 }
 
+/// The names of the column of a field, and of its twin.
+fn names(field: &Field) -> impl Iterator<Item = String> + use<> {
+    let twin = field.twin.as_ref().map(|twin| twin.name.clone());
+    std::iter::once(field.column_name().to_owned()).chain(twin)
+}
+
 /// What shows nothing is missing: earlier rows have the whole value in the extra column, with no note of what it lacks.
 fn set_missing(field: &mut Field) {
     field.blank = Blank::Missing;
     if let Kind::Document(fields) = &mut field.kind {
         fields.iter_mut().for_each(set_missing);
-    }
-}
-
-/// Gives the twin of a field a name that is not taken, and takes it.
-fn free_twin(field: &mut Field, taken: &mut Vec<String>) {
-    if let Some(twin) = &mut field.twin {
-        while taken.contains(&twin.name) {
-            twin.name.push_str("_text");
-        }
-        taken.push(twin.name.clone());
     }
 }
 

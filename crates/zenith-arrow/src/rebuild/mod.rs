@@ -22,11 +22,13 @@
 mod column;
 mod duplicates;
 mod equal;
+mod gather;
 mod place;
 mod raw;
 
 pub use duplicates::{Duplicate, duplicates};
 pub use equal::{Difference, equal};
+pub use gather::gathered;
 pub use raw::rebuild_raw;
 
 use arrow_array::RecordBatch;
@@ -89,6 +91,9 @@ pub enum RebuildError {
 pub fn rebuild(schema: &Schema, batch: &RecordBatch, row: usize) -> Result<Document, RebuildError> {
     if row >= batch.num_rows() {
         return Err(RebuildError::NoSuchRow { row, rows: batch.num_rows() });
+    }
+    if schema.has_flat() {
+        return rebuild(&schema.as_tuples(), &gathered(schema, &batch.slice(row, 1))?, 0);
     }
     let text = |name: &str| match batch.column_by_name(name) {
         Some(column) => column::text(column, row).map_err(|fault| fault.named(name)),

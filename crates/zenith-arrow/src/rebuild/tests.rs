@@ -1,5 +1,6 @@
 //! Rows made by hand and by the decoder, and what comes back out of them.
 
+mod flat;
 mod promoted;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use zenith_memory::Pool;
 
 use super::*;
 use crate::extended_json::arbitrary::{document, raw_document, varied};
-use crate::infer::{DecimalAs, IdTypes, InferOptions, ObjectIdAs, infer};
+use crate::infer::{DecimalAs, Flat, IdTypes, InferOptions, ObjectIdAs, infer};
 use crate::schema::{Field, Kind, UuidOrder};
 use crate::{Decoder, DecoderOptions};
 
@@ -282,8 +283,11 @@ fn repeated_keys_round_trip() {
 
 fn options() -> impl Strategy<Value = InferOptions> {
     let id = prop::sample::select(vec![IdTypes::Unknown, IdTypes::Several]);
-    (any::<[bool; 3]>(), id, prop::sample::select(vec![1, 5, 1_000])).prop_map(
-        |([object_id, decimal, keep_nulls], id, leaves_max)| InferOptions {
+    let levels = prop::sample::select(vec![0, 1, usize::MAX]);
+    (any::<[bool; 4]>(), id, prop::sample::select(vec![1, 5, 1_000]), levels).prop_map(
+        |([object_id, decimal, keep_nulls, arrays_as_text], id, leaves_max, levels)| InferOptions {
+            // No key of the documents has this in it, so that no two columns have one name.
+            flat: (levels > 0).then(|| Flat { separator: "\u{1}".to_owned(), levels, arrays_as_text }),
             object_id: if object_id { ObjectIdAs::Hex } else { ObjectIdAs::Fixed },
             decimal: if decimal { DecimalAs::Decimal } else { DecimalAs::Text },
             uuid_legacy: UuidOrder::CSharpLegacy,

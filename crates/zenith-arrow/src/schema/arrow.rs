@@ -32,21 +32,32 @@ impl Schema {
     }
 }
 
-/// The columns of fields, each with its twin behind it.
+/// The columns of fields, each with its twin behind it; in the place of a flat document those of its parts.
 fn columns(fields: &[Field]) -> impl Iterator<Item = ArrowField> {
-    fields.iter().flat_map(|field| {
-        let twin = field.twin.as_ref().map(|twin| named(&twin.name, &Kind::Text { usual: twin.usual }));
-        let mut column = named(field.column_name(), &field.kind);
-        if field.required {
-            column.set_nullable(false);
-        }
-        if let Some(given) = &field.given {
-            let mut metadata = column.metadata().clone();
-            metadata.insert(TYPE_METADATA_KEY.to_owned(), given.name.clone());
-            column.set_metadata(metadata);
-        }
-        std::iter::once(column).chain(twin)
-    })
+    let mut columns = Vec::with_capacity(fields.len());
+    fields.iter().for_each(|field| columns_into(field, &mut columns));
+    columns.into_iter()
+}
+
+fn columns_into(field: &Field, columns: &mut Vec<ArrowField>) {
+    match field.flat_parts() {
+        Some(parts) => parts.iter().for_each(|part| columns_into(part, columns)),
+        None => columns.push(column(field)),
+    }
+    columns.extend(field.twin.as_ref().map(|twin| named(&twin.name, &Kind::Text { usual: twin.usual })));
+}
+
+fn column(field: &Field) -> ArrowField {
+    let mut column = named(field.column_name(), &field.kind);
+    if field.required {
+        column.set_nullable(false);
+    }
+    if let Some(given) = &field.given {
+        let mut metadata = column.metadata().clone();
+        metadata.insert(TYPE_METADATA_KEY.to_owned(), given.name.clone());
+        column.set_metadata(metadata);
+    }
+    column
 }
 
 fn named(name: &str, kind: &Kind) -> ArrowField {

@@ -4,6 +4,7 @@
 //! what [`rebuild`](crate::rebuild()) needs to turn rows back into documents. It says nothing of DDL.
 
 mod arrow;
+mod flat;
 mod given;
 
 use std::fmt;
@@ -43,20 +44,35 @@ pub struct Schema {
     /// The dates that a date column holds.
     #[serde(default)]
     pub dates: DateRange,
+    /// Whether what is decoded are not documents, but documents that have these as their value of
+    /// [`WHOLE_KEY`](crate::WHOLE_KEY).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 impl Schema {
     /// A schema in which null and missing are the same, and dates are those of every server.
     #[must_use]
     pub fn new(fields: Vec<Field>) -> Schema {
-        Schema { fields, keep_nulls: false, dates: DateRange::default() }
+        Schema { fields, keep_nulls: false, dates: DateRange::default(), whole: false }
     }
 
-    /// Names of the columns of texts that are kept in another form, and have to be read as texts.
+    /// Texts that are kept in another form, and have to be read as texts: names of columns, and of parts of columns with dots
+    /// between them and no mark for the elements of arrays.
     #[must_use]
     pub fn texts_in_other_forms(&self) -> Vec<String> {
-        let is_one = |field: &&Field| field.limit().is_some_and(Limit::is_of_texts);
-        self.fields.iter().filter(is_one).map(|field| field.column_name().to_owned()).collect()
+        let mut texts = Vec::new();
+        self.columns().for_each(|column| texts_of(column, "", &mut texts));
+        texts
+    }
+}
+
+fn texts_of(field: &Field, parent: &str, texts: &mut Vec<String>) {
+    let name = format!("{parent}{}", field.column_name());
+    let parts = format!("{name}.");
+    field.kind.parts().iter().for_each(|part| texts_of(part, &parts, texts));
+    if field.limit().is_some_and(Limit::is_of_texts) {
+        texts.push(name);
     }
 }
 
@@ -111,6 +127,9 @@ pub struct Field {
     /// The type that the column is given; by default that of its kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<GivenType>,
+    /// Of a document whose parts are columns of their own, what stands between its name and theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flat: Option<String>,
 }
 
 impl Field {
@@ -125,6 +144,7 @@ impl Field {
             twin: None,
             required: false,
             given: None,
+            flat: None,
         }
     }
 
@@ -169,13 +189,14 @@ struct SavedField {
     #[serde(default)]
     required: bool,
     given: Option<GivenType>,
+    flat: Option<String>,
 }
 
 impl From<SavedField> for Field {
     fn from(saved: SavedField) -> Field {
         let before = if matches!(saved.kind, Kind::Array(_)) { Blank::Empty } else { Blank::Missing };
-        let SavedField { name, column, kind, blank, twin, required, given } = saved;
-        Field { blank: blank.unwrap_or(before), name, column, kind, twin, required, given }
+        let SavedField { name, column, kind, blank, twin, required, given, flat } = saved;
+        Field { blank: blank.unwrap_or(before), name, column, kind, twin, required, given, flat }
     }
 }
 
@@ -379,6 +400,16 @@ impl UuidOrder {
 }
 
 impl Kind {
+    /// The fields of documents of this kind, or of documents that are elements of it.
+    #[must_use]
+    pub fn parts(&self) -> &[Field] {
+        match self {
+            Kind::Document(fields) => fields,
+            Kind::Array(element) => element.parts(),
+            _ => &[],
+        }
+    }
+
     /// Number of leaf columns.
     #[must_use]
     pub fn leaves(&self) -> usize {

@@ -21,6 +21,9 @@
 //! - `_id` stays as it is.
 //!
 //! What is left may be made into one document for each element of an array ([`Unwind`]).
+//!
+//! The document that is left may then become one value of a document of `_id` and [`WHOLE_KEY`], for a table that has it in
+//! one column.
 
 mod mask;
 mod path;
@@ -32,6 +35,7 @@ mod tests;
 mod unwind;
 #[cfg(test)]
 mod unwind_tests;
+mod whole;
 
 use zenith_bson::RawError;
 
@@ -41,6 +45,7 @@ pub use plain::PlainTransform;
 use rules::Rules;
 pub use unwind::Unwind;
 pub(crate) use unwind::{ALL_BYTES_MAX, Extent};
+pub use whole::WHOLE_KEY;
 
 /// What is said of the fields of documents, by their paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub struct TransformOptions {
     pub exclude: Vec<String>,
     /// With something else in the place of these.
     pub mask: Vec<(String, Mask)>,
+    /// The whole document as the value of [`WHOLE_KEY`], beside its `_id`.
+    pub whole: bool,
 }
 
 /// Why a path cannot be used.
@@ -66,13 +73,21 @@ pub struct PathError {
 /// Changes documents.
 #[derive(Clone, Debug)]
 pub struct Transform {
-    rules: Rules,
+    /// None where every field stays as it is.
+    rules: Option<Rules>,
+    is_whole: bool,
 }
 
 impl TransformOptions {
     /// Whether every document stays as it is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        !self.whole && self.keeps_values()
+    }
+
+    /// Whether every value stays as it is, wherever it then stands.
+    #[must_use]
+    pub fn keeps_values(&self) -> bool {
         self.include.is_empty() && self.exclude.is_empty() && self.mask.is_empty()
     }
 
@@ -121,14 +136,16 @@ impl TransformOptions {
         if self.is_empty() {
             return Ok(None);
         }
-        Ok(Some(PlainTransform::new(self.said(Mask::clone)?, self.include.is_empty())))
+        Ok(Some(PlainTransform::new(self.said(Mask::clone)?, self.include.is_empty(), self.whole)))
     }
 
     fn transform(&self, mask_of: impl Fn(&Mask) -> Mask) -> Result<Option<Transform>, PathError> {
         if self.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Transform { rules: Rules::new(&self.said(mask_of)?, self.include.is_empty()) }))
+        let said = self.said(mask_of)?;
+        let rules = (!self.keeps_values()).then(|| Rules::new(&said, self.include.is_empty()));
+        Ok(Some(Transform { rules, is_whole: self.whole }))
     }
 
     /// What is said, the masks of paths that are written out first.
@@ -167,18 +184,28 @@ impl Transform {
     /// # Errors
     /// [`RawError`] for a document that is not valid BSON where that had to be known.
     pub fn apply<'b>(&self, document: &[u8], buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>, RawError> {
-        if !self.rules.change(document, 1)? {
-            return Ok(None);
-        }
+        let changing = match &self.rules {
+            Some(rules) if rules.change(document, 1)? => Some(rules),
+            _ => None,
+        };
         buffer.clear();
-        self.rules.write(document, 1, buffer)?;
+        match (changing, self.is_whole) {
+            (None, false) => return Ok(None),
+            (None, true) => whole::write(document, buffer)?,
+            (Some(rules), false) => rules.write(document, 1, buffer)?,
+            (Some(rules), true) => {
+                let mut left = Vec::with_capacity(document.len());
+                rules.write(document, 1, &mut left)?;
+                whole::write(&left, buffer)?;
+            }
+        }
         Ok(Some(buffer))
     }
 
     /// Whether every value of a key of the top level goes.
     #[must_use]
     pub fn drops(&self, key: &[u8]) -> bool {
-        self.rules.drops(key)
+        self.rules.as_ref().is_some_and(|rules| rules.drops(key))
     }
 
     /// The document as it is to be, in memory of its own.

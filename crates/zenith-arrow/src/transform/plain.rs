@@ -3,8 +3,8 @@
 
 use zenith_bson::{DEPTH_MAX, Elements, RawError, RawValue, tag};
 
-use super::Mask;
 use super::path::{Part, Path, Said};
+use super::{Mask, WHOLE_KEY};
 use crate::schema::ID_KEY;
 
 /// Changes documents as a [`Transform`](super::Transform) does.
@@ -13,6 +13,8 @@ pub struct PlainTransform {
     said: Vec<(Path, Said)>,
     /// Whether everything is wanted that is not excluded.
     is_all: bool,
+    /// Whether the document becomes one value.
+    is_whole: bool,
 }
 
 /// Where a value is.
@@ -24,8 +26,8 @@ struct Place<'a> {
 }
 
 impl PlainTransform {
-    pub(super) fn new(said: Vec<(Path, Said)>, is_all: bool) -> PlainTransform {
-        PlainTransform { said, is_all }
+    pub(super) fn new(said: Vec<(Path, Said)>, is_all: bool, is_whole: bool) -> PlainTransform {
+        PlainTransform { said, is_all, is_whole }
     }
 
     /// The document as it is to be.
@@ -33,7 +35,15 @@ impl PlainTransform {
     /// # Errors
     /// [`RawError`] for a document that is not valid BSON.
     pub fn apply(&self, document: &[u8]) -> Result<Vec<u8>, RawError> {
-        self.level(document, false, &mut Vec::new(), 1)
+        let left = self.level(document, false, &mut Vec::new(), 1)?;
+        if !self.is_whole {
+            return Ok(left);
+        }
+        let elements = Elements::new(&left)?.collect::<Result<Vec<_>, _>>()?;
+        let id = elements.iter().rfind(|element| element.key == ID_KEY.as_bytes());
+        let id = id.map(|id| (ID_KEY.as_bytes().to_vec(), id.value.tag, id.value.bytes.to_vec()));
+        let whole = (WHOLE_KEY.as_bytes().to_vec(), tag::DOCUMENT, left.clone());
+        written(id.into_iter().chain([whole]))
     }
 
     fn level(
@@ -60,15 +70,7 @@ impl PlainTransform {
             }
             path.truncate(above);
         }
-        let mut document = vec![0; 4];
-        for (key, tag, bytes) in kept {
-            document.push(tag);
-            document.extend([&key[..], &[0], &bytes].concat());
-        }
-        document.push(0);
-        let length = i32::try_from(document.len()).map_err(|_| RawError::Truncated)?;
-        document.splice(..4, length.to_le_bytes());
-        Ok(document)
+        written(kept)
     }
 
     /// What a value becomes; `None` where it goes.
@@ -127,6 +129,19 @@ impl PlainTransform {
             _ => None,
         })
     }
+}
+
+/// A document of these keys, types and bytes of values.
+fn written(elements: impl IntoIterator<Item = (Vec<u8>, u8, Vec<u8>)>) -> Result<Vec<u8>, RawError> {
+    let mut document = vec![0; 4];
+    for (key, tag, bytes) in elements {
+        document.push(tag);
+        document.extend([&key[..], &[0], &bytes].concat());
+    }
+    document.push(0);
+    let length = i32::try_from(document.len()).map_err(|_| RawError::Truncated)?;
+    document.splice(..4, length.to_le_bytes());
+    Ok(document)
 }
 
 /// Whether keys begin with a path.

@@ -8,7 +8,7 @@ use super::*;
 fn options(include: &[&str], exclude: &[&str], mask: &[(&str, Mask)]) -> TransformOptions {
     let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     let mask = mask.iter().map(|(path, mask)| ((*path).to_owned(), mask.clone())).collect();
-    TransformOptions { include: owned(include), exclude: owned(exclude), mask }
+    TransformOptions { include: owned(include), exclude: owned(exclude), mask, whole: false }
 }
 
 /// What is left of a document, by either way.
@@ -218,9 +218,10 @@ proptest! {
         include in prop::collection::vec(path(), 0..3),
         exclude in prop::collection::vec(path(), 0..3),
         masks in prop::collection::btree_map(path(), mask(), 0..3),
+        whole in any::<bool>(),
     ) {
         let document: Document = fields.into_iter().collect();
-        let options = TransformOptions { include, exclude, mask: masks.into_iter().collect() };
+        let options = TransformOptions { include, exclude, mask: masks.into_iter().collect(), whole };
         prop_assume!(!options.is_empty());
         left_of(&options, document);
     }
@@ -258,4 +259,22 @@ fn arrays_deeper_than_documents_may_be_are_refused() {
     let options = options(&[], &["a.p"], &[]);
     let transform = options.of_rows().unwrap().unwrap();
     assert_eq!(transform.applied(document.as_bytes()), Err(RawError::TooDeep));
+}
+
+#[test]
+fn a_whole_document_is_one_value_beside_its_id() {
+    let mut whole = options(&[], &["secret"], &[]);
+    whole.whole = true;
+    let document = doc! { "a": { "secret": 1 }, "_id": 7, "secret": 2, "doc": "d" };
+    let expected = doc! { "_id": 7, "doc": { "a": { "secret": 1 }, "_id": 7, "doc": "d" } };
+    assert_eq!(left_of(&whole, document.clone()), expected);
+    whole.exclude.clear();
+    assert!(whole.keeps_values() && !whole.is_empty());
+    assert_eq!(left_of(&whole, document.clone()), doc! { "_id": 7, "doc": document });
+    assert_eq!(left_of(&whole, doc! {}), doc! { "doc": {} });
+    let mut twice = RawDocumentBuf::new();
+    twice.append(bson::cstr!("_id"), 1);
+    twice.append(bson::cstr!("_id"), 2);
+    assert_eq!(left(&whole, twice.as_bytes()).get_i32("_id").unwrap(), 2);
+    assert!(whole.of_rows().unwrap().unwrap().applied(&[5, 0, 0, 0, 1]).is_err());
 }

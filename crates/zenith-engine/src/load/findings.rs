@@ -303,6 +303,7 @@ fn essence_of(field: &Field) -> Field {
     Field {
         twin: field.twin.clone(),
         column: field.column.clone(),
+        flat: field.flat.clone(),
         ..Field::new(&field.name, essence_of_kind(&field.kind))
     }
 }

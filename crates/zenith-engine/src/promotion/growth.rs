@@ -73,18 +73,30 @@ impl Growth {
     pub(crate) fn keys(&self) -> Vec<String> {
         let paths =
             self.promoted.iter().map(|field| field.path.as_str()).chain(self.late.iter().map(String::as_str));
-        let keys: BTreeSet<&str> = paths.filter_map(|path| column_of(&self.then, path)).collect();
+        let keys: BTreeSet<&str> = paths.filter_map(|path| key_of(&self.then, path)).collect();
         keys.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The type of the column of a field; of a flat document its columns with their types.
+    fn column_type(&self, field: &Promoted) -> Result<String> {
+        let dialect = Dialect { json: true };
+        if let Some(document) = at(&self.then.fields, &field.path).filter(|field| field.flat.is_some()) {
+            let columns = columns_of(&self.then, document);
+            let typed =
+                columns.map(|column| Ok(format!("{} {}", column.name(), column_type(&column, dialect)?)));
+            return Ok(typed.collect::<Result<Vec<String>>>()?.join(", "));
+        }
+        let leaf = Field::new("value", field.kind.clone());
+        Ok(match columns_of(&self.then, &leaf).next() {
+            Some(column) => column_type(&column, dialect)?,
+            None => String::new(),
+        })
     }
 
     /// It, of a table with so many rows that have values which move.
     pub(crate) fn promotion(&self, rows: u64) -> Result<Promotion> {
         let typed = |field: &Promoted| {
-            let leaf = Field::new("value", field.kind.clone());
-            let column_type = match columns_of(&self.then, &leaf).next() {
-                Some(column) => column_type(&column, Dialect { json: true })?,
-                None => String::new(),
-            };
+            let column_type = self.column_type(field)?;
             let Promoted { path, twin, values, .. } = field.clone();
             Ok(PromotedField { path, column_type, twin, values })
         };
@@ -102,37 +114,55 @@ impl Growth {
 pub(crate) fn has_twin(fields: &[Field], path: &str) -> bool {
     fields.iter().filter(|field| is_of(path, &field.name)).any(|field| {
         let rest = path.get(field.name.len() + 1..).unwrap_or_default();
-        field.twin.is_some() || has_twin(parts(&field.kind), rest)
+        field.twin.is_some() || has_twin(field.kind.parts(), rest)
     })
 }
 
-/// The fields of documents of a kind, also of those in arrays.
-fn parts(kind: &Kind) -> &[Field] {
-    match kind {
-        Kind::Document(fields) => fields,
-        Kind::Array(element) => parts(element),
-        _ => &[],
-    }
+/// The key of the top level that a path begins with.
+pub(crate) fn key_of<'s>(schema: &'s Schema, path: &str) -> Option<&'s str> {
+    schema.fields.iter().map(|field| field.name.as_str()).find(|name| is_of(path, name))
 }
 
-/// The column that shows the field of a path, or has it as a part.
-pub(crate) fn column_of<'s>(schema: &'s Schema, path: &str) -> Option<&'s str> {
-    schema.fields.iter().map(|field| field.name.as_str()).find(|name| is_of(path, name))
+/// The field of a path.
+fn at<'s>(fields: &'s [Field], path: &str) -> Option<&'s Field> {
+    fields.iter().filter(|field| is_of(path, &field.name)).find_map(|field| {
+        match path.get(field.name.len() + 1..) {
+            Some(rest) => at(field.kind.parts(), rest),
+            None => Some(field),
+        }
+    })
 }
 
 /// The columns that are new, and those that are to have another type.
 pub(crate) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Vec<FieldRef>) {
-    let (mut added, mut grown) = (Vec::new(), Vec::new());
-    for field in &then.fields {
-        match now.fields.iter().find(|known| known.name == field.name) {
-            None => added.extend(columns_of(then, field)),
-            Some(known) if column_type_of(now, known) != column_type_of(then, field) => {
-                grown.extend(columns_of(then, field).take(1));
+    let mut changed = Changed { now, then, added: Vec::new(), grown: Vec::new() };
+    changed.fields(&now.fields, &then.fields);
+    (changed.added, changed.grown)
+}
+
+struct Changed<'s> {
+    now: &'s Schema,
+    then: &'s Schema,
+    added: Vec<FieldRef>,
+    grown: Vec<FieldRef>,
+}
+
+impl Changed<'_> {
+    fn fields(&mut self, now: &[Field], then: &[Field]) {
+        for field in then {
+            let known = now.iter().find(|known| known.name == field.name);
+            match (known, field.flat_parts()) {
+                (None, _) => self.added.extend(columns_of(self.then, field)),
+                (Some(known), Some(parts)) => self.fields(known.flat_parts().unwrap_or_default(), parts),
+                (Some(known), None)
+                    if column_type_of(self.now, known) != column_type_of(self.then, field) =>
+                {
+                    self.grown.extend(columns_of(self.then, field).take(1));
+                }
+                (Some(_), None) => {}
             }
-            Some(_) => {}
         }
     }
-    (added, grown)
 }
 
 /// Paths of the fields of a schema that another one lacks; not those inside of fields that it lacks.

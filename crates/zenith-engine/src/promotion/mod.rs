@@ -23,8 +23,8 @@ use zenith_transport::{Selection, Sink};
 pub(crate) use alter::alter;
 pub(crate) use backfill::Backfill;
 pub(crate) use growth::{
-    Counts, Growth, LateFields, add_extra, beyond, changed_columns, column_of, column_type_of, has_twin,
-    is_of, later, with_keys,
+    Counts, Growth, LateFields, add_extra, beyond, changed_columns, column_type_of, has_twin, is_of, key_of,
+    later, with_keys,
 };
 pub use growth::{PromotedField, Promotion};
 pub(crate) use pager::Pager;

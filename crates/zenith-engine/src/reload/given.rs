@@ -4,11 +4,13 @@
 //! converts the others when they are inserted. So a conversion never rounds, wraps or fails.
 
 use zenith_arrow::schema::{ID_KEY, TextType};
-use zenith_arrow::{DateRange, Field, GivenType, Kind, Limit, Schema, UuidOrder};
+use zenith_arrow::{DateRange, Field, GivenType, Kind, Limit, Schema, UuidOrder, WHOLE_KEY};
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::{expressions, literal, text_of};
 
+use super::typed_place;
 use crate::column_shape::ColumnShape;
+use crate::row_shape::Shape;
 use crate::table_shape::TableShape;
 use crate::{EngineError, Result};
 
@@ -30,53 +32,78 @@ struct Chosen {
     limit: Option<Limit>,
 }
 
-/// Gives columns the types that the user wants; a field that the sample lacks gets its column as well.
+/// Gives columns, and parts of them, the types that the user wants; a field that the sample lacks gets its column as well.
 pub(super) fn give_types(shape: &TableShape, schema: &mut Schema) -> Result<()> {
-    for (name, column) in shape.columns.iter().filter(|(_, column)| !column.is_computed()) {
-        let place =
-            schema.fields.iter().position(|field| field.column_name() == name.as_str() && name != ID_KEY);
-        let has_other_name =
-            schema.fields.iter().find(|field| place.is_none() && field.name == *name && *name != ID_KEY);
-        if let Some(field) = has_other_name {
-            return Err(EngineError::Setting {
-                setting: "columns",
-                value: name.clone(),
-                reason: format!(
-                    "the field {name} has the column {0}: write {0} in its place",
-                    field.column_name()
-                ),
-            });
+    for (name, column) in
+        shape.columns.iter().filter(|(name, column)| !column.is_computed() && *name != ID_KEY)
+    {
+        let refused =
+            |value: String, reason: String| EngineError::Setting { setting: "columns", value, reason };
+        let there = typed_place::find(schema, name);
+        if let Some(field) = there.filter(|field| field.name == *name && field.column_name() != name.as_str())
+        {
+            return Err(refused(
+                name.clone(),
+                format!("the field {name} has the column {0}: write {0} in its place", field.column_name()),
+            ));
         }
-        let inferred = place.and_then(|place| schema.fields.get(place)).map(|field| &field.kind);
-        let Some(given) = wanted(column, inferred) else { continue };
-        let chosen = chosen(&given, inferred, schema.dates).map_err(|reason| EngineError::Setting {
-            setting: "columns",
-            value: format!("{name} = {given:?}"),
-            reason,
-        })?;
-        let is_json = chosen.kind == Kind::Json;
-        let field = match place.and_then(|place| schema.fields.get_mut(place)) {
-            Some(field) => field,
-            None => {
-                schema.fields.push(Field::new(name, chosen.kind.clone()));
-                match schema.fields.last_mut() {
-                    Some(field) => field,
-                    None => continue,
-                }
+        let inferred = there.map(|field| field.kind.clone());
+        let given = wanted(column, inferred.as_ref());
+        let (Some(given), dates) = (&given, schema.dates) else {
+            if let Some(reason) = refusal_of_part(schema, name, column) {
+                return Err(refused(name.clone(), reason));
             }
+            continue;
         };
-        if field.kind != chosen.kind {
-            field.blank = zenith_arrow::Blank::Missing;
+        let value = || format!("{name} = {given:?}");
+        let chosen = chosen(given, inferred.as_ref(), dates).map_err(|reason| refused(value(), reason))?;
+        let place = typed_place::place(schema, name, || chosen.kind.clone())
+            .map_err(|reason| refused(value(), format!("{name} {reason}")))?;
+        give(place.field, chosen, given);
+        if let Some(reason) = refusal_of_part(schema, name, column) {
+            return Err(refused(name.clone(), reason));
         }
-        if matches!(chosen.kind, Kind::Text { .. } | Kind::Json) {
-            // It shows everything itself, or nothing but documents.
-            field.twin = None;
-        }
-        field.kind = chosen.kind;
-        field.given =
-            (!is_json).then(|| GivenType { name: spelled(&without_nullable(&given)), limit: chosen.limit });
     }
     Ok(())
+}
+
+/// Why something cannot be said of a part of a column, if it is said.
+fn refusal_of_part(schema: &mut Schema, name: &str, column: &ColumnShape) -> Option<String> {
+    let says_more = column.codec.is_some() || column.comment.is_some() || column.nullable == Some(false);
+    let is_there = typed_place::find(schema, name).is_some();
+    if !says_more || !is_there || !typed_place::place(schema, name, || Kind::Bool).ok()?.is_part {
+        return None;
+    }
+    Some(format!(
+        "{name} is a part of a column, of which only the type can be chosen: say the codec and the comment of the column"
+    ))
+}
+
+/// Gives a field its type.
+fn give(field: &mut Field, chosen: Chosen, given: &str) {
+    if field.kind != chosen.kind {
+        field.blank = zenith_arrow::Blank::Missing;
+    }
+    if matches!(chosen.kind, Kind::Text { .. } | Kind::Json) {
+        // It shows everything itself, or nothing but documents.
+        field.twin = None;
+    }
+    let is_json = chosen.kind == Kind::Json;
+    field.flat = None;
+    field.kind = chosen.kind;
+    field.given =
+        (!is_json).then(|| GivenType { name: spelled(&without_nullable(given)), limit: chosen.limit });
+}
+
+/// Paths of the fields whose columns have types that no sample chooses.
+pub(super) fn paths(shape: &TableShape, schema: &Schema, documents: Shape) -> Vec<String> {
+    let whole = (documents == Shape::Document).then(|| WHOLE_KEY.to_owned());
+    let columns = shape.columns.iter().filter(|(name, column)| {
+        let field = typed_place::find(schema, name);
+        field.is_some_and(|field| field.given.is_some() || column.data_type.is_some())
+    });
+    let path = |name: &String| schema.keys_of(name).map_or_else(|| name.clone(), |keys| keys.join("."));
+    columns.map(|(name, _)| path(name)).chain(whole).collect()
 }
 
 /// The type that is wanted of a column, as its settings together have it.
@@ -274,12 +301,13 @@ pub(super) fn is_there(field: &mut Field, there: &str, dates: DateRange) -> bool
 
 /// Spells the types as the target does, which has tried them.
 pub(super) fn spell(schema: &mut Schema, tried: &TableInfo) {
-    for field in &mut schema.fields {
+    schema.retain_columns(|field| {
         let there = tried.columns.iter().find(|column| column.name == field.column_name());
         if let (Some(given), Some(there)) = (&mut field.given, there) {
             given.name = without_nullable(&there.data_type);
         }
-    }
+        true
+    });
 }
 
 #[cfg(test)]

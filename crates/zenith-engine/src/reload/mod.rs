@@ -24,6 +24,7 @@ mod shape;
 mod sorting;
 mod table_types;
 mod temporary;
+mod typed_place;
 
 pub use columns::ColumnPlan;
 pub(crate) use execute::{execute_once, replace_with_empty};

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::table_shape::TableShape;
 use arrow_schema::{FieldRef, SchemaRef};
-use zenith_arrow::infer::{IdTypes, InferOptions, Inference, infer};
-use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, NOTES_COLUMN};
-use zenith_arrow::{DateRange, Field, Kind, Schema};
+use zenith_arrow::infer::{IdTypes, InferOptions, Inference, flatten, infer};
+use zenith_arrow::schema::{BSON_METADATA_KEY, EXTRA_COLUMN, ID_KEY, NOTES_COLUMN};
+use zenith_arrow::{DateRange, Field, Kind, Schema, WHOLE_KEY};
 use zenith_extract::Source;
 use zenith_extract::source::SourceInfo;
 use zenith_transport::ddl::{Dialect, column_type};
@@ -23,6 +24,7 @@ use super::temporary::shadow_prefix;
 use crate::layout::{Layout, VERSION_COLUMN};
 use crate::load::findings::{Findings, Planned, Sample};
 use crate::policies::OnNewField;
+use crate::row_shape::{self, Shape};
 use crate::transforms::TransformedSample;
 use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
@@ -60,6 +62,8 @@ pub struct ReloadPlan {
     pub schema: Schema,
     pub(crate) sample: Arc<Sample>,
     pub(crate) infer: InferOptions,
+    /// Paths of fields whose columns have types that the sample does not choose.
+    pub(crate) given: Vec<String>,
 }
 
 impl ReloadPlan {
@@ -92,11 +96,10 @@ impl ReloadPlan {
 
     /// What a load by this plan is held against.
     pub(crate) fn held_against(&self) -> Planned {
-        let given = self.schema.fields.iter().filter(|field| field.given.is_some());
         Planned {
             sample: Arc::clone(&self.sample),
             infer: self.infer.clone(),
-            given: given.map(|field| field.name.clone()).collect(),
+            given: self.given.clone(),
             is_of_table: true,
         }
     }
@@ -157,6 +160,7 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
         strategy: options.table.strategy,
         sampled: documents.len(),
         readers,
+        given: given::paths(&options.shape, &schema, options.table.shape),
         schema,
         sample: Arc::new(Sample::of(sampled, SAMPLE_BYTES).without(left_out)),
         infer,
@@ -187,6 +191,7 @@ impl Choice<'_> {
             // An empty collection asks for no columns, which is no reason to empty the table.
             let has_documents = !sample.is_empty() || options.replace;
             if has_documents
+                && options.table.shape == Shape::Columns
                 && (!options.replace || pipeline.guarded)
                 && keep::is_ours(&table, &pipeline.namespace)
             {
@@ -194,10 +199,25 @@ impl Choice<'_> {
             }
         }
         let wanted = &pipeline.options.shape;
+        if options.table.shape == Shape::Document {
+            row_shape::whole(&mut schema);
+        }
+        check_documents(options, wanted)?;
         given::give_types(wanted, &mut schema)?;
+        flatten(&mut schema, infer);
         let kept = existing.filter(|table| keeps_columns(pipeline, table));
         if let Some(table) = kept {
             confine(&mut schema, &shape::nullable(table), dialect);
+            if schema.whole && schema.column(WHOLE_KEY).is_none() {
+                return Err(EngineError::Setting {
+                    setting: "shape",
+                    value: "document".to_owned(),
+                    reason: format!(
+                        "the table {} has columns of fields, and goes on with them: name another table",
+                        pipeline.table
+                    ),
+                });
+            }
         }
         shape::check_columns(wanted, &schema, &pipeline.namespace)?;
         shape::check_places(wanted, &schema, pipeline.layout.rows())?;
@@ -215,7 +235,7 @@ impl Choice<'_> {
         pipeline: &Pipeline<S, K>,
     ) -> Result<()> {
         let options = &pipeline.options.table;
-        let transform = options.transform()?;
+        let transform = options.transform(schema)?;
         let is_left_out =
             |name: &str| transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()));
         let kept = KeptColumns {
@@ -227,6 +247,23 @@ impl Choice<'_> {
         };
         kept.add_to(schema);
         Ok(())
+    }
+}
+
+/// Refuses types of columns that there are none of where the whole document is one.
+fn check_documents(options: &ReloadOptions, shape: &TableShape) -> Result<()> {
+    let is_one = |name: &str| name == WHOLE_KEY || name == ID_KEY;
+    let other = shape.columns.iter().find(|(name, column)| !column.is_computed() && !is_one(name));
+    match other.filter(|_| options.table.shape == Shape::Document) {
+        None => Ok(()),
+        Some((name, _)) => Err(EngineError::Setting {
+            setting: "columns",
+            value: name.clone(),
+            reason: format!(
+                "with shape = \"document\" the columns are _id and doc: compute another one, as in {name} = \"Int64 \
+                 MATERIALIZED doc.{name}.:Int64\""
+            ),
+        }),
     }
 }
 
@@ -294,6 +331,19 @@ fn inferred<S, K>(
 
 /// Refuses two columns of one name, which a field and one that is called like it would be.
 fn refuse_equal_names<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema) -> Result<()> {
+    if schema.has_flat()
+        && let Some((one, other, column)) = row_shape::equal_names(schema)
+    {
+        return Err(EngineError::Setting {
+            setting: "flat_separator",
+            value: format!("{:?}", pipeline.options.table.flat_separator),
+            reason: format!(
+                "of {} {one} and {other} would both have the column {column}: call one of them otherwise with rename, \
+                 exclude it, or take another separator",
+                pipeline.namespace
+            ),
+        });
+    }
     let twins = schema.fields.iter().filter_map(|field| field.twin.as_ref());
     let twins: Vec<&str> = twins.map(|twin| twin.name.as_str()).collect();
     for field in &schema.fields {
@@ -320,18 +370,13 @@ fn columns(
     inference: &Inference,
     dialect: Dialect,
 ) -> Result<Vec<ColumnPlan>> {
-    let key = |column: &str| {
-        let field = schema.fields.iter().find(|field| field.column_name() == column);
-        field.map_or(column.to_owned(), |field| field.name.clone())
-    };
-
     let column = |field: &FieldRef| {
         let kind = field.metadata().get(BSON_METADATA_KEY).cloned();
         Ok(ColumnPlan {
             name: field.name().clone(),
             bson_type: kind.unwrap_or_else(|| beside(field.name()).to_owned()),
             target_type: column_type(field, dialect)?,
-            present: presence(inference, &key(field.name())),
+            present: presence(inference, &sampled_as(schema, field.name())),
         })
     };
     arrow.fields().iter().map(column).collect()
@@ -344,6 +389,23 @@ fn may_add<S, K>(pipeline: &Pipeline<S, K>, existing: Option<&TableInfo>) -> boo
         && options.strategy == Strategy::Swap
         && options.on_new_field == OnNewField::Add
         && existing.is_some_and(|table| keep::is_ours(table, &pipeline.namespace))
+}
+
+/// The path that figures of the sample are kept under for a column.
+fn sampled_as(schema: &Schema, column: &str) -> String {
+    if let Some(keys) = schema.keys_of(column) {
+        return keys.join(".");
+    }
+    let is_twin = |field: &&Field| field.twin.as_ref().is_some_and(|twin| twin.name == column);
+    let of = schema.columns().find(is_twin);
+    let keys = of.and_then(|of| schema.keys_of(of.column_name())).unwrap_or_default();
+    match (of, keys.as_slice()) {
+        (Some(of), [parents @ .., last]) if !parents.is_empty() => {
+            let behind = column.strip_prefix(of.column_name()).unwrap_or_default();
+            format!("{}.{last}{behind}", parents.join("."))
+        }
+        _ => column.to_owned(),
+    }
 }
 
 /// Whether the strategy works in the target's database, and the table that is there may take the rows or be replaced.
@@ -402,6 +464,14 @@ fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> R
         .fsync(pipeline.options.table.fsync)
         .comment(comment);
     definition.additions = shape.over(kept.additions, pipeline.layout.rows());
+    // What is said of a part of a document is of its column, where it has one.
+    for (name, _) in &mut definition.additions.columns {
+        if let Some((field, path)) = schema.column_at(name)
+            && path == name.as_str()
+        {
+            *name = field.column_name().to_owned();
+        }
+    }
     // What is said of a column that there is none of has no effect.
     let is_there = |name: &str| definition.schema.column_with_name(name).is_some();
     definition.additions.columns.retain(|(name, column)| is_there(name) || column.default.is_some());

@@ -23,9 +23,8 @@ use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::policies::OnNewField;
-use crate::promotion::{
-    Backfill, Counts, Growth, Loaded, Pager, add_extra, alter, column_of, is_of, with_keys,
-};
+use crate::promotion::{Backfill, Counts, Growth, Loaded, Pager, add_extra, alter, is_of, with_keys};
+use crate::row_shape::Shape;
 use crate::{EngineError, Pipeline, Result};
 
 /// All rows with values in the extra column are read: no more values than these, or than one row in so many.
@@ -60,8 +59,12 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
         let counts = filled.mismatches.values.values().flatten();
         let without: u64 = counts.filter(|(reason, _)| *reason == NO_COLUMN).map(|(_, count)| count).sum();
         let all = filled.mismatches.values_total();
-        let policy = self.pipeline.options.table.on_new_field;
-        if matches!(policy, OnNewField::Extra | OnNewField::Ignore)
+        let options = &self.pipeline.options;
+        let policy = options.table.on_new_field;
+        // The next copy could not tell which fields other flat columns are of.
+        let is_kept = options.table.shape == Shape::Columns || options.replace;
+        if !is_kept
+            || matches!(policy, OnNewField::Extra | OnNewField::Ignore)
             || without == 0
             || all > VALUES_MAX.max(self.rows / SHARE)
         {
@@ -162,12 +165,11 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
     /// written again.
     async fn may_have_column(&self, load: &LoadContext, now: &Schema, path: &str) -> Result<bool> {
         let sink = &self.pipeline.sink;
-        let Some(column) = column_of(now, path) else {
+        let Some((field, _)) = now.column_at(path) else {
             let table = load.repeat(|| sink.describe(self.shadow)).await?;
             return Ok(table.is_some_and(|table| table.columns.iter().all(|there| there.name != path)));
         };
-        let field = now.fields.iter().find(|field| field.name == column);
-        let columns = [field.map_or(column, |field| field.column_name()).to_owned()];
+        let columns = [field.column_name().to_owned()];
         let bytes = load.repeat(|| sink.admin().column_bytes(self.shadow, &columns)).await?;
         Ok(bytes <= self.pipeline.options.table.max_rewrite.as_u64())
     }
@@ -179,7 +181,7 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
         // Columns are written again in the background, like merges.
         load.repeat(|| sink.set_merging(shadow, Merging::Running)).await?;
         // A table that is made with them from the start has them there, too.
-        let last = growth.now.fields.last();
+        let last = growth.now.columns().last();
         let last = last.map(|field| field.twin.as_ref().map_or(field.column_name(), |twin| &twin.name));
         load.unless_stopped(alter(sink, shadow, &growth.now, &growth.then, last)).await??;
         Ok(())

@@ -10,6 +10,7 @@ use zenith_transport::ddl::Additions;
 use zenith_transport::{ServerInfo, Sink, TableDefinition, TableInfo, TransportError};
 
 use super::temporary::{run_name, shadow_prefix};
+use super::typed_place;
 use crate::error::sentence;
 use crate::places::{self, Places};
 use crate::table_shape::{Nullable, Rows, TableShape};
@@ -45,7 +46,7 @@ pub(super) fn check<S, K>(pipeline: &Pipeline<S, K>) -> Result<()> {
 /// Refuses computed columns of which documents have a field, and warns of columns that there are none of.
 pub(super) fn check_columns(shape: &TableShape, schema: &Schema, namespace: &Namespace) -> Result<()> {
     for (name, column) in &shape.columns {
-        let is_field = schema.fields.iter().any(|field| field.column_name() == name.as_str());
+        let is_field = typed_place::find(schema, name).is_some();
         if is_field && column.is_computed() {
             return Err(EngineError::Setting {
                 setting: "columns",
@@ -66,7 +67,7 @@ pub(super) fn check_columns(shape: &TableShape, schema: &Schema, namespace: &Nam
 pub(super) fn check_places(shape: &TableShape, schema: &Schema, rows: Rows) -> Result<()> {
     for (setting, sql) in shape.keys().filter(|_| rows.have_versions) {
         for name in places::others(sql) {
-            let field = schema.fields.iter().find(|field| field.column_name() == name);
+            let field = schema.column(&name);
             if field
                 .is_some_and(|field| matches!(field.kind, Kind::Document(_) | Kind::Array(_) | Kind::Json))
             {
@@ -137,27 +138,34 @@ pub(super) struct Requirement<'a> {
 impl Requirement<'_> {
     pub(super) fn apply(&self, schema: &mut Schema) {
         let required = self.shape.required();
-        for field in schema.fields.iter_mut().filter(|field| field.name != ID_KEY) {
-            let is_required = match (self.kept, required.iter().any(|name| name == field.column_name())) {
-                (Some(kept), true) => there(kept, field.column_name()) == Some(true),
-                (_, true) => true,
-                (None, false) => self.is_always_there(&field.name),
-                (Some(_), false) => false,
-            };
+        let fields = schema.clone();
+        schema.retain_columns(|field| {
+            let column = field.column_name();
+            let path = || fields.keys_of(column).unwrap_or_default().join(".");
+            let is_required =
+                match (self.kept, required.iter().any(|name| *name == column || *name == path())) {
+                    _ if column == ID_KEY => false,
+                    (Some(kept), true) => there(kept, column) == Some(true),
+                    (_, true) => true,
+                    (None, false) => self.is_always_there(column, path),
+                    (Some(_), false) => false,
+                };
             if is_required {
                 require(field);
             }
-        }
+            true
+        });
     }
 
     /// Whether every document of the sample has a value for it, where that is asked.
-    fn is_always_there(&self, name: &str) -> bool {
+    fn is_always_there(&self, name: &str, path: impl Fn() -> String) -> bool {
         let said = self.shape.columns.iter().find(|(column, _)| column == name);
         if self.shape.nullable == Nullable::Always || said.is_some_and(|(_, column)| column.may_be_null()) {
             return false;
         }
         let by_sample = || {
-            let of_field = self.inference.fields.iter().find(|field| field.path == name);
+            let path = path();
+            let of_field = self.inference.fields.iter().find(|field| field.path == path);
             of_field.is_some_and(|field| field.values_per_document >= 1.0)
         };
         self.adopted.and_then(|table| there(table, name)).unwrap_or_else(by_sample)
@@ -166,13 +174,15 @@ impl Requirement<'_> {
 
 /// Has columns be NULL or not as those of a table are.
 pub(super) fn require_as(schema: &mut Schema, table: &TableInfo) {
-    for field in schema.fields.iter_mut().filter(|field| field.name != ID_KEY) {
+    schema.retain_columns(|field| {
         match there(table, field.column_name()) {
+            _ if field.column_name() == ID_KEY => {}
             Some(true) if !field.required => require(field),
             Some(false) => field.required = false,
             Some(true) | None => {}
         }
-    }
+        true
+    });
 }
 
 fn require(field: &mut zenith_arrow::Field) {

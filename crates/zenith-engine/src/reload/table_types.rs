@@ -34,7 +34,8 @@ pub(super) struct TypeAdoption<'a> {
 pub(super) fn adopt_table_types(schema: &mut Schema, adoption: &TypeAdoption<'_>) {
     let columns = adoption.table.columns.iter();
     let there: Vec<_> = columns.map(|there| (there.name.clone(), there.data_type.as_str())).collect();
-    let there = Level { there: &there, inferred: &schema.fields };
+    let taken: Vec<String> = schema.columns().map(|field| field.column_name().to_owned()).collect();
+    let there = Level { there: &there, taken: &taken };
     let found = Found::documents(adoption.sample.iter().copied());
     let kept: Vec<Field> = schema
         .fields
@@ -63,16 +64,24 @@ pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) 
         wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
     };
     let dates = schema.dates;
-    schema.fields.retain_mut(|field| {
-        if field.name == ID_KEY {
-            return true;
-        }
-        let column = |name: &str| table.columns.iter().find(|there| there.name == name);
+    let column = |name: &str| table.columns.iter().find(|there| there.name == name);
+    let keep_twin = |field: &mut Field| {
         field.twin.take_if(|twin| {
             let kind = Kind::Text { usual: twin.usual };
             !column(&twin.name)
                 .is_some_and(|there| there.default_kind.is_empty() && is_of(&kind, &there.data_type))
         });
+    };
+    schema
+        .fields
+        .iter_mut()
+        .filter(|field| field.flat.is_some())
+        .for_each(|field| each_flat(field, &keep_twin));
+    schema.retain_columns(|field| {
+        if field.column_name() == ID_KEY {
+            return true;
+        }
+        keep_twin(field);
         let Some(there) = column(field.column_name()).filter(|there| there.default_kind.is_empty()) else {
             return false;
         };
@@ -85,6 +94,14 @@ pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) 
         }
         true
     });
+}
+
+/// Does this with a flat document, and with those in it.
+fn each_flat(field: &mut Field, change: &dyn Fn(&mut Field)) {
+    change(field);
+    for part in field.flat_parts_mut().into_iter().flatten().filter(|part| part.flat.is_some()) {
+        each_flat(part, change);
+    }
 }
 
 /// Whether a column of this type is as it is made for the field.
@@ -126,8 +143,8 @@ pub(super) fn scalar(there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Optio
 struct Level<'a> {
     /// The names and types that are there.
     there: &'a [(String, &'a str)],
-    /// The fields as inferred.
-    inferred: &'a [Field],
+    /// The names of the columns as inferred.
+    taken: &'a [String],
 }
 
 impl Level<'_> {
@@ -160,7 +177,18 @@ impl TypeAdoption<'_> {
     /// A field as it goes on; `found` are the documents it is in.
     fn field(&self, field: &Field, place: &Level<'_>, found: &Found<'_>) -> Field {
         let mut kept = field.clone();
+        if let Some(parts) = kept.flat_parts_mut() {
+            let found = found.inside(&field.name);
+            parts.iter_mut().for_each(|part| *part = self.field(part, place, &found));
+            return kept;
+        }
         let Some(there) = place.column(field.column_name()) else { return kept };
+        let are_arrays =
+            (matches!(kept.kind, Kind::Array(_)), matches!(parts(there), TypeParts::Elements(_)));
+        if self.options.flat.is_some() && are_arrays.0 != are_arrays.1 {
+            // Whether arrays are arrays or text has been said.
+            return kept;
+        }
         if !self.is_kind_of(&field.kind, there) {
             kept.kind = self.kind(&field.kind, there, &found.inside(&field.name));
         }
@@ -204,7 +232,8 @@ impl TypeAdoption<'_> {
 
     /// Each field judged for itself, in the order that is there; new ones come last.
     fn document(&self, fields: &[Field], there: &[(String, &str)], found: &Found<'_>) -> Kind {
-        let place = Level { there, inferred: fields };
+        let taken: Vec<String> = fields.iter().map(|field| field.column_name().to_owned()).collect();
+        let place = Level { there, taken: &taken };
         let mut kept: Vec<Field> = fields.iter().map(|field| self.field(field, &place, found)).collect();
         kept.sort_by_key(|field| place.position(&field.name).unwrap_or(usize::MAX));
         Kind::Document(kept)
@@ -268,7 +297,7 @@ impl TypeAdoption<'_> {
             None => {
                 let name = format!("{}_text", field.column_name());
                 let is_twin = place.column(&name).is_some_and(|there| same_values(there, "Nullable(String)"));
-                if is_twin && place.inferred.iter().all(|other| other.column_name() != name) {
+                if is_twin && !place.taken.contains(&name) {
                     field.twin = Some(Twin { name, usual: TextType::String });
                 }
             }

@@ -42,6 +42,14 @@ impl Adoption {
     fn field(&self, field: &Field, there: &[(String, &str)]) -> Option<Field> {
         let type_of =
             |name: &str| there.iter().find(|(known, _)| known == name).map(|(_, data_type)| *data_type);
+        if let Some(parts) = field.flat_parts() {
+            let parts: Vec<Field> = parts.iter().filter_map(|part| self.field(part, there)).collect();
+            let kept = Field { kind: Kind::Document(parts), ..field.clone() };
+            return kept
+                .flat_parts()
+                .is_some_and(|parts| !parts.is_empty())
+                .then(|| self.with_twin(kept, &type_of));
+        }
         let there = type_of(field.column_name())?;
         if is_column_of(field, there, self.dialect) {
             return Some(self.with_twin(field.clone(), &type_of));

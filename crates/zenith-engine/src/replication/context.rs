@@ -78,6 +78,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         options.replace = replace;
         // What is loaded again on request is to have the columns that suit it best.
         options.keep_types = !replace;
+        options.shape = options.shape.with_constants(&self.namespace.database, &self.namespace.collection);
         Pipeline {
             source: Arc::clone(&self.source),
             sink: Arc::clone(&self.sink),

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use tokio::time::{Instant, timeout};
-use zenith_arrow::Schema;
 use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
+use zenith_arrow::{Field, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{NO_COLUMN, OTHER_FIELDS, SchemaVersion, StateStore};
 use zenith_transport::{Sink, TableInfo};
@@ -28,7 +28,7 @@ use super::context::Context;
 use super::schema::{BY_HAND, DIALECTS, PROMOTED, WIDENED, decode_schema};
 use crate::error::sentence;
 use crate::policies::OnNewField;
-use crate::promotion::{LateFields, add_extra, alter, beyond, changed_columns, column_of, later};
+use crate::promotion::{LateFields, add_extra, alter, beyond, changed_columns, later};
 use crate::reload::confine;
 use crate::{EngineError, Result};
 
@@ -186,7 +186,7 @@ impl Evolution {
 
     /// Whether a path is of a part of a column that is there.
     fn is_part(&self, path: &str) -> bool {
-        column_of(&self.schema, path).is_some_and(|column| column != path)
+        self.schema.column_at(path).is_some_and(|(_, column)| column != path)
     }
 
     pub(super) fn may_grow(&self) -> bool {
@@ -241,9 +241,10 @@ impl Evolution {
         K: Sink + 'static,
         T: StateStore,
     {
-        let columns: BTreeSet<&str> = parts.iter().filter_map(|part| column_of(&self.schema, part)).collect();
-        let fields = self.schema.fields.iter().filter(|field| columns.contains(field.name.as_str()));
-        let columns: Vec<String> = fields.map(|field| field.column_name().to_owned()).collect();
+        let columns =
+            parts.iter().filter_map(|part| Some(self.schema.column_at(part)?.0.column_name().to_owned()));
+        let columns: BTreeSet<String> = columns.collect();
+        let columns: Vec<String> = columns.into_iter().collect();
         let most = context.settings.options.max_rewrite.as_u64();
         match timeout(ALTER_TIMEOUT, context.sink.admin().column_bytes(&context.table, &columns)).await {
             Ok(Ok(bytes)) if bytes <= most => None,
@@ -434,13 +435,27 @@ fn there(now: &Schema, then: &Schema, table: &TableInfo) -> Schema {
     // By the dialect that the server speaks there are most.
     let most = DIALECTS.map(of).into_iter().max_by_key(|schema| beyond(schema, now).len());
     let mut schema = now.clone();
-    for field in most.into_iter().flat_map(|schema| schema.fields) {
-        match schema.fields.iter_mut().find(|known| known.name == field.name) {
-            // Where the column has other parts than it was to get, the field stays as it is.
-            Some(known) if then.fields.contains(&field) => *known = field,
-            Some(_) => {}
-            None => schema.fields.push(field),
-        }
+    if let Some(most) = most {
+        take_there(&mut schema.fields, &then.fields, most.fields);
     }
     schema
+}
+
+/// Takes the fields over that the table has columns for. Where a column has other parts than it was to get, its field stays as
+/// it is.
+fn take_there(fields: &mut Vec<Field>, then: &[Field], there: Vec<Field>) {
+    for mut field in there {
+        let wanted = then.iter().find(|wanted| wanted.name == field.name);
+        match fields.iter_mut().find(|known| known.name == field.name) {
+            Some(known) if known.flat_parts().is_some() && field.flat_parts().is_some() => {
+                let then = wanted.and_then(Field::flat_parts).unwrap_or_default();
+                if let (Some(known), Some(parts)) = (known.flat_parts_mut(), field.flat_parts_mut()) {
+                    take_there(known, then, std::mem::take(parts));
+                }
+            }
+            Some(known) if wanted == Some(&field) => *known = field,
+            Some(_) => {}
+            None => fields.push(field),
+        }
+    }
 }

@@ -30,7 +30,7 @@ use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::policies::Mode;
 use crate::promotion::{
-    Backfill, Counts, Growth, Pager, Promotion, add_extra, column_of, has_twin, is_of, with_keys,
+    Backfill, Counts, Growth, Pager, Promotion, add_extra, has_twin, is_of, key_of, with_keys,
 };
 use crate::reload::{run_name, shadow_prefix};
 use crate::{EngineError, Result};
@@ -121,7 +121,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let late_fields = self.late_fields(&now).await?;
         let all_late = late_fields
             .keys()
-            .filter(|path| column_of(&now, path).is_some_and(|column| found.has_values_of(column)))
+            .filter(|path| key_of(&now, path).is_some_and(|column| found.has_values_of(column)))
             .cloned();
         let (mut late, left_late): (Vec<String>, Vec<String>) =
             all_late.partition(|path| paths.is_empty() || paths.contains(path));

@@ -10,7 +10,7 @@ use arrow_array::{
     Array, ArrayRef, RecordBatch, StringArray, StructArray, UInt8Array, make_array, new_null_array,
 };
 use arrow_schema::{DataType, Field};
-use zenith_arrow::Schema;
+use zenith_arrow::{Kind, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::{Filter, Scalar, Selection, Sink};
@@ -139,24 +139,26 @@ fn deletion_of(row: &RecordBatch, schema: &Schema, key: &[String]) -> Result<Rec
 
 /// A column of a table with nothing in it.
 pub(super) fn blank(field: &Field, schema: &Schema, rows: usize) -> ArrayRef {
-    let of = schema.fields.iter().find(|of| of.column_name() == field.name());
-    match of.and_then(|of| of.limit()).filter(|limit| limit.is_of_texts()) {
-        // A text that is no value of the column would be refused, also under a NULL.
-        Some(limit) => {
-            let texts = StringArray::from_iter_values(std::iter::repeat_n(limit.blank(), rows)).to_data();
-            let null = new_null_array(field.data_type(), rows).to_data();
-            let nulls = null.nulls().filter(|_| field.is_nullable()).cloned();
-            make_array(texts.clone().into_builder().nulls(nulls).build().unwrap_or(texts))
-        }
-        None => nothing(field, rows),
-    }
+    nothing(field, schema.column(field.name()), rows)
 }
 
-/// Nothing: NULL where the column has it, an empty value where it has not.
-fn nothing(field: &Field, rows: usize) -> ArrayRef {
+/// Nothing: NULL where the column has it, an empty value where it has not. `of` is the field of documents that goes there.
+fn nothing(field: &Field, of: Option<&zenith_arrow::Field>, rows: usize) -> ArrayRef {
+    if let Some(limit) = of.and_then(|of| of.limit()).filter(|limit| limit.is_of_texts()) {
+        // A text that is no value of the column would be refused, also under a NULL.
+        let texts = StringArray::from_iter_values(std::iter::repeat_n(limit.blank(), rows)).to_data();
+        let null = new_null_array(field.data_type(), rows).to_data();
+        let nulls = null.nulls().filter(|_| field.is_nullable()).cloned();
+        return make_array(texts.clone().into_builder().nulls(nulls).build().unwrap_or(texts));
+    }
     match field.data_type() {
         DataType::Struct(fields) if !field.is_nullable() => {
-            let columns = fields.iter().map(|field| nothing(field, rows)).collect();
+            let parts = match of.map(|of| &of.kind) {
+                Some(Kind::Document(parts)) => parts.as_slice(),
+                _ => &[],
+            };
+            let part = |field: &Field| parts.iter().find(|part| part.column_name() == field.name());
+            let columns = fields.iter().map(|field| nothing(field, part(field), rows)).collect();
             Arc::new(StructArray::new(fields.clone(), columns, None))
         }
         data_type if field.is_nullable() => new_null_array(data_type, rows),

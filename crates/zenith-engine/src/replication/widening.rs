@@ -16,7 +16,7 @@ use arrow_array::RecordBatch;
 use tokio::time::timeout;
 use zenith_arrow::infer::{Conflict, Conflicts};
 use zenith_arrow::schema::{EXTRA_COLUMN, ID_KEY};
-use zenith_arrow::{Kind, Schema};
+use zenith_arrow::{Field, Kind, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{StateStore, is_shown};
 use zenith_transport::ddl::names_in;
@@ -170,8 +170,9 @@ impl Evolution {
 
     /// The type of the column that a field is in.
     fn type_of(&self, schema: &Schema, conflict: &Conflict) -> String {
-        let field = schema.fields.iter().find(|field| conflict.keys.first() == Some(&field.name));
-        field.and_then(|field| column_type_of(schema, field)).unwrap_or_default()
+        let path = conflict.path();
+        let field = schema.column_at(&path);
+        field.and_then(|(field, _)| column_type_of(schema, field)).unwrap_or_default()
     }
 
     /// Whether a column may be written again now for one of these.
@@ -406,7 +407,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.sink.describe(&self.table).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
-        let is_there = then.fields.iter().filter(|field| !now.fields.contains(field)).all(|field| {
+        let before: Vec<&Field> = now.columns().collect();
+        let is_there = then.columns().filter(|field| !before.contains(field)).all(|field| {
             let there = table.columns.iter().find(|there| there.name == field.column_name());
             let is_of =
                 |data_type: &str| DIALECTS.iter().any(|dialect| is_column_of(field, data_type, *dialect));
@@ -445,8 +447,12 @@ fn value(batch: &RecordBatch, column: &str, row: usize) -> Option<Scalar> {
 
 /// The column of a field, and the way to it in there.
 fn place(schema: &Schema, keys: &[String]) -> Option<(String, Vec<Part>)> {
-    let (first, rest) = keys.split_first()?;
-    let column = schema.fields.iter().find(|field| field.name == *first)?;
+    let (first, mut rest) = keys.split_first()?;
+    let mut column = schema.fields.iter().find(|field| field.name == *first)?;
+    while let Some(parts) = column.flat_parts() {
+        let (key, after) = rest.split_first()?;
+        (column, rest) = (parts.iter().find(|field| field.name == *key)?, after);
+    }
     let (mut kind, mut parts, mut rest) = (&column.kind, Vec::new(), rest.iter());
     loop {
         kind = match kind {
@@ -466,8 +472,6 @@ fn place(schema: &Schema, keys: &[String]) -> Option<(String, Vec<Part>)> {
 
 #[cfg(test)]
 mod tests {
-    use zenith_arrow::Field;
-
     use super::*;
 
     #[test]

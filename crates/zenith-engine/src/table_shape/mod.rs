@@ -125,6 +125,18 @@ pub struct TableShape {
         help_heading = "Columns"
     ))]
     pub columns: Vec<(String, ColumnShape)>,
+    /// Columns that have one text in every row; by default none.
+    ///
+    /// `{collection}` and `{db}` in it are those of the documents. In zenith.toml it is a table `[pipelines.NAME.constant]` with
+    /// lines as `tenant = "eu"`; an argument is written as `tenant=eu`, and may be repeated.
+    #[serde(with = "crate::pairs::texts")]
+    #[cfg_attr(feature = "clap", arg(
+        long,
+        value_name = "NAME=TEXT",
+        value_parser = crate::pairs::argument,
+        help_heading = "Columns"
+    ))]
+    pub constant: Vec<(String, String)>,
 }
 
 /// What the rows of a table are, as far as its shape depends on it.
@@ -141,6 +153,20 @@ impl TableShape {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == TableShape::default()
+    }
+
+    /// Has constants be columns like any other that ClickHouse fills, for documents of a collection.
+    pub(crate) fn with_constants(mut self, db: &str, collection: &str) -> TableShape {
+        for (name, text) in std::mem::take(&mut self.constant) {
+            let text = text.replace("{db}", db).replace("{collection}", collection);
+            let column = ColumnShape {
+                data_type: Some("LowCardinality(String)".to_owned()),
+                default: Some(literal(&text)),
+                ..ColumnShape::default()
+            };
+            self.columns.push((name, column));
+        }
+        self
     }
 
     /// Columns that are never NULL.

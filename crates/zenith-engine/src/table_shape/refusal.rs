@@ -55,16 +55,32 @@ impl TableShape {
                 "Zenith sets it itself, so that a repeated insert has no effect",
             );
         }
-        self.columns.iter().find_map(|(name, column)| {
+        let refused = self.columns.iter().find_map(|(name, column)| {
             let reason = column.refusal(name)?;
             refusal("columns", name, &reason)
+        });
+        refused.or_else(|| self.refused_constant())
+    }
+
+    /// The first constant that cannot be.
+    pub(crate) fn refused_constant(&self) -> Option<Refusal> {
+        let is_said = |name: &String| self.columns.iter().any(|(column, _)| column == name);
+        let constants = TableShape { constant: self.constant.clone(), ..TableShape::default() };
+        constants.with_constants("", "").columns.into_iter().find_map(|(name, column)| {
+            let reason = match is_said(&name) {
+                true => Some("columns says something of the same column".to_owned()),
+                false => column.refusal(&name),
+            };
+            Some(Refusal { setting: "constant", value: name, reason: reason? })
         })
     }
 
     /// The part of the key that rows of changes cannot be found by, and why.
     fn refused_key(&self) -> Option<(&'static str, &String, &'static str)> {
-        let is_computed =
-            |name: &str| self.columns.iter().any(|(column, shape)| column == name && shape.is_computed());
+        let is_computed = |name: &str| {
+            self.constant.iter().any(|(constant, _)| constant == name)
+                || self.columns.iter().any(|(column, shape)| column == name && shape.is_computed())
+        };
         self.keys().find_map(|(setting, sql)| Some((setting, sql, places::refusal(sql, is_computed)?)))
     }
 

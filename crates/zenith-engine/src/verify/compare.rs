@@ -29,6 +29,8 @@ use crate::table_options::TableOptions;
 #[derive(Debug)]
 pub(super) struct Comparer {
     pub(super) schema: Schema,
+    /// The same, of rows in which each document is one column.
+    pub(super) tuples: Schema,
     /// Fields whose values rows from before their columns have in the extra column.
     pub(super) late: LateFields,
     /// Whether columns have come since the table was loaded.
@@ -116,16 +118,16 @@ impl Comparer {
         batch: &RecordBatch,
         row: usize,
     ) -> Result<Mismatches, Box<Mismatch>> {
-        let there = rebuild(&self.schema, batch, row).map_err(|error| unreadable(&error))?;
+        let there = rebuild(&self.tuples, batch, row).map_err(|error| unreadable(&error))?;
         let kept = self.ignores.then(|| SourceDocument {
-            document: kept::document(&source.document, &self.schema.fields, &self.late, &there),
-            repeated: kept::repeated(&source.repeated, &self.schema.fields),
+            document: kept::document(&source.document, &self.tuples.fields, &self.late, &there),
+            repeated: kept::repeated(&source.repeated, &self.tuples.fields),
         });
         let source = kept.as_ref().unwrap_or(source);
         self.is_exact(source, &there, batch, row)?;
         let repeats = !source.repeated.is_empty();
         let mut walk = Walk::new(&self.rules, &self.late, self.has_grown, repeats);
-        walk.fields(&source.document, &self.schema.fields, &|name| batch.column_by_name(name), row)?;
+        walk.fields(&source.document, &self.tuples.fields, &|name| batch.column_by_name(name), row)?;
         let mut mismatches = walk.into_mismatches();
         for repeated in &source.repeated {
             let keys = repeated.path.iter().filter(|key| key.parse::<usize>().is_err());

@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use zenith_arrow::Schema;
+use zenith_arrow::rebuild::gathered;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::{HashColumn, Scalar, Selection, Sink};
@@ -130,7 +131,11 @@ where
             });
         };
         for batch in found {
-            rows.add(batch)?;
+            let gathered = gathered(schema, &batch).map_err(|error| EngineError::NotPossible {
+                doing: format!("reading {}", context.table),
+                reason: error.to_string(),
+            })?;
+            rows.add(gathered)?;
         }
     }
     Ok(rows)

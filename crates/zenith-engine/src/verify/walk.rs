@@ -454,9 +454,10 @@ fn is_blank(kind: &Kind, array: &ArrayRef, row: usize) -> bool {
             fields.iter().all(|field| {
                 let twin = field.twin.as_ref().and_then(|twin| parts.column_by_name(&twin.name));
                 twin.is_none_or(|twin| cell::is_null(twin, row))
-                    && parts
-                        .column_by_name(field.column_name())
-                        .is_some_and(|part| is_blank(&field.kind, part, row))
+                    && parts.column_by_name(field.column_name()).is_some_and(|part| match field.required {
+                        true => shows_nothing(field, part, row),
+                        false => is_blank(&field.kind, part, row),
+                    })
             })
         }),
         _ => false,

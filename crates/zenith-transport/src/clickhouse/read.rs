@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 
 use super::{ClickHouseSink, catalog, filter};
-use crate::ddl::{identifier, literal};
+use crate::ddl::{TypeParts, identifier, literal, parts};
 use crate::sink::{ColumnInfo, LiveRows, Selection};
 use crate::statement::Statement;
 use crate::{Result, TransportError};
@@ -23,7 +23,7 @@ pub(super) async fn read(sink: &ClickHouseSink, table: &str) -> Result<Vec<Recor
     let columns: Vec<String> = columns
         .iter()
         .filter(|column| !matches!(column.default_kind.as_str(), "ALIAS" | "EPHEMERAL"))
-        .map(|column| expression(column, false))
+        .map(|column| expression(column, &[]))
         .collect();
     let sql = format!("SELECT {} FROM {name}", columns.join(", "));
     run(sink, Statement::new(format!("reading {name}"), sql)).await
@@ -39,7 +39,7 @@ pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Resu
     let chosen = columns
         .iter()
         .filter(|column| selection.columns.contains(&column.name))
-        .map(|column| expression(column, selection.texts.contains(&column.name)));
+        .map(|column| expression(column, &selection.texts));
     let hash =
         selection.hash.iter().map(|hash| format!("{} AS {}", filter::hash(&hash.of), identifier(&hash.name)));
     let columns: Vec<String> = chosen.chain(hash).collect();
@@ -69,8 +69,7 @@ pub(super) async fn select_live(sink: &ClickHouseSink, rows: &LiveRows) -> Resul
         return Ok(Vec::new());
     }
     let place: Vec<String> = columns.iter().map(|column| identifier(&column.name)).collect();
-    let shown: Vec<String> =
-        columns.iter().map(|column| expression(column, selection.texts.contains(&column.name))).collect();
+    let shown: Vec<String> = columns.iter().map(|column| expression(column, &selection.texts)).collect();
     let (place, shown, condition) =
         (place.join(", "), shown.join(", "), filter::condition(&selection.filter));
     let (version, deleted) = (identifier(version), identifier(deleted));
@@ -99,26 +98,41 @@ async fn run(sink: &ClickHouseSink, statement: Statement) -> Result<Vec<RecordBa
     sink.session.arrow(sink.server().await?.set(statement, "json_type_escape_dots_in_keys", "1")).await
 }
 
-/// What is asked for to get a column.
-fn expression(column: &ColumnInfo, as_text: bool) -> String {
+/// What is asked for to get a column. `texts` are the columns, and parts of columns, that are read as texts.
+fn expression(column: &ColumnInfo, texts: &[String]) -> String {
     let name = identifier(&column.name);
-    let read_as =
-        if as_text { Some(read_as(&column.data_type, "String")) } else { other_type(&column.data_type) };
-    match read_as {
+    match other_type(&column.data_type, &column.name, texts) {
         Some(data_type) => format!("CAST({name}, {}) AS {name}", literal(&data_type)),
         None => name,
     }
 }
 
-/// The type that a column is read as, if it is another one than its own.
-fn other_type(data_type: &str) -> Option<String> {
+/// The type that a column, or a part of it at this path, is read as, if it is another one than its own.
+fn other_type(data_type: &str, path: &str, texts: &[String]) -> Option<String> {
     const DATES: &str = "DateTime64(3, 'UTC')";
-    let inside = data_type.strip_prefix("Nullable(").unwrap_or(data_type);
-    // Whatever dates are made of, Arrow has them as milliseconds.
-    if inside.starts_with("Date") && !inside.starts_with("DateTime64(3") {
-        return Some(read_as(data_type, DATES));
+    match parts(data_type) {
+        TypeParts::Elements(element) => Some(format!("Array({})", other_type(element, path, texts)?)),
+        TypeParts::Fields(fields) => {
+            let other = |(name, data_type): &(String, &str)| {
+                let other = other_type(data_type, &format!("{path}.{name}"), texts);
+                (other.is_some(), format!("{} {}", identifier(name), other.as_deref().unwrap_or(data_type)))
+            };
+            let fields: Vec<(bool, String)> = fields.iter().map(other).collect();
+            let is_other = fields.iter().any(|(is_other, _)| *is_other);
+            let fields: Vec<String> = fields.into_iter().map(|(_, field)| field).collect();
+            is_other.then(|| format!("Tuple({})", fields.join(", ")))
+        }
+        TypeParts::None if texts.iter().any(|text| text == path) => Some(read_as(data_type, "String")),
+        TypeParts::None => {
+            let inside = data_type.strip_prefix("Nullable(").unwrap_or(data_type);
+            // Whatever dates are made of, Arrow has them as milliseconds.
+            let is_other_date = inside.starts_with("Date") && !inside.starts_with("DateTime64(3");
+            match data_type {
+                "JSON" => Some("String".to_owned()),
+                _ => is_other_date.then(|| read_as(data_type, DATES)),
+            }
+        }
     }
-    with_text_for_json(data_type)
 }
 
 /// The type, which may be NULL if this one may.
@@ -129,30 +143,25 @@ fn read_as(data_type: &str, wanted: &str) -> String {
     }
 }
 
-/// The type with `String` wherever it has `JSON`; `None` if it has none.
-fn with_text_for_json(data_type: &str) -> Option<String> {
-    if data_type == "JSON" {
-        return Some("String".to_owned());
-    }
-    // Inside other types it stands after a name or a parenthesis, and before a comma or a parenthesis.
-    let mut replaced = data_type.to_owned();
-    for (start, end) in [(" ", ","), (" ", ")"), ("(", ")"), ("(", ",")] {
-        replaced = replaced.replace(&format!("{start}JSON{end}"), &format!("{start}String{end}"));
-    }
-    (replaced != data_type).then_some(replaced)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::with_text_for_json;
+    use super::other_type;
 
     #[test]
-    fn json_becomes_text_at_any_depth() {
-        assert_eq!(with_text_for_json("JSON").as_deref(), Some("String"));
+    fn types_are_read_as_others_at_any_depth() {
+        let of = |data_type| other_type(data_type, "c", &["c.b.x".to_owned(), "c.u".to_owned()]);
+        assert_eq!(of("JSON").as_deref(), Some("String"));
         assert_eq!(
-            with_text_for_json("Tuple(a JSON, JSON2 Int8, `b` Array(JSON))").as_deref(),
-            Some("Tuple(a String, JSON2 Int8, `b` Array(String))")
+            of("Tuple(a JSON, JSON2 Int8, `b` Array(JSON))").as_deref(),
+            Some("Tuple(`a` String, `JSON2` Int8, `b` Array(String))")
         );
-        assert_eq!(with_text_for_json("Tuple(JSONs Int8)"), None);
+        assert_eq!(
+            of("Tuple(b Array(Tuple(x Nullable(UUID), y UUID)), u Enum8('a' = 1), d Nullable(Date))")
+                .as_deref(),
+            Some(
+                "Tuple(`b` Array(Tuple(`x` Nullable(String), `y` UUID)), `u` String, `d` Nullable(DateTime64(3, 'UTC')))"
+            )
+        );
+        assert_eq!(of("Tuple(JSONs Int8, d DateTime64(3, 'UTC'))"), None);
     }
 }

@@ -35,9 +35,14 @@ const CATEGORY: &str = "zenith.category";
 /// Field metadata key of the type that a column is given, as ClickHouse spells it, but for `Nullable`.
 const GIVEN: &str = "zenith.type";
 
-/// Whether a column is given a type, which is not that of the values that are sent.
+/// Whether a column, or a part of it, is given a type, which is not that of the values that are sent.
 pub(crate) fn is_given(field: &Field) -> bool {
     field.metadata().contains_key(GIVEN)
+        || match field.data_type() {
+            DataType::Struct(parts) => parts.iter().any(|part| is_given(part)),
+            DataType::List(element) | DataType::LargeList(element) => is_given(element),
+            _ => false,
+        }
 }
 
 /// A type around which `Nullable` stands, inside a dictionary.

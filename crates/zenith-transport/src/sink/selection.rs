@@ -9,7 +9,8 @@ pub struct Selection {
     pub table: String,
     /// The columns; those that the table lacks are left out.
     pub columns: Vec<String>,
-    /// Those of the columns that are read as texts, whatever they are made of.
+    /// Those of the columns that are read as texts, whatever they are made of, and parts of columns by their names with dots
+    /// between them.
     pub texts: Vec<String>,
     /// A further column with the hash of another one, as 64 bits.
     pub hash: Option<HashColumn>,

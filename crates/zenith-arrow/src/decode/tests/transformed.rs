@@ -41,7 +41,7 @@ proptest! {
     ) {
         let masks = [Mask::Redact, Mask::Null, Mask::Hash64(Salt::new(b"s"))];
         let mask = masked.into_iter().zip(masks).collect();
-        let options = TransformOptions { include, exclude, mask };
+        let options = TransformOptions { include, exclude, mask, whole: false };
         prop_assume!(!options.is_empty() && options.of_rows().is_ok());
         let original = Reply::of_documents(&documents);
         let plain = options.plain().unwrap().unwrap();
