@@ -223,3 +223,50 @@ async fn chosen_columns_stay_while_others_come() {
     }
     bench.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_are_cast_to_the_types_of_columns_and_kept_as_they_were() {
+    let bench = Bench::new("tables_casts").await;
+    let orders = bench.databases.mongodb.collection::<bson::Document>("orders");
+    let texts = |id: i32| {
+        [
+            doc! { "_id": id, "n": "12", "price": "-1.5", "at": "2024-05-06T07:08:09Z", "is": "true", "c": { "n": "3" } },
+            doc! { "_id": id + 1, "n": "007", "price": "1.50", "at": "2024-05-06 07:08:09", "is": "yes", "c": { "n": "+4" } },
+            doc! { "_id": id + 2, "n": "300", "price": "1.001", "at": "2024-05-06T09:08:09.5+02:00", "c": { "n": "x" } },
+            doc! { "_id": id + 3, "n": 5, "price": "0.10", "at": "2024-05-06", "is": false, "c": { "n": 6 } },
+        ]
+    };
+    for mode in ["full", "id-cursor", "changes"] {
+        for (protocol, to) in ends(&bench).await {
+            let at = format!("{mode} {protocol}");
+            orders.delete_many(doc! {}).await.unwrap();
+            orders.insert_many(texts(0)).await.unwrap();
+            bench.ask("DROP TABLE IF EXISTS orders").await;
+            let mut home = Home::new();
+            home.set("MONGO", bench.from());
+            home.set("CLICKHOUSE", &to);
+            let columns = "n = \"UInt8\"\nprice = \"Decimal(9, 2)\"\nat = \"DateTime('UTC')\"\nis = \"Bool\"\n\"c.n\" = \"Int8\"";
+            let pipeline = format!(
+                "collection = \"orders\"\nmode = \"{mode}\"\nsettle = \"0s\"\nmixed = \"majority\"\n[pipelines.orders.columns]\n{columns}"
+            );
+            home.configure(&[("orders", &pipeline)]);
+            home.apply().await;
+            home.run(&["run", "--once"]).await.succeeded();
+            orders.insert_many(texts(4)).await.unwrap();
+            home.run(&["run", "--once"]).await.succeeded();
+            let from = if mode == "changes" { "orders_current" } else { "orders" };
+            let question = format!(
+                "SELECT _id % 4, n, price, at, is, c.n, _zenith_extra FROM {from} WHERE _id >= 4 OR _id < 4 AND {} ORDER BY _id \
+                 LIMIT 4 FORMAT TSVRaw",
+                if mode == "full" { "1" } else { "0" }
+            );
+            let expected = "0\t12\t-1.5\t2024-05-06 07:08:09\ttrue\t3\t\n\
+                1\t7\t1.5\t2024-05-06 07:08:09\t\\N\t4\t{\"n\":\"007\",\"price\":\"1.50\",\"at\":\"2024-05-06 07:08:09\",\"is\":\"yes\",\"c\":{\"n\":\"+4\"}}\n\
+                2\t\\N\t\\N\t\\N\t\\N\t\\N\t{\"n\":\"300\",\"price\":\"1.001\",\"at\":\"2024-05-06T09:08:09.5+02:00\",\"c\":{\"n\":\"x\"}}\n\
+                3\t5\t0.1\t2024-05-06 00:00:00\tfalse\t6\t{\"price\":\"0.10\",\"at\":\"2024-05-06\"}";
+            assert_eq!(bench.ask(&question).await, expected, "{at}");
+            home.run(&["verify", "orders"]).await.succeeded();
+        }
+    }
+    bench.remove().await;
+}

@@ -421,3 +421,36 @@ async fn rows_say_where_they_come_from() {
     assert!(ended.code == Some(2) && ended.stderr.contains("constant cannot be"), "{ended:?}");
     bench.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_moved_into_columns_of_flat_documents() {
+    let bench = Bench::new("shapes_promote").await;
+    let there = bench.databases.mongodb.collection::<Document>("o");
+    there.insert_many((0..20).map(|n| doc! { "_id": n, "c": { "n": n, "in": { "x": n } } })).await.unwrap();
+    let home = Home::between(&bench);
+    // The key is a part of a document, and a document that lacks it shows the default there.
+    let settings = "collection = \"o\"\nshape = \"flat\"\non_new_field = \"extra\"\nnullable = \"auto\"\n\
+                    [pipelines.o.table]\norder_by = [\"c_n\"]";
+    home.configure(&[("o", settings)]);
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    let new = |n: i32| {
+        let inside = doc! { "x": n, "y": "y", "z": { "w": n } };
+        doc! { "_id": n, "c": { "n": n, "in": inside }, "d": { "e": { "f": n }, "g": 1 } }
+    };
+    there.insert_many((20..40).map(new)).await.unwrap();
+    there.update_many(doc! { "_id": { "$lt": 5 } }, doc! { "$set": { "c": Bson::Null } }).await.unwrap();
+    there.update_one(doc! { "_id": 6 }, doc! { "$set": { "c": {} } }).await.unwrap();
+    there.update_one(doc! { "_id": 7 }, doc! { "$unset": { "c": 1 } }).await.unwrap();
+    there.delete_one(doc! { "_id": 8 }).await.unwrap();
+    home.run(&["run", "--once"]).await.succeeded();
+    home.run(&["verify", "o"]).await.succeeded();
+    let ended = home.run(&["schema", "promote", "o", "--apply"]).await.succeeded();
+    assert!(ended.stdout.contains("d_e_f Nullable(Int64), d_g Nullable(Int64)"), "{ended:?}");
+    home.run(&["verify", "o"]).await.succeeded();
+    let question = "SELECT count(), sum(c_n), countIf(c_in_y = 'y'), sum(c_in_z_w), sum(d_e_f), sum(d_g), countIf(_zenith_extra != '') \
+                    FROM o_current FORMAT TSVRaw";
+    // Without those of 0 to 4, and of 6 to 8.
+    assert_eq!(bench.ask(question).await, "39\t749\t20\t590\t590\t20\t0");
+    bench.remove().await;
+}

@@ -26,13 +26,15 @@ pub enum MismatchReason {
     Duplicate,
     /// A JSON column would not return the value as it was.
     NotPlainJson,
+    /// A text that says the value which the column shows, in another form than that is written in.
+    OtherForm,
 }
 
 impl MismatchReason {
     /// Whether the column shows the value nevertheless.
     #[must_use]
     pub fn is_shown(self) -> bool {
-        self == MismatchReason::Lone
+        matches!(self, MismatchReason::Lone | MismatchReason::OtherForm)
     }
 }
 
@@ -47,6 +49,7 @@ impl std::fmt::Display for MismatchReason {
             MismatchReason::OnlyNulls => f.write_str("only nulls"),
             MismatchReason::Duplicate => f.write_str("repeated key"),
             MismatchReason::NotPlainJson => f.write_str("not plain JSON"),
+            MismatchReason::OtherForm => f.write_str("another form"),
         }
     }
 }

@@ -18,9 +18,9 @@ pub const OTHER_REASONS: &str = "(other reasons)";
 /// The reason of values of fields that have no column.
 pub const NO_COLUMN: &str = "no column";
 
-/// Reasons of values that are in the extra column although the columns lack nothing: those shown as a list of one, and
-/// documents and arrays of nothing but nulls. They are counted apart.
-pub const SHOWN_REASONS: [&str; 2] = ["is no array", "only nulls"];
+/// Reasons of values that are in the extra column although the columns lack nothing: those shown as a list of one, documents
+/// and arrays of nothing but nulls, and texts whose column shows what they say. They are counted apart.
+pub const SHOWN_REASONS: [&str; 3] = ["is no array", "only nulls", "another form"];
 
 /// The slot of everything since the table was loaded.
 pub(crate) const ALL: i64 = 0;

@@ -59,7 +59,7 @@ const ENGINE_TOGETHER: [&str; 3] = ["error", "options", "settings"];
 const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "crates/zenith-arrow",
-        &["append", "column", "document", "expected", "list", "overflow", "context", "seal", "twin"],
+        &["append", "cast", "column", "document", "expected", "list", "overflow", "context", "seal", "twin"],
         "documents hold documents, and what is written about them goes along",
     ),
     ("crates/zenith-bson", &["elements", "value"], "values hold elements"),

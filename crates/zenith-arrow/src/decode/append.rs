@@ -77,7 +77,9 @@ impl Column {
                 self.len += 1;
                 return Ok(next);
             }
-        } else if self.append_fitting(cx, value, limit)? {
+        } else if self.append_fitting(cx, value, limit)?
+            || self.about.cast.is_some() && self.append_cast(cx, value)?
+        {
             return Ok(next);
         }
         if self.required {

@@ -63,6 +63,8 @@ pub(super) struct About {
     pub(super) first: usize,
     /// A document whose parts are columns of their own.
     pub(super) is_flat: bool,
+    /// What it holds, if it takes what texts say.
+    pub(super) cast: Option<Kind>,
 }
 
 /// What has to be noted of an item that shows nothing.
@@ -136,6 +138,7 @@ impl Column {
         let number = tally.field(&path);
         let mut column = Column::new(&field.kind, &path, number, rules, tally);
         column.about.name = Some(field.name.as_bytes().into());
+        column.about.cast = field.cast().cloned();
         column.about.is_flat = field.flat_parts().is_some();
         column.noted = match field.has_required() {
             true => Noted { missing: true, null: true, empty: true },
@@ -204,6 +207,7 @@ impl Column {
                 twin: None,
                 first: 0,
                 is_flat: false,
+                cast: None,
             }),
         }
     }

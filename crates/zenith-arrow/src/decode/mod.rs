@@ -19,6 +19,7 @@
 
 mod append;
 mod buffers;
+mod cast;
 mod column;
 mod context;
 pub(crate) mod convert;

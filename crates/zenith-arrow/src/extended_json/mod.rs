@@ -37,7 +37,7 @@ pub use json::{Json, JsonError};
 pub use json_column::{ARRAY_LEVEL_MAX, LEVEL_MAX, split_json_column};
 pub use mixed_id::{id_text, mixed_id_text, mixed_id_value};
 pub use parse::{Container, parse_document, parse_value, to_bson};
-pub use plain_text::{plain_text, plain_value};
+pub use plain_text::{plain_text, plain_value, text_of_kind};
 pub(crate) use text::write_position;
 pub use text::{write_double, write_string};
 pub(crate) use write::repeated_keys;

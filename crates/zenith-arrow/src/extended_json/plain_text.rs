@@ -7,7 +7,7 @@ use super::parse::parse_value;
 use super::text::{write_display, write_double};
 use super::write::{write_relaxed, write_value};
 use crate::decode::convert;
-use crate::schema::{DateRange, TextType};
+use crate::schema::{DateRange, Kind, TextType};
 
 /// Digits that a decimal may have before it is written with an exponent.
 const DIGITS_MAX: usize = 34;
@@ -62,6 +62,37 @@ pub fn plain_value(text_type: TextType, text: &str) -> Option<Bson> {
         TextType::ObjectId => bson::oid::ObjectId::parse_str(text).ok().map(Bson::ObjectId),
         TextType::Uuid => bson::Uuid::parse_str(text).ok().map(|uuid| Bson::Binary(uuid.into())),
         TextType::Object | TextType::Array | TextType::Other => parse_value(text).ok(),
+    }
+}
+
+/// The value that a text says in a column of numbers, dates or bools; `None` if it says none, or for another kind.
+///
+/// Numbers are in decimal, dates in ISO 8601: with a time and a zone, with a time of UTC, or a day alone.
+#[must_use]
+pub fn text_of_kind(kind: &Kind, text: &str) -> Option<Bson> {
+    match kind {
+        Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. } => {
+            let begins =
+                text.trim_start_matches(['-', '+']).starts_with(|first: char| first.is_ascii_digit());
+            if begins { plain_value(TextType::Number, text) } else { None }
+        }
+        Kind::Bool => plain_value(TextType::Bool, text),
+        Kind::Date => {
+            let written = match (text.len(), text.ends_with(['Z', 'z'])) {
+                (10, _) => format!("{text}T00:00:00Z"),
+                (19.., false)
+                    if text
+                        .as_bytes()
+                        .get(19..)
+                        .is_some_and(|rest| !rest.iter().any(|byte| b"+-".contains(byte))) =>
+                {
+                    format!("{}Z", text.replacen(' ', "T", 1))
+                }
+                _ => text.replacen(' ', "T", 1),
+            };
+            plain_value(TextType::Date, &written)
+        }
+        _ => None,
     }
 }
 
@@ -203,6 +234,29 @@ mod tests {
             (Bson::MinKey, TextType::Other, r#"{"$minKey":1}"#),
         ] {
             assert_eq!(text_of(&value), (text_type, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn texts_say_values_of_a_kind() {
+        let date = |ms| Some(Bson::DateTime(bson::DateTime::from_millis(ms)));
+        for (kind, text, said) in [
+            (Kind::Int64, "12", Some(12.into())),
+            (Kind::Int64, "007", Some(7.into())),
+            (Kind::Int64, "12 ", None),
+            (Kind::Double, "1.50", Some(1.5.into())),
+            (Kind::Double, "inf", None),
+            (Kind::Decimal { scale: 2 }, "-1e2", Some((-100.0).into())),
+            (Kind::Bool, "true", Some(true.into())),
+            (Kind::Bool, "yes", None),
+            (Kind::Date, "1970-01-02", date(86_400_000)),
+            (Kind::Date, "1970-01-01 00:00:01", date(1_000)),
+            (Kind::Date, "1970-01-01T00:00:01.5Z", date(1_500)),
+            (Kind::Date, "1970-01-01T02:00:00+02:00", date(0)),
+            (Kind::Date, "soon", None),
+            (Kind::String, "x", None),
+        ] {
+            assert_eq!(text_of_kind(&kind, text), said, "{kind:?} {text}");
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `$elements`, for a column of an array | `$elements` or nothing | anything | the column's array, element by element |
 //! | nothing | `"missing"`, `"null"`, `"empty"` | nothing | what the note says |
 //! | nothing | the name of a type | a text | the value of that type |
+//! | nothing | `"string"` | a number, date or bool | the text that this is written as |
 //! | nothing | nothing | nothing | what the field's [`Blank`](crate::schema::Blank) says |
 //! | nothing | nothing | something | the column's value |
 //!

@@ -2,10 +2,11 @@
 
 use arrow_array::{Array, ArrayRef};
 use bson::{Bson, Document};
+use zenith_bson::Elements;
 
 use super::RebuildError;
 use super::column::{self, Fault, Reason};
-use crate::extended_json::{Container, Json, JsonError, MISSING_KEY, to_bson};
+use crate::extended_json::{Container, Json, JsonError, MISSING_KEY, plain_text, to_bson};
 use crate::schema::{Blank, ELEMENTS_KEY, EMPTY_ARRAY, EMPTY_DOCUMENT, Field, Kind, TextType};
 
 /// Why a place could not be rebuilt.
@@ -91,6 +92,15 @@ impl<'j, 'a> Told<'j, 'a> {
 
 fn find<'j, 'a>(container: Option<Container<'j, 'a>>, key: &str) -> Option<&'j Json<'a>> {
     container?.pairs().find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
+/// The text that a value is written as.
+fn text_of(value: &Bson) -> Option<Bson> {
+    let document = bson::doc! { "v": value.clone() }.to_vec().ok()?;
+    let element = Elements::new(&document).ok()?.next()?.ok()?;
+    let mut text = Vec::new();
+    plain_text(element.value, &mut text).ok()?;
+    String::from_utf8(text).ok().map(Bson::String)
 }
 
 /// Whether the elements of an array are addressed, and not an object given.
@@ -242,7 +252,12 @@ impl Places {
                 let text_type = told.word().and_then(TextType::of_word).unwrap_or(*usual);
                 return Ok(column::plain(text_type, column.array, row)?);
             }
-            kind => return Ok(column::scalar_value(kind, column.array, row)?),
+            kind => {
+                let value = column::scalar_value(kind, column.array, row)?;
+                // A text that says the value.
+                let is_text = told.word() == Some(TextType::String.word());
+                return Ok(if is_text { value.as_ref().and_then(text_of).or(value) } else { value });
+            }
         }))
     }
 

@@ -160,6 +160,16 @@ impl Field {
         self.given.as_ref()?.limit.as_ref()
     }
 
+    /// What the column holds, if it shows what texts say: numbers, dates or bools of a type that was given.
+    #[must_use]
+    pub fn cast(&self) -> Option<&Kind> {
+        let is_cast = matches!(
+            self.kind,
+            Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. } | Kind::Bool | Kind::Date
+        );
+        self.given.as_ref().filter(|_| is_cast).map(|_| &self.kind)
+    }
+
     /// The same as a column that is never NULL, if its kind can be: documents, arrays and `JSON` show nothing in their own
     /// way.
     ///

@@ -149,6 +149,33 @@ impl Rules {
     }
 }
 
+/// What a text says to a person in a column of numbers, dates or bools.
+pub(super) fn said(kind: &Kind, text: &str) -> Option<Bson> {
+    match kind {
+        Kind::Int32 | Kind::Int64 | Kind::Double | Kind::Decimal { .. } => {
+            let unsigned = text.trim_start_matches(['+', '-']);
+            if !unsigned.starts_with(|digit: char| digit.is_ascii_digit()) {
+                return None;
+            }
+            let integer = text.parse::<i64>().ok().filter(|_| text != "-0").map(Bson::Int64);
+            let zero = || (text == "-0").then_some(Bson::Double(-0.0));
+            integer.or_else(zero).or_else(|| text.parse().ok().map(Bson::Decimal128))
+        }
+        Kind::Bool => match text {
+            "true" => Some(Bson::Boolean(true)),
+            "false" => Some(Bson::Boolean(false)),
+            _ => None,
+        },
+        Kind::Date => {
+            let forms = [text.to_owned(), text.replacen(' ', "T", 1), format!("{text}T00:00:00Z")];
+            let utc = format!("{}Z", text.replacen(' ', "T", 1));
+            let mut dates = forms.iter().chain([&utc]).map(bson::DateTime::parse_rfc3339_str);
+            dates.find_map(std::result::Result::ok).map(Bson::DateTime)
+        }
+        _ => None,
+    }
+}
+
 /// Why a value is not in a column that was made for another type.
 pub(super) fn is_other(value: &Bson) -> String {
     format!("is {}", tag::name(value.element_type() as u8))

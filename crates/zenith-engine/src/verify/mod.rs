@@ -14,7 +14,7 @@
 //! | `surplus` | finds rows that only the table has |
 //! | `rows` | keys of documents, and the rows of these keys |
 //! | `letters` | documents that are dead letters |
-//! | `compare`, `walk`, `expect`, `cell` | one document and its row |
+//! | `compare`, `walk`, `expect`, `shown`, `cell` | one document and its row |
 //! | `kept` | what of a document its row has, where fields without a column are left out |
 //!
 //! Nothing is written to the target.
@@ -29,6 +29,7 @@ mod part;
 mod pass;
 mod rows;
 mod settle;
+mod shown;
 mod surplus;
 mod walk;
 

@@ -6,15 +6,14 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use bson::{Bson, Document};
 use zenith_arrow::extended_json::parse_document;
-use zenith_arrow::fit::is_within;
 use zenith_arrow::schema::Field;
-use zenith_arrow::{Kind, Limit, equal};
-use zenith_bson::Elements;
+use zenith_arrow::{Kind, equal};
 use zenith_state::{Mismatches, NO_COLUMN};
 
 use super::cell;
-use super::expect::{self, Digits, Expected, Rules, Value};
+use super::expect::{self, Expected, Rules, Value};
 use super::mismatch::{Mismatch, count, in_words};
+use super::shown::{holds, is_blank, shows, shows_nothing};
 use crate::layout::KEY;
 use crate::promotion::LateFields;
 
@@ -168,6 +167,9 @@ impl<'r> Walk<'r> {
         let shown = match value {
             // A key that is missing has a text, which only the way back can tell from that of a document.
             None if is_key => return Ok(()),
+            Some(value @ Bson::String(text)) if field.cast().is_some() => {
+                self.said(field, array, row, (value, text))?
+            }
             Some(value) if !matches!(value, Bson::Null) && !holds(field, value) => {
                 if !shows_nothing(field, array, row) {
                     return Err(self.mismatch(Some(value), &cell::text(array, row)));
@@ -204,6 +206,29 @@ impl<'r> Walk<'r> {
                 let there = twin.map_or_else(|| "NULL".to_owned(), |twin| cell::text(twin, row));
                 Err(self.mismatch(value, &format!("{there} in the twin")))
             }
+        }
+    }
+
+    /// A text in a column of a given type shows what it says, if that is a value of the type.
+    fn said(
+        &mut self,
+        field: &Field,
+        array: &ArrayRef,
+        row: usize,
+        (value, text): (&Bson, &str),
+    ) -> Result<Shown, Box<Mismatch>> {
+        let said = expect::said(&field.kind, text).filter(|said| holds(field, said));
+        let is_there = |expected: &Value<'_>| !cell::is_null(array, row) && shows(expected, array, row);
+        match said.as_ref().map(|said| (said, self.rules.expected(&field.kind, said))) {
+            Some((said, Expected::Shown(expected) | Expected::Perhaps(expected))) if is_there(&expected) => {
+                if expect::text(said) != Some(Value::Bytes(text.as_bytes().into())) {
+                    self.count("another form".to_owned());
+                }
+                Ok(Shown::Yes)
+            }
+            Some((_, Expected::Shown(_))) => Err(self.mismatch(Some(value), &cell::text(array, row))),
+            _ if shows_nothing(field, array, row) => Ok(Shown::Elsewhere(expect::is_other(value))),
+            _ => Err(self.mismatch(Some(value), &cell::text(array, row))),
         }
     }
 
@@ -420,62 +445,5 @@ impl<'r> Walk<'r> {
     fn mismatch(&self, value: Option<&Bson>, target: &str) -> Box<Mismatch> {
         let path: Vec<String> = self.path.iter().map(Step::to_string).collect();
         Mismatch::new(path.join("."), in_words(value), format!("the column shows {target}"))
-    }
-}
-
-/// Whether a value is within the limit of a column.
-fn holds(field: &Field, value: &Bson) -> bool {
-    let Some(limit) = field.limit() else { return true };
-    let mut alone = bson::RawDocumentBuf::new();
-    let Ok(value) = bson::RawBson::try_from(value.clone()) else { return false };
-    alone.append(bson::cstr!("v"), value);
-    let mut elements = Elements::new(alone.as_bytes()).into_iter().flatten().map_while(Result::ok);
-    elements.next().is_some_and(|element| is_within(limit, element.value))
-}
-
-/// Whether a column without parts shows nothing: NULL or, where it is never NULL, the default of its type.
-fn shows_nothing(field: &Field, array: &ArrayRef, row: usize) -> bool {
-    if !field.required {
-        return cell::is_null(array, row);
-    }
-    let blank = field.limit().map(Limit::blank).filter(|blank| !blank.is_empty());
-    match blank {
-        Some(blank) => cell::bytes(array, row) == Some(blank.as_bytes()),
-        None => cell::is_default(array, row),
-    }
-}
-
-fn is_blank(kind: &Kind, array: &ArrayRef, row: usize) -> bool {
-    match kind {
-        Kind::Json => cell::is_null(array, row) || matches!(cell::bytes(array, row), Some(b"" | b"{}")),
-        _ if cell::is_blank(array, row) => true,
-        // The tuple of an element may have parts of JSON, which are never NULL.
-        Kind::Document(fields) => array.as_struct_opt().is_some_and(|parts| {
-            fields.iter().all(|field| {
-                let twin = field.twin.as_ref().and_then(|twin| parts.column_by_name(&twin.name));
-                twin.is_none_or(|twin| cell::is_null(twin, row))
-                    && parts.column_by_name(field.column_name()).is_some_and(|part| match field.required {
-                        true => shows_nothing(field, part, row),
-                        false => is_blank(&field.kind, part, row),
-                    })
-            })
-        }),
-        _ => false,
-    }
-}
-
-/// Whether a cell that is not NULL shows a value.
-fn shows(value: &Value<'_>, array: &ArrayRef, row: usize) -> bool {
-    match value {
-        Value::Bool(value) => cell::boolean(array, row) == Some(*value),
-        Value::Integer(value) => cell::integer(array, row) == Some(i128::from(*value)),
-        Value::Unsigned(value) => cell::integer(array, row) == Some(i128::from(*value)),
-        Value::Double(value) => cell::double(array, row)
-            .is_some_and(|there| there.to_bits() == value.to_bits() || there.is_nan() && value.is_nan()),
-        Value::Decimal(value) => {
-            cell::decimal(array, row).and_then(|text| Digits::parse(&text)).as_ref() == Some(value)
-        }
-        Value::Millis(value) => cell::millis(array, row) == Some(*value),
-        Value::Bytes(value) => cell::bytes(array, row) == Some(&**value),
     }
 }
