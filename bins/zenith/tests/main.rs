@@ -32,6 +32,7 @@ mod moving_keys;
 mod names;
 mod operations;
 mod owners;
+mod past;
 mod promoting;
 mod purging;
 mod rare;

@@ -23,7 +23,8 @@ pub const VERSION_COLUMN: &str = "_zenith_version";
 pub const DELETED_COLUMN: &str = "_zenith_deleted";
 /// The column that is 1 in rows that have been left: their document stands elsewhere in the sorting key.
 pub const MOVED_COLUMN: &str = "_zenith_moved";
-/// The column that says what a change did: `insert`, `update`, `replace` or `delete`.
+/// The column that says what a change did: `insert`, `update`, `replace` or `delete`; `snapshot` in rows of documents that were
+/// there before the first change.
 pub const OPERATION_COLUMN: &str = "_zenith_operation";
 /// The column with the time of a change.
 pub const TIME_COLUMN: &str = "_zenith_time";
@@ -31,7 +32,11 @@ pub const TIME_COLUMN: &str = "_zenith_time";
 pub const INDEX_COLUMN: &str = "_zenith_index";
 
 /// What a change can have done, as [`OPERATION_COLUMN`] has it.
-pub(crate) const OPERATIONS: [&str; 4] = ["insert", "update", "replace", "delete"];
+pub(crate) const OPERATIONS: [&str; 5] = ["insert", "update", "replace", DELETION, SNAPSHOT];
+/// That of a change that takes its document away.
+pub(crate) const DELETION: &str = "delete";
+/// That of a row of no change: a document that the log begins with.
+pub(crate) const SNAPSHOT: &str = "snapshot";
 
 /// The key of every table.
 pub(crate) const KEY: &str = "_id";
@@ -137,6 +142,19 @@ impl Layout {
         }
     }
 
+    /// The rows of a table of this layout that are documents as they are now.
+    pub(crate) fn documents(self) -> RowSet {
+        match self {
+            Layout::Rows | Layout::Current | Layout::Marked { .. } => self.shown(),
+            Layout::Log => RowSet::Newest {
+                key: KEY.to_owned(),
+                order: vec![VERSION_COLUMN.to_owned(), INDEX_COLUMN.to_owned()],
+                operation: OPERATION_COLUMN.to_owned(),
+                deletion: DELETION.to_owned(),
+            },
+        }
+    }
+
     /// What the shape of the table depends on.
     pub(crate) fn rows(self) -> Rows {
         Rows { key: self.sorting_key(), have_versions: self.has_versions() }
@@ -158,6 +176,8 @@ pub(crate) enum LoadMetadata {
     None,
     /// This version, in a table of this layout, and that it is not deleted.
     Version(u64, Layout),
+    /// This version, and that it is of no change of a log.
+    Snapshot(u64),
 }
 
 impl LoadMetadata {
@@ -166,16 +186,28 @@ impl LoadMetadata {
         match self {
             LoadMetadata::None => Layout::Rows,
             LoadMetadata::Version(_, layout) => layout,
+            LoadMetadata::Snapshot(_) => Layout::Log,
         }
     }
 
     /// The batch with the columns of its table.
     pub(crate) fn apply(self, batch: RecordBatch) -> Result<RecordBatch> {
-        let LoadMetadata::Version(version, layout) = self else { return Ok(batch) };
         let rows = batch.num_rows();
-        let version: ArrayRef = Arc::new(UInt64Array::from_value(version, rows));
-        let no: ArrayRef = Arc::new(UInt8Array::from_value(0, rows));
-        append(&batch, layout, [version, no.clone()].into_iter().chain(layout.moved(rows)))
+        match self {
+            LoadMetadata::None => Ok(batch),
+            LoadMetadata::Version(version, layout) => {
+                let version: ArrayRef = Arc::new(UInt64Array::from_value(version, rows));
+                let no: ArrayRef = Arc::new(UInt8Array::from_value(0, rows));
+                append(&batch, layout, [version, no].into_iter().chain(layout.moved(rows)))
+            }
+            LoadMetadata::Snapshot(version) => {
+                let mut columns = MetadataColumns::new(Layout::Log, rows);
+                for _ in 0..rows {
+                    columns.push(RowMetadata { operation: SNAPSHOT, version, index: 0, deleted: false });
+                }
+                columns.append_to(&batch)
+            }
+        }
     }
 }
 
@@ -316,6 +348,10 @@ mod tests {
             }
             assert_eq!(metadata.append_to(&documents()).unwrap(), loaded);
         }
+        let snapshot = LoadMetadata::Snapshot(5 << 32).apply(documents()).unwrap();
+        assert_eq!(snapshot.schema(), Layout::Log.schema(&documents().schema()));
+        let first = RowMetadata { operation: SNAPSHOT, version: 5 << 32, index: 0, deleted: false };
+        assert_eq!([0, 1].map(|row| RowMetadata::of(&snapshot, row)), [Some(first), Some(first)]);
         let mut metadata = MetadataColumns::new(Layout::Log, 2);
         for index in 0..2 {
             metadata.push(RowMetadata { operation: "insert", version: 3 << 32, index, deleted: false });

@@ -3,10 +3,12 @@
 //! Tables, views and dictionaries share one space of names, so a derived name may belong to another object. Zenith
 //! replaces only objects with its mark: the comment of a view or, for views older than this mark, their text.
 
-use zenith_transport::ddl::{CurrentView, Dialect, column_type, same_values};
+use zenith_transport::ddl::{AtView, CurrentView, Dialect, LogColumns, column_type, same_values};
 use zenith_transport::{ObjectInfo, Sink, dead_letter};
 
-use crate::layout::{DELETED_COLUMN, MOVED_COLUMN, VERSION_COLUMN};
+use crate::layout::{
+    DELETED_COLUMN, DELETION, INDEX_COLUMN, KEY, MOVED_COLUMN, OPERATION_COLUMN, TIME_COLUMN, VERSION_COLUMN,
+};
 use crate::settings::PipelineSettings;
 use crate::{EngineError, Result};
 
@@ -57,6 +59,27 @@ pub(crate) fn view_state(
     shown: Option<&ObjectInfo>,
 ) -> Result<ViewState> {
     let Some(object) = object else { return Ok(ViewState::Missing) };
+    refuse_others(object, view, table)?;
+    let Some(table) = shown else { return Ok(ViewState::Fits) };
+    let wanted = table.columns.iter().filter(|column| {
+        !matches!(column.default_kind.as_str(), "MATERIALIZED" | "ALIAS" | "EPHEMERAL")
+            && ![VERSION_COLUMN, DELETED_COLUMN, MOVED_COLUMN].contains(&column.name.as_str())
+    });
+    let columns = |column: &zenith_transport::ColumnInfo| (column.name.clone(), column.data_type.clone());
+    let same = wanted.map(columns).eq(object.columns.iter().map(columns));
+    // One without a comment was made before views had the mark.
+    Ok(if same && !object.comment.is_empty() { ViewState::Fits } else { ViewState::Stale })
+}
+
+/// What is to be done about the view of a log: it has no columns of its own, and shows those that the table has.
+pub(crate) fn log_view_state(object: Option<&ObjectInfo>, view: &AtView) -> Result<ViewState> {
+    let Some(object) = object else { return Ok(ViewState::Missing) };
+    refuse_others(object, &view.name, &view.table)?;
+    Ok(if view.begins_elsewhere(object) { ViewState::Stale } else { ViewState::Fits })
+}
+
+/// Refuses what has the name of the view of a table, and is none of Zenith's.
+fn refuse_others(object: &ObjectInfo, view: &str, table: &str) -> Result<()> {
     let of = marked(object);
     if of != Some(table) && !(of.is_none() && current_view(view, table, false).is_query_of(object)) {
         return Err(EngineError::NameTaken {
@@ -69,15 +92,7 @@ pub(crate) fn view_state(
             setting: "view = \"NAME\"",
         });
     }
-    let Some(table) = shown else { return Ok(ViewState::Fits) };
-    let wanted = table.columns.iter().filter(|column| {
-        !matches!(column.default_kind.as_str(), "MATERIALIZED" | "ALIAS" | "EPHEMERAL")
-            && ![VERSION_COLUMN, DELETED_COLUMN, MOVED_COLUMN].contains(&column.name.as_str())
-    });
-    let columns = |column: &zenith_transport::ColumnInfo| (column.name.clone(), column.data_type.clone());
-    let same = wanted.map(columns).eq(object.columns.iter().map(columns));
-    // One without a comment was made before views had the mark.
-    Ok(if same && !object.comment.is_empty() { ViewState::Fits } else { ViewState::Stale })
+    Ok(())
 }
 
 /// Whether dead letters can go to what has this name.
@@ -115,6 +130,26 @@ pub(crate) fn current_view(view: &str, table: &str, has_moves: bool) -> CurrentV
         version: VERSION_COLUMN.to_owned(),
         deleted: DELETED_COLUMN.to_owned(),
         hidden: if has_moves { vec![MOVED_COLUMN.to_owned()] } else { Vec::new() },
+        comment: format!("{MARK}{table}]"),
+    }
+}
+
+/// The view of a log that begins with a snapshot, which was complete at the version `since`.
+pub(crate) fn log_view(view: &str, table: &str, since: u64) -> AtView {
+    let second = std::time::Duration::from_secs(since >> 32);
+    let words = humantime_serde::re::humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + second);
+    AtView {
+        name: view.to_owned(),
+        table: table.to_owned(),
+        key: KEY.to_owned(),
+        columns: LogColumns {
+            operation: OPERATION_COLUMN.to_owned(),
+            time: TIME_COLUMN.to_owned(),
+            version: VERSION_COLUMN.to_owned(),
+            index: INDEX_COLUMN.to_owned(),
+        },
+        deletion: DELETION.to_owned(),
+        since: (since, words.to_string()),
         comment: format!("{MARK}{table}]"),
     }
 }

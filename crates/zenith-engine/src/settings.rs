@@ -36,7 +36,10 @@ pub struct PipelineSettings {
     /// The table; by default the collection's name.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub table: String,
-    /// The view that shows the documents as they are now, in the mode `changes`; by default the table's name and `_current`.
+    /// The view over the table; by default its name and `_current`, or `_at`.
+    ///
+    /// In the mode `changes` it shows the documents as they are now; over a change log with a `snapshot`, as they were at a
+    /// time.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value_t))]
     pub view: String,
     /// The view in the target database that shows how this and other pipelines stand; empty for none.
@@ -48,6 +51,12 @@ pub struct PipelineSettings {
     /// What the pipeline does.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub mode: Mode,
+    /// Begin the log with a row for each document that is there, in the mode `change-log`.
+    ///
+    /// Then the view `TABLE_at` shows the collection as it was at any time since: `SELECT … FROM orders_at(at = '2026-01-01
+    /// 00:00:00')`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set))]
+    pub snapshot: bool,
     /// The longest a change waits for others before it is inserted.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "clap", arg(
@@ -155,6 +164,7 @@ impl Default for PipelineSettings {
             view: String::new(),
             status_table: "zenith_status".to_owned(),
             mode: Mode::default(),
+            snapshot: false,
             flush_interval: Duration::from_millis(200),
             flush_rows: 65_536,
             settle: Duration::from_secs(5),
@@ -179,8 +189,12 @@ impl PipelineSettings {
     /// The name of the view over `table`, if there is to be one.
     #[must_use]
     pub fn view_of(&self, table: &str) -> Option<String> {
-        let name = || if self.view.is_empty() { format!("{table}_current") } else { self.view.clone() };
-        (self.mode == Mode::Changes).then(name)
+        let suffix = match self.mode {
+            Mode::Changes => "current",
+            Mode::ChangeLog if self.snapshot => "at",
+            Mode::ChangeLog | Mode::Full | Mode::IdCursor => return None,
+        };
+        Some(if self.view.is_empty() { format!("{table}_{suffix}") } else { self.view.clone() })
     }
 
     /// What happens to a value of a field that its column does not hold.
@@ -229,6 +243,13 @@ impl PipelineSettings {
             let names = self.operations.iter().map(|operation| format!("{operation:?}").to_lowercase());
             let value = names.collect::<Vec<_>>().join(", ");
             return Some(Refusal { setting: "operations", value, reason: reason.to_owned() });
+        }
+        if let Some(reason) = self.snapshot_refusal() {
+            return Some(Refusal {
+                setting: "snapshot",
+                value: "true".to_owned(),
+                reason: reason.to_owned(),
+            });
         }
         let has_versions = self.mode == Mode::Changes;
         let in_place = !has_versions && self.options.strategy == Strategy::Truncate;
@@ -310,6 +331,27 @@ impl PipelineSettings {
         }
     }
 
+    /// Why a log cannot begin with a snapshot, if it is to: the view over it would show documents that are gone.
+    fn snapshot_refusal(&self) -> Option<&'static str> {
+        match (self.mode, self.deletes, self.on_drop) {
+            _ if !self.snapshot => None,
+            (Mode::Changes | Mode::Full | Mode::IdCursor, ..) => {
+                Some("only a change log can begin with one: take mode = \"change-log\"")
+            }
+            (Mode::ChangeLog, ..) if !self.operations.is_empty() => Some(
+                "with operations the log does not have every change, and its view would not show documents as they were",
+            ),
+            (Mode::ChangeLog, Deletes::Ignore, _) => Some(
+                "with deletes = \"ignore\" the log does not have every change, and its view would show documents that are gone",
+            ),
+            (Mode::ChangeLog, _, OnDrop::Ignore | OnDrop::Reload | OnDrop::Truncate) => Some(
+                "a log does not have the drop of a collection, and its view would go on showing the documents: take on_drop = \
+                 \"stop\"",
+            ),
+            (Mode::ChangeLog, Deletes::Tombstone | Deletes::Mark, OnDrop::Stop) => None,
+        }
+    }
+
     /// Whether the table shows rows of documents that are gone.
     #[must_use]
     pub fn is_archive(&self) -> bool {
@@ -354,7 +396,7 @@ fn type_conflict(text: &str) -> Result<(String, OnTypeConflict), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mode, OnDrop, PipelineSettings};
+    use super::{Deletes, Mode, OnDrop, PipelineSettings};
 
     #[test]
     fn a_cursor_is_told_of_no_drop() {
@@ -364,6 +406,20 @@ mod tests {
         for mode in [Mode::Full, Mode::Changes, Mode::ChangeLog] {
             assert_eq!(settings(mode).contradiction(), None);
         }
+    }
+
+    #[test]
+    fn a_snapshot_is_of_a_log_that_has_every_change() {
+        let log = PipelineSettings { mode: Mode::ChangeLog, snapshot: true, ..PipelineSettings::default() };
+        assert_eq!((log.contradiction(), log.view_of("t").as_deref()), (None, Some("t_at")));
+        for settings in [
+            PipelineSettings { mode: Mode::Changes, ..log.clone() },
+            PipelineSettings { deletes: Deletes::Ignore, ..log.clone() },
+            PipelineSettings { on_drop: OnDrop::Ignore, ..log.clone() },
+        ] {
+            assert_eq!(settings.contradiction().map(|refusal| refusal.setting), Some("snapshot"));
+        }
+        assert_eq!(PipelineSettings { snapshot: false, ..log }.view_of("t"), None);
     }
 
     #[test]

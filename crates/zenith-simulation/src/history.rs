@@ -73,6 +73,8 @@ pub(crate) struct History {
     /// It stays, stays good, and matches: columns are made of it.
     first: i64,
     pub(crate) documents: BTreeMap<i64, Document>,
+    /// The documents at the beginning.
+    pub(crate) first_documents: BTreeMap<i64, Document>,
     pub(crate) log: Vec<Entry>,
     next_id: i64,
     next_n: i64,
@@ -97,6 +99,7 @@ impl History {
             states: BTreeSet::new(),
             first: 0,
             documents: BTreeMap::new(),
+            first_documents: BTreeMap::new(),
             log: Vec::new(),
             next_id: 0,
             next_n: 0,
@@ -109,6 +112,7 @@ impl History {
             let document = history.document(id, number > 0);
             history.documents.insert(id, document);
         }
+        history.first_documents.clone_from(&history.documents);
         history.new_fields_percent = scenario.new_fields;
         history
     }

@@ -11,6 +11,9 @@ use crate::scenario::{Errand, Kind};
 use crate::sink::{SimulatedSink, TABLE};
 use crate::world::World;
 
+/// The operation of rows that a log begins with.
+const SNAPSHOT: &str = "snapshot";
+
 /// The table of dead letters.
 const LETTERS: &str = "zenith_dead_letters";
 
@@ -124,16 +127,21 @@ impl Reached<'_> {
     /// Every change once and in order; those of bad documents as letters.
     async fn log(&self, letters: &[DeadLetter]) -> Promise {
         let from = self.first_version()?;
+        let all = self.sink.rows(TABLE);
+        let (snapshot, rows): (Vec<Row>, Vec<Row>) =
+            all.iter().cloned().partition(|row| row.operation == SNAPSHOT);
+        self.begins_with(&snapshot, from)?;
+        self.past(&all).await?;
         let log: Vec<Entry> = self.world.log().into_iter().filter(|entry| entry.version >= from).collect();
-        let rows = self.sink.rows(TABLE);
         let mut seen: HashMap<(u64, u32), &Row> = HashMap::new();
         for row in &rows {
             if seen.insert((row.version, row.index), row).is_some() {
                 return Err(format!("{} is in the table twice", change(row.version, row.index)));
             }
         }
-        let letters: BTreeSet<(u64, u32)> =
-            letters.iter().map(|letter| (letter.version, letter.index)).collect();
+        let has_letters_of_load = letters.iter().any(|letter| !letter.is_of_changes());
+        let of_changes = letters.iter().filter(|letter| letter.is_of_changes());
+        let letters: BTreeSet<(u64, u32)> = of_changes.map(|letter| (letter.version, letter.index)).collect();
         let mut is_counted = true;
         for entry in &log {
             let place = (entry.version, entry.index);
@@ -157,7 +165,85 @@ impl Reached<'_> {
             return Ok(());
         }
         self.in_order()?;
-        self.counted(rows.len(), letters.len()).await
+        // Those of a load that came to no end are there as well.
+        if has_letters_of_load { Ok(()) } else { self.counted(all.len(), letters.len()).await }
+    }
+
+    /// A log begins with one row for each document, older than its changes, if it is to.
+    fn begins_with(&self, snapshot: &[Row], from: u64) -> Promise {
+        if !snapshot.is_empty() && !self.world.scenario.settings.snapshot {
+            return Err("a log has rows of a snapshot".to_owned());
+        }
+        once(snapshot)?;
+        match snapshot.iter().find(|row| row.version >= from || row.version != snapshot[0].version) {
+            Some(row) => {
+                Err(format!("the row of the snapshot of document {} is not older than the changes", row.id))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The newest rows up to any change, since the snapshot was complete, are the documents that there were after it.
+    async fn past(&self, rows: &[Row]) -> Promise {
+        if !self.world.scenario.settings.snapshot {
+            return Ok(());
+        }
+        let snapshot = self.state.snapshot(TABLE).await.map_err(|error| error.to_string())?;
+        let since = snapshot.and_then(|snapshot| snapshot.consistent_after).unwrap_or_default();
+        let since = u64::from_be_bytes(since.try_into().map_err(|_| "the log does not know its beginning")?);
+        let log = self.world.log();
+        let moments: BTreeSet<u64> = log.iter().map(|entry| entry.version).chain([since]).collect();
+        for moment in moments.into_iter().filter(|moment| *moment >= since) {
+            let mut newest: BTreeMap<i64, &Row> = BTreeMap::new();
+            for row in rows.iter().filter(|row| row.version <= moment) {
+                let known = newest.get(&row.id).map(|known| (known.version, known.index));
+                if known.is_none_or(|known| known < (row.version, row.index)) {
+                    newest.insert(row.id, row);
+                }
+            }
+            newest.retain(|_, row| row.operation != "delete");
+            self.was(moment, &log, &newest)?;
+        }
+        Ok(())
+    }
+
+    /// These are the documents of a moment. Of those that could not be decoded nothing is said.
+    fn was(&self, moment: u64, log: &[Entry], shown: &BTreeMap<i64, &Row>) -> Promise {
+        let first = self.world.with_history(|history| history.first_documents.clone());
+        let mut last: BTreeMap<i64, Option<&Entry>> = first.keys().map(|id| (*id, None)).collect();
+        for entry in log.iter().filter(|entry| entry.version <= moment) {
+            last.insert(entry.id, Some(entry));
+        }
+        for (id, entry) in &last {
+            let (is_bad, is_there, n) = match entry {
+                Some(entry) => {
+                    let is_bad = entry.is_bad || entry.operation == "update" && self.becomes_bad(entry);
+                    (is_bad, entry.operation != "delete", entry.n)
+                }
+                None => {
+                    first.get(id).map_or((true, false, 0), |document| (document.is_bad, true, document.n))
+                }
+            };
+            let is_right = match (shown.get(id), is_there) {
+                (Some(row), true) if row.operation == "update" => row.n.is_none_or(|shown| shown >= n),
+                (Some(row), true) => row.n == Some(n),
+                (None, false) => true,
+                _ => false,
+            };
+            if !is_bad && !is_right {
+                return Err(format!(
+                    "at version {} the log shows document {id} as {:?}",
+                    short(moment),
+                    shown.get(id)
+                ));
+            }
+        }
+        match shown.keys().find(|id| !last.contains_key(id)) {
+            Some(id) => {
+                Err(format!("at version {} the log shows document {id}, which was not there", short(moment)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether the document of a change becomes one later that cannot be decoded.

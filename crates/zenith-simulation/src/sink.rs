@@ -194,7 +194,7 @@ impl SimulatedSink {
                 }
             }
         }
-        if selection.rows == RowSet::Newest {
+        if selection.rows == RowSet::Merged {
             self.keep_newest(&mut found);
         }
         Ok(found)

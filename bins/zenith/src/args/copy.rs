@@ -115,11 +115,12 @@ mod tests {
     ];
 
     /// Settings of pipelines that copies do not have.
-    const OF_PIPELINES: [(&str, &str); 17] = [
+    const OF_PIPELINES: &[(&str, &str)] = &[
         ("collections", "the option --collection takes patterns, and may be repeated"),
         ("view", "a copy has one row for each document, without a view"),
         ("status_table", "a copy ends, and says then how it went"),
         ("mode", "a copy is a full one"),
+        ("snapshot", "a copy is nothing else"),
         ("flush_interval", "a copy follows no changes"),
         ("flush_rows", "a copy follows no changes"),
         ("settle", "a copy follows no cursor"),

@@ -1,6 +1,6 @@
 //! Whether the settings of a pipeline are clear and go together.
 
-use zenith_engine::{Mode, PipelineSettings, Refusal};
+use zenith_engine::{PipelineSettings, Refusal};
 
 use super::file::{Places, Reader};
 use crate::collections::{patterns, tables};
@@ -55,9 +55,11 @@ impl Reader<'_> {
         if let Some(Refusal { setting, value, reason }) = settings.contradiction() {
             self.wrong(place(setting), &format!("{setting} of {what} cannot be {value:?}: {reason}"));
         }
-        if !settings.view.is_empty() && settings.mode != Mode::Changes {
+        if !settings.view.is_empty() && settings.view_of("").is_none() {
             let mode = settings.mode.name();
-            let reason = format!("view of {what}: the mode {mode} has no view, only changes has");
+            let reason = format!(
+                "view of {what}: the mode {mode} has no view, only changes has, and a change log with snapshot = true"
+            );
             self.wrong(at.pipeline, &reason);
         }
         if settings.options.dead_letters.is_empty() {

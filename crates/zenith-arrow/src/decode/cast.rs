@@ -35,6 +35,7 @@ impl Column {
             is_careful: cx.is_careful,
             is_fast: false,
             keep_nulls: cx.keep_nulls,
+            ignores: cx.ignores,
         };
         // What is said of it has the number of the item that it is.
         let item = self.len;

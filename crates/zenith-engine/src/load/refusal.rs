@@ -15,7 +15,9 @@ use zenith_transport::ddl::{Dialect, column_type, same_values};
 use zenith_transport::{Filter, InsertPath, Scalar, Selection, Sink, TransportError};
 
 use super::key::{is_one_of, key, number};
-use crate::layout::{DELETED_COLUMN, INDEX_COLUMN, KEY, Layout, OPERATION_COLUMN, VERSION_COLUMN};
+use crate::layout::{
+    DELETED_COLUMN, INDEX_COLUMN, KEY, Layout, OPERATION_COLUMN, RowMetadata, SNAPSHOT, VERSION_COLUMN,
+};
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
@@ -137,6 +139,11 @@ pub(crate) async fn absent<K: Sink>(
     let there = match of.layout {
         // Rows of equal versions replace each other.
         Layout::Current | Layout::Marked { .. } => return Ok(vec![batch.clone()]),
+        // All rows of a snapshot have one version and one number.
+        Layout::Log if is_of_snapshot(batch) => {
+            let also = Filter::In(OPERATION_COLUMN.to_owned(), vec![Scalar::Bytes(SNAPSHOT.into())]);
+            keyed(sink, of, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), also).await?
+        }
         Layout::Log => logged(sink, of.table, batch).await?,
         Layout::Rows => {
             keyed(sink, of, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?
@@ -171,6 +178,12 @@ pub(crate) async fn lost<K: Sink>(sink: &K, of: RowsOf<'_>, batch: &RecordBatch)
     let of = RowsOf { index: None, ..of };
     let there = keyed(sink, of, batch, &rows.collect::<Vec<usize>>(), also).await?;
     Ok(if there.contains(&false) { vec![batch.clone()] } else { Vec::new() })
+}
+
+/// Whether rows of a log are of no change.
+fn is_of_snapshot(batch: &RecordBatch) -> bool {
+    let first = (batch.num_rows() > 0).then(|| RowMetadata::of(batch, 0)).flatten();
+    first.is_some_and(|row| row.operation == SNAPSHOT)
 }
 
 /// Which changes a log has, by version and number.

@@ -271,7 +271,7 @@ fn check_documents(options: &ReloadOptions, shape: &TableShape) -> Result<()> {
 /// an empty table that rows are appended to, which may be that of a run that ended before it noted the columns.
 fn keeps_columns<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> bool {
     let keeps = match pipeline.layout {
-        Layout::Log => true,
+        Layout::Log => !pipeline.options.replace,
         Layout::Rows => table.rows == 0 && !pipeline.options.replace,
         Layout::Current | Layout::Marked { .. } => false,
     };

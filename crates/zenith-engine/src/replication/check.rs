@@ -214,7 +214,11 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    let begun = !context.state.schemas(&context.name).await?.is_empty();
+    let mut begun = !context.state.schemas(&context.name).await?.is_empty();
+    // A log begins again by a snapshot, or not at all.
+    if context.layout() == Layout::Log && context.begins_with_load().await? {
+        begun = false;
+    }
     if begun && context.settings.mode != Mode::Full {
         context.schema().await?;
         context.guard_target().await?;
@@ -273,13 +277,38 @@ where
     T: StateStore,
 {
     let begun = !context.state.schemas(&context.name).await?.is_empty();
-    Ok(match context.look_at_view(view, true).await? {
-        ViewState::Fits => format!("{view} exists"),
+    let is_of_log = context.layout() == Layout::Log;
+    let state = context.look_at_view(view, true).await?;
+    if begun && is_of_log && context.log_begins().await?.is_none() {
+        return Ok(format!(
+            "{view} is not kept: the log has not all changes since a snapshot, as it began without one or was reset; another \
+             table (table = \"…\") begins with one"
+        ));
+    }
+    let exactness = if is_of_log { exactness(context).await? } else { "" };
+    Ok(match state {
+        ViewState::Fits => format!("{view} exists{exactness}"),
         ViewState::Stale => format!("{view} will be renewed by the next run"),
         ViewState::Missing if begun => {
             format!("{view} is missing, and will be created again by the next run")
         }
-        ViewState::Missing => format!("{view} will be created"),
+        ViewState::Missing => format!("{view} will be created{exactness}"),
+    })
+}
+
+/// How exactly the rows of updates show their time.
+async fn exactness<S, K, T>(context: &Context<S, K, T>) -> crate::Result<&'static str>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    Ok(match context.has_images().await? {
+        true => ", exact, as the collection keeps images",
+        false => {
+            "; documents of updates are looked up, and may show later changes as well: only of a collection that keeps images \
+             (changeStreamPreAndPostImages) is it exact"
+        }
     })
 }
 

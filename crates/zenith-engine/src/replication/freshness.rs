@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout};
 use zenith_state::StateStore;
+use zenith_transport::ddl::View;
 use zenith_transport::status::{self, PipelineStatus};
 use zenith_transport::{Insert, Sink, TransportError};
 
@@ -87,7 +88,7 @@ impl Freshness {
                 });
             }
             sink.create(&definition).await?;
-            sink.admin().create_view(&view, false).await?;
+            sink.admin().create_view(&View::Current(view), false).await?;
             self.is_made = true;
         }
         let batch = status::batch(rows).map_err(|_| EngineError::Worker { worker: "status of pipelines" })?;

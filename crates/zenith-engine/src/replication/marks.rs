@@ -62,7 +62,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             table: self.table.clone(),
             columns: columns.fields().iter().map(|field| field.name().clone()).collect(),
             texts: schema.texts_in_other_forms(),
-            rows: RowSet::Newest,
+            rows: RowSet::Merged,
             filter: is_one_of(keys),
             ..Selection::default()
         };

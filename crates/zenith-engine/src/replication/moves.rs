@@ -33,7 +33,7 @@ use super::context::Context;
 use super::removal::blank;
 use super::values::{array_of, as_type, equal};
 use super::write::until_taken;
-use crate::layout::{KEY, MOVED_COLUMN, VERSION_COLUMN};
+use crate::layout::{KEY, Layout, MOVED_COLUMN, VERSION_COLUMN};
 use crate::load::key::{is_one_of, key};
 use crate::places::Places;
 use crate::policies::Deletes;
@@ -112,10 +112,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 
     /// Whether the pipeline has to be loaded before its first change is applied: where a change finds no row of its document,
-    /// the one that is read later would stay for good.
+    /// the one that is read later would stay for good; and in a log no row takes the place of another that is read again.
     pub(super) async fn begins_with_load(&self) -> Result<bool> {
         let has_places = self.settings.shape.has_places(self.layout().rows());
-        let needs_rows = has_places || self.settings.deletes == Deletes::Mark;
+        let has_snapshot = self.settings.snapshot && self.layout() == Layout::Log;
+        let needs_rows = has_places || has_snapshot || self.settings.deletes == Deletes::Mark;
         Ok(needs_rows && self.state.checkpoint(&self.name).await?.is_none())
     }
 

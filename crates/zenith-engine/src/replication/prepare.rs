@@ -10,13 +10,14 @@ use zenith_extract::{
     StartAt, WatchOptions,
 };
 use zenith_state::{Condition, Mismatches, Since, Snapshot, SnapshotPartition, StateStore};
-use zenith_transport::{PreflightRequest, Sink};
+use zenith_transport::ddl::identifier;
+use zenith_transport::{Filter, PreflightRequest, Scalar, Selection, Sink};
 
 use super::context::Context;
 use super::learned::Anew;
 use super::position::Position;
 use super::version::{system_time, version_of};
-use crate::layout::{Layout, LoadMetadata, hides_deletions};
+use crate::layout::{KEY, Layout, LoadMetadata, OPERATION_COLUMN, OPERATIONS, SNAPSHOT, hides_deletions};
 use crate::policies::Deletes;
 use crate::reload::ReloadPlan;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary};
@@ -140,7 +141,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
             plan => {
                 let plan = plan?;
-                let is_replaced = has_rows(&plan) && self.layout().has_versions();
+                let is_replaced = has_rows(&plan) && (self.layout().has_versions() || self.settings.snapshot);
                 (plan, is_replaced)
             }
         };
@@ -148,7 +149,39 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if is_replaced && has_rows(&plan) && self.schema().await?.is_none() {
             self.refuse_load().await?;
         }
+        if is_replaced && self.layout() == Layout::Log {
+            self.refuse_log_with_changes().await?;
+        }
         Ok((plan, is_replaced))
+    }
+
+    /// Refuses a log that is to begin with a snapshot, and has rows of changes. One that has no others is that of a first load
+    /// which was not noted any more.
+    async fn refuse_log_with_changes(&self) -> Result<()> {
+        let of_changes = OPERATIONS.into_iter().filter(|operation| *operation != SNAPSHOT);
+        let change = Selection {
+            table: self.table.clone(),
+            columns: vec![KEY.to_owned()],
+            filter: Filter::In(
+                OPERATION_COLUMN.to_owned(),
+                of_changes.map(|operation| Scalar::Bytes(operation.into())).collect(),
+            ),
+            limit: Some(1),
+            ..Selection::default()
+        };
+        let found = self.retrying(|| self.sink.admin().select(&change)).await?;
+        if !found.unwrap_or_default().iter().any(|batch| batch.num_rows() > 0) {
+            return Ok(());
+        }
+        let table = &self.table;
+        Err(EngineError::NotPossible {
+            doing: format!("beginning the log {table} of the pipeline {} with a snapshot", self.name),
+            reason: format!(
+                "{table} has changes already, which would have to go: DROP TABLE {} makes room, table = \"…\" names another \
+                 one, and snapshot = false goes on with this one",
+                identifier(table)
+            ),
+        })
     }
 
     /// Refuses to load a table again that has rows of documents that are gone.
@@ -235,7 +268,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.live.counters.restart();
         let mut pipeline = self.replacement(keep_types);
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
-        let metadata = LoadMetadata::Version(version_of(time).saturating_sub(1), self.layout());
+        let version = version_of(time).saturating_sub(1);
+        let metadata = match self.layout() {
+            Layout::Log => LoadMetadata::Snapshot(version),
+            layout => LoadMetadata::Version(version, layout),
+        };
         let summary = loop {
             let plan = self.plan(&pipeline).await?;
             if plan.source.collection.uuid != collection {
@@ -265,12 +302,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         findings.loaded();
         self.found(findings);
         self.replaced(&summary).await?;
-        self.keep_view().await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, Some(system_time(time)))?;
-        self.turns.know_epoch(None);
-        self.state.reset(&self.name, Some(&checkpoint)).await?;
-        self.detach(None).await?;
-        self.note_read(time).await?;
+        if self.layout() == Layout::Log {
+            // There is no checkpoint yet, and without one the log is loaded again: so where one is, the beginning is known.
+            self.note_read(time).await?;
+            self.state.advance(&self.name, &checkpoint).await?;
+            self.keep_view().await?;
+        } else {
+            self.keep_view().await?;
+            self.turns.know_epoch(None);
+            self.state.reset(&self.name, Some(&checkpoint)).await?;
+            self.detach(None).await?;
+            self.note_read(time).await?;
+        }
         drop(turn);
         Ok(summary)
     }
@@ -318,9 +362,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             Layout::Log => Err(EngineError::NotPossible {
                 doing: format!("reloading the pipeline {}", self.name),
                 reason: format!(
-                    "it is a change log, which is not made from the collection; zenith reset {} --from now lets it go \
-                     on",
-                    self.name
+                    "it is a change log, whose changes the collection does not have; zenith reset {} --from now lets it go on{}",
+                    self.name,
+                    match self.settings.snapshot {
+                        true => ", and another table (table = \"…\") begins with another snapshot",
+                        false => "",
+                    }
                 ),
             }),
         }

@@ -23,7 +23,7 @@ use super::context::Context;
 use super::removal::remove_older;
 use super::version::version_of;
 use crate::dead_letters::{DeadLetters, parts};
-use crate::layout::{Layout, OPERATIONS, RowMetadata};
+use crate::layout::{DELETION, Layout, OPERATIONS, RowMetadata, SNAPSHOT};
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::dead_letters::only_key;
 use crate::load::insert::Inserter;
@@ -144,7 +144,7 @@ where
 {
     let mut fates: Vec<Option<Fate>> = letters.iter().map(|_| None).collect();
     let pieces = if context.layout() == Layout::Log {
-        logged(letters, &mut fates, context.settings.options.changes_documents())
+        logged(context, letters, &mut fates).await?
     } else {
         current(context, letters, &mut fates).await?
     };
@@ -229,13 +229,29 @@ fn identity(of: RowsOf<'_>, batch: &RecordBatch, row: usize) -> Result<(Scalar, 
     Ok((key(batch, row)?, single.version(), single.index(), of.number(batch, row)))
 }
 
-/// The changes of letters as they were. `hides` is whether letters of the pipeline have only the `_id` of a document.
-fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>], hides: bool) -> Vec<Piece> {
+/// The changes of letters as they were, and documents that the log begins with as rows of its snapshot.
+async fn logged<S, K, T>(
+    context: &Context<S, K, T>,
+    letters: &[StoredLetter],
+    fates: &mut [Option<Fate>],
+) -> Result<Vec<Piece>>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
+    // Then letters have only the `_id` of a document.
+    let hides = context.settings.options.changes_documents();
+    let begins = context.state.snapshot(&context.name).await?.map(|snapshot| snapshot.version);
     let mut pieces = Vec::new();
     for (place, (letter, fate)) in letters.iter().zip(fates).enumerate() {
-        let operation = OPERATIONS.into_iter().find(|known| letter.operation == *known);
+        let mut operation = OPERATIONS.into_iter().find(|known| letter.operation == *known);
+        let mut version = letter.version;
+        if let (None, 0, Some(begins)) = (operation, version, begins) {
+            (operation, version) = (Some(SNAPSHOT), begins);
+        }
         match operation {
-            Some(operation) if hides && operation != "delete" && is_only_key(&letter.document) => {
+            Some(operation) if hides && operation != DELETION && is_only_key(&letter.document) => {
                 let reason = "the pipeline leaves out or masks fields, so that its letters have nothing of a \
                               document but its _id";
                 *fate = Some(Fate::Failed(reason.to_owned()));
@@ -244,9 +260,9 @@ fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>], hides: bool) -> 
                 document: letter.document.clone(),
                 metadata: RowMetadata {
                     operation,
-                    version: letter.version,
+                    version,
                     index: letter.index,
-                    deleted: operation == "delete",
+                    deleted: operation == DELETION,
                 },
                 of: vec![place],
             }),
@@ -256,7 +272,7 @@ fn logged(letters: &[StoredLetter], fates: &mut [Option<Fate>], hides: bool) -> 
             }
         }
     }
-    pieces
+    Ok(pieces)
 }
 
 fn is_only_key(document: &[u8]) -> bool {

@@ -33,12 +33,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             return context.reset_without_stream(to).await;
         }
         let from = match to {
-            ResetTo::Beginning if context.settings.mode == Mode::Changes => {
+            ResetTo::Beginning if context.settings.mode == Mode::Changes || context.settings.snapshot => {
                 context.refuse_load().await?;
                 return Ok(context.state.reset(name, None).await?);
             }
             ResetTo::Beginning => {
-                return Err(wrong("the beginning", "a change log begins with a time, a token, or now"));
+                return Err(wrong(
+                    "the beginning",
+                    "a change log without a snapshot begins with a time, a token, or now",
+                ));
             }
             ResetTo::Now => StartAt::Now,
             ResetTo::Time(time) => {

@@ -191,15 +191,18 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// Compares. While changes go on, what differs is looked at again a few times: it may be on its way.
     ///
     /// # Errors
-    /// When either end cannot be read; for change logs, which hold no documents to compare.
+    /// When either end cannot be read; for change logs that do not begin with a snapshot.
     pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<Verification> {
         let context = self.context(name)?;
-        if context.settings.mode == Mode::ChangeLog {
+        // Changes that a reset has left out make no difference that could be told from others.
+        if context.settings.mode == Mode::ChangeLog
+            && !(context.settings.snapshot && context.log_begins().await?.is_some())
+        {
             return Err(EngineError::NotPossible {
                 doing: format!("verifying the pipeline {name}"),
-                reason:
-                    "it is a change log, which holds changes, and the collection holds none to compare with"
-                        .to_owned(),
+                reason: "it is a change log, which holds changes, and the collection holds none to compare with; of one that \
+                         begins with a snapshot (snapshot = true), and was not reset, the newest rows are the documents"
+                    .to_owned(),
             });
         }
         let _turn = context.unless_stopped(context.memory.snapshot()).await?;

@@ -13,8 +13,8 @@ use super::part::Part;
 use super::rows::{self, Rows, hash_of};
 use super::surplus::Buckets;
 use super::{Difference, Differences, Finding, Verification, Verifier, VerifyOptions};
+use crate::layout::Layout;
 use crate::load::keys::id_of;
-use crate::policies::Mode;
 use crate::progress::to_u64;
 use crate::{EngineError, Result};
 
@@ -93,7 +93,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
         let namespace = &context.namespace;
         let partitions =
             context.asking(|| context.source.partitions(namespace, 1, PartitionStrategy::IdRanges)).await?;
-        let read_concern = if context.settings.mode == Mode::Changes {
+        let read_concern = if context.settings.mode.follows_changes() {
             ReadConcern::Majority
         } else {
             ReadConcern::Configured
@@ -138,11 +138,26 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
             blocking(compare).await?
         };
         let documents = part.documents();
-        let absent = documents.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::NoRow));
+        // A log keeps the rows of before where a change is a dead letter.
+        let is_log = self.context.layout() == Layout::Log;
+        let may_be_letter = |outcome: &Outcome| match outcome {
+            Outcome::Same { .. } => false,
+            Outcome::Differing { .. } => is_log,
+            Outcome::NoRow => true,
+        };
+        let absent = documents.iter().zip(&outcomes).filter(|(_, outcome)| may_be_letter(outcome));
         let absent: Vec<&[u8]> = absent.map(|(document, _)| *document).collect();
         let mut letters = self.letters(&absent).await?.into_iter();
         let mut found = Found { documents: to_u64(documents.len()), ..Found::default() };
         for (document, outcome) in documents.iter().zip(outcomes) {
+            let letter = if may_be_letter(&outcome) { letters.next().flatten() } else { None };
+            if let (Outcome::Differing { hash, .. }, true) = (&outcome, letter.is_some()) {
+                found.hashes.push(*hash);
+            }
+            if let Some(reason) = letter {
+                *found.mismatches.documents.entry(reason).or_default() += 1;
+                continue;
+            }
             let finding = match outcome {
                 Outcome::Same { hash, mismatches } => {
                     found.hashes.push(hash);
@@ -153,13 +168,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, 
                     found.hashes.push(hash);
                     Finding::Differing(mismatch)
                 }
-                Outcome::NoRow => match letters.next().flatten() {
-                    Some(reason) => {
-                        *found.mismatches.documents.entry(reason).or_default() += 1;
-                        continue;
-                    }
-                    None => Finding::Missing,
-                },
+                Outcome::NoRow => Finding::Missing,
             };
             found.differences.push(Difference { id: id_of(document), finding });
         }

@@ -87,7 +87,7 @@ where
     K: Sink + 'static,
     T: StateStore,
 {
-    Selection { table: context.table.clone(), rows: context.layout().shown(), ..Selection::default() }
+    Selection { table: context.table.clone(), rows: context.layout().documents(), ..Selection::default() }
 }
 
 /// Reads the rows of some keys.

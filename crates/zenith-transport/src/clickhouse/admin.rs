@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::catalog::comments;
 use super::{ClickHouseSink, filter, letters, owners, purge, read, trial};
-use crate::ddl::{Additions, CurrentView, TableDefinition, column_sql, identifier, literal, marked};
+use crate::ddl::{Additions, TableDefinition, View, column_sql, identifier, literal, marked};
 use crate::sink::{
     Boxed, FoundOwner, InsertPath, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter,
     OwnerMark, Purge, Purging, Selection, Sink, StoredLetter, TableAdmin, TableInfo,
@@ -75,8 +75,8 @@ impl TableAdmin for ClickHouseSink {
         Box::pin(purge::step(self, purge))
     }
 
-    fn create_view<'a>(&'a self, view: &'a CurrentView, replace: bool) -> Boxed<'a, ()> {
-        let doing = format!("creating the view {}", self.full_name(&view.name));
+    fn create_view<'a>(&'a self, view: &'a View, replace: bool) -> Boxed<'a, ()> {
+        let doing = format!("creating the view {}", self.full_name(view.name()));
         let sql = view.to_sql(replace);
         Box::pin(self.session.execute(Statement { in_database: true, ..Statement::new(doing, sql) }))
     }
@@ -260,8 +260,8 @@ async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64>
         rows: u64,
     }
     let name = sink.full_name(&selection.table);
-    let (last, condition) = filter::rows(&selection.rows, &selection.filter);
-    let sql = format!("SELECT count() AS rows FROM {name}{last} WHERE {condition}");
+    let from = filter::rows(&name, &selection.rows, &selection.filter);
+    let sql = format!("SELECT count() AS rows FROM {from}");
     let statement = read::long(Statement::new(format!("counting rows of {name}"), sql));
     Ok(sink.session.rows::<Row>(statement).await?.first().map_or(0, |row| row.rows))
 }
@@ -273,11 +273,9 @@ async fn count_by_hash(
     modulus: u32,
 ) -> Result<Vec<(u32, u64)>> {
     let name = sink.full_name(&selection.table);
-    let (last, condition) = filter::rows(&selection.rows, &selection.filter);
+    let from = filter::rows(&name, &selection.rows, &selection.filter);
     let remainder = filter::remainder(column, modulus);
-    let sql = format!(
-        "SELECT {remainder} AS remainder, count() AS rows FROM {name}{last} WHERE {condition} GROUP BY remainder"
-    );
+    let sql = format!("SELECT {remainder} AS remainder, count() AS rows FROM {from} GROUP BY remainder");
     let statement = read::long(Statement::new(format!("counting keys of {name}"), sql));
     let mut counts = Vec::new();
     for batch in sink.session.arrow(statement).await? {

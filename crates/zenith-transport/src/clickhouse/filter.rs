@@ -18,13 +18,26 @@ pub(super) fn remainder(column: &str, modulus: u32) -> String {
     format!("toUInt32({} % {modulus})", hash(column))
 }
 
-/// ` FINAL` where the last row of each key counts, and the condition on rows.
-pub(super) fn rows(rows: &RowSet, filter: &Filter) -> (&'static str, String) {
+/// What follows `FROM`: the rows of a table that count, and the condition on them.
+pub(super) fn rows(table: &str, rows: &RowSet, filter: &Filter) -> String {
     let condition = condition(filter);
     match rows {
-        RowSet::All => ("", condition),
-        RowSet::Newest => (" FINAL", condition),
-        RowSet::Current { deleted } => (" FINAL", format!("{} = 0 AND {condition}", identifier(deleted))),
+        RowSet::All => format!("{table} WHERE {condition}"),
+        RowSet::Merged => format!("{table} FINAL WHERE {condition}"),
+        RowSet::Current { deleted } => {
+            format!("{table} FINAL WHERE {} = 0 AND {condition}", identifier(deleted))
+        }
+        RowSet::Newest { key, order, operation, deletion } => {
+            let key = identifier(key);
+            let order = order
+                .iter()
+                .fold(format!("{key} DESC"), |all, column| all + &format!(", {} DESC", identifier(column)));
+            format!(
+                "(SELECT * FROM {table} ORDER BY {order} LIMIT 1 BY {key}) WHERE {} != {} AND {condition}",
+                identifier(operation),
+                text(deletion)
+            )
+        }
     }
 }
 
@@ -193,7 +206,18 @@ mod tests {
         assert_eq!(after(1.5), "(`a` > toFloat64('1.5e0') OR isNaN(`a`))");
         assert_eq!(after(f64::NAN), "`a` > toFloat64('NaN')");
         let current = RowSet::Current { deleted: "gone".into() };
-        assert_eq!(rows(&current, &key(3)), (" FINAL", "`gone` = 0 AND `_id` = toInt32(3)".to_owned()));
-        assert_eq!(rows(&RowSet::Newest, &key(3)), (" FINAL", "`_id` = toInt32(3)".to_owned()));
+        assert_eq!(rows("t", &current, &key(3)), "t FINAL WHERE `gone` = 0 AND `_id` = toInt32(3)");
+        assert_eq!(rows("t", &RowSet::Merged, &key(3)), "t FINAL WHERE `_id` = toInt32(3)");
+        let newest = RowSet::Newest {
+            key: "_id".into(),
+            order: vec!["v".into(), "i".into()],
+            operation: "o".into(),
+            deletion: "delete".into(),
+        };
+        assert_eq!(
+            rows("t", &newest, &key(3)),
+            "(SELECT * FROM t ORDER BY `_id` DESC, `v` DESC, `i` DESC LIMIT 1 BY `_id`) WHERE `o` != 'delete' AND `_id` = \
+             toInt32(3)"
+        );
     }
 }

@@ -44,8 +44,8 @@ pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Resu
         selection.hash.iter().map(|hash| format!("{} AS {}", filter::hash(&hash.of), identifier(&hash.name)));
     let columns: Vec<String> = chosen.chain(hash).collect();
     let distinct = if selection.distinct { "DISTINCT " } else { "" };
-    let (last, condition) = filter::rows(&selection.rows, &selection.filter);
-    let mut sql = format!("SELECT {distinct}{} FROM {name}{last} WHERE {condition}", columns.join(", "));
+    let from = filter::rows(&name, &selection.rows, &selection.filter);
+    let mut sql = format!("SELECT {distinct}{} FROM {from}", columns.join(", "));
     if !selection.order_by.is_empty() {
         let order: Vec<String> = selection.order_by.iter().map(|column| identifier(column)).collect();
         sql += &format!(" ORDER BY {}", order.join(", "));

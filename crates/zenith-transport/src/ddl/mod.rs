@@ -8,7 +8,7 @@
 //! | [`parts`] | what a type is made of |
 //! | [`TableDefinition`] | a table to be created, and its `CREATE TABLE` |
 //! | [`Additions`] | the user's additions to a table |
-//! | [`CurrentView`] | the view of the current rows of a table of versions |
+//! | [`View`] | the view of the current rows of a table of versions, or of a log as it was at a time |
 //!
 //! What a column is *for* is decided where the Arrow schema is made; here it is only translated.
 
@@ -31,4 +31,4 @@ pub(crate) use table::marked;
 pub use table::{Engine, LOADING_MARK, LOADING_SETTINGS, TableDefinition, setting_value};
 pub use types::{Dialect, NESTING_DEPTH_MAX, column_type, element_name_refusal};
 pub(crate) use types::{EXTENSION_NAME, is_given, wire_type};
-pub use view::CurrentView;
+pub use view::{AtView, CurrentView, LogColumns, View};

@@ -13,7 +13,7 @@ use super::{
     FoundOwner, LetterFilter, LetterQuery, LetterSubject, LiveRows, NewestLetter, OwnerMark, Purge, Purging,
     Selection, StoredLetter, TableInfo,
 };
-use crate::ddl::{Additions, CurrentView, TableDefinition};
+use crate::ddl::{Additions, TableDefinition, View};
 use crate::{Result, TransportError};
 
 /// A boxed future of a sink.
@@ -31,7 +31,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 /// | `select_live` | tables kept in step whose sorting key has more than `_id` |
 /// | `delete` | rows of documents whose newer rows the table refuses |
 /// | `purge` | rows of documents that have been gone for long |
-/// | `create_view` | the view of current documents |
+/// | `create_view` | the view of documents as they are, or were |
 /// | `insert_path`, `parts` | inserts that are refused; the pace of inserts |
 /// | `owners`, `mark_owners` | noticing that two write one table |
 /// | `set_ttl`, `set_settings` | replacing a table that has them |
@@ -117,7 +117,7 @@ pub trait TableAdmin: Send + Sync {
     }
 
     /// Creates a view; `replace` an older one of its name, or leaves what has it.
-    fn create_view<'a>(&'a self, _view: &'a CurrentView, _replace: bool) -> Boxed<'a, ()> {
+    fn create_view<'a>(&'a self, _view: &'a View, _replace: bool) -> Boxed<'a, ()> {
         cannot("create a view")
     }
 

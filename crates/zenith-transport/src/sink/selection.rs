@@ -57,12 +57,23 @@ pub enum RowSet {
     /// Every row.
     #[default]
     All,
-    /// Of the rows of one key the one with the highest version, unless its engine hides it.
-    Newest,
+    /// Of the rows of one key the one with the highest version, unless the engine of the table hides it.
+    Merged,
     /// Of the rows of one key the one with the highest version, if it does not stand for a deletion.
     Current {
         /// The column that is 1 in rows that stand for a deletion.
         deleted: String,
+    },
+    /// Of the rows of one key the last one, if it does not stand for a deletion. What is true of the rows is true of keys.
+    Newest {
+        /// The column of the key.
+        key: String,
+        /// The columns by which the rows of a key follow one another.
+        order: Vec<String>,
+        /// The column that says what a row stands for.
+        operation: String,
+        /// What it has in rows that stand for a deletion.
+        deletion: String,
     },
 }
 
