@@ -28,6 +28,7 @@ mod marking;
 mod masks;
 mod members;
 mod mending;
+mod mine;
 mod moving_keys;
 mod names;
 mod operations;

@@ -312,3 +312,78 @@ async fn a_reload_makes_another_key_and_keeps_additions() {
     assert!(refused.code == Some(2) && refused.stderr.contains("order_by"), "{refused:?}");
     bench.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_has_the_engine_that_is_asked_for() {
+    let bench = Bench::new("tables_engine").await;
+    bench.fill("orders", orders(0..100)).await;
+    for (protocol, to) in ends(&bench).await {
+        let engine = ["--engine", "ReplacingMergeTree"];
+        run(copy_to(&bench, &to, protocol, &engine)).await.succeeded();
+        assert_eq!(of_table(&bench, protocol, "engine").await, "ReplacingMergeTree");
+        // A table of another engine is told, and replaced on request.
+        let other = run(copy_to(&bench, &to, protocol, &["--engine", "MergeTree"])).await;
+        assert!(
+            other.code == Some(2) && other.stderr.contains("engine: the table has ReplacingMergeTree"),
+            "{other:?}"
+        );
+        run(copy_to(&bench, &to, protocol, &["--engine", "MergeTree", "--replace"])).await.succeeded();
+        assert_eq!(of_table(&bench, protocol, "engine").await, "MergeTree");
+    }
+    let home = Home::between(&bench);
+    let cursor = "collection = \"orders\"\ntable = \"cursor\"\nmode = \"id-cursor\"\nsettle = \"0s\"\n";
+    let current = "collection = \"orders\"\n";
+    home.configure(&[
+        ("cursor", &format!("{cursor}engine = \"ReplacingMergeTree\"")),
+        ("orders", &format!("{current}[pipelines.orders.table]\nengine = \"ReplacingMergeTree\"")),
+    ]);
+    home.run(&["check"]).await.succeeded();
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    assert_eq!(of_table(&bench, "cursor", "engine").await, "ReplacingMergeTree");
+    let full = of_table(&bench, "orders", "engine_full").await;
+    assert!(full.starts_with("ReplacingMergeTree(_zenith_version, _zenith_deleted) ORDER BY _id"), "{full}");
+    for name in ["cursor", "orders"] {
+        home.run(&["reload", name]).await.succeeded();
+        home.run(&["run", "--once"]).await.succeeded();
+        home.run(&["verify", name]).await.succeeded();
+        assert_eq!(of_table(&bench, name, "engine").await, "ReplacingMergeTree");
+    }
+    home.configure(&[("cursor", cursor), ("orders", current)]);
+    let checked = home.run(&["check"]).await.succeeded();
+    assert!(checked.stdout.contains("exists and has the columns"), "{checked:?}");
+    bench.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_that_do_not_suit_are_refused_with_their_line() {
+    let bench = Bench::new("tables_engine_refused").await;
+    bench.fill("orders", orders(0..20)).await;
+    let home = Home::between(&bench);
+    for (engine, part) in [
+        ("SummingMergeTree", "keep the rows"),
+        ("MergeTree", "newest row of a document"),
+        ("ReplacingMergeTree(n)", "leave them out"),
+        ("ReplicatedReplacingMergeTree('/one', 'r')", "path of its own in Keeper"),
+        ("ReplacingMergeTree(", "a name with its arguments"),
+    ] {
+        home.configure(&[("orders", &format!("collection = \"orders\"\nengine = \"{engine}\""))]);
+        let ended = home.run(&["apply", "--yes"]).await;
+        assert!(ended.code == Some(2) && ended.stderr.contains(part), "{ended:?}");
+        assert!(ended.stderr.contains("line 9") && ended.stderr.lines().count() == 1, "{ended:?}");
+    }
+    // What only ClickHouse knows, it says before anything is made.
+    for (engine, part) in [
+        ("ReplicatedReplacingMergeTree('/tables/{table}', 'r')", "ZooKeeper"),
+        ("SharedReplacingMergeTree", "Unknown table engine"),
+    ] {
+        home.configure(&[("orders", &format!("collection = \"orders\"\nengine = \"{engine}\""))]);
+        let ended = home.run(&["check"]).await;
+        assert!(ended.code == Some(2) && ended.stdout.contains(part), "{ended:?}");
+        assert!(ended.stdout.contains("line 9") && ended.stdout.contains("engine"), "{ended:?}");
+        let copied = run(copy_to(&bench, &bench.to(), "orders", &["--engine", engine])).await;
+        assert!(copied.code == Some(2) && copied.stderr.contains(part), "{copied:?}");
+    }
+    assert!(bench.tables().await.is_empty());
+    bench.remove().await;
+}

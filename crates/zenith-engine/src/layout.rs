@@ -120,6 +120,16 @@ impl Layout {
         }
     }
 
+    /// The columns that the engine of the table is given.
+    pub(crate) fn versions(self) -> &'static [&'static str] {
+        match self {
+            Layout::Rows | Layout::Log => &[],
+            Layout::Current => &[VERSION_COLUMN, DELETED_COLUMN],
+            Layout::Marked { moves: true } => &[VERSION_COLUMN, MOVED_COLUMN],
+            Layout::Marked { moves: false } => &[VERSION_COLUMN],
+        }
+    }
+
     /// The engine as the server names it.
     pub(crate) fn engine_name(self) -> &'static str {
         match self {

@@ -127,7 +127,7 @@ async fn a_table_with_other_columns() {
     let error = bench.try_copy("t", ReloadOptions::default()).await.unwrap_err();
     assert!(error.is_input());
     let text = error.to_string();
-    for part in ["~ a: the table has Int64", "+ b Nullable(Int64)", "- gone String", "Nothing was written"] {
+    for part in ["~ a: the table has Int64", "Nothing was written"] {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
     assert_eq!(bench.tables().await, ["t"]);

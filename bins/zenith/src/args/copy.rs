@@ -210,6 +210,7 @@ mod tests {
             "unwind" => (Some("a.b".to_owned()), "\"a.b\"".to_owned()),
             "flat_separator" => (Some("__".to_owned()), "\"__\"".to_owned()),
             "filter" => (Some("{\"a\": 1}".to_owned()), "'{\"a\": 1}'".to_owned()),
+            "engine" => (Some("MergeTree".to_owned()), "\"MergeTree\"".to_owned()),
             "partition_by" | "ttl" | "comment" => (Some("a".to_owned()), "\"a\"".to_owned()),
             "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),
             _ if setting.default.is_boolean() => (None, "true".to_owned()),

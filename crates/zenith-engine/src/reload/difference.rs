@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use zenith_arrow::schema::NOTES_COLUMN;
+use zenith_arrow::schema::{EXTRA_COLUMN, NOTES_COLUMN};
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::same_values;
 
 use super::columns::ColumnPlan;
-use super::keep::is_computed;
+use super::keep::{is_computed, stays};
 use crate::layout::Layout;
+use crate::table_shape::is_same;
 use crate::{Pipeline, Strategy, notes};
 
 /// What a collection needs.
@@ -18,6 +19,10 @@ pub(super) struct Wanted<'a> {
     pub(super) differences: &'a [String],
     /// Whether the new table may have columns that the old one lacks.
     pub(super) may_add: bool,
+    /// The engine of the table.
+    pub(super) engine: &'a str,
+    /// Whether the table gets the columns that it lacks for what fits no other.
+    pub(super) adds: bool,
 }
 
 /// How the key and the partitions of a table differ from those that it is to have, in words; `tried` is a table of the wanted
@@ -29,6 +34,10 @@ pub(super) fn key_differences<S, K>(
 ) -> Vec<String> {
     let (shape, layout) = (&pipeline.options.shape, pipeline.layout);
     let Some(table) = existing else { return Vec::new() };
+    // Rows that nothing takes the place of may lie in any order.
+    if stays(pipeline, table) && !layout.has_versions() {
+        return Vec::new();
+    }
     let mut differences = Vec::new();
     let usual = layout.sorting_key().join(", ");
     let says_key = shape.says_key(layout.rows());
@@ -61,9 +70,14 @@ pub(super) fn difference(
     strategy: Strategy,
     layout: Layout,
 ) -> Option<String> {
-    let (columns, engine) = (wanted.columns, layout.engine_name());
+    let columns = wanted.columns;
     let mut lines = String::new();
     for column in columns {
+        let is_added = wanted.adds && beside_documents(&column.name);
+        let is_there = table.columns.iter().any(|there| there.name == column.name);
+        if is_added && !is_there {
+            continue;
+        }
         if let Some(line) = column_difference(column, table, strategy, wanted.may_add) {
             let _ = writeln!(lines, "  {line}");
         }
@@ -81,12 +95,9 @@ pub(super) fn difference(
     // In a table that is written in place, rows of other layouts would never be replaced.
     if strategy == Strategy::Swap || layout != Layout::Rows {
         // The new table takes the place of the old one, so what people made of that would be gone.
-        if table.engine != engine {
-            let _ = writeln!(
-                lines,
-                "  ~ engine: the table has {}, the new one would have {engine}",
-                table.engine
-            );
+        if !is_same(&table.engine, wanted.engine) {
+            let (there, engine) = (&table.engine, wanted.engine);
+            let _ = writeln!(lines, "  ~ engine: the table has {there}, the new one would have {engine}");
         }
     }
     for difference in wanted.differences {
@@ -94,6 +105,11 @@ pub(super) fn difference(
     }
     lines.pop();
     (!lines.is_empty()).then_some(lines)
+}
+
+/// Whether a column is for what fits no other.
+pub(super) fn beside_documents(column: &str) -> bool {
+    [EXTRA_COLUMN, NOTES_COLUMN].contains(&column)
 }
 
 /// What the table has in the place of a column.
@@ -135,7 +151,12 @@ mod tests {
     use super::*;
 
     fn differs(columns: &[ColumnPlan], table: &TableInfo, strategy: Strategy) -> Option<String> {
-        difference(&Wanted { columns, differences: &[], may_add: false }, table, strategy, Layout::Rows)
+        difference(
+            &Wanted { columns, differences: &[], engine: "MergeTree", adds: false, may_add: false },
+            table,
+            strategy,
+            Layout::Rows,
+        )
     }
 
     fn column(name: &str, target_type: &str) -> ColumnPlan {

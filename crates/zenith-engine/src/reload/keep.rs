@@ -3,12 +3,15 @@
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::Namespace;
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Additions, LOADING_MARK, LOADING_SETTINGS, TypeParts, identifier, parts};
+use zenith_transport::ddl::{
+    Additions, ColumnAdditions, LOADING_MARK, LOADING_SETTINGS, TypeParts, identifier, literal, parts,
+};
 
 use super::columns::ColumnPlan;
 use crate::layout::{
     DELETED_COLUMN, INDEX_COLUMN, Layout, MOVED_COLUMN, OPERATION_COLUMN, TIME_COLUMN, VERSION_COLUMN,
 };
+use crate::table_shape::is_same;
 use crate::{EngineError, Pipeline, Result};
 
 /// What the comments of tables begin with that Zenith makes.
@@ -36,6 +39,9 @@ pub(super) fn keep<S, K>(
 ) -> Result<Kept> {
     let name = &pipeline.table;
     let told = !pipeline.guarded && pipeline.options.replace;
+    if stays(pipeline, table) {
+        return Ok(Kept::default());
+    }
     if pipeline.guarded && !is_ours(table, &pipeline.namespace) {
         return Err(EngineError::NameTaken {
             name: name.clone(),
@@ -50,11 +56,19 @@ pub(super) fn keep<S, K>(
             setting: "table = \"NAME\"",
         });
     }
-    let keeps_key = pipeline.options.shape.says_key(pipeline.layout.rows());
-    let mut lost = lost(table, columns, keeps_key);
+    // What is to be replaced is not kept for its own sake.
+    let is_used = is_of_user(table) && !pipeline.options.replace;
+    let shape = &pipeline.options.shape;
+    let said = Said { key: shape.says_key(pipeline.layout.rows()), engine: shape.engine.is_some() };
+    let mut lost = lost(table, columns, &said);
     let mut kept = Kept::default();
     match &table.additions {
-        Some(additions) => kept.additions = kept_of(additions, columns),
+        Some(additions) => {
+            kept.additions = kept_of(additions, columns);
+            if is_used {
+                kept.additions.columns.extend(of_user(table, columns));
+            }
+        }
         None => lost.push("its definition, which is written in a way that is not understood".to_owned()),
     }
     if !lost.is_empty() {
@@ -67,12 +81,44 @@ pub(super) fn keep<S, K>(
         }
         tracing::warn!(table = name, "the new table will not have {}", lost.join(", "));
     }
-    for column in gone(table, columns) {
+    let is_gone = |column: &String| kept.additions.columns.iter().all(|(kept, _)| kept != column);
+    for column in gone(table, columns).iter().filter(|column| is_gone(column)) {
         tracing::warn!(table = name, column, "no field goes to it: the new table will not have it");
     }
     let comment = table.comment.strip_suffix(LOADING_MARK).unwrap_or(&table.comment).trim_end();
-    kept.comment = (!comment.is_empty() && !comment.starts_with(COMMENT)).then(|| comment.to_owned());
+    // A copy of a user's table is the user's.
+    let is_kept = !comment.is_empty() || !pipeline.guarded && is_used;
+    kept.comment = (is_kept && !comment.starts_with(COMMENT)).then(|| comment.to_owned());
     Ok(kept)
+}
+
+/// Whether the rows of a pipeline go to the table that its user made, and to no new one in its place.
+pub(super) fn stays<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> bool {
+    let has_versions = pipeline.layout.has_versions() && table.rows > 0;
+    pipeline.guarded && !pipeline.options.replace && !has_versions && is_of_user(table)
+}
+
+/// Whether a table's user has made it, or written the comment that it has.
+pub(super) fn is_of_user(table: &TableInfo) -> bool {
+    source_of(table).is_none()
+}
+
+/// Columns of a user's table that no field goes to, as the new one has them: with the default that they have anyway, which
+/// tells them from those that a field went to.
+fn of_user(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<(String, ColumnAdditions)> {
+    let plain = table.columns.iter().filter(|there| {
+        there.default_kind.is_empty()
+            && !there.name.starts_with("_zenith_")
+            && columns.iter().all(|column| column.name != there.name)
+    });
+    let with_default = |there: &zenith_transport::ColumnInfo| {
+        let known =
+            table.additions.as_ref().and_then(|all| all.columns.iter().find(|(name, _)| *name == there.name));
+        let column = known.map(|(_, column)| column.clone()).unwrap_or_default();
+        let default = Some(format!("DEFAULT defaultValueOfTypeName({})", literal(&there.data_type)));
+        (there.name.clone(), ColumnAdditions { data_type: there.data_type.clone(), default, ..column })
+    };
+    plain.map(with_default).collect()
 }
 
 /// Columns of the documents, and parts of such, that the new table does not have.
@@ -144,15 +190,21 @@ fn source_of(table: &TableInfo) -> Option<&str> {
     Some(rest.rsplit_once(&end).map_or(rest, |(namespace, _)| namespace))
 }
 
+/// What is said of the new table, so that nothing of the old one is lost.
+struct Said {
+    key: bool,
+    engine: bool,
+}
+
 /// What a new table cannot have, in words.
-fn lost(table: &TableInfo, columns: &[ColumnPlan], has_key: bool) -> Vec<String> {
+fn lost(table: &TableInfo, columns: &[ColumnPlan], said: &Said) -> Vec<String> {
     let mut lost = Vec::new();
     // Of whatever mode it was before: tables of another make are the user's.
     let layouts = [Layout::Rows, Layout::Current, Layout::Log];
-    if layouts.iter().all(|layout| layout.engine_name() != table.engine) {
-        lost.push(format!("its engine {}", table.engine));
+    if !said.engine && layouts.iter().all(|layout| !is_same(&table.engine, layout.engine_name())) {
+        lost.push(format!("its engine {}, as engine does not say it", table.engine));
     }
-    if !has_key && layouts.iter().all(|layout| layout.sorting_key().join(", ") != table.sorting_key) {
+    if !said.key && layouts.iter().all(|layout| layout.sorting_key().join(", ") != table.sorting_key) {
         lost.push(format!("its sorting key ({}), as order_by does not say it", table.sorting_key));
     }
     for there in &table.columns {

@@ -14,7 +14,7 @@ use zenith_transport::ddl::{Dialect, column_type};
 use zenith_transport::{PreflightRequest, ServerInfo, Sink, TableDefinition, TableInfo};
 
 use super::columns::ColumnPlan;
-use super::difference::{Wanted, difference, key_differences};
+use super::difference::{Wanted, beside_documents, difference, key_differences};
 use super::given;
 use super::keep::{self, Kept, keep};
 use super::kept_columns::KeptColumns;
@@ -25,6 +25,7 @@ use crate::layout::{Layout, VERSION_COLUMN};
 use crate::load::findings::{Findings, Planned, Sample};
 use crate::policies::OnNewField;
 use crate::row_shape::{self, Shape};
+use crate::table_shape::missing_windows;
 use crate::transforms::TransformedSample;
 use crate::{EngineError, Pipeline, ReloadOptions, Result, Strategy, names};
 
@@ -77,6 +78,29 @@ impl ReloadPlan {
 }
 
 impl ReloadPlan {
+    /// Gives a table that its user made what it lacks: the columns for what fits no other, and the memory of inserts.
+    ///
+    /// # Errors
+    /// When the sink refuses it.
+    pub(crate) async fn complete_table<K: Sink>(&self, sink: &K, name: &str) -> zenith_transport::Result<()> {
+        let missing = self.missing_columns();
+        if !missing.is_empty() {
+            sink.admin().add_columns(name, &missing, None).await?;
+        }
+        let windows = self.existing.as_ref().map(missing_windows).unwrap_or_default();
+        if windows.is_empty() {
+            return Ok(());
+        }
+        sink.admin().set_settings(name, &windows).await
+    }
+
+    fn missing_columns(&self) -> Vec<FieldRef> {
+        let Some(table) = &self.existing else { return Vec::new() };
+        let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+        let beside = self.definition.schema.fields().iter().filter(|field| beside_documents(field.name()));
+        beside.filter(|field| !has(field.name())).cloned().collect()
+    }
+
     /// Whether the table that is there now is kept in step by a pipeline, which could not go on with another one in its
     /// place.
     #[must_use]
@@ -139,6 +163,8 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
             columns: &columns,
             differences: &differences,
             may_add: may_add(pipeline, existing.as_ref()),
+            engine: engine_of(pipeline, existing.as_ref()),
+            adds: existing.as_ref().is_some_and(keep::is_of_user),
         },
     )?;
     let kept = match existing.as_ref().filter(|_| options.table.strategy == Strategy::Swap) {
@@ -219,9 +245,13 @@ impl Choice<'_> {
                 });
             }
         }
+        let of_user = existing.filter(|table| !options.replace && keep::is_of_user(table));
+        if let Some(table) = of_user {
+            leave_out_missing(&mut schema, table);
+        }
         shape::check_columns(wanted, &schema, &pipeline.namespace)?;
         shape::check_places(wanted, &schema, pipeline.layout.rows())?;
-        Requirement { shape: wanted, inference: &inference, kept, adopted }.apply(&mut schema);
+        Requirement { shape: wanted, inference: &inference, kept, adopted, of_user }.apply(&mut schema);
         Ok((schema, inference))
     }
 }
@@ -264,6 +294,27 @@ fn check_documents(options: &ReloadOptions, shape: &TableShape) -> Result<()> {
                  MATERIALIZED doc.{name}.:Int64\""
             ),
         }),
+    }
+}
+
+/// The engine that the table is to have.
+fn engine_of<'a, S, K>(pipeline: &'a Pipeline<S, K>, existing: Option<&'a TableInfo>) -> &'a str {
+    match existing {
+        Some(table) if !pipeline.layout.has_versions() && keep::stays(pipeline, table) => &table.engine,
+        _ => pipeline.options.shape.engine.as_deref().unwrap_or(pipeline.layout.engine_name()),
+    }
+}
+
+/// Leaves fields out that a user's table has no column for: their values go to the extra column. A table that has no column
+/// of any is of something else, which its differences tell.
+fn leave_out_missing(schema: &mut Schema, table: &TableInfo) {
+    let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+    if !schema.fields.iter().any(|field| field.name != ID_KEY && has(field.column_name())) {
+        return;
+    }
+    schema.fields.retain(|field| field.name == ID_KEY || has(field.column_name()));
+    for field in &mut schema.fields {
+        field.twin = field.twin.take().filter(|twin| has(&twin.name));
     }
 }
 
@@ -433,8 +484,22 @@ fn check_target<S, K>(
     if options.replace && options.table.strategy == Strategy::Swap {
         return Ok(());
     }
+    let is_written_by_us = table.columns.iter().any(|column| column.name == EXTRA_COLUMN);
+    if !pipeline.guarded
+        && options.table.strategy == Strategy::Swap
+        && keep::is_of_user(table)
+        && !is_written_by_us
+        && table.rows > 0
+    {
+        return Err(EngineError::NameTaken {
+            name: pipeline.table.clone(),
+            what: format!("a table with {} rows that Zenith did not write", table.rows),
+            wanted: format!("the rows of {}", pipeline.namespace),
+            setting: "--table NAME, or have its rows replaced with --replace",
+        });
+    }
     let mut compared = Cow::Borrowed(table);
-    if keeps_columns(pipeline, table) {
+    if keeps_columns(pipeline, table) || keep::is_of_user(table) {
         compared
             .to_mut()
             .columns
@@ -472,6 +537,7 @@ fn definition<S, K>(pipeline: &Pipeline<S, K>, schema: &Schema, kept: Kept) -> R
             *name = field.column_name().to_owned();
         }
     }
+    definition.additions.engine = shape.engine_with(pipeline.layout.versions());
     // What is said of a column that there is none of has no effect.
     let is_there = |name: &str| definition.schema.column_with_name(name).is_some();
     definition.additions.columns.retain(|(name, column)| is_there(name) || column.default.is_some());

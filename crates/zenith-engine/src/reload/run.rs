@@ -1,13 +1,13 @@
 //! A reload as its caller sees it: a plan, and what it does.
 
 use zenith_extract::Source;
-use zenith_transport::{Sink, TableInfo};
+use zenith_transport::Sink;
 
 use super::execute::execute;
 use super::plan::{ReloadPlan, plan};
 use crate::layout::LoadMetadata;
 use crate::load::findings::Findings;
-use crate::{Pipeline, Result, Strategy, Summary, notes};
+use crate::{Pipeline, Result, Strategy, Summary};
 
 impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     /// Looks at both ends, samples the collection and says what a run would do. Writes nothing.
@@ -33,9 +33,8 @@ impl<S: Source, K: Sink + 'static> Pipeline<S, K> {
     /// [`Stopped`](crate::EngineError::Stopped) after [`stop`](crate::StopHandle::stop); otherwise what went wrong.
     /// With the swap strategy the old table is then as it was, and the shadow table is dropped.
     pub async fn execute(&self, plan: &ReloadPlan) -> Result<Summary> {
-        let lacks_notes = |table: &TableInfo| notes::are_missing(&table.columns);
-        if plan.strategy == Strategy::Truncate && plan.existing.as_ref().is_some_and(lacks_notes) {
-            self.sink.admin().add_columns(&self.table, &[notes::column()], None).await?;
+        if plan.strategy == Strategy::Truncate {
+            plan.complete_table(&*self.sink, &self.table).await?;
         }
         execute(self, plan, LoadMetadata::None).await
     }

@@ -133,6 +133,8 @@ pub(super) struct Requirement<'a> {
     pub(super) kept: Option<&'a TableInfo>,
     /// The table whose columns count for more than the sample.
     pub(super) adopted: Option<&'a TableInfo>,
+    /// The table that its user made, and that takes the rows.
+    pub(super) of_user: Option<&'a TableInfo>,
 }
 
 impl Requirement<'_> {
@@ -147,6 +149,7 @@ impl Requirement<'_> {
                     _ if column == ID_KEY => false,
                     (Some(kept), true) => there(kept, column) == Some(true),
                     (_, true) => true,
+                    _ if self.of_user.is_some_and(|table| there(table, column) == Some(true)) => true,
                     (None, false) => self.is_always_there(column, path),
                     (Some(_), false) => false,
                 };
@@ -214,7 +217,7 @@ pub(super) async fn try_table<S: Source, K: Sink>(
     let error = match pipeline.sink.admin().try_table(&trial, ID_KEY).await {
         Ok(table) => return Ok(Some(table)),
         Err(TransportError::Unsupported { .. }) => return Ok(None),
-        Err(error) if error.is_transient() => return Err(error.into()),
+        Err(error) if error.is_transient() && !error.is_without_keeper() => return Err(error.into()),
         Err(error) => error,
     };
     // Without any of it first: what is wrong may be something else.

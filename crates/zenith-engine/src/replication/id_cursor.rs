@@ -421,6 +421,7 @@ where
     context.claim().await?;
     let definition = plan.definition.clone().if_not_exists();
     context.retrying(|| context.sink.create(&definition)).await?;
+    context.retrying(|| plan.complete_table(&*context.sink, &context.table)).await?;
     context.note_schema(&plan.schema, "the table was created", "").await?;
     context.state.set_mismatches(&context.name, &Mismatches::default()).await?;
     Ok(plan.schema)

@@ -229,6 +229,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.claim().await?;
         let definition = plan.definition.clone().if_not_exists();
         self.retrying(|| self.sink.create(&definition)).await?;
+        self.retrying(|| plan.complete_table(&*self.sink, &self.table)).await?;
         self.keep_view().await?;
         self.note_schema(&plan.schema, "the table was created", "").await?;
         Ok(self.state.set_mismatches(&self.name, &Mismatches::default()).await?)

@@ -3,9 +3,10 @@
 //!
 //! Names, defaults and meanings stand here alone, as those of the other options stand in `table_options.rs`.
 
+mod engine;
 mod refusal;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use zenith_transport::TableInfo;
@@ -15,13 +16,22 @@ use zenith_transport::ddl::{
 
 use crate::column_shape::ColumnShape;
 use crate::places;
+use engine::Engine;
+pub(crate) use engine::is_same;
 pub use refusal::Refusal;
 
 /// Settings on which the effect of inserts depends.
-const SETTINGS_OF_ZENITH: [&str; 3] = [WINDOW, "replicated_deduplication_window", "allow_nullable_key"];
+const SETTINGS_OF_ZENITH: [&str; 4] =
+    [WINDOW, REPLICATED_WINDOW, REPLICATED_WINDOW_SECONDS, "allow_nullable_key"];
 /// How many inserts a table remembers, so that none of them takes effect twice.
 const WINDOW: &str = "non_replicated_deduplication_window";
-/// The same for a table whose inserts are divided into many.
+/// The same of a replicated table, and for how long: an insert may be repeated long after a crash, and not only within the hour
+/// that servers remember by default.
+const REPLICATED_WINDOW: &str = "replicated_deduplication_window";
+const REPLICATED_WINDOW_SECONDS: &str = "replicated_deduplication_window_seconds";
+const YEAR_SECONDS: &str = "31536000";
+/// The windows of tables, and of those whose inserts are divided into many.
+const WINDOW_USUAL: &str = "10000";
 const WINDOW_OF_PARTITIONS: &str = "100000";
 /// What a table of versions with projections needs.
 const PROJECTION_MODE: &str = "deduplicate_merge_projection_mode";
@@ -57,6 +67,13 @@ pub struct TableShape {
     /// partitions of a table away.
     #[cfg_attr(feature = "clap", arg(long, value_name = "EXPRESSION", help_heading = "Table"))]
     pub partition_by: Option<String>,
+    /// The engine, which keeps the rows that are written; by default `MergeTree`, and `ReplacingMergeTree` in the mode `changes`.
+    ///
+    /// One of these two, or one of these with `Replicated` or `Shared` before it, as in
+    /// `ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')`. Zenith adds the columns of versions and
+    /// deletions.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "ENGINE", help_heading = "Table"))]
+    pub engine: Option<String>,
     /// The first expressions of the sorting key, which ClickHouse keeps in memory; by default all of them.
     #[cfg_attr(feature = "clap", arg(long, value_name = "EXPRESSION", help_heading = "Table"))]
     pub primary_key: Vec<String>,
@@ -220,9 +237,15 @@ impl TableShape {
                 *clause = Some(said.clone()).filter(|said| !said.is_empty());
             }
         }
-        if self.partition_by.as_ref().is_some_and(|by| !by.is_empty()) {
-            // Each part of an insert is remembered by itself.
-            kept.settings.insert(WINDOW.to_owned(), WINDOW_OF_PARTITIONS.to_owned());
+        // Each part of an insert is remembered by itself.
+        let is_divided = self.partition_by.as_ref().is_some_and(|by| !by.is_empty());
+        let window = if is_divided { WINDOW_OF_PARTITIONS } else { WINDOW_USUAL };
+        if is_divided {
+            kept.settings.insert(WINDOW.to_owned(), window.to_owned());
+        }
+        if self.engine().is_some_and(Engine::is_distributed) {
+            kept.settings.insert(REPLICATED_WINDOW.to_owned(), window.to_owned());
+            kept.settings.insert(REPLICATED_WINDOW_SECONDS.to_owned(), YEAR_SECONDS.to_owned());
         }
         for (name, value) in &self.settings {
             kept.settings.insert(name.clone(), setting_value(value));
@@ -249,6 +272,15 @@ impl TableShape {
         kept
     }
 
+    fn engine(&self) -> Option<Engine<'_>> {
+        self.engine.as_deref().and_then(Engine::parse)
+    }
+
+    /// The engine as a statement has it, with these columns of versions; none where it is the usual one.
+    pub(crate) fn engine_with(&self, versions: &[&str]) -> Option<String> {
+        Some(self.engine()?.to_sql(versions))
+    }
+
     fn elements(&self) -> impl Iterator<Item = Element> {
         let element = |kind: &str, name: &str, sql: String| Element {
             name: format!("{} {name}", kind.to_lowercase()),
@@ -263,6 +295,9 @@ impl TableShape {
     /// How a table differs from this one, in words.
     pub(crate) fn differences(&self, table: &TableInfo, rows: Rows) -> Vec<String> {
         let mut differences = Vec::new();
+        if let Some(engine) = self.engine.as_ref().filter(|engine| !is_same(&table.engine, engine)) {
+            differences.push(format!("the engine {}, not {engine}", table.engine));
+        }
         if let Some(key) = self.sorting_key(rows)
             && !same_type(&key, &table.sorting_key)
             && !same_type(&key, &format!("({})", table.sorting_key))
@@ -287,6 +322,21 @@ impl TableShape {
         let order = self.order_by.iter().map(|sql| ("order_by", sql));
         let partition = self.partition_by.iter().filter(|sql| !sql.is_empty());
         order.chain(partition.map(|sql| ("partition_by", sql)))
+    }
+}
+
+/// Settings that a table needs, of which it is not known that it has them: without them a repeated insert takes effect twice.
+pub(crate) fn missing_windows(table: &TableInfo) -> BTreeMap<String, String> {
+    let name = match Engine::parse(&table.engine).is_some_and(Engine::is_distributed) {
+        true => REPLICATED_WINDOW_SECONDS,
+        false if table.engine.ends_with("MergeTree") => WINDOW,
+        false => return BTreeMap::new(),
+    };
+    let value = if name == WINDOW { WINDOW_USUAL } else { YEAR_SECONDS };
+    let known = table.additions.as_ref().and_then(|additions| additions.settings.get(name));
+    match known.is_some_and(|known| known != "0") {
+        true => BTreeMap::new(),
+        false => BTreeMap::from([(name.to_owned(), value.to_owned())]),
     }
 }
 

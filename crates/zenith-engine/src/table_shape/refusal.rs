@@ -2,7 +2,7 @@
 
 use zenith_transport::ddl::expressions;
 
-use super::{SETTINGS_OF_ZENITH, TableShape};
+use super::{Engine, SETTINGS_OF_ZENITH, TableShape};
 use crate::places;
 
 /// Why rows that are kept in step cannot expire.
@@ -35,6 +35,11 @@ impl TableShape {
                     "a bracket or a quotation mark is open, or a part of it is empty",
                 );
             }
+        }
+        if let Some(engine) = &self.engine
+            && let Some(reason) = refused_engine(engine, has_versions)
+        {
+            return refusal("engine", engine, reason);
         }
         if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && has_versions) {
             return refusal("ttl", ttl, TTL_OF_CHANGES);
@@ -104,6 +109,7 @@ impl TableShape {
             "ORDER" => Some("order_by"),
             "PARTITION" => self.partition_by.is_some().then_some("partition_by"),
             "PRIMARY" => (!self.primary_key.is_empty()).then_some("primary_key"),
+            "ENGINE" => self.engine.is_some().then_some("engine"),
             "TTL" => self.ttl.is_some().then_some("ttl"),
             _ => {
                 let setting = step.strip_prefix("the setting ").and_then(|rest| rest.split(' ').next());
@@ -123,5 +129,15 @@ impl TableShape {
                 }
             }
         }
+    }
+}
+
+/// Why a table cannot have an engine, if it cannot.
+fn refused_engine(engine: &str, has_versions: bool) -> Option<&'static str> {
+    match Engine::parse(engine) {
+        Some(engine) => engine.refusal(has_versions),
+        None => Some(
+            "it is written as a name with its arguments, as in ReplicatedMergeTree('/{shard}/{table}', '{replica}')",
+        ),
     }
 }

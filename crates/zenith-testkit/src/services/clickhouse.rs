@@ -1,7 +1,7 @@
 //! One real ClickHouse, run out of `libchdb.so` by the server host.
 //!
 //! It has what the tests need of a server: HTTP and native TCP, users with passwords, data that outlives a SIGKILL. It
-//! listens on the loopback address only, and has neither Replicator nor listeners with TLS.
+//! listens on the loopback address only, and has neither Keeper nor listeners with TLS.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -17,6 +17,10 @@ use crate::sink::{
 use crate::statement::Statement;
 use crate::{FailureKind, Result, TransportError};
 
+/// Waits for the replicas of a table, and 2 s at most for those that are away.
+const ALTER_OF_REPLICAS: &str = " SETTINGS alter_sync = 2, replication_wait_for_inactive_replica_timeout = 2";
+/// What ClickHouse answers where a change is made, and replicas that are away have it to do yet.
+const UNFINISHED: u32 = 341;
 /// What ClickHouse answers to a lightweight `DELETE` from a table with projections.
 const SUPPORT_IS_DISABLED: u32 = 344;
 
@@ -156,27 +160,31 @@ async fn add_columns(
     alter_columns(sink, table, &changes, "").await
 }
 
-/// Readers see the new types at once, as parts of before are converted while they are read. A replicated table waits for its
-/// own replica, which may not know of them yet otherwise.
+/// The engine of a table that is there.
+async fn engine_of(sink: &ClickHouseSink, table: &str) -> Result<String> {
+    match sink.describe(table).await? {
+        Some(found) => Ok(found.engine),
+        None => Err(TransportError::NoTable { table: sink.full_name(table) }),
+    }
+}
+
+/// Readers see the new types at once, as parts of before are converted while they are read.
 async fn modify_columns(sink: &ClickHouseSink, table: &str, fields: &[FieldRef]) -> Result<String> {
     if fields.is_empty() {
         return Ok(String::new());
     }
-    let is_replicated = match sink.describe(table).await? {
-        Some(found) => ["Replicated", "Shared"].iter().any(|prefix| found.engine.starts_with(prefix)),
-        None => return Err(TransportError::NoTable { table: sink.full_name(table) }),
-    };
-    let settings = if is_replicated { "" } else { " SETTINGS alter_sync = 0" };
     let dialect = sink.dialect().await?;
     let change = |field: &FieldRef| Ok(format!("MODIFY COLUMN {}", column_sql(field, dialect)?));
     let changes = fields.iter().map(change).collect::<Result<Vec<_>>>()?;
-    let altered = alter_columns(sink, table, &changes, settings).await;
+    let altered = alter_columns(sink, table, &changes, " SETTINGS alter_sync = 0").await;
     // They are known by the names of columns, and not of their parts.
     sink.column_types.forget(table);
     altered
 }
 
-/// Changes the columns of a table by one statement, and gives it back; empty where there is nothing to change.
+/// Changes columns by one statement, and gives it back; empty where there is nothing to change. `settings` are those for a table
+/// that is not replicated. A replicated one waits for its replicas, as the next insert may reach any of them, but not for those
+/// that are away: they follow when they are back.
 async fn alter_columns(
     sink: &ClickHouseSink,
     table: &str,
@@ -186,9 +194,18 @@ async fn alter_columns(
     if changes.is_empty() {
         return Ok(String::new());
     }
+    let engine = engine_of(sink, table).await?;
+    let settings = match engine.as_str() {
+        replicated if replicated.starts_with("Replicated") => ALTER_OF_REPLICAS,
+        shared if shared.starts_with("Shared") => "",
+        _ => settings,
+    };
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", changes.join(", "));
-    sink.run(format!("changing the columns of {name}"), &format!("{sql}{settings}")).await?;
+    match sink.run(format!("changing the columns of {name}"), &format!("{sql}{settings}")).await {
+        Err(TransportError::Server(error)) if error.code == UNFINISHED => {}
+        done => done?,
+    }
     Ok(sql)
 }
 
@@ -218,6 +235,13 @@ async fn clone_table(sink: &ClickHouseSink, table: &str, shadow: &str) -> Result
     let (Some(comment), _) = comments(sink, [table, shadow]).await? else {
         return Err(TransportError::NoTable { table: name });
     };
+    if engine_of(sink, table).await?.starts_with("Replicated") {
+        let message = format!(
+            "{name} is replicated, and a table of its rows would need a path of its own in Keeper: columns are added to its next \
+             rows, and zenith reload makes a table of them where the mode has one"
+        );
+        return Err(TransportError::other(FailureKind::Input, message));
+    }
     // The parts of the clone would not know that some of their rows are to change, or to go.
     if let Some(mutation) = pending_mutation(sink, table).await? {
         let message = format!(

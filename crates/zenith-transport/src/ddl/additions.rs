@@ -20,6 +20,8 @@ pub struct Additions {
     pub columns: Vec<(String, ColumnAdditions)>,
     /// Indices, projections and constraints, in their order.
     pub elements: Vec<Element>,
+    /// The engine, where it is another one than that of the definition. It is not read from a table.
+    pub engine: Option<String>,
     /// The expression after `ORDER BY`, where it is another one than that of the definition. It is not read from a table.
     pub order_by: Option<String>,
     /// The expression after `PARTITION BY`.
@@ -150,8 +152,9 @@ impl Additions {
             step(format!("the {}", element.name), &|to| to.elements.push(element.clone()));
         }
         type Clause = fn(&mut Additions) -> &mut Option<String>;
-        let clauses: [(&str, &Option<String>, Clause); 5] = [
-            // The first, as the primary key is a part of it.
+        let clauses: [(&str, &Option<String>, Clause); 6] = [
+            ("ENGINE", &self.engine, |to| &mut to.engine),
+            // Before others, as the primary key is a part of it.
             ("ORDER BY", &self.order_by, |to| &mut to.order_by),
             ("PARTITION BY", &self.partition_by, |to| &mut to.partition_by),
             ("PRIMARY KEY", &self.primary_key, |to| &mut to.primary_key),

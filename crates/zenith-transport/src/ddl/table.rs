@@ -154,7 +154,7 @@ impl TableDefinition {
             if self.if_not_exists { "IF NOT EXISTS " } else { "" },
             identifier(database),
             identifier(&self.name),
-            self.engine_sql(),
+            self.additions.engine.clone().unwrap_or_else(|| self.engine_sql()),
             clause("PARTITION BY", &self.additions.partition_by),
             clause("PRIMARY KEY", &self.additions.primary_key),
             match (&self.additions.order_by, order.as_slice()) {

@@ -314,6 +314,14 @@ impl TransportError {
         }
     }
 
+    /// Whether a replicated table was to be created by a server that has no Keeper.
+    #[must_use]
+    pub fn is_without_keeper(&self) -> bool {
+        const NO_ZOOKEEPER: u32 = 225;
+        self.server()
+            .is_some_and(|error| error.code == NO_ZOOKEEPER && error.text.contains("create replicated table"))
+    }
+
     /// Whether user or password are wrong, or the user may not connect from here.
     #[must_use]
     pub fn is_authentication(&self) -> bool {

@@ -214,7 +214,7 @@ impl ServerError {
             252 => "; merges lag behind: write larger batches or wait",
             241 | 173 | 777 | 778 => "; give ClickHouse more memory or write smaller batches",
             243 => "; free disk space on the ClickHouse server",
-            242 => "; the replica is read-only until it reaches Replicator again",
+            242 => "; the replica is read-only until it reaches Keeper again",
             497 => "; grant it to the user",
             164 | 472 => "; the user's profile is read-only: use a user that may write",
             62 => "; this is a bug in the statement",
