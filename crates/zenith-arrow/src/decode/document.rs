@@ -10,13 +10,13 @@ use zenith_memory::Pool;
 
 use super::append::Value;
 use super::buffers::Arena;
+use super::care::{Care, check_strangers};
 use super::column::{Column, Rules, Storage, join};
 use super::context::{Context, RowError, SLACK};
 use super::head::Head;
-use super::overflow::{Key, Odd, Reserved};
+use super::overflow::{Key, Odd};
 use super::tally::Tally;
 use crate::Field;
-use crate::extended_json::repeated_keys;
 use crate::fit::MismatchReason;
 use crate::schema::{Blank, EMPTY_ARRAY, EMPTY_DOCUMENT};
 
@@ -74,51 +74,11 @@ struct Walk {
     strangers: usize,
 }
 
-/// What is known of a document whose keys may be repeated or reserved.
-struct Care {
-    /// Positions of the elements whose key comes again.
-    repeated: Vec<usize>,
-    /// The position of the current element.
-    position: usize,
-    duplicates: Vec<u8>,
-    outside: Reserved,
-}
-
 impl Walk {
     #[inline(always)]
     fn begin(guess: usize) -> Walk {
         Walk { matched: 0, guess, previous: NO_SLOT, strangers: 0 }
     }
-}
-
-impl Care {
-    fn begin(cx: &mut Context<'_>, document: &[u8]) -> Result<Care, RowError> {
-        let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
-        let outside = cx.overflow.begin_level();
-        Ok(Care { repeated, position: 0, duplicates: Vec::new(), outside })
-    }
-
-    /// Whether the key of the next element comes again.
-    fn is_repeated(&mut self) -> bool {
-        let position = self.position;
-        self.position += 1;
-        self.repeated.binary_search(&position).is_ok()
-    }
-
-    fn end(self, cx: &mut Context<'_>, before: Odd) -> Result<(), RowError> {
-        cx.overflow.end_level(before, &self.duplicates, self.outside).map_err(RowError::Malformed)
-    }
-}
-
-/// Asks for care if a key without a column occurs twice in the document of these parts.
-#[cold]
-fn check_strangers(cx: &Context<'_>, parts: Range<usize>) -> Result<(), RowError> {
-    if cx.ignores {
-        return Ok(());
-    }
-    let document = cx.bytes.get(parts.start - 4..=parts.end).unwrap_or_default();
-    let repeated = repeated_keys(document).map_err(RowError::Malformed)?;
-    if repeated.is_empty() || cx.is_careful { Ok(()) } else { Err(RowError::Duplicate) }
 }
 
 impl DocumentNode {

@@ -10,6 +10,7 @@
 //! replies is short, and a batch goes only to an inserter that waits for one. A worker that fails stops the others;
 //! the shadow table is dropped in any case.
 
+mod choose;
 mod columns;
 mod difference;
 mod execute;
@@ -23,6 +24,7 @@ mod shadow;
 mod shape;
 mod sorting;
 mod table_types;
+mod target;
 mod temporary;
 mod typed_place;
 

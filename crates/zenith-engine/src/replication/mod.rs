@@ -47,6 +47,7 @@ mod batcher;
 mod by_hand;
 mod check;
 mod clock;
+mod column_place;
 mod committer;
 pub(crate) mod context;
 mod event;

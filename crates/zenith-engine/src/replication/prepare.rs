@@ -293,6 +293,13 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.live.counters.restart();
             self.found(findings);
         };
+        self.note_loaded(&summary, token, time).await?;
+        drop(turn);
+        Ok(summary)
+    }
+
+    /// Notes a table that has been put in its place, and where its changes go on.
+    async fn note_loaded(&self, summary: &Summary, token: ResumeToken, time: Timestamp) -> Result<()> {
         if !summary.columns_added.is_empty() {
             self.note_schema(&summary.schema, LOADED_AGAIN, "").await?;
             self.learned.promoted(summary.columns_added.len());
@@ -302,7 +309,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let mut findings = self.findings();
         findings.loaded();
         self.found(findings);
-        self.replaced(&summary).await?;
+        self.replaced(summary).await?;
         let checkpoint = Position::new(token).checkpoint(summary.rows, Some(system_time(time)))?;
         if self.layout() == Layout::Log {
             // There is no checkpoint yet, and without one the log is loaded again: so where one is, the beginning is known.
@@ -316,8 +323,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.detach(None).await?;
             self.note_read(time).await?;
         }
-        drop(turn);
-        Ok(summary)
+        Ok(())
     }
 
     /// Notes that nothing of the collection is left to be read.
