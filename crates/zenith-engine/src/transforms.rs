@@ -20,6 +20,8 @@ use crate::{EngineError, Result, renames};
 const ANY: &str = "*";
 /// The most fields that a query leaves out.
 const PROJECTION_MAX: usize = 500;
+/// The bytes in a document that MongoDB has to leave out for it to pay on the same machine: for that it makes another document.
+const LARGE: usize = 1_024;
 /// About the most bytes of a sample whose arrays are unwound.
 const UNWOUND_BYTES: usize = 32 * 1024 * 1024;
 
@@ -74,6 +76,11 @@ impl TableOptions {
         }
         if self.mask.iter().any(|(masked, _)| takes(masked)) {
             return wrong("is masked as a whole: mask the fields of its elements, as in items.price");
+        }
+        if self.shape == Shape::Document {
+            return wrong(
+                "is a part of one column with shape = \"document\": take shape = \"columns\" or \"flat\"",
+            );
         }
         let leads_to = |included: &String| takes(included) || included.contains(ANY) || is_in(path, included);
         if !self.include.is_empty() && !self.include.iter().any(leads_to) {
@@ -141,13 +148,26 @@ impl TableOptions {
         let without = transforms.without_values(sample.iter().map(|document| document.as_bytes()));
         let without = without.map_err(unusable)?.into_iter().map(str::to_owned).collect();
         let elements = sample.iter().filter_map(|document| Elements::new(document.as_bytes()).ok()).flatten();
-        let keys = elements.filter_map(|element| std::str::from_utf8(element.ok()?.key).ok());
-        let keys: BTreeSet<&str> = keys.filter(|key| transform.drops(key.as_bytes())).collect();
-        let left_out = keys.into_iter().map(str::to_owned).collect();
+        let elements = elements.filter_map(|element| {
+            let element = element.ok()?;
+            Some((std::str::from_utf8(element.key).ok()?, element.value.bytes.len()))
+        });
+        let (mut keys, mut bytes) = (BTreeSet::new(), 0);
+        for (key, length) in elements.filter(|(key, _)| transform.drops(key.as_bytes())) {
+            keys.insert(key.to_owned());
+            bytes += length;
+        }
+        let left_out = LeftOut { keys: keys.into_iter().collect(), bytes: bytes / sample.len().max(1) };
         let changed = sample.iter().filter_map(|document| {
             RawDocumentBuf::from_bytes(transform.applied(document.as_bytes()).ok()?).ok()
         });
         Ok(TransformedSample { documents: changed.collect(), without, left_out })
+    }
+
+    /// What the queries of a load leave out. On this machine that is nothing, unless it is large.
+    pub(crate) fn projection_of_load(&self, left_out: &LeftOut, is_local: bool) -> Option<RawDocumentBuf> {
+        let pays = !is_local || left_out.bytes >= LARGE;
+        pays.then(|| self.projection(&left_out.keys)).flatten()
     }
 
     /// What queries leave out of documents: fields of the top level that are excluded, and those that are known to be left
@@ -175,8 +195,15 @@ pub(crate) struct TransformedSample {
     pub(crate) documents: Vec<RawDocumentBuf>,
     /// Paths of settings at which nothing of it is.
     pub(crate) without: Vec<String>,
-    /// Keys of the top level that it had, and has no more.
-    pub(crate) left_out: Vec<String>,
+    pub(crate) left_out: LeftOut,
+}
+
+/// Keys of the top level that the documents of a sample had, and have no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    pub(crate) keys: Vec<String>,
+    /// The bytes of their values in a document, on average.
+    pub(crate) bytes: usize,
 }
 
 /// The documents that those of a sample are unwound into; of very many only some, but one of each at least.
@@ -231,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_beside_us_leaves_out_only_what_is_large() {
+        let options = options(&[], &["a"]);
+        let projected = |bytes, is_local| {
+            options.projection_of_load(&LeftOut { keys: vec!["a".to_owned()], bytes }, is_local).is_some()
+        };
+        assert_eq!([projected(10, false), projected(10, true), projected(2_000, true)], [true, false, true]);
+    }
+
+    #[test]
     fn paths_that_cannot_be_used_are_named_with_their_option() {
         let unusable = options(&["a"], &["a.", "b"]).unusable_path();
         assert!(matches!(unusable, Some(("exclude", path, _)) if path == "a."));
@@ -245,8 +281,9 @@ mod tests {
         let sample = || vec![RawDocumentBuf::try_from(&doc! { "_id": 1, "a": { "b": 1 }, "p": 2 }).unwrap()];
         let sampled = options(&[], &["p", "q.r", "a.b"]).transform_sample(sample()).unwrap();
         assert_eq!(sampled.documents, [RawDocumentBuf::try_from(&doc! { "_id": 1, "a": {} }).unwrap()]);
-        assert_eq!((sampled.without, sampled.left_out), (vec!["q.r".to_owned()], vec!["p".to_owned()]));
+        assert_eq!(sampled.left_out, LeftOut { keys: vec!["p".to_owned()], bytes: 4 });
+        assert_eq!(sampled.without, ["q.r"]);
         let sampled = options(&["a.c"], &[]).transform_sample(sample()).unwrap();
-        assert_eq!(sampled.left_out, ["p"]);
+        assert_eq!(sampled.left_out.keys, ["p"]);
     }
 }

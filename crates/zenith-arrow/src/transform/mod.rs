@@ -117,10 +117,13 @@ impl TransformOptions {
     ) -> Result<Vec<&str>, PathError> {
         let masked = self.mask.iter().map(|(path, _)| path);
         let paths = self.include.iter().chain(&self.exclude).chain(masked);
-        let mut without = Vec::new();
+        let (mut without, mut buffer) = (Vec::new(), Vec::new());
         for path in paths.filter(|path| *path != crate::schema::ID_KEY) {
             let rules = Rules::new(&[(parse(path)?, Said::Exclude)], true);
-            let is_there = |document| rules.change(document, 1).unwrap_or(false);
+            let is_there = |document| {
+                buffer.clear();
+                rules.apply(document, 1, &mut buffer).unwrap_or(false)
+            };
             if !documents.clone().into_iter().any(is_there) {
                 without.push(path.as_str());
             }
@@ -184,22 +187,16 @@ impl Transform {
     /// # Errors
     /// [`RawError`] for a document that is not valid BSON where that had to be known.
     pub fn apply<'b>(&self, document: &[u8], buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>, RawError> {
-        let changing = match &self.rules {
-            Some(rules) if rules.change(document, 1)? => Some(rules),
-            _ => None,
-        };
         buffer.clear();
-        match (changing, self.is_whole) {
-            (None, false) => return Ok(None),
-            (None, true) => whole::write(document, buffer)?,
-            (Some(rules), false) => rules.write(document, 1, buffer)?,
-            (Some(rules), true) => {
-                let mut left = Vec::with_capacity(document.len());
-                rules.write(document, 1, &mut left)?;
-                whole::write(&left, buffer)?;
-            }
+        let changes = match &self.rules {
+            Some(rules) => rules.apply(document, 1, buffer)?,
+            None => false,
+        };
+        if self.is_whole {
+            let left = changes.then(|| std::mem::take(buffer));
+            whole::write(left.as_deref().unwrap_or(document), buffer)?;
         }
-        Ok(Some(buffer))
+        Ok((changes || self.is_whole).then_some(buffer.as_slice()))
     }
 
     /// Whether every value of a key of the top level goes.

@@ -104,27 +104,8 @@ impl Rules {
         matches!(self.of(key), Rule::Drop)
     }
 
-    /// Whether anything of a document becomes another.
-    pub(super) fn change(&self, document: &[u8], depth: usize) -> Result<bool, RawError> {
-        if depth > DEPTH_MAX {
-            return Err(RawError::TooDeep);
-        }
-        for element in Elements::new(document)? {
-            let element = element?;
-            let changes = match self.of(element.key) {
-                Rule::Keep => false,
-                Rule::Drop => true,
-                Rule::Change(change) => change.changes(element.value, depth)?,
-            };
-            if changes {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Appends what becomes of a document.
-    pub(super) fn write(&self, document: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), RawError> {
+    /// Appends what becomes of a document, and says whether that is another; nothing is appended where it is not.
+    pub(super) fn apply(&self, document: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<bool, RawError> {
         if depth > DEPTH_MAX {
             return Err(RawError::TooDeep);
         }
@@ -137,96 +118,94 @@ impl Rules {
             if matches!(rule, Rule::Keep) {
                 continue;
             }
+            let before = out.len();
             out.extend_from_slice(document.get(done..element.start).unwrap_or_default());
-            done = element.range().end;
-            if let Rule::Change(change) = rule {
-                change.write(&element, depth, out)?;
+            let changes = match rule {
+                Rule::Change(change) => change.apply(&element, depth, out)?,
+                Rule::Keep | Rule::Drop => true,
+            };
+            if changes {
+                done = element.range().end;
+            } else {
+                out.truncate(before);
             }
         }
+        if done == 0 {
+            return Ok(false);
+        }
         out.extend_from_slice(document.get(done..).unwrap_or_default());
-        set_length(start, out)
+        set_length(start, out)?;
+        Ok(true)
     }
 }
 
 impl Change {
-    fn changes(&self, value: RawValue<'_>, depth: usize) -> Result<bool, RawError> {
-        if self.mask.is_some() && !value.is_null() {
-            return Ok(true);
-        }
-        self.changes_inside(value, depth)
-    }
-
-    fn changes_inside(&self, value: RawValue<'_>, depth: usize) -> Result<bool, RawError> {
-        match (&self.inside, value.tag) {
-            (Some(inside), tag::DOCUMENT) => inside.change(value.bytes, depth + 1),
-            (Some(_), tag::ARRAY) if depth >= DEPTH_MAX => Err(RawError::TooDeep),
-            (Some(_), tag::ARRAY) => {
-                for element in Elements::new(value.bytes)? {
-                    if self.changes_inside(element?.value, depth + 1)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-            _ => Ok(self.parts_only),
-        }
-    }
-
-    /// Appends what becomes of an element, if it does not go.
-    fn write(&self, element: &Element<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), RawError> {
+    /// Appends what becomes of an element, if it does not go, and says whether that is another one.
+    fn apply(&self, element: &Element<'_>, depth: usize, out: &mut Vec<u8>) -> Result<bool, RawError> {
         let value = element.value;
         if self.drops(value) {
-            return Ok(());
+            return Ok(true);
         }
         let at = begin(value.tag, element.key, out);
         let start = out.len();
-        self.write_inside(value, depth, out)?;
-        if let Some(mask) = &self.mask {
-            let tag = mask.apply(value.tag, start, out)?;
-            if let Some(place) = out.get_mut(at) {
-                *place = tag;
+        let changes = self.apply_inside(value, depth, out)?;
+        match &self.mask {
+            Some(mask) if !value.is_null() => {
+                let tag = mask.apply(value.tag, start, out)?;
+                if let Some(place) = out.get_mut(at) {
+                    *place = tag;
+                }
+                Ok(true)
             }
+            _ => Ok(changes),
         }
-        Ok(())
     }
 
     fn drops(&self, value: RawValue<'_>) -> bool {
         self.parts_only && !matches!(value.tag, tag::DOCUMENT | tag::ARRAY)
     }
 
-    /// Appends a value without what goes of the inside of it.
-    fn write_inside(&self, value: RawValue<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), RawError> {
-        match (&self.inside, value.tag) {
-            (Some(inside), tag::DOCUMENT) => inside.write(value.bytes, depth + 1, out),
-            (Some(_), tag::ARRAY) => self.write_array(value.bytes, depth + 1, out),
-            _ => {
-                out.extend_from_slice(value.bytes);
-                Ok(())
-            }
+    /// Appends a value without what goes of the inside of it, and says whether anything does.
+    fn apply_inside(&self, value: RawValue<'_>, depth: usize, out: &mut Vec<u8>) -> Result<bool, RawError> {
+        let changes = match (&self.inside, value.tag) {
+            (Some(inside), tag::DOCUMENT) => inside.apply(value.bytes, depth + 1, out)?,
+            (Some(_), tag::ARRAY) => self.apply_to_array(value.bytes, depth + 1, out)?,
+            _ => false,
+        };
+        if !changes {
+            out.extend_from_slice(value.bytes);
         }
+        Ok(changes)
     }
 
-    fn write_array(&self, array: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), RawError> {
+    /// Appends an array without what goes of its elements, if anything does.
+    fn apply_to_array(&self, array: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<bool, RawError> {
         if depth > DEPTH_MAX {
             return Err(RawError::TooDeep);
         }
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
-        let mut position = 0;
+        let (mut position, mut changes) = (0, false);
         let mut key = Vec::new();
         for element in Elements::new(array)? {
             let value = element?.value;
             if self.drops(value) {
+                changes = true;
                 continue;
             }
             key.clear();
             write_position(&mut key, position);
             begin(value.tag, &key, out);
-            self.write_inside(value, depth, out)?;
+            changes |= self.apply_inside(value, depth, out)?;
             position += 1;
         }
+        if !changes {
+            out.truncate(start);
+            return Ok(false);
+        }
         out.push(0);
-        set_length(start, out)
+        set_length(start, out)?;
+        Ok(true)
     }
 }
 

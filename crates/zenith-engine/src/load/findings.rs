@@ -15,6 +15,7 @@ use zenith_arrow::infer::{InferOptions, infer};
 use zenith_arrow::{Decoder, Field, Kind, Schema, Surprise};
 
 use crate::progress::to_u64;
+use crate::transforms::LeftOut;
 use crate::{EngineError, Result};
 
 /// One row in so many has a value of an unexpected kind: as rare as it may be.
@@ -118,7 +119,7 @@ pub(crate) struct Sample {
     /// Where each lies.
     pub(super) ranges: Vec<Range<usize>>,
     /// Keys that were left out of them.
-    pub(super) left_out: Vec<String>,
+    pub(super) left_out: LeftOut,
 }
 
 impl Sample {
@@ -144,7 +145,7 @@ impl Sample {
     }
 
     /// The same, of which these keys were left out.
-    pub(crate) fn without(self, left_out: Vec<String>) -> Sample {
+    pub(crate) fn without(self, left_out: LeftOut) -> Sample {
         Sample { left_out, ..self }
     }
 

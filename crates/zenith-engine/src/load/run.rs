@@ -125,7 +125,8 @@ impl Workers {
         let mut options = ReadOptions::new(budget);
         options.batch_bytes = spec.options.reply_bytes(spec.readers);
         options.read_concern = spec.read_concern;
-        options.projection = spec.options.table.projection(&spec.sample.left_out);
+        options.projection =
+            spec.options.table.projection_of_load(&spec.sample.left_out, spec.source.is_local());
         let queue = Arc::new(Queue::new(spec.partitions.clone()));
         for _ in 0..spec.readers {
             let (load, first, queue) = (Arc::clone(&self.load), Arc::clone(&self.first), Arc::clone(&queue));

@@ -43,12 +43,13 @@ mod session;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use mongodb::Client;
 use mongodb::action::Action;
-use mongodb::options::{ClientOptions, SelectionCriteria};
+use mongodb::options::{ClientOptions, SelectionCriteria, ServerAddress};
 use zenith_net::Idle;
 
 pub use changes::MongoChanges;
@@ -209,6 +210,17 @@ impl Source for MongoSource {
 
     fn filtered(&self, query: &RawDocument) -> Result<MongoSource, ExtractError> {
         Ok(MongoSource { filter: self.filter.with(query)?, ..self.clone() })
+    }
+
+    fn is_local(&self) -> bool {
+        let is_local = |host: &ServerAddress| match host {
+            ServerAddress::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+            ServerAddress::Unix { .. } => true,
+            _ => false,
+        };
+        self.deployment.options.hosts.iter().all(is_local)
     }
 
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {

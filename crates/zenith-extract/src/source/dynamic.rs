@@ -46,11 +46,16 @@ impl fmt::Debug for DynReader {
 /// Both twins in one.
 pub(super) trait Erased: ErasedSource + ErasedChangeSource {
     fn filtered(&self, query: &RawDocument) -> Result<DynSource, ExtractError>;
+    fn is_local(&self) -> bool;
 }
 
 impl<S: Source + ChangeSource> Erased for S {
     fn filtered(&self, query: &RawDocument) -> Result<DynSource, ExtractError> {
         Source::filtered(self, query).map(DynSource::new)
+    }
+
+    fn is_local(&self) -> bool {
+        Source::is_local(self)
     }
 }
 
@@ -123,6 +128,10 @@ impl Source for DynSource {
 
     fn filtered(&self, query: &RawDocument) -> Result<DynSource, ExtractError> {
         self.inner.filtered(query)
+    }
+
+    fn is_local(&self) -> bool {
+        self.inner.is_local()
     }
 
     async fn preflight(&self, namespace: &Namespace) -> Result<SourceInfo, ExtractError> {

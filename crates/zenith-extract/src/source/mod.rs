@@ -97,6 +97,12 @@ pub trait Source: Send + Sync + 'static {
         })
     }
 
+    /// Whether its bytes come from this machine: then leaving fields out at the source costs more than it saves, unless they are
+    /// large. By default they do not.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// The types of the smallest and the largest `_id`; `None` if the collection is empty or has no order by `_id`, as
     /// that of a source that leaves this out. The sample then decides about the key.
     ///
