@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use zenith_testkit::data::random::Random;
 
 use crate::harness::{Bench, Ended, ended, run, zenith};
 
@@ -91,6 +92,18 @@ impl Home {
     async fn status(&self) -> Value {
         let ended = self.run(&["status", "--json"]).await;
         serde_json::from_str(&ended.stdout).unwrap_or_default()
+    }
+
+    /// Runs the pipelines so many times, each until it is killed; merges the table now and then.
+    pub async fn run_and_kill(&self, times: u32, bench: &Bench, table: &str, random: &mut Random) {
+        for _ in 0..times {
+            let mut child = self.command(&["run"]).spawn().unwrap();
+            tokio::time::sleep(Duration::from_millis(u64::from(300 + random.below(1_500)))).await;
+            child.kill().await.unwrap();
+            if random.below(3) == 0 && bench.tables().await.iter().any(|there| there == table) {
+                bench.ask(&format!("OPTIMIZE TABLE {table} FINAL")).await;
+            }
+        }
     }
 
     /// What `zenith status` says of a pipeline.

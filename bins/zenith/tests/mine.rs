@@ -36,6 +36,18 @@ async fn copies_go_to_a_table_that_is_there() {
     for strategy in ["swap", "truncate"] {
         create(&bench, strategy, "", "MergeTree ORDER BY _id").await;
         bench.ask(&format!("INSERT INTO {strategy} (_id, who) VALUES (7, 'old')")).await;
+        if strategy == "swap" {
+            // Rows that Zenith did not write go only where that is said.
+            let refused = run(copy_to(&bench, &bench.to(), strategy, &[])).await;
+            let says = |part: &str| refused.stderr.contains(part);
+            assert!(
+                refused.code == Some(2) && says("a table with rows that Zenith did not write"),
+                "{refused:?}"
+            );
+            assert!(says("--table NAME") && says("--replace"), "{refused:?}");
+            assert_eq!(bench.ask("SELECT count(), any(who) FROM swap").await, "1\told");
+            bench.ask("TRUNCATE TABLE swap").await;
+        }
         for _ in 0..2 {
             let copied = run(copy_to(&bench, &bench.to(), strategy, &["--strategy", strategy])).await;
             assert_eq!(copied.code, Some(0), "{strategy}: {copied:?}");
@@ -112,8 +124,11 @@ async fn pipelines_write_to_a_table_that_is_there() {
     let windows = "SELECT countIf(create_table_query LIKE '%non_replicated_deduplication_window = 10000%') FROM system.tables \
                    WHERE database = currentDatabase() AND name IN ('cursor', 'log', 'current')";
     assert_eq!(bench.ask(windows).await, "3");
-    // It stays its user's: it is not replaced.
-    let reloaded = home.run(&["reload", "cursor"]).await;
-    assert!(reloaded.code == Some(0) || reloaded.stderr.contains("sorting key"), "{reloaded:?}");
+    // They stay their user's: they are not replaced.
+    for (name, part) in [("cursor", "sorting key"), ("current", "column who")] {
+        let reloaded = home.run(&["reload", name]).await;
+        assert!(reloaded.code != Some(0) && reloaded.stderr.contains(part), "{name}: {reloaded:?}");
+    }
+    assert_eq!(values("current_current").await, "199\t198505\t19\t19850\t199\t1");
     bench.remove().await;
 }

@@ -1,7 +1,6 @@
 //! Tables kept in step whose sorting key and partitions are made of fields that change.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bson::{DateTime, Document, RawDocumentBuf, cstr, doc, rawdoc};
 use futures_util::TryStreamExt as _;
@@ -285,14 +284,7 @@ async fn nothing_is_left_behind_by_kills() {
             }
         });
         let mut random = Random::of_document(seed, 1);
-        for _ in 0..10 {
-            let mut child = home.command(&["run"]).spawn().unwrap();
-            tokio::time::sleep(Duration::from_millis(u64::from(300 + random.below(1_500)))).await;
-            child.kill().await.unwrap();
-            if random.below(3) == 0 && bench.tables().await.iter().any(|table| table == protocol) {
-                bench.ask(&format!("OPTIMIZE TABLE {protocol} FINAL")).await;
-            }
-        }
+        home.run_and_kill(10, &bench, protocol, &mut random).await;
         writer.abort();
         let _ = writer.await;
         home.run(&["run", "--once"]).await.succeeded();

@@ -361,14 +361,7 @@ async fn no_element_is_left_behind_by_kills() {
             }
         });
         let mut random = Random::of_document(seed, 1);
-        for _ in 0..8 {
-            let mut child = home.command(&["run"]).spawn().unwrap();
-            tokio::time::sleep(Duration::from_millis(u64::from(300 + random.below(1_500)))).await;
-            child.kill().await.unwrap();
-            if random.below(3) == 0 && bench.tables().await.iter().any(|table| table == protocol) {
-                bench.ask(&format!("OPTIMIZE TABLE {protocol} FINAL")).await;
-            }
-        }
+        home.run_and_kill(8, &bench, protocol, &mut random).await;
         writer.abort();
         let _ = writer.await;
         home.run(&["run", "--once"]).await.succeeded();

@@ -1,7 +1,9 @@
 //! A pipeline: a source, a sink, and what goes from one to the other.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use zenith_arrow::Schema;
 use zenith_extract::{Namespace, ReadConcern, Source};
 use zenith_memory::Pool;
 use zenith_transport::Sink;
@@ -26,12 +28,32 @@ pub struct Pipeline<S, K> {
     pub(crate) layout: Layout,
     /// Columns that a program adds to rows.
     pub(crate) added: Added,
+    /// What is told of columns that a load has added, before its table is shown.
+    pub(crate) note: Option<Note>,
     pub(crate) read_concern: ReadConcern,
     /// Whether the pipeline replaces tables without being asked to. It then replaces only what Zenith made, and only
     /// if it can keep all additions.
     pub(crate) guarded: bool,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: StopHandle,
+}
+
+type Noting = dyn Fn(Schema) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync;
+
+/// Who keeps the columns of a table.
+pub(crate) struct Note(Box<Noting>);
+
+impl Note {
+    pub(crate) fn new<F>(note: impl Fn(Schema) -> F + Send + Sync + 'static) -> Note
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        Note(Box::new(move |schema| Box::pin(note(schema))))
+    }
+
+    pub(crate) async fn note(&self, schema: Schema) -> Result<()> {
+        (self.0)(schema).await
+    }
 }
 
 /// Collects what a [`Pipeline`] needs.
@@ -166,6 +188,7 @@ impl<S: Source, K: Sink + 'static> PipelineBuilder<S, K> {
             owner: None,
             layout: Layout::Rows,
             added: self.added,
+            note: None,
             read_concern: ReadConcern::Configured,
             guarded: false,
             progress: Arc::new(Progress::default()),

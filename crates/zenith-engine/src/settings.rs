@@ -258,7 +258,12 @@ impl PipelineSettings {
 
     /// Why nothing can leave the table for good.
     fn purge_refusal(&self) -> Option<&'static str> {
+        let is_replicated =
+            |engine: &String| engine.starts_with("Replicated") || engine.starts_with("Shared");
         match (self.mode, self.deletes) {
+            (Mode::Changes, Deletes::Tombstone) if self.shape.engine.as_ref().is_some_and(is_replicated) => {
+                Some("replicas would not agree on which rows they are: take an engine that is not replicated")
+            }
             (Mode::Changes, Deletes::Tombstone) => None,
             (Mode::Changes, _) => {
                 Some("deletes keeps the rows of documents that are gone: take deletes = \"tombstone\"")

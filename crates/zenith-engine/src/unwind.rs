@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(key(&items, &[]), ["`_id`", "`items_index`"]);
         assert_eq!(key(&items, &["tenant, toDate(at)"]), ["tenant", "toDate(at)", "`_id`", "`items_index`"]);
         assert_eq!(key(&items, &["items_index", "_id"]), ["items_index", "_id"]);
-        assert_eq!(key(&options("items", &[("items_index", "line")]), &[]), ["`_id`", "line"]);
+        assert_eq!(key(&options("items", &[("items_index", "line")]), &[]), ["`_id`", "`line`"]);
         assert_eq!(key(&TableOptions::default(), &["a"]), ["a"]);
     }
 

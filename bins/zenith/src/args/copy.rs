@@ -167,7 +167,7 @@ mod tests {
     fn copies_and_pipelines_have_the_same_options_but_for_those_with_a_reason() {
         assert_eq!(
             without(names::<Copy>(), &OF_COPIES),
-            without(names::<PipelineSettings>(), &OF_PIPELINES),
+            without(names::<PipelineSettings>(), OF_PIPELINES),
             "an option is to be added to the other, or to the exceptions, with a reason"
         );
         for of_target in names::<ConnectorOptions>() {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use async_channel::Sender;
-use zenith_arrow::Schema;
+use bson::Bson;
+use zenith_arrow::{Schema, WHOLE_KEY};
 use zenith_transport::{Insert, Merging, Sink, TransportError};
 
 use super::complete::complete;
@@ -211,7 +212,13 @@ impl<K: Sink> Inserter<'_, K> {
     /// What is kept of a row that was refused; an error, where nothing is to be kept.
     pub(crate) fn letter(&self, refused: &Refused) -> Result<RejectedDocument> {
         let unreadable = |_| EngineError::Worker { worker: "inserter, while rebuilding a refused row" };
-        let document = zenith_arrow::rebuild(self.schema, &refused.row, 0).map_err(unreadable)?;
+        let mut document = zenith_arrow::rebuild(self.schema, &refused.row, 0).map_err(unreadable)?;
+        // Of a whole document in one column the letter has the document.
+        if self.schema.whole
+            && let Some(Bson::Document(whole)) = document.remove(WHOLE_KEY)
+        {
+            document = whole;
+        }
         let document = document.to_vec().map_err(|_| EngineError::Worker { worker: "inserter" })?;
         let letter = RejectedDocument::new(&document, refused.reason.clone()).of_change(
             refused.version(),

@@ -139,12 +139,22 @@ pub(crate) async fn absent<K: Sink>(
     let there = match of.layout {
         // Rows of equal versions replace each other.
         Layout::Current | Layout::Marked { .. } => return Ok(vec![batch.clone()]),
-        // All rows of a snapshot have one version and one number.
-        Layout::Log if is_of_snapshot(batch) => {
-            let also = Filter::In(OPERATION_COLUMN.to_owned(), vec![Scalar::Bytes(SNAPSHOT.into())]);
-            keyed(sink, of, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), also).await?
+        Layout::Log => {
+            let mut there = logged(sink, of.table, batch).await?;
+            // All rows of a snapshot have one version and one number.
+            let snapshot: Vec<usize> =
+                (0..batch.num_rows()).filter(|row| is_of_snapshot(batch, *row)).collect();
+            if !snapshot.is_empty() {
+                let also = Filter::In(OPERATION_COLUMN.to_owned(), vec![Scalar::Bytes(SNAPSHOT.into())]);
+                let keyed = keyed(sink, of, batch, &snapshot, also).await?;
+                for (row, is_there) in snapshot.into_iter().zip(keyed) {
+                    if let Some(place) = there.get_mut(row) {
+                        *place = is_there;
+                    }
+                }
+            }
+            there
         }
-        Layout::Log => logged(sink, of.table, batch).await?,
         Layout::Rows => {
             keyed(sink, of, batch, &(0..batch.num_rows()).collect::<Vec<_>>(), Filter::default()).await?
         }
@@ -181,9 +191,8 @@ pub(crate) async fn lost<K: Sink>(sink: &K, of: RowsOf<'_>, batch: &RecordBatch)
 }
 
 /// Whether rows of a log are of no change.
-fn is_of_snapshot(batch: &RecordBatch) -> bool {
-    let first = (batch.num_rows() > 0).then(|| RowMetadata::of(batch, 0)).flatten();
-    first.is_some_and(|row| row.operation == SNAPSHOT)
+fn is_of_snapshot(batch: &RecordBatch, row: usize) -> bool {
+    RowMetadata::of(batch, row).is_some_and(|row| row.operation == SNAPSHOT)
 }
 
 /// Which changes a log has, by version and number.

@@ -24,6 +24,8 @@ pub(crate) struct Pager {
     /// The rows of the next page.
     rows: u64,
     last: Option<(Scalar, RowMetadata)>,
+    /// Rows that a key has, as the last page had them: more than one where an array is unwound.
+    per_key: u64,
     /// Keys of rows that may count, which are still to be read.
     keys: VecDeque<Scalar>,
     is_done: bool,
@@ -44,7 +46,15 @@ impl Pager {
         }
         let order_by = order.iter().map(|name| (*name).to_owned()).collect();
         let selection = Selection { columns, order_by, ..selection };
-        Pager { selection, layout, rows: ROWS_FIRST, last: None, keys: VecDeque::new(), is_done: false }
+        Pager {
+            selection,
+            layout,
+            rows: ROWS_FIRST,
+            per_key: 1,
+            last: None,
+            keys: VecDeque::new(),
+            is_done: false,
+        }
     }
 
     /// The next page, in order; `None` once there are no more. A page may be empty.
@@ -85,14 +95,18 @@ impl Pager {
                 }
             }
         }
-        let together = usize::try_from(self.rows).unwrap_or(1).min(self.keys.len());
+        let together =
+            usize::try_from(self.rows / self.per_key).unwrap_or(1).clamp(1, self.keys.len().max(1));
+        let together = together.min(self.keys.len());
         let filter = Filter::All(vec![
             is_one_of(self.keys.drain(..together).collect()),
             self.selection.filter.clone(),
         ]);
         let selection = Selection { filter, ..self.selection.clone() };
-        let page = table.select(&selection).await?;
-        Ok(Some(page.unwrap_or_default()))
+        let page = table.select(&selection).await?.unwrap_or_default();
+        let rows: usize = page.iter().map(RecordBatch::num_rows).sum();
+        self.per_key = to_u64(rows.div_ceil(together.max(1))).max(1);
+        Ok(Some(page))
     }
 
     /// These columns of the next rows, whether or not they are those of their keys that count.

@@ -88,13 +88,18 @@ impl Choice<'_> {
     ) -> Result<()> {
         let options = &pipeline.options.table;
         let transform = options.transform(schema)?;
-        let is_left_out =
-            |name: &str| transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()));
+        let sampled: Vec<String> = schema.fields.iter().map(|field| field.name.clone()).collect();
+        let rows = pipeline.layout.schema(&schema.to_arrow());
+        let is_left_out = |name: &str| {
+            transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()))
+                || pipeline.added.has(&rows, name)
+        };
         let kept = KeptColumns {
             table,
             dialect: self.dialect,
             renamed: &self.infer.columns,
             is_left_out: &is_left_out,
+            is_sampled: &|name| sampled.iter().any(|known| known == name),
             with_parts: transform.is_none(),
         };
         kept.add_to(schema);
@@ -123,13 +128,13 @@ fn check_documents(options: &ReloadOptions, shape: &TableShape) -> Result<()> {
 /// of any is of something else, which its differences tell.
 fn leave_out_missing(schema: &mut Schema, table: &TableInfo) {
     let has = |name: &str| table.columns.iter().any(|column| column.name == name);
-    if !schema.fields.iter().any(|field| field.name != ID_KEY && has(field.column_name())) {
+    if !schema.columns().any(|field| field.name != ID_KEY && has(field.column_name())) {
         return;
     }
-    schema.fields.retain(|field| field.name == ID_KEY || has(field.column_name()));
-    for field in &mut schema.fields {
-        field.twin = field.twin.take().filter(|twin| has(&twin.name));
-    }
+    schema.retain_columns(|field| {
+        field.twin.take_if(|twin| !has(&twin.name));
+        field.name == ID_KEY || has(field.column_name())
+    });
 }
 
 /// Whether a table of the pipeline's continues with the columns it has: a change log, whose rows no load can make again; and

@@ -100,6 +100,12 @@ pub(super) fn difference(
             let _ = writeln!(lines, "  ~ engine: the table has {there}, the new one would have {engine}");
         }
     }
+    // By other columns than these a row of before could count, or one that is gone be shown.
+    if wanted.adds && layout.has_versions() && table.hidden_by.as_deref() != layout.tombstones() {
+        let columns = layout.versions().join(", ");
+        let _ =
+            writeln!(lines, "  ~ engine: the table needs {engine}({columns})", engine = layout.engine_name());
+    }
     for difference in wanted.differences {
         let _ = writeln!(lines, "  ~ {difference}");
     }

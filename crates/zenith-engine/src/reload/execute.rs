@@ -123,6 +123,9 @@ async fn load_and_publish<S: Source, K: Sink + 'static>(
                 let rows = pipeline.progress.snapshot().rows_written;
                 let rare = Rare { pipeline, shadow: &shadow, layout, rows };
                 let filled = shared.unless_stopped(rare.promote(filled)).await??;
+                if let Some(note) = pipeline.note.as_ref().filter(|_| !filled.added.is_empty()) {
+                    note.note(filled.schema.clone()).await?;
+                }
                 shared.unless_stopped(is_same(pipeline, plan)).await??;
                 shadow::publish(pipeline, &shared, &definition).await?;
                 Ok(filled)

@@ -81,10 +81,7 @@ pub(super) fn keep<S, K>(
         }
         tracing::warn!(table = name, "the new table will not have {}", lost.join(", "));
     }
-    let is_gone = |column: &String| kept.additions.columns.iter().all(|(kept, _)| kept != column);
-    for column in gone(table, columns).iter().filter(|column| is_gone(column)) {
-        tracing::warn!(table = name, column, "no field goes to it: the new table will not have it");
-    }
+    tell_gone(pipeline, table, columns, &kept)?;
     let comment = table.comment.strip_suffix(LOADING_MARK).unwrap_or(&table.comment).trim_end();
     // A copy of a user's table is the user's.
     let is_kept = !comment.is_empty() || !pipeline.guarded && is_used;
@@ -119,6 +116,30 @@ fn of_user(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<(String, ColumnAddi
         (there.name.clone(), ColumnAdditions { data_type: there.data_type.clone(), default, ..column })
     };
     plain.map(with_default).collect()
+}
+
+/// Tells of columns of the documents that the new table does not have. Those of a table that nobody says is Zenith's do not go.
+fn tell_gone<S, K>(
+    pipeline: &Pipeline<S, K>,
+    table: &TableInfo,
+    columns: &[ColumnPlan],
+    kept: &Kept,
+) -> Result<()> {
+    let mut gone = gone(table, columns);
+    gone.retain(|column| kept.additions.columns.iter().all(|(kept, _)| kept != column));
+    if let Some(column) = gone.first().filter(|_| {
+        pipeline.guarded && pipeline.options.replace && is_of_user(table) && owner_of(table).is_none()
+    }) {
+        return Err(EngineError::CannotKeep {
+            table: pipeline.table.clone(),
+            what: format!("its column {column}"),
+            reason: "no field goes to it, and nothing says that Zenith made the table".to_owned(),
+        });
+    }
+    for column in &gone {
+        tracing::warn!(table = pipeline.table, column, "no field goes to it: the new table will not have it");
+    }
+    Ok(())
 }
 
 /// Columns of the documents, and parts of such, that the new table does not have.

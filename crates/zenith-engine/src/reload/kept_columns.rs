@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use zenith_arrow::schema::ID_KEY;
-use zenith_arrow::{Field, Kind, Schema};
+use zenith_arrow::schema::{ID_KEY, TextType};
+use zenith_arrow::{Field, Kind, Schema, Twin};
 use zenith_transport::TableInfo;
-use zenith_transport::ddl::{Dialect, TypeParts, parts};
+use zenith_transport::ddl::{Dialect, TypeParts, parts, same_values};
 
 use super::table_types::{is_column_of, scalar};
 
@@ -21,6 +21,8 @@ pub(super) struct KeptColumns<'a> {
     pub(super) renamed: &'a BTreeMap<String, String>,
     /// Fields that are left out of documents.
     pub(super) is_left_out: &'a dyn Fn(&str) -> bool,
+    /// Whether the sample has a field.
+    pub(super) is_sampled: &'a dyn Fn(&str) -> bool,
     /// Whether columns keep the parts that the sample does not have.
     pub(super) with_parts: bool,
 }
@@ -50,11 +52,29 @@ impl KeptColumns<'_> {
                 continue;
             };
             let is_taken = schema.fields.iter().any(|field| field.name == name);
+            if self.is_twin(schema, &there.name, &there.data_type) {
+                continue;
+            }
             if let Some(kind) = self.kind_of(&there.data_type).filter(|_| !is_taken) {
                 let column = Some(there.name.clone()).filter(|column| *column != name);
                 schema.fields.push(Field { column, ..Field::new(&name, kind) });
             }
         }
+    }
+
+    /// Whether a column is the twin of a kept one, which has it then.
+    fn is_twin(&self, schema: &mut Schema, column: &str, there: &str) -> bool {
+        let Some(base) = column.strip_suffix("_text").filter(|_| same_values(there, "Nullable(String)"))
+        else {
+            return false;
+        };
+        let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Category | Kind::Text { .. });
+        let of = schema.fields.iter_mut().find(|field| field.column_name() == base && !is_text(&field.kind));
+        let Some(field) = of.filter(|field| field.twin.is_none() && !(self.is_sampled)(&field.name)) else {
+            return false;
+        };
+        field.twin = Some(Twin { name: column.to_owned(), usual: TextType::String });
+        true
     }
 
     /// The field that a column is of.

@@ -23,7 +23,9 @@ use crate::error::sentence;
 use crate::layout::Layout;
 use crate::load::context::{LoadContext, Repeats};
 use crate::policies::OnNewField;
-use crate::promotion::{Backfill, Counts, Growth, Loaded, Pager, add_extra, alter, is_of, with_keys};
+use crate::promotion::{
+    Backfill, Counts, Growth, Loaded, Pager, add_extra, alter, changed_columns, is_of, with_keys,
+};
 use crate::row_shape::Shape;
 use crate::{EngineError, Pipeline, Result};
 
@@ -148,7 +150,9 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
         }
         let mut paths = Vec::new();
         for Promoted { path, .. } in promoted {
-            if self.may_have_column(load, now, &path).await? {
+            let (then, _) =
+                found.promote(now, Wanted::Only(std::slice::from_ref(&path)), options.max_columns);
+            if self.may_have_columns(load, now, &then, &path).await? {
                 paths.push(path);
             }
         }
@@ -161,15 +165,27 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
         Ok(Some(Growth { now, then, promoted, late, widened, left_out, is_complete: true }))
     }
 
-    /// Whether a field may have a column: its user may have given the table one of that name, and a column that gains a part is
-    /// written again.
-    async fn may_have_column(&self, load: &LoadContext, now: &Schema, path: &str) -> Result<bool> {
+    /// Whether a field may have its columns: its user may have given the table one of that name, and a column that gains a part is
+    /// written again, which one of a key cannot be.
+    async fn may_have_columns(
+        &self,
+        load: &LoadContext,
+        now: &Schema,
+        then: &Schema,
+        path: &str,
+    ) -> Result<bool> {
         let sink = &self.pipeline.sink;
-        let Some((field, _)) = now.column_at(path) else {
-            let table = load.repeat(|| sink.describe(self.shadow)).await?;
-            return Ok(table.is_some_and(|table| table.columns.iter().all(|there| there.name != path)));
-        };
+        let (added, grown) = changed_columns(now, then);
+        let table = load.repeat(|| sink.describe(self.shadow)).await?;
+        let there = table.iter().flat_map(|table| &table.columns);
+        if there.map(|column| &column.name).any(|name| added.iter().any(|column| column.name() == name)) {
+            return Ok(false);
+        }
+        let Some((field, _)) = now.column_at(path).filter(|_| !grown.is_empty()) else { return Ok(true) };
         let columns = [field.column_name().to_owned()];
+        if columns.iter().any(|column| self.pipeline.options.shape.required().contains(column)) {
+            return Ok(false);
+        }
         let bytes = load.repeat(|| sink.admin().column_bytes(self.shadow, &columns)).await?;
         Ok(bytes <= self.pipeline.options.table.max_rewrite.as_u64())
     }

@@ -45,7 +45,6 @@ pub(super) fn check_target<S, K>(
         engine: engine_of(pipeline, existing),
         adds: keep::is_of_user(table),
     };
-    refuse_rows_of_user(pipeline, table)?;
     let mut compared = Cow::Borrowed(table);
     if keeps_columns(pipeline, table) || keep::is_of_user(table) {
         compared
@@ -54,7 +53,7 @@ pub(super) fn check_target<S, K>(
             .retain(|there| wanted.columns.iter().any(|column| column.name == there.name));
     }
     match difference(wanted, &compared, options.table.strategy, pipeline.layout) {
-        None => Ok(()),
+        None => refuse_rows_of_user(pipeline, table),
         Some(difference) => Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),
             namespace: pipeline.namespace.to_string(),
@@ -77,7 +76,7 @@ fn refuse_rows_of_user<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> Re
     {
         return Err(EngineError::NameTaken {
             name: pipeline.table.clone(),
-            what: format!("a table with {} rows that Zenith did not write", table.rows),
+            what: "a table with rows that Zenith did not write".to_owned(),
             wanted: format!("the rows of {}", pipeline.namespace),
             setting: "--table NAME, or have its rows replaced with --replace",
         });

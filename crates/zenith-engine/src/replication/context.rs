@@ -91,6 +91,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             layout: self.layout(),
             read_concern: zenith_extract::ReadConcern::Configured,
             added: self.added.clone(),
+            note: None,
             guarded: true,
             progress: Arc::clone(&self.live.counters),
             stop: self.stop.clone(),

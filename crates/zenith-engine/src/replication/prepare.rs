@@ -18,6 +18,7 @@ use super::learned::Anew;
 use super::position::Position;
 use super::version::{system_time, version_of};
 use crate::layout::{KEY, Layout, LoadMetadata, OPERATION_COLUMN, OPERATIONS, SNAPSHOT, hides_deletions};
+use crate::pipeline::Note;
 use crate::policies::Deletes;
 use crate::reload::ReloadPlan;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary};
@@ -269,6 +270,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.live.counters.restart();
         let mut pipeline = self.replacement(keep_types);
         pipeline.read_concern = ReadConcern::MajorityAfter(time);
+        // A run that ends before it is noted whose table is there knows its columns.
+        let noting = Arc::clone(self);
+        pipeline.note = Some(Note::new(move |schema| {
+            let context = Arc::clone(&noting);
+            async move { context.note_schema(&schema, LOADED_AGAIN, "").await }
+        }));
         let version = version_of(time).saturating_sub(1);
         let metadata = match self.layout() {
             Layout::Log => LoadMetadata::Snapshot(version),
@@ -301,7 +308,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// Notes a table that has been put in its place, and where its changes go on.
     async fn note_loaded(&self, summary: &Summary, token: ResumeToken, time: Timestamp) -> Result<()> {
         if !summary.columns_added.is_empty() {
-            self.note_schema(&summary.schema, LOADED_AGAIN, "").await?;
             self.learned.promoted(summary.columns_added.len());
         }
         // Without the database there was no place for a mark.
