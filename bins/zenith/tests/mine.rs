@@ -85,6 +85,33 @@ async fn a_table_that_cannot_take_the_values_is_refused() {
     bench.remove().await;
 }
 
+/// Columns that stay as they are take no wider numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_are_too_narrow_are_told() {
+    let bench = Bench::new("mine_narrow").await;
+    bench
+        .fill("orders", (0..100).map(|n| rawdoc! { "_id": n, "total": 5_000_000_000_i64 + i64::from(n) }))
+        .await;
+    let home = Home::between(&bench);
+    let versions = ", _zenith_version UInt64, _zenith_deleted UInt8";
+    for (mode, more, engine) in [
+        ("id-cursor", "", "MergeTree"),
+        ("changes", versions, "ReplacingMergeTree(_zenith_version, _zenith_deleted)"),
+    ] {
+        let columns = format!("_id Int64, total Nullable(Int32){more}");
+        bench
+            .ask(&format!("CREATE OR REPLACE TABLE orders ({columns}) ENGINE = {engine} ORDER BY _id"))
+            .await;
+        home.configure(&[("orders", &format!("collection = \"orders\"\nmode = \"{mode}\""))]);
+        home.apply().await;
+        let ended = home.run(&["run", "--once"]).await;
+        let says = ended.stderr.contains("total: the table has Nullable(Int32)");
+        assert!(ended.code != Some(0) && says, "{mode}: {ended:?}");
+        assert_eq!(bench.ask("SELECT count() FROM orders").await, "0", "{mode}");
+    }
+    bench.remove().await;
+}
+
 /// Changes after the beginning, and repeated inserts, as elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelines_write_to_a_table_that_is_there() {

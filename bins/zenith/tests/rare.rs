@@ -98,3 +98,18 @@ async fn they_have_columns_in_each_load_of_the_mode_full() {
     assert!(verified.stdout.contains("2024-05-06: 3 no column"), "{verified:?}");
     bench.remove().await;
 }
+
+/// The columns of another shape are none of rare fields, and do not stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_another_shape_is_refused() {
+    let bench = Bench::new("rare_shape").await;
+    bench.fill("orders", (0..100).map(document)).await;
+    for shape in ["document", "flat"] {
+        run(bench.copy("orders", &["--table", shape, "--shape", shape])).await.succeeded();
+        let before = bench.ask(&format!("DESCRIBE {shape}")).await;
+        let refused = run(bench.copy("orders", &["--table", shape])).await;
+        assert!(refused.code == Some(2) && refused.stderr.contains("+ customer"), "{refused:?}");
+        assert_eq!(bench.ask(&format!("DESCRIBE {shape}")).await, before);
+    }
+    bench.remove().await;
+}

@@ -110,6 +110,8 @@ async fn what_cannot_be_unwound_is_told_before_anything_is_written() {
         (&["--unwind", "items", "--mask", "items=redact"], "mask the fields of its elements"),
         (&["--unwind", "a.items", "--exclude", "a"], "is excluded"),
         (&["--unwind", "items", "--include", "total"], "is not included"),
+        (&["--unwind", "items", "--shape", "document"], "is a part of one column"),
+        (&["--unwind", "items", "--columns", "items_index=Int8"], "is the number of the element"),
     ] {
         let ended = run(bench.copy("orders", more)).await;
         assert!(ended.code != Some(0) && ended.stderr.contains(part), "{more:?}: {ended:?}");

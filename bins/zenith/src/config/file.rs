@@ -253,8 +253,8 @@ impl<'t> Reader<'t> {
             let at = Places { pipeline: span.start, ..Places::of(&settings) };
             let mistakes = self.mistakes.len();
             let settings = self.settings(settings, &what);
-            // Collections of another type are told already.
-            if at.collections.is_none() || self.mistakes.len() == mistakes {
+            // What cannot be read has no settings that could be missed.
+            if self.mistakes.len() == mistakes {
                 self.collections_are_clear(&settings, &what, &at);
             }
             self.settings_are_clear(&settings, &what, &at);

@@ -42,6 +42,7 @@ impl Choice<'_> {
             let has_documents = !sample.is_empty() || options.replace;
             if has_documents
                 && options.table.shape == Shape::Columns
+                && !keep::is_of_other_shape(&table, schema.columns().map(Field::column_name))
                 && (!options.replace || pipeline.guarded)
                 && keep::is_ours(&table, &pipeline.namespace)
             {
@@ -117,8 +118,8 @@ fn check_documents(options: &ReloadOptions, shape: &TableShape) -> Result<()> {
             setting: "columns",
             value: name.clone(),
             reason: format!(
-                "with shape = \"document\" the columns are _id and doc: compute another one, as in {name} = \"Int64 \
-                 MATERIALIZED doc.{name}.:Int64\""
+                "with shape = \"document\" the columns are _id and doc: compute another one, as in {name} = \"Nullable(Int64) \
+                 ALIAS doc.{name}.:Int64\""
             ),
         }),
     }

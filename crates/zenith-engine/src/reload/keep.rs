@@ -1,11 +1,12 @@
 //! What people have added to a table goes with it: to the table that takes its place.
 
+use zenith_arrow::WHOLE_KEY;
 use zenith_arrow::schema::EXTRA_COLUMN;
 use zenith_extract::Namespace;
-use zenith_transport::TableInfo;
 use zenith_transport::ddl::{
     Additions, ColumnAdditions, LOADING_MARK, LOADING_SETTINGS, TypeParts, identifier, literal, parts,
 };
+use zenith_transport::{ColumnInfo, TableInfo};
 
 use super::columns::ColumnPlan;
 use crate::layout::{
@@ -108,7 +109,7 @@ fn of_user(table: &TableInfo, columns: &[ColumnPlan]) -> Vec<(String, ColumnAddi
             && !there.name.starts_with("_zenith_")
             && columns.iter().all(|column| column.name != there.name)
     });
-    let with_default = |there: &zenith_transport::ColumnInfo| {
+    let with_default = |there: &ColumnInfo| {
         let known =
             table.additions.as_ref().and_then(|all| all.columns.iter().find(|(name, _)| *name == there.name));
         let column = known.map(|(_, column)| column.clone()).unwrap_or_default();
@@ -186,6 +187,19 @@ pub(super) fn is_ours(table: &TableInfo, namespace: &Namespace) -> bool {
         Some(of) => of == namespace.to_string(),
         None => table.columns.iter().any(|column| column.name == EXTRA_COLUMN),
     }
+}
+
+/// Whether a table was made of the same documents by another `shape`: it has the whole document where it lacks these columns, or
+/// parts of a document that one of them is for.
+pub(super) fn is_of_other_shape<'n>(table: &TableInfo, columns: impl Iterator<Item = &'n str>) -> bool {
+    let has = |name: &str| table.columns.iter().any(|there| there.name == name);
+    let is_whole = |there: &ColumnInfo| there.name == WHOLE_KEY && there.data_type.starts_with("JSON");
+    let missing: Vec<&str> = columns.filter(|name| !has(name)).collect();
+    let is_part = |there: &ColumnInfo| {
+        let rest = |name: &&str| there.name.strip_prefix(*name).is_some_and(|rest| !rest.is_empty());
+        missing.iter().any(rest)
+    };
+    !missing.is_empty() && table.columns.iter().any(|there| is_whole(there) || is_part(there))
 }
 
 /// The comment of a table of a collection.

@@ -32,6 +32,18 @@ const NEVER_NULLABLE: [&str; 9] = [
 /// The setting that cannot be used, as an error.
 pub(super) fn check<S, K>(pipeline: &Pipeline<S, K>) -> Result<()> {
     let options = &pipeline.options;
+    let number = options.table.index_field().into_iter().chain(options.table.index_column());
+    for name in number {
+        let said = options.shape.columns.iter().find(|(column, _)| *column == name);
+        if said.is_some_and(|(_, column)| !column.is_computed()) {
+            return Err(EngineError::Setting {
+                setting: "columns",
+                value: name,
+                reason: "it is the number of the element that unwind gives each row, and a part of the key"
+                    .to_owned(),
+            });
+        }
+    }
     let in_place = options.table.strategy == crate::Strategy::Truncate;
     match options.shape.refusal(pipeline.layout.rows().have_versions, in_place) {
         Some(refusal) => Err(EngineError::Setting {

@@ -41,7 +41,7 @@ pub(super) fn check_target<S, K>(
     let wanted = &Wanted {
         columns,
         differences,
-        may_add: may_add(pipeline, existing),
+        may_add: may_add(pipeline, existing, columns),
         engine: engine_of(pipeline, existing),
         adds: keep::is_of_user(table),
     };
@@ -52,7 +52,9 @@ pub(super) fn check_target<S, K>(
             .columns
             .retain(|there| wanted.columns.iter().any(|column| column.name == there.name));
     }
-    match difference(wanted, &compared, options.table.strategy, pipeline.layout) {
+    // Columns that stay are not widened for the rows that come.
+    let strategy = if keep::stays(pipeline, table) { Strategy::Truncate } else { options.table.strategy };
+    match difference(wanted, &compared, strategy, pipeline.layout) {
         None => refuse_rows_of_user(pipeline, table),
         Some(difference) => Err(EngineError::TableDiffers {
             table: pipeline.table.clone(),
@@ -85,12 +87,15 @@ fn refuse_rows_of_user<S, K>(pipeline: &Pipeline<S, K>, table: &TableInfo) -> Re
 }
 
 /// Whether new fields may have columns in the place of a table that lacks them: that of a copy, which makes a new one each time.
-fn may_add<S, K>(pipeline: &Pipeline<S, K>, existing: Option<&TableInfo>) -> bool {
+fn may_add<S, K>(pipeline: &Pipeline<S, K>, existing: Option<&TableInfo>, columns: &[ColumnPlan]) -> bool {
     let options = &pipeline.options.table;
     !pipeline.guarded
         && options.strategy == Strategy::Swap
         && options.on_new_field == OnNewField::Add
-        && existing.is_some_and(|table| keep::is_ours(table, &pipeline.namespace))
+        && existing.is_some_and(|table| {
+            let names = columns.iter().map(|column| column.name.as_str());
+            keep::is_ours(table, &pipeline.namespace) && !keep::is_of_other_shape(table, names)
+        })
 }
 
 /// The engine that the table is to have.
