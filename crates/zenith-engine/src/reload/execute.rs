@@ -8,6 +8,7 @@ use zenith_extract::{ExtractError, Partition, PartitionStrategy, Source};
 use zenith_state::Mismatches;
 use zenith_transport::{PreflightRequest, Sink};
 
+use super::keep;
 use super::rare::{Filled, Rare};
 use super::temporary::{run_name, shadow_prefix};
 use super::{ReloadPlan, shadow};
@@ -119,10 +120,7 @@ async fn load_and_publish<S: Source, K: Sink + 'static>(
                 shadow::create(pipeline, &shared, &definition).await?;
                 shadow::without_ttl(pipeline, &shared, &definition).await?;
                 let filled = load_and_reconcile(pipeline, plan, &shared, &shadow, attempt).await?;
-                let layout = attempt.metadata.layout();
-                let rows = pipeline.progress.snapshot().rows_written;
-                let rare = Rare { pipeline, shadow: &shadow, layout, rows };
-                let filled = shared.unless_stopped(rare.promote(filled)).await??;
+                let filled = with_rare(pipeline, plan, &shared, &shadow, attempt, filled).await?;
                 if let Some(note) = pipeline.note.as_ref().filter(|_| !filled.added.is_empty()) {
                     note.note(filled.schema.clone()).await?;
                 }
@@ -154,6 +152,23 @@ async fn load_and_publish<S: Source, K: Sink + 'static>(
             loaded.map_err(EngineError::while_loading)
         }
     }
+}
+
+/// What a load has put into its table, with columns for rare fields. A table of its user's has the columns that it has.
+async fn with_rare<S: Source, K: Sink + 'static>(
+    pipeline: &Pipeline<S, K>,
+    plan: &ReloadPlan,
+    shared: &LoadContext,
+    shadow: &str,
+    attempt: Attempt<'_>,
+    filled: Filled,
+) -> Result<Filled> {
+    if plan.existing.as_ref().is_some_and(keep::is_of_user) && !pipeline.options.replace {
+        return Ok(filled);
+    }
+    let (layout, rows) = (attempt.metadata.layout(), pipeline.progress.snapshot().rows_written);
+    let rare = Rare { pipeline, shadow, layout, rows };
+    shared.unless_stopped(rare.promote(filled)).await?
 }
 
 /// Refuses rows of a collection that was replaced while it was read: some of them may be of the one, and some of the other.
