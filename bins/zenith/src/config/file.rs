@@ -251,10 +251,15 @@ impl<'t> Reader<'t> {
             self.paths_are_quoted(&mut settings);
             self.section_of_table(&mut settings, &what);
             let at = Places { pipeline: span.start, ..Places::of(&settings) };
+            let says_collection =
+                ["collection", "collections"].iter().any(|name| settings.contains_key(*name));
             let mistakes = self.mistakes.len();
             let settings = self.settings(settings, &what);
-            // What cannot be read has no settings that could be missed.
-            if self.mistakes.len() == mistakes {
+            // Settings that cannot be read are told already, and say nothing of the others.
+            let is_read = self.mistakes.len() == mistakes
+                || !settings.collection.is_empty()
+                || !settings.collections.is_empty();
+            if is_read || !says_collection {
                 self.collections_are_clear(&settings, &what, &at);
             }
             self.settings_are_clear(&settings, &what, &at);

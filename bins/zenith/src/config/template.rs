@@ -52,10 +52,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("flat_depth", "2"),
     ("order_by", r#"["_id"]"#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
-    (
-        "engine",
-        r#""ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')""#,
-    ),
+    ("engine", r#""ReplacingMergeTree""#),
     ("primary_key", r#"["_id"]"#),
     ("ttl", r#""""#),
     ("settings", "{ index_granularity = 1024 }"),
