@@ -83,7 +83,12 @@ impl ReloadPlan {
         if !missing.is_empty() {
             sink.admin().add_columns(name, &missing, None).await?;
         }
-        let windows = self.existing.as_ref().map(missing_windows).unwrap_or_default();
+        let windows = self
+            .existing
+            .as_ref()
+            .filter(|table| keep::is_of_user(table))
+            .map(missing_windows)
+            .unwrap_or_default();
         if windows.is_empty() {
             return Ok(());
         }
