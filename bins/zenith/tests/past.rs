@@ -132,7 +132,10 @@ async fn a_log_shows_the_collection_as_it_was_whatever_is_killed() {
                 running = home.start(&[]).await;
             }
             if step == 5 {
-                home.until_state("items", "following").await;
+                // It is made when nothing can begin anew any more.
+                let view = format!("{protocol}_at");
+                let is_there = async || bench.tables().await.contains(&view);
+                home.until("the view is there", is_there).await;
             }
         }
         // What is written in a later second is not of the time before it.
