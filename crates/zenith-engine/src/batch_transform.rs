@@ -81,7 +81,8 @@ impl Added {
     pub(crate) fn rows(&self, rows: RecordBatch) -> Result<RecordBatch> {
         let Some(transform) = &self.0 else { return Ok(rows) };
         let added = transform.fields(rows.schema_ref()).map_err(failed)?;
-        if !added.is_empty() && rows.schema_ref().fields().ends_with(&added) {
+        let columns = rows.schema_ref().fields();
+        if !added.is_empty() && columns.len() > added.len() && columns.ends_with(&added) {
             return Ok(rows);
         }
         let schema = self.schema(rows.schema())?;
