@@ -155,7 +155,7 @@ async fn queries_of_a_copy_leave_out_what_is_excluded_or_not_included() {
     };
     // A server on the same machine makes no other documents to spare a few bytes.
     run(bench.copy("people", &arguments())).await.succeeded();
-    assert_eq!(projections().await, "");
+    assert!(!projections().await.contains("password"));
     let long = doc! { "$set": { "password": SECRET.repeat(2_000 / SECRET.len() + 1) } };
     database.collection::<Document>("people").update_many(doc! {}, long).await.unwrap();
     run(bench.copy("people", &arguments())).await.succeeded();
