@@ -95,9 +95,7 @@ impl Pager {
                 }
             }
         }
-        let together =
-            usize::try_from(self.rows / self.per_key).unwrap_or(1).clamp(1, self.keys.len().max(1));
-        let together = together.min(self.keys.len());
+        let together = usize::try_from(self.rows / self.per_key).unwrap_or(1).max(1).min(self.keys.len());
         let filter = Filter::All(vec![
             is_one_of(self.keys.drain(..together).collect()),
             self.selection.filter.clone(),

@@ -182,10 +182,10 @@ impl<S, K: Sink + 'static> Rare<'_, S, K> {
             return Ok(false);
         }
         let Some((field, _)) = now.column_at(path).filter(|_| !grown.is_empty()) else { return Ok(true) };
-        let columns = [field.column_name().to_owned()];
-        if columns.iter().any(|column| self.pipeline.options.shape.required().contains(column)) {
+        if self.pipeline.options.shape.required().contains(field.column_name()) {
             return Ok(false);
         }
+        let columns = [field.column_name().to_owned()];
         let bytes = load.repeat(|| sink.admin().column_bytes(self.shadow, &columns)).await?;
         Ok(bytes <= self.pipeline.options.table.max_rewrite.as_u64())
     }
