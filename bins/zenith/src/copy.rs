@@ -10,12 +10,13 @@ use zenith_engine::{
     Strategy, Summary, Target,
 };
 
-use crate::address::Origin;
 use crate::args::Copy;
 use crate::progress::{self, Display};
 use crate::signals::Signals;
 use crate::terminal::print;
-use crate::{address, connect, copies, exit, output};
+use crate::{copies, exit};
+use zenith_control::address::Origin;
+use zenith_control::{address, connect, summary};
 
 /// Runs the command.
 pub async fn run(arguments: &Copy) -> ExitCode {
@@ -202,9 +203,9 @@ fn stopped(plan: &ReloadPlan) -> String {
 
 fn print_summary(arguments: &Copy, summary: &Summary, sent: Option<SendReport>) {
     if arguments.json {
-        print(&format!("{}\n", output::summary_json(summary, sent)));
+        print(&format!("{}\n", summary::summary_json(summary, sent)));
     } else if !arguments.quiet {
-        print(&output::summary_text(summary, sent));
+        print(&summary::summary_text(summary, sent));
     }
 }
 
@@ -212,9 +213,9 @@ fn print_plan(arguments: &Copy, plan: &ReloadPlan) -> Result<(), EngineError> {
     let statement = plan.create_statement()?;
     let filter = arguments.options.filter.as_deref();
     if arguments.json {
-        print(&format!("{}\n", output::plan_json(plan, &statement, filter)));
+        print(&format!("{}\n", summary::plan_json(plan, &statement, filter)));
     } else {
-        print(&output::plan_text(plan, &statement, filter));
+        print(&summary::plan_text(plan, &statement, filter));
     }
     Ok(())
 }

@@ -1,29 +1,16 @@
 //! The zenith command: arguments in, output and exit code out. What it does is done by `zenith-engine`.
 
-mod address;
 mod args;
-mod collections;
 mod commands;
-mod config;
-mod connect;
 mod copies;
 mod copy;
-mod databases;
-mod draft;
+mod display;
 mod exit;
 mod logging;
-mod members;
-mod mismatches;
-mod output;
 mod progress;
-mod promotion;
-mod requests;
-mod run;
+mod shown_status;
 mod signals;
-mod state;
-mod status;
 mod terminal;
-mod time;
 
 use std::process::ExitCode;
 
@@ -83,5 +70,5 @@ async fn run(command: Command, verbose: bool) -> ExitCode {
 }
 
 fn ended(ending: exit::Ending) -> ExitCode {
-    ending.unwrap_or_else(|failure| failure.report())
+    ending.unwrap_or_else(|failure| exit::report(&failure))
 }

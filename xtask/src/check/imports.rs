@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Finding;
 
 /// Our crates and those of ours they may depend on; `None` means any.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 14] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 15] = [
     ("zenith-memory", Some(&[])),
     ("zenith-bson", Some(&[])),
     ("zenith-net", Some(&[])),
@@ -27,7 +27,8 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 14] = [
             "zenith-state",
         ]),
     ),
-    ("zenith", Some(&["zenith-engine"])),
+    ("zenith-control", Some(&["zenith-engine"])),
+    ("zenith", Some(&["zenith-control", "zenith-engine"])),
     ("zenith-testkit", None),
     ("zenith-simulation", Some(&["zenith-engine"])),
     ("zenith-benches", None),

@@ -5,7 +5,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use zenith_engine::{TableOptions, TableShape};
 
-use crate::config::ConnectorOptions;
+use zenith_control::config::ConnectorOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,7 +73,7 @@ pub struct Copy {
     pub connection: ConnectorOptions,
 
     #[command(flatten)]
-    pub allowed: super::Allowed,
+    pub allowed: zenith_control::allowed::Allowed,
     /// Print one JSON object on standard output, and everything else on standard error
     #[arg(long)]
     pub json: bool,
@@ -91,8 +91,8 @@ mod tests {
     use zenith_engine::{PipelineSettings, TableOptions, TableShape};
 
     use super::Copy;
-    use crate::config::reference::{Setting, names, settings};
-    use crate::config::{ConnectorOptions, file};
+    use zenith_control::config::reference::{Setting, names, settings};
+    use zenith_control::config::{ConnectorOptions, file};
 
     /// Options that pipelines do not have, and where they have it instead.
     const OF_COPIES: [(&str, &str); 13] = [

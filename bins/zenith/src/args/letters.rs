@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use super::StateArgs;
+use zenith_control::state::StateArgs;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -119,7 +119,7 @@ pub struct PurgeLetters {
 
 fn before(text: &str) -> Result<SystemTime, String> {
     let ago = || SystemTime::now().checked_sub(humantime::parse_duration(text).ok()?);
-    crate::time::parse(text)
+    zenith_control::time::parse(text)
         .or_else(ago)
         .ok_or_else(|| "write a time such as 2026-01-31T12:00:00Z, or how long ago, as 30d".to_owned())
 }

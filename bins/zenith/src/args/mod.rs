@@ -11,16 +11,16 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::MEMORY_MIN;
+use zenith_control::config::MEMORY_MIN;
 
 pub use copy::Copy;
 pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
 pub use pipelines::{
-    Apply, Check, ConnectorCommand, Connectors, From, History, Init, List, Named, PipelineCommand, Pipelines,
-    Promote, Reload, Remove, Reset, Run, Schema, SchemaCommand, ShowSchema, StateArgs, Status, Verify,
+    Apply, Check, ConnectorCommand, Connectors, History, Init, List, Named, PipelineCommand, Pipelines,
+    Promote, Reload, Remove, Reset, Run, Schema, SchemaCommand, ShowSchema, Status, Verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -87,17 +87,6 @@ Example:
     zenith init && zenith check && zenith apply && zenith run
 
 More examples: zenith COMMAND --help";
-
-/// The mismatches that a script tolerates. The exit code tells of more; nothing is lost or held back.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Allowed {
-    /// Exit code 3 if more values than this are in `_zenith_extra`
-    #[arg(long, value_name = "N")]
-    pub max_extra: Option<u64>,
-    /// Exit code 3 if there are more dead letters than this
-    #[arg(long, value_name = "N")]
-    pub max_dead_letters: Option<u64>,
-}
 
 fn memory(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|_| "not a size; write it as 64MiB or 1GB".to_owned())?;

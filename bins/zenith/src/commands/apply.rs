@@ -10,16 +10,17 @@ use zenith_engine::{EngineError, names_are_free};
 
 use super::confirmed;
 use crate::args::Apply;
-use crate::config::applied::{self, Applied};
-use crate::config::difference::{Change, Difference, Kind, between};
-use crate::config::{Config, file, names};
-use crate::connect;
-use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
-use crate::members;
 use crate::progress::say;
-use crate::state::Places;
-use crate::terminal::{Paint, print};
+use crate::terminal::print;
+use zenith_control::config::applied::{self, Applied};
+use zenith_control::config::difference::{Change, Difference, Kind, between};
+use zenith_control::config::{Config, file, names};
+use zenith_control::connect;
+use zenith_control::databases::Databases;
+use zenith_control::members;
+use zenith_control::state::Places;
+use zenith_control::text::Paint;
 
 /// How long a target may take to say what has which name.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);

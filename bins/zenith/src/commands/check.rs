@@ -9,15 +9,16 @@ use zenith_engine::state::{DynStateStore, MemoryStore};
 
 use super::something_applied;
 use crate::args::Check;
-use crate::config::{Config, Pipeline, file, names, table_section};
-use crate::connect::{self, no_pipeline};
-use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
-use crate::members;
-use crate::mismatches::{self, Counted, CountedJson};
 use crate::signals::Signals;
-use crate::state::Places;
-use crate::terminal::{Paint, print, print_json};
+use crate::terminal::{print, print_json};
+use zenith_control::config::{Config, Pipeline, file, names, table_section};
+use zenith_control::connect::{self, no_pipeline};
+use zenith_control::databases::Databases;
+use zenith_control::members;
+use zenith_control::mismatches::{self, Counted, CountedJson};
+use zenith_control::state::Places;
+use zenith_control::text::Paint;
 
 /// The code for "something has to be repaired".
 const MEND: u8 = 2;

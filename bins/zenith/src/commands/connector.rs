@@ -8,13 +8,16 @@ use zenith_engine::state::Role;
 use zenith_engine::transport::PreflightRequest;
 
 use crate::args::{ConnectorCommand, Connectors, Named};
-use crate::collections::listing;
-use crate::config::applied::{self, Applied};
-use crate::config::suggest;
-use crate::exit::{Ending, Failure, in_words};
-use crate::state::Places;
-use crate::terminal::{Paint, print, print_json, table};
-use crate::{connect, exit};
+use crate::exit;
+use crate::exit::{Ending, Failure};
+use crate::terminal::{print, print_json};
+use zenith_control::collections::listing;
+use zenith_control::config::applied::{self, Applied};
+use zenith_control::config::suggest;
+use zenith_control::connect;
+use zenith_control::failure::in_words;
+use zenith_control::state::Places;
+use zenith_control::text::{Paint, table};
 
 pub async fn run(arguments: &Connectors) -> Ending {
     match &arguments.command {
@@ -115,7 +118,7 @@ async fn test(named: &Named) -> Ending {
     }
 }
 
-async fn test_source(name: &str, connector: &crate::config::Connector) -> Result<String, Failure> {
+async fn test_source(name: &str, connector: &zenith_control::config::Connector) -> Result<String, Failure> {
     let source = connect::source(name, connector).await?;
     let Some(database) = source.default_database() else {
         return Ok(format!("{} can be used; it names no database", source.address()));
@@ -130,7 +133,7 @@ async fn test_source(name: &str, connector: &crate::config::Connector) -> Result
 
 async fn test_target(
     name: &str,
-    connector: &crate::config::Connector,
+    connector: &zenith_control::config::Connector,
     places: &Places,
 ) -> Result<String, Failure> {
     let sink = connect::sink(name, connector, &connect::pool(None, places)?)?;

@@ -13,12 +13,13 @@ use super::something_applied;
 use crate::args::{
     DeadLetterCommand, DeadLetters as Arguments, ListLetters, PurgeLetters, RetryLetters, ShowLetter,
 };
-use crate::config::Config;
-use crate::databases::Databases;
 use crate::exit::{Ending, Failure};
-use crate::state::Places;
-use crate::terminal::{print, print_json, table};
-use crate::{connect, time};
+use crate::terminal::{print, print_json};
+use zenith_control::config::Config;
+use zenith_control::databases::Databases;
+use zenith_control::state::Places;
+use zenith_control::text::table;
+use zenith_control::{connect, time};
 
 /// The code for "some letters stay".
 const LEFT: u8 = 1;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use zenith_engine::Phase;
 use zenith_engine::state::{Outcome, Request, RequestEnd, SqliteStore, StateError, StateStore as _};
 
+use crate::display::Display;
 use crate::exit::{self, Failure};
 use crate::progress::say;
-use crate::requests::{Answer, Asked, HowFar, Refusal, encode};
-use crate::run::display::Display;
 use crate::signals::Signals;
-use crate::state::Places;
+use zenith_control::requests::{Answer, Asked, HowFar, Refusal, encode};
+use zenith_control::state::Places;
 
 /// Between two looks at a request.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

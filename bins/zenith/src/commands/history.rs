@@ -8,11 +8,12 @@ use serde::Serialize;
 use zenith_engine::state::{INTERRUPTED, Outcome, Run, SqliteStore, StateStore as _};
 
 use crate::args::History;
-use crate::connect::no_pipeline;
 use crate::exit::Ending;
-use crate::state::Places;
-use crate::terminal::{print, print_json, table};
-use crate::time;
+use crate::terminal::{print, print_json};
+use zenith_control::connect::no_pipeline;
+use zenith_control::state::Places;
+use zenith_control::text::table;
+use zenith_control::time;
 
 #[derive(Serialize)]
 struct Shown<'a> {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::args::Init;
-use crate::config::{FILE, expand, template::template};
-use crate::draft;
 use crate::exit::{Ending, Failure};
 use crate::signals::Signals;
 use crate::terminal::print;
+use zenith_control::config::{FILE, expand, template::template};
+use zenith_control::draft;
 
 pub async fn run(arguments: &Init) -> Ending {
     let path = arguments.file.clone().unwrap_or_else(|| PathBuf::from(FILE));
@@ -46,8 +46,11 @@ async fn from_both_ends(arguments: &Init, path: &Path, from: &str, to: &str) -> 
     write(path, &draft::draft(&found, &from, &to, &patterns), arguments.force)?;
     let planned = found.collections.iter().filter(|collection| collection.plan.is_ok()).count();
     let left_out = found.left_out.len() + found.collections.len() - planned;
-    let mut text =
-        format!("wrote {} with {}", path.display(), crate::mismatches::counted(planned as u64, "collection"));
+    let mut text = format!(
+        "wrote {} with {}",
+        path.display(),
+        zenith_control::mismatches::counted(planned as u64, "collection")
+    );
     if left_out > 0 {
         text.push_str(&format!(", and {left_out} left out with the reason"));
     }

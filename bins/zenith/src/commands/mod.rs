@@ -18,9 +18,9 @@ pub mod verify;
 
 use zenith_engine::state::StateStore;
 
-use crate::config::applied::Applied;
 use crate::exit::Failure;
 use crate::terminal;
+use zenith_control::config::applied::Applied;
 
 /// Whether to go on with something that cannot be undone: `--yes`, or a yes on the terminal.
 ///

@@ -8,12 +8,13 @@ use zenith_engine::state::{PipelineRecord, SqliteStore, StateStore as _};
 
 use super::confirmed;
 use crate::args::{List, Named, PipelineCommand, Pipelines, Remove};
-use crate::collections::tables;
-use crate::config::applied::{self, Applied};
-use crate::connect::no_pipeline;
 use crate::exit::{Ending, Failure};
-use crate::state::Places;
-use crate::terminal::{print, print_json, table};
+use crate::terminal::{print, print_json};
+use zenith_control::collections::tables;
+use zenith_control::config::applied::{self, Applied};
+use zenith_control::connect::no_pipeline;
+use zenith_control::state::Places;
+use zenith_control::text::table;
 
 pub async fn run(arguments: &Pipelines) -> Ending {
     match &arguments.command {

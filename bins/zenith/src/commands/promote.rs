@@ -8,15 +8,15 @@ use zenith_engine::{EngineError, Pool};
 use super::delegate::{self, Held};
 use super::something_applied;
 use crate::args::Promote;
-use crate::connect::{self, Single};
+use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
 use crate::progress::say;
-use crate::promotion;
-use crate::requests::{Answer, Asked};
-use crate::run::display::Display;
 use crate::signals::Signals;
-use crate::state::Places;
 use crate::terminal::print;
+use zenith_control::connect::{self, Single};
+use zenith_control::promotion;
+use zenith_control::requests::{Answer, Asked};
+use zenith_control::state::Places;
 
 pub async fn run(arguments: &Promote) -> Ending {
     let places = Places::find(&arguments.place)?;

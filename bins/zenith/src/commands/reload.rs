@@ -9,15 +9,15 @@ use zenith_engine::{Deletes, EngineError, Mode, Pool, Sink as _, Source as _, St
 use super::delegate::{self, Held};
 use super::something_applied;
 use crate::args::Reload;
-use crate::connect::{self, Single};
+use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
-use crate::output;
 use crate::progress::say;
-use crate::requests::{Answer, Asked};
-use crate::run::display::Display;
 use crate::signals::Signals;
-use crate::state::Places;
 use crate::terminal::{print, print_json};
+use zenith_control::connect::{self, Single};
+use zenith_control::requests::{Answer, Asked};
+use zenith_control::state::Places;
+use zenith_control::summary;
 
 pub async fn run(arguments: &Reload) -> Ending {
     let places = Places::find(&arguments.place)?;
@@ -70,7 +70,7 @@ async fn reload(
     match reloaded {
         Ok(summary) => {
             let sent = single.sink.send_report();
-            let (text, json) = (output::summary_text(&summary, sent), output::summary_json(&summary, sent));
+            let (text, json) = (summary::summary_text(&summary, sent), summary::summary_json(&summary, sent));
             Ok(Ok(Answer::of(&summary, text, json)))
         }
         Err(error @ (EngineError::Stopped | EngineError::StoppedLeaving { .. })) => {

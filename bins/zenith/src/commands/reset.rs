@@ -8,12 +8,13 @@ use zenith_engine::state::StateStore as _;
 
 use super::delegate::{self, Held};
 use super::{confirmed, something_applied};
-use crate::args::{From, Reset};
+use crate::args::Reset;
 use crate::exit::{Ending, Failure};
-use crate::requests::Asked;
-use crate::state::Places;
 use crate::terminal::print;
-use crate::{connect, time};
+use zenith_control::requests::Asked;
+use zenith_control::reset::From;
+use zenith_control::state::Places;
+use zenith_control::{connect, time};
 
 pub async fn run(arguments: &Reset) -> Ending {
     let places = Places::find(&arguments.place)?;

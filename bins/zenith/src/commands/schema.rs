@@ -9,11 +9,12 @@ use zenith_engine::{EngineError, Pipeline, ReloadOptions, ReloadPlan, Sink as _}
 
 use super::something_applied;
 use crate::args::{Schema, SchemaCommand, ShowSchema};
-use crate::connect;
 use crate::exit::{Ending, Failure};
-use crate::state::Places;
-use crate::terminal::{print, print_json, table};
-use crate::time;
+use crate::terminal::{print, print_json};
+use zenith_control::connect;
+use zenith_control::state::Places;
+use zenith_control::text::table;
+use zenith_control::time;
 
 #[derive(Serialize)]
 struct SchemaJson<'a> {

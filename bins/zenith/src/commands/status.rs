@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::args::Status;
 use crate::exit::{self, Ending, Failure};
+use crate::shown_status as show;
 use crate::signals::Signals;
-use crate::state::Places;
-use crate::status::rates::Rates;
-use crate::status::{Report, show};
-use crate::terminal::{Paint, print, print_json};
+use crate::terminal::{print, print_json};
+use zenith_control::state::Places;
+use zenith_control::status::rates::Rates;
+use zenith_control::status::{Report, json};
+use zenith_control::text::Paint;
 
 /// Between two drawings.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -29,7 +31,7 @@ pub async fn run(arguments: &Status, verbose: bool) -> Ending {
     }
     let report = Report::read(&places, &store, name).await?;
     if arguments.json {
-        print_json(&show::json(&report, all_complaints(&report, arguments)));
+        print_json(&json::json(&report, all_complaints(&report, arguments)));
     } else {
         print(&show::text(&report, verbose || name.is_some(), Paint::for_stdout()));
     }

@@ -9,13 +9,14 @@ use zenith_engine::{EngineError, Sink as _, ValueDifference, Verification, Verif
 
 use super::something_applied;
 use crate::args::Verify;
-use crate::connect;
 use crate::exit::{self, Ending, Failure};
-use crate::mismatches::{self, counted, totals};
 use crate::progress::say;
 use crate::signals::Signals;
-use crate::state::Places;
-use crate::terminal::{Paint, print, print_json};
+use crate::terminal::{print, print_json};
+use zenith_control::connect;
+use zenith_control::mismatches::{self, counted, totals};
+use zenith_control::state::Places;
+use zenith_control::text::Paint;
 
 /// The code for "different".
 const DIFFERENT: u8 = 1;

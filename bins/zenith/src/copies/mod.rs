@@ -21,12 +21,12 @@ use tokio::task::JoinSet;
 use zenith_engine::EngineError;
 
 use crate::args::Copy;
-use crate::collections::listing::Catalogue;
-use crate::collections::patterns;
 use crate::exit::{self, Failure};
 use crate::progress::{self, Display, say};
 use crate::signals::Signals;
 use crate::terminal::print;
+use zenith_control::collections::listing::Catalogue;
+use zenith_control::collections::patterns;
 
 use one::{Copied, End, Job, Shared};
 use plan::Plan;

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use zenith_engine::transport::ClickHouseSink;
 use zenith_engine::{EngineError, Namespace, Pipeline, Pool, Progress, ReloadOptions, ReloadPlan, Summary};
 
-use crate::args::Allowed;
-use crate::collections::listing::Catalogue;
 use crate::copy;
 use crate::exit::{self, Failure};
+use zenith_control::allowed::Allowed;
+use zenith_control::collections::listing::Catalogue;
 
 /// One collection and its table.
 #[derive(Clone, Debug)]

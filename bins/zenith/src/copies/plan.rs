@@ -10,11 +10,11 @@ use zenith_engine::{EngineError, Namespace, Pool, ReloadOptions, Sink as _, Targ
 
 use super::one::{Job, Shared};
 use crate::args::Copy;
-use crate::collections::listing::{Catalogue, Meant};
-use crate::collections::patterns::{Patterns, Plain};
-use crate::collections::tables;
-use crate::config::MEMORY_MIN;
-use crate::connect;
+use zenith_control::collections::listing::{Catalogue, Meant};
+use zenith_control::collections::patterns::{Patterns, Plain};
+use zenith_control::collections::tables;
+use zenith_control::config::MEMORY_MIN;
+use zenith_control::connect;
 
 /// Collections that are copied side by side where nothing is said.
 const PARALLEL: usize = 4;

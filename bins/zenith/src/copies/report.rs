@@ -10,9 +10,9 @@ use zenith_engine::{Namespace, Summary, usage};
 
 use super::one::{Copied, End};
 use crate::exit::Failure;
-use crate::mismatches::counted;
-use crate::output::SendJson;
-use crate::terminal::table;
+use zenith_control::mismatches::counted;
+use zenith_control::summary::SendJson;
+use zenith_control::text::table;
 
 /// How all of it went.
 pub struct Report {

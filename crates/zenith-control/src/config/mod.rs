@@ -1,0 +1,139 @@
+//! What is to be run: connectors and pipelines, as `zenith.toml` declares them and as the state keeps them.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`mod@file`] | `zenith.toml` → [`Config`], every mistake with its line |
+//! | [`applied`] | records of the state ↔ [`Config`] |
+//! | [`difference`] | what applying one over the other changes |
+//! | [`expand`] | addresses with references → addresses with secrets |
+//! | [`names`] | names in ClickHouse that would be of two things |
+//! | [`suggest`] | the name that was meant |
+//! | [`reference`](mod@reference) | what can be set, as data |
+//! | [`template`] | the file that `zenith init` writes |
+
+pub mod applied;
+mod clear;
+pub mod difference;
+pub mod expand;
+pub mod file;
+pub mod names;
+pub mod reference;
+pub mod suggest;
+pub mod table_section;
+pub mod template;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use serde::{Deserialize, Serialize};
+use zenith_engine::transport::SendMode;
+use zenith_engine::{ConnectionOptions, PipelineSettings, TlsOptions};
+
+/// The file that is looked for where none is named.
+pub const FILE: &str = "zenith.toml";
+
+/// The least memory there is any work with; the engine checks it too, but counts in bytes.
+pub const MEMORY_MIN: ByteSize = ByteSize::mib(8);
+
+/// Everything a configuration says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// What concerns the process.
+    pub process: Process,
+    /// Databases that are read, by name.
+    pub sources: BTreeMap<String, Connector>,
+    /// Databases that are written, by name.
+    pub targets: BTreeMap<String, Connector>,
+    /// Pipelines of one collection each, by name.
+    pub pipelines: BTreeMap<String, Pipeline>,
+    /// Pipelines of several collections: each of these has a pipeline of its own.
+    pub templates: BTreeMap<String, Pipeline>,
+}
+
+/// What concerns the process and not the data: it is read from the file each time, and not applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Where the state is.
+    pub state: Option<PathBuf>,
+    /// Memory for data on its way.
+    pub memory: Option<ByteSize>,
+}
+
+/// A database that is read or written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connector {
+    /// Its address as it was written, with references to secrets.
+    pub uri: String,
+    /// What the address does not say.
+    pub options: ConnectorOptions,
+}
+
+/// What an address of a target does not say: `zenith copy` has the same as arguments.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectorOptions {
+    /// With TLS: the certificate authorities to trust, a PEM file; by default those that are publicly known.
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// With TLS: accept any certificate, so that it is encrypted, but by whomever.
+    #[arg(long, help_heading = "Connection")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub insecure: bool,
+    /// How inserts leave this machine; by default `auto`, or as the address says, which counts more.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_parser = PossibleValuesParser::new(SendMode::NAMES).try_map(|mode| mode.parse::<SendMode>()),
+        help_heading = "Connection"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<SendMode>,
+}
+
+impl ConnectorOptions {
+    /// As connections have it.
+    pub fn connection(&self) -> ConnectionOptions {
+        ConnectionOptions {
+            tls: TlsOptions { ca_file: self.ca_file.clone(), insecure: self.insecure },
+            send: self.send.unwrap_or_default(),
+            ..ConnectionOptions::default()
+        }
+    }
+}
+
+// The signature is the one serde asks for.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A collection and the table it is kept in step with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// The connector it reads.
+    pub source: String,
+    /// The connector it writes.
+    pub target: String,
+    /// Everything else about it.
+    pub settings: PipelineSettings,
+}
+
+impl Pipeline {
+    /// Whether it is of several collections, and stands for the pipelines of them.
+    pub fn is_template(&self) -> bool {
+        !self.settings.collections.is_empty()
+    }
+
+    /// The table it writes.
+    pub fn table(&self) -> &str {
+        let collection = &self.settings.collection;
+        match self.settings.table.as_str() {
+            "" => collection.split_once('.').map_or(collection, |(_, name)| name),
+            table => table,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The control plane: what was applied, the run that holds pipelines to it, and how they stand.
+//!
+//! ```text
+//! zenith.toml ──▶ config ──▶ state (SQLite) ◀──▶ run ──▶ Replicators of the engine
+//!                                │
+//!                                └──▶ status
+//! ```
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`address`], [`connect`], [`databases`] | from addresses with references to secrets to connected ends |
+//! | [`config`], [`collections`], [`members`], [`draft`] | what is to be run: from `zenith.toml`, from patterns of collections, from what is found |
+//! | [`state`] | where the state is, and opening it |
+//! | [`run`], [`requests`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
+//! | [`status`], [`mismatches`], [`allowed`] | how far each pipeline has come, and what did not fit |
+//! | [`summary`], [`promotion`] | results, for people and for machines |
+//! | [`failure`], [`text`], [`time`] | errors in a sentence, tables, times |
+
+pub mod address;
+pub mod allowed;
+pub mod collections;
+pub mod config;
+pub mod connect;
+pub mod databases;
+pub mod draft;
+pub mod failure;
+pub mod members;
+pub mod mismatches;
+pub mod notices;
+pub mod promotion;
+pub mod requests;
+pub mod reset;
+pub mod run;
+pub mod state;
+pub mod status;
+pub mod summary;
+pub mod text;
+pub mod time;

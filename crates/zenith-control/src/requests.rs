@@ -1,0 +1,184 @@
+//! What commands ask of the run under way, and what it answers, as both of them write it into the state.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use zenith_engine::state::Since;
+use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Promotion, Summary};
+
+use crate::failure::Failure;
+use crate::promotion;
+
+/// What is to be done with a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// To read its collection again.
+    Reload,
+    /// With the place as `zenith reset --from` takes it.
+    Reset {
+        /// The place.
+        from: String,
+    },
+    /// With the paths as `zenith schema promote --field` takes them.
+    Promote {
+        /// Paths; all that look like columns if there are none.
+        fields: Vec<String>,
+    },
+}
+
+impl Asked {
+    /// In a word, for the state.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Asked::Reload => "reload",
+            Asked::Reset { .. } => "reset",
+            Asked::Promote { .. } => "promote",
+        }
+    }
+
+    /// What has been done to a pipeline then.
+    pub fn done(&self) -> &'static str {
+        match self {
+            Asked::Reload => "reloaded",
+            Asked::Reset { .. } => "reset",
+            Asked::Promote { .. } => "promoted",
+        }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// For people.
+    pub text: String,
+    /// For machines.
+    pub json: String,
+    /// Values that went to the extra column.
+    pub extra_values: u64,
+    /// Documents that went to the dead letter table.
+    pub dead_letters: u64,
+}
+
+impl Answer {
+    /// Of a reload.
+    pub fn of(summary: &Summary, text: String, json: String) -> Answer {
+        let mismatches = summary.mismatches();
+        Answer {
+            text,
+            json,
+            extra_values: mismatches.values_total(),
+            dead_letters: mismatches.documents_total(),
+        }
+    }
+
+    /// Of values that were moved into columns.
+    pub fn of_promotion(done: &Promotion, table: &str) -> Answer {
+        let (text, json) = (promotion::text(done, table, true), promotion::json(done, table, true));
+        Answer { text, json, ..Answer::default() }
+    }
+}
+
+/// Why it was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In a sentence.
+    pub message: String,
+    /// Whether something has to be repaired first.
+    pub input: bool,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        match failure {
+            Failure::Input(message) => Refusal { message, input: true },
+            Failure::Failed(message) => Refusal { message, input: false },
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal.input {
+            true => Failure::Input(refusal.message),
+            false => Failure::Failed(refusal.message),
+        }
+    }
+}
+
+/// How far it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HowFar {
+    rows: u64,
+    expected: u64,
+    extra_values: u64,
+    dead_letters: u64,
+    memory: u64,
+    waiting: Option<String>,
+}
+
+impl From<&PipelineProgress> for HowFar {
+    fn from(progress: &PipelineProgress) -> HowFar {
+        let counters = &progress.counters;
+        HowFar {
+            rows: counters.rows_written,
+            expected: counters.documents_expected,
+            extra_values: counters.extra_values,
+            dead_letters: counters.dead_letters,
+            memory: counters.memory_in_use,
+            waiting: progress.waiting.as_ref().map(|waiting| waiting.reason.clone()),
+        }
+    }
+}
+
+impl HowFar {
+    /// For the display of a pipeline.
+    pub fn shown(self, pipeline: &str, phase: Phase) -> PipelineProgress {
+        PipelineProgress {
+            name: pipeline.to_owned(),
+            phase,
+            counters: ProgressSnapshot {
+                documents_expected: self.expected,
+                rows_written: self.rows,
+                extra_values: self.extra_values,
+                dead_letters: self.dead_letters,
+                memory_in_use: self.memory,
+                ..ProgressSnapshot::default()
+            },
+            pending: 0,
+            applied_to: None,
+            last_error: None,
+            waiting: self.waiting.map(|reason| Since { reason, since: SystemTime::now() }),
+        }
+    }
+}
+
+/// As the state keeps it.
+pub fn encode(value: &impl Serialize) -> String {
+    // Strings and plain numbers always serialise.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_write_the_same() {
+        let promote = Asked::Promote { fields: vec!["a.b".to_owned()] };
+        for asked in [Asked::Reload, Asked::Reset { from: "now".to_owned() }, promote] {
+            assert_eq!(serde_json::from_str::<Asked>(&encode(&asked)).unwrap(), asked);
+        }
+        let refusal = Refusal::from(Failure::Input("no".to_owned()));
+        assert_eq!(
+            Failure::from(serde_json::from_str::<Refusal>(&encode(&refusal)).unwrap()),
+            Failure::Input("no".to_owned())
+        );
+        let counters =
+            ProgressSnapshot { rows_written: 3, documents_expected: 4, ..ProgressSnapshot::default() };
+        let far = HowFar { rows: 3, expected: 4, ..HowFar::default() };
+        let shown = far.clone().shown("orders", Phase::Snapshot);
+        assert_eq!((shown.counters, HowFar::from(&shown)), (counters, far));
+    }
+}

@@ -1,0 +1,100 @@
+//! Takes the state and finds out what there is to run. Nothing is created where nothing was applied.
+
+use std::collections::BTreeMap;
+
+use bytesize::ByteSize;
+use zenith_engine::Until;
+use zenith_engine::state::{DynStateStore, PipelineRecord};
+
+use super::desired::is_named;
+use super::discovery::Discovery;
+use super::environment::{self, Environment};
+use super::shared::Shared;
+use super::supervisor::Supervisor;
+use crate::config::applied::Applied;
+use crate::connect::{self, no_pipeline};
+use crate::failure::Failure;
+use crate::notices::Notices;
+use crate::state::Places;
+
+/// What is to be run, and how.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Only these pipelines, or those of these templates; all if it is empty.
+    pub names: Vec<String>,
+    /// Memory for data on its way, in place of what the configuration says.
+    pub memory: Option<ByteSize>,
+    /// Until when.
+    pub until: Until,
+    /// Whether to wait for something to be applied where nothing was, instead of refusing.
+    pub may_be_idle: bool,
+}
+
+/// A run that can begin.
+pub struct Opened {
+    /// Holds the pipelines to what is applied.
+    pub supervisor: Supervisor,
+    /// What all of them share.
+    pub shared: Shared,
+    /// What is about to run, in words.
+    pub greeting: String,
+}
+
+/// Takes the state, which no other process may have then.
+///
+/// # Errors
+/// If another process has the state, if nothing was applied, if a name is unknown, or if the pool cannot be made.
+pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<Opened, Failure> {
+    let applied = match places.look().await {
+        Ok(store) => Applied::read(&store).await?,
+        Err(_) if !places.state.exists() => Applied::default(),
+        // One to be brought up to date can be read once it has been opened for writing.
+        Err(_) => Applied::read(&places.own().await?).await?,
+    };
+    let by_environment = !places.has_file() && environment::decides(&applied);
+    if applied.is_idle() && !by_environment && !wanted.may_be_idle {
+        return Err(Failure::Input(nothing_to_run(places)));
+    }
+    let Wanted { names, memory, until, .. } = wanted;
+    let is_known = |name: &&String| applied.names().any(|known| known == *name) || by_environment;
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        return Err(no_pipeline(name, applied.names()));
+    }
+    let targets = if by_environment { BTreeMap::from([environment::target()]) } else { applied.targets() };
+    let pool = connect::loading_pool(memory, places, &targets).await?;
+    let store = DynStateStore::new(places.own().await?);
+    let environment = match by_environment {
+        true => Some(Environment::open(&store).await?),
+        false => None,
+    };
+    let mut discovery = Discovery::new(environment, notices.clone());
+    discovery.look(&store).await?;
+    let is_meant = |record: &&PipelineRecord| names.is_empty() || is_named(&names, record);
+    let pipelines = Applied::read(&store).await?.pipelines.iter().filter(is_meant).count();
+    let greeting = format!(
+        "running {pipelines} {}; the state is {}",
+        if pipelines == 1 { "pipeline" } else { "pipelines" },
+        places.state.display()
+    );
+    let greeting = match (pipelines, discovery.may_find()) {
+        (0, true) => format!("{greeting}; waiting for the first collection"),
+        _ => greeting,
+    };
+    let shared = Shared { store, pool, until, notices };
+    let supervisor = Supervisor::new(shared.clone(), names, discovery);
+    Ok(Opened { supervisor, shared, greeting })
+}
+
+fn nothing_to_run(places: &Places) -> String {
+    let state = places.state.display();
+    if places.has_file() {
+        return format!(
+            "no pipelines were applied to the state {state}: {} is here, so apply it with `zenith apply`",
+            places.file.display()
+        );
+    }
+    format!(
+        "no pipelines were applied to the state {state}: write a configuration with `zenith init` and apply it, or set \
+         ZENITH_SOURCE and ZENITH_TARGET to keep a whole database in step"
+    )
+}

@@ -1,0 +1,415 @@
+//! Holds the groups to what is desired: starts those that are missing, stops and starts those whose records changed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use zenith_engine::state::{self, Mismatches};
+use zenith_engine::{Mode, Phase, PipelineProgress, Until};
+
+use super::desired::{self, Desired, Group, Member};
+use super::discovery::Discovery;
+use super::group::{self, View};
+use super::history;
+use super::requests::{Requests, Seat};
+use super::shared::{Ended, Shared};
+use crate::config::applied;
+use crate::databases::Databases;
+use crate::failure::Failure;
+
+/// Between two looks at what was applied.
+const POLL: Duration = Duration::from_secs(1);
+/// Looks at what was applied between two looks for new collections.
+const POLLS_PER_DISCOVERY: u32 = 4;
+
+/// How often pipelines join a group before all of it begins anew: then they have one stream again.
+const JOINS_MAX: u32 = 8;
+
+/// How everything ended.
+#[derive(Debug, PartialEq)]
+pub enum End {
+    /// Nothing is left to be done.
+    Done,
+    /// Some of it, or all, could not go on; each has been told about.
+    Failed {
+        /// Whether all failures are something to be corrected first.
+        input: bool,
+    },
+}
+
+/// A group that was started.
+struct Running {
+    /// As it was when it was started.
+    group: Group,
+    stop: watch::Sender<bool>,
+    view: View,
+    ended: bool,
+    /// How often others have joined it, each time with a stream of their own.
+    joins: u32,
+}
+
+/// The groups that run, for displays.
+#[derive(Clone, Default)]
+pub struct Views(Arc<Mutex<BTreeMap<String, View>>>);
+
+impl Views {
+    /// What all pipelines are doing, by name.
+    pub fn progress(&self) -> Vec<PipelineProgress> {
+        let views: Vec<View> = self.with(|views| views.values().cloned().collect());
+        let mut all: Vec<PipelineProgress> = views.iter().flat_map(View::progress).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<String, View>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Holds the groups of a run to what is desired.
+pub struct Supervisor {
+    shared: Shared,
+    names: Vec<String>,
+    databases: Databases,
+    discovery: Discovery,
+    groups: BTreeMap<String, Running>,
+    tasks: JoinSet<(String, Vec<Ended>)>,
+    views: Views,
+    /// Pipelines that read a collection whole and have done so; they are not begun again beside others.
+    done: Vec<Member>,
+    /// Pipelines that could not go on, by name, as far as they are still desired.
+    failures: BTreeMap<String, Failure>,
+    /// Errors that have been told, so that each is told once.
+    told: HashSet<(String, String)>,
+    done_so_far: BTreeMap<String, (u64, Mismatches)>,
+    requests: Requests,
+}
+
+impl Supervisor {
+    /// A run that has not begun; `names` leaves out all others, unless it is empty.
+    pub fn new(shared: Shared, names: Vec<String>, discovery: Discovery) -> Supervisor {
+        Supervisor {
+            shared,
+            names,
+            databases: Databases::default(),
+            discovery,
+            groups: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            views: Views::default(),
+            done: Vec::new(),
+            failures: BTreeMap::new(),
+            told: HashSet::new(),
+            done_so_far: BTreeMap::new(),
+            requests: Requests::begun_now(),
+        }
+    }
+
+    /// The groups that run, for displays.
+    pub fn views(&self) -> Views {
+        self.views.clone()
+    }
+
+    /// Rows that pipelines have written, and what did not fit, of those that have ended.
+    pub fn done_so_far(&self) -> &BTreeMap<String, (u64, Mismatches)> {
+        &self.done_so_far
+    }
+
+    /// Runs until nothing is left to be done. May be dropped at any await: then [`Supervisor::stop`].
+    pub async fn run(&mut self) -> Result<End, Failure> {
+        let mut polls = 0;
+        let mut desired = self.desired().await?;
+        self.refuse(&desired).await;
+        self.hold(&desired);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok((source, ended)) => self.ended(&source, ended),
+                    Err(error) => return Err(Failure::Failed(format!(
+                        "a replicator ended unexpectedly ({error}); please report this"
+                    ))),
+                },
+            }
+            self.tell_failures();
+            self.serve().await;
+            if self.shared.until == Until::CaughtUp {
+                if self.tasks.is_empty() && self.requests.is_empty() {
+                    return Ok(self.end());
+                }
+                continue;
+            }
+            polls += 1;
+            if polls % POLLS_PER_DISCOVERY == 0 {
+                self.discover().await;
+            }
+            match self.desired().await {
+                Ok(now) => desired = now,
+                // The pipelines themselves find out whether the state can still be written.
+                Err(error) => {
+                    tracing::warn!(%error, "the applied configuration cannot be read; continuing as before");
+                    continue;
+                }
+            }
+            self.refuse(&desired).await;
+            self.join(&desired).await;
+            self.hold(&desired);
+            if self.tasks.is_empty()
+                && self.requests.is_empty()
+                && desired.paused.is_empty()
+                && !self.discovery.may_find()
+                && self.is_over(&desired)
+            {
+                return Ok(self.end());
+            }
+        }
+    }
+
+    async fn desired(&mut self) -> state::Result<Desired> {
+        let mut desired =
+            desired::read(&self.shared.store, &self.names, &mut self.databases, &self.shared.pool).await?;
+        for (name, group) in &mut desired.groups {
+            let Some(running) = self.groups.get(name) else { continue };
+            let Some(replicator) = running.view.replicator() else { continue };
+            // One that was reset by its own run is no other.
+            for member in &mut group.members {
+                let is_same = |known: &&Member| known.pipeline.name == member.pipeline.name;
+                if let Some(known) = running.group.members.iter().find(is_same)
+                    && replicator.knows_epoch(&member.pipeline.name, member.epoch)
+                {
+                    member.epoch = known.epoch;
+                }
+            }
+        }
+        Ok(desired)
+    }
+
+    /// Carries out what commands ask.
+    async fn serve(&mut self) {
+        let seat = |pipeline: &str| {
+            let mut groups = self.groups.values().filter(|running| !running.ended);
+            let is_in = |running: &&Running| {
+                running.group.members.iter().any(|member| member.pipeline.name == pipeline)
+            };
+            match groups.find(is_in).map(|running| running.view.replicator()) {
+                Some(Some(replicator)) if replicator.has(pipeline) => Seat::Group(replicator),
+                Some(None) => Seat::Nowhere,
+                // It could not be built, or has been read whole already.
+                Some(Some(_)) | None => Seat::Outside,
+            }
+        };
+        match self.requests.look(&self.shared, seat).await {
+            Ok(started) => {
+                for pipeline in started {
+                    self.failures.remove(&pipeline);
+                    self.told.retain(|(told, _)| *told != pipeline);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "requests of commands cannot be read or answered"),
+        }
+    }
+
+    /// Stops all groups and waits for them; what they were doing is saved by then.
+    pub async fn stop(&mut self) {
+        for running in self.groups.values() {
+            running.stop.send_replace(true);
+        }
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok((source, ended)) = ended {
+                self.ended(&source, ended);
+            }
+        }
+        if let Err(error) = self.requests.stop(&self.shared).await {
+            tracing::warn!(%error, "requests of commands cannot be answered");
+        }
+    }
+
+    async fn discover(&mut self) {
+        let looked = self.discovery.look(&self.shared.store).await;
+        if let Err(Failure::Input(error) | Failure::Failed(error)) = looked {
+            tracing::warn!(error, "new collections cannot be looked for");
+        }
+    }
+
+    /// Tells of pipelines that cannot be run beside others, once, and notes it as a run that failed.
+    async fn refuse(&mut self, desired: &Desired) {
+        for (name, sentence) in &desired.refused {
+            let failure = Failure::Input(sentence.clone());
+            if self.failures.insert(name.clone(), failure.clone()) == Some(failure) {
+                continue;
+            }
+            self.tell(name, sentence);
+            let noted = history::note_refusal(&self.shared.store, name, sentence).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, pipeline = name, "the refusal cannot be noted in the history");
+            }
+        }
+    }
+
+    /// Lets pipelines join groups that only have others beside those they had: nobody has to stop for them.
+    async fn join(&mut self, desired: &Desired) {
+        for (name, group) in &desired.groups {
+            let Some(running) = self.groups.get_mut(name) else { continue };
+            if running.group == *group
+                || running.ended
+                || running.joins == JOINS_MAX
+                || *running.stop.borrow()
+            {
+                continue;
+            }
+            let new = running.group.joining(group);
+            // One that a command works at waits until that is done.
+            if new.is_empty() || new.iter().any(|member| self.requests.is_outside(&member.pipeline.name)) {
+                continue;
+            }
+            let Some(failed) = running.view.join(&new, &self.shared).await else { continue };
+            running.joins += 1;
+            running.group = group.clone();
+            for member in new {
+                let name = &member.pipeline.name;
+                self.failures.remove(name);
+                self.told.retain(|(pipeline, _)| pipeline != name);
+                tracing::info!(pipeline = name, "joining");
+            }
+            for Ended { name, failure, .. } in failed {
+                let Some(failure) = failure else { continue };
+                let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+                self.tell(&name, error);
+                self.failures.insert(name, failure);
+            }
+        }
+    }
+
+    /// Starts, stops and restarts.
+    fn hold(&mut self, desired: &Desired) {
+        let gone: Vec<String> =
+            self.groups.keys().filter(|name| !desired.groups.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.let_go(&name);
+        }
+        for (name, group) in &desired.groups {
+            if group.members.iter().any(|member| self.requests.is_outside(&member.pipeline.name)) {
+                continue;
+            }
+            let is_held = self.groups.get(name).is_some_and(|running| running.group == *group);
+            // One that has to stop first is started by a later look.
+            if !is_held && self.let_go(name) {
+                self.start(name, group);
+            }
+        }
+        self.failures.retain(|name, _| {
+            desired.refused.contains_key(name)
+                || desired
+                    .groups
+                    .values()
+                    .any(|group| group.members.iter().any(|member| member.pipeline.name == *name))
+        });
+    }
+
+    /// Asks a group to stop, and forgets it once it has; says whether it has.
+    fn let_go(&mut self, name: &str) -> bool {
+        let Some(running) = self.groups.get(name) else { return true };
+        if !running.ended {
+            running.stop.send_replace(true);
+            return false;
+        }
+        self.groups.remove(name);
+        self.views.with(|views| views.remove(name));
+        true
+    }
+
+    fn start(&mut self, name: &str, group: &Group) {
+        let (stop, stopped) = watch::channel(false);
+        let view = View::default();
+        self.views.with(|views| views.insert(name.to_owned(), view.clone()));
+        let done: HashSet<String> = group
+            .members
+            .iter()
+            .filter(|member| self.done.contains(member))
+            .map(|member| member.pipeline.name.clone())
+            .collect();
+        for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
+            self.failures.remove(&member.pipeline.name);
+            self.told.retain(|(pipeline, _)| *pipeline != member.pipeline.name);
+            tracing::info!(pipeline = member.pipeline.name, source = name, "starting");
+        }
+        let running = Running { group: group.clone(), stop, view: view.clone(), ended: false, joins: 0 };
+        self.groups.insert(name.to_owned(), running);
+        let (name, group, shared) = (name.to_owned(), group.clone(), self.shared.clone());
+        self.tasks.spawn(async move {
+            let ended = group::keep(&name, &group, &done, &shared, &view, stopped).await;
+            (name, ended)
+        });
+    }
+
+    fn ended(&mut self, source: &str, ended: Vec<Ended>) {
+        for pipeline in ended {
+            let (rows, mismatches) = self.done_so_far.entry(pipeline.name.clone()).or_default();
+            *rows += pipeline.rows;
+            mismatches.add_bounded(&pipeline.mismatches);
+            match pipeline.failure {
+                Some(failure) => {
+                    let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+                    self.tell(&pipeline.name, error);
+                    self.failures.insert(pipeline.name, failure);
+                }
+                None => self.note_done(source, &pipeline.name),
+            }
+        }
+        if let Some(running) = self.groups.get_mut(source) {
+            running.ended = true;
+        }
+    }
+
+    /// A collection that has been read whole need not be read again because another pipeline is paused.
+    fn note_done(&mut self, source: &str, name: &str) {
+        let Some(running) = self.groups.get(source) else { return };
+        let member = running.group.members.iter().find(|member| member.pipeline.name == name);
+        let is_whole = |member: &&Member| {
+            applied::pipeline(&member.pipeline).is_ok_and(|pipeline| pipeline.settings.mode == Mode::Full)
+        };
+        // One that was stopped has not done it.
+        if let Some(member) = member.filter(is_whole).filter(|_| !*running.stop.borrow()) {
+            self.done.push(member.clone());
+        }
+    }
+
+    /// A pipeline may fail while the others of its source go on.
+    fn tell_failures(&mut self) {
+        let progress: Vec<PipelineProgress> =
+            self.groups.values().flat_map(|running| running.view.progress()).collect();
+        for pipeline in progress.iter().filter(|pipeline| pipeline.phase == Phase::Failed) {
+            if let Some(error) = &pipeline.last_error {
+                self.tell(&pipeline.name, error);
+            }
+        }
+    }
+
+    fn tell(&mut self, pipeline: &str, error: &str) {
+        // What the engine's display says may be shorter than the error with its causes.
+        let is_told = self
+            .told
+            .iter()
+            .any(|(name, told)| name == pipeline && (error.starts_with(told) || told.starts_with(error)));
+        if !is_told {
+            self.shared.notices.tell(Some(pipeline), error);
+            self.told.insert((pipeline.to_owned(), error.to_owned()));
+        }
+    }
+
+    /// Whether all groups that are desired have ended by themselves.
+    fn is_over(&self, desired: &Desired) -> bool {
+        desired.groups.iter().all(|(name, group)| {
+            self.groups.get(name).is_some_and(|running| running.ended && running.group == *group)
+        })
+    }
+
+    fn end(&self) -> End {
+        let mut failures = self.failures.values().chain(self.discovery.failures()).peekable();
+        if failures.peek().is_none() {
+            return End::Done;
+        }
+        End::Failed { input: failures.all(|failure| matches!(failure, Failure::Input(_))) }
+    }
+}

@@ -1,0 +1,103 @@
+//! Where the state is, and opening it.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use zenith_engine::state::SqliteStore;
+
+use crate::config::{self, Process, file};
+use crate::failure::Failure;
+
+/// Where the state and the configuration are.
+#[derive(Args, Clone, Debug)]
+pub struct StateArgs {
+    /// The state [default: as zenith.toml says, else ~/.local/state/zenith/state.sqlite]
+    #[arg(long, value_name = "PATH", env = "ZENITH_STATE", help_heading = "Files")]
+    pub state: Option<PathBuf>,
+    /// The configuration [default: zenith.toml]
+    #[arg(short = 'f', long, value_name = "PATH", help_heading = "Files")]
+    pub file: Option<PathBuf>,
+}
+
+/// Where things are, all said and done.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The file of the state.
+    pub state: PathBuf,
+    /// The configuration, whether or not it is there.
+    pub file: PathBuf,
+    /// Whether somebody named it.
+    pub file_named: bool,
+    /// What it says about the process.
+    pub process: Process,
+}
+
+impl Places {
+    /// Finds them. What is named counts more than the environment, and that more than the configuration.
+    pub fn find(place: &StateArgs) -> Result<Places, Failure> {
+        let file = place.file.clone().unwrap_or_else(|| PathBuf::from(config::FILE));
+        let process = match file::process(&file) {
+            Ok(process) => process,
+            // Whoever says where the state is needs nothing of the file, so it may be broken.
+            Err(_) if place.state.is_some() => Process::default(),
+            Err(mistakes) => return Err(mistakes.into()),
+        };
+        let state = match place.state.clone().or_else(|| process.state.clone()) {
+            Some(path) => path,
+            None => default(&|name| std::env::var_os(name).map(PathBuf::from))?,
+        };
+        Ok(Places { state, file, file_named: place.file.is_some(), process })
+    }
+
+    /// Whether there is a configuration to be read.
+    pub fn has_file(&self) -> bool {
+        self.file_named || self.file.exists()
+    }
+
+    /// For looking, also while somebody writes.
+    pub async fn look(&self) -> Result<SqliteStore, Failure> {
+        Ok(SqliteStore::open_read_only(&self.state).await?)
+    }
+
+    /// For short changes, also while somebody runs.
+    pub async fn change(&self) -> Result<SqliteStore, Failure> {
+        Ok(SqliteStore::open_shared(&self.state).await?)
+    }
+
+    /// For moving data: nobody else may.
+    pub async fn own(&self) -> Result<SqliteStore, Failure> {
+        Ok(SqliteStore::open(&self.state).await?)
+    }
+}
+
+/// As the XDG base directory specification has it.
+fn default(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| variable(name).filter(|path| path.is_absolute());
+    let folder =
+        absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    match folder {
+        Some(folder) => Ok(folder.join(Path::new("zenith/state.sqlite"))),
+        None => Err(Failure::Input(
+            "there is no HOME to keep the state in: name a file with --state or ZENITH_STATE".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_kept_where_states_are_kept() {
+        let with = |variables: &'static [(&str, &str)]| {
+            default(&|name| {
+                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value))
+            })
+        };
+        let path = |variables| with(variables).unwrap().to_string_lossy().into_owned();
+        assert_eq!(path(&[("HOME", "/home/a")]), "/home/a/.local/state/zenith/state.sqlite");
+        assert_eq!(path(&[("HOME", "/home/a"), ("XDG_STATE_HOME", "/s")]), "/s/zenith/state.sqlite");
+        assert_eq!(path(&[("HOME", "/h"), ("XDG_STATE_HOME", "s")]), "/h/.local/state/zenith/state.sqlite");
+        assert!(with(&[]).is_err());
+    }
+}
