@@ -163,6 +163,8 @@ fn lag(pipeline: &PipelineProgress, now: SystemTime) -> Option<Duration> {
 mod tests {
     use zenith_engine::ProgressSnapshot;
 
+    use zenith_engine::timings::TimingsSnapshot;
+
     use super::*;
 
     #[test]
@@ -176,6 +178,7 @@ mod tests {
                 rows_written,
                 ..ProgressSnapshot::default()
             },
+            timings: TimingsSnapshot::default(),
             pending: 3,
             applied_to: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(88)),
             last_error: None,

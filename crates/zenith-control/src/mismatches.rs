@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::HumanCount;
 use serde::Serialize;
+use utoipa::ToSchema;
 use zenith_engine::state::{self, Mismatches, NO_COLUMN, StateStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Fields shown to people; machines get all of them.
 pub const FIELDS_SHOWN: usize = 20;
 
-type ByReason = BTreeMap<String, u64>;
+/// Numbers by reason.
+pub type ByReason = BTreeMap<String, u64>;
 
 /// What did not fit into the table of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,13 +26,18 @@ pub struct Counted {
 }
 
 /// The same for machines.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CountedJson {
-    extra_values: BTreeMap<String, ByReason>,
-    extra_values_last_hour: BTreeMap<String, ByReason>,
-    dead_letters: u64,
-    dead_letters_by_reason: ByReason,
-    dead_letters_by_reason_last_hour: ByReason,
+    /// Values in the extra column, by field and reason.
+    pub extra_values: BTreeMap<String, ByReason>,
+    /// Those of the last hour.
+    pub extra_values_last_hour: BTreeMap<String, ByReason>,
+    /// Documents that have no row.
+    pub dead_letters: u64,
+    /// The same by reason.
+    pub dead_letters_by_reason: ByReason,
+    /// Those of the last hour.
+    pub dead_letters_by_reason_last_hour: ByReason,
 }
 
 impl Counted {

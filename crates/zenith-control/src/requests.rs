@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use zenith_engine::state::Since;
+use zenith_engine::timings::TimingsSnapshot;
 use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Promotion, Summary};
 
 use crate::failure::Failure;
@@ -146,6 +147,7 @@ impl HowFar {
                 memory_in_use: self.memory,
                 ..ProgressSnapshot::default()
             },
+            timings: TimingsSnapshot::default(),
             pending: 0,
             applied_to: None,
             last_error: None,

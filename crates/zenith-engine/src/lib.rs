@@ -74,6 +74,7 @@ mod stop;
 mod summary;
 mod table_options;
 mod table_shape;
+pub mod timings;
 mod transforms;
 mod unwind;
 pub mod usage;

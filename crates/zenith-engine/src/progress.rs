@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::timings::{Stage, Timings, TimingsSnapshot};
+
 /// Counters of one run. Its workers write them, any thread may read them.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -20,6 +22,7 @@ pub struct Progress {
     inserts: AtomicU64,
     inserts_repeated: AtomicU64,
     memory_in_use: AtomicU64,
+    timings: Timings,
     told: Mutex<Told>,
     are_ignored_told: AtomicBool,
 }
@@ -79,6 +82,17 @@ impl Progress {
             inserts_repeated: get(&self.inserts_repeated),
             memory_in_use: get(&self.memory_in_use),
         }
+    }
+
+    /// Where the time has gone.
+    #[must_use]
+    pub fn timings(&self) -> TimingsSnapshot {
+        self.timings.snapshot()
+    }
+
+    /// Counts the time since `begun` as spent with something.
+    pub(crate) fn spent(&self, stage: Stage, begun: Instant) {
+        self.timings.spent(stage, begun.elapsed());
     }
 
     pub(crate) fn expect(&self, documents: u64) {

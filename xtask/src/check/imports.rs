@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Finding;
 
 /// Our crates and those of ours they may depend on; `None` means any.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 15] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 16] = [
     ("zenith-memory", Some(&[])),
     ("zenith-bson", Some(&[])),
     ("zenith-net", Some(&[])),
@@ -28,7 +28,8 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 15] = [
         ]),
     ),
     ("zenith-control", Some(&["zenith-engine"])),
-    ("zenith", Some(&["zenith-control", "zenith-engine"])),
+    ("zenith-server", Some(&["zenith-control", "zenith-engine"])),
+    ("zenith", Some(&["zenith-server", "zenith-control", "zenith-engine"])),
     ("zenith-testkit", None),
     ("zenith-simulation", Some(&["zenith-engine"])),
     ("zenith-benches", None),

@@ -17,6 +17,7 @@ const ENGINE_ORDER: &[&str] = &[
     "sentence",
     "size",
     "offload",
+    "timings",
     "progress",
     "usage",
     "masks",

@@ -45,7 +45,7 @@ pub async fn run(arguments: &Run) -> Ending {
         names: arguments.names.clone(),
         memory: arguments.memory,
         until: if arguments.once { Until::CaughtUp } else { Until::Stopped },
-        may_be_idle: false,
+        stays: false,
     };
     let opened = tokio::select! {
         opened = open::open(&places, wanted, notices()) => opened?,

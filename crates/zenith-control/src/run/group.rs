@@ -67,7 +67,7 @@ pub async fn keep(
     loop {
         match attempt(group, done, shared, view, &mut stop, &mut has_run).await {
             Ok(ended) => return ended,
-            Err(failure) if !has_run || shared.until == Until::CaughtUp => {
+            Err(failure) if shared.until == Until::CaughtUp || !(has_run || may_pass(&failure, shared)) => {
                 return all_failed(group, done, &failure, shared).await;
             }
             Err(Failure::Input(message) | Failure::Failed(message)) => {
@@ -84,6 +84,11 @@ pub async fn keep(
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Whether a failure of the first try may be over soon, and nobody waits for it.
+fn may_pass(failure: &Failure, shared: &Shared) -> bool {
+    shared.stays && matches!(failure, Failure::Failed(_))
 }
 
 /// Returns once somebody wants the group to stop, or nobody holds it any more.

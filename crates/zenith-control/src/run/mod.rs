@@ -15,6 +15,7 @@
 //! | [`discovery`] | new collections of pipelines that are of several |
 //! | [`environment`] | a whole database, without any configuration |
 //! | [`mod@open`] | takes the state, and finds out what there is to run |
+//! | [`restarts`] | when pipelines that failed are tried again |
 //! | [`history`] | what is noted of pipelines that have not begun |
 
 pub mod build;
@@ -25,5 +26,6 @@ pub mod group;
 mod history;
 pub mod open;
 pub mod requests;
+mod restarts;
 pub mod shared;
 pub mod supervisor;

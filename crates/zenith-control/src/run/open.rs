@@ -26,8 +26,8 @@ pub struct Wanted {
     pub memory: Option<ByteSize>,
     /// Until when.
     pub until: Until,
-    /// Whether to wait for something to be applied where nothing was, instead of refusing.
-    pub may_be_idle: bool,
+    /// Whether to go on where nothing is left to be done, also from the beginning, and to try what failed again.
+    pub stays: bool,
 }
 
 /// A run that can begin.
@@ -52,10 +52,10 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
         Err(_) => Applied::read(&places.own().await?).await?,
     };
     let by_environment = !places.has_file() && environment::decides(&applied);
-    if applied.is_idle() && !by_environment && !wanted.may_be_idle {
+    if applied.is_idle() && !by_environment && !wanted.stays {
         return Err(Failure::Input(nothing_to_run(places)));
     }
-    let Wanted { names, memory, until, .. } = wanted;
+    let Wanted { names, memory, until, stays } = wanted;
     let is_known = |name: &&String| applied.names().any(|known| known == *name) || by_environment;
     if let Some(name) = names.iter().find(|name| !is_known(name)) {
         return Err(no_pipeline(name, applied.names()));
@@ -80,7 +80,7 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
         (0, true) => format!("{greeting}; waiting for the first collection"),
         _ => greeting,
     };
-    let shared = Shared { store, pool, until, notices };
+    let shared = Shared { store, pool, until, stays, notices };
     let supervisor = Supervisor::new(shared.clone(), names, discovery);
     Ok(Opened { supervisor, shared, greeting })
 }

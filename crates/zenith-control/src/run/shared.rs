@@ -35,6 +35,8 @@ pub struct Shared {
     pub pool: Pool,
     /// When the run ends.
     pub until: Until,
+    /// Whether the run goes on where nothing is left to be done, and tries pipelines that failed again.
+    pub stays: bool,
     /// Told what everybody should know.
     pub notices: Notices,
 }

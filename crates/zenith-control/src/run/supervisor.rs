@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use super::discovery::Discovery;
 use super::group::{self, View};
 use super::history;
 use super::requests::{Requests, Seat};
+use super::restarts::Restarts;
 use super::shared::{Ended, Shared};
 use crate::config::applied;
 use crate::databases::Databases;
@@ -85,6 +86,7 @@ pub struct Supervisor {
     told: HashSet<(String, String)>,
     done_so_far: BTreeMap<String, (u64, Mismatches)>,
     requests: Requests,
+    restarts: Restarts,
 }
 
 impl Supervisor {
@@ -103,6 +105,7 @@ impl Supervisor {
             told: HashSet::new(),
             done_so_far: BTreeMap::new(),
             requests: Requests::begun_now(),
+            restarts: Restarts::default(),
         }
     }
 
@@ -154,8 +157,12 @@ impl Supervisor {
             }
             self.refuse(&desired).await;
             self.join(&desired).await;
+            if self.shared.stays {
+                self.try_again(&desired).await;
+            }
             self.hold(&desired);
-            if self.tasks.is_empty()
+            if !self.shared.stays
+                && self.tasks.is_empty()
                 && self.requests.is_empty()
                 && desired.paused.is_empty()
                 && !self.discovery.may_find()
@@ -278,6 +285,54 @@ impl Supervisor {
                 self.tell(&name, error);
                 self.failures.insert(name, failure);
             }
+        }
+    }
+
+    /// Tries pipelines that failed again, each after its pause.
+    async fn try_again(&mut self, desired: &Desired) {
+        let now = Instant::now();
+        let progress = self.views.progress();
+        let has_failed = |name: &str| {
+            let shown = progress.iter().find(|shown| shown.name == name);
+            shown.map_or_else(|| self.failures.contains_key(name), |shown| shown.phase == Phase::Failed)
+        };
+        let members = desired.groups.iter().flat_map(|(source, group)| {
+            group.members.iter().map(move |member| (source.clone(), member.clone()))
+        });
+        let failed: Vec<(String, Member)> =
+            members.filter(|(_, member)| has_failed(&member.pipeline.name)).collect();
+        self.restarts.forget_recovered(now, has_failed);
+        for (source, member) in failed {
+            let name = &member.pipeline.name;
+            if self.requests.is_outside(name) || !self.restarts.is_due(name, now) {
+                continue;
+            }
+            tracing::info!(pipeline = name, "trying again");
+            self.start_again(&source, &member).await;
+        }
+    }
+
+    /// Starts a pipeline beside those of its source that run, or all of them where none runs.
+    async fn start_again(&mut self, source: &str, member: &Member) {
+        let name = &member.pipeline.name;
+        let Some(running) = self.groups.get(source).filter(|running| !running.ended) else {
+            self.groups.remove(source);
+            return;
+        };
+        let failed = match running.view.replicator().filter(|replicator| replicator.has(name)) {
+            Some(replicator) => match replicator.start_again(name).await {
+                Ok(_) => Vec::new(),
+                Err(error) => vec![Ended::failed(name, error.into())],
+            },
+            None => running.view.join(&[member], &self.shared).await.unwrap_or_default(),
+        };
+        self.failures.remove(name);
+        self.told.retain(|(pipeline, _)| pipeline != name);
+        for Ended { name, failure, .. } in failed {
+            let Some(failure) = failure else { continue };
+            let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+            self.tell(&name, error);
+            self.failures.insert(name, failure);
         }
     }
 

@@ -10,7 +10,7 @@ use zenith_engine::state::{
 
 use super::condition::{Conditions, Headroom, is_current};
 use super::rates::rate;
-use crate::config::applied;
+use crate::config::{self, applied};
 use crate::mismatches::Counted;
 use crate::time;
 
@@ -79,6 +79,10 @@ pub struct Pipeline {
     pub mode: String,
     /// What it is doing.
     pub state: State,
+    /// The pipeline of several collections that it belongs to.
+    pub template: Option<String>,
+    /// Whether it is to stand still.
+    pub paused: bool,
     /// Parts of the snapshot that are done, and parts.
     pub snapshot: Option<(usize, usize)>,
     /// What it waits for.
@@ -109,6 +113,8 @@ pub struct Pipeline {
     pub checkpoint: Option<SystemTime>,
     /// The last error.
     pub last_error: Option<Failed>,
+    /// Since when it fails, or waits, without a break.
+    pub failing_since: Option<SystemTime>,
     /// What did not fit.
     pub mismatches: Counted,
 }
@@ -125,36 +131,35 @@ impl Pipeline {
         let records = Records::read(store, &record.name).await?;
         let settings = applied::pipeline(record).ok();
         let mode = settings.as_ref().map(|pipeline| pipeline.settings.mode);
-        let (collection, table) = settings
-            .as_ref()
-            .map_or(("?", "?"), |pipeline| (pipeline.settings.collection.as_str(), pipeline.table()));
+        let (collection, table) = settings.as_ref().map_or(("?", "?"), ends);
         let condition = conditions.of(&record.name);
-        let current = condition.filter(|condition| running && is_current(condition, now));
+        let current = condition.filter(|it| running && is_current(it, now));
         let waiting = current.and_then(|condition| condition.waiting.clone());
         let parts_done = records.parts_done();
         let reads_whole = parts_done.is_some() || mode == Some(Mode::Full);
-        let state = match &waiting {
-            Some(_) if !record.paused => State::Waiting,
-            _ => state_of(record, &records.runs, running, reads_whole),
-        };
+        let waits = waiting.is_some() && !record.paused;
+        let state =
+            if waits { State::Waiting } else { state_of(record, &records.runs, running, reads_whole) };
         // A table that is loaded whole now and then is not behind in between.
         let is_kept_in_step = mode != Some(Mode::Full);
         let applied = current.and_then(|condition| condition.applied_to);
         let complete_to = records.complete_to(applied).filter(|_| is_kept_in_step);
-        let source_now = condition.map_or(now, |condition| condition.source_time(now));
         let open = records.open().filter(|_| running);
-        let follows = settings.as_ref().filter(|pipeline| pipeline.settings.mode.follows_changes());
-        let left = || conditions.headroom(&record.source, records.applied_to()?, now);
-        let headroom = follows
-            .and_then(|pipeline| Some(Headroom { left: left()?, least: pipeline.settings.min_headroom }));
+        let headroom = settings.as_ref().and_then(|pipeline| {
+            let settings = Some(&pipeline.settings).filter(|settings| settings.mode.follows_changes())?;
+            let left = conditions.headroom(&record.source, records.applied_to()?, now)?;
+            Some(Headroom { left, least: settings.min_headroom })
+        });
         let mut pipeline = Pipeline {
             name: record.name.clone(),
             from: format!("{}.{collection}", record.source),
             to: format!("{}.{table}", record.target),
             mode: mode.map_or("?", Mode::name).to_owned(),
             state,
+            template: Some(applied::member_of(record)).filter(|name| !name.is_empty()),
+            paused: record.paused,
             snapshot: parts_done,
-            lag: complete_to.map(|complete_to| time::ago(complete_to, source_now)),
+            lag: complete_to.map(|to| time::ago(to, condition.map_or(now, |it| it.source_time(now)))),
             complete_to,
             is_kept_in_step,
             begun: open.map(|run| run.started),
@@ -167,6 +172,7 @@ impl Pipeline {
             rows: records.rows(),
             checkpoint: records.checkpoint.as_ref().map(|checkpoint| checkpoint.saved),
             last_error: records.last_error(waiting.as_ref()),
+            failing_since: records.failing_since(waiting.as_ref()),
             waiting,
             mismatches: Counted::read(store, &record.name, now).await?,
         };
@@ -191,6 +197,11 @@ impl Pipeline {
         self.rows_per_second = Some(rows_per_second);
         self.lag_events = self.lag.map(|lag| (lag.as_secs_f64() * rows_per_second).round());
     }
+}
+
+/// The collection and the table.
+fn ends(pipeline: &config::Pipeline) -> (&str, &str) {
+    (&pipeline.settings.collection, pipeline.table())
 }
 
 /// What the state has of a pipeline.
@@ -254,6 +265,13 @@ impl Records {
             let message = run.error.clone()?;
             Some(Failed { at: run.ended.unwrap_or(run.started), message })
         })
+    }
+
+    /// The end of the first of the runs that failed one after the other, if the last one did.
+    fn failing_since(&self, waiting: Option<&Since>) -> Option<SystemTime> {
+        let failed = self.runs.iter().take_while(|run| run.outcome == Some(Outcome::Failed));
+        let first = failed.last().map(|run| run.ended.unwrap_or(run.started));
+        first.or_else(|| waiting.map(|waiting| waiting.since))
     }
 
     fn rate(&self, run: &Run, state: State, now: SystemTime) -> Option<f64> {

@@ -4,6 +4,7 @@
 //! the very same bytes with the very same token.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arrow_array::RecordBatch;
 use async_channel::Sender;
@@ -18,6 +19,7 @@ use super::refusal::{Refused, RowsOf, absent, has_other_columns, left_nothing, l
 use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
 use crate::retry::{AfterInsert, after_insert};
+use crate::timings::Stage;
 use crate::{EngineError, OnBadDocument, Result};
 
 /// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
@@ -189,7 +191,10 @@ impl<K: Sink> Inserter<'_, K> {
             }
             written
         };
-        match self.load.repeat(write).await {
+        let begun = Instant::now();
+        let written = self.load.repeat(write).await;
+        self.load.progress.spent(Stage::Insert, begun);
+        match written {
             Ok(durable) => {
                 self.load.progress.written(durable.rows, durable.bytes);
                 Ok(None)

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use async_channel::Sender;
 use zenith_extract::{DocumentBatch, DocumentReader, Partition, ReadOptions, Source};
 
 use super::context::LoadContext;
+use crate::timings::Stage;
 use crate::{EngineError, Result};
 
 /// The partitions that no reader has begun.
@@ -34,7 +36,11 @@ pub(super) async fn read<S: Source>(
 ) -> Result<()> {
     while let Some(partition) = queue.next() {
         let mut reader = load.unless_stopped(source.open(&partition, options.clone())).await??;
-        while let Some(batch) = load.unless_stopped(reader.next()).await?? {
+        loop {
+            let begun = Instant::now();
+            let next = load.unless_stopped(reader.next()).await??;
+            load.progress.spent(Stage::Read, begun);
+            let Some(batch) = next else { break };
             load.progress.read(batch.len(), batch.byte_len());
             load.progress.memory(load.pool.stats().in_use);
             // The decoders are gone only if the load is being stopped for another reason.

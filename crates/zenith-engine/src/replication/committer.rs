@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arrow_array::RecordBatch;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -26,6 +26,7 @@ use crate::places::Places;
 use crate::policies::OnDrop;
 use crate::progress::to_u64;
 use crate::simulation::{self, DeliberateBug};
+use crate::timings::Stage;
 use crate::{EngineError, Result};
 
 /// The state of a committer.
@@ -66,7 +67,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                 break;
             }
             let is_whole = match step {
-                Step::Batch(batch) => Box::pin(self.commit(batch)).await?,
+                Step::Batch(batch) => {
+                    let begun = Instant::now();
+                    let is_whole = Box::pin(self.commit(batch)).await?;
+                    self.context.live.counters.spent(Stage::Flush, begun);
+                    is_whole
+                }
                 Step::Milestone(milestone) => {
                     self.pass(milestone).await?;
                     true

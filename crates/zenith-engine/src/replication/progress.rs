@@ -9,6 +9,7 @@ use zenith_state::{Condition, Mismatches, Since};
 
 use crate::error::sentence;
 use crate::mismatches::{Advice, Told};
+use crate::timings::TimingsSnapshot;
 use crate::{Progress, ProgressSnapshot, Result, StopHandle};
 
 /// Between two warnings about a pipeline that waits.
@@ -56,6 +57,8 @@ pub struct PipelineProgress {
     pub phase: Phase,
     /// Its counters since it was started.
     pub counters: ProgressSnapshot,
+    /// Where its time has gone since it was started.
+    pub timings: TimingsSnapshot,
     /// Changes that were read and are not in the table yet.
     pub pending: u64,
     /// The source's time up to which everything is in the table.
@@ -321,6 +324,7 @@ impl Live {
             name: name.to_owned(),
             phase: state.phase,
             counters: self.counters.snapshot(),
+            timings: self.counters.timings(),
             pending: state.pending,
             applied_to: state.applied_to,
             last_error: state.last_error.clone(),
