@@ -1,13 +1,40 @@
-//! Log lines on standard error, for those who ask for them.
+//! Log lines on standard error: for those who ask for them, and as JSON of a server that no terminal shows.
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+use zenith_server::log::Log;
 
 use crate::progress::Stderr;
 
 /// Starts logging: warnings always, more by `-v`, anything by `ZENITH_LOG`.
 pub fn start(verbose: u8) {
+    tracing_subscriber::registry().with(lines(verbose, false)).init();
+}
+
+/// Starts logging for a server, which says more by itself, and keeps what happened in the last hour.
+pub fn start_server(verbose: u8) -> Log {
+    let log = Log::default();
+    let kept = Targets::new().with_targets(
+        ["zenith", "zenith_control", "zenith_engine", "zenith_extract", "zenith_server", "zenith_transport"]
+            .map(|target| (target, Level::INFO)),
+    );
+    let as_json = !std::io::stderr().is_terminal();
+    tracing_subscriber::registry()
+        .with(lines(verbose.saturating_add(1), as_json))
+        .with(log.clone().with_filter(kept))
+        .init();
+    log
+}
+
+fn lines<S>(verbose: u8, as_json: bool) -> Box<dyn tracing_subscriber::Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
     let default = match verbose {
         0 => "warn,mongodb=error",
         1 => "info,mongodb=warn",
@@ -15,10 +42,12 @@ pub fn start(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("ZENITH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(verbose > 1)
-        .init();
+        .with_target(verbose > 1);
+    match as_json {
+        true => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        false => lines.with_filter(filter).boxed(),
+    }
 }

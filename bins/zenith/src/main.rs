@@ -17,10 +17,17 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Arguments, Command};
+use zenith_server::log::Log;
 
 fn main() -> ExitCode {
     let Arguments { verbose, command } = Arguments::parse();
-    logging::start(verbose);
+    let log = match &command {
+        Command::Serve(_) => logging::start_server(verbose),
+        _ => {
+            logging::start(verbose);
+            Log::default()
+        }
+    };
     match command {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "zenith", &mut std::io::stdout());
@@ -37,7 +44,7 @@ fn main() -> ExitCode {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             match runtime {
                 Ok(runtime) => {
-                    let code = runtime.block_on(run(command, verbose > 0));
+                    let code = runtime.block_on(run(command, verbose > 0, log));
                     // Its tasks end with the process: ended one by one, some of the driver's panic as others are gone.
                     std::mem::forget(runtime);
                     code
@@ -48,13 +55,14 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, verbose: bool) -> ExitCode {
+async fn run(command: Command, verbose: bool, log: Log) -> ExitCode {
     ended(match command {
         Command::Copy(arguments) => return copy::run(&arguments).await,
         Command::Init(arguments) => commands::init::run(&arguments).await,
         Command::Check(arguments) => commands::check::run(&arguments).await,
         Command::Apply(arguments) => commands::apply::run(&arguments).await,
         Command::Run(arguments) => commands::run::run(&arguments).await,
+        Command::Serve(arguments) => commands::serve::run(&arguments, log).await,
         Command::Status(arguments) => commands::status::run(&arguments, verbose).await,
         Command::History(arguments) => commands::history::run(&arguments).await,
         Command::Connector(arguments) => commands::connector::run(&arguments).await,

@@ -134,6 +134,18 @@ impl From<&PipelineProgress> for HowFar {
 }
 
 impl HowFar {
+    /// Rows written.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Rows there are to be; 0 while nobody knows.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
     /// For the display of a pipeline.
     pub fn shown(self, pipeline: &str, phase: Phase) -> PipelineProgress {
         PipelineProgress {

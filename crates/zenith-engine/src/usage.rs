@@ -19,10 +19,21 @@ pub fn cpu_time() -> Duration {
 /// The most memory resident at once so far, in bytes, the buffer pool included.
 #[must_use]
 pub fn peak_rss_bytes() -> u64 {
+    status("VmHWM:")
+}
+
+/// The memory that is resident now, in bytes, the buffer pool included.
+#[must_use]
+pub fn rss_bytes() -> u64 {
+    status("VmRSS:")
+}
+
+/// A size out of the kernel's own words, in bytes.
+fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
@@ -31,7 +42,7 @@ pub fn peak_rss_bytes() -> u64 {
 mod tests {
     #[test]
     fn usage_is_there_and_grows() {
-        assert!(super::peak_rss_bytes() > 100_000);
+        assert!(super::peak_rss_bytes() > 100_000 && super::rss_bytes() > 100_000);
         let before = super::cpu_time();
         let mut x = 1_u64;
         while super::cpu_time() == before {

@@ -101,7 +101,8 @@ impl Access {
             let [role, name, token] = words[..] else {
                 return Err(wrong("a line is a role (read, operate or admin), a name and a token"));
             };
-            let role = Role::parse(role).ok_or_else(|| wrong("the role is one of read, operate and admin"))?;
+            let role =
+                Role::parse(role).ok_or_else(|| wrong("the role is one of read, operate and admin"))?;
             if token.len() < TOKEN_MIN {
                 return Err(wrong(&format!("the token of {name} has fewer than {TOKEN_MIN} characters")));
             }
@@ -112,7 +113,9 @@ impl Access {
             known.push(Known { caller: Caller { name: name.to_owned(), role }, digest });
         }
         if known.is_empty() {
-            return Err(Failure::Input(format!("{place} has no tokens: write a line such as `admin me TOKEN`")));
+            return Err(Failure::Input(format!(
+                "{place} has no tokens: write a line such as `admin me TOKEN`"
+            )));
         }
         Ok(Access { known: Some(known) })
     }
@@ -176,7 +179,10 @@ mod tests {
             ("admin 0123456789abcdef", "line 1: a line is a role"),
             ("\nroot ada 0123456789abcdef", "line 2: the role is one of"),
             ("admin ada short", "fewer than 16"),
-            ("admin ada 0123456789abcdef\nread b 0123456789abcdef", "line 2: the token of b is that of another"),
+            (
+                "admin ada 0123456789abcdef\nread b 0123456789abcdef",
+                "line 2: the token of b is that of another",
+            ),
         ] {
             let Err(Failure::Input(sentence)) = Access::parse(text, "tokens") else { panic!("{text}") };
             assert!(sentence.contains(what) && !sentence.contains("0123456789abcdef"), "{sentence}");

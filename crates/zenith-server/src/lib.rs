@@ -1,1 +1,26 @@
-//! x
+//! The server of `zenith serve`: the page, the API, `/metrics` and the probes, over what `zenith-control` runs.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`listen`] | connections: bounded, over TLS where that is wished |
+//! | [`access`], [`guard`] | who may ask, by which name, from which page |
+//! | [`server`] | what all handlers share |
+//! | [`watch`], [`series`] | how the pipelines stand, and their course |
+//! | [`log`] | what happened in the last hour |
+//! | [`api`] | the handlers, and the document that describes them |
+//! | [`metrics`], [`assets`] | for Prometheus; the files of the page |
+//! | [`systemd`] | readiness and watchdog |
+//! | [`error`] | errors as the API gives them |
+
+pub mod access;
+pub mod api;
+pub mod assets;
+pub mod error;
+pub mod guard;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+pub mod series;
+pub mod server;
+pub mod systemd;
+pub mod watch;

@@ -175,7 +175,10 @@ mod tests {
         });
         let lines = log.last(10, |_| true);
         assert_eq!(
-            lines.iter().map(|line| (line.level, line.pipeline.as_deref(), line.message.as_str())).collect::<Vec<_>>(),
+            lines
+                .iter()
+                .map(|line| (line.level, line.pipeline.as_deref(), line.message.as_str()))
+                .collect::<Vec<_>>(),
             [(Severity::Warn, Some("orders"), "trying again (rows: 3)"), (Severity::Info, None, "started")]
         );
         assert_eq!(listening.try_recv().unwrap().id, lines[0].id);

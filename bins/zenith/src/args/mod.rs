@@ -1,11 +1,12 @@
 //! The arguments of the command and what they say about themselves.
 //!
 //! `copy.rs` has the one-off copy, `pipelines.rs` what keeps tables in step and looks after that,
-//! `letters.rs` what looks after documents that have no row.
+//! `serve.rs` what serves that over HTTP, `letters.rs` what looks after documents that have no row.
 
 mod copy;
 mod letters;
 mod pipelines;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use pipelines::{
     Apply, Check, ConnectorCommand, Connectors, History, Init, List, Named, PipelineCommand, Pipelines,
     Promote, Reload, Remove, Reset, Run, Schema, SchemaCommand, ShowSchema, Status, Verify,
 };
+pub use serve::Serve;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -52,6 +54,8 @@ pub enum Command {
     Apply(Apply),
     /// Keep the tables in step until stopped.
     Run(Run),
+    /// Run the pipelines, and serve the page, the API and metrics over HTTP.
+    Serve(Serve),
     /// Show how far each pipeline has come and how far it lags behind.
     Status(Status),
     /// Show past runs.

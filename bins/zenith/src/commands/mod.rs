@@ -13,6 +13,7 @@ pub mod reload;
 pub mod reset;
 pub mod run;
 pub mod schema;
+pub mod serve;
 pub mod status;
 pub mod verify;
 

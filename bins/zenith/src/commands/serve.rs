@@ -1,0 +1,109 @@
+//! `zenith serve`: keeps the tables in step, and shows and changes that over HTTP.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use zenith_control::failure::Failure;
+use zenith_control::notices::Notices;
+use zenith_control::run::open::{self, Opened, Wanted};
+use zenith_control::state::Places;
+use zenith_engine::Until;
+use zenith_server::access::Access;
+use zenith_server::api;
+use zenith_server::listen::{Listener, TlsFiles};
+use zenith_server::log::{Log, Severity};
+use zenith_server::server::{Options, Served, Server};
+use zenith_server::systemd;
+
+use crate::args::Serve;
+use crate::exit::Ending;
+use crate::progress::say;
+use crate::signals::Signals;
+
+/// How long a stop may take; what has not been saved by then is done again by the next run.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+pub async fn run(arguments: &Serve, log: Log) -> Ending {
+    let mut signals =
+        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    let places = Places::find(&arguments.place)?;
+    let access = access(arguments)?;
+    let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
+    let listener = Listener::bind(arguments.listen, tls.as_ref()).await?;
+    let address = listener.address().unwrap_or(arguments.listen);
+    let wanted = Wanted {
+        names: arguments.names.clone(),
+        memory: arguments.memory,
+        until: Until::Stopped,
+        stays: true,
+    };
+    let opened = tokio::select! {
+        opened = open::open(&places, wanted, notices(&log)) => opened?,
+        () = signals.next() => {
+            say("zenith: stopped; nothing was begun");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let Opened { mut supervisor, shared, greeting } = opened;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    say(&format!("zenith: {greeting}; the page is at {scheme}://{address}"));
+    let served = Served { places, store: shared.store, pool: shared.pool, views: supervisor.views(), log };
+    let options = Options { access, hosts: arguments.hosts.clone(), assets: arguments.assets.clone() };
+    let server = Server::new(served, options);
+    let serving = tokio::spawn(listener.serve(api::router(server.clone()), server.stop.subscribe()));
+    let watching = tokio::spawn(watch(server.clone()));
+    let end = tokio::select! {
+        end = supervisor.run() => Some(end),
+        () = signals.next() => None,
+    };
+    systemd::stopping();
+    server.stop.send_replace(true);
+    if end.is_none() {
+        say("zenith: stopping; press again to stop at once");
+        signals.end_at_next();
+        if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
+            say("zenith: stopped before everything was saved; the next run does the rest again");
+        }
+    }
+    watching.abort();
+    // It ends by itself once it has been asked to.
+    let _ = serving.await;
+    end.transpose().map(|_| ExitCode::SUCCESS)
+}
+
+/// Looks at the pipelines, and tells systemd, until dropped.
+async fn watch(server: Server) {
+    let watching = async {
+        if let Err(Failure::Input(error) | Failure::Failed(error)) =
+            server.watch.run(&server.served.places, &server.served.views).await
+        {
+            tracing::error!(error, "the pipelines cannot be looked at");
+        }
+    };
+    tokio::join!(watching, systemd::keep(&server));
+}
+
+fn access(arguments: &Serve) -> Result<Access, Failure> {
+    match &arguments.token_file {
+        Some(path) => Access::read(path),
+        None if arguments.listen.ip().is_loopback() => Ok(Access::default()),
+        None => Err(Failure::Input(format!(
+            "{} can be reached from other machines, and anybody there could change what is run: name a file of tokens \
+             (--token-file), or listen on 127.0.0.1 behind a proxy",
+            arguments.listen
+        ))),
+    }
+}
+
+/// What the run says is a line of the log as well.
+fn notices(log: &Log) -> Notices {
+    let log = log.clone();
+    Notices::new(move |about, sentence| {
+        log.add(Severity::Error, about, sentence);
+        match about {
+            Some(about) => say(&format!("zenith: {about}: {sentence}")),
+            None => say(&format!("zenith: {sentence}")),
+        }
+    })
+}

@@ -1,0 +1,59 @@
+//! For those who watch over the process, and for Prometheus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::caller::Reader;
+use crate::server::Server;
+use crate::watch::Look;
+
+/// What a probe is told may be so old.
+const AGE: Duration = Duration::from_secs(2);
+/// Reasons that are named.
+const REASONS_MAX: usize = 20;
+/// What Prometheus is sent.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The process lives. It says nothing about databases: a process that waits for one need not be restarted.
+pub async fn healthz() -> Response {
+    Json(json!({ "ok": true })).into_response()
+}
+
+/// Every pipeline that should run does.
+pub async fn readyz(State(server): State<Server>) -> Response {
+    let reasons = reasons(&server.watch.look(AGE).await);
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let shown: Vec<&String> = reasons.iter().take(REASONS_MAX).collect();
+    (status, Json(json!({ "ok": reasons.is_empty(), "reasons": shown }))).into_response()
+}
+
+/// Why not every pipeline runs that should; empty if each does.
+pub fn reasons(look: &Arc<Look>) -> Vec<String> {
+    if look.at == std::time::SystemTime::UNIX_EPOCH {
+        return vec!["the pipelines have not been looked at yet".to_owned()];
+    }
+    let templates = look.report.templates.iter().filter_map(|template| {
+        let reason = template.waiting_for.as_ref()?;
+        Some(format!("{}: {reason}", template.name))
+    });
+    let pipelines = look.report.pipelines.iter().filter_map(|pipeline| {
+        let runs = pipeline.paused || matches!(pipeline.state, "snapshot" | "following" | "done" | "paused");
+        let why = pipeline.waiting_for.as_ref().or(pipeline.last_error.as_ref());
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        (!runs).then(|| format!("{} is {}{why}", pipeline.name, pipeline.state))
+    });
+    templates.chain(pipelines).collect()
+}
+
+/// Everything that is measured, as Prometheus reads it.
+pub async fn metrics(_: Reader, State(server): State<Server>) -> Response {
+    let look = server.watch.look(AGE).await;
+    ([(CONTENT_TYPE, OPENMETRICS)], crate::metrics::text(&server, &look)).into_response()
+}

@@ -1,0 +1,129 @@
+//! What every request has to pass: who may ask by which name of this server, and from which page.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::error::{ApiError, Kind};
+use crate::server::Server;
+
+/// Every request that changes something has this header: no form and no other page can send it.
+const OWN: HeaderName = HeaderName::from_static("x-zenith-request");
+/// How long a request may take that is not a stream.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// What the page may load and do.
+const POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Refuses what is foreign, bounds the time of an answer, and says to browsers what the page may do.
+pub async fn guard(State(server): State<Server>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let mut response = match allowed(request.headers(), &method, &server.options.hosts) {
+        Err(error) => error.into_response(),
+        Ok(()) if path.ends_with("/events") => next.run(request).await,
+        Ok(()) => match tokio::time::timeout(ANSWERED_WITHIN, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => ApiError::new(
+                Kind::Timeout,
+                format!("{method} {path} was not answered within {} s", ANSWERED_WITHIN.as_secs()),
+            )
+            .into_response(),
+        },
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    server.count(&method, response.status());
+    response
+}
+
+fn allowed(headers: &HeaderMap, method: &Method, hosts: &[String]) -> Result<(), ApiError> {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
+    let host = text(&HOST).unwrap_or_default();
+    let name = name_of(&host);
+    let is_ours =
+        name == "localhost" || name.parse::<IpAddr>().is_ok() || hosts.iter().any(|host| host == name);
+    if !is_ours {
+        return Err(ApiError::new(
+            Kind::Foreign,
+            format!("this server is not asked by the name {name:?}, as it may be that of somebody else"),
+        )
+        .remedy("ask by its IP address or localhost, or start zenith serve with --allow-host NAME"));
+    }
+    if method.is_safe() {
+        return Ok(());
+    }
+    if let Some(origin) = text(&ORIGIN) {
+        let of = origin.split_once("://").map_or("", |(_, host)| host);
+        if of != host {
+            return Err(ApiError::new(Kind::Foreign, format!("a page of {origin} may change nothing here")));
+        }
+    }
+    if !headers.contains_key(OWN) {
+        return Err(ApiError::new(
+            Kind::Foreign,
+            "a request that changes something needs the header X-Zenith-Request",
+        )
+        .remedy("send it with the value 1"));
+    }
+    Ok(())
+}
+
+/// The name in `name:port` and `[address]:port`.
+fn name_of(host: &str) -> &str {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(method: &Method, headers: &[(HeaderName, &'static str)]) -> bool {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        allowed(&headers.collect(), method, &["zenith.example".to_owned()]).is_ok()
+    }
+
+    #[test]
+    fn only_own_names_are_answered() {
+        for host in ["localhost:8470", "127.0.0.1", "[::1]:8470", "10.1.2.3:80", "zenith.example:443"] {
+            assert!(ask(&Method::GET, &[(HOST, host)]), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example:8470", "", "zenith.example.evil:1"] {
+            assert!(!ask(&Method::GET, &[(HOST, host)]), "{host}");
+        }
+    }
+
+    #[test]
+    fn other_pages_change_nothing() {
+        let host = (HOST, "localhost:8470");
+        let own = (OWN, "1");
+        assert!(ask(&Method::POST, &[host.clone(), own.clone()]));
+        assert!(ask(&Method::POST, &[host.clone(), own.clone(), (ORIGIN, "http://localhost:8470")]));
+        assert!(!ask(&Method::POST, &[host.clone(), own.clone(), (ORIGIN, "http://evil.example")]));
+        assert!(!ask(&Method::POST, &[host.clone(), own, (ORIGIN, "null")]));
+        assert!(!ask(&Method::DELETE, &[host.clone()]));
+        assert!(ask(&Method::GET, &[host, (ORIGIN, "http://evil.example")]));
+    }
+}

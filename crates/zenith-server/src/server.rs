@@ -1,0 +1,123 @@
+//! What all handlers share.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use axum::http::{Method, StatusCode};
+use tokio::sync::watch;
+use zenith_control::run::supervisor::Views;
+use zenith_control::state::Places;
+use zenith_engine::Pool;
+use zenith_engine::state::DynStateStore;
+
+use crate::access::Access;
+use crate::api::caller::From;
+use crate::assets::Assets;
+use crate::error::ApiResult;
+use crate::log::Log;
+use crate::watch::Watch;
+
+/// How the server is to be.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Who may ask.
+    pub access: Access,
+    /// Names by which it may be asked, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// The page's files, in place of those in the binary.
+    pub assets: Option<PathBuf>,
+}
+
+/// What the server shows and changes.
+pub struct Served {
+    /// Where the state and the configuration are.
+    pub places: Places,
+    /// The state, which this process holds.
+    pub store: DynStateStore,
+    /// Memory for data on its way.
+    pub pool: Pool,
+    /// The groups that run.
+    pub views: Views,
+    /// What happened in the last hour.
+    pub log: Log,
+}
+
+/// Returns once the server is asked to stop, or is gone.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// What all handlers share. Clones are the same server.
+#[derive(Clone)]
+pub struct Server(Arc<Parts>);
+
+/// The parts of a server.
+pub struct Parts {
+    /// What it shows and changes.
+    pub served: Served,
+    /// How it is to be.
+    pub options: Options,
+    /// How the pipelines stand.
+    pub watch: Watch,
+    /// The files of the page.
+    pub assets: Assets,
+    /// When it began.
+    pub started: SystemTime,
+    /// Becomes true when it stops.
+    pub stop: watch::Sender<bool>,
+    answers: Mutex<BTreeMap<(String, u16), u64>>,
+}
+
+impl Deref for Server {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Server {
+    /// A server that nobody can reach yet.
+    #[must_use]
+    pub fn new(served: Served, options: Options) -> Server {
+        Server(Arc::new(Parts {
+            served,
+            watch: Watch::new(),
+            assets: Assets::new(options.assets.clone()),
+            options,
+            started: SystemTime::now(),
+            stop: watch::Sender::new(false),
+            answers: Mutex::default(),
+        }))
+    }
+
+    /// Notes who does what, before it is done.
+    pub(crate) async fn audit(
+        &self,
+        from: &From,
+        action: &str,
+        subject: &str,
+        details: &str,
+    ) -> ApiResult<()> {
+        let who = &from.caller.name;
+        tracing::info!(pipeline = subject, who, from = from.address, "asked to {action} {details}");
+        Ok(())
+    }
+
+    /// Counts an answer.
+    pub(crate) fn count(&self, method: &Method, status: StatusCode) {
+        // Anything may be sent as a method.
+        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+        let method = if known.contains(method) { method.as_str() } else { "other" };
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        *answers.entry((method.to_owned(), status.as_u16())).or_default() += 1;
+    }
+
+    /// Answers by method and status.
+    pub(crate) fn answers(&self) -> BTreeMap<(String, u16), u64> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

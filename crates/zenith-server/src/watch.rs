@@ -1,0 +1,175 @@
+//! How all pipelines stand, looked at now and then: often while somebody watches, seldom while nobody does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Notify, watch};
+use zenith_control::failure::Failure;
+use zenith_control::run::supervisor::Views;
+use zenith_control::state::Places;
+use zenith_control::status::Report;
+use zenith_control::status::json::{ReportJson, json};
+use zenith_control::time;
+use zenith_engine::PipelineProgress;
+use zenith_engine::state::SqliteStore;
+
+use crate::series::Series;
+
+/// Between two looks while somebody watches.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks while nobody does.
+const LOOK_SELDOM: Duration = Duration::from_secs(10);
+/// Looking may take this part of the time of one processor.
+const LOOK_SHARE: u32 = 20;
+/// Somebody watches for so long after a look was asked for.
+const WATCHED_FOR: Duration = Duration::from_secs(15);
+/// A run that has just begun may lag for so long.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// All pipelines at one moment.
+#[derive(Debug)]
+pub struct Look {
+    /// When it was taken.
+    pub at: SystemTime,
+    /// How they stand.
+    pub report: ReportJson,
+    /// What those that run are doing, by name.
+    pub progress: HashMap<String, PipelineProgress>,
+}
+
+impl Look {
+    /// One pipeline.
+    #[must_use]
+    pub fn pipeline(&self, name: &str) -> Option<&zenith_control::status::json::PipelineJson> {
+        self.report.pipelines.iter().find(|pipeline| pipeline.name == name)
+    }
+}
+
+/// Looks at pipelines. Clones share what they see.
+#[derive(Clone)]
+pub struct Watch(Arc<Shared>);
+
+struct Shared {
+    latest: watch::Sender<Arc<Look>>,
+    series: Mutex<HashMap<String, Series>>,
+    asked: Mutex<Option<Instant>>,
+    wake: Notify,
+}
+
+impl Watch {
+    /// Nothing has been seen yet.
+    #[must_use]
+    pub fn new() -> Watch {
+        let report = ReportJson {
+            ok: true,
+            running: true,
+            at: time::rfc3339(SystemTime::now()),
+            complaints: Vec::new(),
+            pipelines: Vec::new(),
+            templates: Vec::new(),
+        };
+        let nothing = Look { at: SystemTime::UNIX_EPOCH, report, progress: HashMap::new() };
+        Watch(Arc::new(Shared {
+            latest: watch::Sender::new(Arc::new(nothing)),
+            series: Mutex::default(),
+            asked: Mutex::default(),
+            wake: Notify::new(),
+        }))
+    }
+
+    /// The last look, if it is not older than `age`, else a new one; the last one as well if none comes in time.
+    pub async fn look(&self, age: Duration) -> Arc<Look> {
+        self.keep_attending();
+        let mut looks = self.0.latest.subscribe();
+        let last = looks.borrow_and_update().clone();
+        if time::ago(last.at, SystemTime::now()) <= age {
+            return last;
+        }
+        self.0.wake.notify_one();
+        match tokio::time::timeout(Duration::from_secs(5), looks.changed()).await {
+            Ok(Ok(())) => looks.borrow().clone(),
+            _ => last,
+        }
+    }
+
+    /// Looks from now on; whoever waits for them watches.
+    pub fn looks(&self) -> watch::Receiver<Arc<Look>> {
+        self.0.latest.subscribe()
+    }
+
+    /// That somebody watches.
+    pub fn attend(&self) {
+        self.keep_attending();
+        self.0.wake.notify_one();
+    }
+
+    /// That somebody still watches.
+    pub fn keep_attending(&self) {
+        *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The course of a pipeline in the last hour.
+    pub fn series<T>(&self, pipeline: &str, read: impl FnOnce(&Series) -> T) -> Option<T> {
+        self.0.series.lock().unwrap_or_else(PoisonError::into_inner).get(pipeline).map(read)
+    }
+
+    fn is_watched(&self) -> bool {
+        let asked = *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|asked| asked.elapsed() < WATCHED_FOR)
+    }
+
+    /// Looks until dropped.
+    ///
+    /// # Errors
+    /// If the state cannot be opened; later failures are logged, and looked over.
+    pub async fn run(&self, places: &Places, views: &Views) -> Result<(), Failure> {
+        let store = places.look().await?;
+        loop {
+            let begun = Instant::now();
+            match self.read(places, &store, views).await {
+                Ok(look) => self.publish(look),
+                Err(Failure::Input(error) | Failure::Failed(error)) => {
+                    tracing::warn!(error, "the status cannot be read");
+                }
+            }
+            let took = begun.elapsed();
+            let pause = if self.is_watched() { LOOK_EVERY } else { LOOK_SELDOM };
+            let pause = pause.max(took * LOOK_SHARE);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.0.wake.notified() => {
+                    // Those who ask at once are answered by one look, and no look follows another without a pause.
+                    tokio::time::sleep((took * LOOK_SHARE).min(LOOK_EVERY).saturating_sub(begun.elapsed())).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&self, places: &Places, store: &SqliteStore, views: &Views) -> Result<Look, Failure> {
+        let report = Report::read(places, store, None).await?;
+        let complaints = report.complaints(None, GRACE);
+        let mut report = json(&report, complaints);
+        let progress: HashMap<String, PipelineProgress> =
+            views.progress().into_iter().map(|progress| (progress.name.clone(), progress)).collect();
+        report.running = true;
+        Ok(Look { at: SystemTime::now(), report, progress })
+    }
+
+    fn publish(&self, look: Look) {
+        let mut series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.retain(|name, _| look.pipeline(name).is_some());
+        for pipeline in &look.report.pipelines {
+            let course = series.entry(pipeline.name.clone()).or_default();
+            course.see(look.at, pipeline.lag_seconds, look.progress.get(&pipeline.name));
+        }
+        drop(series);
+        self.0.latest.send_replace(Arc::new(look));
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch::new()
+    }
+}
