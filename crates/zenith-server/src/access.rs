@@ -53,6 +53,15 @@ pub struct Caller {
     pub role: Role,
 }
 
+/// Who asks, and from where.
+#[derive(Clone, Debug)]
+pub struct From {
+    /// Who.
+    pub caller: Caller,
+    /// The other end of the connection.
+    pub address: String,
+}
+
 /// One line of the file. Only a digest is kept.
 struct Known {
     caller: Caller,

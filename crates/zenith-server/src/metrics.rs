@@ -10,7 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use zenith_control::status::json::PipelineJson;
+use zenith_control::status::json::{PipelineJson, ReportJson};
 use zenith_engine::timings::{BOUNDS, HistogramSnapshot};
 use zenith_engine::usage;
 
@@ -109,10 +109,15 @@ impl Collector for Measured {
         for pipeline in &self.look.report.pipelines {
             let name = pipeline.template.as_ref().unwrap_or(&pipeline.name);
             let totals = self.server.watch.series(&pipeline.name, |series| series.totals());
-            all.entry(name.clone()).or_default().add(pipeline, totals.unwrap_or_default());
+            let together = all.entry(name.clone()).or_default();
+            together.add(pipeline, totals.unwrap_or_default());
+            let versions = self.look.schema_versions.get(&pipeline.name).copied().unwrap_or_default();
+            together.schema_changes += u64::from(versions.saturating_sub(1));
         }
         let encoder = &mut Writer(&mut encoder);
-        encoder.pipelines(&all)?;
+        encoder.work(&all)?;
+        encoder.standing(&all, &self.look.report)?;
+        encoder.troubles(&all)?;
         encoder.process(&self.server)
     }
 }
@@ -172,20 +177,13 @@ impl Writer<'_, '_> {
         })
     }
 
-    fn pipelines(&mut self, all: &ByPipeline) -> Encoded {
-        let labels = |name: &String| vec![("pipeline", name.clone())];
-        let count = |of: fn(&Together) -> u64| all.iter().map(|(name, it)| (labels(name), of(it))).collect();
-        let known = |of: fn(&Together) -> Option<f64>| {
-            all.iter().filter_map(|(name, it)| Some((labels(name), of(it)?))).collect()
-        };
-        let by_reason = |of: fn(&Together) -> &BTreeMap<String, u64>| {
-            all.iter().flat_map(|(name, it)| reasons(name, of(it))).collect()
-        };
-        self.counters("zenith_rows", "Rows written since the pipeline was begun", count(|it| it.rows))?;
-        self.counters("zenith_bytes", "Bytes of Arrow data sent", count(|it| it.totals.bytes))?;
-        self.counters("zenith_batches", "Inserts acknowledged", count(|it| it.totals.inserts))?;
+    /// What pipelines have done.
+    fn work(&mut self, all: &ByPipeline) -> Encoded {
+        self.counters("zenith_rows", "Rows written since the pipeline was begun", counts(all, |it| it.rows))?;
+        self.counters("zenith_bytes", "Bytes of Arrow data sent", counts(all, |it| it.totals.bytes))?;
+        self.counters("zenith_batches", "Inserts acknowledged", counts(all, |it| it.totals.inserts))?;
         let histogram = |of: fn(&Together) -> HistogramSnapshot| {
-            all.iter().map(|(name, it)| (labels(name), of(it))).collect()
+            all.iter().map(|(name, it)| (of_pipeline(name), of(it))).collect()
         };
         self.histograms(
             "zenith_insert_duration_seconds",
@@ -196,22 +194,51 @@ impl Writer<'_, '_> {
             "zenith_flush_duration_seconds",
             "Time to make a batch of changes durable: intent, insert, checkpoint",
             histogram(|it| it.totals.flush),
-        )?;
+        )
+    }
+
+    /// How pipelines stand.
+    fn standing(&mut self, all: &ByPipeline, report: &ReportJson) -> Encoded {
         self.gauges(
             "zenith_lag_seconds",
             "The source's clock minus the time up to which the table is complete",
-            known(|it| it.lag),
+            known(all, |it| it.lag),
+        )?;
+        let windows = report.oplog_window_seconds.iter();
+        self.gauges(
+            "zenith_oplog_window_seconds",
+            "How far back MongoDB knows changes",
+            windows.map(|(source, window)| (vec![("source", source.clone())], *window)).collect(),
         )?;
         self.gauges(
             "zenith_oplog_headroom_seconds",
             "Time until MongoDB forgets the changes since the checkpoint",
-            known(|it| it.headroom),
+            known(all, |it| it.headroom),
         )?;
         self.gauges(
             "zenith_snapshot_done_ratio",
             "Share of the parts of a snapshot that are done",
-            known(share),
+            known(all, share),
         )?;
+        self.gauges(
+            "zenith_table_parts",
+            "Active parts of the table",
+            known(all, |it| Some(as_f64(it.parts))),
+        )?;
+        let states = all.iter().flat_map(|(name, it)| {
+            let of = move |(state, count): (&&'static str, &u64)| {
+                (vec![("pipeline", name.clone()), ("state", (*state).to_owned())], as_f64(*count))
+            };
+            it.states.iter().map(of)
+        });
+        self.gauges("zenith_collections", "Collections by what their pipelines are doing", states.collect())
+    }
+
+    /// What pipelines could not do at once, or not at all.
+    fn troubles(&mut self, all: &ByPipeline) -> Encoded {
+        let by_reason = |of: fn(&Together) -> &BTreeMap<String, u64>| {
+            all.iter().flat_map(|(name, it)| reasons(name, of(it))).collect()
+        };
         let repeated = |(name, it): (&String, &Together)| {
             (vec![("pipeline", name.clone()), ("reason", "insert".to_owned())], it.totals.repeated)
         };
@@ -233,16 +260,8 @@ impl Writer<'_, '_> {
         self.counters(
             "zenith_schema_changes",
             "Versions of the schema after the first",
-            count(|it| it.schema_changes),
-        )?;
-        self.gauges("zenith_table_parts", "Active parts of the table", known(|it| Some(as_f64(it.parts))))?;
-        let states = all.iter().flat_map(|(name, it)| {
-            let of = move |(state, count): (&&'static str, &u64)| {
-                (vec![("pipeline", name.clone()), ("state", (*state).to_owned())], as_f64(*count))
-            };
-            it.states.iter().map(of)
-        });
-        self.gauges("zenith_collections", "Collections by what their pipelines are doing", states.collect())
+            counts(all, |it| it.schema_changes),
+        )
     }
 
     fn process(&mut self, server: &Server) -> Encoded {
@@ -289,6 +308,18 @@ impl Writer<'_, '_> {
             vec![(Vec::new(), started)],
         )
     }
+}
+
+fn of_pipeline(name: &str) -> Labels<'static> {
+    vec![("pipeline", name.to_owned())]
+}
+
+fn counts(all: &ByPipeline, of: fn(&Together) -> u64) -> Vec<(Labels<'static>, u64)> {
+    all.iter().map(|(name, it)| (of_pipeline(name), of(it))).collect()
+}
+
+fn known(all: &ByPipeline, of: fn(&Together) -> Option<f64>) -> Vec<(Labels<'static>, f64)> {
+    all.iter().filter_map(|(name, it)| Some((of_pipeline(name), of(it)?))).collect()
 }
 
 fn share(of: &Together) -> Option<f64> {

@@ -13,8 +13,7 @@ use zenith_control::state::Places;
 use zenith_engine::Pool;
 use zenith_engine::state::DynStateStore;
 
-use crate::access::Access;
-use crate::api::caller::From;
+use crate::access::{Access, From};
 use crate::assets::Assets;
 use crate::error::ApiResult;
 use crate::log::Log;

@@ -1,6 +1,6 @@
 //! How all pipelines stand, looked at now and then: often while somebody watches, seldom while nobody does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +12,7 @@ use zenith_control::status::Report;
 use zenith_control::status::json::{ReportJson, json};
 use zenith_control::time;
 use zenith_engine::PipelineProgress;
-use zenith_engine::state::SqliteStore;
+use zenith_engine::state::{SqliteStore, StateStore as _};
 
 use crate::series::Series;
 
@@ -36,6 +36,8 @@ pub struct Look {
     pub report: ReportJson,
     /// What those that run are doing, by name.
     pub progress: HashMap<String, PipelineProgress>,
+    /// The newest version of each schema, by pipeline.
+    pub schema_versions: BTreeMap<String, u32>,
 }
 
 impl Look {
@@ -68,8 +70,14 @@ impl Watch {
             complaints: Vec::new(),
             pipelines: Vec::new(),
             templates: Vec::new(),
+            oplog_window_seconds: BTreeMap::new(),
         };
-        let nothing = Look { at: SystemTime::UNIX_EPOCH, report, progress: HashMap::new() };
+        let nothing = Look {
+            at: SystemTime::UNIX_EPOCH,
+            report,
+            progress: HashMap::new(),
+            schema_versions: BTreeMap::new(),
+        };
         Watch(Arc::new(Shared {
             latest: watch::Sender::new(Arc::new(nothing)),
             series: Mutex::default(),
@@ -153,7 +161,8 @@ impl Watch {
         let progress: HashMap<String, PipelineProgress> =
             views.progress().into_iter().map(|progress| (progress.name.clone(), progress)).collect();
         report.running = true;
-        Ok(Look { at: SystemTime::now(), report, progress })
+        let schema_versions = store.schema_versions().await?;
+        Ok(Look { at: SystemTime::now(), report, progress, schema_versions })
     }
 
     fn publish(&self, look: Look) {

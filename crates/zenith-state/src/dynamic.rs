@@ -92,6 +92,7 @@ methods! {
     reset(pipeline: [&str], checkpoint: [Option<&Checkpoint>]) -> ();
     epoch(pipeline: [&str]) -> u64;
     epochs() -> BTreeMap<String, u64>;
+    schema_versions() -> BTreeMap<String, u32>;
     snapshot(pipeline: [&str]) -> Option<Snapshot>;
     begin_snapshot(pipeline: [&str], snapshot: [&Snapshot]) -> ();
     finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], mismatches: [&Mismatches]) -> ();

@@ -67,6 +67,19 @@ pub trait StateStore: Send + Sync + 'static {
     /// The schemas of a pipeline, oldest first.
     fn schemas(&self, pipeline: &str) -> impl Future<Output = Result<Vec<SchemaVersion>>> + Send;
 
+    /// The newest version of the schema of each pipeline that has one, by name.
+    fn schema_versions(&self) -> impl Future<Output = Result<BTreeMap<String, u32>>> + Send {
+        async {
+            let mut versions = BTreeMap::new();
+            for PipelineRecord { name, .. } in self.pipelines().await? {
+                if let Some(newest) = self.schemas(&name).await?.last() {
+                    versions.insert(name, newest.version);
+                }
+            }
+            Ok(versions)
+        }
+    }
+
     /// How far a pipeline has come; `None` if it has not begun.
     fn checkpoint(&self, pipeline: &str) -> impl Future<Output = Result<Option<Checkpoint>>> + Send;
 

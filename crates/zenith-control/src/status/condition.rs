@@ -46,6 +46,14 @@ impl Conditions {
         self.by_pipeline.get(pipeline)
     }
 
+    /// How far back each source knew changes when it was looked at last.
+    pub fn windows(&self, now: SystemTime) -> BTreeMap<String, Duration> {
+        let window = |(source, (oldest, noted)): (&String, &(SystemTime, SystemTime))| {
+            (source.clone(), time::ago(*oldest, (*noted).min(now)))
+        };
+        self.oplogs.iter().map(window).collect()
+    }
+
     /// How long until the oplog of a source has forgotten what happened at `place`, if it forgets anything. It goes on
     /// forgetting after it was looked at; how fast, is taken from how far it reached back then.
     pub fn headroom(&self, source: &str, place: SystemTime, now: SystemTime) -> Option<Left> {

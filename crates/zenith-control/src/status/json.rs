@@ -1,5 +1,7 @@
 //! Reports for machines.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +25,8 @@ pub struct ReportJson {
     pub pipelines: Vec<PipelineJson>,
     /// Pipelines of several collections.
     pub templates: Vec<TemplateJson>,
+    /// How far back each source knows changes.
+    pub oplog_window_seconds: BTreeMap<String, f64>,
 }
 
 /// A pipeline of several collections.
@@ -109,6 +113,11 @@ pub fn json(report: &Report, complaints: Vec<String>) -> ReportJson {
         complaints,
         pipelines: report.pipelines.iter().map(|pipeline| of_pipeline(pipeline, report)).collect(),
         templates: report.templates.iter().map(of_template).collect(),
+        oplog_window_seconds: report
+            .oplog_windows
+            .iter()
+            .map(|(source, window)| (source.clone(), window.as_secs_f64()))
+            .collect(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod rates;
 pub mod template;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use zenith_engine::state::{PipelineRecord, SqliteStore};
@@ -41,6 +42,8 @@ pub struct Report {
     pub pipelines: Vec<Pipeline>,
     /// Those of several collections, whose pipelines are among the others.
     pub templates: Vec<Template>,
+    /// How far back each source knows changes.
+    pub oplog_windows: BTreeMap<String, Duration>,
 }
 
 impl Report {
@@ -63,7 +66,8 @@ impl Report {
         }
         let templates = applied.templates.iter().filter(|record| name.is_none_or(|name| record.name == name));
         let templates = templates.map(|record| Template::read(record, &applied, &conditions, running, at));
-        Ok(Report { running, at, pipelines, templates: templates.collect() })
+        let oplog_windows = conditions.windows(at);
+        Ok(Report { running, at, pipelines, templates: templates.collect(), oplog_windows })
     }
 
     /// What did not fit more than is allowed, in words.

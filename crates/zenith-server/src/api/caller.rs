@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 
-use crate::access::{Caller, Role};
+use crate::access::{Caller, From, Role};
 use crate::error::{ApiError, Kind};
 use crate::server::Server;
 
@@ -17,14 +17,6 @@ pub struct Operator(pub From);
 
 /// Somebody who may change what is run.
 pub struct Admin(pub From);
-
-/// Who asks, and from where.
-pub struct From {
-    /// Who.
-    pub caller: Caller,
-    /// The other end of the connection.
-    pub address: String,
-}
 
 fn caller(parts: &Parts, server: &Server, least: Role) -> Result<Caller, ApiError> {
     let Some(caller) = server.options.access.caller(&parts.headers) else {

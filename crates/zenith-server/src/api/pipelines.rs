@@ -12,6 +12,7 @@ use zenith_control::status::json::{PipelineJson, TemplateJson};
 use zenith_engine::state::StateStore as _;
 
 use super::caller::{Operator, Reader};
+use crate::access::From;
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::series::SeriesJson;
 use crate::server::Server;
@@ -225,12 +226,7 @@ pub async fn resume(
     set_paused(&server, &from, name, false).await
 }
 
-async fn set_paused(
-    server: &Server,
-    from: &super::caller::From,
-    name: String,
-    paused: bool,
-) -> ApiResult<Json<Paused>> {
+async fn set_paused(server: &Server, from: &From, name: String, paused: bool) -> ApiResult<Json<Paused>> {
     let store = &server.served.store;
     let applied = Applied::read(store).await?;
     if applied.names().all(|known| known != name) {

@@ -12,8 +12,9 @@ use zenith_control::time;
 use zenith_engine::state::{Outcome, Request, StateStore as _};
 
 use super::body::Body;
-use super::caller::{Admin, From, Operator, Reader};
+use super::caller::{Admin, Operator, Reader};
 use super::pipelines::unknown;
+use crate::access::From;
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
 

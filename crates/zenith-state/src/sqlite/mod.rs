@@ -182,6 +182,10 @@ impl StateStore for SqliteStore {
         progress::epoch(self, pipeline).await
     }
 
+    async fn schema_versions(&self) -> Result<BTreeMap<String, u32>> {
+        schemas::versions(self).await
+    }
+
     async fn epochs(&self) -> Result<BTreeMap<String, u64>> {
         progress::epochs(self).await
     }

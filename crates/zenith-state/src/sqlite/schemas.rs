@@ -1,5 +1,6 @@
 //! The schemas a pipeline has had.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use sqlx::sqlite::SqliteRow;
@@ -60,6 +61,20 @@ pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<Schem
     }
     session.commit().await?;
     Ok(schemas)
+}
+
+/// The newest version of each pipeline.
+pub(super) async fn versions(store: &SqliteStore) -> Result<BTreeMap<String, u32>> {
+    let mut session = store.read("read the versions of schemas").await?;
+    let rows = session.rows(query("SELECT pipeline, max(version) FROM schemas GROUP BY pipeline")).await?;
+    let mut versions = BTreeMap::new();
+    for row in rows {
+        let pipeline = row.try_get(0).map_err(|error| session.fault(error))?;
+        let version = row.try_get(1).map_err(|error| session.fault(error))?;
+        versions.insert(pipeline, small(session.path(), version)?);
+    }
+    session.commit().await?;
+    Ok(versions)
 }
 
 fn read_change(row: &SqliteRow) -> sqlx::Result<SchemaChange> {
