@@ -3,6 +3,8 @@
 use bson::{doc, rawdoc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use zenith_control::requests::{Answer, Asked, encode};
+use zenith_engine::state::{Outcome, SqliteStore, StateStore as _};
 
 use crate::harness::{Bench, ended, run};
 use crate::home::{Home, stop};
@@ -20,6 +22,21 @@ async fn insert(bench: &Bench, collection: &str, id: i32) {
         .insert_one(doc! { "_id": id, "item": "tea" })
         .await
         .unwrap();
+}
+
+/// Has the run compare a collection and its table, which it does while changes go on.
+async fn is_compared(home: &Home, pipeline: &str, rows: &str) {
+    let store = SqliteStore::open_shared(&home.folder.path().join("state.sqlite")).await.unwrap();
+    let asked = encode(&Asked::Verify { sample: None, ids: 5 });
+    let id = store.add_request(pipeline, "verify", &asked).await.unwrap();
+    home.until("it is compared", async || store.request(id).await.unwrap().unwrap().end.is_some()).await;
+    let end = store.request(id).await.unwrap().unwrap().end.unwrap();
+    assert_eq!(end.outcome, Outcome::Done, "{end:?}");
+    let answer: Answer = serde_json::from_str(&end.result).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&answer.json).unwrap();
+    assert!(json["equal"] == true && answer.text.contains("✓ equal"), "{answer:?}");
+    assert_eq!(json["source_rows"].to_string(), rows);
+    store.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,17 +137,25 @@ async fn commands_beside_a_run_are_followed() {
     home.apply().await;
     insert(&bench, "users", 10).await;
     home.until("the other one goes on", async || count(&bench, "users_current").await == "11").await;
-    home.configure(&[("users", "collection = \"users\"\nmode = \"change-log\"")]);
-    let anew = home.run(&["apply", "--yes"]).await;
-    assert_eq!(anew.code, Some(2), "{anew:?}");
-    assert!(anew.stderr.contains("users starts over, which cannot be done while it runs"), "{anew:?}");
+    // One that starts over does so while the other goes on.
+    let orders = ("orders", "collection = \"orders\"\nflush_interval = \"100ms\"");
+    home.configure(&[orders, ("users", "collection = \"users\"\ntable = \"people\"")]);
+    let anew = home.run(&["apply", "--yes"]).await.succeeded();
+    assert!(anew.stdout.contains("it starts over"), "{anew:?}");
+    home.until("it is read again", async || count(&bench, "people_current").await == "11").await;
+    insert(&bench, "orders", 13).await;
+    home.until("the other one is there", async || count(&bench, "orders_current").await == "14").await;
+    is_compared(&home, "users", "11").await;
 
     let ended = stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     // What happened meanwhile is there after the next start.
     insert(&bench, "users", 11).await;
     home.run(&["run", "--once"]).await.succeeded();
-    assert_eq!(count(&bench, "users_current").await, "12");
+    assert_eq!(
+        (count(&bench, "people_current").await, count(&bench, "users_current").await),
+        ("12".into(), "11".into())
+    );
     bench.remove().await;
 }
 

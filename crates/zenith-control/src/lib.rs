@@ -11,13 +11,15 @@
 //! | [`address`], [`connect`], [`databases`] | from addresses with references to secrets to connected ends |
 //! | [`config`], [`collections`], [`members`], [`draft`] | what is to be run: from `zenith.toml`, from patterns of collections, from what is found |
 //! | [`state`] | where the state is, and opening it |
-//! | [`run`], [`requests`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
+//! | [`operations`] | what commands and the API do |
+//! | [`run`], [`requests`], [`asking`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
 //! | [`status`], [`mismatches`], [`allowed`] | how far each pipeline has come, and what did not fit |
 //! | [`summary`], [`promotion`] | results, for people and for machines |
 //! | [`failure`], [`text`], [`time`] | errors in a sentence, tables, times |
 
 pub mod address;
 pub mod allowed;
+pub mod asking;
 pub mod collections;
 pub mod config;
 pub mod connect;
@@ -27,6 +29,7 @@ pub mod failure;
 pub mod members;
 pub mod mismatches;
 pub mod notices;
+pub mod operations;
 pub mod promotion;
 pub mod requests;
 pub mod reset;

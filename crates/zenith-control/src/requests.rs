@@ -3,12 +3,17 @@
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use zenith_engine::state::Since;
+use zenith_engine::state::{PipelineRecord, Since};
 use zenith_engine::timings::TimingsSnapshot;
 use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Promotion, Summary};
 
 use crate::failure::Failure;
 use crate::promotion;
+
+/// The words for what the run treats in a way of its own.
+pub const BEGIN_ANEW: &str = "begin-anew";
+/// See there.
+pub const VERIFY: &str = "verify";
 
 /// What is to be done with a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,43 @@ pub enum Asked {
         /// Paths; all that look like columns if there are none.
         fields: Vec<String>,
     },
+    /// To forget its progress and go on with another record, having stood still in between.
+    BeginAnew {
+        /// The record.
+        record: Record,
+    },
+    /// To compare its collection and its table.
+    Verify {
+        /// Documents whose values are compared; all of them where nothing is said.
+        #[serde(default)]
+        sample: Option<u64>,
+        /// `_id`s of each kind of difference that are told.
+        ids: usize,
+    },
+}
+
+/// What is applied of a pipeline, besides its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    source: String,
+    target: String,
+    settings: String,
+    paused: bool,
+}
+
+impl From<&PipelineRecord> for Record {
+    fn from(record: &PipelineRecord) -> Record {
+        let PipelineRecord { source, target, settings, paused, .. } = record.clone();
+        Record { source, target, settings, paused }
+    }
+}
+
+impl Record {
+    /// As the record of a pipeline.
+    pub fn of(self, name: &str) -> PipelineRecord {
+        let Record { source, target, settings, paused } = self;
+        PipelineRecord { name: name.to_owned(), source, target, settings, paused }
+    }
 }
 
 impl Asked {
@@ -35,6 +77,8 @@ impl Asked {
             Asked::Reload => "reload",
             Asked::Reset { .. } => "reset",
             Asked::Promote { .. } => "promote",
+            Asked::BeginAnew { .. } => BEGIN_ANEW,
+            Asked::Verify { .. } => VERIFY,
         }
     }
 
@@ -44,6 +88,8 @@ impl Asked {
             Asked::Reload => "reloaded",
             Asked::Reset { .. } => "reset",
             Asked::Promote { .. } => "promoted",
+            Asked::BeginAnew { .. } => "begun anew",
+            Asked::Verify { .. } => "verified",
         }
     }
 }
@@ -181,7 +227,15 @@ mod tests {
     #[test]
     fn both_sides_write_the_same() {
         let promote = Asked::Promote { fields: vec!["a.b".to_owned()] };
-        for asked in [Asked::Reload, Asked::Reset { from: "now".to_owned() }, promote] {
+        let record = Record {
+            source: "a".to_owned(),
+            target: "b".to_owned(),
+            settings: "{}".to_owned(),
+            paused: true,
+        };
+        let anew = Asked::BeginAnew { record };
+        let verify = Asked::Verify { sample: Some(3), ids: 2 };
+        for asked in [Asked::Reload, Asked::Reset { from: "now".to_owned() }, promote, anew, verify] {
             assert_eq!(serde_json::from_str::<Asked>(&encode(&asked)).unwrap(), asked);
         }
         let refusal = Refusal::from(Failure::Input("no".to_owned()));

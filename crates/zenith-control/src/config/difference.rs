@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use zenith_engine::PipelineSettings;
 use zenith_engine::state::Role;
 
@@ -42,7 +44,31 @@ pub enum Change {
     /// It goes away.
     Remove,
     /// Settings with their old and new values; `None` where there was or will be none.
-    Alter(Vec<(String, Option<Value>, Option<Value>)>),
+    Alter(Vec<Altered>),
+}
+
+/// A setting with its old and its new value.
+type Altered = (String, Option<Value>, Option<Value>);
+
+/// A change as machines are told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ChangeJson {
+    /// `add`, `change` or `remove`.
+    pub what: &'static str,
+    /// `source`, `target` or `pipeline`.
+    pub kind: &'static str,
+    /// The name of the thing.
+    pub name: String,
+    /// Settings and consequences, a sentence each.
+    pub details: Vec<String>,
+}
+
+/// A change that is told of.
+struct Shown<'d> {
+    key: &'d (Kind, String),
+    kind: Kind,
+    name: &'d str,
+    change: &'d Change,
 }
 
 /// Everything that changes, sources first and pipelines last.
@@ -126,58 +152,84 @@ impl Difference {
     /// In words, a paragraph for each thing.
     pub fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
-        let shown = self.changes.iter().filter(|(key, change)| !self.follows_template(key, change));
-        for (key, change) in shown {
-            let (kind, name) = (key.0, &key.1);
-            let settings = self.settings.get(key);
-            let summary = settings.map_or_else(String::new, |settings| summary(kind, settings));
-            let is_template = settings.is_some_and(|settings| !patterns(settings).is_empty());
-            let line = match change {
+        for shown in self.shown() {
+            let (kind, name) = (shown.kind, shown.name);
+            let summary = self.settings.get(shown.key).map_or_else(String::new, |of| summary(kind, of));
+            let line = match shown.change {
                 Change::Add => paint.green(&format!("+ {} {name}  {summary}", kind.name())),
                 Change::Remove => paint.red(&format!("- {} {name}  {summary}", kind.name())),
                 Change::Alter(_) => paint.yellow(&format!("~ {} {name}", kind.name())),
             };
             let _ = writeln!(text, "{}", line.trim_end());
-            match change {
-                Change::Add => {
-                    for (setting, value) in settings.into_iter().flat_map(|settings| stated(kind, settings)) {
-                        let _ = writeln!(text, "    {setting}: {value}");
-                    }
-                }
-                Change::Remove if kind == Kind::Pipeline && !is_template => {
-                    text.push_str("    its progress is forgotten; the table stays as it is\n");
-                }
-                Change::Remove => {}
-                Change::Alter(altered) => {
-                    for (setting, old, new) in altered {
-                        let _ = writeln!(
-                            text,
-                            "    {setting}: {} -> {}",
-                            shown_value(old.as_ref()),
-                            shown_value(new.as_ref())
-                        );
-                    }
-                    if self.stays_template(name) {
-                        text.push_str("    so do the pipelines of its collections\n");
-                    } else if kind == Kind::Pipeline && begins_anew(altered) {
-                        text.push_str("    it starts over: the collection is read from its beginning\n");
-                    } else if kind == Kind::Pipeline && is_of(&[reference::TRANSFORMS], altered) {
-                        let _ = writeln!(
-                            text,
-                            "    rows that are in the table stay as they are: zenith reload {name} makes them anew"
-                        );
-                    } else if kind == Kind::Pipeline
-                        && is_of(&[reference::COLUMNS, reference::TABLE], altered)
-                    {
-                        let _ = writeln!(
-                            text,
-                            "    the table keeps its columns and their values: zenith reload {name} makes them anew"
-                        );
-                    }
-                }
+            for detail in self.details(&shown) {
+                let _ = writeln!(text, "    {detail}");
             }
         }
         text
+    }
+
+    /// For machines, in the order of the text.
+    pub fn listed(&self) -> Vec<ChangeJson> {
+        let listed = self.shown().map(|shown| ChangeJson {
+            what: match shown.change {
+                Change::Add => "add",
+                Change::Remove => "remove",
+                Change::Alter(_) => "change",
+            },
+            kind: shown.kind.name(),
+            name: shown.name.to_owned(),
+            details: self.details(&shown),
+        });
+        listed.collect()
+    }
+
+    /// What is told of: members that only follow their template are left out.
+    fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
+        let shown = self.changes.iter().filter(|(key, change)| !self.follows_template(key, change));
+        shown.map(|(key, change)| Shown { key, kind: key.0, name: &key.1, change })
+    }
+
+    /// What there is to say of a change, a line each.
+    fn details(&self, shown: &Shown<'_>) -> Vec<String> {
+        let (kind, name, settings) = (shown.kind, shown.name, self.settings.get(shown.key));
+        let is_template = settings.is_some_and(|settings| !patterns(settings).is_empty());
+        match shown.change {
+            Change::Add => {
+                let stated = settings.into_iter().flat_map(|settings| stated(kind, settings));
+                stated.map(|(setting, value)| format!("{setting}: {value}")).collect()
+            }
+            Change::Remove if kind == Kind::Pipeline && !is_template => {
+                vec!["its progress is forgotten; the table stays as it is".to_owned()]
+            }
+            Change::Remove => Vec::new(),
+            Change::Alter(altered) => {
+                let lines = altered.iter().map(|(setting, old, new)| {
+                    format!("{setting}: {} -> {}", shown_value(old.as_ref()), shown_value(new.as_ref()))
+                });
+                lines.chain(self.consequence(kind, name, altered)).collect()
+            }
+        }
+    }
+
+    /// What an altered pipeline does with what is in its table.
+    fn consequence(&self, kind: Kind, name: &str, altered: &[Altered]) -> Option<String> {
+        if self.stays_template(name) {
+            return Some("so do the pipelines of its collections".to_owned());
+        }
+        if kind != Kind::Pipeline {
+            return None;
+        }
+        if begins_anew(altered) {
+            return Some("it starts over: the collection is read from its beginning".to_owned());
+        }
+        let stays = if is_of(&[reference::TRANSFORMS], altered) {
+            "rows that are in the table stay as they are"
+        } else if is_of(&[reference::COLUMNS, reference::TABLE], altered) {
+            "the table keeps its columns and their values"
+        } else {
+            return None;
+        };
+        Some(format!("{stays}: zenith reload {name} makes them anew"))
     }
 
     /// "1 to add, 2 to change, 1 to remove".
@@ -195,12 +247,12 @@ impl Difference {
     }
 }
 
-fn begins_anew(altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
+fn begins_anew(altered: &[Altered]) -> bool {
     altered.iter().any(|(setting, ..)| [&ROWS[..], &IDENTITY].concat().contains(&setting.as_str()))
 }
 
 /// Whether settings change that have one of these headings. A table keeps the columns and rows it was made with.
-fn is_of(headings: &[&str], altered: &[(String, Option<Value>, Option<Value>)]) -> bool {
+fn is_of(headings: &[&str], altered: &[Altered]) -> bool {
     reference::settings::<PipelineSettings>()
         .iter()
         .filter(|option| option.heading.as_deref().is_some_and(|heading| headings.contains(&heading)))
@@ -236,7 +288,7 @@ fn object(text: &str) -> Settings {
     }
 }
 
-fn altered(old: &Settings, new: &Settings) -> Vec<(String, Option<Value>, Option<Value>)> {
+fn altered(old: &Settings, new: &Settings) -> Vec<Altered> {
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
     names.dedup();

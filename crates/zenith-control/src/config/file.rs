@@ -35,14 +35,18 @@ impl From<String> for Mistakes {
 
 /// Reads a configuration.
 pub fn read(path: &Path) -> Result<Config, Mistakes> {
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!(
+    parse(&text(path)?, path)
+}
+
+/// The text of a configuration.
+pub fn text(path: &Path) -> Result<String, Mistakes> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Mistakes::from(format!(
             "there is no {}: write one with `zenith init`, or name another with --file",
             path.display()
-        ),
-        _ => format!("cannot read {}: {error}", path.display()),
-    })?;
-    parse(&text, path)
+        )),
+        _ => format!("cannot read {}: {error}", path.display()).into(),
+    })
 }
 
 /// What the file says about the process, if it is there and can be read; commands that only look need no more.
@@ -61,8 +65,13 @@ pub fn process(path: &Path) -> Result<Process, Mistakes> {
 
 /// Understands a configuration; `path` names it in mistakes, and its folder is where relative paths begin.
 pub fn parse(text: &str, path: &Path) -> Result<Config, Mistakes> {
+    parse_over(text, path, Config::default())
+}
+
+/// The same over another configuration, of which everything stays that the text does not name.
+pub fn parse_over(text: &str, path: &Path, base: Config) -> Result<Config, Mistakes> {
     let mut reader = Reader { text, path, mistakes: Vec::new() };
-    let config = reader.config();
+    let config = reader.config(base);
     if reader.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(reader.mistakes)) }
 }
 
@@ -84,10 +93,9 @@ impl Places {
     }
 }
 
-/// The line of a file where the collections of a pipeline stand, as far as that can be told.
-pub fn line_of_collections(path: &Path, pipeline: &str) -> Option<usize> {
-    let text = fs::read_to_string(path).ok()?;
-    let root = DeTable::parse(&text).ok()?.into_inner();
+/// The line of a text where the collections of a pipeline stand, as far as that can be told.
+pub fn line_of_collections(text: &str, pipeline: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?.into_inner();
     let of_pipeline = root.get("pipelines")?.get_ref().as_table()?.get(pipeline)?.get_ref().as_table()?;
     let (key, _) = of_pipeline.iter().find(|(key, _)| key.get_ref() == "collections")?;
     Some(text.get(..key.span().start)?.matches('\n').count() + 1)
@@ -102,31 +110,27 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn config(&mut self) -> Config {
+    fn config(&mut self, base: Config) -> Config {
         let mut sections = self.sections();
         let process = self.process(&mut sections);
         let sources = self.connectors(&mut sections, "sources", &["mongodb", "mongodb+srv"]);
         let targets =
             self.connectors(&mut sections, "targets", &["http", "https", "clickhouse", "clickhouses"]);
-        let (templates, pipelines) = self
-            .pipelines(&mut sections, &sources, &targets)
-            .into_iter()
-            .partition(|(_, pipeline)| pipeline.is_template());
+        let config = base.with(Config { process, sources, targets, ..Config::default() });
+        let pipelines = self.pipelines(&mut sections, &config.sources, &config.targets);
         for (name, (span, _)) in &sections {
             let known = ["state", "memory", "sources", "targets", "pipelines"];
             self.wrong(span.start, &format!("unknown section [{name}]{}", suggest::hint(name, known)));
         }
-        for name in sources.keys().filter(|name| targets.contains_key(*name)) {
+        for name in config.sources.keys().filter(|name| config.targets.contains_key(*name)) {
             self.mistakes.push(format!(
                 "{}: {name:?} is the name of a source and of a target: rename one",
                 self.path.display()
             ));
         }
-        let plain = |connectors: BTreeMap<String, (usize, Connector)>| {
-            connectors.into_iter().map(|(name, (_, connector))| (name, connector)).collect()
-        };
-        let (sources, targets) = (plain(sources), plain(targets));
-        let config = Config { process, sources, targets, pipelines, templates };
+        let (templates, pipelines) = pipelines.into_iter().partition(|(_, pipeline)| pipeline.is_template());
+        let process = config.process.clone();
+        let config = config.with(Config { process, pipelines, templates, ..Config::default() });
         self.names_are_used_once(&config);
         config
     }
@@ -191,7 +195,7 @@ impl<'t> Reader<'t> {
         sections: &mut Sections<'t>,
         kind: &str,
         schemes: &[&str],
-    ) -> BTreeMap<String, (usize, Connector)> {
+    ) -> BTreeMap<String, Connector> {
         let mut connectors = BTreeMap::new();
         for (name, (span, value)) in self.section(sections, kind) {
             let what = format!("[{kind}.{name}]");
@@ -217,7 +221,7 @@ impl<'t> Reader<'t> {
             };
             self.scheme_is_one_of(at, &uri, schemes);
             let uri = self.absolute_reference(&uri);
-            connectors.insert(name, (span.start, Connector { uri, options }));
+            connectors.insert(name, Connector { uri, options });
         }
         connectors
     }
@@ -225,15 +229,15 @@ impl<'t> Reader<'t> {
     fn pipelines(
         &mut self,
         sections: &mut Sections<'t>,
-        sources: &BTreeMap<String, (usize, Connector)>,
-        targets: &BTreeMap<String, (usize, Connector)>,
+        sources: &BTreeMap<String, Connector>,
+        targets: &BTreeMap<String, Connector>,
     ) -> BTreeMap<String, Pipeline> {
         let mut pipelines = BTreeMap::new();
         for (name, (span, value)) in self.section(sections, "pipelines") {
             let what = format!("[pipelines.{name}]");
             self.name_is_usable(span.start, &name);
             let mut settings = self.table(&format!("pipelines.{name}"), value);
-            let mut end = |role: &str, connectors: &BTreeMap<String, (usize, Connector)>| {
+            let mut end = |role: &str, connectors: &BTreeMap<String, Connector>| {
                 let Some((at, end)) = self.text_of(&mut settings, role) else {
                     let there = connectors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
                     let hint = if there.is_empty() { String::new() } else { format!(": one of {there}") };

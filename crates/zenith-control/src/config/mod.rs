@@ -5,6 +5,7 @@
 //! | [`mod@file`] | `zenith.toml` → [`Config`], every mistake with its line |
 //! | [`applied`] | records of the state ↔ [`Config`] |
 //! | [`difference`] | what applying one over the other changes |
+//! | [`export`] | [`Config`] → the text of `zenith.toml` |
 //! | [`expand`] | addresses with references → addresses with secrets |
 //! | [`names`] | names in ClickHouse that would be of two things |
 //! | [`suggest`] | the name that was meant |
@@ -15,6 +16,7 @@ pub mod applied;
 mod clear;
 pub mod difference;
 pub mod expand;
+pub mod export;
 pub mod file;
 pub mod names;
 pub mod reference;
@@ -51,6 +53,28 @@ pub struct Config {
     pub pipelines: BTreeMap<String, Pipeline>,
     /// Pipelines of several collections: each of these has a pipeline of its own.
     pub templates: BTreeMap<String, Pipeline>,
+}
+
+impl Config {
+    /// With the parts of another one over its own; a name has one meaning, so a pipeline takes the place of a template.
+    #[must_use]
+    pub fn with(mut self, other: Config) -> Config {
+        self.pipelines.retain(|name, _| !other.templates.contains_key(name));
+        self.templates.retain(|name, _| !other.pipelines.contains_key(name));
+        self.process = other.process;
+        self.sources.extend(other.sources);
+        self.targets.extend(other.targets);
+        self.pipelines.extend(other.pipelines);
+        self.templates.extend(other.templates);
+        self
+    }
+
+    /// Without the pipelines of collections that templates bring.
+    #[must_use]
+    pub fn written(mut self) -> Config {
+        self.pipelines.retain(|_, pipeline| pipeline.settings.member_of.is_empty());
+        self
+    }
 }
 
 /// What concerns the process and not the data: it is read from the file each time, and not applied.

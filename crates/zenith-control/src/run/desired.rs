@@ -56,6 +56,16 @@ pub struct Desired {
     pub refused: BTreeMap<String, String>,
 }
 
+impl Desired {
+    /// Without pipelines that have to stand still for a moment: the share of memory of the others stays as it is.
+    pub fn leave_out(&mut self, names: &[&str]) {
+        for group in self.groups.values_mut() {
+            group.members.retain(|member| !names.contains(&member.pipeline.name.as_str()));
+        }
+        self.groups.retain(|_, group| !group.members.is_empty());
+    }
+}
+
 /// Reads it; `only` leaves out all others, unless it is empty. `databases` are asked for what they have not said.
 pub async fn read(
     store: &impl StateStore,

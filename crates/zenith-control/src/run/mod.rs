@@ -11,13 +11,14 @@
 //! | [`desired`] | which pipelines there should be, by source |
 //! | [`group`], [`build`] | one source: connects, runs, tries again |
 //! | [`supervisor`] | holds the groups to what is desired |
-//! | [`requests`] | what commands ask of the run, carried out beside the pipelines |
+//! | [`requests`] | what commands ask of the run, carried out beside the pipelines; those that need no place there: `apart.rs` |
 //! | [`discovery`] | new collections of pipelines that are of several |
 //! | [`environment`] | a whole database, without any configuration |
 //! | [`mod@open`] | takes the state, and finds out what there is to run |
 //! | [`restarts`] | when pipelines that failed are tried again |
 //! | [`history`] | what is noted of pipelines that have not begun |
 
+mod apart;
 pub mod build;
 pub mod desired;
 pub mod discovery;

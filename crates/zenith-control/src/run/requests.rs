@@ -7,20 +7,18 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zenith_engine::state::{self, Outcome, Request, RequestEnd, StateStore as _};
-use zenith_engine::{EngineError, Mode, Pool, ResetTo};
+use zenith_engine::{EngineError, Mode, ResetTo, VerifyOptions};
 
+use super::apart::{self, Unfinished};
 use super::shared::Shared;
-use crate::config::applied::Applied;
 use crate::connect::{self, Replicator};
 use crate::failure::Failure;
-use crate::requests::{Answer, Asked, HowFar, Refusal, encode};
+use crate::requests::{Answer, Asked, BEGIN_ANEW, HowFar, Refusal, VERIFY, encode};
 use crate::reset::From;
 use crate::summary;
 
 /// Between two notes of how far a request is.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
-/// Memory for a pipeline that no group of the run holds.
-const MEMORY_OUTSIDE: usize = 32 << 20;
 
 /// Where a pipeline is.
 pub enum Seat {
@@ -73,6 +71,12 @@ impl Requests {
         self.taken.values().any(|taken| taken.work == Some(true) && taken.request.pipeline == pipeline)
     }
 
+    /// Pipelines that have to stand still for what is asked of them.
+    pub fn held_back(&self) -> Vec<&str> {
+        let held_back = self.taken.values().filter(|taken| taken.request.action == BEGIN_ANEW);
+        held_back.map(|taken| taken.request.pipeline.as_str()).collect()
+    }
+
     /// Takes what is asked, ends what is done, and returns pipelines that were started again by that.
     pub async fn look(&mut self, shared: &Shared, seat: impl Fn(&str) -> Seat) -> state::Result<Vec<String>> {
         let store = &shared.store;
@@ -102,10 +106,16 @@ impl Requests {
         }
         for taken in self.taken.values_mut().filter(|taken| taken.work.is_none()) {
             let seat = seat(&taken.request.pipeline);
-            if matches!(seat, Seat::Nowhere) && !*taken.cancel.borrow() {
+            let is_outside = matches!(seat, Seat::Outside);
+            let may_begin = match taken.request.action.as_str() {
+                VERIFY => true,
+                BEGIN_ANEW => is_outside,
+                _ => !matches!(seat, Seat::Nowhere),
+            };
+            if !may_begin && !*taken.cancel.borrow() {
                 continue;
             }
-            taken.work = Some(matches!(seat, Seat::Outside));
+            taken.work = Some(is_outside && taken.request.action != VERIFY);
             let (request, cancel) = (taken.request.clone(), taken.cancel.subscribe());
             self.tasks.spawn(carry_out(request, cancel, seat, shared.clone()));
         }
@@ -155,30 +165,6 @@ async fn end(shared: &Shared, id: i64, outcome: Outcome, result: &str) -> state:
     shared.store.end_request(id, &end).await
 }
 
-/// Why something did not come to its end.
-enum Unfinished {
-    Failure(Failure),
-    /// It was stopped: by who asked for it, or with the pipelines of its source.
-    Stopped(String),
-}
-
-impl std::convert::From<EngineError> for Unfinished {
-    fn from(error: EngineError) -> Unfinished {
-        match error {
-            EngineError::Stopped | EngineError::StoppedLeaving { .. } => {
-                Unfinished::Stopped(error.to_string())
-            }
-            error => Unfinished::Failure(error.into()),
-        }
-    }
-}
-
-impl std::convert::From<Failure> for Unfinished {
-    fn from(failure: Failure) -> Unfinished {
-        Unfinished::Failure(failure)
-    }
-}
-
 async fn carry_out(request: Request, cancel: watch::Receiver<bool>, seat: Seat, shared: Shared) -> Tried {
     let id = request.id;
     match try_to(&request, cancel.clone(), seat, &shared).await {
@@ -208,34 +194,53 @@ async fn try_to(
     let name = &request.pipeline;
     let asked: Asked = serde_json::from_str(&request.arguments)
         .map_err(|_| Failure::Input("this version of `zenith run` does not know what is asked".to_owned()))?;
+    match (&asked, &seat) {
+        (Asked::BeginAnew { record }, Seat::Outside) => {
+            return Ok((apart::begin_anew(name, record.clone(), shared).await?, true));
+        }
+        (Asked::BeginAnew { .. }, _) => return Err(EngineError::Stopped.into()),
+        (Asked::Verify { sample, ids }, _) => {
+            let options = VerifyOptions { sample: *sample, ids_shown: *ids };
+            return Ok((apart::verify(name, options, &mut cancel, shared).await?, false));
+        }
+        _ => {}
+    }
     let (replicator, is_outside) = match seat {
         Seat::Group(replicator) => (replicator, false),
         Seat::Nowhere => return Err(EngineError::Stopped.into()),
         Seat::Outside => {
-            let config = Applied::read(&shared.store).await.map_err(Failure::from)?;
-            let config = config.config().map_err(Failure::Input)?;
-            let pool = Pool::new(MEMORY_OUTSIDE).map_err(EngineError::Memory)?;
-            let single = connect::single(&config, name, shared.store.clone(), &pool);
             let single = tokio::select! {
-                single = single => single?,
+                single = apart::single(name, shared) => single?,
                 () = cancelled(&mut cancel) => return Err(EngineError::Stopped.into()),
             };
             (Arc::new(single.keeper), true)
         }
     };
+    at_rest(request, &asked, &mut cancel, (replicator, is_outside), shared).await
+}
+
+/// Does what is asked with the pipeline at rest, and starts it again if it had ended.
+async fn at_rest(
+    request: &Request,
+    asked: &Asked,
+    cancel: &mut watch::Receiver<bool>,
+    (replicator, is_outside): (Arc<Replicator>, bool),
+    shared: &Shared,
+) -> Result<(Answer, bool), Unfinished> {
+    let name = &request.pipeline;
     let rest = tokio::select! {
         rest = replicator.rest(name) => rest?,
-        () = cancelled(&mut cancel) => return Err(EngineError::Stopped.into()),
+        () = cancelled(cancel) => return Err(EngineError::Stopped.into()),
     };
     let answer = {
-        let mut work = std::pin::pin!(work(&asked, &rest));
+        let mut work = std::pin::pin!(work(asked, &rest));
         // Beside the work, which may be writing to the state at the moment.
         let mut noting = std::pin::pin!(note(request.id, &rest, shared));
         let mut is_cancelled = false;
         loop {
             tokio::select! {
                 done = &mut work => break done?,
-                () = cancelled(&mut cancel), if !is_cancelled => {
+                () = cancelled(cancel), if !is_cancelled => {
                     is_cancelled = true;
                     rest.stop_handle().stop();
                 }
@@ -283,5 +288,7 @@ async fn work(asked: &Asked, rest: &connect::Rest) -> Result<Answer, Unfinished>
             Ok(Answer::default())
         }
         Asked::Promote { fields } => Ok(Answer::of_promotion(&rest.promote(fields).await?, rest.table())),
+        // They need no pipeline at rest.
+        Asked::BeginAnew { .. } | Asked::Verify { .. } => Err(EngineError::Stopped.into()),
     }
 }

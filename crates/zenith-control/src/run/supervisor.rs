@@ -176,6 +176,7 @@ impl Supervisor {
     async fn desired(&mut self) -> state::Result<Desired> {
         let mut desired =
             desired::read(&self.shared.store, &self.names, &mut self.databases, &self.shared.pool).await?;
+        desired.leave_out(&self.requests.held_back());
         for (name, group) in &mut desired.groups {
             let Some(running) = self.groups.get(name) else { continue };
             let Some(replicator) = running.view.replicator() else { continue };
