@@ -3,56 +3,84 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use zenith_engine::Promotion;
-use zenith_engine::state::Mismatches;
+use utoipa::ToSchema;
+use zenith_engine::state::{Mismatches, StateStore};
+use zenith_engine::{Pool, Promotion};
 
+use crate::config::Config;
+use crate::connect;
+use crate::failure::Failure;
 use crate::mismatches::{counted, fields};
 use crate::text::table;
 
 /// Paths of values that are left where they are, by name.
 const LEFT_NAMED: usize = 10;
 
-#[derive(Serialize)]
-struct PromotionJson<'a> {
-    table: &'a str,
+/// What a promotion does, or would do, for machines.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PromotionJson {
+    table: String,
+    /// Whether it was done.
     applied: bool,
-    fields: Vec<FieldJson<'a>>,
-    late_fields: &'a [String],
+    fields: Vec<FieldJson>,
+    late_fields: Vec<String>,
     rows: u64,
-    statement: &'a str,
+    statement: String,
     /// Values by path.
-    left_out: &'a BTreeMap<String, u64>,
-    extra_values: &'a BTreeMap<String, BTreeMap<String, u64>>,
+    left_out: BTreeMap<String, u64>,
+    extra_values: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-#[derive(Serialize)]
-struct FieldJson<'a> {
-    path: &'a str,
-    clickhouse_type: &'a str,
-    twin: Option<&'a str>,
+/// A column that values are moved into.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldJson {
+    path: String,
+    clickhouse_type: String,
+    twin: Option<String>,
     values: u64,
+}
+
+impl PromotionJson {
+    /// Of a promotion in a table.
+    pub fn new(promotion: &Promotion, of: &str, applied: bool) -> PromotionJson {
+        let fields = promotion.fields.iter().map(|field| FieldJson {
+            path: field.path.clone(),
+            clickhouse_type: field.column_type.clone(),
+            twin: field.twin.clone(),
+            values: field.values,
+        });
+        PromotionJson {
+            table: of.to_owned(),
+            applied,
+            fields: fields.collect(),
+            late_fields: promotion.late.clone(),
+            rows: promotion.rows,
+            statement: promotion.statement.clone(),
+            left_out: promotion.left_out.clone(),
+            extra_values: promotion.mismatches.clone(),
+        }
+    }
+}
+
+/// What promoting would do to a pipeline, of these paths alone if there are any. Writes nothing.
+///
+/// # Errors
+/// If there is no such pipeline, or an end cannot be asked.
+pub async fn dry_run(
+    config: &Config,
+    store: impl StateStore,
+    name: &str,
+    fields: &[String],
+    pool: &Pool,
+) -> Result<Promotion, Failure> {
+    let single = connect::single(config, name, store, pool).await?;
+    Ok(single.keeper.promotable(name, fields).await?)
 }
 
 /// As one JSON object.
 pub fn json(promotion: &Promotion, of: &str, applied: bool) -> String {
-    let fields = promotion.fields.iter().map(|field| FieldJson {
-        path: &field.path,
-        clickhouse_type: &field.column_type,
-        twin: field.twin.as_deref(),
-        values: field.values,
-    });
-    let json = PromotionJson {
-        table: of,
-        applied,
-        fields: fields.collect(),
-        late_fields: &promotion.late,
-        rows: promotion.rows,
-        statement: &promotion.statement,
-        left_out: &promotion.left_out,
-        extra_values: &promotion.mismatches,
-    };
     // Maps with string keys and plain numbers always serialise.
-    serde_json::to_string(&json).unwrap_or_default()
+    serde_json::to_string(&PromotionJson::new(promotion, of, applied)).unwrap_or_default()
 }
 
 /// In words.

@@ -2,17 +2,15 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
 use serde_json::Value;
-use zenith_engine::state::{PipelineRecord, SqliteStore, StateStore as _};
+use zenith_engine::state::{SqliteStore, StateStore as _};
 
 use super::confirmed;
 use crate::args::{List, Named, PipelineCommand, Pipelines, Remove};
-use crate::exit::{Ending, Failure};
+use crate::exit::Ending;
 use crate::terminal::{print, print_json};
-use zenith_control::collections::tables;
 use zenith_control::config::applied::{self, Applied};
-use zenith_control::connect::no_pipeline;
+use zenith_control::operations::pipelines::{self, PipelineLine, find};
 use zenith_control::state::Places;
 use zenith_control::text::table;
 
@@ -26,50 +24,10 @@ pub async fn run(arguments: &Pipelines) -> Ending {
     }
 }
 
-#[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
-    source: &'a str,
-    target: &'a str,
-    collection: String,
-    table: String,
-    mode: String,
-    paused: bool,
-}
-
-impl<'a> Shown<'a> {
-    fn of(record: &'a PipelineRecord) -> Shown<'a> {
-        let (collection, table, mode) = match applied::pipeline(record) {
-            Ok(pipeline) if pipeline.is_template() => {
-                let settings = pipeline.settings;
-                let table = if settings.table.is_empty() { tables::DEFAULT } else { &settings.table };
-                let patterns = format!("({})", settings.collections.join(", "));
-                (patterns, table.to_owned(), settings.mode.name().to_owned())
-            }
-            Ok(pipeline) => {
-                let settings = &pipeline.settings;
-                (settings.collection.clone(), pipeline.table().to_owned(), settings.mode.name().to_owned())
-            }
-            Err(_) => ("?".to_owned(), "?".to_owned(), "?".to_owned()),
-        };
-        Shown {
-            name: &record.name,
-            source: &record.source,
-            target: &record.target,
-            collection,
-            table,
-            mode,
-            paused: record.paused,
-        }
-    }
-}
-
 async fn list(arguments: &List) -> Ending {
     let places = Places::find(&arguments.place)?;
     let applied = Applied::read(&places.look().await?).await?;
-    let mut records: Vec<&PipelineRecord> = applied.pipelines.iter().chain(&applied.templates).collect();
-    records.sort_by(|one, other| one.name.cmp(&other.name));
-    let shown: Vec<Shown<'_>> = records.into_iter().map(Shown::of).collect();
+    let shown = pipelines::list(&applied);
     if arguments.json {
         print_json(&shown);
         return Ok(ExitCode::SUCCESS);
@@ -78,7 +36,7 @@ async fn list(arguments: &List) -> Ending {
         .iter()
         .map(|pipeline| {
             vec![
-                pipeline.name.to_owned(),
+                pipeline.name.clone(),
                 format!("{}.{}", pipeline.source, pipeline.collection),
                 format!("{}.{}", pipeline.target, pipeline.table),
                 pipeline.mode.clone(),
@@ -94,25 +52,11 @@ async fn show(arguments: &Named) -> Ending {
     let places = Places::find(&arguments.place)?;
     let applied = Applied::read(&places.look().await?).await?;
     let record = find(&applied, &arguments.name)?;
-    let Some(mut settings) = applied::settings(record) else {
-        return Err(Failure::Input(applied::pipeline(record).err().unwrap_or_default()));
-    };
     if arguments.json {
-        // Keys are not renamed: those of version 0.1 stay beside those they have become.
-        for (earlier, now, set) in
-            [("object_id_fixed", "object_id", "fixed"), ("decimal_text", "decimal", "string")]
-        {
-            if let Some(value) = settings.get(now).map(|value| value == set) {
-                settings.insert(earlier.to_owned(), value.into());
-            }
-        }
-        settings.insert("name".to_owned(), record.name.clone().into());
-        settings.insert("source".to_owned(), record.source.clone().into());
-        settings.insert("target".to_owned(), record.target.clone().into());
-        settings.insert("paused".to_owned(), record.paused.into());
-        print_json(&settings);
+        print_json(&pipelines::shown(record)?);
         return Ok(ExitCode::SUCCESS);
     }
+    let settings = pipelines::settings(record)?;
     // As it would stand in zenith.toml.
     let mut text = format!(
         "[pipelines.{}]{}\nsource = {:?}\ntarget = {:?}\n",
@@ -135,12 +79,7 @@ async fn set_paused(arguments: &Named, paused: bool) -> Ending {
     let applied = Applied::read(&places.look().await?).await?;
     let name = &find(&applied, &arguments.name)?.name;
     let store = places.change().await?;
-    if !store.set_paused(name, paused).await? {
-        return Err(no_pipeline(name, []));
-    }
-    for member in applied.meant(name).filter(|member| member.name != *name) {
-        store.set_paused(&member.name, paused).await?;
-    }
+    pipelines::set_paused(&store, &applied, name, paused).await?;
     store.close().await?;
     let running = SqliteStore::is_locked(&places.state).await;
     if arguments.json {
@@ -164,8 +103,8 @@ async fn remove(arguments: &Remove) -> Ending {
     let record = find(&applied, &arguments.name)?;
     let name = &record.name;
     for record in applied.meant(name) {
-        let shown = Shown::of(record);
-        let rows = store.checkpoint(shown.name).await?.map_or(0, |checkpoint| checkpoint.rows);
+        let shown = PipelineLine::of(record);
+        let rows = store.checkpoint(&shown.name).await?.map_or(0, |checkpoint| checkpoint.rows);
         print(&format!(
             "- pipeline {}  {}.{} -> {}.{}, {rows} rows so far\n",
             shown.name, shown.source, shown.collection, shown.target, shown.table
@@ -193,17 +132,8 @@ async fn remove(arguments: &Remove) -> Ending {
         return Ok(ExitCode::SUCCESS);
     }
     let store = places.change().await?;
-    // The template first: a run would bring the others back.
-    store.remove_pipeline(name).await?;
-    for member in applied.meant(name).filter(|member| member.name != *name) {
-        store.remove_pipeline(&member.name).await?;
-    }
+    pipelines::remove(&store, &applied, name).await?;
     store.close().await?;
     print("removed\n");
     Ok(ExitCode::SUCCESS)
-}
-
-fn find<'a>(applied: &'a Applied, name: &str) -> Result<&'a PipelineRecord, Failure> {
-    let found = applied.pipeline(name).or_else(|| applied.template(name));
-    found.ok_or_else(|| no_pipeline(name, applied.names()))
 }

@@ -25,8 +25,8 @@ pub async fn run(arguments: &Promote) -> Ending {
     let name = &arguments.name;
     let of = connect::pipeline(&config, name)?.table().to_owned();
     if !arguments.apply {
-        let single = connect::single(&config, name, look, &connect::pool(None, &places)?).await?;
-        let found = single.keeper.promotable(name, &arguments.fields).await?;
+        let pool = connect::pool(None, &places)?;
+        let found = promotion::dry_run(&config, look, name, &arguments.fields, &pool).await?;
         let (text, json) = (promotion::text(&found, &of, false), promotion::json(&found, &of, false));
         return told(arguments, &Answer { text, json, ..Answer::default() });
     }

@@ -3,7 +3,16 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | [`apply`] | a configuration becomes what is run |
+//! | [`connectors`], [`pipelines`] | what was applied: listed, shown, tested, paused, removed |
+//! | [`schema`] | the columns of a table, and those that a new one would get |
+//! | [`letters`] | documents that have no row |
+//! | [`history`] | the runs there have been |
 //! | [`verification`] | a collection and its table compared |
 
 pub mod apply;
+pub mod connectors;
+pub mod history;
+pub mod letters;
+pub mod pipelines;
+pub mod schema;
 pub mod verification;

@@ -13,6 +13,7 @@ use crate::error::sentence;
 use crate::layout::Layout;
 use crate::names::ViewState;
 use crate::policies::{Mode, OnHistoryLost};
+use crate::reload::ReloadPlan;
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
@@ -34,6 +35,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         match self.context(name) {
             Ok(context) => check(&context).await,
             Err(error) => vec![fault("pipeline", &error)],
+        }
+    }
+
+    /// What the first run of a pipeline would make: columns and table. Writes nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] if there is no pipeline of that name; as a reload, if an end cannot be used or a table is in
+    /// the way.
+    pub async fn plan(&self, name: &str) -> crate::Result<ReloadPlan> {
+        let context = self.context(name)?;
+        match context.settings.mode {
+            Mode::Full => context.plan(&context.reload(true)).await,
+            _ => Ok(context.plan_first().await?.0),
         }
     }
 }

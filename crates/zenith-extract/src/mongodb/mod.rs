@@ -60,7 +60,7 @@ pub use scan::MongoReader;
 use crate::wire::Settings;
 use crate::{
     CollectionInfo, CollectionKind, CollectionSize, ExtractError, IdTypes, Namespace, Partition,
-    PartitionStrategy, ReadOptions, Source, SourceInfo,
+    PartitionStrategy, ReadOptions, Source, SourceInfo, Topology,
 };
 
 /// How the documents of a scan come over the network.
@@ -127,6 +127,14 @@ impl MongoSource {
     /// When the collections cannot be listed.
     pub async fn collections(&self, database: &str) -> Result<Vec<(String, CollectionKind)>, ExtractError> {
         preflight::collections(&self.deployment, database).await
+    }
+
+    /// The version of the server, and how its deployment is arranged.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn server(&self) -> Result<(String, Topology), ExtractError> {
+        preflight::server(&self.deployment).await
     }
 
     /// The databases that this user may see, without those of the system, in order of their names.

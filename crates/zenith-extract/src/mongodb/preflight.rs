@@ -83,6 +83,13 @@ fn kind(entry: &Document) -> CollectionKind {
     }
 }
 
+/// The version and the arrangement of the server.
+pub(super) async fn server(deployment: &Deployment) -> Result<(String, Topology), ExtractError> {
+    let hello = deployment.command("admin", doc! { "hello": 1 }, "greet the server").await?;
+    let build = deployment.command("admin", doc! { "buildInfo": 1 }, "ask for the server's version").await?;
+    Ok((build.get_str("version").unwrap_or("unknown").to_owned(), topology(&hello)))
+}
+
 /// What there is in a database, in order of the names. A database that is not there has nothing.
 pub(super) async fn collections(
     deployment: &Deployment,
