@@ -52,6 +52,9 @@ pub fn text(report: &Report, by_field: bool, paint: Paint) -> String {
             }
         }
     }
+    for (name, at) in report.pipelines.iter().filter_map(|of| Some((&of.name, of.next_run?))) {
+        text.push_str(&format!("{name}: next run at {} (UTC)\n", time::shown(at)));
+    }
     for template in &report.templates {
         template.line().iter().for_each(|line| text.push_str(&format!("{line}\n")));
         let complaint = template.complaint(report.at);

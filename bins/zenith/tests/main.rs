@@ -9,6 +9,7 @@ mod by_hand;
 mod column_types;
 mod columns;
 mod configuring;
+mod control;
 mod copies;
 mod dead_letters;
 mod deletes;

@@ -159,6 +159,44 @@ async fn commands_beside_a_run_are_followed() {
     bench.remove().await;
 }
 
+/// A table that is loaded whole, again and again by itself; a run does not begin with what another has done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_begins_pipelines_again() {
+    let bench = Bench::new("schedule").await;
+    bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "item": "tea" })).await;
+    let home = Home::between(&bench);
+    let settings = "collection = \"orders\"\nmode = \"full\"\n";
+    home.configure(&[("orders", &format!("{settings}schedule = \"0 3 * *\""))]);
+    let wrong = home.run(&["apply"]).await;
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("is no schedule"), "{wrong:?}");
+    home.configure(&[("orders", "collection = \"orders\"\nevery = \"1h\"")]);
+    let wrong = home.run(&["apply"]).await;
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("only the mode full begins again"), "{wrong:?}");
+
+    home.configure(&[("orders", &format!("{settings}every = \"1s\""))]);
+    home.apply().await;
+    let child = home.start(&[]).await;
+    home.until("it is loaded", async || count(&bench, "orders").await == "10").await;
+    insert(&bench, "orders", 10).await;
+    home.until("it is loaded again", async || count(&bench, "orders").await == "11").await;
+    let next = home.pipeline("orders").await["next_run"].clone();
+    assert!(next.is_string(), "{next}");
+    stop(child).await;
+
+    home.configure(&[("orders", &format!("{settings}every = \"1h\""))]);
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    insert(&bench, "orders", 11).await;
+    let child = home.start(&[]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert_eq!(count(&bench, "orders").await, "11", "its time has not come");
+    let ended = stop(child).await;
+    assert_eq!(ended.code, Some(0), "it waits for its time: {ended:?}");
+    home.run(&["run", "--once"]).await.succeeded();
+    assert_eq!(count(&bench, "orders").await, "12");
+    bench.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_configuration() {
     let bench = Bench::new("environment").await;

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | [`address`], [`connect`], [`databases`] | from addresses with references to secrets to connected ends |
 //! | [`config`], [`collections`], [`members`], [`draft`] | what is to be run: from `zenith.toml`, from patterns of collections, from what is found |
+//! | [`schedule`] | when pipelines begin again by themselves |
 //! | [`state`] | where the state is, and opening it |
 //! | [`operations`] | what commands and the API do |
 //! | [`run`], [`requests`], [`asking`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
@@ -34,6 +35,7 @@ pub mod promotion;
 pub mod requests;
 pub mod reset;
 pub mod run;
+pub mod schedule;
 pub mod state;
 pub mod status;
 pub mod summary;

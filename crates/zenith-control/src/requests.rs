@@ -10,9 +10,9 @@ use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Promotion, Summar
 use crate::failure::Failure;
 use crate::promotion;
 
-/// The words for what the run treats in a way of its own.
+/// The word for a request that lets the pipeline stand still.
 pub const BEGIN_ANEW: &str = "begin-anew";
-/// See there.
+/// The word for a request that leaves the pipeline alone.
 pub const VERIFY: &str = "verify";
 
 /// What is to be done with a pipeline.

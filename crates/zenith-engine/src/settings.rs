@@ -51,6 +51,21 @@ pub struct PipelineSettings {
     /// What the pipeline does.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub mode: Mode,
+    /// When the mode `full` reads the collection again, as cron writes it: `0 3 * * *`; by default only with a run.
+    ///
+    /// The fields are minute, hour, day, month and weekday, in `time_zone`. What was missed while no run was under way is made up
+    /// for once, by the next one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "CRON", default_value_t))]
+    pub schedule: String,
+    /// The time zone of `schedule`, by its name; by default UTC.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "ZONE", default_value_t))]
+    pub time_zone: String,
+    /// The time between two starts of the mode `full`, instead of a `schedule`; by default only with a run.
+    #[serde(with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "TIME", value_parser = humantime_serde::re::humantime::parse_duration))]
+    pub every: Option<Duration>,
     /// Begin the log with a row for each document that is there, in the mode `change-log`.
     ///
     /// Then the view `TABLE_at` shows the collection as it was at any time since: `SELECT … FROM orders_at(at = '2026-01-01
@@ -164,6 +179,9 @@ impl Default for PipelineSettings {
             view: String::new(),
             status_table: "zenith_status".to_owned(),
             mode: Mode::default(),
+            schedule: String::new(),
+            time_zone: String::new(),
+            every: None,
             snapshot: false,
             flush_interval: Duration::from_millis(200),
             flush_rows: 65_536,
@@ -222,7 +240,7 @@ impl PipelineSettings {
             let (value, reason) = ("reload".to_owned(), NOT_TOLD.to_owned());
             return Some(Refusal { setting: "on_drop", value, reason });
         }
-        if let Some(refusal) = self.unwind_refusal() {
+        if let Some(refusal) = self.unwind_refusal().or_else(|| self.schedule_refusal()) {
             return Some(refusal);
         }
         if let Some(reason) = self.deletes_refusal() {
@@ -254,6 +272,30 @@ impl PipelineSettings {
         let has_versions = self.mode == Mode::Changes;
         let in_place = !has_versions && self.options.strategy == Strategy::Truncate;
         self.shape.refusal(has_versions, in_place)
+    }
+
+    /// Why it cannot begin again by itself, if it is to.
+    fn schedule_refusal(&self) -> Option<Refusal> {
+        let every =
+            self.every.map(|every| humantime_serde::re::humantime::format_duration(every).to_string());
+        let set = [
+            ("schedule", Some(&self.schedule)),
+            ("every", every.as_ref()),
+            ("time_zone", Some(&self.time_zone)),
+        ];
+        let mut set = set.into_iter().filter_map(|(setting, value)| Some((setting, value?)));
+        let (setting, value) = set.find(|(_, value)| !value.is_empty())?;
+        let reason = if self.mode != Mode::Full {
+            "only the mode full begins again, the others go on without an end"
+        } else if self.every.is_some() && !self.schedule.is_empty() {
+            "every says when it begins again as well: leave one of the two out"
+        } else if !self.time_zone.is_empty() && self.schedule.is_empty() {
+            let reason = "there is no schedule whose times could be of that zone".to_owned();
+            return Some(Refusal { setting: "time_zone", value: self.time_zone.clone(), reason });
+        } else {
+            return None;
+        };
+        Some(Refusal { setting, value: value.clone(), reason: reason.to_owned() })
     }
 
     /// Why nothing can leave the table for good.

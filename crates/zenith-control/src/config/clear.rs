@@ -4,6 +4,7 @@ use zenith_engine::{PipelineSettings, Refusal};
 
 use super::file::{Places, Reader};
 use crate::collections::{patterns, tables};
+use crate::schedule;
 
 impl Reader<'_> {
     /// One collection or several, and names for the tables of several.
@@ -54,6 +55,9 @@ impl Reader<'_> {
         }
         if let Some(Refusal { setting, value, reason }) = settings.contradiction() {
             self.wrong(place(setting), &format!("{setting} of {what} cannot be {value:?}: {reason}"));
+        }
+        if let Some((setting, reason)) = schedule::fault(settings) {
+            self.wrong(place(setting), &format!("{setting} of {what}: {reason}"));
         }
         if !settings.view.is_empty() && settings.view_of("").is_none() {
             let mode = settings.mode.name();

@@ -68,6 +68,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("view", r#""orders_current""#),
     ("operations", r#"["insert", "update", "delete"]"#),
     ("purge_deleted", r#""30d""#),
+    ("schedule", r#""0 3 * * *""#),
+    ("time_zone", r#""Europe/Berlin""#),
+    ("every", r#""1h""#),
     ("post_images", "false"),
     ("readers", "2"),
     ("mixed_fields", r#"{ "items.price" = "text" }"#),
@@ -175,7 +178,11 @@ mod tests {
     fn it_can_be_applied_as_it_is_and_with_everything_in_it() {
         let config = file::parse(&template(), Path::new("zenith.toml")).unwrap();
         let all = everything();
-        let all: Vec<&str> = all.lines().filter(|line| !line.starts_with("collections")).collect();
+        // What excludes other settings that are there.
+        let is_other = |line: &str| {
+            ["collections", "schedule", "time_zone", "every"].iter().any(|it| line.starts_with(it))
+        };
+        let all: Vec<&str> = all.lines().filter(|line| !is_other(line)).collect();
         let all = file::parse(&all.join("\n"), Path::new("zenith.toml")).unwrap();
         assert_eq!(config.pipelines.len(), 1);
         // What stands in the comments are the defaults, where there are any.

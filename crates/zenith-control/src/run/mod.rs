@@ -13,6 +13,7 @@
 //! | [`supervisor`] | holds the groups to what is desired |
 //! | [`requests`] | what commands ask of the run, carried out beside the pipelines; those that need no place there: `apart.rs` |
 //! | [`discovery`] | new collections of pipelines that are of several |
+//! | `schedules.rs` | begins pipelines again whose schedule says so |
 //! | [`environment`] | a whole database, without any configuration |
 //! | [`mod@open`] | takes the state, and finds out what there is to run |
 //! | [`restarts`] | when pipelines that failed are tried again |
@@ -28,5 +29,6 @@ mod history;
 pub mod open;
 pub mod requests;
 mod restarts;
+mod schedules;
 pub mod shared;
 pub mod supervisor;

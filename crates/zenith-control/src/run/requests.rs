@@ -66,6 +66,11 @@ impl Requests {
         self.taken.is_empty()
     }
 
+    /// Whether something is asked of a pipeline.
+    pub fn has(&self, pipeline: &str) -> bool {
+        self.taken.values().any(|taken| taken.request.pipeline == pipeline)
+    }
+
     /// Whether a pipeline is worked at that no group holds.
     pub fn is_outside(&self, pipeline: &str) -> bool {
         self.taken.values().any(|taken| taken.work == Some(true) && taken.request.pipeline == pipeline)

@@ -15,6 +15,7 @@ use super::group::{self, View};
 use super::history;
 use super::requests::{Requests, Seat};
 use super::restarts::Restarts;
+use super::schedules::Schedules;
 use super::shared::{Ended, Shared};
 use crate::config::applied;
 use crate::databases::Databases;
@@ -87,6 +88,7 @@ pub struct Supervisor {
     done_so_far: BTreeMap<String, (u64, Mismatches)>,
     requests: Requests,
     restarts: Restarts,
+    schedules: Schedules,
 }
 
 impl Supervisor {
@@ -106,6 +108,7 @@ impl Supervisor {
             done_so_far: BTreeMap::new(),
             requests: Requests::begun_now(),
             restarts: Restarts::default(),
+            schedules: Schedules::default(),
         }
     }
 
@@ -124,6 +127,7 @@ impl Supervisor {
         let mut polls = 0;
         let mut desired = self.desired().await?;
         self.refuse(&desired).await;
+        self.look_at_schedules(&desired).await;
         self.hold(&desired);
         loop {
             tokio::select! {
@@ -156,6 +160,7 @@ impl Supervisor {
                 }
             }
             self.refuse(&desired).await;
+            self.look_at_schedules(&desired).await;
             self.join(&desired).await;
             if self.shared.stays {
                 self.try_again(&desired).await;
@@ -165,6 +170,7 @@ impl Supervisor {
                 && self.tasks.is_empty()
                 && self.requests.is_empty()
                 && desired.paused.is_empty()
+                && self.schedules.is_empty()
                 && !self.discovery.may_find()
                 && self.is_over(&desired)
             {
@@ -289,6 +295,21 @@ impl Supervisor {
         }
     }
 
+    /// Begins pipelines again whose time has come, unless the run ends once everything was done.
+    async fn look_at_schedules(&mut self, desired: &Desired) {
+        if self.shared.until == Until::CaughtUp {
+            return;
+        }
+        let (requests, progress) = (&self.requests, self.views.progress());
+        let is_busy = |name: &str| {
+            let rests = |phase: Phase| matches!(phase, Phase::Ended | Phase::Failed);
+            requests.has(name) || progress.iter().any(|shown| shown.name == name && !rests(shown.phase))
+        };
+        if let Err(error) = self.schedules.look(&self.shared.store, desired, is_busy).await {
+            tracing::warn!(%error, "schedules cannot be followed");
+        }
+    }
+
     /// Tries pipelines that failed again, each after its pause.
     async fn try_again(&mut self, desired: &Desired) {
         let now = Instant::now();
@@ -382,7 +403,7 @@ impl Supervisor {
         let done: HashSet<String> = group
             .members
             .iter()
-            .filter(|member| self.done.contains(member))
+            .filter(|member| self.done.contains(member) || self.schedules.rests(member))
             .map(|member| member.pipeline.name.clone())
             .collect();
         for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {

@@ -93,6 +93,8 @@ pub struct PipelineJson {
     pub oplog_headroom_seconds: Option<f64>,
     /// When the checkpoint was saved.
     pub checkpoint_saved: Option<String>,
+    /// When it begins again, if it does so by itself (RFC 3339).
+    pub next_run: Option<String>,
     /// The last error, in a sentence.
     pub last_error: Option<String>,
     /// When it happened.
@@ -151,6 +153,7 @@ fn of_pipeline(pipeline: &Pipeline, report: &Report) -> PipelineJson {
             Left::Lost => 0.0,
         }),
         checkpoint_saved: pipeline.checkpoint.map(time::rfc3339),
+        next_run: pipeline.next_run.map(time::rfc3339),
         last_error: error.map(|error| error.message.clone()),
         last_error_at: error.map(|error| time::rfc3339(error.at)),
         failing_since: pipeline.failing_since.map(time::rfc3339),

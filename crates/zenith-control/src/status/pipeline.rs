@@ -12,7 +12,7 @@ use super::condition::{Conditions, Headroom, is_current};
 use super::rates::rate;
 use crate::config::{self, applied};
 use crate::mismatches::Counted;
-use crate::time;
+use crate::{schedule, time};
 
 /// Runs that are looked at for the last error.
 const RUNS: u32 = 20;
@@ -111,6 +111,8 @@ pub struct Pipeline {
     pub rows: u64,
     /// When the checkpoint was saved.
     pub checkpoint: Option<SystemTime>,
+    /// When it begins again, if it does so by itself.
+    pub next_run: Option<SystemTime>,
     /// The last error.
     pub last_error: Option<Failed>,
     /// Since when it fails, or waits, without a break.
@@ -171,6 +173,7 @@ impl Pipeline {
             run_rows: open.map(|run| run.figures.rows),
             rows: records.rows(),
             checkpoint: records.checkpoint.as_ref().map(|checkpoint| checkpoint.saved),
+            next_run: settings.as_ref().filter(|_| !record.paused).and_then(|of| records.next_run(of, now)),
             last_error: records.last_error(waiting.as_ref()),
             failing_since: records.failing_since(waiting.as_ref()),
             waiting,
@@ -218,6 +221,11 @@ impl Records {
             snapshot: store.snapshot(name).await?,
             runs: store.runs(Some(name), RUNS).await?,
         })
+    }
+
+    /// When a pipeline that has begun once begins again, if it does so by itself.
+    fn next_run(&self, of: &config::Pipeline, now: SystemTime) -> Option<SystemTime> {
+        schedule::next(&of.settings, Some(self.runs.first()?.started), now)
     }
 
     /// The run under way, if any is.
