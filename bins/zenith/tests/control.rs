@@ -39,7 +39,7 @@ async fn pipelines_are_looked_at_before_they_are_applied() {
     let inferred = schema::inferred(&plan.config, "orders", &pool).await.unwrap();
     assert!(inferred.ddl.contains("ReplacingMergeTree") && inferred.documents == Some(10), "{inferred:?}");
     let item = inferred.columns.iter().find(|column| column.name == "item").unwrap();
-    assert_eq!((item.column_type.as_str(), item.present), ("String", 1.0));
+    assert!(item.column_type.contains("String") && item.present >= 1.0, "{item:?}");
     assert!(bench.tables().await.is_empty(), "nothing was made");
 
     let source = connectors::test("shop", Role::Source, &plan.config.sources["shop"], &pool).await;
