@@ -8,7 +8,7 @@ use crate::harness::{Bench, keys};
 use crate::home::{Home, stop};
 
 /// What scripts may rely on, as the documentation has it.
-const STATUS_KEYS: [&str; 27] = [
+const STATUS_KEYS: [&str; 31] = [
     "name",
     "from",
     "to",
@@ -31,6 +31,10 @@ const STATUS_KEYS: [&str; 27] = [
     "checkpoint_saved",
     "last_error",
     "last_error_at",
+    "next_run",
+    "failing_since",
+    "paused",
+    "template",
     "extra_values",
     "extra_values_last_hour",
     "dead_letters",
