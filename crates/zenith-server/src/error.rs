@@ -116,6 +116,13 @@ impl ApiError {
         self
     }
 
+    /// Of another kind.
+    #[must_use]
+    pub fn with(mut self, kind: Kind) -> ApiError {
+        self.kind = kind;
+        self
+    }
+
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {

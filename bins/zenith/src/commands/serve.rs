@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use zenith_control::failure::Failure;
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
 use zenith_control::state::Places;
 use zenith_engine::Until;
 use zenith_server::access::Access;
-use zenith_server::api;
+use zenith_server::api::{self, configuration};
 use zenith_server::listen::{Listener, TlsFiles};
 use zenith_server::log::{Log, Severity};
 use zenith_server::server::{Options, Served, Server};
@@ -72,7 +73,23 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     end.transpose().map(|_| ExitCode::SUCCESS)
 }
 
-/// Looks at the pipelines, and tells systemd, until dropped.
+/// Applies zenith.toml again at each SIGHUP.
+async fn follow_file(server: &Server) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        match configuration::apply_file(server).await {
+            Ok(what) => {
+                say(&format!("zenith: applied {} again: {what}", server.served.places.file.display()))
+            }
+            Err(Failure::Input(error) | Failure::Failed(error)) => {
+                say(&format!("zenith: nothing was applied: {error}"));
+                server.served.log.add(Severity::Error, None, &error);
+            }
+        }
+    }
+}
+
+/// Looks at the pipelines, tells systemd, and follows zenith.toml, until dropped.
 async fn watch(server: Server) {
     let watching = async {
         if let Err(Failure::Input(error) | Failure::Failed(error)) =
@@ -81,7 +98,7 @@ async fn watch(server: Server) {
             tracing::error!(error, "the pipelines cannot be looked at");
         }
     };
-    tokio::join!(watching, systemd::keep(&server));
+    tokio::join!(watching, systemd::keep(&server), follow_file(&server));
 }
 
 fn access(arguments: &Serve) -> Result<Access, Failure> {

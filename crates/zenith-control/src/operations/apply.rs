@@ -126,11 +126,14 @@ pub async fn look_at_names(config: &Config, places: &Places) -> Result<Vec<Strin
         let each = LOOK_TIMEOUT_EACH.saturating_mul(u32::try_from(pipelines.len()).unwrap_or(u32::MAX));
         let looking = async {
             let sink = &connect::sink(target, connector, &pool)?;
-            let mut looked = stream::iter(pipelines)
-                .map(async |(name, pipeline)| {
+            // Made before they are streamed, as futures of closures that borrow cannot be sent between threads.
+            let looks: Vec<_> = pipelines
+                .into_iter()
+                .map(|(name, pipeline)| async move {
                     (name, names_are_free(sink, pipeline.table(), &pipeline.settings).await)
                 })
-                .buffered(LOOKS);
+                .collect();
+            let mut looked = stream::iter(looks).buffered(LOOKS);
             while let Some((name, free)) = looked.next().await {
                 match free {
                     Err(error @ EngineError::NameTaken { .. }) => taken.push(format!("{name}: {error}")),

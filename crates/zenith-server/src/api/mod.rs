@@ -4,12 +4,16 @@
 
 pub mod body;
 pub mod caller;
+pub mod configuration;
+pub mod connectors;
 pub mod events;
+pub mod letters;
 pub mod overview;
 pub mod pipelines;
 pub mod probes;
 pub mod requests;
 pub mod runs;
+pub mod tables;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -44,7 +48,7 @@ fn described() -> OpenApiRouter<Server> {
         .routes(routes!(overview::server))
         .routes(routes!(overview::log))
         .routes(routes!(pipelines::list))
-        .routes(routes!(pipelines::one))
+        .routes(routes!(pipelines::one, configuration::remove))
         .routes(routes!(pipelines::series))
         .routes(routes!(pipelines::pause))
         .routes(routes!(pipelines::resume))
@@ -54,6 +58,21 @@ fn described() -> OpenApiRouter<Server> {
         .routes(routes!(requests::one, requests::cancel))
         .routes(routes!(runs::of_pipeline))
         .routes(routes!(runs::all))
+        .routes(routes!(requests::verify))
+        .routes(routes!(tables::schema))
+        .routes(routes!(tables::promotion))
+        .routes(routes!(letters::list))
+        .routes(routes!(letters::one))
+        .routes(routes!(letters::retry))
+        .routes(routes!(letters::purge))
+        .routes(routes!(connectors::list))
+        .routes(routes!(connectors::put, connectors::remove))
+        .routes(routes!(connectors::test))
+        .routes(routes!(connectors::collections))
+        .routes(routes!(connectors::collections_of))
+        .routes(routes!(configuration::plan))
+        .routes(routes!(configuration::apply))
+        .routes(routes!(configuration::export))
         .routes(routes!(events::events));
     OpenApiRouter::with_openapi(Description::openapi()).nest(PREFIX, api)
 }

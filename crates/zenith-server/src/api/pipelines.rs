@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zenith_control::config::applied::{self, Applied};
 use zenith_control::connect::no_pipeline;
+use zenith_control::operations::pipelines as operations;
 use zenith_control::status::json::{PipelineJson, TemplateJson};
 use zenith_engine::state::StateStore as _;
 
@@ -123,6 +124,8 @@ pub struct Detail {
     shown: Shown,
     /// All its settings, as `zenith pipeline show --json` has them.
     settings: serde_json::Map<String, serde_json::Value>,
+    /// Its section of a `zenith.toml`, without what is as it would be anyway.
+    toml: String,
     /// Parts of the snapshot, while there is one.
     parts: Option<Vec<PartJson>>,
     /// Where the time of its run has gone, in seconds.
@@ -182,6 +185,7 @@ pub async fn one(
     Ok(Json(Detail {
         shown: Shown::of(pipeline, &look, &server),
         settings: record.as_ref().and_then(applied::settings).unwrap_or_default(),
+        toml: record.as_ref().and_then(|record| operations::toml(record).ok()).unwrap_or_default(),
         parts,
         stages,
     }))
@@ -233,10 +237,7 @@ async fn set_paused(server: &Server, from: &From, name: String, paused: bool) ->
         return Err(unknown(&name, &applied));
     }
     server.audit(from, if paused { "pause" } else { "resume" }, &name, "").await?;
-    store.set_paused(&name, paused).await?;
-    for member in applied.meant(&name).filter(|member| member.name != name) {
-        store.set_paused(&member.name, paused).await?;
-    }
+    operations::set_paused(store, &applied, &name, paused).await?;
     server.watch.attend();
     Ok(Json(Paused { name, paused }))
 }

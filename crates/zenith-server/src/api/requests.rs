@@ -18,6 +18,9 @@ use crate::access::From;
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
 
+/// `_id`s of each kind of difference that are told.
+const IDS: usize = 20;
+
 /// Something that was asked of the run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RequestJson {
@@ -168,6 +171,24 @@ pub async fn promote(
 ) -> ApiResult<(StatusCode, Json<RequestJson>)> {
     let details = body.fields.join(", ");
     ask(&server, &from, &name, &Asked::Promote { fields: body.fields }, &details).await
+}
+
+/// How thoroughly to compare.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct VerifyBody {
+    /// Documents whose values are compared; all of them where nothing is said.
+    sample: Option<u64>,
+}
+
+/// Compares a collection and its table.
+#[utoipa::path(post, path = "/pipelines/{name}/verify", tag = "requests", operation_id = "verifyPipeline", params(("name" = String, Path)), request_body = VerifyBody, responses((status = 202, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+pub async fn verify(
+    Operator(from): Operator,
+    State(server): State<Server>,
+    Path(name): Path<String>,
+    Body(body): Body<VerifyBody>,
+) -> ApiResult<(StatusCode, Json<RequestJson>)> {
+    ask(&server, &from, &name, &Asked::Verify { sample: body.sample, ids: IDS }, "").await
 }
 
 /// How far a request is, or what came of it.

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
-use zenith_control::time;
-use zenith_engine::state::{Run, StateStore as _};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use zenith_control::operations::history::RunJson;
+use zenith_engine::state::StateStore as _;
 
 use super::body::Asked;
 use super::caller::Reader;
@@ -18,45 +18,6 @@ use crate::server::Server;
 const RUNS: u32 = 50;
 /// Runs that are given at most.
 const RUNS_MAX: u32 = 1_000;
-
-/// A run in the history.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RunJson {
-    id: i64,
-    pipeline: String,
-    mode: String,
-    version: String,
-    started: String,
-    ended: Option<String>,
-    seconds: f64,
-    /// `done`, `stopped` or `failed`; nothing while it is under way.
-    outcome: Option<&'static str>,
-    rows: u64,
-    bytes: u64,
-    extra_values_total: u64,
-    dead_letters: u64,
-    error: Option<String>,
-}
-
-impl RunJson {
-    fn of(run: Run, now: SystemTime) -> RunJson {
-        RunJson {
-            id: run.id,
-            seconds: time::ago(run.started, run.ended.unwrap_or(now)).as_secs_f64(),
-            started: time::rfc3339(run.started),
-            ended: run.ended.map(time::rfc3339),
-            outcome: run.outcome.map(|outcome| outcome.as_str()),
-            rows: run.figures.rows,
-            bytes: run.figures.bytes,
-            extra_values_total: run.figures.extra_values,
-            dead_letters: run.figures.dead_letters,
-            error: run.error,
-            pipeline: run.pipeline,
-            mode: run.mode,
-            version: run.version,
-        }
-    }
-}
 
 /// How many.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -70,7 +31,7 @@ async fn runs(server: &Server, name: Option<&str>, limit: &Limit) -> ApiResult<J
     let limit = limit.limit.unwrap_or(RUNS).min(RUNS_MAX);
     let now = SystemTime::now();
     let runs = server.served.store.runs(name, limit).await?;
-    Ok(Json(runs.into_iter().map(|run| RunJson::of(run, now)).collect()))
+    Ok(Json(runs.iter().map(|run| RunJson::of(run, now)).collect()))
 }
 
 /// Past runs of all pipelines, newest first.

@@ -1,0 +1,177 @@
+//! The databases that are read and written.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zenith_control::config::applied::{Applied, connector_record};
+use zenith_control::config::{Connector, ConnectorOptions};
+use zenith_control::operations::connectors::{self, CollectionJson, ConnectorJson, Tested};
+use zenith_engine::state::{Role, StateStore as _};
+
+use super::body::{Asked, Body};
+use super::caller::{Admin, Operator, Reader};
+use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
+use crate::server::Server;
+
+/// Which end a database is.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// It is read.
+    Source,
+    /// It is written.
+    Target,
+}
+
+impl From<End> for Role {
+    fn from(end: End) -> Role {
+        match end {
+            End::Source => Role::Source,
+            End::Target => Role::Target,
+        }
+    }
+}
+
+/// A database as it is to be applied.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ConnectorBody {
+    role: End,
+    /// Its address; a password in it is refused where it would be kept: write `${VARIABLE}` or `file:PATH`.
+    uri: String,
+    /// With TLS: the certificate authorities to trust, a PEM file on the server's machine.
+    #[schema(value_type = Option<String>)]
+    ca_file: Option<std::path::PathBuf>,
+}
+
+impl ConnectorBody {
+    fn connector(self) -> (Role, Connector) {
+        let options = ConnectorOptions { ca_file: self.ca_file, ..ConnectorOptions::default() };
+        (self.role.into(), Connector { uri: self.uri, options })
+    }
+}
+
+/// A database that was applied, or one that was not.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Meant {
+    /// One that was applied, by its name.
+    Named {
+        /// Its name.
+        name: String,
+        /// The database in it, for its collections.
+        database: Option<String>,
+    },
+    /// One that was not.
+    Described {
+        /// Which end it is.
+        role: End,
+        /// Its address.
+        uri: String,
+        /// The database in it, for its collections.
+        database: Option<String>,
+    },
+}
+
+impl Meant {
+    async fn find(self, server: &Server) -> ApiResult<(String, Role, Connector, Option<String>)> {
+        match self {
+            Meant::Described { role, uri, database } => {
+                let role = Role::from(role);
+                Ok((role.as_str().to_owned(), role, Connector { uri, ..Connector::default() }, database))
+            }
+            Meant::Named { name, database } => {
+                let applied = Applied::read(&server.served.store).await?;
+                let (role, connector) = connectors::find(&applied, &name)
+                    .map_err(|failure| ApiError::from(failure).with(Kind::Missing))?;
+                Ok((name, role, connector, database))
+            }
+        }
+    }
+}
+
+/// All sources and targets, by name; their addresses as they were written, without secrets.
+#[utoipa::path(get, path = "/connectors", tag = "connectors", operation_id = "listConnectors", responses((status = 200, body = Vec<ConnectorJson>), (status = "4XX", body = ErrorBody)))]
+pub async fn list(_: Reader, State(server): State<Server>) -> ApiResult<Json<Vec<ConnectorJson>>> {
+    Ok(Json(connectors::list(&Applied::read(&server.served.store).await?)))
+}
+
+/// Adds a source or target, or replaces the one of its name.
+#[utoipa::path(put, path = "/connectors/{name}", tag = "connectors", operation_id = "putConnector", params(("name" = String, Path)), request_body = ConnectorBody, responses((status = 204), (status = "4XX", body = ErrorBody)))]
+pub async fn put(
+    Admin(from): Admin,
+    State(server): State<Server>,
+    Path(name): Path<String>,
+    Body(body): Body<ConnectorBody>,
+) -> ApiResult<StatusCode> {
+    let (role, connector) = body.connector();
+    server.audit(&from, "put connector", &name, role.as_str()).await?;
+    server.served.store.put_connector(&connector_record(&name, role, &connector)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a source or target that no pipeline uses.
+#[utoipa::path(delete, path = "/connectors/{name}", tag = "connectors", operation_id = "removeConnector", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = ErrorBody)))]
+pub async fn remove(
+    Admin(from): Admin,
+    State(server): State<Server>,
+    Path(name): Path<String>,
+) -> ApiResult<StatusCode> {
+    server.audit(&from, "remove connector", &name, "").await?;
+    match server.served.store.remove_connector(&name).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::new(Kind::Missing, format!("there is no connector {name:?}"))),
+    }
+}
+
+/// Connects to a database and says what is there and what is missing. Writes nothing.
+#[utoipa::path(post, path = "/connectors/test", tag = "connectors", operation_id = "testConnector", request_body = Meant, responses((status = 200, body = Tested), (status = "4XX", body = ErrorBody)))]
+pub async fn test(
+    _: Operator,
+    State(server): State<Server>,
+    Body(meant): Body<Meant>,
+) -> ApiResult<Json<Tested>> {
+    let (name, role, connector, _) = meant.find(&server).await?;
+    Ok(Json(connectors::test(&name, role, &connector, &server.served.pool).await))
+}
+
+/// Which database.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Within {
+    /// That of the address, or all, where none is named.
+    database: Option<String>,
+}
+
+/// The collections of a source that was applied, with their sizes.
+#[utoipa::path(get, path = "/connectors/{name}/collections", tag = "connectors", operation_id = "listCollections", params(("name" = String, Path), Within), responses((status = 200, body = Vec<CollectionJson>), (status = "4XX", body = ErrorBody)))]
+pub async fn collections(
+    _: Reader,
+    State(server): State<Server>,
+    Path(name): Path<String>,
+    Asked(within): Asked<Within>,
+) -> ApiResult<Json<Vec<CollectionJson>>> {
+    of_source(&server, Meant::Named { name, database: within.database }).await
+}
+
+/// The collections of a source that need not be applied, with their sizes.
+#[utoipa::path(post, path = "/connectors/collections", tag = "connectors", operation_id = "lookForCollections", request_body = Meant, responses((status = 200, body = Vec<CollectionJson>), (status = "4XX", body = ErrorBody)))]
+pub async fn collections_of(
+    _: Operator,
+    State(server): State<Server>,
+    Body(meant): Body<Meant>,
+) -> ApiResult<Json<Vec<CollectionJson>>> {
+    of_source(&server, meant).await
+}
+
+async fn of_source(server: &Server, meant: Meant) -> ApiResult<Json<Vec<CollectionJson>>> {
+    let (name, role, connector, database) = meant.find(server).await?;
+    if role != Role::Source {
+        return Err(ApiError::new(
+            Kind::Refused,
+            format!("{name} is a target: only sources have collections"),
+        ));
+    }
+    Ok(Json(connectors::collections(&name, &connector, database.as_deref()).await?))
+}
