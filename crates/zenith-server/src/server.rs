@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use zenith_control::run::supervisor::Views;
 use zenith_control::state::Places;
 use zenith_engine::Pool;
-use zenith_engine::state::DynStateStore;
+use zenith_engine::state::{AuditEntry, DynStateStore, StateStore as _};
 
 use crate::access::{Access, From};
 use crate::assets::Assets;
@@ -103,7 +103,15 @@ impl Server {
     ) -> ApiResult<()> {
         let who = &from.caller.name;
         tracing::info!(pipeline = subject, who, from = from.address, "asked to {action} {details}");
-        Ok(())
+        let entry = AuditEntry {
+            at: SystemTime::now(),
+            who: who.clone(),
+            address: from.address.clone(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            details: details.to_owned(),
+        };
+        Ok(self.served.store.note_audit(&entry).await?)
     }
 
     /// Counts an answer.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateStore,
+    AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord,
+    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateStore,
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -114,6 +114,8 @@ methods! {
     note_request(id: [i64], progress: [&str]) -> ();
     cancel_request(id: [i64]) -> ();
     end_request(id: [i64], end: [&RequestEnd]) -> ();
+    note_audit(entry: [&AuditEntry]) -> ();
+    audit(limit: [u32]) -> Vec<(i64, AuditEntry)>;
     identity(pipeline: [&str]) -> Option<Identity>;
     set_identity(pipeline: [&str], identity: [&Identity]) -> ();
 }

@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod dynamic;
 mod error;
 pub mod memory;
@@ -34,6 +35,7 @@ pub mod sqlite;
 mod store;
 pub mod test_suite;
 
+pub use audit::{AUDIT_MAX, AuditEntry};
 pub use dynamic::DynStateStore;
 pub use error::{Cause, Result, StateError};
 pub use memory::MemoryStore;

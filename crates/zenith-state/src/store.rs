@@ -18,8 +18,8 @@ use std::future::Future;
 use std::time::SystemTime;
 
 use crate::{
-    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot,
+    AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord,
+    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot,
 };
 
 /// A store of what was applied, of the progress of pipelines, and of the history of runs.
@@ -263,6 +263,12 @@ pub trait StateStore: Send + Sync + 'static {
     /// # Errors
     /// [`Missing`](crate::StateError::Missing) if there is no such request.
     fn end_request(&self, id: i64, end: &RequestEnd) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes a change that somebody asked for, before it is made. Only the newest [`AUDIT_MAX`](crate::AUDIT_MAX) are kept.
+    fn note_audit(&self, entry: &AuditEntry) -> impl Future<Output = Result<()>> + Send;
+
+    /// The newest changes that somebody asked for, newest first, `limit` at most, with their numbers.
+    fn audit(&self, limit: u32) -> impl Future<Output = Result<Vec<(i64, AuditEntry)>>> + Send;
 
     /// Which databases the ends of a pipeline are known to be; `None` if it has not begun.
     fn identity(&self, pipeline: &str) -> impl Future<Output = Result<Option<Identity>>> + Send;

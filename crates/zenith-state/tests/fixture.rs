@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zenith_state::{
-    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, Outcome, PipelineRecord,
-    RequestEnd, Role, Run, RunEnd, RunStart, SchemaChange, Since, Snapshot, SnapshotPartition, StateStore,
+    AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, Outcome,
+    PipelineRecord, RequestEnd, Role, Run, RunEnd, RunStart, SchemaChange, Since, Snapshot,
+    SnapshotPartition, StateStore,
 };
 
 /// The newest format.
-pub const NEWEST: usize = 4;
+pub const NEWEST: usize = 5;
 
 fn moment(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::new(1_750_000_000 + seconds, 987_654_321)
@@ -88,6 +89,19 @@ fn mismatches(format: usize) -> Mismatches {
         mismatches.documents.insert("BSON text is not valid UTF-8".to_owned(), 3);
     }
     mismatches
+}
+
+/// Format 5 brought them.
+fn audit(format: usize) -> Vec<AuditEntry> {
+    let entry = AuditEntry {
+        at: moment(40),
+        who: "ada".into(),
+        address: "::1".into(),
+        action: "pause".into(),
+        subject: "orders".into(),
+        details: "\u{1F980}".into(),
+    };
+    if format >= 5 { vec![entry] } else { Vec::new() }
 }
 
 fn runs(format: usize) -> [Run; 3] {
@@ -176,6 +190,9 @@ pub async fn fill(store: &impl StateStore) {
         let end = RunEnd { ended, outcome, figures: run.figures, error: run.error };
         store.finish_run(id, &end).await.expect("ended");
     }
+    for entry in audit(NEWEST) {
+        store.note_audit(&entry).await.expect("noted");
+    }
     store.note_conditions(&conditions(NEWEST)).await.expect("noted");
     store.set_identity("orders", &identity(NEWEST).expect("there")).await.expect("noted");
     for action in ["reload", "verify"] {
@@ -207,6 +224,8 @@ pub async fn check(store: &impl StateStore, format: usize) {
     assert_eq!(store.mismatches("orders", None).await.expect("read"), mismatches(format));
     assert_eq!(store.mismatches("customers", None).await.expect("read"), Mismatches::default());
     assert_eq!(store.runs(None, 10).await.expect("read"), runs(format));
+    let audited = store.audit(10).await.expect("read").into_iter().map(|(_, entry)| entry);
+    assert_eq!(audited.collect::<Vec<_>>(), audit(format));
     assert_eq!(store.conditions().await.expect("read"), conditions(format));
     assert_eq!(store.identity("orders").await.expect("read"), identity(format));
     assert_eq!(store.identity("customers").await.expect("read"), None);

@@ -136,7 +136,7 @@ impl Pipeline {
         let (collection, table) = settings.as_ref().map_or(("?", "?"), ends);
         let condition = conditions.of(&record.name);
         let current = condition.filter(|it| running && is_current(it, now));
-        let waiting = current.and_then(|condition| condition.waiting.clone());
+        let waiting = current.and_then(|it| it.waiting.clone());
         let parts_done = records.parts_done();
         let reads_whole = parts_done.is_some() || mode == Some(Mode::Full);
         let waits = waiting.is_some() && !record.paused;
@@ -147,11 +147,7 @@ impl Pipeline {
         let applied = current.and_then(|condition| condition.applied_to);
         let complete_to = records.complete_to(applied).filter(|_| is_kept_in_step);
         let open = records.open().filter(|_| running);
-        let headroom = settings.as_ref().and_then(|pipeline| {
-            let settings = Some(&pipeline.settings).filter(|settings| settings.mode.follows_changes())?;
-            let left = conditions.headroom(&record.source, records.applied_to()?, now)?;
-            Some(Headroom { left, least: settings.min_headroom })
-        });
+        let headroom = settings.as_ref().and_then(|it| records.headroom(it, conditions, &record.source, now));
         let mut pipeline = Pipeline {
             name: record.name.clone(),
             from: format!("{}.{collection}", record.source),
@@ -273,6 +269,18 @@ impl Records {
             let message = run.error.clone()?;
             Some(Failed { at: run.ended.unwrap_or(run.started), message })
         })
+    }
+
+    fn headroom(
+        &self,
+        pipeline: &config::Pipeline,
+        conditions: &Conditions,
+        source: &str,
+        now: SystemTime,
+    ) -> Option<Headroom> {
+        let settings = Some(&pipeline.settings).filter(|settings| settings.mode.follows_changes())?;
+        let left = conditions.headroom(source, self.applied_to()?, now)?;
+        Some(Headroom { left, least: settings.min_headroom })
     }
 
     /// The end of the first of the runs that failed one after the other, if the last one did.

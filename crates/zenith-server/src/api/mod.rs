@@ -47,6 +47,7 @@ fn described() -> OpenApiRouter<Server> {
     let api = OpenApiRouter::new()
         .routes(routes!(overview::server))
         .routes(routes!(overview::log))
+        .routes(routes!(overview::audit))
         .routes(routes!(pipelines::list))
         .routes(routes!(pipelines::one, configuration::remove))
         .routes(routes!(pipelines::series))

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zenith_control::time;
+use zenith_engine::state::{AUDIT_MAX, StateStore as _};
 
 use super::body::Asked;
 use super::caller::Reader;
@@ -16,6 +17,9 @@ use crate::server::Server;
 
 /// Lines that are given where nobody says how many.
 const LINES: usize = 500;
+
+/// Changes that are given where nobody says how many.
+const AUDIT: u32 = 100;
 
 /// The server at one moment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,4 +96,47 @@ pub async fn log(
         entry.level >= least && is_about
     };
     Ok(Json(server.served.log.last(lines.limit.unwrap_or(LINES), is_wanted)))
+}
+
+/// A change that somebody asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditJson {
+    id: i64,
+    at: String,
+    /// The name that belongs to the token.
+    who: String,
+    /// The other end of the connection.
+    from: String,
+    action: String,
+    /// The pipeline or connector; empty if it concerns more.
+    subject: String,
+    details: String,
+}
+
+/// How many.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Limit {
+    /// So many at most.
+    limit: Option<u32>,
+}
+
+/// Who changed what, newest first.
+#[utoipa::path(get, path = "/audit", tag = "server", operation_id = "listAudit", params(Limit), responses((status = 200, body = Vec<AuditJson>), (status = "4XX", body = ErrorBody)))]
+pub async fn audit(
+    _: Reader,
+    State(server): State<Server>,
+    Asked(limit): Asked<Limit>,
+) -> ApiResult<Json<Vec<AuditJson>>> {
+    let entries = server.served.store.audit(limit.limit.unwrap_or(AUDIT).min(AUDIT_MAX)).await?;
+    let shown = entries.into_iter().map(|(id, entry)| AuditJson {
+        id,
+        at: time::rfc3339(entry.at),
+        who: entry.who,
+        from: entry.address,
+        action: entry.action,
+        subject: entry.subject,
+        details: entry.details,
+    });
+    Ok(Json(shown.collect()))
 }

@@ -4,16 +4,18 @@
 //! that a test can "start again" with what an engine has left behind.
 
 mod operation;
+mod progress;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use self::operation::Operation;
+use self::progress::Progress;
 use crate::{
-    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError,
-    StateStore, mismatches, secret,
+    AUDIT_MAX, AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches,
+    PipelineRecord, Request, RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange, SchemaVersion,
+    Snapshot, StateError, StateStore, mismatches, secret,
 };
 
 /// Records in memory.
@@ -31,6 +33,8 @@ struct State {
     /// In order of their numbers.
     runs: Vec<Run>,
     operation: Operation,
+    /// In order of their numbers.
+    audit: VecDeque<(i64, AuditEntry)>,
 }
 
 #[derive(Debug)]
@@ -40,14 +44,6 @@ struct Pipeline {
     schemas: Vec<SchemaVersion>,
     /// By slot.
     mismatches: BTreeMap<i64, Mismatches>,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    checkpoint: Option<Checkpoint>,
-    /// Oldest first.
-    intents: Vec<Intent>,
-    snapshot: Option<Snapshot>,
 }
 
 impl MemoryStore {
@@ -109,21 +105,6 @@ impl Pipeline {
         self.mismatches.entry(mismatches::slot(at)).or_default().add(&added);
         let first = mismatches::first_kept(at);
         self.mismatches.retain(|slot, _| *slot == mismatches::ALL || *slot >= first);
-    }
-}
-
-impl Progress {
-    fn check_forward(&self, pipeline: &str, to: &Checkpoint) -> Result<()> {
-        match &self.checkpoint {
-            Some(now) if to.order < now.order => Err(StateError::Backwards { pipeline: pipeline.to_owned() }),
-            _ => Ok(()),
-        }
-    }
-
-    fn intent(&self, pipeline: &str, token: &str) -> Result<usize> {
-        self.intents.iter().position(|intent| intent.token == token).ok_or_else(|| {
-            StateError::UnknownIntent { pipeline: pipeline.to_owned(), token: token.to_owned() }
-        })
     }
 }
 
@@ -481,6 +462,20 @@ impl StateStore for MemoryStore {
 
     async fn end_request(&self, id: i64, end: &RequestEnd) -> Result<()> {
         self.state().operation.end(id, end)
+    }
+
+    async fn note_audit(&self, entry: &AuditEntry) -> Result<()> {
+        let mut state = self.state();
+        let id = state.audit.back().map_or(1, |(id, _)| id + 1);
+        state.audit.push_back((id, entry.clone()));
+        while state.audit.len() > AUDIT_MAX as usize {
+            state.audit.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn audit(&self, limit: u32) -> Result<Vec<(i64, AuditEntry)>> {
+        Ok(self.state().audit.iter().rev().take(limit as usize).cloned().collect())
     }
 
     async fn identity(&self, pipeline: &str) -> Result<Option<Identity>> {

@@ -15,6 +15,7 @@
 //! memory: what is read most, a checkpoint, is a single row.
 
 mod applied;
+mod audit;
 mod fault;
 mod history;
 mod lock;
@@ -38,8 +39,9 @@ use std::time::SystemTime;
 
 use self::session::{Session, Slot};
 use crate::{
-    Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord, Request,
-    RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError, StateStore,
+    AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord,
+    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError,
+    StateStore,
 };
 
 /// A store in one SQLite file.
@@ -283,6 +285,14 @@ impl StateStore for SqliteStore {
 
     async fn end_request(&self, id: i64, end: &RequestEnd) -> Result<()> {
         operation::end_request(self, id, end).await
+    }
+
+    async fn note_audit(&self, entry: &AuditEntry) -> Result<()> {
+        audit::note(self, entry).await
+    }
+
+    async fn audit(&self, limit: u32) -> Result<Vec<(i64, AuditEntry)>> {
+        audit::newest(self, limit).await
     }
 
     async fn identity(&self, pipeline: &str) -> Result<Option<Identity>> {

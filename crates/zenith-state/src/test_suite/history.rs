@@ -1,7 +1,7 @@
 //! Of the history.
 
 use super::{StoreLocation, moment};
-use crate::{Figures, Outcome, Run, RunEnd, RunStart, StateError, StateStore};
+use crate::{AuditEntry, Figures, Outcome, Run, RunEnd, RunStart, StateError, StateStore};
 
 fn start(pipeline: &str, seconds: u64) -> RunStart {
     RunStart {
@@ -45,6 +45,28 @@ pub async fn a_run_is_told(place: &impl StoreLocation) {
         expected.error = error.map(Into::into);
         assert_eq!(store.runs(None, 1).await.expect("read"), [expected]);
     }
+}
+
+/// Who changed what is told, newest first.
+pub async fn changes_are_audited(place: &impl StoreLocation) {
+    let store = place.open().await;
+    assert_eq!(store.audit(9).await.expect("read"), []);
+    let entry = |second: u64| AuditEntry {
+        at: moment(second),
+        who: "ada".into(),
+        address: "127.0.0.1".into(),
+        action: "pause".into(),
+        subject: "it's \u{1F980}".into(),
+        details: second.to_string(),
+    };
+    for second in 1..=3 {
+        store.note_audit(&entry(second)).await.expect("noted");
+    }
+    let newest: Vec<AuditEntry> =
+        store.audit(2).await.expect("read").into_iter().map(|(_, entry)| entry).collect();
+    assert_eq!(newest, [entry(3), entry(2)]);
+    let ids: Vec<i64> = store.audit(9).await.expect("read").into_iter().map(|(id, _)| id).collect();
+    assert!(ids.is_sorted_by(|one, other| one > other) && ids.len() == 3, "{ids:?}");
 }
 
 /// Figures are noted until the end; what a run says of its end counts most.
