@@ -81,6 +81,13 @@ impl Home {
         self.run(&["apply", "--yes"]).await.succeeded()
     }
 
+    /// Puts the configuration into the state without looking at what is in ClickHouse, as where that is away.
+    pub async fn apply_unasked(&self) -> Ended {
+        let mut command = self.command(&["apply", "--yes"]);
+        command.env("CLICKHOUSE", "http://127.0.0.1:9/x");
+        run(command).await.succeeded()
+    }
+
     /// Begins a `zenith run`, and waits until it holds the state.
     pub async fn start(&self, arguments: &[&str]) -> Child {
         let child = self.command(&[&["run"], arguments].concat()).spawn().unwrap();

@@ -40,6 +40,7 @@ mod purging;
 mod rare;
 mod renames;
 mod running;
+mod serving;
 mod several;
 mod shapes;
 mod sharing;
