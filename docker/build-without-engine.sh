@@ -51,7 +51,7 @@ buildah copy --quiet --chown 65532:65532 "$container" "$work/state" /var/lib/zen
 buildah config \
     --env ZENITH_STATE=/var/lib/zenith/state.sqlite \
     --user 65532:65532 --workingdir /var/lib/zenith --volume /var/lib/zenith --stop-signal SIGTERM \
-    --entrypoint '["/usr/local/bin/zenith"]' --cmd run \
+    --entrypoint '["/usr/local/bin/zenith"]' --cmd serve \
     --healthcheck 'CMD /usr/local/bin/zenith status --health' \
     --healthcheck-interval 15s --healthcheck-timeout 5s --healthcheck-start-period 30s --healthcheck-retries 3 \
     "$container"

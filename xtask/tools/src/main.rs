@@ -11,6 +11,8 @@ mod demo;
 #[cfg(test)]
 mod monitoring;
 mod packages;
+#[cfg(test)]
+mod packaging;
 mod scratch;
 mod services;
 mod test;

@@ -106,7 +106,7 @@ pub(super) fn python_with_pip(package: &str, otherwise: &str) -> Result<&'static
         })
 }
 
-fn npm_install(target: &Path, packages: &[&str], otherwise: &str) -> Result<()> {
+pub(super) fn npm_install(target: &Path, packages: &[&str], otherwise: &str) -> Result<()> {
     run(
         Command::new("npm")
             .args([

