@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask services | test | simulate | check | demo | bench | dist`.
+//! Developer commands: `cargo xtask services | test | test-docs | book | simulate | check | demo | bench | dist`.
 //!
 //! This program is small, so that it is there in seconds: it has no driver, no TLS and no runtime. What needs servers is
 //! done by `zenith-tools`, which it has built and becomes.
@@ -26,6 +26,8 @@ Usage: cargo xtask <COMMAND>
 Commands:
   services  Real MongoDB and ClickHouse that stay up until they are told to go
   test      Run the tests against one pair of servers
+  test-docs Run or read every block of code in the pages
+  book      Make the book of the pages in docs, and follow every link
   simulate  Run the engine over memory, with crashes and faults by a seed
   check     Check the project's own rules
   demo      Copy real data from a real MongoDB to a real ClickHouse and ask it something
@@ -46,7 +48,9 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         ["check"] => check::run(),
-        ["services" | "test" | "demo" | "bench", ..] => tools::become_tools(&words, arguments),
+        ["services" | "test" | "test-docs" | "book" | "demo" | "bench", ..] => {
+            tools::become_tools(&words, arguments)
+        }
         ["simulate", ..] => tools::become_simulation(&arguments[1..]),
         ["dist", rest @ ..] => dist::run(rest),
         ["help" | "--help" | "-h"] | ["check", "--help" | "-h"] => {

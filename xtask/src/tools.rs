@@ -1,7 +1,7 @@
 //! Builds `zenith-tools` and becomes it.
 //!
-//! Everything is built in the release profile, so that the tools and the command share every dependency; only `test`
-//! takes the profile of the tests, for the same reason.
+//! Everything is built in the release profile, so that the tools and the command share every dependency; only `test`,
+//! `test-docs` and `book` take the profile of the tests, for the same reason.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -21,7 +21,8 @@ pub fn become_tools(words: &[&str], arguments: &[OsString]) -> Result<ExitCode> 
     let mut build = cargo::command();
     build.arg("build").current_dir(&root).args(["--bin", "zenith-tools"]);
     let mut built = vec!["zenith-tools"];
-    if words[0] == "test" && !is_release(&words[1..]) {
+    let is_of_tests = ["test-docs", "book"].contains(&words[0]);
+    if is_of_tests || (words[0] == "test" && !is_release(&words[1..])) {
         folder.push("debug");
         // All packages, and an example, so that dependencies get the features they will have for the tests.
         build.args(["--workspace", "--example", "load"]);
@@ -30,7 +31,7 @@ pub fn become_tools(words: &[&str], arguments: &[OsString]) -> Result<ExitCode> 
         // The command too, so that dependencies get the features they have for it.
         build.args(["--release", "--package", "zenith-tools", "--package", "zenith"]);
     }
-    if words[0] == "demo" {
+    if ["demo", "test-docs"].contains(&words[0]) {
         build.args(["--bin", "zenith"]);
         built.push("zenith");
     }

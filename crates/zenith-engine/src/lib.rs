@@ -123,3 +123,13 @@ pub use zenith_transport::{
 
 /// A result of this crate.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// The programs of the pages compile.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/embedding.md")]
+    struct Embedding;
+}

@@ -1,4 +1,4 @@
-//! `zenith-tools services | test | demo | bench`: the developer commands that need servers. `cargo xtask` builds and
+//! `zenith-tools services | test | test-docs | book | demo | bench`: the developer commands that need servers. `cargo xtask` builds and
 //! starts it.
 //!
 //! Each verb is a module of that name. What servers are and how they run is known to `zenith-testkit` alone.
@@ -8,6 +8,7 @@
 
 mod bench;
 mod demo;
+mod docs;
 #[cfg(test)]
 mod monitoring;
 mod packages;
@@ -46,6 +47,13 @@ enum Verb {
     /// Measure copies, and what they are compared with
     #[command(subcommand)]
     Bench(bench::Verb),
+    /// Make the book of the pages in docs, and follow every link
+    Book,
+    /// Run or read every block of code in the pages
+    TestDocs {
+        /// Only pages whose path has this in it
+        part: Option<String>,
+    },
     /// Install the packages where nothing is, and copy with them
     #[command(hide = true)]
     TryPackages(packages::Packages),
@@ -58,6 +66,8 @@ async fn main() -> ExitCode {
         Verb::Test(_) => test::run().await,
         Verb::Demo => demo::run().await,
         Verb::Bench(verb) => bench::run(verb).await,
+        Verb::Book => docs::run_book(),
+        Verb::TestDocs { part } => docs::run_tests(part).await,
         Verb::TryPackages(packages) => packages::run(packages).await,
     };
     outcome.unwrap_or_else(|error| {

@@ -5,6 +5,8 @@
 
 mod copy;
 mod letters;
+#[cfg(test)]
+mod page;
 mod pipelines;
 mod serve;
 
