@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenith_control::failure::Failure;
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
@@ -25,8 +25,9 @@ use crate::signals::Signals;
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 pub async fn run(arguments: &Serve, log: Log) -> Ending {
-    let mut signals =
-        Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+    let uncaught = |error| Failure::Failed(format!("cannot catch signals: {error}"));
+    let mut signals = Signals::catch().map_err(uncaught)?;
+    let hangup = signal(SignalKind::hangup()).map_err(uncaught)?;
     let places = Places::find(&arguments.place)?;
     let access = access(arguments)?;
     let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
@@ -53,7 +54,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     let options = Options { access, hosts: arguments.hosts.clone(), assets: arguments.assets.clone() };
     let server = Server::new(served, options);
     let serving = tokio::spawn(listener.serve(api::router(server.clone()), server.stop.subscribe()));
-    let watching = tokio::spawn(watch(server.clone()));
+    let watching = tokio::spawn(watch(server.clone(), hangup));
     let end = tokio::select! {
         end = supervisor.run() => Some(end),
         () = signals.next() => None,
@@ -74,8 +75,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
 }
 
 /// Applies zenith.toml again at each SIGHUP.
-async fn follow_file(server: &Server) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn follow_file(server: &Server, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         match configuration::apply_file(server).await {
             Ok(what) => {
@@ -90,7 +90,7 @@ async fn follow_file(server: &Server) {
 }
 
 /// Looks at the pipelines, tells systemd, and follows zenith.toml, until dropped.
-async fn watch(server: Server) {
+async fn watch(server: Server, hangup: Signal) {
     let watching = async {
         if let Err(Failure::Input(error) | Failure::Failed(error)) =
             server.watch.run(&server.served.places, &server.served.views).await
@@ -98,7 +98,7 @@ async fn watch(server: Server) {
             tracing::error!(error, "the pipelines cannot be looked at");
         }
     };
-    tokio::join!(watching, systemd::keep(&server), follow_file(&server));
+    tokio::join!(watching, systemd::keep(&server), follow_file(&server, hangup));
 }
 
 fn access(arguments: &Serve) -> Result<Access, Failure> {
