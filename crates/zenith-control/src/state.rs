@@ -36,6 +36,14 @@ impl Places {
     /// Finds them. What is named counts more than the environment, and that more than the configuration.
     pub fn find(place: &StateArgs) -> Result<Places, Failure> {
         let file = place.file.clone().unwrap_or_else(|| PathBuf::from(config::FILE));
+        // It is read more than once, and what is gone by the second time must not be taken for an empty configuration.
+        if file.exists() && !file.is_file() {
+            let file = file.display();
+            return Err(Failure::Input(format!(
+                "{file} is a pipe, a folder or a device, and a configuration is a file: write it to one, and name that \
+                 (--file)"
+            )));
+        }
         let process = match file::process(&file) {
             Ok(process) => process,
             // Whoever says where the state is needs nothing of the file, so it may be broken.

@@ -29,6 +29,11 @@ pub async fn guard(State(server): State<Server>, request: Request, next: Next) -
     let method = request.method().clone();
     let mut response = match allowed(request.headers(), &method, &server.options.hosts) {
         Err(error) => error.into_response(),
+        Ok(()) if path.starts_with("/api/") && !server.may_answer() => {
+            ApiError::new(Kind::TooMany, "the API is asked too often")
+                .remedy("ask again in a second")
+                .into_response()
+        }
         Ok(()) if path.ends_with("/events") => next.run(request).await,
         Ok(()) => match tokio::time::timeout(ANSWERED_WITHIN, next.run(request)).await {
             Ok(response) => response,

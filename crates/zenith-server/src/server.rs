@@ -1,12 +1,14 @@
 //! What all handlers share.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use axum::http::{Method, StatusCode};
+use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::watch;
 use zenith_control::run::supervisor::Views;
 use zenith_control::state::Places;
@@ -18,6 +20,11 @@ use crate::assets::Assets;
 use crate::error::ApiResult;
 use crate::log::Log;
 use crate::watch::Watch;
+
+/// Requests to the API that are answered a second in the long run: tokens cannot be guessed, and the pipelines have their time.
+const RATE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// Requests to the API that may come at once.
+const BURST: NonZeroU32 = NonZeroU32::new(500).unwrap();
 
 /// How the server is to be.
 #[derive(Debug, Default)]
@@ -68,6 +75,7 @@ pub struct Parts {
     /// Becomes true when it stops.
     pub stop: watch::Sender<bool>,
     answers: Mutex<BTreeMap<(String, u16), u64>>,
+    rate: DefaultDirectRateLimiter,
 }
 
 impl Deref for Server {
@@ -90,6 +98,7 @@ impl Server {
             started: SystemTime::now(),
             stop: watch::Sender::new(false),
             answers: Mutex::default(),
+            rate: DefaultDirectRateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST)),
         }))
     }
 
@@ -112,6 +121,11 @@ impl Server {
             details: details.to_owned(),
         };
         Ok(self.served.store.note_audit(&entry).await?)
+    }
+
+    /// Whether one request more may be answered now.
+    pub(crate) fn may_answer(&self) -> bool {
+        self.rate.check().is_ok()
     }
 
     /// Counts an answer.

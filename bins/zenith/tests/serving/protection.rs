@@ -136,6 +136,25 @@ async fn a_thousand_slow_connections_hold_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn those_who_ask_without_end_are_told_to_wait() {
+    let home = Home::new();
+    let serving = Serving::start(&home, &["--token-file", &tokens(&home)]).await;
+    let mut codes = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        let guesses = (0..50).map(|_| serving.get("/api/v1/server"));
+        let answers = futures_util::future::join_all(guesses).await;
+        codes.extend(answers.iter().filter(|answer| answer.status != 0).map(|answer| answer.code()));
+        if codes.len() > 1 {
+            break;
+        }
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["ZEN-4011", "ZEN-4291"]);
+    assert_eq!(serving.get("/healthz").await.status, 200);
+    home.until("an answer", async || serving.get("/api/v1/server").await.code() == "ZEN-4011").await;
+    serving.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_machines_need_tokens() {
     let home = Home::new();
     let refused = home.run(&["serve", "--listen", "0.0.0.0:0"]).await;
