@@ -41,8 +41,8 @@ use crate::simulation::{self, DeliberateBug};
 use crate::{EngineError, Result};
 
 /// Documents of one question, and about how many bytes their `_id`s take in it.
-const IDS_MAX: usize = 16_384;
-const ID_BYTES_MAX: usize = 4 * 1024 * 1024;
+const IDS_MAX: usize = 65_536;
+const ID_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Where a row stands: the values of the columns that say it.
 type Place = Vec<Scalar>;

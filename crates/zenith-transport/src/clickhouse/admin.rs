@@ -284,7 +284,7 @@ async fn count_rows(sink: &ClickHouseSink, selection: &Selection) -> Result<u64>
         rows: u64,
     }
     let name = sink.full_name(&selection.table);
-    let from = filter::rows(&name, &selection.rows, &selection.filter);
+    let from = filter::rows(&name, &selection.rows, &selection.filter, &[]);
     let sql = format!("SELECT count() AS rows FROM {from}");
     let statement = read::long(Statement::new(format!("counting rows of {name}"), sql));
     Ok(sink.session.rows::<Row>(statement).await?.first().map_or(0, |row| row.rows))
@@ -297,7 +297,7 @@ async fn count_by_hash(
     modulus: u32,
 ) -> Result<Vec<(u32, u64)>> {
     let name = sink.full_name(&selection.table);
-    let from = filter::rows(&name, &selection.rows, &selection.filter);
+    let from = filter::rows(&name, &selection.rows, &selection.filter, &[]);
     let remainder = filter::remainder(column, modulus);
     let sql = format!("SELECT {remainder} AS remainder, count() AS rows FROM {from} GROUP BY remainder");
     let statement = read::long(Statement::new(format!("counting keys of {name}"), sql));
@@ -314,7 +314,7 @@ async fn count_by_hash(
 
 async fn delete(sink: &ClickHouseSink, selection: &Selection) -> Result<()> {
     let name = sink.full_name(&selection.table);
-    let condition = filter::condition(&selection.filter);
+    let condition = filter::condition(&selection.filter, &[]);
     let server = sink.server().await?;
     let run = |sql: String| {
         let statement = read::long(Statement::new(format!("removing rows of {name}"), sql));

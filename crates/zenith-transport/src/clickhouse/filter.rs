@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::key_set::{hex, key_set};
 use crate::ddl::{identifier, literal as text};
-use crate::sink::{Filter, Part, RowSet, Scalar};
+use crate::sink::{ColumnInfo, Filter, Part, RowSet, Scalar};
 
 /// The key of an object whose keys are taken as they are, also where they would mean something else.
 const LITERAL_KEY: &str = "$literal";
@@ -19,8 +20,8 @@ pub(super) fn remainder(column: &str, modulus: u32) -> String {
 }
 
 /// What follows `FROM`: the rows of a table that count, and the condition on them.
-pub(super) fn rows(table: &str, rows: &RowSet, filter: &Filter) -> String {
-    let condition = condition(filter);
+pub(super) fn rows(table: &str, rows: &RowSet, filter: &Filter, columns: &[ColumnInfo]) -> String {
+    let condition = condition(filter, columns);
     match rows {
         RowSet::All => format!("{table} WHERE {condition}"),
         RowSet::Merged => format!("{table} FINAL WHERE {condition}"),
@@ -41,10 +42,10 @@ pub(super) fn rows(table: &str, rows: &RowSet, filter: &Filter) -> String {
     }
 }
 
-/// A filter as a condition that may stand beside others.
-pub(super) fn condition(filter: &Filter) -> String {
+/// A filter as a condition that may stand beside others. Of columns whose type is known many values are a subquery.
+pub(super) fn condition(filter: &Filter, columns: &[ColumnInfo]) -> String {
     let joined = |filters: &[Filter], with: &str| {
-        let conditions: Vec<String> = filters.iter().map(condition).collect();
+        let conditions: Vec<String> = filters.iter().map(|filter| condition(filter, columns)).collect();
         format!("({})", conditions.join(with))
     };
     match filter {
@@ -57,8 +58,12 @@ pub(super) fn condition(filter: &Filter) -> String {
             [Scalar::Null] => format!("isNull({})", identifier(column)),
             [value] => format!("{} = {}", identifier(column), literal(value)),
             values => {
-                let values: Vec<String> = values.iter().map(literal).collect();
-                format!("{} IN ({})", identifier(column), values.join(", "))
+                let known = columns.iter().find(|known| known.name == *column);
+                let set = known.and_then(|known| key_set(&known.data_type, values)).unwrap_or_else(|| {
+                    let values: Vec<String> = values.iter().map(literal).collect();
+                    format!("({})", values.join(", "))
+                });
+                format!("{} IN {set}", identifier(column))
             }
         },
         Filter::After(column, value) => {
@@ -140,16 +145,6 @@ fn bytes(bytes: &[u8]) -> String {
     format!("unhex('{}')", hex(bytes))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -174,6 +169,10 @@ mod tests {
         let decimal = Decimal128Array::from(vec![-1250]).with_precision_and_scale(38, 3).unwrap();
         assert_eq!(of(Arc::new(decimal)), "CAST('-1.250', 'Decimal(38, 3)')");
         assert_eq!(of(Arc::new(Int64Array::from(vec![None]))), "NULL");
+    }
+
+    fn condition(filter: &Filter) -> String {
+        super::condition(filter, &[])
     }
 
     #[test]
@@ -206,8 +205,8 @@ mod tests {
         assert_eq!(after(1.5), "(`a` > toFloat64('1.5e0') OR isNaN(`a`))");
         assert_eq!(after(f64::NAN), "`a` > toFloat64('NaN')");
         let current = RowSet::Current { deleted: "gone".into() };
-        assert_eq!(rows("t", &current, &key(3)), "t FINAL WHERE `gone` = 0 AND `_id` = toInt32(3)");
-        assert_eq!(rows("t", &RowSet::Merged, &key(3)), "t FINAL WHERE `_id` = toInt32(3)");
+        assert_eq!(rows("t", &current, &key(3), &[]), "t FINAL WHERE `gone` = 0 AND `_id` = toInt32(3)");
+        assert_eq!(rows("t", &RowSet::Merged, &key(3), &[]), "t FINAL WHERE `_id` = toInt32(3)");
         let newest = RowSet::Newest {
             key: "_id".into(),
             order: vec!["v".into(), "i".into()],
@@ -215,7 +214,7 @@ mod tests {
             deletion: "delete".into(),
         };
         assert_eq!(
-            rows("t", &newest, &key(3)),
+            rows("t", &newest, &key(3), &[]),
             "(SELECT * FROM t ORDER BY `_id` DESC, `v` DESC, `i` DESC LIMIT 1 BY `_id`) WHERE `o` != 'delete' AND `_id` = \
              toInt32(3)"
         );

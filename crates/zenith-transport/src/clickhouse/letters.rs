@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int64Type, UInt32Type, UInt64Type};
 use arrow_array::{PrimitiveArray, RecordBatch};
 
-use super::filter::hex;
+use super::key_set::hex;
 use super::{ClickHouseSink, catalog, read};
 use crate::Result;
 use crate::ddl::literal;

@@ -19,6 +19,7 @@ mod catalog;
 mod convert;
 mod filter;
 mod insert;
+mod key_set;
 mod letters;
 mod owners;
 mod preflight;

@@ -32,11 +32,11 @@ pub(super) async fn read(sink: &ClickHouseSink, table: &str) -> Result<Vec<Recor
 /// Reads some rows.
 pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Result<Option<Vec<RecordBatch>>> {
     let name = sink.full_name(&selection.table);
-    let columns = catalog::columns(sink, &selection.table).await?;
-    if columns.is_empty() {
+    let there = catalog::columns(sink, &selection.table).await?;
+    if there.is_empty() {
         return Ok(None);
     }
-    let chosen = columns
+    let chosen = there
         .iter()
         .filter(|column| selection.columns.contains(&column.name))
         .map(|column| expression(column, &selection.texts));
@@ -44,7 +44,7 @@ pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Resu
         selection.hash.iter().map(|hash| format!("{} AS {}", filter::hash(&hash.of), identifier(&hash.name)));
     let columns: Vec<String> = chosen.chain(hash).collect();
     let distinct = if selection.distinct { "DISTINCT " } else { "" };
-    let from = filter::rows(&name, &selection.rows, &selection.filter);
+    let from = filter::rows(&name, &selection.rows, &selection.filter, &there);
     let mut sql = format!("SELECT {distinct}{} FROM {from}", columns.join(", "));
     if !selection.order_by.is_empty() {
         let order: Vec<String> = selection.order_by.iter().map(|column| identifier(column)).collect();
@@ -62,16 +62,16 @@ pub(super) async fn select(sink: &ClickHouseSink, selection: &Selection) -> Resu
 pub(super) async fn select_live(sink: &ClickHouseSink, rows: &LiveRows) -> Result<Vec<RecordBatch>> {
     let LiveRows { selection, version, deleted } = rows;
     let name = sink.full_name(&selection.table);
-    let columns = catalog::columns(sink, &selection.table).await?;
+    let there = catalog::columns(sink, &selection.table).await?;
     let columns: Vec<&ColumnInfo> =
-        columns.iter().filter(|column| selection.columns.contains(&column.name)).collect();
+        there.iter().filter(|column| selection.columns.contains(&column.name)).collect();
     if columns.is_empty() {
         return Ok(Vec::new());
     }
     let place: Vec<String> = columns.iter().map(|column| identifier(&column.name)).collect();
     let shown: Vec<String> = columns.iter().map(|column| expression(column, &selection.texts)).collect();
     let (place, shown, condition) =
-        (place.join(", "), shown.join(", "), filter::condition(&selection.filter));
+        (place.join(", "), shown.join(", "), filter::condition(&selection.filter, &there));
     let (version, deleted) = (identifier(version), identifier(deleted));
     let sql = format!(
         "SELECT {shown}, `zenith newest` AS {version} FROM (SELECT {place}, maxIf({version}, {deleted} = 0) AS `zenith \

@@ -83,6 +83,7 @@ macro_rules! sink_test_suite {
         $crate::sink_test_suite!(@each $sink,
             rows_are_selected,
             keys_of_every_kind_are_found,
+            many_keys_are_found_together,
             rows_are_counted_by_the_hash_of_their_keys,
             of_a_key_the_current_row_counts,
             the_live_places_of_documents_are_known,

@@ -104,6 +104,42 @@ pub async fn keys_of_every_kind_are_found(sink: &impl Sink) {
     }
 }
 
+/// Many rows are found together by their keys, of any type, and none that is not asked for.
+pub async fn many_keys_are_found_together(sink: &impl Sink) {
+    let odd =
+        |number: u8| [&[number, b',', b'\'', b'\\', 0xff][..], &vec![b','; usize::from(number % 3)]].concat();
+    let fixed =
+        FixedSizeBinaryArray::try_from_iter((0..60_u8).map(|number| [[number; 6], *b"\0,'\\ \n"].concat()));
+    let keys: [ArrayRef; 6] = [
+        Arc::new(StringArray::from_iter_values((0..60).map(|number| format!("{number:024x}")))),
+        // One of them is empty.
+        Arc::new(StringArray::from_iter_values((0..60).map(|number| "é, '\\".repeat(number)))),
+        Arc::new(BinaryArray::from_iter_values((0..60).map(odd))),
+        Arc::new(fixed.expect("bytes")),
+        Arc::new(Int32Array::from_iter_values((0..60).map(|number| i32::MIN + number))),
+        Arc::new(Int64Array::from_iter_values((0..60).map(|number| i64::MAX - number))),
+    ];
+    for (number, keys) in keys.into_iter().enumerate() {
+        let table = format!("t{number}");
+        let all: Vec<Scalar> = (0..60).map(|row| Scalar::of(&keys, row).expect("a key")).collect();
+        let batch = RecordBatch::try_from_iter([("k", keys)]).expect("a batch");
+        let (there, absent) = (batch.slice(0, 40), all[40..].to_vec());
+        sink.create(&TableDefinition::new(&table, batch.schema()).order_by(["k"])).await.expect("created");
+        write(sink, &table, there, "a").await.expect("written");
+        let mut expected = all[..20].to_vec();
+        let filter = Filter::In("k".into(), [expected.clone(), absent].concat());
+        let selection = Selection { table, columns: vec!["k".into()], filter, ..Selection::default() };
+        let found = sink.admin().select(&selection).await.expect("selected").expect("a table");
+        let keys = |batch: &RecordBatch| {
+            (0..batch.num_rows()).filter_map(|row| Scalar::of(batch.column(0), row)).collect::<Vec<_>>()
+        };
+        let mut found: Vec<Scalar> = found.iter().flat_map(keys).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "in {}", selection.table);
+    }
+}
+
 /// The hash of a key is the same wherever it is asked for.
 pub async fn rows_are_counted_by_the_hash_of_their_keys(sink: &impl Sink) {
     ten(sink).await;
