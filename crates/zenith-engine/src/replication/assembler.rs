@@ -86,7 +86,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
         let all = async {
             while let Some(step) = from.recv().await {
                 let mut work = match step {
-                    Step::Batch(work) => Some(work),
+                    Step::Batch(work) => Some(*work),
                     Step::Milestone(milestone) => {
                         if to.send(Step::Milestone(milestone)).await.is_err() {
                             return Ok(());
@@ -98,7 +98,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
                     // Most of the time there is none: its future takes memory while there is.
                     let (batch, rest) = Box::pin(self.assemble(next)).await?;
                     // The committer has failed, and says why.
-                    if to.send(Step::Batch(batch)).await.is_err() {
+                    if to.send(Step::Batch(Box::new(batch))).await.is_err() {
                         return Ok(());
                     }
                     work = rest;

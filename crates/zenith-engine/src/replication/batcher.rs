@@ -244,7 +244,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
         tracing::debug!(pipeline = self.context.name, token, changes, waiting, "making a batch");
         let events = Arc::new(events);
         let work = Work { events, from, to, source_time, token, part: 0, is_replay };
-        self.pass(Step::Batch(work), steps)
+        self.pass(Step::Batch(Box::new(work)), steps)
     }
 
     /// The first change is that the collection is gone: it is passed on behind what came before it.
@@ -254,7 +254,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
         let EventKind::Gone(gone) = event.kind else { return Ok(()) };
         self.taken = Position { token: event.token()?, ..self.taken.clone() };
         let (to, source_time) = (self.taken.clone(), Some(time_of_version(event.version)));
-        self.pass(Step::Milestone(Milestone { gone: Some(gone), to, source_time }), steps)
+        let milestone = Milestone { gone: Some(gone), to, source_time };
+        self.pass(Step::Milestone(Box::new(milestone)), steps)
     }
 
     /// Has the checkpoint moved over what does not concern the collection, so that it does not fall behind the oplog.
@@ -266,7 +267,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Batcher<S, K, T
         }
         let Some(milestone) = self.milestone() else { return Ok(()) };
         self.taken = milestone.to.clone();
-        self.pass(Step::Milestone(milestone), steps)
+        self.pass(Step::Milestone(Box::new(milestone)), steps)
     }
 
     /// The place after everything that has come, if it is behind what was taken.

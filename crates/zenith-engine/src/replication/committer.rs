@@ -69,12 +69,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             let is_whole = match step {
                 Step::Batch(batch) => {
                     let begun = Instant::now();
-                    let is_whole = Box::pin(self.commit(batch)).await?;
+                    let is_whole = Box::pin(self.commit(*batch)).await?;
                     self.context.live.counters.spent(Stage::Flush, begun);
                     is_whole
                 }
                 Step::Milestone(milestone) => {
-                    self.pass(milestone).await?;
+                    self.pass(*milestone).await?;
                     true
                 }
             };

@@ -11,6 +11,7 @@ use zenith_state::{Mismatches, Snapshot, StateStore};
 use zenith_transport::Sink;
 
 use super::context::Context;
+use super::memory_quota::Permit;
 use super::prepare::{decode_time, encode_time};
 use super::progress::Cause;
 use super::write::is_of_table;
@@ -43,8 +44,9 @@ where
         Some(planned) => Some(planned),
         None => Box::pin(context.plan_rest()).await?,
     };
-    drop(turn);
     let reading = Reading { context, schema, snapshot: &snapshot, planned };
+    // Who has a sample reads at once: of a thousand pipelines each would keep one until all have theirs.
+    let mut turn = Some(turn);
     let left: Vec<_> = snapshot.partitions.iter().filter(|part| !part.done).collect();
     for together in left.chunks(pipeline.options.readers()) {
         let mut partitions = Vec::with_capacity(together.len());
@@ -52,7 +54,7 @@ where
             partitions.push(Partition::decode(&part.partition)?);
         }
         // Deep, and not there while others have their turn.
-        let (rows, mismatches) = Box::pin(reading.read(&partitions)).await?;
+        let (rows, mismatches) = Box::pin(reading.read(&partitions, turn.take())).await?;
         // The rows of parts that are read together cannot be told apart.
         let done: Vec<(u32, u64)> = together
             .iter()
@@ -77,13 +79,17 @@ struct Reading<'a, S, K, T> {
 }
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Reading<'_, S, K, T> {
-    /// Reads some partitions, and says how many rows they had and what of these did not fit.
-    async fn read(&self, partitions: &[Partition]) -> Result<(u64, Mismatches)> {
+    /// Reads some partitions, in a turn that it has already or waits for, and says how many rows they had and what of these did
+    /// not fit.
+    async fn read(&self, partitions: &[Partition], mut turn: Option<Permit>) -> Result<(u64, Mismatches)> {
         let context = self.context;
         let (mut failures, mut retry_budget) = (0, context.mode.retry_budget());
         loop {
             // Others have their turn while this one waits for a server.
-            let turn = context.unless_stopped(context.memory.snapshot()).await?;
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => context.unless_stopped(context.memory.snapshot()).await?,
+            };
             let read = self.read_once(partitions.to_vec()).await;
             drop(turn);
             let error = match read {

@@ -7,11 +7,13 @@ use super::event::{Event, Gone};
 use super::position::Position;
 
 /// One step on the way of changes to the table; `B` is a batch as far as it is made.
+///
+/// A channel has room for 32 of them from the start, and each pipeline has two channels: so a step is small.
 pub(super) enum Step<B> {
     /// Changes of documents.
-    Batch(B),
+    Batch(Box<B>),
     /// A position between changes.
-    Milestone(Milestone),
+    Milestone(Box<Milestone>),
 }
 
 /// What a position between changes means for the table.
