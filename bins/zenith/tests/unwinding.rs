@@ -200,6 +200,35 @@ async fn what_is_wrong_with_single_rows_is_found() {
     bench.remove().await;
 }
 
+/// The column with the number keeps its name until the table is loaded again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_the_element_is_found_by_the_name_it_has() {
+    let bench = Bench::new("unwinding_renamed").await;
+    bench.fill("orders", orders(0..100)).await;
+    let to = bench.to();
+    let home = home(&bench, &to, "orders", "unwind = \"items\"\n");
+    home.apply().await;
+    home.run(&["run", "--once"]).await.succeeded();
+    let renamed = "collection = \"orders\"\ntable = \"orders\"\nunwind = \"items\"\nrename = { items_index = \"line\" }\n";
+    home.configure(&[("orders", renamed)]);
+    home.apply().await;
+    change(&bench, 1).await;
+    // Rows of an insert that is refused are told apart by it, too.
+    bench.ask("ALTER TABLE orders ADD CONSTRAINT small CHECK ifNull(items.price, 0) < 1000").await;
+    let line = |price: f64| doc! { "sku": "x", "price": price, "n": 1 };
+    let items = vec![line(1.0), line(5_000.0), line(2.0)];
+    collection(&bench).update_one(doc! { "_id": 26 }, doc! { "$set": { "items": items } }).await.unwrap();
+    home.run(&["run", "--once"]).await;
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.ask("ALTER TABLE orders DROP CONSTRAINT small").await;
+    home.run(&["dead-letters", "retry", "orders"]).await.succeeded();
+    is_in_step(&bench, &home, "orders", "before the load").await;
+    home.run(&["reload", "orders"]).await.succeeded();
+    assert_eq!(bench.ask("SELECT max(line) > 0 FROM orders_current").await, "1");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_that_grows_has_its_rows_once() {
     let bench = Bench::new("unwinding_grows").await;

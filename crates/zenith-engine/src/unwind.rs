@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zenith_arrow::Unwind;
+use zenith_arrow::{Field, Schema, Unwind};
 use zenith_transport::ddl::{expressions, identifier};
 
 use crate::Result;
@@ -30,6 +30,11 @@ impl TableOptions {
         self.unwind.as_ref().map(|path| Unwind::index_of(path))
     }
 
+    /// That column of a table that is there, which keeps the name it was made with.
+    pub(crate) fn index_column_of<'s>(&self, schema: &'s Schema) -> Option<&'s str> {
+        column_of(schema, &self.index_field()?)
+    }
+
     /// What makes rows of documents, after they have been changed.
     pub(crate) fn unwinding(&self) -> Result<Option<Arc<Unwind>>> {
         let unwind = self.unwind.as_ref().map(|path| Unwind::new(path)).transpose().map_err(unusable)?;
@@ -48,6 +53,11 @@ impl TableOptions {
         }
         TableShape { order_by: key, ..shape.clone() }
     }
+}
+
+/// The column of a field of the top level.
+pub(crate) fn column_of<'s>(schema: &'s Schema, field: &str) -> Option<&'s str> {
+    schema.fields.iter().find(|known| known.name == field).map(Field::column_name)
 }
 
 impl PipelineSettings {

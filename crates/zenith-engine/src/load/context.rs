@@ -70,7 +70,7 @@ impl LoadContext {
             progress: Arc::clone(&pipeline.progress),
             on_bad_document: pipeline.options.table.on_bad_document,
             hides: pipeline.options.table.changes_documents(),
-            index: pipeline.options.table.index_column(),
+            index: pipeline.options.table.index_field(),
             added: pipeline.added.clone(),
             dead_letters: pipeline.options.table.dead_letters.clone(),
             dead: DeadLetters::default(),

@@ -20,6 +20,7 @@ use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
 use crate::retry::{AfterInsert, after_insert};
 use crate::timings::Stage;
+use crate::unwind::column_of;
 use crate::{EngineError, OnBadDocument, Result};
 
 /// Inserts after which background merges run again, well before ClickHouse refuses more parts (3,000).
@@ -173,7 +174,8 @@ impl<K: Sink> Inserter<'_, K> {
 
     /// How the rows of its table are told apart.
     fn place(&self) -> RowsOf<'_> {
-        RowsOf { table: self.table, layout: self.layout, index: self.load.index.as_deref() }
+        let index = self.load.index.as_deref().and_then(|field| column_of(self.schema, field));
+        RowsOf { table: self.table, layout: self.layout, index }
     }
 
     /// Inserts rows under a name; gives back the error if it is about the rows.

@@ -409,7 +409,7 @@ impl<S, K, T> Context<S, K, T> {
             progress: Arc::clone(&self.live.counters),
             on_bad_document: self.settings.options.on_bad_document,
             hides: self.settings.options.changes_documents(),
-            index: self.settings.options.index_column(),
+            index: self.settings.options.index_field(),
             added: self.added.clone(),
             dead: DeadLetters::default(),
             repeats,

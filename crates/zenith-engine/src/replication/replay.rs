@@ -161,8 +161,8 @@ where
         set(piece, Fate::Failed, reason);
     }
     for (number, (batch, of)) in decoded.batches.iter().enumerate() {
-        let index = context.settings.options.index_column();
-        let rows = RowsOf { table: &context.table, layout: context.layout(), index: index.as_deref() };
+        let index = context.settings.options.index_column_of(schema);
+        let rows = RowsOf { table: &context.table, layout: context.layout(), index };
         let absent = refusal::absent(&*context.sink, rows, batch).await?;
         let mut by_identity = HashMap::new();
         for (row, piece) in of.iter().enumerate() {

@@ -52,8 +52,9 @@ pub(super) struct Unwinding {
 }
 
 impl Unwinding {
-    pub(super) fn of(options: &TableOptions) -> crate::Result<Option<Unwinding>> {
-        let (unwind, names) = (options.unwinding()?, options.index_field().zip(options.index_column()));
+    pub(super) fn of(options: &TableOptions, schema: &Schema) -> crate::Result<Option<Unwinding>> {
+        let column = options.index_column_of(schema).map(str::to_owned);
+        let (unwind, names) = (options.unwinding()?, options.index_field().zip(column));
         Ok(unwind.zip(names).map(|(unwind, (field, column))| Unwinding { unwind, field, column }))
     }
 }
