@@ -134,3 +134,51 @@ async fn rows_of_other_settings_are_equal() {
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;
 }
+
+/// Columns that somebody adds while the pipeline stands still are used by its next run, whatever the policy is.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_added_by_hand_are_used() {
+    let (bench, orders) = bench("ignoring_by_hand").await;
+    let home = natively(&bench).await;
+    let of = |name: &str, more: &str| format!("collection = \"orders\"\ntable = \"{name}\"\n{more}");
+    let settings = [
+        ("ignoring", of("ignoring", "on_new_field = \"ignore\"\nexclude = [\"hidden\"]")),
+        ("keeping", of("keeping", "on_new_field = \"extra\"\nrename = { wide = \"broad\" }")),
+        ("log", of("log", "mode = \"change-log\"")),
+    ];
+    let pipelines: Vec<(&str, &str)> =
+        settings.iter().map(|(name, settings)| (*name, settings.as_str())).collect();
+    home.configure(&pipelines);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    orders.insert_one(doc! { "_id": 20, "secret": 1, "wide": 2, "hidden": 3 }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    for table in ["ignoring", "keeping", "log"] {
+        bench
+            .ask(&format!(
+                "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS secret Nullable(Int64), \
+                 ADD COLUMN IF NOT EXISTS broad Nullable(Int64), ADD COLUMN hidden_mine Nullable(String), \
+                 ADD COLUMN IF NOT EXISTS hidden Nullable(Int64), ADD COLUMN stamp DateTime DEFAULT now()"
+            ))
+            .await;
+    }
+    // An integer that alone would make a column of another type; a text that does not fit.
+    orders.insert_one(doc! { "_id": 21, "secret": 5, "wide": 6, "broad": 7, "hidden": 8 }).await.unwrap();
+    orders.insert_one(doc! { "_id": 22, "secret": "x" }).await.unwrap();
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    for table in ["ignoring", "keeping"] {
+        assert!(ended.stderr.contains(&format!("columns of {table} were changed by hand")), "{ended:?}");
+    }
+    let shown =
+        "SELECT groupArray(secret), max(broad), max(hidden), countIf(stamp = 0), max(hidden_mine) FROM";
+    assert_eq!(bench.ask(&format!("{shown} ignoring_current")).await, "[5]\t7\t\\N\t0\t\\N");
+    assert_eq!(bench.ask(&format!("{shown} keeping_current")).await, "[5]\t6\t8\t0\t\\N");
+    for pipeline in ["ignoring", "keeping"] {
+        home.run(&["verify", pipeline]).await.succeeded();
+    }
+    // What an earlier row has in the extra column moves there.
+    home.run(&["schema", "promote", "keeping", "--apply", "--quiet"]).await.succeeded();
+    assert_eq!(bench.ask(&format!("{shown} keeping_current")).await, "[1,5]\t6\t8\t0\t\\N");
+    home.run(&["verify", "keeping"]).await.succeeded();
+    bench.remove().await;
+}

@@ -16,7 +16,7 @@ const SPOILT: &str = "spoilt~";
 /// What the names of fields begin with that come up later.
 pub(crate) const NEW_FIELD: &str = "later_";
 /// Those of the document itself, and then those of the document in it.
-const NEW_FIELDS: [&CStr; 6] = [
+pub(crate) const NEW_FIELDS: [&CStr; 6] = [
     cstr!("later_0"),
     cstr!("later_1"),
     cstr!("later_2"),

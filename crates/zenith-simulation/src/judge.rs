@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use zenith_engine::OnNewField;
 use zenith_engine::state::{MemoryStore, StateStore};
+use zenith_engine::transport::Sink;
+use zenith_engine::{OnNewField, Shape};
 
-use crate::history::{Entry, item};
+use crate::history::{Entry, NEW_FIELDS, item};
 use crate::rows::{DeadLetter, Row, dead_letters_of, newest};
 use crate::scenario::{Errand, Kind};
 use crate::sink::{SimulatedSink, TABLE};
@@ -43,6 +44,7 @@ impl Reached<'_> {
             Kind::Reload => return self.copy(&letters),
         }
         self.later_fields()?;
+        self.known_columns().await?;
         let open = self.state.open_intents(TABLE).await.map_err(|error| error.to_string())?;
         if open.is_empty() { Ok(()) } else { Err(format!("{} intents are still open", open.len())) }
     }
@@ -65,6 +67,29 @@ impl Reached<'_> {
             }
             Ok(())
         })
+    }
+
+    /// A schema that was noted has the fields that came up later of which the table has columns, and no others: the next start
+    /// knows each column, whenever the process died.
+    async fn known_columns(&self) -> Promise {
+        // Which field a column of a flat document is of cannot be told by its name.
+        if self.world.scenario.settings.options.shape == Shape::Flat && self.sink.was_made_again() {
+            return Ok(());
+        }
+        let table = self.sink.memory.describe(TABLE).await.map_err(|error| error.to_string())?;
+        let columns = table.iter().flat_map(|table| &table.columns);
+        let there: Vec<String> =
+            columns.map(|column| format!("{} {}", column.name, column.data_type)).collect();
+        let named = |text: &str| -> BTreeSet<&str> {
+            NEW_FIELDS.iter().map(|name| name.as_str()).filter(|name| text.contains(name)).collect()
+        };
+        let there = there.join(" ");
+        let versions = self.state.schemas(TABLE).await.map_err(|error| error.to_string())?;
+        let texts = versions.iter().map(|version| String::from_utf8_lossy(&version.change.schema));
+        match texts.into_iter().any(|text| named(&text) == named(&there)) {
+            true => Ok(()),
+            false => Err(format!("no schema has the fields {:?} that the table has", named(&there))),
+        }
     }
 
     /// The last version of each key counts, and it is that of its last change.

@@ -4,6 +4,7 @@
 //! It answers the questions that the engine asks after repeated inserts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -34,6 +35,8 @@ pub(crate) struct SimulatedSink {
     loads: Mutex<BTreeSet<u64>>,
     /// Parts of inserts that have landed, of a table that is divided.
     parts: Mutex<HashSet<(String, i64)>>,
+    /// How often the table was made.
+    created: AtomicU32,
 }
 
 fn failure(is_done: bool) -> TransportError {
@@ -49,7 +52,13 @@ impl SimulatedSink {
             inserts: Mutex::default(),
             loads: Mutex::default(),
             parts: Mutex::default(),
+            created: AtomicU32::new(0),
         }
+    }
+
+    /// Whether the table was made more than once: each time of what its collection had then.
+    pub(crate) fn was_made_again(&self) -> bool {
+        self.created.load(Ordering::Relaxed) > 1
     }
 
     async fn call<T>(&self, call: Call, name: &str, effect: impl Future<Output = Result<T>>) -> Result<T> {
@@ -294,6 +303,9 @@ impl Sink for SimulatedSink {
     }
 
     async fn create(&self, definition: &TableDefinition) -> Result<()> {
+        if definition.name == TABLE {
+            self.created.fetch_add(1, Ordering::Relaxed);
+        }
         self.call(Call::Create, &definition.name, self.memory.create(definition)).await
     }
 

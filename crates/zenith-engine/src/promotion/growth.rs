@@ -140,6 +140,23 @@ pub(crate) fn changed_columns(now: &Schema, then: &Schema) -> (Vec<FieldRef>, Ve
     (changed.added, changed.grown)
 }
 
+/// The schema with the new columns of `then`, and those that are there as they are.
+pub(crate) fn with_new_columns(now: &Schema, then: &Schema) -> Schema {
+    let mut schema = then.clone();
+    keep_known(&mut schema.fields, &now.fields);
+    schema
+}
+
+fn keep_known(fields: &mut [Field], known: &[Field]) {
+    for field in fields {
+        let Some(known) = known.iter().find(|known| known.name == field.name) else { continue };
+        match field.flat_parts_mut() {
+            Some(parts) => keep_known(parts, known.flat_parts().unwrap_or_default()),
+            None => field.clone_from(known),
+        }
+    }
+}
+
 struct Changed<'s> {
     now: &'s Schema,
     then: &'s Schema,
@@ -289,5 +306,33 @@ pub(crate) fn with_keys(table: &str, layout: Layout, keys: &[String]) -> Selecti
         rows: layout.shown(),
         filter: Filter::HasKey(EXTRA_COLUMN.to_owned(), keys.to_vec()),
         ..Selection::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_columns_come_before_others_grow() {
+        let document = |keys: &[&str]| {
+            Kind::Document(keys.iter().map(|key| Field::new(*key, Kind::Int64)).collect::<Vec<_>>())
+        };
+        let id = Field::new("_id", Kind::Int64);
+        let now =
+            Schema::new(vec![id.clone(), Field::new("d", document(&["x"])), Field::new("n", Kind::Int32)]);
+        let new = Field::new("new", document(&["a"]));
+        let then = Schema::new(vec![
+            id.clone(),
+            Field::new("d", document(&["x", "y"])),
+            Field::new("n", Kind::Int64),
+            new.clone(),
+        ]);
+        let between = with_new_columns(&now, &then);
+        assert_eq!(between.fields, [&now.fields[..], &[new]].concat());
+        let (added, grown) = changed_columns(&now, &between);
+        assert_eq!((added.len(), grown.len()), (1, 0));
+        let (added, grown) = changed_columns(&between, &then);
+        assert_eq!((added.len(), grown.len()), (0, 2));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use alter::alter;
 pub(crate) use backfill::Backfill;
 pub(crate) use growth::{
     Counts, Growth, LateFields, add_extra, beyond, changed_columns, column_type_of, has_twin, is_of, key_of,
-    later, with_keys,
+    later, with_keys, with_new_columns,
 };
 pub use growth::{PromotedField, Promotion};
 pub(crate) use pager::Pager;

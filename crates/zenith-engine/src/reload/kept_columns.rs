@@ -14,22 +14,22 @@ use super::table_types::{is_column_of, scalar};
 const RESERVED: &str = "_zenith_";
 
 /// A table whose columns stay.
-pub(super) struct KeptColumns<'a> {
-    pub(super) table: &'a TableInfo,
-    pub(super) dialect: Dialect,
+pub(crate) struct KeptColumns<'a> {
+    pub(crate) table: &'a TableInfo,
+    pub(crate) dialect: Dialect,
     /// Names of columns by those of their fields, where they differ.
-    pub(super) renamed: &'a BTreeMap<String, String>,
+    pub(crate) renamed: &'a BTreeMap<String, String>,
     /// Fields that are left out of documents.
-    pub(super) is_left_out: &'a dyn Fn(&str) -> bool,
+    pub(crate) is_left_out: &'a dyn Fn(&str) -> bool,
     /// Whether the sample has a field.
-    pub(super) is_sampled: &'a dyn Fn(&str) -> bool,
+    pub(crate) is_sampled: &'a dyn Fn(&str) -> bool,
     /// Whether columns keep the parts that the sample does not have.
-    pub(super) with_parts: bool,
+    pub(crate) with_parts: bool,
 }
 
 impl KeptColumns<'_> {
     /// Adds fields for the columns, and parts to those that the schema has.
-    pub(super) fn add_to(&self, schema: &mut Schema) {
+    pub(crate) fn add_to(&self, schema: &mut Schema) {
         for field in &mut schema.fields {
             let there = self.table.columns.iter().find(|there| there.name == field.column_name());
             if let Some(there) = there.filter(|_| self.with_parts && field.name != ID_KEY) {

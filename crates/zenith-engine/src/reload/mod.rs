@@ -31,6 +31,7 @@ mod typed_place;
 pub use columns::ColumnPlan;
 pub(crate) use execute::{execute_once, replace_with_empty};
 pub(crate) use given::text_type;
+pub(crate) use kept_columns::KeptColumns;
 pub use plan::ReloadPlan;
 pub(crate) use plan::{SAMPLE_BYTES, plan};
 pub(crate) use table_types::{confine, is_column_of, scalars};

@@ -5,8 +5,8 @@
 //! decode ─▶ values without a column? ─▶ ALTER TABLE ─▶ schema noted ─▶ decode again
 //! ```
 //!
-//! A crash between these steps does no harm: a column that nobody knows of is found when it is to be added again, and is
-//! used if it can hold the values.
+//! A crash between these steps does no harm: the schema is announced in the state before the table gets its columns, and the
+//! next start uses what of it is there.
 //!
 //! A new column costs the target nothing. A column that gains parts has to be written again, in the background: this is done
 //! once a minute at most, and not to columns that are large.
@@ -17,19 +17,19 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use tokio::time::{Instant, timeout};
+use zenith_arrow::Schema;
 use zenith_arrow::infer::{Promotable, Wanted};
 use zenith_arrow::schema::EXTRA_COLUMN;
-use zenith_arrow::{Field, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{NO_COLUMN, OTHER_FIELDS, SchemaVersion, StateStore};
-use zenith_transport::{Sink, TableInfo};
+use zenith_transport::Sink;
 
+use super::announced::{is_announced, there};
 use super::context::Context;
-use super::schema::{BY_HAND, DIALECTS, PROMOTED, WIDENED, decode_schema};
+use super::schema::{NEW_FIELDS, PROMOTED, decode_schema, keeps_rows, with_known};
 use crate::error::sentence;
 use crate::policies::OnNewField;
-use crate::promotion::{LateFields, add_extra, alter, beyond, changed_columns, later};
-use crate::reload::confine;
+use crate::promotion::{LateFields, add_extra, alter, beyond, later};
 use crate::{EngineError, Result};
 
 /// How long a batch waits for its columns.
@@ -42,9 +42,6 @@ const PAUSE: Duration = Duration::from_secs(60);
 const BURST: usize = 50;
 /// So many fields without a column are remembered; keys that are data have no end.
 pub(super) const REFUSED_MAX: usize = 10_000;
-
-/// The cause of a schema that has more fields than the one before it.
-pub(super) const NEW_FIELDS: &str = "new fields";
 
 /// The columns of a table, and which fields have got none.
 #[derive(Debug)]
@@ -381,8 +378,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let mut dropped = HashSet::new();
         for version in versions.iter().rev() {
             // What was only announced may never have been there.
-            let is_announced = version.change.cause == NEW_FIELDS && version.change.statement.is_empty();
-            if !is_announced {
+            if !is_announced(version) {
                 dropped.extend(beyond(&decode_schema(version)?, schema));
             }
             if !keeps_rows(version) {
@@ -397,12 +393,6 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(alter(&*self.sink, table, now, then, None).await?)
     }
 
-    /// Notes columns that gain parts, before they do: a run that ends in between finds a table of either schema.
-    pub(super) async fn announce(&self, now: &Schema, then: &Schema) -> Result<()> {
-        let (_, grown) = changed_columns(now, then);
-        if grown.is_empty() { Ok(()) } else { self.note_schema(then, NEW_FIELDS, "").await }
-    }
-
     /// Changes the columns, and gives back the schema with those fields that the table has a column for afterwards, as
     /// somebody may have added one of the same name; and the statement.
     async fn change_columns(&self, now: &Schema, then: &Schema) -> Result<(Schema, String)> {
@@ -411,51 +401,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let Some(table) = self.sink.describe(&self.table).await? else {
             return Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() });
         };
-        Ok((there(now, then, &table), statement))
+        // An earlier statement that seemed to fail may have been for other values of the same fields.
+        let mut schema = there(now, then, &table);
+        with_known(&mut schema, &self.state.schemas(&self.name).await?, &table)?;
+        Ok((schema, statement))
     }
-}
-
-/// Whether a table has the rows that it had before it got this schema.
-fn keeps_rows(version: &SchemaVersion) -> bool {
-    [NEW_FIELDS, WIDENED, BY_HAND].contains(&version.change.cause.as_str())
 }
 
 /// Paths of values that have no column.
 fn without_column(extra: &BTreeMap<String, BTreeMap<String, u64>>) -> impl Iterator<Item = &String> {
     extra.iter().filter(|(_, reasons)| reasons.contains_key(NO_COLUMN)).map(|(path, _)| path)
-}
-
-/// The schema with the fields that the table has a column for.
-fn there(now: &Schema, then: &Schema, table: &TableInfo) -> Schema {
-    let of = |dialect| {
-        let mut schema = then.clone();
-        confine(&mut schema, table, dialect);
-        schema
-    };
-    // By the dialect that the server speaks there are most.
-    let most = DIALECTS.map(of).into_iter().max_by_key(|schema| beyond(schema, now).len());
-    let mut schema = now.clone();
-    if let Some(most) = most {
-        take_there(&mut schema.fields, &then.fields, most.fields);
-    }
-    schema
-}
-
-/// Takes the fields over that the table has columns for. Where a column has other parts than it was to get, its field stays as
-/// it is.
-fn take_there(fields: &mut Vec<Field>, then: &[Field], there: Vec<Field>) {
-    for mut field in there {
-        let wanted = then.iter().find(|wanted| wanted.name == field.name);
-        match fields.iter_mut().find(|known| known.name == field.name) {
-            Some(known) if known.flat_parts().is_some() && field.flat_parts().is_some() => {
-                let then = wanted.and_then(Field::flat_parts).unwrap_or_default();
-                if let (Some(known), Some(parts)) = (known.flat_parts_mut(), field.flat_parts_mut()) {
-                    take_there(known, then, std::mem::take(parts));
-                }
-            }
-            Some(known) if wanted == Some(&field) => *known = field,
-            Some(_) => {}
-            None => fields.push(field),
-        }
-    }
 }

@@ -40,6 +40,7 @@
 //! | `position`, `tokens`, `version` | a place in the stream; the names of inserts; the order of rows |
 
 mod again;
+mod announced;
 mod apply;
 mod assembler;
 mod backoff;

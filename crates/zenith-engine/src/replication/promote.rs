@@ -22,8 +22,7 @@ use zenith_transport::{Filter, Scalar, Selection, Sink};
 use super::Replicator;
 use super::by_hand::is_written;
 use super::context::Context;
-use super::evolution::NEW_FIELDS;
-use super::schema::PROMOTED;
+use super::schema::{NEW_FIELDS, PROMOTED};
 use super::widening::is_conflict;
 use crate::error::sentence;
 use crate::layout::Layout;
@@ -51,6 +50,10 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let _turn = self.unless_stopped(self.memory.snapshot()).await?;
         self.claim().await?;
         self.refuse_open_intents().await?;
+        // Columns that somebody has added may be those of these fields.
+        if self.settings.mode != Mode::Full {
+            self.schema_to_write().await?;
+        }
         let growth = self.growth(paths).await?;
         let rows = self.rows_with(&growth.keys()).await?;
         let mut promotion = growth.promotion(rows)?;

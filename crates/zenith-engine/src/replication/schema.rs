@@ -1,7 +1,9 @@
 //! The schema that the table of a pipeline has: noted with each change, and found again at each start.
 
-use zenith_arrow::Schema;
+use std::collections::HashSet;
+
 use zenith_arrow::schema::NOTES_COLUMN;
+use zenith_arrow::{Field, Schema};
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{SchemaChange, SchemaVersion, StateStore};
 use zenith_transport::ddl::{Dialect, column_type, same_values};
@@ -9,10 +11,15 @@ use zenith_transport::{Sink, TableInfo};
 
 use super::by_hand::{self, is_written};
 use super::context::Context;
+use crate::reload::{KeptColumns, confine};
+use crate::row_shape::Shape;
 use crate::{EngineError, Result, notes};
 
 /// Those of all versions: asking a server for its own asks for privileges that who only looks need not have.
 pub(super) const DIALECTS: [Dialect; 2] = [Dialect { json: true }, Dialect { json: false }];
+
+/// The cause of a schema that has more fields than the one before it.
+pub(super) const NEW_FIELDS: &str = "new fields";
 
 /// The cause of a schema whose new fields show the values of all rows.
 pub(super) const PROMOTED: &str = "values in the extra column were moved into columns";
@@ -23,18 +30,26 @@ pub(super) const WIDENED: &str = "wider types";
 /// The cause of a schema that somebody made by changing columns of the table.
 pub(super) const BY_HAND: &str = "columns were changed by hand";
 
+/// A table, and the schema it has.
+struct OfTable {
+    schema: Schema,
+    table: TableInfo,
+    /// Whether somebody made it by changing columns.
+    is_by_hand: bool,
+}
+
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T> {
     /// The newest schema of the pipeline that is the table's own, if the table is there.
     ///
     /// A reload notes its schema before the new table takes the place of the old one, so after a crash in between the
     /// newest schema is that of a table that never was.
     pub(crate) async fn schema(&self) -> Result<Option<Schema>> {
-        Ok(self.schema_and_table().await?.map(|(schema, _)| schema))
+        Ok(self.of_table().await?.map(|of_table| of_table.schema))
     }
 
     /// The same, for a table that is about to be written to: one of version 0.1 gets the column it lacks.
     pub(crate) async fn schema_to_write(&self) -> Result<Option<Schema>> {
-        let Some((schema, table)) = self.schema_and_table().await? else { return Ok(None) };
+        let Some(OfTable { schema, table, is_by_hand }) = self.of_table().await? else { return Ok(None) };
         if notes::are_missing(&table.columns) {
             tracing::info!(pipeline = self.name, table = self.table, "adding the column {NOTES_COLUMN}");
             let columns = [notes::column()];
@@ -42,8 +57,21 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             self.keep_view().await?;
         }
         self.has_added_columns(&schema, &table)?;
+        if !is_by_hand && !self.is_noted(&schema).await? {
+            self.note_schema(&schema, NEW_FIELDS, "").await?;
+        }
+        let schema = self.with_columns_by_hand(schema, &table).await?;
         self.note_by_hand(&schema).await?;
         Ok(Some(schema))
+    }
+
+    async fn is_noted(&self, schema: &Schema) -> Result<bool> {
+        for version in self.state.schemas(&self.name).await? {
+            if decode_schema(&version)? == *schema {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// # Errors
@@ -61,12 +89,44 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         }
     }
 
+    /// The schema with the columns that somebody has added to the table, where a field could be of their type. A blank is what
+    /// they show of rows that nobody gives them.
+    async fn with_columns_by_hand(&self, mut schema: Schema, table: &TableInfo) -> Result<Schema> {
+        let options = &self.settings.options;
+        // What is flat has columns of parts, and a shape that was changed is that of the next load.
+        if options.shape != Shape::Columns || schema.whole || schema.has_flat() {
+            return Ok(schema);
+        }
+        let mut twins = HashSet::new();
+        for version in self.state.schemas(&self.name).await? {
+            let schema = decode_schema(&version)?;
+            twins.extend(schema.fields.into_iter().filter_map(|field| Some(field.twin?.name)));
+        }
+        let transform = options.transform(&schema)?;
+        let rows = self.layout().schema(&schema.to_arrow());
+        let is_left_out = |name: &str| {
+            transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()))
+                || self.added.has(&rows, name)
+                // It has texts of another field.
+                || twins.contains(name)
+        };
+        let known: Vec<String> = schema.fields.iter().map(|field| field.name.clone()).collect();
+        let added = KeptColumns {
+            table,
+            dialect: Dialect { json: true },
+            renamed: &options.infer_options(schema.dates).columns,
+            is_left_out: &is_left_out,
+            is_sampled: &|name| known.iter().any(|known| known == name),
+            with_parts: false,
+        };
+        added.add_to(&mut schema);
+        Ok(schema)
+    }
+
     /// Notes a schema that no other run has noted: somebody has changed columns of the table.
     async fn note_by_hand(&self, schema: &Schema) -> Result<()> {
-        for version in self.state.schemas(&self.name).await? {
-            if decode_schema(&version)? == *schema {
-                return Ok(());
-            }
+        if self.is_noted(schema).await? {
+            return Ok(());
         }
         tracing::warn!(
             pipeline = self.name,
@@ -77,7 +137,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         self.note_schema(schema, BY_HAND, "").await
     }
 
-    async fn schema_and_table(&self) -> Result<Option<(Schema, TableInfo)>> {
+    async fn of_table(&self) -> Result<Option<OfTable>> {
         let versions = self.state.schemas(&self.name).await?;
         if versions.is_empty() {
             return Ok(None);
@@ -98,10 +158,11 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             })
         };
         for version in versions.iter().rev() {
-            let schema = decode_schema(version)?;
+            let mut schema = decode_schema(version)?;
             let columns = self.layout().schema(&schema.to_arrow());
             if columns.fields().iter().all(fits) {
-                return Ok(Some((schema, table)));
+                with_known(&mut schema, &versions, &table)?;
+                return Ok(Some(OfTable { schema, table, is_by_hand: false }));
             }
         }
         // Somebody may have changed columns.
@@ -110,7 +171,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             for dialect in DIALECTS {
                 let schema = by_hand::adopted(&newest, &table, dialect);
                 if self.layout().schema(&schema.to_arrow()).fields().iter().all(fits) {
-                    return Ok(Some((schema, table)));
+                    return Ok(Some(OfTable { schema, table, is_by_hand: true }));
                 }
             }
         }
@@ -129,8 +190,50 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     }
 }
 
+/// Whether a table has the rows that it had before it got this schema.
+pub(super) fn keeps_rows(version: &SchemaVersion) -> bool {
+    [NEW_FIELDS, WIDENED, BY_HAND].contains(&version.change.cause.as_str())
+}
+
 pub(crate) fn decode_schema(version: &SchemaVersion) -> Result<Schema> {
     serde_json::from_slice(&version.change.schema).map_err(|_| unreadable_schema())
+}
+
+/// The schema with those fields of others that the table has columns for: of statements that seemed to fail, and where a load has
+/// noted the schema of a table that never took the place of this one.
+pub(super) fn with_known(schema: &mut Schema, versions: &[SchemaVersion], table: &TableInfo) -> Result<()> {
+    for version in versions.iter().rev() {
+        let mut missing = decode_schema(version)?;
+        let arrow = schema.to_arrow();
+        let is_known = |name: &str| arrow.column_with_name(name).is_some();
+        missing.retain_columns(|field| {
+            field.twin.take_if(|twin| is_known(&twin.name));
+            !is_known(field.column_name())
+        });
+        for dialect in DIALECTS {
+            let mut there = missing.clone();
+            confine(&mut there, table, dialect);
+            take_missing(&mut schema.fields, &missing.fields, there.fields);
+        }
+    }
+    Ok(())
+}
+
+/// Takes over what is missing, of what is there as it is wanted.
+fn take_missing(fields: &mut Vec<Field>, wanted: &[Field], there: Vec<Field>) {
+    for mut field in there {
+        let wanted = wanted.iter().find(|wanted| wanted.name == field.name);
+        match fields.iter_mut().find(|known| known.name == field.name) {
+            Some(known) => {
+                let wanted = wanted.and_then(Field::flat_parts).unwrap_or_default();
+                if let (Some(known), Some(parts)) = (known.flat_parts_mut(), field.flat_parts_mut()) {
+                    take_missing(known, wanted, std::mem::take(parts));
+                }
+            }
+            None if wanted == Some(&field) => fields.push(field),
+            None => {}
+        }
+    }
 }
 
 fn unreadable_schema() -> EngineError {
