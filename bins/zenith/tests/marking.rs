@@ -172,3 +172,31 @@ async fn a_table_with_marked_rows_is_not_loaded_again() {
     assert_eq!(bench.ask("SELECT count() FROM orders FINAL").await, "0");
     bench.remove().await;
 }
+
+/// Values that gathered in the extra column move for documents that are gone as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_marked_rows_are_moved_into_columns() {
+    let bench = Bench::new("marking_promoted").await;
+    fill(&bench, 0..20).await;
+    let home = natively(&bench).await;
+    let extra = "\non_new_field = \"extra\"";
+    home.configure(&[("orders", &format!("{MARK}{extra}")), ("keyed", &format!("{KEYED}{extra}"))]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    orders.update_many(doc! { "_id": { "$lt": 6 } }, doc! { "$set": { "late": 7 } }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    orders.delete_many(doc! { "_id": { "$lt": 4 } }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    for table in ["orders", "keyed"] {
+        let promoted = home.run(&["schema", "promote", table, "--apply", "--json"]).await.succeeded().json();
+        assert_eq!(promoted["rows"], 6, "{promoted}");
+        let shown = format!(
+            "SELECT countIf(late = 7 AND _zenith_deleted = 1), countIf(late = 7 AND _zenith_deleted = 0), \
+             countIf(_zenith_extra LIKE '%late%'), count() FROM {table} FINAL"
+        );
+        assert_eq!(bench.ask(&shown).await, "4\t2\t0\t20", "{table}");
+        home.run(&["verify", table]).await.succeeded();
+    }
+    bench.remove().await;
+}

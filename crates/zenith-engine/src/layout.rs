@@ -152,6 +152,14 @@ impl Layout {
         }
     }
 
+    /// The rows of a table of this layout that have values: those that it shows, and those of documents that are gone.
+    pub(crate) fn with_values(self) -> RowSet {
+        match self {
+            Layout::Marked { .. } => RowSet::Merged,
+            layout => layout.shown(),
+        }
+    }
+
     /// The rows of a table of this layout that are documents as they are now.
     pub(crate) fn documents(self) -> RowSet {
         match self {

@@ -303,7 +303,7 @@ pub(crate) type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 pub(crate) fn with_keys(table: &str, layout: Layout, keys: &[String]) -> Selection {
     Selection {
         table: table.to_owned(),
-        rows: layout.shown(),
+        rows: layout.with_values(),
         filter: Filter::HasKey(EXTRA_COLUMN.to_owned(), keys.to_vec()),
         ..Selection::default()
     }

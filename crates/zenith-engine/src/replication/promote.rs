@@ -111,7 +111,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             columns: vec![EXTRA_COLUMN.to_owned()],
             filter: Filter::After(EXTRA_COLUMN.to_owned(), Scalar::Bytes(Vec::new())),
             table: self.table.clone(),
-            rows: self.layout().shown(),
+            rows: self.layout().with_values(),
             ..Selection::default()
         };
         let mut pager = Pager::new(selection, self.layout());
