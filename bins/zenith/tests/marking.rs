@@ -200,3 +200,54 @@ async fn values_of_marked_rows_are_moved_into_columns() {
     }
     bench.remove().await;
 }
+
+/// A document that would stand elsewhere, where its row is refused, is gone from its place with the values it had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_leaves_the_values_of_before() {
+    let bench = Bench::new("marking_moved").await;
+    fill(&bench, 0..40).await;
+    let home = natively(&bench).await;
+    let whole = "collection = \"orders\"\ndeletes = \"mark\"\ntable = \"whole\"\norder_by = [\"total\"]";
+    home.configure(&[("orders", MARK), ("keyed", KEYED), ("whole", whole)]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let tables = ["orders", "keyed", "whole"];
+    for table in tables {
+        bench.ask(&format!("ALTER TABLE {table} ADD CONSTRAINT small CHECK ifNull(total, 0) < 5000")).await;
+    }
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let mut session = bench.databases.mongodb.client().start_session().await.unwrap();
+    session.start_transaction().await.unwrap();
+    for (id, total) in [(10, 7_000), (11, 1_500), (12, 8_000), (13, 2_500)] {
+        let update = doc! { "$set": { "total": total, "mail": "new" } };
+        orders.update_one(doc! { "_id": id }, update).session(&mut session).await.unwrap();
+    }
+    session.commit_transaction().await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await;
+    let rows = |table: &str| {
+        format!(
+            "SELECT groupArray((_id, total, mail, _zenith_deleted)) FROM (SELECT * FROM {table} FINAL WHERE _id IN (10, 11, \
+             12, 13) ORDER BY _id)"
+        )
+    };
+    let expected = "[(10,10,'m10',1),(11,1500,'new',0),(12,12,'m12',1),(13,2500,'new',0)]";
+    for round in 0..2 {
+        for table in tables {
+            assert_eq!(bench.ask(&rows(table)).await, expected, "{table}");
+            let letters = format!("SELECT count() FROM zenith_dead_letters WHERE pipeline = '{table}'");
+            assert_eq!(bench.ask(&letters).await, "2", "{table}");
+            home.run(&["verify", table]).await.succeeded();
+            if round == 0 {
+                bench.ask(&format!("OPTIMIZE TABLE {table} FINAL")).await;
+            }
+        }
+    }
+    for table in tables {
+        bench.ask(&format!("ALTER TABLE {table} DROP CONSTRAINT small")).await;
+        home.run(&["dead-letters", "retry", table]).await.succeeded();
+        let expected = "[(10,7000,'new',0),(11,1500,'new',0),(12,8000,'new',0),(13,2500,'new',0)]";
+        assert_eq!(bench.ask(&rows(table)).await, expected, "{table}");
+        home.run(&["verify", table]).await.succeeded();
+    }
+    bench.remove().await;
+}

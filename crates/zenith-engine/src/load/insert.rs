@@ -3,6 +3,7 @@
 //! A batch, and with it its memory of the pool, is held until it is acknowledged, so that a repeat sends
 //! the very same bytes with the very same token.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -15,6 +16,8 @@ use zenith_transport::{Insert, Merging, Sink, TransportError};
 use super::complete::complete;
 use super::context::{LoadContext, Repeats};
 use super::dead_letters::RejectedDocument;
+use super::key::key;
+use super::left::{apart, of_others};
 use super::refusal::{Refused, RowsOf, absent, has_other_columns, left_nothing, lost, name};
 use crate::layout::{Layout, LoadMetadata};
 use crate::progress::to_u64;
@@ -105,9 +108,50 @@ impl<K: Sink> Inserter<'_, K> {
                 reason = None;
             }
         }
+        if let Layout::Marked { moves: true } = self.layout {
+            return self.without_left(left, &token, reason).await;
+        }
+        self.halve(left, &token, reason).await
+    }
+
+    /// Inserts parts of a batch, the last one first, and says which rows are refused. The rows that say what documents leave
+    /// follow, for those documents alone of which no row is refused.
+    async fn without_left(
+        &self,
+        parts: Vec<RecordBatch>,
+        token: &str,
+        reason: Option<String>,
+    ) -> Result<Vec<Refused>> {
+        let (mut rows, mut left) = (Vec::new(), Vec::new());
+        for part in &parts {
+            let (of_documents, of_places) = apart(part)?;
+            rows.extend(of_documents);
+            left.extend(of_places);
+        }
+        // The whole of either part has only been refused if there is no other.
+        let reason = reason.filter(|_| rows.is_empty() || left.is_empty());
+        let (of_rows, of_left) = if rows.is_empty() { (None, reason) } else { (reason, None) };
+        let mut refused = self.halve(rows, token, of_rows).await?;
+        let keys = refused.iter().map(|refused| key(&refused.row, 0)).collect::<Result<HashSet<_>>>()?;
+        let mut others = Vec::new();
+        for part in &left {
+            others.extend(of_others(part, &keys)?);
+        }
+        refused.extend(self.halve(others, token, of_left).await?);
+        Ok(refused)
+    }
+
+    /// Inserts parts of a batch, the last one first, each by halves until it is taken, and says which rows are not. The first
+    /// one has been refused before, if there is a reason.
+    async fn halve(
+        &self,
+        mut left: Vec<RecordBatch>,
+        token: &str,
+        mut reason: Option<String>,
+    ) -> Result<Vec<Refused>> {
         let (mut refused, known) = (Vec::new(), AtomicBool::new(true));
         while let Some(part) = left.pop() {
-            let name = name(&token, self.place(), &part)?;
+            let name = name(token, self.place(), &part)?;
             // The whole of it has just been refused.
             let reason = match reason.take() {
                 Some(reason) => reason,

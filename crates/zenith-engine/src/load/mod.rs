@@ -16,6 +16,7 @@ pub(crate) mod findings;
 pub(crate) mod insert;
 pub(crate) mod key;
 pub(crate) mod keys;
+pub(crate) mod left;
 mod read;
 pub(crate) mod refusal;
 pub(crate) mod run;

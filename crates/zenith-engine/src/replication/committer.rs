@@ -14,14 +14,14 @@ use zenith_transport::Sink;
 use super::assembler::Batch;
 use super::context::Context;
 use super::event::Gone;
-use super::moves::apart;
 use super::pace::Pace;
 use super::position::Position;
 use super::rows::Decoded;
 use super::start::Follower;
 use super::steps::{Done, Milestone, Step};
-use super::write::{Token, Unwritten, write};
+use super::write::{Token, Unwritten, Written, write};
 use crate::layout::Layout;
+use crate::load::left::{apart, of_others};
 use crate::places::Places;
 use crate::policies::OnDrop;
 use crate::progress::to_u64;
@@ -159,11 +159,17 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         {
             (unwritten.batch, left) = apart(batch)?;
         }
-        let documents = write(&self.context, schema, token, unwritten).await?;
-        if left.is_some() {
-            let token = Token { name: &format!("{}.left", token.name), ..token };
-            let unwritten =
-                Unwritten { batch: left, letters: Vec::new(), documents: 0, places: self.places.clone() };
+        let Written { documents, refused } = write(&self.context, schema, token, unwritten).await?;
+        let left = left.map_or(Ok(Vec::new()), |left| of_others(&left, &refused))?;
+        for (number, left) in left.into_iter().enumerate() {
+            let name = if refused.is_empty() { "left".to_owned() } else { format!("left{number}") };
+            let token = Token { name: &format!("{}.{name}", token.name), ..token };
+            let unwritten = Unwritten {
+                batch: Some(left),
+                letters: Vec::new(),
+                documents: 0,
+                places: self.places.clone(),
+            };
             write(&self.context, schema, token, unwritten).await?;
         }
         Ok(documents)

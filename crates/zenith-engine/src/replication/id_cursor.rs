@@ -343,7 +343,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> IdCursor<S, K, 
         let documents = gathered.batch.as_ref().map_or(0, RecordBatch::num_rows);
         let unwritten =
             Unwritten { batch: gathered.batch, letters: gathered.letters, documents, places: None };
-        let documents = write(context, &schema, Token { name: &token, is_replay }, unwritten).await?;
+        let written = write(context, &schema, Token { name: &token, is_replay }, unwritten).await?;
+        let documents = written.documents;
         self.written += all.saturating_sub(documents.values().sum());
         let mismatches = Mismatches { values: gathered.extra.by_field(), documents };
         let now = context.clock.now();

@@ -33,7 +33,7 @@ use super::context::Context;
 use super::removal::blank;
 use super::values::{array_of, as_type, equal};
 use super::write::until_taken;
-use crate::layout::{KEY, Layout, MOVED_COLUMN, VERSION_COLUMN};
+use crate::layout::{KEY, Layout, VERSION_COLUMN};
 use crate::load::key::{is_one_of, key};
 use crate::places::Places;
 use crate::policies::Deletes;
@@ -316,16 +316,6 @@ impl<'a> Changes<'a> {
         let values: Option<Vec<&Scalar>> = left.iter().map(|left| left.place.get(part)).collect();
         values.and_then(|values| array_of(field.data_type(), &values)).ok_or_else(wrong_batch)
     }
-}
-
-/// The rows of a batch apart from those that say what is left, which come first in it: where an insert may land in part, a row
-/// with the values of a document is to be there before the one that it had is not.
-pub(super) fn apart(batch: &RecordBatch) -> Result<(Option<RecordBatch>, Option<RecordBatch>)> {
-    let moved = batch.column_by_name(MOVED_COLUMN).ok_or_else(wrong_batch)?;
-    let moved: &[u8] = moved.as_primitive::<UInt8Type>().values();
-    let left = moved.iter().take_while(|moved| **moved == 1).count();
-    let part = |from: usize, rows: usize| (rows > 0).then(|| batch.slice(from, rows));
-    Ok((part(left, batch.num_rows() - left), part(0, left)))
 }
 
 fn wrong_batch() -> EngineError {

@@ -41,7 +41,8 @@ where
     for together in refused.chunks(TOGETHER) {
         let snapshot = context.state.snapshot(&context.name).await?;
         let is_read = snapshot.is_none_or(|snapshot| snapshot.consistent_after.is_some());
-        if is_read && !is_any_there(context, up_to(together, places)?).await? {
+        let there = up_to(together, inserter.layout, places)?;
+        if is_read && !is_any_there(context, there).await? {
             continue;
         }
         let mut left = Vec::new();
@@ -62,14 +63,21 @@ where
                 id: key(&first.row, 0)?.to_string(),
             });
         }
-        delete(context, up_to(left, places)?).await?;
+        delete(context, up_to(left, inserter.layout, places)?).await?;
     }
     Ok(())
 }
 
-/// The rows of these documents, at the places of the refused ones, up to the versions that were refused.
-fn up_to<'a>(rows: impl IntoIterator<Item = &'a Refused>, places: Option<&Places>) -> Result<Filter> {
+/// The rows of these documents, at the places of the refused ones, up to the versions that were refused. Where the rows of
+/// documents that are gone stay, a refused row leaves that of its document where it is, at whatever place.
+fn up_to<'a>(
+    rows: impl IntoIterator<Item = &'a Refused>,
+    layout: Layout,
+    places: Option<&Places>,
+) -> Result<Filter> {
     let each = rows.into_iter().map(|refused| {
+        let is_anywhere = matches!(layout, Layout::Marked { .. }) && !refused.is_tombstone(layout);
+        let places = places.filter(|_| !is_anywhere);
         let older = Filter::AtMost(VERSION_COLUMN.to_owned(), refused.version());
         let mut all = vec![is_one_of(vec![key(&refused.row, 0)?]), older];
         for column in places.map_or(&[][..], Places::columns) {

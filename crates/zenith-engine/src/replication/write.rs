@@ -1,6 +1,6 @@
 //! Makes rows durable under one token, however long the target is away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
-use zenith_transport::Sink;
+use zenith_transport::{Scalar, Sink};
 
 use super::context::Context;
 use super::progress::Phase;
@@ -17,6 +17,7 @@ use super::removal::remove_older;
 use crate::load::context::Repeats;
 use crate::load::dead_letters::{self, Part, RejectedDocument};
 use crate::load::insert::Inserter;
+use crate::load::key::key;
 use crate::load::refusal::Refused;
 use crate::places::Places;
 use crate::progress::to_u64;
@@ -42,8 +43,22 @@ pub(super) struct Unwritten {
     pub(super) places: Option<Arc<Places>>,
 }
 
-/// Inserts the batch and writes the letters, each once however often this is repeated with the same token, and says for
-/// which reasons documents became letters.
+/// What became of it.
+pub(super) struct Written {
+    /// How many documents became letters, by reason.
+    pub(super) documents: BTreeMap<String, u64>,
+    /// The keys of documents whose rows the table refused.
+    pub(super) refused: HashSet<Scalar>,
+}
+
+/// The rows that a table refused.
+#[derive(Default)]
+struct Refusals {
+    letters: Vec<RejectedDocument>,
+    keys: HashSet<Scalar>,
+}
+
+/// Inserts the batch and writes the letters, each once however often this is repeated with the same token.
 ///
 /// One token per insert, so that a replay need not reproduce the bounds of batches.
 pub(super) async fn write<S, K, T>(
@@ -51,7 +66,7 @@ pub(super) async fn write<S, K, T>(
     schema: &Schema,
     token: Token<'_>,
     unwritten: Unwritten,
-) -> Result<BTreeMap<String, u64>>
+) -> Result<Written>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -67,7 +82,7 @@ where
     }
     let load = context.load(token.name.to_owned(), Repeats::ByPipeline);
     // A row that takes the place of an older one, where a document has become bad or has gone elsewhere, is none of it.
-    let mut rows = 0;
+    let (mut rows, mut refused) = (0, HashSet::new());
     if let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) {
         rows = batch.num_rows();
         let inserter = Inserter {
@@ -77,7 +92,9 @@ where
             schema,
             layout: context.layout(),
         };
-        letters.extend(insert(context, &inserter, places.as_deref(), batch, token.is_replay).await?);
+        let refusals = insert(context, &inserter, places.as_deref(), batch, token.is_replay).await?;
+        letters.extend(refusals.letters);
+        refused = refusals.keys;
     }
     load.progress.written_for(to_u64(documents), to_u64(rows));
     for letters in dead_letters::parts(&letters) {
@@ -89,7 +106,7 @@ where
         until_taken(context, write).await?;
     }
     context.recovered();
-    Ok(load.dead.by_reason())
+    Ok(Written { documents: load.dead.by_reason(), refused })
 }
 
 /// Inserts until it has succeeded, and gives back what is kept of the rows that were refused.
@@ -99,7 +116,7 @@ async fn insert<S, K, T>(
     places: Option<&Places>,
     batch: RecordBatch,
     may_be_there: bool,
-) -> Result<Vec<RejectedDocument>>
+) -> Result<Refusals>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -151,7 +168,7 @@ async fn insert_once<S, K, T>(
     places: Option<&Places>,
     batch: RecordBatch,
     may_be_there: bool,
-) -> Result<Vec<RejectedDocument>>
+) -> Result<Refusals>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -165,9 +182,15 @@ where
     let rejected = inserter.insert(batch, token, may_be_there).await?;
     // Of a document that is gone the letter has the values that are not in the table then.
     let is_kept = |row: &&Refused| !row.is_tombstone(inserter.layout);
-    let letters = rejected.iter().filter(is_kept).map(|row| inserter.letter(row)).collect::<Result<_>>()?;
+    let mut refusals = Refusals::default();
+    for row in rejected.iter().filter(is_kept) {
+        refusals.letters.push(inserter.letter(row)?);
+        if inserter.layout.has_versions() {
+            refusals.keys.insert(key(&row.row, 0)?);
+        }
+    }
     if inserter.layout.has_versions() {
         remove_older(context, inserter, &rejected, places).await?;
     }
-    Ok(letters)
+    Ok(refusals)
 }
