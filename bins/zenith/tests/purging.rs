@@ -134,3 +134,40 @@ async fn runs_that_end_take_a_step_each() {
     home.run(&["verify", "orders"]).await.succeeded();
     bench.remove().await;
 }
+
+/// A mutation that fails holds up those behind it, which is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutation_that_fails_is_told() {
+    let bench = Bench::new("purging_failing").await;
+    bench.fill("orders", (0..10).map(|n| rawdoc! { "_id": n, "total": n })).await;
+    let home = natively(&bench).await;
+    home.configure(&[("orders", PLAIN)]);
+    home.apply().await;
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    orders.delete_many(doc! { "_id": { "$lt": 4 } }).await.unwrap();
+    bench.ask("ALTER TABLE orders UPDATE total = throwIf(1, 'broken on purpose') WHERE 1 SETTINGS mutations_sync = 0").await;
+    home.until("the mutation has failed", async || {
+        let failed = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'orders' AND \
+                      latest_fail_reason != ''";
+        bench.ask(failed).await == "1"
+    })
+    .await;
+    let ended = home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    let told: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("purge_deleted is set")).collect();
+    assert!(
+        told.len() == 1
+            && told[0].contains("broken on purpose")
+            && told[0].contains("KILL MUTATION WHERE table = 'orders'"),
+        "{ended:?}"
+    );
+    // Once, while it follows.
+    let child = home.start(&["--quiet"]).await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    bench.ask("KILL MUTATION WHERE database = currentDatabase() AND table = 'orders' SYNC").await;
+    home.until("they are gone", async || bench.ask("SELECT count() FROM orders").await == "6").await;
+    let ended = stop(child).await.succeeded();
+    assert_eq!(ended.stderr.matches("purge_deleted is set").count(), 1, "{ended:?}");
+    home.run(&["verify", "orders"]).await.succeeded();
+    bench.remove().await;
+}

@@ -35,6 +35,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             let mut next = pause;
             match self.purge_once(after, places).await {
                 Ok(Some(Purging::Done) | None) => told = None,
+                Ok(Some(Purging::Failing { mutation, reason })) => {
+                    next = pause.min(UNDER_WAY);
+                    // What it fails with may say something else each time.
+                    if told.as_ref() != Some(&mutation) {
+                        self.tell_mutation(&mutation, &reason);
+                        told = Some(mutation);
+                    }
+                }
                 Ok(Some(step)) => {
                     told = None;
                     next = pause.min(UNDER_WAY);
@@ -56,9 +64,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
     /// Takes one step, where a run ends that has caught up.
     pub(super) async fn purge_at_end(&self, places: Option<&Arc<Places>>) {
         let Some(after) = self.settings.purge_deleted else { return };
-        if let Err(error) = self.purge_once(after, places).await {
-            self.tell_not_purged(&sentence(&error));
+        match self.purge_once(after, places).await {
+            Ok(Some(Purging::Failing { mutation, reason })) => self.tell_mutation(&mutation, &reason),
+            Ok(_) => {}
+            Err(error) => self.tell_not_purged(&sentence(&error)),
         }
+    }
+
+    fn tell_mutation(&self, mutation: &str, reason: &str) {
+        self.tell_not_purged(&format!(
+            "the mutation {mutation} of the table has to be done before, and {reason}; mend what it fails for, or end it with KILL \
+             MUTATION WHERE table = '{}' AND mutation_id = '{mutation}'",
+            self.table
+        ));
     }
 
     fn tell_not_purged(&self, why: &str) {

@@ -14,13 +14,14 @@ use crate::statement::Statement;
 
 /// Takes the next step.
 pub(super) async fn step(sink: &ClickHouseSink, purge: &Purge) -> Result<Purging> {
-    let open = "SELECT count() AS rows FROM system.mutations WHERE database = {database:String} AND table = {table:String} \
-                AND NOT is_done AND NOT is_killed";
-    let doing = format!("looking for mutations of {}", sink.full_name(&purge.table));
-    let open =
-        Statement::new(doing, open).parameter("database", sink.database()).parameter("table", &purge.table);
-    if count(sink, open).await? > 0 {
-        return Ok(Purging::UnderWay);
+    if let Some(open) = open_mutation(sink, &purge.table).await? {
+        return Ok(match open.reason.as_str() {
+            "" => Purging::UnderWay,
+            reason => Purging::Failing {
+                reason: format!("{} fails with {}", open.command, reason),
+                mutation: open.mutation,
+            },
+        });
     }
     let conditions = Conditions::of(&sink.full_name(&purge.table), purge);
     for (condition, what) in [
@@ -33,6 +34,23 @@ pub(super) async fn step(sink: &ClickHouseSink, purge: &Purge) -> Result<Purging
         }
     }
     Ok(Purging::Done)
+}
+
+/// A mutation that is not done.
+#[derive(Deserialize)]
+struct OpenMutation {
+    mutation: String,
+    command: String,
+    reason: String,
+}
+
+/// One that is under way, if there is any; one that fails before others.
+async fn open_mutation(sink: &ClickHouseSink, table: &str) -> Result<Option<OpenMutation>> {
+    let open = "SELECT mutation_id AS mutation, command, latest_fail_reason AS reason FROM system.mutations WHERE database = \
+                {database:String} AND table = {table:String} AND NOT is_done AND NOT is_killed ORDER BY reason = '' LIMIT 1";
+    let doing = format!("looking for mutations of {}", sink.full_name(table));
+    let open = Statement::new(doing, open).parameter("database", sink.database()).parameter("table", table);
+    Ok(sink.session.rows::<OpenMutation>(open).await?.into_iter().next())
 }
 
 /// Which rows are removed.

@@ -16,10 +16,18 @@ pub struct Purge {
 }
 
 /// How far a table is with that. A deletion leaves it only when no part of it has a row that it hides: that one would come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purging {
     /// A mutation of the table is under way, also one of somebody else.
     UnderWay,
+    /// A mutation of the table, also one of somebody else, fails again and again: no other one is done before it is mended or
+    /// killed.
+    Failing {
+        /// What it is called by.
+        mutation: String,
+        /// What it does, and what it last failed with.
+        reason: String,
+    },
     /// Rows that deletions hide are being removed, so many.
     Hidden(u64),
     /// Deletions that hide nothing are being removed, so many.
