@@ -251,3 +251,47 @@ async fn a_refused_row_leaves_the_values_of_before() {
     }
     bench.remove().await;
 }
+
+/// Another sorting key than the table has: what is said works.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_asks_for_another_table() {
+    let bench = Bench::new("marking_keys").await;
+    fill(&bench, 0..40).await;
+    let home = Home::between(&bench);
+    let orders = bench.databases.mongodb.collection::<Document>("orders");
+    let begin = async |settings: &str| {
+        home.configure(&[("orders", settings)]);
+        home.apply().await;
+        home.run(&["run", "--once", "--quiet"]).await
+    };
+    let named = |table: &str, key: &str| format!("{MARK}table = \"{table}\"\n{key}");
+    let (plain, by_total) = ("", "order_by = [\"total\"]");
+    for (number, (before, after)) in (0..).zip([(by_total, plain), (plain, by_total)]) {
+        let table = format!("orders_{number}");
+        begin(&named(&table, before)).await.succeeded();
+        orders.delete_one(doc! { "_id": 30 + number }).await.unwrap();
+        home.run(&["run", "--once", "--quiet"]).await.succeeded();
+        let refused = begin(&named(&table, after)).await;
+        assert!(
+            refused.code != Some(0)
+                && refused.stderr.contains("let another table (table = \"…\") be made")
+                && !refused.stderr.contains("zenith reload"),
+            "{refused:?}"
+        );
+        // One way, and the other.
+        begin(&named(&table, before)).await.succeeded();
+        let gone = format!("SELECT count() FROM {table} FINAL WHERE _zenith_deleted = 1");
+        assert_eq!(bench.ask(&gone).await, "1");
+        begin(&named(&format!("{table}_anew"), after)).await.succeeded();
+        home.run(&["verify", "orders"]).await.succeeded();
+        assert_eq!(bench.ask(&gone).await, "1");
+    }
+    // A key that is another one of the same kind goes on as it is.
+    home.configure(&[("orders", &named("orders_1_anew", "order_by = [\"mail\"]"))]);
+    let said = home.run(&["apply", "--yes"]).await.succeeded();
+    assert!(said.stdout.contains("table = \"…\"") && !said.stdout.contains("zenith reload"), "{said:?}");
+    let checked = home.run(&["check"]).await.succeeded();
+    assert!(checked.stdout.contains("is not loaded again: name another table"), "{checked:?}");
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    bench.remove().await;
+}

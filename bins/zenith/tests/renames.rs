@@ -129,3 +129,47 @@ async fn pipelines_keep_the_names_of_columns() {
     assert_eq!(bench.ask("SELECT count() FROM current_current").await, "109");
     bench.remove().await;
 }
+
+/// Settings of columns that were applied and not yet followed by a load are told, with what makes the table follow them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_table_does_not_follow_yet_is_told() {
+    let bench = Bench::new("renames_told").await;
+    bench.fill("orders", (0..20).map(|n| rawdoc! { "_id": n, "custID": n, "d": { "x": n } })).await;
+    let home = Home::between(&bench);
+    let settings = |more: &str| {
+        let of =
+            |table: &str, mode: &str| format!("collection = \"orders\"\ntable = \"{table}\"\n{mode}{more}");
+        [("orders", of("orders", "")), ("log", of("log", "mode = \"change-log\"\n"))]
+    };
+    let apply = async |more: &str| {
+        let settings = settings(more);
+        home.configure(&settings.each_ref().map(|(name, settings)| (*name, settings.as_str())));
+        home.run(&["apply", "--yes"]).await.succeeded().stdout
+    };
+    apply("").await;
+    home.run(&["run", "--once"]).await.succeeded();
+    let checked = async || home.run(&["check"]).await.succeeded().stdout;
+    assert!(!checked().await.contains("; it has"), "{}", checked().await);
+    for (more, part) in [
+        ("shape = \"flat\"", "columns of another shape than shape = \"flat\" makes"),
+        ("shape = \"document\"", "columns of another shape than shape = \"document\" makes"),
+        ("rename = { custID = \"customer\" }", "custID in the column custID, not customer"),
+        ("constant = { origin = \"here\" }", "no column origin, which constant says"),
+    ] {
+        let said = apply(more).await;
+        assert!(
+            said.contains("zenith reload orders makes them anew") && !said.contains("reload log"),
+            "{said}"
+        );
+        let found = checked().await;
+        assert_eq!(found.matches(part).count(), 2, "{part}: {found}");
+        assert!(found.contains("zenith reload orders makes it so"), "{found}");
+        assert!(found.contains("a change log keeps its table"), "{found}");
+        home.run(&["reload", "orders", "--quiet"]).await.succeeded();
+        assert_eq!(checked().await.matches(part).count(), 1, "{part}");
+        apply("").await;
+        home.run(&["reload", "orders", "--quiet"]).await.succeeded();
+        assert!(!checked().await.contains("; it has"), "{more}: {}", checked().await);
+    }
+    bench.remove().await;
+}

@@ -229,7 +229,8 @@ impl Difference {
         } else {
             return None;
         };
-        Some(format!("{stays}: zenith reload {name} makes them anew"))
+        let settings = self.settings.get(&(kind, name.to_owned()));
+        Some(format!("{stays}: {}", remedy(settings, name)))
     }
 
     /// "1 to add, 2 to change, 1 to remove".
@@ -245,6 +246,15 @@ impl Difference {
             parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         parts.join(", ")
     }
+}
+
+/// What makes the rows of a table anew: a load, but of one whose rows the collection does not have any more.
+fn remedy(settings: Option<&Settings>, name: &str) -> String {
+    let said = |setting: &str| settings.and_then(|settings| settings.get(setting)?.as_str());
+    if said("mode") == Some("change-log") || matches!(said("deletes"), Some("ignore" | "mark")) {
+        return "another table (table = \"…\") has them from its beginning".to_owned();
+    }
+    format!("zenith reload {name} makes them anew")
 }
 
 fn begins_anew(altered: &[Altered]) -> bool {
@@ -424,6 +434,20 @@ mod tests {
             "~ pipeline orders\n    uuid_legacy: python -> java\n    \
              the table keeps its columns and their values: zenith reload orders makes them anew\n"
         );
+    }
+
+    #[test]
+    fn tables_that_are_not_loaded_again_keep_their_columns() {
+        let altered = |more: &str| {
+            let first = FIRST.replace("flush_rows = 10", &format!("flush_rows = 10\n{more}"));
+            let then = first.replace("flush_rows = 10", "flush_rows = 10\nuuid_legacy = \"java\"");
+            between(&applied(&first), &applied(&then)).text(Paint::plain())
+        };
+        for more in ["mode = \"change-log\"", "deletes = \"mark\"", "deletes = \"ignore\""] {
+            let text = altered(more);
+            assert!(text.contains("table = \"…\"") && !text.contains("reload"), "{more}: {text}");
+        }
+        assert!(altered("deletes = \"tombstone\"").contains("zenith reload orders"));
     }
 
     #[test]

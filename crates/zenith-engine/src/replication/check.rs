@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, ExtractError, Scope, Source, Topology};
 use zenith_state::StateStore;
 use zenith_transport::{PreflightRequest, Sink};
 
 use super::Replicator;
 use super::context::{Context, left_behind};
+use super::other_columns::other_columns;
 use crate::EngineError;
 use crate::error::sentence;
 use crate::layout::Layout;
@@ -234,9 +236,9 @@ where
         begun = false;
     }
     if begun && context.settings.mode != Mode::Full {
-        context.schema().await?;
+        let schema = context.schema().await?;
         context.guard_target().await?;
-        let differences = shape_differences(context).await?;
+        let differences = differences(context, schema.as_ref()).await?;
         return Ok(format!("{} exists and has the columns of the pipeline{differences}", context.table));
     }
     let planned = match context.settings.mode {
@@ -263,8 +265,8 @@ where
     }
 }
 
-/// How the key of the table that is there differs from the one that the settings ask for, which a reload makes.
-async fn shape_differences<S, K, T>(context: &Context<S, K, T>) -> crate::Result<String>
+/// How the table that is there differs from the one that the settings ask for, which a load makes.
+async fn differences<S, K, T>(context: &Context<S, K, T>, schema: Option<&Schema>) -> crate::Result<String>
 where
     S: Source + ChangeSource,
     K: Sink + 'static,
@@ -272,12 +274,19 @@ where
 {
     let shape = &context.settings.shape;
     let Some(table) = context.sink.describe(&context.table).await? else { return Ok(String::new()) };
-    let differences = shape.differences(&table, context.layout().rows());
+    let mut differences = shape.differences(&table, context.layout().rows());
+    if let Some(schema) = schema {
+        differences.extend(other_columns(&context.settings, schema, &table));
+    }
     if differences.is_empty() {
         return Ok(String::new());
     }
     let remedy = match context.layout() {
         Layout::Log => "a change log keeps its table: name another one to have it".to_owned(),
+        _ if context.settings.refused_load().is_some() => {
+            "it keeps rows of documents that are gone, and is not loaded again: name another table to have it"
+                .to_owned()
+        }
         _ => format!("zenith reload {} makes it so", context.name),
     };
     Ok(format!("; it has {}: {remedy}", differences.join(", and ")))

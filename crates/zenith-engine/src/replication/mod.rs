@@ -65,6 +65,7 @@ mod learned;
 mod marks;
 mod memory_quota;
 mod moves;
+mod other_columns;
 mod outcome;
 mod ownership;
 mod pace;

@@ -86,7 +86,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 doing: format!("keeping {} in step", self.table),
                 reason: format!(
                     "its sorting key ({}) has more than _id, which order_by does not say, so that rows that documents leave \
-                     would stay: say order_by, and let another table (table = \"…\") be made",
+                     would stay: say it in order_by, or let another table (table = \"…\") be made",
                     table.sorting_key
                 ),
             });

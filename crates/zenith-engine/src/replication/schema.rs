@@ -11,6 +11,7 @@ use zenith_transport::{Sink, TableInfo};
 
 use super::by_hand::{self, is_written};
 use super::context::Context;
+use crate::layout::{Layout, MOVED_COLUMN};
 use crate::reload::{KeptColumns, confine};
 use crate::row_shape::Shape;
 use crate::{EngineError, Result, notes};
@@ -72,6 +73,23 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
         }
         Ok(false)
+    }
+
+    /// # Errors
+    /// Where rows that are left cannot be marked so: the table was made for another sorting key.
+    fn has_place_of_moved(&self, table: &TableInfo) -> Result<()> {
+        let has_column = table.columns.iter().any(|column| column.name == MOVED_COLUMN);
+        if has_column || self.layout() != (Layout::Marked { moves: true }) {
+            return Ok(());
+        }
+        Err(EngineError::NotPossible {
+            doing: format!("keeping the table {} of the pipeline {} in step", self.table, self.name),
+            reason: format!(
+                "its sorting key is ({}), and not what order_by or partition_by says by now; as it keeps rows of documents that are \
+                 gone, it is not loaded again: say them as they were, or let another table (table = \"…\") be made",
+                table.sorting_key
+            ),
+        })
     }
 
     /// # Errors
@@ -165,6 +183,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
                 return Ok(Some(OfTable { schema, table, is_by_hand: false }));
             }
         }
+        self.has_place_of_moved(&table)?;
         // Somebody may have changed columns.
         if let Some(newest) = versions.last() {
             let newest = decode_schema(newest)?;
