@@ -252,8 +252,12 @@ async fn a_log_keeps_its_changes() {
     assert_eq!(bench.ask(count).await, "390\t390");
     // A place of before: some changes are left out, and the view is no longer kept.
     items(&bench).delete_one(doc! { "_id": 20 }).await.unwrap();
+    let views = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'items_at'";
+    assert_eq!(bench.ask(views).await, "1");
     home.run(&["reset", "items", "--from", "now", "--yes"]).await.succeeded();
+    assert_eq!(bench.ask(views).await, "0");
     home.run(&["run", "--once"]).await.succeeded();
+    assert_eq!(bench.ask(views).await, "0");
     let checked = home.run(&["check"]).await.succeeded();
     assert!(checked.stdout.contains("items_at is not kept"), "{checked:?}");
     assert!(home.run(&["verify", "items"]).await.stderr.contains("was not reset"));

@@ -35,6 +35,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let from = match to {
             ResetTo::Beginning if context.settings.mode == Mode::Changes || context.settings.snapshot => {
                 context.refuse_load().await?;
+                context.drop_view_of_log().await?;
                 return Ok(context.state.reset(name, None).await?);
             }
             ResetTo::Beginning => {
@@ -77,6 +78,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if is_new {
             context.make_table_unread().await?;
         }
+        context.drop_view_of_log().await?;
         context.state.reset(name, Some(&checkpoint)).await?;
         context.forget_target().await?;
         if is_new && context.settings.mode == Mode::Changes {

@@ -75,6 +75,27 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         Ok(since.map(|since| View::At(log_view(name, &self.table, since))))
     }
 
+    /// Drops the view over a log, which is about to lack changes; a next start makes it again if it does not come to that.
+    pub(super) async fn drop_view_of_log(&self) -> Result<()> {
+        let Some(view) = self.settings.view_of(&self.table).filter(|_| self.layout() == Layout::Log) else {
+            return Ok(());
+        };
+        let Some(View::At(wanted)) = self.view(&view).await? else { return Ok(()) };
+        let object = self.retrying(|| self.sink.object(&view)).await?;
+        match log_view_state(object.as_ref(), &wanted) {
+            // It is somebody else's.
+            Err(_) | Ok(ViewState::Missing) => Ok(()),
+            Ok(ViewState::Fits | ViewState::Stale) => {
+                self.retrying(|| self.sink.drop_table(&view)).await?;
+                tracing::warn!(
+                    pipeline = self.name,
+                    "the view {view} was dropped: the log lacks changes from now on"
+                );
+                Ok(())
+            }
+        }
+    }
+
     /// The version at which the snapshot was complete that a log begins with. A reset leaves changes out, and forgets it.
     pub(crate) async fn log_begins(&self) -> Result<Option<u64>> {
         let snapshot = self.state.snapshot(&self.name).await?;
