@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use zenith_engine::Mode;
 use zenith_engine::state::{
     self, Checkpoint, INTERRUPTED, Outcome, PipelineRecord, Run, Since, Snapshot, SqliteStore,
     StateStore as _,
 };
+use zenith_engine::{Mode, PipelineSettings};
 
 use super::condition::{Conditions, Headroom, is_current};
 use super::rates::rate;
@@ -138,7 +138,7 @@ impl Pipeline {
         let current = condition.filter(|it| running && is_current(it, now));
         let waiting = current.and_then(|it| it.waiting.clone());
         let parts_done = records.parts_done();
-        let reads_whole = parts_done.is_some() || mode == Some(Mode::Full);
+        let reads_whole = records.reads_whole(settings.as_ref().map(|pipeline| &pipeline.settings));
         let waits = waiting.is_some() && !record.paused;
         let state =
             if waits { State::Waiting } else { state_of(record, &records.runs, running, reads_whole) };
@@ -239,6 +239,14 @@ impl Records {
         Some((partitions.iter().filter(|partition| partition.done).count(), partitions.len()))
     }
 
+    /// Whether its run reads the collection whole. Of a load that comes before all changes nothing is noted until it is done.
+    fn reads_whole(&self, settings: Option<&PipelineSettings>) -> bool {
+        let before_changes = self.checkpoint.is_none() && settings.is_some_and(begins_with_load);
+        before_changes
+            || self.parts_done().is_some()
+            || settings.is_some_and(|settings| settings.mode == Mode::Full)
+    }
+
     /// The source's time at the checkpoint.
     fn applied_to(&self) -> Option<SystemTime> {
         self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.source_time)
@@ -299,6 +307,15 @@ impl Records {
     }
 }
 
+/// Whether a pipeline reads its collection before it follows it.
+fn begins_with_load(settings: &PipelineSettings) -> bool {
+    match settings.mode {
+        Mode::Changes => true,
+        Mode::ChangeLog => settings.snapshot,
+        Mode::Full | Mode::IdCursor => false,
+    }
+}
+
 fn state_of(record: &PipelineRecord, runs: &[Run], running: bool, reads_whole: bool) -> State {
     let last = runs.first();
     match last.map(|run| run.outcome) {
@@ -342,6 +359,28 @@ mod tests {
             error: error.map(str::to_owned),
         });
         state_of(&record, run.as_slice(), running, false)
+    }
+
+    #[test]
+    fn a_load_before_all_changes_reads_the_collection() {
+        let mut records = Records { checkpoint: None, snapshot: None, runs: Vec::new() };
+        let settings = |mode, snapshot| PipelineSettings { mode, snapshot, ..PipelineSettings::default() };
+        let of_modes = |records: &Records| {
+            let modes = [
+                (Mode::Changes, false),
+                (Mode::ChangeLog, true),
+                (Mode::ChangeLog, false),
+                (Mode::IdCursor, false),
+                (Mode::Full, false),
+            ];
+            modes.map(|(mode, snapshot)| records.reads_whole(Some(&settings(mode, snapshot))))
+        };
+        assert_eq!(of_modes(&records), [true, true, false, false, true]);
+        let (position, order) = (Vec::new(), Vec::new());
+        let saved = SystemTime::UNIX_EPOCH;
+        records.checkpoint = Some(Checkpoint { position, order, source_time: None, rows: 0, saved });
+        assert_eq!(of_modes(&records), [false, false, false, false, true]);
+        assert!(!records.reads_whole(None));
     }
 
     #[test]
