@@ -91,13 +91,24 @@ impl<'a> Found<'a> {
     /// as held.
     #[must_use]
     pub fn share_held(&self, kind: &Kind, dates: DateRange) -> f64 {
+        match self.held(kind, dates) {
+            (_, 0) => 1.0,
+            (held, all) => super::statistics::as_f64(held) / super::statistics::as_f64(all),
+        }
+    }
+
+    /// How many of these a column of this kind does not hold, counted in the same way.
+    #[must_use]
+    pub fn not_held(&self, kind: &Kind, dates: DateRange) -> u64 {
+        let (held, all) = self.held(kind, dates);
+        all - held
+    }
+
+    /// How many are held, of how many.
+    fn held(&self, kind: &Kind, dates: DateRange) -> (u64, u64) {
         let mut share = Share { dates, held: 0, all: 0 };
         self.values.iter().for_each(|value| share.add(kind, *value, false));
-        if share.all == 0 {
-            1.0
-        } else {
-            super::statistics::as_f64(share.held) / super::statistics::as_f64(share.all)
-        }
+        (share.held, share.all)
     }
 }
 

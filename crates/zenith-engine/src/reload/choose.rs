@@ -6,11 +6,12 @@ use zenith_arrow::{DateRange, Field, Kind, Schema, WHOLE_KEY};
 use zenith_transport::ddl::Dialect;
 use zenith_transport::{ServerInfo, TableInfo};
 
+use super::confine::confine;
 use super::given;
 use super::keep;
 use super::kept_columns::KeptColumns;
 use super::shape::{self, Requirement};
-use super::table_types::{TypeAdoption, adopt_table_types, confine};
+use super::table_types::{TypeAdoption, adopt_table_types};
 use crate::layout::Layout;
 use crate::load::findings::Findings;
 use crate::row_shape::{self, Shape};
@@ -25,18 +26,21 @@ pub(super) struct Choice<'a> {
     pub(super) infer: &'a InferOptions,
     /// Columns of the table keep their types only where they hold everything.
     pub(super) exact: bool,
+    /// Whether the sample is the whole collection.
+    pub(super) is_whole: bool,
 }
 
 impl Choice<'_> {
     /// The columns: as the sample has them, the table that is there, and the settings, each of which counts for more.
     pub(super) fn schema<S, K>(&self, pipeline: &Pipeline<S, K>) -> Result<(Schema, Inference)> {
-        let Choice { existing, dialect, sample, infer, exact } = *self;
+        let Choice { existing, dialect, sample, infer, exact, is_whole } = *self;
         let options = &pipeline.options;
         let (mut schema, inference) = inferred(pipeline, sample, infer);
         let adopted = existing.filter(|_| options.keep_types);
         if let Some(table) = adopted.map(shape::nullable) {
             let replace = options.replace && options.table.strategy == Strategy::Swap;
-            let adoption = TypeAdoption { table: &table, dialect, sample, options: infer, replace, exact };
+            let adoption =
+                TypeAdoption { table: &table, dialect, sample, options: infer, replace, exact, is_whole };
             adopt_table_types(&mut schema, &adoption);
             // An empty collection asks for no columns, which is no reason to empty the table.
             let has_documents = !sample.is_empty() || options.replace;

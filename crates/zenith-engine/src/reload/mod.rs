@@ -12,6 +12,7 @@
 
 mod choose;
 mod columns;
+mod confine;
 mod difference;
 mod execute;
 mod given;
@@ -29,10 +30,11 @@ mod temporary;
 mod typed_place;
 
 pub use columns::ColumnPlan;
+pub(crate) use confine::confine;
 pub(crate) use execute::{execute_once, replace_with_empty};
 pub(crate) use given::text_type;
 pub(crate) use kept_columns::KeptColumns;
 pub use plan::ReloadPlan;
 pub(crate) use plan::{SAMPLE_BYTES, plan};
-pub(crate) use table_types::{confine, is_column_of, scalars};
+pub(crate) use table_types::{is_column_of, scalars};
 pub(crate) use temporary::{run_name, shadow_prefix};

@@ -146,7 +146,10 @@ pub(crate) async fn plan<S: Source, K: Sink + 'static>(
     let sample = findings.with(&sampled);
     // What a load has found counts for more than the table of before.
     let exact = !findings.may_surprise();
-    let choice = Choice { existing: existing.as_ref(), dialect, sample: &sample, infer: &infer, exact };
+    let size = source.collection.size.map(|size| size.documents);
+    let is_whole = size.is_none_or(|documents| crate::progress::to_u64(sampled.len()) >= documents);
+    let choice =
+        Choice { existing: existing.as_ref(), dialect, sample: &sample, infer: &infer, exact, is_whole };
     let (mut schema, inference) = choice.schema(pipeline)?;
     refuse_equal_names(pipeline, &schema)?;
     let tried = shape::try_table(pipeline, &target, &definition(pipeline, &schema, Kept::default())?).await?;

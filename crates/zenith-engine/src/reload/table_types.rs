@@ -10,7 +10,7 @@ use zenith_arrow::{Field, Kind, Schema, Twin, UuidOrder};
 use zenith_transport::TableInfo;
 use zenith_transport::ddl::{Dialect, TypeParts, column_type, parts, same_values};
 
-use super::given::{self, text_type};
+use super::given::text_type;
 
 /// The share of a field's values that has to fit what is there for it to keep its type.
 const HELD_LEAST: f64 = 0.95;
@@ -28,6 +28,8 @@ pub(super) struct TypeAdoption<'a> {
     pub(super) replace: bool,
     /// Columns keep their types only where they hold everything.
     pub(super) exact: bool,
+    /// Whether the sample is the whole collection: a single odd value in one that is not says nothing of the others.
+    pub(super) is_whole: bool,
 }
 
 /// Gives fields the kind of the column that the table has for them, where nearly all of the sample fits it.
@@ -55,82 +57,11 @@ pub(super) fn adopt_table_types(schema: &mut Schema, adoption: &TypeAdoption<'_>
     }
 }
 
-/// Leaves only fields that the table has a column of their type for; where a document has other parts than the table, it
-/// gets those of the table. What has no column goes to the extra one.
-pub(crate) fn confine(schema: &mut Schema, table: &TableInfo, dialect: Dialect) {
-    let is_of = |kind: &Kind, there: &str| {
-        let arrow = Schema::new(vec![Field::new("value", kind.clone())]).to_arrow();
-        let wanted = arrow.fields().first().map(|arrow| column_type(arrow, dialect));
-        wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
-    };
-    let dates = schema.dates;
-    let column = |name: &str| table.columns.iter().find(|there| there.name == name);
-    let keep_twin = |field: &mut Field| {
-        field.twin.take_if(|twin| {
-            let kind = Kind::Text { usual: twin.usual };
-            !column(&twin.name)
-                .is_some_and(|there| there.default_kind.is_empty() && is_of(&kind, &there.data_type))
-        });
-    };
-    schema
-        .fields
-        .iter_mut()
-        .filter(|field| field.flat.is_some())
-        .for_each(|field| each_flat(field, &keep_twin));
-    schema.retain_columns(|field| {
-        if field.column_name() == ID_KEY {
-            return true;
-        }
-        keep_twin(field);
-        let Some(there) = column(field.column_name()).filter(|there| there.default_kind.is_empty()) else {
-            return false;
-        };
-        if is_column_of(field, &there.data_type, dialect) || given::is_there(field, &there.data_type, dates) {
-            return true;
-        }
-        match confined(&field.kind, &there.data_type, &is_of) {
-            Some(kind) => field.kind = kind,
-            None => return false,
-        }
-        true
-    });
-}
-
-/// Does this with a flat document, and with those in it.
-fn each_flat(field: &mut Field, change: &dyn Fn(&mut Field)) {
-    change(field);
-    for part in field.flat_parts_mut().into_iter().flatten().filter(|part| part.flat.is_some()) {
-        each_flat(part, change);
-    }
-}
-
 /// Whether a column of this type is as it is made for the field.
 pub(crate) fn is_column_of(field: &Field, there: &str, dialect: Dialect) -> bool {
     let arrow = Schema::new(vec![Field { twin: None, ..field.clone() }]).to_arrow();
     let wanted = arrow.fields().first().map(|arrow| column_type(arrow, dialect));
     wanted.is_some_and(|wanted| wanted.is_ok_and(|wanted| same_values(there, &wanted)))
-}
-
-/// The kind of a column, or of a part of one, of this type.
-fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> Option<Kind> {
-    if is_of(kind, there) {
-        return Some(kind.clone());
-    }
-    let kind = match (parts(there), kind) {
-        (TypeParts::Fields(there), Kind::Document(fields)) => {
-            let of_part = |(name, there): &(String, &str)| {
-                let known = fields.iter().find(|field| field.name == *name);
-                let kind = known.and_then(|field| confined(&field.kind, there, is_of));
-                Some(Field::new(name, kind.or_else(|| scalar(there, is_of))?))
-            };
-            Kind::Document(there.iter().map(of_part).collect::<Option<_>>()?)
-        }
-        (TypeParts::Elements(there), Kind::Array(element)) => {
-            Kind::Array(Box::new(confined(element, there, is_of)?))
-        }
-        _ => scalar(there, is_of)?,
-    };
-    is_of(&kind, there).then_some(kind)
 }
 
 /// A kind without parts that has this type.
@@ -274,7 +205,13 @@ impl TypeAdoption<'_> {
     /// Whether what is there, of this kind, holds enough to be kept.
     fn holds(&self, kind: &Kind, inferred: &Kind, found: &Found<'_>) -> bool {
         let all = self.exact || self.replace && is_number(kind) && is_number(inferred);
-        found.share_held(kind, self.options.dates) >= if all { 1.0 } else { HELD_LEAST }
+        if all { found.share_held(kind, self.options.dates) >= 1.0 } else { self.holds_most(kind, found) }
+    }
+
+    /// Whether nearly all values fit, as far as the sample can tell.
+    fn holds_most(&self, kind: &Kind, found: &Found<'_>) -> bool {
+        let dates = self.options.dates;
+        found.share_held(kind, dates) >= HELD_LEAST || !self.is_whole && found.not_held(kind, dates) <= 1
     }
 
     /// A column without a twin keeps doing without one, and one with a twin keeps it.
@@ -289,8 +226,12 @@ impl TypeAdoption<'_> {
                 field.twin = None;
             }
             Some(twin) if place.column(&twin.name).is_none() => {
-                let held = found.inside(&field.name).share_held(&field.kind, self.options.dates);
-                if held >= if self.exact { 1.0 } else { HELD_LEAST } {
+                let found = found.inside(&field.name);
+                let holds = match self.exact {
+                    true => found.share_held(&field.kind, self.options.dates) >= 1.0,
+                    false => self.holds_most(&field.kind, &found),
+                };
+                if holds {
                     field.twin = None;
                 }
             }
@@ -350,6 +291,16 @@ mod tests {
 
     /// The field `n` of a table with these columns, for documents with these values.
     fn adopted(field: Field, columns: &[(&str, &str)], values: &[Bson], replace: bool) -> Field {
+        adopted_of(field, columns, values, replace, true)
+    }
+
+    fn adopted_of(
+        field: Field,
+        columns: &[(&str, &str)],
+        values: &[Bson],
+        replace: bool,
+        is_whole: bool,
+    ) -> Field {
         let documents: Vec<Vec<u8>> =
             values.iter().map(|value| doc! { "n": value.clone() }.to_vec().unwrap()).collect();
         let sample: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
@@ -361,6 +312,7 @@ mod tests {
             options: &InferOptions::default(),
             replace,
             exact: false,
+            is_whole,
         };
         adopt_table_types(&mut schema, &adoption);
         schema.fields.remove(0)
@@ -372,34 +324,6 @@ mod tests {
 
     fn mostly(usual: Bson, odd: Bson) -> Vec<Bson> {
         (0..100).map(|n| if n < 97 { usual.clone() } else { odd.clone() }).collect()
-    }
-
-    #[test]
-    fn a_table_that_may_not_change_confines_the_columns() {
-        let of = |fields: Vec<Field>, columns: &[(&str, &str)]| {
-            let mut schema = Schema::new(fields);
-            confine(&mut schema, &table(columns), Dialect::of_version((26, 7)));
-            schema.fields
-        };
-        let fields = vec![
-            Field::new("_id", Kind::Int64),
-            Field::new("n", Kind::Int64),
-            Field::new("new", Kind::Bool),
-            Field::new("other", Kind::Bool),
-            Field::new("sub", document([("b", Kind::String), ("new", Kind::Bool)])),
-        ];
-        let there = [
-            ("_id", "Int64"),
-            ("n", "Nullable(Int64)"),
-            ("gone", "Nullable(String)"),
-            ("other", "Nullable(Int32)"),
-            ("sub", "Tuple(a Nullable(Int64), b Nullable(String))"),
-        ];
-        let confined = of(fields, &there);
-        let names: Vec<&str> = confined.iter().map(|field| field.name.as_str()).collect();
-        assert_eq!(names, ["_id", "n", "other", "sub"]);
-        assert_eq!(confined[2].kind, Kind::Int32);
-        assert_eq!(confined[3].kind, document([("a", Kind::Int64), ("b", Kind::String)]));
     }
 
     #[test]
@@ -423,6 +347,19 @@ mod tests {
         // A table that may get other columns gets one that holds all numbers.
         let replaced = adopted(Field::new("n", Kind::Double), &[("n", "Nullable(Int64)")], &halves, true);
         assert_eq!(replaced.kind, Kind::Double);
+    }
+
+    #[test]
+    fn an_odd_value_of_a_rare_field_leaves_its_column_as_it_is() {
+        let of = |values: &[Bson], is_whole| {
+            let field = Field::new("n", Kind::String);
+            adopted_of(field, &[("n", "Nullable(Int64)")], values, false, is_whole).kind
+        };
+        for values in [&[Bson::from("x")][..], &["x".into(), 1.into()], &["x".into(), 1.into(), 2.into()]] {
+            assert_eq!(of(values, false), Kind::Int64, "{values:?}");
+            assert_eq!(of(values, true), Kind::String, "{values:?}");
+        }
+        assert_eq!(of(&["x".into(), "y".into(), 1.into()], false), Kind::String);
     }
 
     fn document<const N: usize>(fields: [(&str, Kind); N]) -> Kind {
