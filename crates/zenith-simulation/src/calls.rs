@@ -21,6 +21,7 @@ pub(crate) enum Call {
     Create,
     AddColumns,
     ModifyColumns,
+    Purge,
     Insert,
     InsertLetters,
     Count,
@@ -62,7 +63,7 @@ impl Call {
         use Call::*;
         let of_sink = matches!(
             self,
-            Create | AddColumns | ModifyColumns | Insert | InsertLetters | Publish | Truncate | Drop
+            Create | AddColumns | ModifyColumns | Purge | Insert | InsertLetters | Publish | Truncate | Drop
         );
         let of_intents = matches!(self, BeginIntent | CommitIntent | AbandonIntent | Advance | Reset);
         let of_snapshot = matches!(self, BeginSnapshot | FinishPartitions | FinishSnapshot);
@@ -77,8 +78,8 @@ impl Call {
             Preflight | Sample | MaxId | Partitions | Open | Read | Watch | NextChanges | LookUp | Now => {
                 (weather.source_faults, true)
             }
-            Describe | Create | AddColumns | ModifyColumns | Insert | InsertLetters | Count | Query
-            | Publish | Truncate | Drop => (weather.sink_faults, true),
+            Describe | Create | AddColumns | ModifyColumns | Purge | Insert | InsertLetters | Count
+            | Query | Publish | Truncate | Drop => (weather.sink_faults, true),
             Look | Note | BeginIntent | CommitIntent | AbandonIntent | Advance | Reset | BeginSnapshot
             | FinishPartitions | FinishSnapshot => (weather.state_faults, false),
         }

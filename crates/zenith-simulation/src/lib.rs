@@ -12,6 +12,7 @@
 //! | `world`, `calls` | the fate of every call, and what happens meanwhile |
 //! | `history` | the collection and its changes |
 //! | `source`, `sink`, `store` | the three ends that outlive a crash |
+//! | `purge` | rows of documents that are gone leave the table |
 //! | `lives` | the lives of the process |
 //! | `judge`, `rows` | what has to be true of the tables |
 
@@ -19,6 +20,7 @@ mod calls;
 mod history;
 mod judge;
 mod lives;
+mod purge;
 mod random;
 mod rows;
 mod scenario;

@@ -191,8 +191,8 @@ impl Scenario {
         let mut settings = settings;
         if marks {
             mark(&mut settings, &mut lives, has_partitions);
-        } else if kind != Kind::Reload && seed / 4 % 7 == 3 {
-            settings.options.on_new_field = OnNewField::Ignore;
+        } else {
+            leave_out(&mut settings, kind, seed);
         }
         Scenario {
             kind,
@@ -224,6 +224,16 @@ fn options(filtered: bool, random: &mut Random) -> TableOptions {
         inserters: random.pick(1, &[2]),
         filter: filtered.then(|| FILTER.to_owned()),
         ..TableOptions::default()
+    }
+}
+
+/// Has new fields left out, and rows of deleted documents leave, in some scenarios.
+fn leave_out(settings: &mut PipelineSettings, kind: Kind, seed: u64) {
+    if kind != Kind::Reload && seed / 4 % 7 == 3 {
+        settings.options.on_new_field = OnNewField::Ignore;
+    }
+    if kind == Kind::Changes && seed / 4 % 4 == 2 {
+        settings.purge_deleted = Some(Duration::from_secs(1));
     }
 }
 

@@ -11,10 +11,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
 use zenith_engine::transport::{
     Boxed, Durable, FailureKind, Filter, Insert, LiveRows, MemorySink, Merging, PreflightRequest, Published,
-    RowSet, Scalar, Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo, TransportError,
+    Purge, Purging, RowSet, Scalar, Selection, ServerInfo, Sink, TableAdmin, TableDefinition, TableInfo,
+    TransportError,
 };
 
 use crate::calls::Call;
+use crate::purge::Mutations;
 use crate::rows::{DeadLetter, Row, dead_letters_of, newest, rows_of};
 use crate::scenario::{ARRAY_INDEX, KEY_FIELD, Kind};
 use crate::world::{Fate, World};
@@ -37,6 +39,7 @@ pub(crate) struct SimulatedSink {
     parts: Mutex<HashSet<(String, i64)>>,
     /// How often the table was made.
     created: AtomicU32,
+    mutations: Mutations,
 }
 
 fn failure(is_done: bool) -> TransportError {
@@ -53,6 +56,7 @@ impl SimulatedSink {
             loads: Mutex::default(),
             parts: Mutex::default(),
             created: AtomicU32::new(0),
+            mutations: Mutations::default(),
         }
     }
 
@@ -63,6 +67,7 @@ impl SimulatedSink {
 
     async fn call<T>(&self, call: Call, name: &str, effect: impl Future<Output = Result<T>>) -> Result<T> {
         let detail = |_: &World| if name == TABLE { name.to_owned() } else { "another table".to_owned() };
+        self.mutations.go_on(&self.world, &self.memory);
         self.world.call(call, detail, effect, failure).await
     }
 
@@ -284,6 +289,11 @@ impl TableAdmin for SimulatedSink {
         Box::pin(self.call(Call::ModifyColumns, table, self.memory.admin().modify_columns(table, fields)))
     }
 
+    fn purge<'a>(&'a self, purge: &'a Purge) -> Boxed<'a, Purging> {
+        let step = async { Ok(self.mutations.step(&self.world, &self.memory, purge)) };
+        Box::pin(self.call(Call::Purge, &purge.table, step))
+    }
+
     fn column_bytes<'a>(&'a self, table: &'a str, columns: &'a [String]) -> Boxed<'a, u64> {
         Box::pin(self.call(Call::Query, "", self.memory.admin().column_bytes(table, columns)))
     }
@@ -311,6 +321,7 @@ impl Sink for SimulatedSink {
 
     async fn write(&self, insert: Insert) -> Result<Durable> {
         let call = if is_of_letters(&insert) { Call::InsertLetters } else { Call::Insert };
+        self.mutations.go_on(&self.world, &self.memory);
         let fate = self.world.fate_of_insert(call, |world| self.text(&insert, world)).await;
         match fate {
             Fate::FailBefore => return Err(failure(false)),
@@ -340,6 +351,7 @@ impl Sink for SimulatedSink {
     async fn publish(&self, shadow: &str, table: &str) -> Result<Published> {
         let publish = async {
             let published = self.memory.publish(shadow, table).await;
+            self.mutations.forget();
             self.inserts.lock().unwrap_or_else(PoisonError::into_inner).clear();
             published
         };

@@ -89,3 +89,18 @@ fn columns_are_added() {
         assert!(changed > 100 && crashed > 0, "{call} in {changed} seeds, {crashed} with a crash");
     }
 }
+
+/// Rows of documents that are gone leave the table in some seeds, those that deletions hide and then the deletions.
+#[test]
+fn rows_leave_the_table() {
+    let laboratory = Laboratory::new(None).unwrap();
+    let mut left = 0;
+    for seed in 0..4_000 {
+        let trace = laboratory.trace(seed).trace;
+        left += usize::from(trace.iter().filter(|line| line.contains("rows leave the table")).count() > 1);
+        if left > 20 {
+            break;
+        }
+    }
+    assert!(left > 20, "rows leave the table in {left} seeds");
+}

@@ -61,6 +61,15 @@ impl MemorySink {
         self.state().tables.get(table).map(|table| table.batches.clone()).unwrap_or_default()
     }
 
+    /// Puts others in the place of a batch, as a mutation does that writes a part of a table again.
+    pub fn rewrite(&self, table: &str, batch: usize, others: Vec<RecordBatch>) {
+        if let Some(table) = self.state().tables.get_mut(table)
+            && batch < table.batches.len()
+        {
+            table.batches.splice(batch..=batch, others);
+        }
+    }
+
     /// How a table was defined.
     #[must_use]
     pub fn definition(&self, table: &str) -> Option<TableDefinition> {
