@@ -44,12 +44,8 @@ impl Together {
         self.totals.repeated += totals.repeated;
         add(&mut self.totals.insert, &totals.insert);
         add(&mut self.totals.flush, &totals.flush);
-        self.lag = largest(self.lag, pipeline.lag_seconds);
-        let least = |one: Option<f64>, other: Option<f64>| match (one, other) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        self.headroom = least(self.headroom, pipeline.oplog_headroom_seconds);
+        self.lag = either(self.lag, pipeline.lag_seconds, f64::max);
+        self.headroom = either(self.headroom, pipeline.oplog_headroom_seconds, f64::min);
         if let (Some(done), Some(parts)) = (pipeline.snapshot_parts_done, pipeline.snapshot_parts) {
             let (before, all) = self.snapshot.unwrap_or_default();
             self.snapshot = Some((before + done, all + parts));
@@ -65,9 +61,10 @@ impl Together {
     }
 }
 
-fn largest(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+/// The one that is known, or what `both` makes of two.
+fn either(one: Option<f64>, other: Option<f64>, both: fn(f64, f64) -> f64) -> Option<f64> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(one.max(other)),
+        (Some(one), Some(other)) => Some(both(one, other)),
         (one, other) => one.or(other),
     }
 }
