@@ -25,6 +25,7 @@ mod help;
 mod home;
 mod ignoring;
 mod looking;
+mod maps;
 mod marking;
 mod masks;
 mod members;

@@ -44,6 +44,16 @@ collection = "items"
 table = "some"
 filter = '{ "n": { "$gt": 400 } }'
 order_by = ["n"]
+
+[pipelines.mapped]
+source = "from"
+target = "to"
+collection = "items"
+table = "mapped"
+[pipelines.mapped.columns]
+sub = "Map(String, Nullable(Int64))"
+a_field = "Map(String, String)"
+b_field = "Map(String, Float64)"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,11 +92,11 @@ async fn drift(seed: u64) {
     }
     fixture.assert_nothing_lost().await;
     assert_equal(&fixture).await;
-    for pipeline in ["current", "log", "keyed", "wide", "some"] {
+    for pipeline in ["current", "log", "keyed", "wide", "some", "mapped"] {
         assert_every_column_is_explained(&fixture, pipeline).await;
     }
     // And so it is once values were moved into columns, also for what is written afterwards.
-    for pipeline in ["current", "log", "wide"] {
+    for pipeline in ["current", "log", "wide", "mapped"] {
         fixture.command(&["schema", "promote", pipeline, "--apply", "--quiet"]).await.succeeded();
     }
     assert_equal(&fixture).await;
@@ -100,7 +110,7 @@ async fn drift(seed: u64) {
 
 /// The tables show what the collection has.
 async fn assert_equal(fixture: &Fixture) {
-    for pipeline in ["current", "keyed", "wide", "some"] {
+    for pipeline in ["current", "keyed", "wide", "some", "mapped"] {
         let verified = fixture.command(&["verify", pipeline]).await;
         assert_eq!(verified.code, Some(0), "{pipeline}: {verified:?}");
     }

@@ -36,7 +36,7 @@ impl Column {
             return Ok(at);
         }
         match (&self.storage, type_tag) {
-            (Storage::Document(_), tag::DOCUMENT) | (Storage::List(_), tag::ARRAY) => {
+            (Storage::Document(_) | Storage::Map(_), tag::DOCUMENT) | (Storage::List(_), tag::ARRAY) => {
                 self.append_parts(cx, at, limit)
             }
             _ => self.append_checked(cx, type_tag, at, limit),
@@ -49,6 +49,7 @@ impl Column {
         let next = match &mut self.storage {
             Storage::Document(node) => node.append(cx, at, limit)?,
             Storage::List(node) => node.append(cx, at, limit)?,
+            Storage::Map(node) => node.append(cx, at, limit)?,
             _ => return Ok(at),
         };
         if cx.overflow.odd != before {
@@ -122,7 +123,10 @@ impl Column {
             Storage::Document(node) if value.tag == tag::DOCUMENT => {
                 node.append(cx, value.at, limit).map(|_| true)?
             }
-            Storage::Document(_) | Storage::List(_) => false,
+            Storage::Map(node) if value.tag == tag::DOCUMENT => {
+                node.append(cx, value.at, limit).map(|_| true)?
+            }
+            Storage::Document(_) | Storage::List(_) | Storage::Map(_) => false,
             Storage::DecimalText(_) | Storage::MixedId(_) | Storage::Json(_) | Storage::Text(..) => {
                 self.append_text(cx, value)?
             }
@@ -216,6 +220,7 @@ impl Column {
             Storage::Json(buf) => buf.push(arena, b"{}", 2).map(|()| false)?,
             Storage::Document(node) => node.append_blank(cx).map(|()| false)?,
             Storage::List(node) => node.append_empty(cx).map(|()| false)?,
+            Storage::Map(node) => node.append_empty(cx).map(|()| false)?,
         };
         if nullable {
             self.validity.flip(cx.arena, index)?;

@@ -11,6 +11,7 @@ use super::buffers::{Arena, Bits, Bytes, Fixed};
 use super::context::{Context, RowError};
 use super::document::DocumentNode;
 use super::list::ListNode;
+use super::map::MapNode;
 use super::overflow::{Key, Odd};
 use super::tally::Tally;
 use super::twin::TwinColumn;
@@ -48,8 +49,8 @@ pub(super) struct Column {
 
 /// What is asked for where a value does not fit.
 pub(super) struct About {
-    /// The key; none of elements.
-    name: Option<Box<[u8]>>,
+    /// The key, of values of maps that of the current one; none of elements.
+    name: Option<Vec<u8>>,
     /// The number that mismatches are counted under.
     field: u32,
     /// Which values of its kind it holds.
@@ -101,6 +102,7 @@ pub(super) enum Storage {
     Binary(Bytes, u8),
     Document(Box<DocumentNode>),
     List(Box<ListNode>),
+    Map(Box<MapNode>),
     Json(Bytes),
     Text(Bytes, TextType),
 }
@@ -127,6 +129,7 @@ macro_rules! each {
             Storage::Uuid($buffers, _) => $action,
             Storage::Document($buffers) => $action,
             Storage::List($buffers) => $action,
+            Storage::Map($buffers) => $action,
         }
     };
 }
@@ -137,7 +140,7 @@ impl Column {
         let path = join(path, field.name.as_bytes());
         let number = tally.field(&path);
         let mut column = Column::new(&field.kind, &path, number, rules, tally);
-        column.about.name = Some(field.name.as_bytes().into());
+        column.about.name = Some(field.name.as_bytes().to_vec());
         column.about.cast = field.cast().cloned();
         column.about.is_flat = field.flat_parts().is_some();
         column.noted = match field.has_required() {
@@ -159,8 +162,31 @@ impl Column {
         tally: &mut Tally,
     ) -> Column {
         let mut column = Column::new(kind, path, number, rules, tally);
-        column.noted.null = matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
+        column.noted.null = kind.is_never_null();
         column
+    }
+
+    /// The column of the values of the map at `path`.
+    pub(super) fn entry(
+        value: &Field,
+        path: &[u8],
+        number: u32,
+        rules: Rules<'_>,
+        tally: &mut Tally,
+    ) -> Column {
+        let mut column = Column::new(&value.kind, path, number, rules, tally);
+        column.about.name = Some(Vec::new());
+        column.about.cast = value.cast().cloned();
+        column.about.limit = value.limit().cloned();
+        column.limited = column.about.limit.is_some();
+        column
+    }
+
+    /// Gives the current item this key.
+    pub(super) fn rename(&mut self, key: &[u8]) {
+        let name = self.about.name.get_or_insert_default();
+        name.clear();
+        name.extend_from_slice(key);
     }
 
     fn new(kind: &Kind, path: &[u8], number: u32, rules: Rules<'_>, tally: &mut Tally) -> Column {
@@ -189,8 +215,9 @@ impl Column {
             Kind::Array(element) => {
                 Storage::List(Box::new(ListNode::new(element, path, number, rules, tally)))
             }
+            Kind::Map(value) => Storage::Map(Box::new(MapNode::new(value, path, number, rules, tally))),
         };
-        let leaf = (!matches!(kind, Kind::Document(_) | Kind::Array(_))).then(|| kind.clone());
+        let leaf = (!kind.has_parts()).then(|| kind.clone());
         Column {
             storage,
             validity: Bits::new(pool),
@@ -291,7 +318,7 @@ impl Column {
             Storage::Date(..) => tag::DATE,
             Storage::Timestamp(_) => tag::TIMESTAMP,
             Storage::Uuid(..) | Storage::Binary(..) => tag::BINARY,
-            Storage::Document(_) | Storage::Json(_) => tag::DOCUMENT,
+            Storage::Document(_) | Storage::Map(_) | Storage::Json(_) => tag::DOCUMENT,
             Storage::List(_) => tag::ARRAY,
         }
     }
@@ -309,6 +336,7 @@ impl Column {
             Storage::Bool(bits) => bits.truncate(len),
             Storage::Document(node) => node.truncate(len),
             Storage::List(node) => node.truncate(len),
+            Storage::Map(node) => node.truncate(len),
             // Items of fixed size lie where their number says; what is behind the last one is never read.
             Storage::ObjectIdFixed(_)
             | Storage::Int32(_)
@@ -337,6 +365,7 @@ impl Column {
             | Storage::Text(bytes, _) => bytes.items.check_utf8(),
             Storage::Document(node) => node.check_utf8(),
             Storage::List(node) => node.element.check_utf8(),
+            Storage::Map(node) => node.check_utf8(),
             _ => true,
         };
         own && self.about.twin.as_mut().is_none_or(|twin| twin.check_utf8())
@@ -384,6 +413,8 @@ fn buffers(kind: &Kind) -> usize {
     match kind {
         Kind::Document(fields) => fields.iter().map(buffers_of).sum(),
         Kind::Array(element) => 1 + buffers(element),
+        // Offsets of the maps, and offsets and bytes of the keys.
+        Kind::Map(value) => 3 + buffers_of(value),
         // Validity, offsets and values.
         _ => 3,
     }

@@ -30,6 +30,7 @@ mod expected;
 mod head;
 mod learn;
 mod list;
+mod map;
 mod outcome;
 mod overflow;
 mod room;

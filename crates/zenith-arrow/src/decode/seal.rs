@@ -7,7 +7,8 @@ use arrow_array::types::{
     UInt64Type,
 };
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, ListArray, MapArray, PrimitiveArray, StringArray,
+    StructArray,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
@@ -75,6 +76,12 @@ impl Column {
                 let DataType::List(item) = data_type else { unreachable!("an array column is a list") };
                 let (offsets, values) = node.freeze(pool, item, rows)?;
                 Arc::new(ListArray::new(FieldRef::clone(item), offset_buffer(offsets, len), values, None))
+            }
+            Storage::Map(node) => {
+                let DataType::Map(field, _) = data_type else { unreachable!("a map column is a map") };
+                let (offsets, entries) = node.freeze(pool, field, rows)?;
+                let offsets = offset_buffer(offsets, len);
+                Arc::new(MapArray::try_new(FieldRef::clone(field), offsets, entries, None, false)?)
             }
         })
     }

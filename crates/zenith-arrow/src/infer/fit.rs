@@ -98,7 +98,7 @@ impl Values {
                     held[binary_text(*subtype, is_uuid)] += count;
                 }
             }
-            Kind::Document(_) | Kind::Json => held[TextType::Object] = self.documents,
+            Kind::Document(_) | Kind::Map(_) | Kind::Json => held[TextType::Object] = self.documents,
             Kind::Array(element) => {
                 if self.takes_lone_values() && !matches!(**element, Kind::Array(_)) {
                     held = self.held(element);

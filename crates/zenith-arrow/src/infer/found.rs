@@ -158,6 +158,16 @@ impl Share {
                 _ if matches!(**element_kind, Kind::Array(_)) => self.count(twin),
                 _ => self.add(element_kind, value, twin),
             },
+            Kind::Map(field) => match inner(value.as_document_bytes()) {
+                Some(elements) => {
+                    let before = self.all;
+                    elements.for_each(|element| self.add(&field.kind, element.value, false));
+                    if self.all == before {
+                        self.count(true);
+                    }
+                }
+                _ => self.count(twin),
+            },
             Kind::Json => self.count(twin || value.as_document_bytes().is_some()),
             Kind::Text { .. } => self.count(true),
             leaf => self.count(twin || fits_leaf(leaf, value, self.dates)),

@@ -103,7 +103,7 @@ impl Conflicts {
                 None => self.note(field, kind, json, keys, row),
             },
             // Parts that it would not give back as they were.
-            Kind::Json if Container::of(json)?.is_some() => Ok(()),
+            Kind::Json | Kind::Map(_) if Container::of(json)?.is_some() => Ok(()),
             Kind::Array(element) => match json.get(ELEMENTS_KEY) {
                 Some(Json::Object(elements)) => {
                     elements.iter().try_for_each(|(_, json)| self.value(field, element, json, keys, row))
@@ -118,7 +118,7 @@ impl Conflicts {
 
     fn is_held(&self, kind: &Kind, json: &Json<'_>) -> Result<bool, JsonError> {
         Ok(match kind {
-            Kind::Document(_) | Kind::Json => Container::of(json)?.is_some(),
+            Kind::Document(_) | Kind::Map(_) | Kind::Json => Container::of(json)?.is_some(),
             Kind::Array(_) => false,
             kind => with_raw(to_bson(json)?, |value| fits_leaf(kind, value, self.dates)).unwrap_or(true),
         })

@@ -79,6 +79,7 @@ pub(super) fn shows(kind: &Kind, array: &ArrayRef, row: usize) -> Result<bool, F
             false
         }
         Kind::Array(element) => !items(element, array, row)?.is_empty(),
+        Kind::Map(_) => !entries(kind, array, row)?.0.is_empty(),
         Kind::Json => json(array, row)?.is_some_and(|document| !document.is_empty()),
         _ => text_is_there(array, row),
     })
@@ -103,6 +104,19 @@ pub(super) fn items(element: &Kind, array: &ArrayRef, row: usize) -> Result<Arra
         return Ok(lists.value(row));
     }
     Err(Fault::new(format!("array of {element}"), Reason::Type(array.data_type().to_string())))
+}
+
+/// The keys and the values in a row of a map's column, which may also come as an array of pairs.
+pub(super) fn entries(kind: &Kind, array: &ArrayRef, row: usize) -> Result<(ArrayRef, ArrayRef), Fault> {
+    let wrong_type = || Fault::new(kind, Reason::Type(array.data_type().to_string()));
+    let entries: ArrayRef = match array.as_map_opt() {
+        Some(maps) => std::sync::Arc::new(maps.value(row)),
+        None => items(kind, array, row)?,
+    };
+    match entries.as_struct_opt().map(arrow_array::StructArray::columns) {
+        Some([keys, values]) => Ok((ArrayRef::clone(keys), ArrayRef::clone(values))),
+        _ => Err(wrong_type()),
+    }
 }
 
 /// The document in a row of a JSON column.
@@ -204,7 +218,9 @@ fn scalar(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Bson, Fault> {
             let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default();
             Bson::Timestamp(bson::Timestamp { time: half(value >> 32), increment: half(value) })
         }
-        Kind::Document(_) | Kind::Array(_) | Kind::Json | Kind::Text { .. } => return Err(wrong_type()),
+        Kind::Document(_) | Kind::Array(_) | Kind::Map(_) | Kind::Json | Kind::Text { .. } => {
+            return Err(wrong_type());
+        }
     })
 }
 

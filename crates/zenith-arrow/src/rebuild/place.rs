@@ -1,5 +1,7 @@
 //! One place of a document: the value that its column shows, and the notes and extra values of it.
 
+use std::collections::HashSet;
+
 use arrow_array::{Array, ArrayRef};
 use bson::{Bson, Document};
 use zenith_bson::Elements;
@@ -148,7 +150,17 @@ impl Places {
                 document.insert(field.name.clone(), value);
             }
         }
-        let has_column = |key: &str| fields.iter().any(|field| field.name == key);
+        self.others(&mut document, said, &|key| fields.iter().any(|field| field.name == key))?;
+        Ok(document)
+    }
+
+    /// Puts what is said of keys that have no column into a document.
+    fn others(
+        &self,
+        document: &mut Document,
+        said: Said<'_, '_>,
+        has_column: &dyn Fn(&str) -> bool,
+    ) -> Result<(), JsonError> {
         for (key, json) in said.extra.iter().flat_map(|said| said.pairs()).filter(|(key, _)| !has_column(key))
         {
             if !matches!(json, Json::Null) || self.keep_nulls {
@@ -164,7 +176,7 @@ impl Places {
                 _ => {}
             }
         }
-        Ok(document)
+        Ok(())
     }
 
     fn value(&self, column: Column<'_, '_>, row: usize, told: Told<'_, '_>) -> Result<Option<Bson>, Failure> {
@@ -205,7 +217,7 @@ impl Places {
     /// Whether what the extra column has is to be laid over what the column shows, key by key.
     fn goes_on(&self, kind: &Kind, json: &Json<'_>) -> Result<bool, JsonError> {
         Ok(match kind {
-            Kind::Document(_) | Kind::Json => Container::of(json)?.is_some(),
+            Kind::Document(_) | Kind::Map(_) | Kind::Json => Container::of(json)?.is_some(),
             Kind::Array(_) => is_elements(json),
             _ => false,
         })
@@ -215,7 +227,7 @@ impl Places {
     fn empty(&self, column: Column<'_, '_>, row: usize, told: Told<'_, '_>) -> Result<Option<Bson>, Failure> {
         match column.kind {
             Kind::Array(_) => Ok(Some(Bson::Array(Vec::new()))),
-            Kind::Json => Ok(Some(Bson::Document(Document::new()))),
+            Kind::Map(_) | Kind::Json => Ok(Some(Bson::Document(Document::new()))),
             Kind::Document(_) => self.shown(column, row, told),
             _ => Ok(None),
         }
@@ -230,8 +242,7 @@ impl Places {
             }
             Kind::Array(element) => {
                 let (array, said) = (column::items(element, column.array, row)?, told.elements()?);
-                let has_parts = matches!(**element, Kind::Document(_) | Kind::Array(_) | Kind::Json);
-                let blank = if has_parts { Blank::Empty } else { Blank::Null };
+                let blank = if element.is_never_null() { Blank::Empty } else { Blank::Null };
                 let mut items = Vec::with_capacity(array.len());
                 for index in 0..array.len() {
                     let item = Column { kind: element, blank, array: &array, twin: None };
@@ -241,6 +252,7 @@ impl Places {
                 }
                 Bson::Array(items)
             }
+            Kind::Map(value) => Bson::Document(self.map(value, column, row, told.inside()?)?),
             Kind::Json => {
                 let mut document = column::json(column.array, row)?.unwrap_or_default();
                 if let Some(over) = told.inside()?.extra {
@@ -259,6 +271,27 @@ impl Places {
                 return Ok(if is_text { value.as_ref().and_then(text_of).or(value) } else { value });
             }
         }))
+    }
+
+    /// The document whose keys are those of a map, and keys whose values the map does not hold.
+    fn map(
+        &self,
+        value: &Field,
+        column: Column<'_, '_>,
+        row: usize,
+        said: Said<'_, '_>,
+    ) -> Result<Document, Failure> {
+        let (keys, values) = column::entries(column.kind, column.array, row)?;
+        let mut document = Document::new();
+        for index in 0..keys.len() {
+            let key = column::text(&keys, index)?.unwrap_or_default();
+            let entry = Column { kind: &value.kind, blank: Blank::Null, array: &values, twin: None };
+            let value = self.value(entry, index, said.of(key)).map_err(|failure| failure.within(key))?;
+            document.insert(key, value.unwrap_or(Bson::Null));
+        }
+        let held: HashSet<String> = document.keys().cloned().collect();
+        self.others(&mut document, said, &|key| held.contains(key))?;
+        Ok(document)
     }
 
     /// Lays what a JSON column would not have given back over what it shows.

@@ -2,6 +2,7 @@
 
 mod casts;
 mod flat;
+mod maps;
 mod promoted;
 
 use std::sync::Arc;

@@ -61,7 +61,7 @@ fn column(field: &Field) -> ArrowField {
 }
 
 fn named(name: &str, kind: &Kind) -> ArrowField {
-    let nullable = !matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
+    let nullable = !kind.is_never_null();
     let mut metadata = HashMap::from([(BSON_METADATA_KEY.to_owned(), kind.to_string())]);
     if *kind == Kind::Category {
         metadata.insert(CATEGORY_METADATA_KEY.to_owned(), "1".to_owned());
@@ -98,5 +98,10 @@ fn data_type(kind: &Kind) -> DataType {
         Kind::Binary { .. } => DataType::Binary,
         Kind::Document(fields) => DataType::Struct(columns(fields).collect()),
         Kind::Array(element) => DataType::List(Arc::new(named("item", element))),
+        Kind::Map(value) => {
+            let entries = [ArrowField::new("key", DataType::Utf8, false), column(value)];
+            let entries = DataType::Struct(entries.into_iter().collect());
+            DataType::Map(Arc::new(ArrowField::new("entries", entries, false)), false)
+        }
     }
 }

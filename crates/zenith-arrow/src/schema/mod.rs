@@ -71,7 +71,8 @@ fn texts_of(field: &Field, parent: &str, texts: &mut Vec<String>) {
     let name = format!("{parent}{}", field.column_name());
     let parts = format!("{name}.");
     field.kind.parts().iter().for_each(|part| texts_of(part, &parts, texts));
-    if field.limit().is_some_and(Limit::is_of_texts) {
+    let value = if let Kind::Map(value) = &field.kind { value } else { field };
+    if value.limit().is_some_and(Limit::is_of_texts) {
         texts.push(name);
     }
 }
@@ -178,7 +179,7 @@ impl Field {
     #[must_use]
     pub fn required(self) -> Field {
         match (self.kind, self.twin) {
-            (kind @ (Kind::Document(_) | Kind::Array(_) | Kind::Json), twin) => Field { kind, twin, ..self },
+            (kind, twin) if kind.is_never_null() => Field { kind, twin, ..self },
             (Kind::String | Kind::Category, Some(_)) => {
                 Field { kind: Kind::Text { usual: TextType::String }, twin: None, required: true, ..self }
             }
@@ -356,6 +357,9 @@ pub enum Kind {
     Document(Vec<Field>),
     /// Array whose elements are all of one kind.
     Array(Box<Kind>),
+    /// Embedded document whose keys are data, and whose values are all of one type that somebody has given it. The field
+    /// says what the values are; where it is not required, they may be NULL.
+    Map(Box<Field>),
     /// Embedded document with unbounded keys, as JSON text.
     Json,
     /// Values of several types, each as its text.
@@ -420,10 +424,22 @@ impl Kind {
         }
     }
 
+    /// Whether it is made of columns of other kinds.
+    pub(crate) fn has_parts(&self) -> bool {
+        matches!(self, Kind::Document(_) | Kind::Array(_) | Kind::Map(_))
+    }
+
+    /// Whether its columns show nothing in their own way, and are never NULL.
+    #[must_use]
+    pub fn is_never_null(&self) -> bool {
+        self.has_parts() || *self == Kind::Json
+    }
+
     /// Number of leaf columns.
     #[must_use]
     pub fn leaves(&self) -> usize {
         match self {
+            Kind::Map(_) => 2,
             Kind::Document(fields) => fields.iter().map(Field::leaves).sum(),
             Kind::Array(element) => element.leaves(),
             _ => 1,
@@ -457,6 +473,7 @@ impl fmt::Display for Kind {
             Kind::Binary { subtype } => write!(f, "binary({subtype})"),
             Kind::Document(fields) => write!(f, "object({} keys)", fields.len()),
             Kind::Array(element) => write!(f, "array of {element}"),
+            Kind::Map(value) => write!(f, "map of {}", value.kind),
             Kind::Json => f.write_str("object(unbounded keys)"),
             Kind::Text { .. } => f.write_str("several types"),
         }

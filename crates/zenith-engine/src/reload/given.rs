@@ -23,7 +23,8 @@ const DIGITS_MAX: u8 = 38;
 
 /// Which types there are to choose from.
 const KNOWN: &str = "Zenith fills Int8 to Int64, UInt8 to UInt64, Float64, Decimal(P, S) of up to 38 digits, Bool, String, \
-    DateTime64, DateTime, Date, Date32, UUID, IPv4, IPv6, Enum and JSON, with Nullable or LowCardinality around it";
+    DateTime64, DateTime, Date, Date32, UUID, IPv4, IPv6, Enum and JSON, with Nullable or LowCardinality around it, and \
+    Map(String, T) of any of these but JSON";
 
 /// What a column becomes.
 #[derive(Debug, PartialEq)]
@@ -84,7 +85,7 @@ fn give(field: &mut Field, chosen: Chosen, given: &str) {
     if field.kind != chosen.kind {
         field.blank = zenith_arrow::Blank::Missing;
     }
-    if matches!(chosen.kind, Kind::Text { .. } | Kind::Json) {
+    if matches!(chosen.kind, Kind::Text { .. } | Kind::Map(_) | Kind::Json) {
         // It shows everything itself, or nothing but documents.
         field.twin = None;
     }
@@ -144,6 +145,9 @@ fn spelled(data_type: &str) -> String {
         return format!("Decimal({precision}, 0)");
     }
     let names = ["Enum", "Enum8", "Enum16"].into_iter().find_map(|name| inside(data_type, name));
+    if let Some([key, value]) = inside(data_type, "Map").and_then(expressions).as_deref() {
+        return format!("Map({key}, {})", spelled(value));
+    }
     let Some(names) = names.and_then(expressions) else { return data_type.to_owned() };
     let mut next = 1;
     let mut values: Vec<(i32, String)> = Vec::with_capacity(names.len());
@@ -161,6 +165,9 @@ fn spelled(data_type: &str) -> String {
 
 fn chosen(data_type: &str, inferred: Option<&Kind>, dates: DateRange) -> std::result::Result<Chosen, String> {
     let data_type = data_type.trim();
+    if let Some(entries) = inside(data_type, "Map") {
+        return map(&expressions(entries).unwrap_or_default(), inferred, dates);
+    }
     let dictionary = inside(data_type, "LowCardinality");
     let values = dictionary.unwrap_or(data_type);
     let scalar = inside(values, "Nullable").unwrap_or(values);
@@ -169,6 +176,29 @@ fn chosen(data_type: &str, inferred: Option<&Kind>, dates: DateRange) -> std::re
         return Err("a dictionary is kept of texts only".to_owned());
     }
     Ok(Chosen { kind, limit })
+}
+
+/// A map of these types.
+fn map(entries: &[&str], inferred: Option<&Kind>, dates: DateRange) -> std::result::Result<Chosen, String> {
+    let &[key, value] = entries else { return Err("a map is written as Map(String, Int64)".to_owned()) };
+    if !matches!(key, "String" | "LowCardinality(String)") {
+        return Err("the keys of documents are texts: write Map(String, …)".to_owned());
+    }
+    // Where all parts of the documents that the sample has are of one kind, so are the values.
+    let of_all = inferred.and_then(|kind| {
+        let (first, others) = kind.parts().split_first()?;
+        others.iter().all(|other| other.kind == first.kind).then_some(&first.kind)
+    });
+    let Chosen { kind, limit } = chosen(value, of_all, dates)?;
+    if kind.is_never_null() {
+        return Err(
+            "its values are of single values: take JSON for documents of documents or arrays".to_owned()
+        );
+    }
+    let may_be_null = inside(value, "Nullable").is_some() || value.starts_with("LowCardinality(Nullable(");
+    let given = Some(GivenType { name: spelled(&without_nullable(value)), limit });
+    let value = Field { given, required: !may_be_null, ..Field::new("value", kind) };
+    Ok(Chosen { kind: Kind::Map(Box::new(value)), limit: None })
 }
 
 type KindAndLimit = (Kind, Option<Limit>);
@@ -278,7 +308,7 @@ pub(crate) fn text_type(kind: &Kind) -> TextType {
         Kind::Date => TextType::Date,
         Kind::ObjectId | Kind::ObjectIdFixed => TextType::ObjectId,
         Kind::Uuid(UuidOrder::Standard) => TextType::Uuid,
-        Kind::Document(_) | Kind::Json => TextType::Object,
+        Kind::Document(_) | Kind::Map(_) | Kind::Json => TextType::Object,
         Kind::Array(_) => TextType::Array,
         Kind::String | Kind::Category | Kind::MixedId => TextType::String,
         Kind::Text { usual } => *usual,
@@ -348,7 +378,9 @@ mod tests {
     fn types_that_would_change_values_are_refused() {
         for data_type in [
             "Float32",
-            "Map(String, Int8)",
+            "Map(Int8, String)",
+            "Map(String, Array(Int8))",
+            "Map(String)",
             "Array(Int8)",
             "FixedString(3)",
             "Decimal(50, 2)",

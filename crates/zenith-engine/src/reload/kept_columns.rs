@@ -115,7 +115,9 @@ impl KeptColumns<'_> {
                 Kind::Document(fields.iter().map(field).collect::<Option<_>>()?)
             }
             TypeParts::Elements(there) => Kind::Array(Box::new(self.kind_of(there)?)),
-            TypeParts::None => scalar(there, &|kind, there| self.is_of(kind, there))?,
+            TypeParts::None | TypeParts::Entries(..) => {
+                scalar(there, &|kind, there| self.is_of(kind, there))?
+            }
         };
         self.is_of(&kind, there).then_some(kind)
     }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use zenith_arrow::Schema;
 use zenith_arrow::infer::Inference;
 use zenith_arrow::schema::ID_KEY;
-use zenith_arrow::{Kind, Schema};
 use zenith_extract::{Namespace, Source};
 use zenith_transport::ddl::Additions;
 use zenith_transport::{ServerInfo, Sink, TableDefinition, TableInfo, TransportError};
@@ -80,9 +80,7 @@ pub(super) fn check_places(shape: &TableShape, schema: &Schema, rows: Rows) -> R
     for (setting, sql) in shape.keys().filter(|_| rows.have_versions) {
         for name in places::others(sql) {
             let field = schema.column(&name);
-            if field
-                .is_some_and(|field| matches!(field.kind, Kind::Document(_) | Kind::Array(_) | Kind::Json))
-            {
+            if field.is_some_and(|field| field.kind.is_never_null()) {
                 return Err(EngineError::Setting {
                     setting,
                     value: sql.clone(),

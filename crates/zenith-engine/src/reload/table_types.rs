@@ -151,7 +151,7 @@ impl TypeAdoption<'_> {
                 let kind = arrays.kind(self.options).filter(|kind| matches!(kind, Kind::Array(_)));
                 kind.map(|kind| self.kind(&kind, there, &arrays))
             }
-            (TypeParts::None, _) => {
+            (TypeParts::None | TypeParts::Entries(..), _) => {
                 let mut kinds = scalars(text_type(inferred)).filter(|kind| self.is_kind_of(kind, there));
                 return kinds
                     .find(|kind| self.holds(kind, inferred, found))

@@ -1,5 +1,7 @@
 //! One value of a column as it was read from the target.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Decimal128Type, Decimal256Type, Float32Type, Float64Type, TimestampMicrosecondType,
@@ -38,10 +40,13 @@ pub(super) fn is_default(array: &ArrayRef, row: usize) -> bool {
         || decimal(array, row).is_some_and(|digits| !digits.contains(|digit| ('1'..='9').contains(&digit)))
 }
 
-/// The elements of an array.
+/// The elements of an array, the pairs of a map.
 pub(super) fn items(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
     if let Some(lists) = array.as_list_opt::<i32>() {
         return Some(lists.value(row));
+    }
+    if let Some(maps) = array.as_map_opt() {
+        return Some(Arc::new(maps.value(row)));
     }
     array.as_list_opt::<i64>().map(|lists| lists.value(row))
 }

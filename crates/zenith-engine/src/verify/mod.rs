@@ -14,7 +14,7 @@
 //! | `surplus` | finds rows that only the table has |
 //! | `rows` | keys of documents, and the rows of these keys |
 //! | `letters` | documents that are dead letters |
-//! | `compare`, `walk`, `expect`, `shown`, `cell` | one document and its row |
+//! | `compare`, `walk`, `map`, `expect`, `shown`, `cell` | one document and its row |
 //! | `kept` | what of a document its row has, where fields without a column are left out |
 //!
 //! Nothing is written to the target.
@@ -24,6 +24,7 @@ mod compare;
 mod expect;
 mod kept;
 mod letters;
+mod map;
 mod mismatch;
 mod part;
 mod pass;

@@ -21,7 +21,7 @@ use crate::promotion::LateFields;
 const JSON_LEVELS: usize = 8;
 
 /// Whether a column shows a value, or why it need not.
-enum Shown {
+pub(super) enum Shown {
     Yes,
     Elsewhere(String),
 }
@@ -46,8 +46,10 @@ fn holds_only_nulls(value: &Bson) -> bool {
 }
 
 /// A step from a value into it.
-enum Step {
+pub(super) enum Step {
     Key(String),
+    /// A key of a map, which is data.
+    Entry(String),
     Position(usize),
 }
 
@@ -62,7 +64,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Key(key) => f.write_str(key),
+            Step::Key(key) | Step::Entry(key) => f.write_str(key),
             Step::Position(position) => write!(f, "{position}"),
         }
     }
@@ -70,14 +72,14 @@ impl fmt::Display for Step {
 
 /// The walk over a document and its columns.
 pub(super) struct Walk<'r> {
-    rules: &'r Rules,
+    pub(super) rules: &'r Rules,
     late: &'r LateFields,
     /// Whether columns have come since the table was loaded.
     has_grown: bool,
-    path: Vec<Step>,
+    pub(super) path: Vec<Step>,
     mismatches: Mismatches,
     /// Whether any key of the document comes twice.
-    repeats: bool,
+    pub(super) repeats: bool,
 }
 
 impl<'r> Walk<'r> {
@@ -131,7 +133,7 @@ impl<'r> Walk<'r> {
     fn keys(&self) -> String {
         let keys = self.path.iter().filter_map(|step| match step {
             Step::Key(key) => Some(key.as_str()),
-            Step::Position(_) => None,
+            Step::Entry(_) | Step::Position(_) => None,
         });
         keys.collect::<Vec<_>>().join(".")
     }
@@ -154,7 +156,7 @@ impl<'r> Walk<'r> {
         is_of_before && is_blank(&field.kind, array, row) && twin.is_none_or(|twin| cell::is_null(twin, row))
     }
 
-    fn field(
+    pub(super) fn field(
         &mut self,
         value: Option<&Bson>,
         field: &Field,
@@ -249,11 +251,12 @@ impl<'r> Walk<'r> {
             }
             (Kind::Array(element), Bson::Array(values)) => self.elements(element, array, row, values),
             (Kind::Array(element), value) => self.alone(element, array, row, value),
+            (Kind::Map(value), Bson::Document(document)) => self.map(value, array, row, document),
             (Kind::Json, Bson::Document(document)) => self.json(array, row, document),
-            (Kind::Document(_) | Kind::Json, value) if is_blank(kind, array, row) => {
+            (Kind::Document(_) | Kind::Map(_) | Kind::Json, value) if is_blank(kind, array, row) => {
                 Ok(Shown::Elsewhere(expect::is_other(value)))
             }
-            (Kind::Document(_) | Kind::Json, value) => {
+            (Kind::Document(_) | Kind::Map(_) | Kind::Json, value) => {
                 Err(self.mismatch(Some(value), &cell::text(array, row)))
             }
             (kind, value) => self.leaf(kind, array, row, value, cell::is_null(array, row)),
@@ -366,7 +369,7 @@ impl<'r> Walk<'r> {
 
     fn fits_alone(&self, kind: &Kind, value: &Bson) -> bool {
         match (kind, value) {
-            (Kind::Document(_) | Kind::Json, value) => matches!(value, Bson::Document(_)),
+            (Kind::Document(_) | Kind::Map(_) | Kind::Json, value) => matches!(value, Bson::Document(_)),
             (Kind::Array(_), _) => false,
             (kind, value) => matches!(self.rules.expected(kind, value), Expected::Shown(_)),
         }
@@ -432,17 +435,13 @@ impl<'r> Walk<'r> {
         Ok(is_whole)
     }
 
-    fn count(&mut self, reason: String) {
+    pub(super) fn count(&mut self, reason: String) {
         // As they are counted when they are written: elements under their array.
-        let keys = self.path.iter().filter_map(|step| match step {
-            Step::Key(key) => Some(key.as_str()),
-            Step::Position(_) => None,
-        });
-        let field = keys.collect::<Vec<_>>().join(".");
+        let field = self.keys();
         count(&mut self.mismatches, field, reason);
     }
 
-    fn mismatch(&self, value: Option<&Bson>, target: &str) -> Box<Mismatch> {
+    pub(super) fn mismatch(&self, value: Option<&Bson>, target: &str) -> Box<Mismatch> {
         let path: Vec<String> = self.path.iter().map(Step::to_string).collect();
         Mismatch::new(path.join("."), in_words(value), format!("the column shows {target}"))
     }

@@ -122,6 +122,7 @@ fn other_type(data_type: &str, path: &str, texts: &[String]) -> Option<String> {
             let fields: Vec<String> = fields.into_iter().map(|(_, field)| field).collect();
             is_other.then(|| format!("Tuple({})", fields.join(", ")))
         }
+        TypeParts::Entries(key, value) => Some(format!("Map({key}, {})", other_type(value, path, texts)?)),
         TypeParts::None if texts.iter().any(|text| text == path) => Some(read_as(data_type, "String")),
         TypeParts::None => {
             let inside = data_type.strip_prefix("Nullable(").unwrap_or(data_type);

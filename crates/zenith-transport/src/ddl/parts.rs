@@ -10,6 +10,8 @@ pub enum TypeParts<'t> {
     None,
     /// The type of the elements of an array.
     Elements(&'t str),
+    /// The types of the keys and the values of a map.
+    Entries(&'t str, &'t str),
     /// The names and types of the elements of a tuple, in order.
     Fields(Vec<(String, &'t str)>),
 }
@@ -22,11 +24,21 @@ pub fn parts(data_type: &str) -> TypeParts<'_> {
         [At { what: Piece::Word("Array"), .. }, At { what: Piece::Group(element), .. }] => {
             TypeParts::Elements(element.trim())
         }
+        [At { what: Piece::Word("Map"), .. }, At { what: Piece::Group(entries), .. }] => {
+            pair(entries).map_or(TypeParts::None, |(key, value)| TypeParts::Entries(key, value))
+        }
         [At { what: Piece::Word("Tuple"), .. }, At { what: Piece::Group(elements), .. }] => {
             fields(elements).map_or(TypeParts::None, TypeParts::Fields)
         }
         _ => TypeParts::None,
     }
+}
+
+/// `Type, Type`.
+fn pair(entries: &str) -> Option<(&str, &str)> {
+    let found = pieces(entries)?;
+    let comma = found.iter().find(|piece| piece.what == Piece::Sign(','))?;
+    Some((entries.get(..comma.start)?.trim(), entries.get(comma.end..)?.trim()))
 }
 
 /// `name Type, name Type, …`; `None` if one has no name.
@@ -65,6 +77,9 @@ mod tests {
                 ("Array", "JSON")
             ]
         );
+        let map = "Map(LowCardinality(String), Nullable(Decimal(9, 2)))";
+        let entries = TypeParts::Entries("LowCardinality(String)", "Nullable(Decimal(9, 2))");
+        assert_eq!(parts(map), entries);
         assert_eq!(parts("Array(Array(Int8))"), TypeParts::Elements("Array(Int8)"));
     }
 

@@ -11,6 +11,7 @@
 //! | FixedSizeBinary(n) | `FixedString(n)` |
 //! | Struct | `Tuple(name type, …)` |
 //! | List | `Array(…)` |
+//! | Map | `Map(…)` |
 //! | any with metadata `zenith.type` | that type |
 //! | Dictionary(_, Utf8), Utf8 with metadata `zenith.category` | `LowCardinality(String)` |
 //!
@@ -40,7 +41,9 @@ pub(crate) fn is_given(field: &Field) -> bool {
     field.metadata().contains_key(GIVEN)
         || match field.data_type() {
             DataType::Struct(parts) => parts.iter().any(|part| is_given(part)),
-            DataType::List(element) | DataType::LargeList(element) => is_given(element),
+            DataType::List(element) | DataType::LargeList(element) | DataType::Map(element, _) => {
+                is_given(element)
+            }
             _ => false,
         }
 }
@@ -123,6 +126,7 @@ impl<'a> Writer<'a> {
                 self.field(element, out)?;
                 out.push(')');
             }
+            DataType::Map(entries, _) => self.map(entries, out)?,
             DataType::Utf8 | DataType::LargeUtf8 if extension == Some("arrow.json") => {
                 out.push_str(if self.dialect.json { "JSON" } else { "String" });
             }
@@ -159,6 +163,21 @@ impl<'a> Writer<'a> {
             }
             out.push_str(&identifier(field.name()));
             out.push(' ');
+            self.field(field, out)?;
+        }
+        out.push(')');
+        Ok(())
+    }
+
+    fn map(&mut self, entries: &'a Field, out: &mut String) -> Result<()> {
+        let DataType::Struct(pair) = entries.data_type() else {
+            return Err(self.error("the entries of a map are pairs"));
+        };
+        out.push_str("Map(");
+        for (index, field) in pair.iter().enumerate() {
+            if index > 0 {
+                out.push_str(", ");
+            }
             self.field(field, out)?;
         }
         out.push(')');

@@ -127,7 +127,8 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Arc;
 
-    use arrow_array::builder::{ListBuilder, StringBuilder};
+    use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
+    use arrow_array::cast::AsArray;
     use arrow_array::types::Int32Type;
     use arrow_array::*;
     use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -184,6 +185,14 @@ mod tests {
             (0..row % 4).for_each(|element| lists.values().append_option(some(element).then_some("element")));
             lists.append(true);
         }
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
+        for row in 0..rows {
+            (0..row % 3).for_each(|key| {
+                maps.keys().append_value(format!("key {key}"));
+                maps.values().append_option(some(row).then_some(row));
+            });
+            maps.append(true).unwrap();
+        }
         let pair = Fields::from(vec![
             Field::new("n", DataType::Int32, true),
             Field::new("a b", DataType::Boolean, true),
@@ -205,6 +214,10 @@ mod tests {
                 let lists = lists.finish();
                 (Field::new("lists", lists.data_type().clone(), false), Arc::new(lists))
             },
+            {
+                let maps = maps.finish();
+                (Field::new("maps", maps.data_type().clone(), false), Arc::new(maps))
+            },
             (Field::new("pairs", pairs.data_type().clone(), false), Arc::new(pairs)),
         ];
         let (fields, arrays): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
@@ -219,6 +232,17 @@ mod tests {
                 DataType::LargeUtf8 => {
                     let back = back.as_any().downcast_ref::<StringArray>().unwrap();
                     back.iter().eq(column.as_any().downcast_ref::<LargeStringArray>().unwrap())
+                }
+                // Results have maps as arrays of pairs.
+                DataType::Map(..) => {
+                    let (back, column) = (back.as_list::<i32>(), column.as_map());
+                    let pairs = (back.values().as_struct(), column.entries());
+                    (0..column.len()).all(|row| back.value_length(row) == column.value_length(row))
+                        && (0..2).all(|part| {
+                            let first = usize::try_from(column.offsets()[0]).unwrap();
+                            let sent = pairs.1.column(part).slice(first, pairs.0.len());
+                            pairs.0.column(part) == &sent
+                        })
                 }
                 _ => back == column,
             };

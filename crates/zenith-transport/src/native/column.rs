@@ -8,15 +8,18 @@
 //! | UUID | each half with its bytes in the other order |
 //! | offsets and bytes of texts | a varint and the bytes, one text after another |
 //! | offsets of lists | the ends as 64-bit numbers, before the elements |
+//! | offsets of maps | as those of lists, before the keys and the values |
 //! | structs | their fields one after another; a byte for each row if they have none |
 //!
 //! What a part says is small; its bytes are made when there is room for them.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowDictionaryKeyType;
-use arrow_array::{Array, ArrayRef, GenericByteArray, GenericListArray, OffsetSizeTrait};
+use arrow_array::{Array, ArrayRef, GenericByteArray, GenericListArray, MapArray, OffsetSizeTrait};
 use arrow_array::{downcast_dictionary_array, types::ByteArrayType};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
 use super::wire::put_len;
@@ -86,6 +89,7 @@ pub(super) fn parts(
         }
         DataType::List(element) => list(element, array.as_list::<i32>(), nulls(), parts)?,
         DataType::LargeList(element) => list(element, array.as_list::<i64>(), nulls(), parts)?,
+        DataType::Map(entries, _) => map(entries, array.as_map(), nulls(), parts)?,
         data_type => {
             let extension = field.metadata().get(EXTENSION_NAME).map(String::as_str);
             if field.is_nullable() && extension != Some("arrow.json") {
@@ -119,6 +123,22 @@ where
     let (first, last) = (offsets[0].as_usize(), offsets[list.len()].as_usize());
     parts.push(Part::Ends(offsets.clone().into()));
     self::parts(element, &list.values().slice(first, last - first), None, parts)
+}
+
+fn map(
+    entries: &Field,
+    maps: &MapArray,
+    nulls: Option<NullBuffer>,
+    parts: &mut Vec<Part>,
+) -> Result<(), ArrowError> {
+    if nulls.is_some() {
+        return Err(ArrowError::InvalidArgumentError(format!("a map of {} is null", entries.name())));
+    }
+    let offsets = maps.offsets();
+    let (first, last) = (offsets[0].as_usize(), offsets[maps.len()].as_usize());
+    parts.push(Part::Ends(offsets.clone().into()));
+    let pairs: ArrayRef = Arc::new(maps.entries().slice(first, last - first));
+    self::parts(entries, &pairs, None, parts)
 }
 
 fn values(array: &ArrayRef, data_type: &DataType, extension: Option<&str>) -> Result<Part, ArrowError> {

@@ -89,6 +89,8 @@ fn compare_row(schema: &Schema, document: &Document, repeats: bool, row: Row) ->
 fn forget_texts(kind: &Kind, cell: &mut Cell) {
     match (kind, &mut *cell) {
         (Kind::Json | Kind::MixedId | Kind::Text { .. }, _) => *cell = Cell::Any,
+        // Whose order tells which of several values of a key came last.
+        (Kind::Map(_), _) => *cell = Cell::Any,
         (Kind::Document(fields), Cell::Tuple(cells)) => forget_texts_of(fields, cells),
         (Kind::Array(element), Cell::List(cells)) => {
             cells.iter_mut().for_each(|cell| forget_texts(element, cell));
@@ -241,6 +243,25 @@ impl Damage {
     }
 }
 
+/// Makes maps of some documents: each die says whether, of what kind, and whether its values may be NULL.
+fn with_maps(fields: &mut [Field], dice: &mut impl Iterator<Item = (bool, usize, bool)>) {
+    for field in fields {
+        if let Kind::Document(parts) = &mut field.kind {
+            match dice.next() {
+                Some((true, kind, required)) => {
+                    let kinds = [Kind::Int64, Kind::String, Kind::Double, Kind::Bool, TEXT];
+                    let value = Field { required, ..Field::new("value", kinds[kind].clone()) };
+                    field.kind = Kind::Map(Box::new(value));
+                }
+                _ => with_maps(parts, dice),
+            }
+        }
+    }
+}
+
+/// Texts of any type.
+const TEXT: Kind = Kind::Text { usual: crate::schema::TextType::String };
+
 proptest! {
     /// Documents that are alike, as those of a collection are, some of them damaged, in replies of any size.
     #[test]
@@ -254,6 +275,7 @@ proptest! {
         rows_max in prop::sample::select(vec![1, 3, 1_000]),
         bytes_max in prop::sample::select(vec![4 << 10, 8 << 20]),
         options in options(),
+        maps in prop::collection::vec((any::<bool>(), 0..5_usize, any::<bool>()), 0..6),
     ) {
         let documents: Vec<Vec<u8>> = others
             .iter()
@@ -267,7 +289,8 @@ proptest! {
             })
             .collect();
         let sample = documents.iter().map(Vec::as_slice).filter(|bytes| validate(bytes).is_ok()).take(5);
-        let schema = infer(sample, &options).schema;
+        let mut schema = infer(sample, &options).schema;
+        with_maps(&mut schema.fields, &mut maps.into_iter());
         let replies: Vec<Reply> =
             documents.chunks(reply_documents).map(|chunk| Reply::of(chunk.iter().map(Vec::as_slice))).collect();
         compare(&schema, &replies, DecoderOptions { rows_max, bytes_max })?;

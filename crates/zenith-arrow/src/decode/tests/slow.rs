@@ -146,6 +146,8 @@ fn value(schema: &Schema, kind: &Kind, value: &Bson) -> Option<Held> {
             let (whole, there) = (items.iter().all(|item| item.whole), !items.is_empty());
             Held { cell: Cell::List(items.into_iter().map(|item| item.cell).collect()), whole, there }
         }
+        (Kind::Map(value), Bson::Document(document)) => map(schema, value, document),
+        (Kind::Map(_), _) => return None,
         (Kind::Json, Bson::Document(document)) => {
             let (text, whole) = json(document, schema.keep_nulls);
             Held { there: text != "{}", cell: Cell::Text(text), whole }
@@ -158,9 +160,26 @@ fn value(schema: &Schema, kind: &Kind, value: &Bson) -> Option<Held> {
     })
 }
 
+/// A document in a map: what does not fit has no key there, unless values may be NULL.
+fn map(schema: &Schema, field: &Field, document: &Document) -> Held {
+    let (mut entries, mut whole) = (Vec::new(), true);
+    for (key, item) in document {
+        let held = if *item == Bson::Null { None } else { value(schema, &field.kind, item) };
+        whole &= match &held {
+            Some(held) => held.whole,
+            None => *item == Bson::Null && (!field.required || !schema.keep_nulls),
+        };
+        if held.is_some() || !field.required {
+            let cell = held.map_or(Cell::Null, |held| held.cell);
+            entries.push(Cell::Tuple(vec![Cell::Text(key.clone()), cell]));
+        }
+    }
+    Held { there: !entries.is_empty(), cell: Cell::List(entries), whole }
+}
+
 /// An element of an array, which keeps its place whatever it is.
 fn element(schema: &Schema, kind: &Kind, item: &Bson) -> Held {
-    let has_parts = matches!(kind, Kind::Document(_) | Kind::Array(_) | Kind::Json);
+    let has_parts = kind.is_never_null();
     let nothing = |whole| Held { cell: blank(kind), whole, there: false };
     if *item == Bson::Null {
         return nothing(!has_parts);
@@ -186,7 +205,7 @@ fn blank(kind: &Kind) -> Cell {
             });
             Cell::Tuple(cells.collect())
         }
-        Kind::Array(_) => Cell::List(Vec::new()),
+        Kind::Array(_) | Kind::Map(_) => Cell::List(Vec::new()),
         Kind::Json => Cell::Text("{}".to_owned()),
         _ => Cell::Null,
     }
@@ -373,6 +392,10 @@ fn cell(array: &dyn Array, row: usize) -> Cell {
         DataType::List(_) => {
             let items = array.as_list::<i32>().value(row);
             Cell::List((0..items.len()).map(|index| cell(&items, index)).collect())
+        }
+        DataType::Map(..) => {
+            let pairs = array.as_map().value(row);
+            Cell::List((0..pairs.len()).map(|index| cell(&pairs, index)).collect())
         }
         DataType::Struct(_) => {
             Cell::Tuple(array.as_struct().columns().iter().map(|column| cell(column, row)).collect())
