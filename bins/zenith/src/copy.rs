@@ -171,7 +171,8 @@ async fn prepare<S: Source>(
         true => Pool::in_file(options.memory)?,
         false => Pool::new(options.memory)?,
     };
-    let sink = Arc::new(ClickHouseSink::new(target, Some(pool.clone()), connection)?);
+    let sink = ClickHouseSink::new(target, Some(pool.clone()), connection)?;
+    let sink = Arc::new(sink.on_cluster(options.shape.on_cluster.clone()));
     let mut builder = Pipeline::builder()
         .source(source)
         .sink(Arc::clone(&sink))

@@ -6,6 +6,7 @@ mod addresses;
 mod bad_input;
 mod beside;
 mod by_hand;
+mod clustered;
 mod column_types;
 mod columns;
 mod configuring;

@@ -24,11 +24,18 @@ pub async fn source(name: &str, connector: &Connector) -> Result<MongoSource, Fa
     MongoSource::connect(&uri).await.map_err(|error| named(Role::Source, name, &error.into()))
 }
 
-/// Makes a sink; it connects when it is used. It sends from the pool without copying.
-pub fn sink(name: &str, connector: &Connector, pool: &Pool) -> Result<ClickHouseSink, Failure> {
+/// Makes a sink for tables of one server, or of all of a cluster; it connects when it is used. It sends from the pool without
+/// copying.
+pub fn sink(
+    name: &str,
+    connector: &Connector,
+    pool: &Pool,
+    cluster: Option<&String>,
+) -> Result<ClickHouseSink, Failure> {
     let (target, options) = target(name, connector)?;
     let sink = ClickHouseSink::new(target, Some(pool.clone()), options);
-    sink.map_err(|error| named(Role::Target, name, &error.into()))
+    sink.map(|sink| sink.on_cluster(cluster.cloned()))
+        .map_err(|error| named(Role::Target, name, &error.into()))
 }
 
 fn target(name: &str, connector: &Connector) -> Result<(Target, ConnectionOptions), Failure> {
@@ -165,7 +172,8 @@ pub async fn single(
     let source =
         source(&pipeline.source, &connector(&config.sources, &pipeline.source, Role::Source)?).await?;
     let target = connector(&config.targets, &pipeline.target, Role::Target)?;
-    let sink = Arc::new(sink(&pipeline.target, &target, pool)?);
+    let cluster = pipeline.settings.shape.on_cluster.as_ref();
+    let sink = Arc::new(sink(&pipeline.target, &target, pool, cluster)?);
     let namespace = namespace(name, &pipeline, &source)?;
     let table = pipeline.table().to_owned();
     let mut keeper = Replicator::new(source.clone(), Arc::new(DynStateStore::new(store)), pool.clone());

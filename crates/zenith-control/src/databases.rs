@@ -30,7 +30,7 @@ impl Databases {
         let mut asked = JoinSet::new();
         for (name, connector) in targets.iter().filter(|(name, _)| !self.0.contains_key(*name)) {
             // An address that cannot be used is told where it is used.
-            let Ok(sink) = connect::sink(name, connector, pool) else { continue };
+            let Ok(sink) = connect::sink(name, connector, pool, None) else { continue };
             let (name, connector) = (name.clone(), connector.clone());
             if targets.len() > 1 {
                 asked.spawn(async move {

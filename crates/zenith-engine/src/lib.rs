@@ -71,6 +71,7 @@ mod settings;
 pub mod simulation;
 mod size;
 mod stop;
+pub mod suggest;
 mod summary;
 mod table_options;
 mod table_shape;

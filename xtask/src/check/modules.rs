@@ -15,6 +15,7 @@ use super::code::without_text;
 const ENGINE_ORDER: &[&str] = &[
     "simulation",
     "sentence",
+    "suggest",
     "size",
     "offload",
     "timings",

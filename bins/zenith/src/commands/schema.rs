@@ -9,6 +9,7 @@ use crate::args::{Schema, SchemaCommand, ShowSchema};
 use crate::exit::{Ending, Failure};
 use crate::terminal::{print, print_json};
 use zenith_control::connect;
+use zenith_control::mismatches::counted;
 use zenith_control::operations::schema::{self, ColumnJson};
 use zenith_control::state::Places;
 use zenith_control::text::table;
@@ -34,7 +35,9 @@ async fn show(arguments: &ShowSchema) -> Ending {
     }
     let mut text = format!("{} -> {}", found.collection, found.table);
     match &found.existing {
-        Some(existing) => text.push_str(&format!(" ({}, {} rows)\n", existing.engine, existing.rows)),
+        Some(existing) => {
+            text.push_str(&format!(" ({}, {})\n", existing.engine, counted(existing.rows, "row")));
+        }
         None => text.push_str(" (which is not there yet)\n"),
     }
     text.push_str(&as_text(&found.columns));

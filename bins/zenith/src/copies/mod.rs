@@ -22,6 +22,7 @@ use zenith_engine::EngineError;
 
 use crate::args::Copy;
 use crate::exit::{self, Failure};
+use crate::mismatches::counted;
 use crate::progress::{self, Display, say};
 use crate::signals::Signals;
 use crate::terminal::print;
@@ -155,10 +156,10 @@ impl Totals {
         let rows = self.rows + shared.rows_under_way();
         let memory = u64::try_from(shared.pool.stats().in_use).unwrap_or(u64::MAX);
         format!(
-            "{} of {} collections{failed}, {} rows, memory {}",
+            "{} of {}{failed}, {}, memory {}",
             count(self.ended),
-            count(all),
-            HumanCount(rows),
+            counted(u64::try_from(all).unwrap_or(u64::MAX), "collection"),
+            counted(rows, "row"),
             HumanBytes(memory)
         )
     }
@@ -170,7 +171,8 @@ fn code(report: &Report, arguments: &Copy) -> ExitCode {
         let left = report.not_begun.len();
         if left > 0 {
             say(&format!(
-                "zenith: stopped; {left} collections were not begun, and their tables are as they were"
+                "zenith: stopped; not begun: {}, and what tables there were are as they were",
+                counted(u64::try_from(left).unwrap_or(u64::MAX), "collection")
             ));
         }
         return ExitCode::from(exit::STOPPED);

@@ -68,7 +68,8 @@ pub async fn prepare<S: Catalogue>(
         true => Pool::in_file(memory)?,
         false => Pool::new(memory)?,
     };
-    let sink = Arc::new(ClickHouseSink::new(target, Some(pool.clone()), connection)?);
+    let sink = ClickHouseSink::new(target, Some(pool.clone()), connection)?;
+    let sink = Arc::new(sink.on_cluster(options.shape.on_cluster.clone()));
     // What is wrong with the target as a whole is told once, and not of each table.
     let look =
         PreflightRequest { missing_database: arguments.create_database, ..PreflightRequest::default() };

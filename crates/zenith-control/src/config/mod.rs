@@ -8,7 +8,6 @@
 //! | [`export`] | [`Config`] → the text of `zenith.toml` |
 //! | [`expand`] | addresses with references → addresses with secrets |
 //! | [`names`] | names in ClickHouse that would be of two things |
-//! | [`suggest`] | the name that was meant |
 //! | [`reference`](mod@reference) | what can be set, as data |
 //! | [`template`] | the file that `zenith init` writes |
 
@@ -20,12 +19,13 @@ pub mod export;
 pub mod file;
 pub mod names;
 pub mod reference;
-pub mod suggest;
 pub mod table_section;
 pub mod template;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use zenith_engine::suggest;
 
 use bytesize::ByteSize;
 use clap::Args;

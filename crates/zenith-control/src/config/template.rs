@@ -51,6 +51,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("constant", r#"{ tenant = "eu" }"#),
     ("flat_depth", "2"),
     ("order_by", r#"["_id"]"#),
+    ("on_cluster", r#""replicas""#),
     ("partition_by", r#""cityHash64(_id) % 16""#),
     ("engine", r#""ReplacingMergeTree""#),
     ("primary_key", r#"["_id"]"#),

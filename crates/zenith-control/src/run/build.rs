@@ -84,8 +84,8 @@ pub async fn build(
     Ok((Built { keeper: Arc::new(keeper), source, sinks: Mutex::new(sinks) }, failed))
 }
 
-/// The sinks of a group, by the names of their targets: pipelines share them, with their connections.
-type Sinks = BTreeMap<String, Result<Arc<ClickHouseSink>, Failure>>;
+/// The sinks of a group, by the names of their targets and clusters: pipelines share them, with their connections.
+type Sinks = BTreeMap<(String, Option<String>), Result<Arc<ClickHouseSink>, Failure>>;
 
 async fn prepare(
     member: &Member,
@@ -95,10 +95,11 @@ async fn prepare(
 ) -> Result<SyncPipeline<ClickHouseSink>, Failure> {
     let pipeline = applied::pipeline(&member.pipeline).map_err(Failure::Input)?;
     let target = member.target.as_ref().ok_or_else(|| missing("its target"))?;
-    if !sinks.contains_key(&target.name) {
-        sinks.insert(target.name.clone(), sink(target, shared).await);
+    let end = (target.name.clone(), pipeline.settings.shape.on_cluster.clone());
+    if !sinks.contains_key(&end) {
+        sinks.insert(end.clone(), sink(target, end.1.as_ref(), shared).await);
     }
-    let sink = sinks.get(&target.name).cloned().unwrap_or_else(|| Err(missing("its target")))?;
+    let sink = sinks.get(&end).cloned().unwrap_or_else(|| Err(missing("its target")))?;
     Ok(SyncPipeline {
         name: member.pipeline.name.clone(),
         namespace: connect::namespace(&member.pipeline.name, &pipeline, source)?,
@@ -108,9 +109,13 @@ async fn prepare(
     })
 }
 
-async fn sink(target: &state::Connector, shared: &Shared) -> Result<Arc<ClickHouseSink>, Failure> {
+async fn sink(
+    target: &state::Connector,
+    cluster: Option<&String>,
+    shared: &Shared,
+) -> Result<Arc<ClickHouseSink>, Failure> {
     let connector = applied::connector(target).map_err(Failure::Input)?;
-    let sink = connect::sink(&target.name, &connector, &shared.pool)?;
+    let sink = connect::sink(&target.name, &connector, &shared.pool, cluster)?;
     if shared.until == Until::CaughtUp {
         let look = PreflightRequest { missing_database: true, ..PreflightRequest::default() };
         sink.preflight(&look).await.map_err(|error| Failure::from(EngineError::Sink(error)))?;

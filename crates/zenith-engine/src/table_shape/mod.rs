@@ -74,6 +74,13 @@ pub struct TableShape {
     /// deletions.
     #[cfg_attr(feature = "clap", arg(long, value_name = "ENGINE", help_heading = "Table"))]
     pub engine: Option<String>,
+    /// The cluster on whose servers tables and views are made, changed and dropped; by default only on that of the target.
+    ///
+    /// With a `Replicated` or `Shared` engine. ClickHouse runs such statements (`ON CLUSTER`) on all servers of the cluster by
+    /// Keeper; rows are written to the target, and replicas get them by themselves. In the library the sink is made for it:
+    /// `ClickHouseSink::on_cluster`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "CLUSTER", help_heading = "Table"))]
+    pub on_cluster: Option<String>,
     /// The first expressions of the sorting key, which ClickHouse keeps in memory; by default all of them.
     #[cfg_attr(feature = "clap", arg(long, value_name = "EXPRESSION", help_heading = "Table"))]
     pub primary_key: Vec<String>,

@@ -3,7 +3,7 @@
 use zenith_transport::ddl::expressions;
 
 use super::{Engine, SETTINGS_OF_ZENITH, TableShape};
-use crate::places;
+use crate::{places, suggest};
 
 /// Why rows that are kept in step cannot expire.
 const TTL_OF_CHANGES: &str = "in the mode changes the newest row of a document may expire before an older one, which would then \
@@ -41,6 +41,13 @@ impl TableShape {
         {
             return refusal("engine", engine, reason);
         }
+        if let Some(cluster) = &self.on_cluster
+            && !self.engine().is_some_and(Engine::is_distributed)
+        {
+            let reason = "its servers would all have the table, and only one of them rows: say an engine with replicas, as \
+                ReplicatedMergeTree or ReplicatedReplacingMergeTree";
+            return refusal("on_cluster", cluster, reason);
+        }
         if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && has_versions) {
             return refusal("ttl", ttl, TTL_OF_CHANGES);
         }
@@ -74,6 +81,16 @@ impl TableShape {
         constants.with_constants("", "").columns.into_iter().find_map(|(name, column)| {
             let reason = match is_said(&name) {
                 true => Some("columns says something of the same column".to_owned()),
+                false if unknown_name(&self.constant, &name).is_some() => {
+                    unknown_name(&self.constant, &name).map(|unknown| {
+                        format!(
+                            "its text has {{{unknown}}}, and there are only {{db}} and {{collection}}, which stand for those of \
+                             the documents{}",
+                            suggest::nearest(unknown, ["db", "collection"])
+                                .map_or_else(String::new, |meant| format!("; did you mean {{{meant}}}?"))
+                        )
+                    })
+                }
                 false => column.refusal(&name),
             };
             Some(Refusal { setting: "constant", value: name, reason: reason? })
@@ -130,6 +147,15 @@ impl TableShape {
             }
         }
     }
+}
+
+/// What the text of a constant has in braces that stands for nothing, if it is a name.
+fn unknown_name<'c>(constants: &'c [(String, String)], column: &str) -> Option<&'c str> {
+    let (_, text) = constants.iter().find(|(name, _)| name == column)?;
+    let names = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    names.filter(is_name).find(|name| !matches!(*name, "db" | "collection"))
 }
 
 /// Why a table cannot have an engine, if it cannot.

@@ -81,8 +81,8 @@ impl TableAdmin for ClickHouseSink {
 
     fn create_view<'a>(&'a self, view: &'a View, replace: bool) -> Boxed<'a, ()> {
         let doing = format!("creating the view {}", self.full_name(view.name()));
-        let sql = view.to_sql(replace);
-        Box::pin(self.session.execute(Statement { in_database: true, ..Statement::new(doing, sql) }))
+        let statement = self.for_all(doing, &view.to_sql(replace), &identifier(view.name()));
+        Box::pin(self.session.execute(Statement { in_database: true, ..statement }))
     }
 
     fn insert_path<'a>(&'a self, table: &'a str) -> Boxed<'a, InsertPath> {
@@ -202,7 +202,7 @@ async fn alter_columns(
     };
     let name = sink.full_name(table);
     let sql = format!("ALTER TABLE {name} {}", changes.join(", "));
-    match sink.run(format!("changing the columns of {name}"), &format!("{sql}{settings}")).await {
+    match sink.change(format!("changing the columns of {name}"), &format!("{sql}{settings}"), &name).await {
         Err(TransportError::Server(error)) if error.code == UNFINISHED => {}
         done => done?,
     }
@@ -251,7 +251,8 @@ async fn clone_table(sink: &ClickHouseSink, table: &str, shadow: &str) -> Result
         return Err(TransportError::other(FailureKind::Input, message));
     }
     let comment = marked(&comment);
-    sink.run(&*doing, &format!("CREATE TABLE {shadow_name} AS {name} COMMENT {}", literal(&comment))).await?;
+    let sql = format!("CREATE TABLE {shadow_name} AS {name} COMMENT {}", literal(&comment));
+    sink.change(&*doing, &sql, &shadow_name).await?;
     let sql = "SELECT DISTINCT partition_id FROM system.parts \
                WHERE active AND database = {database:String} AND table = {table:String}";
     let statement =
@@ -362,5 +363,5 @@ async fn parts(sink: &ClickHouseSink, table: &str) -> Result<u64> {
 async fn alter(sink: &ClickHouseSink, table: &str, change: Option<String>) -> Result<()> {
     let Some(change) = change else { return Ok(()) };
     let name = sink.full_name(table);
-    sink.run(format!("changing {name}"), &format!("ALTER TABLE {name} {change}")).await
+    sink.change(format!("changing {name}"), &format!("ALTER TABLE {name} {change}"), &name).await
 }

@@ -54,9 +54,10 @@ pub(super) async fn write(sink: &ClickHouseSink, insert: Insert) -> Result<Durab
         format!("INSERT INTO {name} ({}) FORMAT {}", columns.join(", "), sink.session.format())
     });
     let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
-    let mut statement = Statement::new(format!("inserting {rows} rows into {name}"), sql)
-        .query_id(query_id(&token))
-        .set("insert_deduplication_token", token);
+    let mut statement =
+        Statement::new(format!("inserting {rows} row{} into {name}", if rows == 1 { "" } else { "s" }), sql)
+            .query_id(query_id(&token))
+            .set("insert_deduplication_token", token);
     for (setting, value) in SETTINGS.iter().chain(converting_settings) {
         statement = server.set(statement, setting, value);
     }

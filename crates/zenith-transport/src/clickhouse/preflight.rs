@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::ClickHouseSink;
 use super::server::Server;
 use super::session::Session;
 use crate::ddl::identifier;
@@ -28,19 +29,20 @@ const ENGINE_OF_VERSIONS: &str = "ReplacingMergeTree";
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
 pub(super) async fn preflight(
-    session: &Session,
+    sink: &ClickHouseSink,
     server: &Server,
     wanted: &PreflightRequest,
 ) -> Result<ServerInfo> {
+    let session = &sink.session;
     let database = session.target().database.clone();
     // Before anything else: a database is invisible to those who may do nothing in it.
     check_privileges(session, &server.user, &database, wanted.versions).await?;
     let mut engine = database_engine(session, &database).await?;
     let mut database_created = false;
     if engine.is_none() && wanted.create_database {
-        let sql = format!("CREATE DATABASE IF NOT EXISTS {}", identifier(&database));
-        let doing = format!("creating the database {}", identifier(&database));
-        session.execute(Statement::new(doing, sql)).await?;
+        let name = identifier(&database);
+        let sql = format!("CREATE DATABASE IF NOT EXISTS {name}");
+        sink.change(format!("creating the database {name}"), &sql, &name).await?;
         database_created = true;
         engine = database_engine(session, &database).await?;
     }

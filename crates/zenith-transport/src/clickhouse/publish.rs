@@ -25,7 +25,7 @@ pub(super) async fn publish(sink: &ClickHouseSink, shadow: &str, table: &str) ->
             Some(_) => (format!("EXCHANGE TABLES {shadow_name} AND {table_name}"), Published::Replaced),
             None => (format!("RENAME TABLE {shadow_name} TO {table_name}"), Published::Renamed),
         };
-        sink.run(&*doing, &verb).await?;
+        sink.change(&*doing, &verb, &table_name).await?;
         (published, shadow_comment)
     } else if is_new(&table_comment) || shadow_comment.is_none() && table_comment.is_some() {
         (Published::Already, table_comment)
@@ -41,11 +41,16 @@ pub(super) async fn publish(sink: &ClickHouseSink, shadow: &str, table: &str) ->
 
     sink.drop_table(shadow).await?;
     let unmarked = marked.as_deref().and_then(|comment| comment.strip_suffix(LOADING_MARK));
-    let change = match unmarked {
-        Some(rest) => format!("MODIFY COMMENT {}, {}", literal(rest.trim_end()), reset()),
-        None => reset(),
+    let comment = unmarked.map(|rest| format!("MODIFY COMMENT {}", literal(rest.trim_end())));
+    let changes = match comment {
+        // Settings are those of each server, and a comment that of the replicated table: the mark goes last.
+        Some(comment) if sink.is_on_cluster() => vec![reset(), comment],
+        Some(comment) => vec![format!("{comment}, {}", reset())],
+        None => vec![reset()],
     };
-    sink.run(&*doing, &format!("ALTER TABLE {table_name} {change}")).await?;
+    for change in changes {
+        sink.change(&*doing, &format!("ALTER TABLE {table_name} {change}"), &table_name).await?;
+    }
     Ok(published)
 }
 
@@ -58,7 +63,7 @@ pub(super) async fn set_merging(sink: &ClickHouseSink, table: &str, merging: Mer
         }
         Merging::Running => reset(),
     };
-    sink.run(format!("changing settings of {name}"), &format!("ALTER TABLE {name} {change}")).await
+    sink.change(format!("changing settings of {name}"), &format!("ALTER TABLE {name} {change}"), &name).await
 }
 
 fn reset() -> String {

@@ -29,6 +29,8 @@ pub struct ClickHouseSink {
     server: OnceLock<Server>,
     /// Types of the tables that are inserted into.
     pub(super) column_types: ColumnTypes,
+    /// The cluster whose servers all get the tables; none where they are those of one server.
+    cluster: Option<String>,
 }
 
 impl fmt::Debug for ClickHouseSink {
@@ -51,7 +53,15 @@ impl ClickHouseSink {
             session: Session::new(target, pool, options)?,
             server: OnceLock::new(),
             column_types: ColumnTypes::default(),
+            cluster: None,
         })
+    }
+
+    /// The same for tables on all servers of a cluster: statements that make, change, exchange and drop tables and views have
+    /// `ON CLUSTER`. Rows are inserted and removed at the target alone, and the replicas of a table get them by themselves.
+    #[must_use]
+    pub fn on_cluster(self, cluster: Option<String>) -> ClickHouseSink {
+        ClickHouseSink { cluster, ..self }
     }
 
     /// Runs a statement that has no result.
@@ -137,6 +147,29 @@ impl ClickHouseSink {
         format!("{}.{}", identifier(self.database()), identifier(table))
     }
 
+    /// Whether there are other servers that get the tables.
+    pub(super) fn is_on_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// A statement about a table or view, which is first mentioned by this name, for all servers that have it.
+    pub(super) fn for_all(&self, doing: impl Into<String>, sql: &str, name: &str) -> Statement {
+        match &self.cluster {
+            Some(cluster) => {
+                let named = format!("{name} ON CLUSTER {}", identifier(cluster));
+                // Without a row for each server.
+                Statement::new(doing, sql.replacen(name, &named, 1))
+                    .set("distributed_ddl_output_mode", "none")
+            }
+            None => Statement::new(doing, sql),
+        }
+    }
+
+    /// Changes a table or view of this name on all servers that have it.
+    pub(super) async fn change(&self, doing: impl Into<String>, sql: &str, name: &str) -> Result<()> {
+        self.session.execute(self.for_all(doing, sql, name)).await
+    }
+
     /// Runs a statement and waits for its end; `doing` is for error messages.
     pub(super) async fn run(&self, doing: impl Into<String>, sql: &str) -> Result<()> {
         self.session.execute(Statement::new(doing, sql)).await
@@ -145,7 +178,7 @@ impl ClickHouseSink {
 
 impl Sink for ClickHouseSink {
     async fn preflight(&self, wanted: &PreflightRequest) -> Result<ServerInfo> {
-        preflight::preflight(&self.session, self.server().await?, wanted).await
+        preflight::preflight(self, self.server().await?, wanted).await
     }
 
     async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
@@ -163,7 +196,8 @@ impl Sink for ClickHouseSink {
     async fn create(&self, definition: &TableDefinition) -> Result<()> {
         self.column_types.forget(&definition.name);
         let sql = definition.to_sql(self.database(), self.dialect().await?)?;
-        self.run(format!("creating the table {}", self.full_name(&definition.name)), &sql).await
+        let name = self.full_name(&definition.name);
+        self.change(format!("creating the table {name}"), &sql, &name).await
     }
 
     async fn write(&self, insert: Insert) -> Result<Durable> {
@@ -197,7 +231,8 @@ impl Sink for ClickHouseSink {
     async fn drop_table(&self, table: &str) -> Result<()> {
         self.column_types.forget(table);
         let name = self.full_name(table);
-        let statement = Statement::new(format!("dropping {name}"), format!("DROP TABLE IF EXISTS {name}"));
+        let statement =
+            self.for_all(format!("dropping {name}"), &format!("DROP TABLE IF EXISTS {name}"), &name);
         self.session.execute(unlimited(statement)).await
     }
 
