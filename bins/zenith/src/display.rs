@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use zenith_engine::{Phase, PipelineProgress, Pool};
 
 use crate::progress::{LINE_EVERY, say, show, style};
-use zenith_control::mismatches::totals;
+use zenith_control::mismatches::{counted, totals};
 use zenith_control::status::rates::{self, Rates};
 use zenith_control::text::table;
 use zenith_control::time;
@@ -123,10 +123,10 @@ fn line(pipeline: &PipelineProgress, rates: &mut Rates, at: Instant, now: System
     let mismatches = totals(pipeline.counters.extra_values, pipeline.counters.dead_letters);
     let mismatches = mismatches.map_or_else(String::new, |totals| format!(", {totals}"));
     format!(
-        "{} {}{trouble}, {} rows, {} rows/s{lag}{mismatches}",
+        "{} {}{trouble}, {}, {} rows/s{lag}{mismatches}",
         pipeline.name,
         phase(pipeline),
-        HumanCount(pipeline.counters.rows_written),
+        counted(pipeline.counters.rows_written, "row"),
         rates::shown(rate)
     )
 }

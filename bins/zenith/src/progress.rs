@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::mismatches::counted;
 use tokio::task::JoinHandle;
 use zenith_engine::{Progress, ProgressSnapshot};
 
@@ -163,8 +165,8 @@ fn line(now: &ProgressSnapshot, elapsed: Duration) -> String {
 /// "5 of 10 rows", or "5 rows" where nobody knows of how many.
 fn rows(written: u64, expected: u64) -> String {
     match expected {
-        0 => format!("{} rows", HumanCount(written)),
-        _ => format!("{} of {} rows", HumanCount(written), HumanCount(expected.max(written))),
+        0 => counted(written, "row"),
+        _ => format!("{} of {}", HumanCount(written), counted(expected.max(written), "row")),
     }
 }
 

@@ -100,9 +100,9 @@ pub fn health(report: &Report, mut complaints: Vec<String>) -> (bool, String) {
     if !report.running {
         complaints.insert(0, "zenith run is not running".to_owned());
     }
-    let pipelines = report.pipelines.len();
+    let pipelines = u64::try_from(report.pipelines.len()).unwrap_or(u64::MAX);
     match complaints.is_empty() {
-        true => (true, format!("healthy: {pipelines} pipelines\n")),
+        true => (true, format!("healthy: {}\n", mismatches::counted(pipelines, "pipeline"))),
         false => (false, format!("unhealthy: {}\n", complaints.join("; ").replace('\n', " "))),
     }
 }

@@ -47,6 +47,7 @@ mod several;
 mod shapes;
 mod sharing;
 mod signals;
+mod slips;
 mod tables;
 mod told;
 mod transforms;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use serde::Serialize;
 use zenith_engine::extract::Topology;
 use zenith_engine::transport::{SendReason, SendReport};
@@ -179,18 +179,22 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str, filter: Option<&str>
     let _ = writeln!(text, "\n{create_statement}\n");
     let size = plan.source.collection.size;
     let documents = size.map_or_else(
-        || "an unknown number of".to_owned(),
-        |size| format!("about {}", HumanCount(size.documents)),
+        || "an unknown number of documents".to_owned(),
+        |size| format!("about {}", counted(size.documents, "document")),
     );
     let bytes = size.map_or_else(String::new, |size| format!(", {} of BSON", HumanBytes(size.bytes)));
-    let _ =
-        writeln!(text, "Plan (columns inferred from {} documents; nothing has been written):", plan.sampled);
+    let sampled = u64::try_from(plan.sampled).unwrap_or(u64::MAX);
+    let _ = writeln!(
+        text,
+        "Plan (columns inferred from {}; nothing has been written):",
+        counted(sampled, "document")
+    );
     let from = match plan.source.topology {
         Topology::Files => "the dump".to_owned(),
         _ => format!("MongoDB {}", plan.source.server_version),
     };
     let matching = filter.map_or_else(String::new, |filter| format!(" that match {filter}"));
-    let _ = writeln!(text, "  1. read {documents} documents{bytes} from {from}{matching}");
+    let _ = writeln!(text, "  1. read {documents}{bytes} from {from}{matching}");
     let table = &plan.definition.name;
     match (plan.strategy, &plan.existing) {
         (Strategy::Swap, Some(existing)) => {
@@ -198,8 +202,8 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str, filter: Option<&str>
                 writeln!(text, "  2. load them into a shadow table on ClickHouse {}", plan.target.version);
             let _ = writeln!(
                 text,
-                "  3. exchange it with {table} in one step, and drop the old {} rows",
-                HumanCount(existing.rows)
+                "  3. exchange it with {table} in one step, and drop the old {}",
+                counted(existing.rows, "row")
             );
         }
         (Strategy::Swap, None) => {
@@ -211,8 +215,8 @@ pub fn plan_text(plan: &ReloadPlan, create_statement: &str, filter: Option<&str>
             let rows = existing.as_ref().map_or(0, |existing| existing.rows);
             let _ = writeln!(
                 text,
-                "  2. empty {table} of its {} rows on ClickHouse {}",
-                HumanCount(rows),
+                "  2. empty {table} of its {} on ClickHouse {}",
+                counted(rows, "row"),
                 plan.target.version
             );
             let _ = writeln!(text, "  3. load it in place; readers see it fill");

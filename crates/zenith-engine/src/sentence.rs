@@ -1,4 +1,10 @@
-//! Errors as people are told of them.
+//! What people are told, in words: errors, and how many there are of something.
+
+/// How many there are: `1 row`, `2 rows`. The number may be written in any way.
+#[must_use]
+pub fn counted(count: u64, written: impl std::fmt::Display, one: &str) -> String {
+    format!("{written} {one}{}", if count == 1 { "" } else { "s" })
+}
 
 /// An error and its causes in one sentence, each said once.
 #[must_use]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use zenith_arrow::{
     Decoder, DecoderOptions, PathError, PlainTransform, Schema, Transform, TransformOptions, Unwind,
 };
@@ -13,6 +13,7 @@ use zenith_memory::Pool;
 use crate::layout::KEY;
 use crate::masks::MaskSetting;
 use crate::row_shape::Shape;
+use crate::suggest;
 use crate::table_options::TableOptions;
 use crate::{EngineError, Result, renames};
 
@@ -134,6 +135,10 @@ impl TableOptions {
         if !sample.documents.is_empty()
             && !sample.documents.iter().any(|document| unwind.finds_array(document.as_bytes()))
         {
+            let other = sample.documents.iter().find_map(|document| unwind.finds_other(document.as_bytes()));
+            if let (Some(other), Some(path)) = (other, &self.unwind) {
+                return Err(no_array(path, other, &sample.documents));
+            }
             sample.without.extend(self.unwind.clone());
         }
         sample.documents = unwound_sample(&unwind, &sample.documents);
@@ -196,6 +201,32 @@ pub(crate) struct TransformedSample {
     /// Paths of settings at which nothing of it is.
     pub(crate) without: Vec<String>,
     pub(crate) left_out: LeftOut,
+}
+
+/// What is at the path is no array in any document.
+fn no_array(path: &str, other: &str, sample: &[RawDocumentBuf]) -> EngineError {
+    let mut arrays = BTreeSet::new();
+    sample.iter().for_each(|document| arrays_in(document, "", &mut arrays));
+    EngineError::Setting {
+        setting: "unwind",
+        value: path.to_owned(),
+        reason: format!(
+            "no document of the sample has an array there, and some have a value of the type {other}{}",
+            suggest::hint(path, arrays.iter().map(String::as_str))
+        ),
+    }
+}
+
+/// The paths of the arrays of a document, through documents.
+fn arrays_in(document: &RawDocument, parent: &str, arrays: &mut BTreeSet<String>) {
+    for (key, value) in document.iter().map_while(|element| element.ok()) {
+        let path = if parent.is_empty() { key.to_string() } else { format!("{parent}.{key}") };
+        match value {
+            RawBsonRef::Array(_) => drop(arrays.insert(path)),
+            RawBsonRef::Document(inside) => arrays_in(inside, &path, arrays),
+            _ => {}
+        }
+    }
 }
 
 /// Keys of the top level that the documents of a sample had, and have no more.

@@ -11,6 +11,7 @@ use crate::exit::Ending;
 use crate::terminal::{print, print_json};
 use zenith_control::config::applied::{self, Applied};
 use zenith_control::operations::pipelines::{self, PipelineLine, find};
+use zenith_control::mismatches::counted;
 use zenith_control::state::Places;
 use zenith_control::text::table;
 
@@ -106,8 +107,13 @@ async fn remove(arguments: &Remove) -> Ending {
         let shown = PipelineLine::of(record);
         let rows = store.checkpoint(&shown.name).await?.map_or(0, |checkpoint| checkpoint.rows);
         print(&format!(
-            "- pipeline {}  {}.{} -> {}.{}, {rows} rows so far\n",
-            shown.name, shown.source, shown.collection, shown.target, shown.table
+            "- pipeline {}  {}.{} -> {}.{}, {} so far\n",
+            shown.name,
+            shown.source,
+            shown.collection,
+            shown.target,
+            shown.table,
+            counted(rows, "row")
         ));
     }
     print(match (applied.template(name), applied::member_of(record).as_str()) {

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use indicatif::HumanCount;
 use zenith_engine::{Deletes, EngineError, Mode, Pool, Sink as _, Source as _, Strategy, hides_deletions};
 
 use super::delegate::{self, Held};
@@ -16,6 +15,7 @@ use crate::signals::Signals;
 use crate::terminal::{print, print_json};
 use zenith_control::connect::{self, Single};
 use zenith_control::requests::{Answer, Asked};
+use zenith_control::mismatches::counted;
 use zenith_control::state::Places;
 use zenith_control::summary;
 
@@ -111,8 +111,10 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
         }));
         return Ok(ExitCode::SUCCESS);
     }
-    let documents =
-        documents.map_or_else(|| "all".to_owned(), |documents| format!("about {}", HumanCount(documents)));
+    let documents = documents.map_or_else(
+        || "all documents".to_owned(),
+        |documents| format!("about {}", counted(documents, "document")),
+    );
     let table = &single.table;
     let settings = &single.pipeline.settings;
     // A table of versions is always replaced in one step: its changes go on meanwhile.
@@ -120,22 +122,22 @@ async fn announce(arguments: &Reload, single: &Single) -> Ending {
     let then = match (&existing, strategy) {
         (Some(existing), _) if settings.mode == Mode::IdCursor => {
             format!(
-                "replace the table {table} with its {} rows by an empty one; the next run fills it",
-                HumanCount(existing.rows)
+                "replace the table {table} with its {} by an empty one; the next run fills it",
+                counted(existing.rows, "row")
             )
         }
         (None, _) => format!("create the table {table}"),
         (Some(existing), Strategy::Swap) => {
-            format!("replace the table {table} in one step, and drop its {} rows", HumanCount(existing.rows))
+            format!("replace the table {table} in one step, and drop its {}", counted(existing.rows, "row"))
         }
         (Some(existing), Strategy::Truncate) => {
-            format!("empty the table {table} of its {} rows, and load it in place", HumanCount(existing.rows))
+            format!("empty the table {table} of its {}, and load it in place", counted(existing.rows, "row"))
         }
     };
     let mode = single.pipeline.settings.mode;
     let after = if mode.follows_changes() { "; changes are followed from now on" } else { "" };
     print(&format!(
-        "would read {documents} documents of {}, and {then}{after}\nnothing was changed (--dry-run)\n",
+        "would read {documents} of {}, and {then}{after}\nnothing was changed (--dry-run)\n",
         single.namespace
     ));
     Ok(ExitCode::SUCCESS)

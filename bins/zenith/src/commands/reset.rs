@@ -13,6 +13,7 @@ use crate::exit::{Ending, Failure};
 use crate::terminal::print;
 use zenith_control::requests::Asked;
 use zenith_control::reset::From;
+use zenith_control::mismatches::counted;
 use zenith_control::state::Places;
 use zenith_control::{connect, time};
 
@@ -31,7 +32,7 @@ pub async fn run(arguments: &Reset) -> Ending {
             Some(at) => {
                 format!("is at {} (UTC), {} back", time::shown(at), time::duration(time::ago(at, now)))
             }
-            None => format!("has {} rows behind it", checkpoint.rows),
+            None => format!("has {} behind it", counted(checkpoint.rows, "row")),
         },
     };
     let then = match &arguments.from {

@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::HumanCount;
 use zenith_control::allowed::Allowed;
-use zenith_control::mismatches;
+use zenith_control::mismatches::{self, counted};
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
 use zenith_control::run::supervisor::{End, Supervisor};
@@ -103,7 +102,7 @@ fn summarise(supervisor: &Supervisor) {
     for (pipeline, (rows, mismatches)) in supervisor.done_so_far() {
         let totals = mismatches::totals(mismatches.values_total(), mismatches.documents_total());
         let totals = totals.map_or_else(String::new, |totals| format!("; {totals}"));
-        say(&format!("zenith: {pipeline}: {} rows written{totals}", HumanCount(*rows)));
+        say(&format!("zenith: {pipeline}: {} written{totals}", mismatches::counted(*rows, "row")));
         mismatches::list(mismatches).lines().for_each(say);
     }
 }

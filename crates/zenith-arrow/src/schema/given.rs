@@ -90,12 +90,18 @@ fn is_uuid(text: &[u8]) -> bool {
         })
 }
 
-/// Those that hold an address of version 4 are spelled in several ways.
+/// Whether it is spelled as ClickHouse spells it, which writes the last 32 bits behind 96 that are zero as an address of version
+/// 4, unless the first 16 of them are zero as well.
 fn is_ipv6(text: &str) -> bool {
     text.parse::<std::net::Ipv6Addr>().is_ok_and(|address| {
-        let is_plain = address.segments()[..5].iter().any(|segment| *segment != 0);
-        let is_short = address.is_unspecified() || address.is_loopback();
-        (is_plain || is_short) && address.to_string() == text
+        let segments = address.segments();
+        let is_compatible = segments[..6].iter().all(|segment| *segment == 0) && segments[6] != 0;
+        let [.., a, b, c, d] = address.octets();
+        let spelled = match is_compatible {
+            true => format!("::{a}.{b}.{c}.{d}"),
+            false => address.to_string(),
+        };
+        spelled == text
     })
 }
 
@@ -116,8 +122,15 @@ mod tests {
             (&Limit::Ipv6, "2001:db8::1", true),
             (&Limit::Ipv6, "2001:DB8::1", false),
             (&Limit::Ipv6, "2001:db8:0:0:0:0:0:1", false),
-            (&Limit::Ipv6, "::ffff:10.0.0.1", false),
+            (&Limit::Ipv6, "::ffff:10.0.0.1", true),
+            (&Limit::Ipv6, "::ffff:a00:1", false),
             (&Limit::Ipv6, "::", true),
+            (&Limit::Ipv6, "::2", true),
+            (&Limit::Ipv6, "::ffff", true),
+            (&Limit::Ipv6, "::0.0.0.2", false),
+            (&Limit::Ipv6, "::10.0.0.1", true),
+            (&Limit::Ipv6, "::a00:1", false),
+            (&Limit::Ipv6, "::1:0:0:2", true),
             (&one_of, "b c", true),
             (&one_of, "b", false),
         ] {

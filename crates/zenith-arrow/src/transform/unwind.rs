@@ -96,6 +96,13 @@ impl Unwind {
             .is_ok_and(|found| found.is_some_and(|found| found.element.value.tag == tag::ARRAY))
     }
 
+    /// The type of what a document has at the path, if that is another value than an array or null.
+    #[must_use]
+    pub fn finds_other(&self, document: &[u8]) -> Option<&'static str> {
+        let value = self.find(document).ok()??.element.value;
+        (!matches!(value.tag, tag::ARRAY | tag::NULL)).then(|| tag::name(value.tag))
+    }
+
     /// Hands over one document after the other, at least one.
     pub(crate) fn each<E: From<RawError>>(
         &self,

@@ -7,6 +7,7 @@ use zenith_engine::Mode;
 
 use super::{Collection, Found, Planned};
 use crate::failure;
+use crate::mismatches::counted;
 
 const BEFORE: &str = "\
 # Zenith: which MongoDB collections become which ClickHouse tables; drafted from what was found at both ends.
@@ -56,7 +57,7 @@ pub fn draft(found: &Found, from: &str, to: &str, patterns: &[String]) -> String
 
 /// One pipeline of many collections.
 fn together(found: &Found, ends: &str, patterns: &[String]) -> String {
-    let mut text = format!("\n# {} collections:\n", HumanCount(found.collections.len() as u64));
+    let mut text = format!("\n# {}:\n", counted(found.collections.len() as u64, "collection"));
     for collection in &found.collections {
         let what = match &collection.plan {
             Ok(planned) => size(planned),
@@ -118,8 +119,7 @@ fn alone(collection: &Collection, name: &str, ends: &str, database: Option<&str>
 /// How much there is of a collection.
 fn size(planned: &Planned) -> String {
     match planned.size {
-        Some((1, bytes)) => format!("1 document, {}", HumanBytes(bytes)),
-        Some((documents, bytes)) => format!("{} documents, {}", HumanCount(documents), HumanBytes(bytes)),
+        Some((documents, bytes)) => format!("{}, {}", counted(documents, "document"), HumanBytes(bytes)),
         None => "of unknown size".to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use zenith_arrow::infer::{IdTypes, InferOptions, Inference, flatten, infer};
 use zenith_arrow::schema::ID_KEY;
 use zenith_arrow::{DateRange, Field, Kind, Schema, WHOLE_KEY};
-use zenith_transport::ddl::Dialect;
+use zenith_transport::ddl::{Dialect, names_in};
 use zenith_transport::{ServerInfo, TableInfo};
 
 use super::confine::confine;
@@ -75,8 +75,16 @@ impl Choice<'_> {
             }
         }
         let of_user = existing.filter(|table| !options.replace && keep::is_of_user(table));
-        if let Some(table) = of_user {
-            leave_out_missing(&mut schema, table);
+        if let Some(table) = of_user
+            && leave_out_missing(&mut schema, table)
+            && options.table.shape == Shape::Columns
+        {
+            let transform = options.table.transform(&schema)?;
+            let is_left_out = |name: &str| {
+                let is_of_other = infer.columns.iter().any(|(field, column)| field == name || column == name);
+                is_of_other || transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()))
+            };
+            given::add_columns_of(table, &mut schema, &is_left_out);
         }
         shape::check_columns(wanted, &schema, &pipeline.namespace)?;
         shape::check_places(wanted, &schema, pipeline.layout.rows())?;
@@ -95,8 +103,12 @@ impl Choice<'_> {
         let transform = options.transform(schema)?;
         let sampled: Vec<String> = schema.fields.iter().map(|field| field.name.clone()).collect();
         let rows = pipeline.layout.schema(&schema.to_arrow());
+        // The number of an element of an array that is not unwound any more, as any other column that only the key was for.
+        let (key, wanted) = (names_in(&table.sorting_key), pipeline.options.shape.required());
+        let is_of_key_before = |name: &str| key.contains(name) && !wanted.contains(name);
         let is_left_out = |name: &str| {
-            transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()))
+            is_of_key_before(name)
+                || transform.as_ref().is_some_and(|transform| transform.drops(name.as_bytes()))
                 || pipeline.added.has(&rows, name)
         };
         let kept = KeptColumns {
@@ -130,16 +142,17 @@ fn check_documents(options: &ReloadOptions, shape: &TableShape) -> Result<()> {
 }
 
 /// Leaves fields out that a user's table has no column for: their values go to the extra column. A table that has no column
-/// of any is of something else, which its differences tell.
-fn leave_out_missing(schema: &mut Schema, table: &TableInfo) {
+/// of any is of something else, which its differences tell: `false` then.
+fn leave_out_missing(schema: &mut Schema, table: &TableInfo) -> bool {
     let has = |name: &str| table.columns.iter().any(|column| column.name == name);
     if !schema.columns().any(|field| field.name != ID_KEY && has(field.column_name())) {
-        return;
+        return false;
     }
     schema.retain_columns(|field| {
         field.twin.take_if(|twin| !has(&twin.name));
         field.name == ID_KEY || has(field.column_name())
     });
+    true
 }
 
 /// Whether a table of the pipeline's continues with the columns it has: a change log, whose rows no load can make again; and

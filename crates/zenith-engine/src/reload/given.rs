@@ -96,6 +96,31 @@ fn give(field: &mut Field, chosen: Chosen, given: &str) {
         (!is_json).then(|| GivenType { name: spelled(&without_nullable(given)), limit: chosen.limit });
 }
 
+/// Adds fields for the columns of a user's table that the sample has no values for, where they may be NULL: of others, every row
+/// without a value would have a note.
+pub(super) fn add_columns_of(table: &TableInfo, schema: &mut Schema, is_left_out: &dyn Fn(&str) -> bool) {
+    for there in table.columns.iter().filter(|there| there.default_kind.is_empty()) {
+        let (name, data_type) = (there.name.as_str(), there.data_type.as_str());
+        let may_be_null = ["Nullable(", "LowCardinality(Nullable(", "Map("];
+        let is_known = schema.fields.iter().any(|field| {
+            let twin = field.twin.as_ref().map(|twin| twin.name.as_str());
+            field.name == name || field.column_name() == name || twin == Some(name)
+        });
+        if !may_be_null.iter().any(|beginning| data_type.starts_with(beginning))
+            || is_known
+            || name.starts_with("_zenith_")
+            || is_left_out(name)
+        {
+            continue;
+        }
+        if let Ok(chosen) = chosen(data_type, None, schema.dates) {
+            let mut field = Field::new(name, chosen.kind.clone());
+            give(&mut field, chosen, data_type);
+            schema.fields.push(field);
+        }
+    }
+}
+
 /// Paths of the fields whose columns have types that no sample chooses.
 pub(super) fn paths(shape: &TableShape, schema: &Schema, documents: Shape) -> Vec<String> {
     let whole = (documents == Shape::Document).then(|| WHOLE_KEY.to_owned());

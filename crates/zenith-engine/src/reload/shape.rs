@@ -6,7 +6,7 @@ use zenith_arrow::Schema;
 use zenith_arrow::infer::Inference;
 use zenith_arrow::schema::ID_KEY;
 use zenith_extract::{Namespace, Source};
-use zenith_transport::ddl::Additions;
+use zenith_transport::ddl::{Additions, names_in};
 use zenith_transport::{ServerInfo, Sink, TableDefinition, TableInfo, TransportError};
 
 use super::temporary::{run_name, shadow_prefix};
@@ -14,7 +14,7 @@ use super::typed_place;
 use crate::error::sentence;
 use crate::places::{self, Places};
 use crate::table_shape::{Nullable, Rows, TableShape};
-use crate::{EngineError, Pipeline, Result};
+use crate::{EngineError, Pipeline, Result, suggest};
 
 /// What types begin with that have no `Nullable` around them.
 const NEVER_NULLABLE: [&str; 9] = [
@@ -237,10 +237,29 @@ pub(super) async fn try_table<S: Source, K: Sink>(
         match pipeline.sink.admin().try_table(&attempt, ID_KEY).await {
             Ok(_) => {}
             Err(_) if step.is_empty() => break,
-            Err(reason) => return Err(wrong(shape, &step, &reason).unwrap_or_else(|| error.into())),
+            Err(reason) => {
+                let wrong = unknown_column(shape, &step, &trial).or_else(|| wrong(shape, &step, &reason));
+                return Err(wrong.unwrap_or_else(|| error.into()));
+            }
         }
     }
     Err(error.into())
+}
+
+/// The error of a step that ClickHouse refuses and that names a column which the table does not have.
+fn unknown_column(shape: &TableShape, step: &str, trial: &TableDefinition) -> Option<EngineError> {
+    let setting = shape.setting_of(step)?;
+    let (_, expression) = step.split_once(" BY ").or_else(|| step.split_once(' '))?;
+    let of_documents = trial.schema.fields().iter().map(|field| field.name().as_str());
+    let known: Vec<&str> =
+        of_documents.chain(trial.additions.columns.iter().map(|(name, _)| name.as_str())).collect();
+    let unknown = names_in(expression).into_iter().find(|name| !known.contains(&name.as_str()))?;
+    let meant = known.into_iter().filter(|name| !name.starts_with("_zenith_"));
+    Some(EngineError::Setting {
+        setting,
+        reason: format!("the table has no column {unknown}{}", suggest::hint(&unknown, meant)),
+        value: step.to_owned(),
+    })
 }
 
 /// The error of a setting that a step comes of.

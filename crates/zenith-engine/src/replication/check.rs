@@ -16,6 +16,7 @@ use crate::layout::Layout;
 use crate::names::ViewState;
 use crate::policies::{Mode, OnHistoryLost};
 use crate::reload::ReloadPlan;
+use crate::sentence::counted;
 
 /// An oplog that holds less than this is lost by an ordinary night's outage.
 const WINDOW_SHORT: Duration = Duration::from_secs(24 * 3600);
@@ -119,10 +120,9 @@ where
         "source",
         source.map_err(Into::into).map(|found| {
             let matching = if context.settings.options.is_filtered() { " that match the filter" } else { "" };
-            let documents = found
-                .collection
-                .size
-                .map_or_else(String::new, |size| format!(", about {} documents{matching}", size.documents));
+            let documents = found.collection.size.map_or_else(String::new, |size| {
+                format!(", about {}{matching}", counted(size.documents, size.documents, "document"))
+            });
             format!("MongoDB {}, {}{documents}", found.server_version, context.namespace)
         }),
     );
@@ -245,15 +245,27 @@ where
         Mode::Full => context.plan(&context.reload(true)).await.map(|plan| (plan, false)),
         _ => context.plan_first().await,
     };
+    // A table that somebody else made is not replaced by a first load into another one.
+    if planned.as_ref().is_ok_and(|(plan, _)| plan.existing.is_some())
+        && context.begins_with_load().await?
+        && let Err(taken @ EngineError::NameTaken { .. }) = context.plan(&context.reload(true)).await
+    {
+        return Err(taken);
+    }
     match planned {
         Ok((plan, is_replaced)) => Ok(match plan.existing {
             Some(existing) if is_replaced => format!(
-                "{} exists with {} rows, and will be loaded again by the first run",
-                context.table, existing.rows
+                "{} exists with {}, and will be loaded again by the first run",
+                context.table,
+                counted(existing.rows, existing.rows, "row")
             ),
             Some(existing) => {
                 let differences = plan.differences.iter().fold(String::new(), |all, each| all + "; " + each);
-                format!("{} exists with {} rows{differences}", context.table, existing.rows)
+                format!(
+                    "{} exists with {}{differences}",
+                    context.table,
+                    counted(existing.rows, existing.rows, "row")
+                )
             }
             None => format!("{} will be created with {} columns", context.table, plan.columns.len()),
         }),

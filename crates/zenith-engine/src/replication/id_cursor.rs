@@ -26,6 +26,7 @@ use super::write::{Token, Unwritten, write};
 use crate::load::dead_letters::RejectedDocument;
 use crate::progress::to_u64;
 use crate::reload::replace_with_empty;
+use crate::sentence::counted;
 use crate::{EngineError, Result, Summary};
 
 /// The most rows that any settings ask for in one batch.
@@ -437,8 +438,9 @@ fn refuse_rows<S, K, T>(context: &Context<S, K, T>, rows: u64) -> Result<()> {
         setting: "the table",
         value: context.table.clone(),
         reason: format!(
-            "it has {rows} rows already, and the pipeline {} would append all documents to them: zenith reload {0} \
+            "it has {} already, and the pipeline {} would append all documents to them: zenith reload {1} \
              makes it anew, or name another table (table = \"…\")",
+            counted(rows, rows, "row"),
             context.name
         ),
     })

@@ -21,6 +21,7 @@ use crate::layout::{KEY, Layout, LoadMetadata, OPERATION_COLUMN, OPERATIONS, SNA
 use crate::pipeline::Note;
 use crate::policies::Deletes;
 use crate::reload::ReloadPlan;
+use crate::sentence::counted;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary};
 
 /// The cause of a schema of rows that are all new.
@@ -98,8 +99,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         if let Some(rows) = plan.existing.as_ref().map(|table| table.rows).filter(|rows| *rows > 0) {
             tracing::warn!(
                 pipeline = self.name,
-                "{} has {rows} rows already and continues from now: what changed since its newest row may be missing",
-                self.table
+                "{} has {} already and continues from now: what changed since its newest row may be missing",
+                self.table,
+                counted(rows, rows, "row")
             );
         }
         if self.layout().has_versions() {
