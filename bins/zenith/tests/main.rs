@@ -37,6 +37,7 @@ mod names;
 mod operations;
 mod owners;
 mod past;
+mod policies;
 mod promoting;
 mod purging;
 mod rare;

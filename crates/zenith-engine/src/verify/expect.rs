@@ -258,7 +258,9 @@ fn number<'v>(kind: &Kind, value: &Bson) -> Option<Expected<'v>> {
         (Kind::Double, Bson::Int32(integer)) => Some(Shown(Value::Double(f64::from(*integer)))),
         (Kind::Double, Bson::Int64(integer)) => Some(Shown(Value::Double(exact_double(*integer)?))),
         (Kind::Double, Bson::Decimal128(decimal)) => {
-            Some(Perhaps(Value::Double(decimal.to_string().parse().ok()?)))
+            let double: f64 = decimal.to_string().parse().ok()?;
+            // A zero has a sign as a decimal, which the double that it becomes has not.
+            Some(Perhaps(Value::Double(if double == 0.0 { 0.0 } else { double })))
         }
         (Kind::Decimal { scale }, value) => {
             let digits = Value::Decimal(digits(value).filter(|digits| digits.fits(*scale))?);
@@ -319,6 +321,7 @@ mod tests {
             (Kind::Double, Bson::Int64((1 << 53) + 1), out()),
             (Kind::Double, Bson::Int64(i64::MAX), out()),
             (Kind::Double, Bson::Int64(i64::MIN), Shown(Value::Double(-9_223_372_036_854_775_808.0))),
+            (Kind::Double, decimal("-0"), Perhaps(Value::Double(0.0))),
             (Kind::Decimal { scale: 2 }, decimal("1.50"), Shown(digits("1.5"))),
             (Kind::Decimal { scale: 2 }, decimal("1.505"), out()),
             (Kind::Decimal { scale: 2 }, Bson::Int32(-7), Shown(digits("-7.00"))),
