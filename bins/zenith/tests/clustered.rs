@@ -92,7 +92,7 @@ async fn statements_about_tables_are_for_the_whole_cluster() {
         run(copy_to(&bench, &to, "copied", &more)).await.succeeded();
     }
     assert_eq!(bench.ask("SELECT count(), sum(new) FROM copied").await, "50\t1");
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     // What Zenith keeps beside the tables is of the server that it writes to, and so are single rows.
     let own = ["zenith_dead_letters", "zenith_owners", "_zenith_owners", "DELETE FROM"];
     let (with, without): (Vec<&String>, Vec<&String>) =
@@ -115,7 +115,6 @@ async fn statements_about_tables_are_for_the_whole_cluster() {
     for part in ["ADD COLUMN", "MODIFY COLUMN", "RESET SETTING", "MODIFY COMMENT"] {
         assert!(with.iter().any(|sql| sql.contains(part)), "{part}: {with:#?}");
     }
-    drop(seen);
     bench.remove().await;
 }
 
@@ -123,9 +122,10 @@ async fn statements_about_tables_are_for_the_whole_cluster() {
 async fn a_cluster_wants_an_engine_with_replicas_and_a_server_that_knows_it() {
     let bench = Bench::new("clustered_not").await;
     bench.fill("orders", (0..5).map(|n| rawdoc! { "_id": n, "n": n })).await;
-    for (engine, said) in
-        [("MergeTree", "on_cluster"), ("ReplicatedMergeTree('/{uuid}', '{replica}')", "all of them")]
-    {
+    for (engine, said) in [
+        ("MergeTree", "on cluster cannot be all of them"),
+        ("ReplicatedMergeTree('/{uuid}', '{replica}')", "all of them"),
+    ] {
         let more = ["--on-cluster=all of them", &format!("--engine={engine}")];
         let refused = run(bench.copy("orders", &more)).await;
         assert!(refused.code != Some(0) && refused.stderr.contains(said), "{engine}: {refused:?}");

@@ -214,7 +214,7 @@ mod tests {
             "flat_separator" => (Some("__".to_owned()), "\"__\"".to_owned()),
             "filter" => (Some("{\"a\": 1}".to_owned()), "'{\"a\": 1}'".to_owned()),
             "engine" => (Some("MergeTree".to_owned()), "\"MergeTree\"".to_owned()),
-            "partition_by" | "ttl" | "comment" => (Some("a".to_owned()), "\"a\"".to_owned()),
+            "partition_by" | "ttl" | "comment" | "on_cluster" => (Some("a".to_owned()), "\"a\"".to_owned()),
             "dead_letters" => (Some("letters".to_owned()), "\"letters\"".to_owned()),
             _ if setting.default.is_boolean() => (None, "true".to_owned()),
             _ => (Some("7".to_owned()), "7".to_owned()),

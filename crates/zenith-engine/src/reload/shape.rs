@@ -45,7 +45,8 @@ pub(super) fn check<S, K>(pipeline: &Pipeline<S, K>) -> Result<()> {
         }
     }
     let in_place = options.table.strategy == crate::Strategy::Truncate;
-    match options.shape.refusal(pipeline.layout.rows().have_versions, in_place) {
+    let refusal = options.shape.refusal(pipeline.layout.rows().have_versions, in_place);
+    match refusal.or_else(|| options.shape.refused_cluster()) {
         Some(refusal) => Err(EngineError::Setting {
             setting: refusal.setting,
             value: refusal.value,
@@ -249,7 +250,8 @@ pub(super) async fn try_table<S: Source, K: Sink>(
 /// The error of a step that ClickHouse refuses and that names a column which the table does not have.
 fn unknown_column(shape: &TableShape, step: &str, trial: &TableDefinition) -> Option<EngineError> {
     let setting = shape.setting_of(step)?;
-    let (_, expression) = step.split_once(" BY ").or_else(|| step.split_once(' '))?;
+    let clauses = ["ORDER BY ", "PARTITION BY ", "PRIMARY KEY ", "TTL "];
+    let expression = clauses.into_iter().find_map(|clause| step.strip_prefix(clause))?;
     let of_documents = trial.schema.fields().iter().map(|field| field.name().as_str());
     let known: Vec<&str> =
         of_documents.chain(trial.additions.columns.iter().map(|(name, _)| name.as_str())).collect();

@@ -41,13 +41,6 @@ impl TableShape {
         {
             return refusal("engine", engine, reason);
         }
-        if let Some(cluster) = &self.on_cluster
-            && !self.engine().is_some_and(Engine::is_distributed)
-        {
-            let reason = "its servers would all have the table, and only one of them rows: say an engine with replicas, as \
-                ReplicatedMergeTree or ReplicatedReplacingMergeTree";
-            return refusal("on_cluster", cluster, reason);
-        }
         if let Some(ttl) = self.ttl.as_ref().filter(|ttl| !ttl.is_empty() && has_versions) {
             return refusal("ttl", ttl, TTL_OF_CHANGES);
         }
@@ -72,6 +65,19 @@ impl TableShape {
             refusal("columns", name, &reason)
         });
         refused.or_else(|| self.refused_constant())
+    }
+
+    /// Why the table cannot be on a cluster, if it is to be.
+    pub(crate) fn refused_cluster(&self) -> Option<Refusal> {
+        let cluster =
+            self.on_cluster.as_ref().filter(|_| !self.engine().is_some_and(Engine::is_distributed))?;
+        Some(Refusal {
+            setting: "on_cluster",
+            value: cluster.clone(),
+            reason: "its servers would all have the table, and only one of them rows: say an engine with replicas, as \
+                ReplicatedMergeTree or ReplicatedReplacingMergeTree"
+                .to_owned(),
+        })
     }
 
     /// The first constant that cannot be.
