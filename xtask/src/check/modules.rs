@@ -61,7 +61,10 @@ const ENGINE_TOGETHER: [&str; 3] = ["error", "options", "settings"];
 const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "crates/zenith-arrow",
-        &["append", "cast", "column", "document", "expected", "list", "overflow", "context", "seal", "twin"],
+        &[
+            "append", "map", "cast", "column", "document", "expected", "list", "overflow", "context", "seal",
+            "twin",
+        ],
         "documents hold documents, and what is written about them goes along",
     ),
     ("crates/zenith-bson", &["elements", "value"], "values hold elements"),

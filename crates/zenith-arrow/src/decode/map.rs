@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, StructArray};
 use arrow_buffer::Buffer;
-use arrow_schema::{ArrowError, DataType, Field as ArrowField};
+use arrow_schema::{ArrowError, DataType};
 use zenith_bson::{RawError, RawValue, tag};
 use zenith_memory::Pool;
 
@@ -17,7 +17,6 @@ use super::buffers::{Arena, Bytes, Fixed};
 use super::care::Care;
 use super::column::{Column, Rules};
 use super::context::{Context, RowError};
-use super::seal;
 use super::tally::Tally;
 use crate::Field;
 use crate::extended_json::repeated_keys;
@@ -180,14 +179,16 @@ impl MapNode {
     pub(super) fn freeze(
         &mut self,
         pool: &Pool,
-        entries: &ArrowField,
+        data_type: &DataType,
         rows: usize,
     ) -> Result<(Buffer, StructArray), ArrowError> {
+        let DataType::Map(entries, _) = data_type else { unreachable!("a map column is a map") };
         let DataType::Struct(fields) = entries.data_type() else {
             unreachable!("the entries of a map are structs")
         };
         let len = self.keys.items.len();
-        let keys = seal::text(&mut self.keys, pool, None, rows)?;
+        let keys = self.keys.freeze_text(pool, None, rows);
+        let keys = keys.ok_or_else(|| ArrowError::InvalidArgumentError("a key is not UTF-8".to_owned()))?;
         let value = &fields[1];
         let values = self.value.freeze(pool, value.data_type(), value.is_nullable(), rows)?;
         let arrays: Vec<ArrayRef> = vec![Arc::new(keys), values];

@@ -77,12 +77,7 @@ impl Column {
                 let (offsets, values) = node.freeze(pool, item, rows)?;
                 Arc::new(ListArray::new(FieldRef::clone(item), offset_buffer(offsets, len), values, None))
             }
-            Storage::Map(node) => {
-                let DataType::Map(field, _) = data_type else { unreachable!("a map column is a map") };
-                let (offsets, entries) = node.freeze(pool, field, rows)?;
-                let offsets = offset_buffer(offsets, len);
-                Arc::new(MapArray::try_new(FieldRef::clone(field), offsets, entries, None, false)?)
-            }
+            Storage::Map(node) => Arc::new(maps(node.freeze(pool, data_type, rows)?, data_type, len)?),
         })
     }
 }
@@ -113,6 +108,15 @@ fn scalars<T: ArrowPrimitiveType>(
 fn booleans(bits: Option<Buffer>, len: usize, nulls: Option<NullBuffer>) -> BooleanArray {
     let bits = bits.unwrap_or_else(|| Buffer::from_vec(vec![0u8; len.div_ceil(8)]));
     BooleanArray::new(BooleanBuffer::new(bits, 0, len), nulls)
+}
+
+fn maps(
+    (offsets, entries): (Buffer, StructArray),
+    data_type: &DataType,
+    len: usize,
+) -> Result<MapArray, ArrowError> {
+    let DataType::Map(field, _) = data_type else { unreachable!("a map column is a map") };
+    MapArray::try_new(FieldRef::clone(field), offset_buffer(offsets, len), entries, None, false)
 }
 
 fn struct_array(fields: &Fields, arrays: Vec<ArrayRef>, len: usize) -> StructArray {

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use super::ClickHouseSink;
 use super::server::Server;
 use super::session::Session;
 use crate::ddl::identifier;
@@ -28,21 +27,20 @@ const ENGINE_OF_VERSIONS: &str = "ReplacingMergeTree";
 /// Database engines that can exchange two tables in one step.
 const EXCHANGING_ENGINES: [&str; 3] = ["Atomic", "Replicated", "Shared"];
 
+/// `create` is the statement that creates the database.
 pub(super) async fn preflight(
-    sink: &ClickHouseSink,
+    session: &Session,
     server: &Server,
     wanted: &PreflightRequest,
+    create: Statement,
 ) -> Result<ServerInfo> {
-    let session = &sink.session;
     let database = session.target().database.clone();
     // Before anything else: a database is invisible to those who may do nothing in it.
     check_privileges(session, &server.user, &database, wanted.versions).await?;
     let mut engine = database_engine(session, &database).await?;
     let mut database_created = false;
     if engine.is_none() && wanted.create_database {
-        let name = identifier(&database);
-        let sql = format!("CREATE DATABASE IF NOT EXISTS {name}");
-        sink.change(format!("creating the database {name}"), &sql, &name).await?;
+        session.execute(create).await?;
         database_created = true;
         engine = database_engine(session, &database).await?;
     }

@@ -178,7 +178,10 @@ impl ClickHouseSink {
 
 impl Sink for ClickHouseSink {
     async fn preflight(&self, wanted: &PreflightRequest) -> Result<ServerInfo> {
-        preflight::preflight(self, self.server().await?, wanted).await
+        let name = identifier(self.database());
+        let sql = format!("CREATE DATABASE IF NOT EXISTS {name}");
+        let create = self.for_all(format!("creating the database {name}"), &sql, &name);
+        preflight::preflight(&self.session, self.server().await?, wanted, create).await
     }
 
     async fn describe(&self, table: &str) -> Result<Option<TableInfo>> {
