@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use zenith_engine::state::{
-    Checkpoint, Condition, Connector, Figures, Identity, Intent, MemoryStore, Mismatches, PipelineRecord,
-    Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion, Snapshot, StateError,
-    StateStore,
+    AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, MemoryStore, Mismatches,
+    PipelineRecord, Request, RequestEnd, Result, Run, RunEnd, RunStart, SchemaChange, SchemaVersion,
+    Snapshot, StateError, StateStore,
 };
 
 use crate::calls::Call;
@@ -97,6 +97,8 @@ impl StateStore for SimulatedStore {
         Note: end_request(id: i64, end: &RequestEnd) -> ();
         Look: identity(pipeline: &str) -> Option<Identity>;
         Note: set_identity(pipeline: &str, identity: &Identity) -> ();
+        Note: note_audit(entry: &AuditEntry) -> ();
+        Look: audit(limit: u32) -> Vec<(i64, AuditEntry)>;
         Look: runs(pipeline: Option<&str>, limit: u32) -> Vec<Run>;
     }
 

@@ -10,8 +10,8 @@ use crate::args::{List, Named, PipelineCommand, Pipelines, Remove};
 use crate::exit::Ending;
 use crate::terminal::{print, print_json};
 use zenith_control::config::applied::{self, Applied};
-use zenith_control::operations::pipelines::{self, PipelineLine, find};
 use zenith_control::mismatches::counted;
+use zenith_control::operations::pipelines::{self, PipelineLine, find};
 use zenith_control::state::Places;
 use zenith_control::text::table;
 

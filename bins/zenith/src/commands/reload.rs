@@ -14,8 +14,8 @@ use crate::progress::say;
 use crate::signals::Signals;
 use crate::terminal::{print, print_json};
 use zenith_control::connect::{self, Single};
-use zenith_control::requests::{Answer, Asked};
 use zenith_control::mismatches::counted;
+use zenith_control::requests::{Answer, Asked};
 use zenith_control::state::Places;
 use zenith_control::summary;
 

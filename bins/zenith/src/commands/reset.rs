@@ -11,9 +11,9 @@ use super::{confirmed, something_applied};
 use crate::args::Reset;
 use crate::exit::{Ending, Failure};
 use crate::terminal::print;
+use zenith_control::mismatches::counted;
 use zenith_control::requests::Asked;
 use zenith_control::reset::From;
-use zenith_control::mismatches::counted;
 use zenith_control::state::Places;
 use zenith_control::{connect, time};
 

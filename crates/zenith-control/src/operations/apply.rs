@@ -125,7 +125,7 @@ pub async fn look_at_names(config: &Config, places: &Places) -> Result<Vec<Strin
             config.pipelines.iter().filter(|(_, pipeline)| pipeline.target == *target).collect();
         let each = LOOK_TIMEOUT_EACH.saturating_mul(u32::try_from(pipelines.len()).unwrap_or(u32::MAX));
         let looking = async {
-            let sink = &connect::sink(target, connector, &pool)?;
+            let sink = &connect::sink(target, connector, &pool, None)?;
             // Made before they are streamed, as futures of closures that borrow cannot be sent between threads.
             let looks: Vec<_> = pipelines
                 .into_iter()

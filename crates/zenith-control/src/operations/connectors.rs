@@ -167,7 +167,7 @@ async fn look_at_target(
     connector: &Connector,
     pool: &Pool,
 ) -> Result<zenith_engine::transport::ServerInfo, Failure> {
-    let sink = connect::sink(name, connector, pool)?;
+    let sink = connect::sink(name, connector, pool, None)?;
     let look = PreflightRequest { missing_database: true, ..PreflightRequest::default() };
     sink.preflight(&look).await.map_err(|error| {
         let error = EngineError::Sink(error);

@@ -101,7 +101,7 @@ async fn tables(config: &Config, places: &Places) -> Result<Vec<Kept>, Failure> 
         if tables.iter().any(|kept| kept.database == database && kept.table == *table) {
             continue;
         }
-        let sink = Arc::new(connect::sink(target, connector, &pool)?);
+        let sink = Arc::new(connect::sink(target, connector, &pool, None)?);
         tables.push(Kept { sink, database, table: table.clone() });
     }
     Ok(tables)
