@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask services | test | test-docs | book | simulate | check | demo | bench | dist`.
+//! Developer commands: `cargo xtask services | test | test-docs | book | simulate | check | demo | screenshots | assets |
+//! bench | dist`.
 //!
 //! This program is small, so that it is there in seconds: it has no driver, no TLS and no runtime. What needs servers is
 //! done by `zenith-tools`, which it has built and becomes.
@@ -6,9 +7,12 @@
 // The commands speak on standard output; it is what they are for.
 #![allow(clippy::print_stdout)]
 
+mod assets;
+mod browser;
 mod cargo;
 mod check;
 mod dist;
+mod npm;
 mod tools;
 
 use std::ffi::OsString;
@@ -24,15 +28,17 @@ Developer commands of Zenith
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  services  Real MongoDB and ClickHouse that stay up until they are told to go
-  test      Run the tests against one pair of servers
-  test-docs Run or read every block of code in the pages
-  book      Make the book of the pages in docs, and follow every link
-  simulate  Run the engine over memory, with crashes and faults by a seed
-  check     Check the project's own rules
-  demo      Copy real data from a real MongoDB to a real ClickHouse and ask it something
-  bench     Measure copies, and what they are compared with
-  dist      Make packages that are installed without compiling
+  services     Real MongoDB and ClickHouse that stay up until they are told to go
+  test         Run the tests against one pair of servers
+  test-docs    Run or read every block of code in the pages
+  book         Make the book of the pages in docs, and follow every link
+  simulate     Run the engine over memory, with crashes and faults by a seed
+  check        Check the project's own rules
+  demo         Copy real data from a real MongoDB to a real ClickHouse and ask it something
+  assets       Fetch what the page of zenith serve is made with
+  screenshots  Make the pictures of the page in docs/pictures
+  bench        Measure copies, and what they are compared with
+  dist         Make packages that are installed without compiling
 
 `cargo xtask <COMMAND> --help` says more.";
 
@@ -48,12 +54,14 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         ["check"] => check::run(),
+        ["assets"] => assets::run(),
+        ["screenshots"] => tools::become_tools_for_pictures(),
         ["services" | "test" | "test-docs" | "book" | "demo" | "bench", ..] => {
             tools::become_tools(&words, arguments)
         }
         ["simulate", ..] => tools::become_simulation(&arguments[1..]),
         ["dist", rest @ ..] => dist::run(rest),
-        ["help" | "--help" | "-h"] | ["check", "--help" | "-h"] => {
+        ["help" | "--help" | "-h"] | ["check" | "assets" | "screenshots", "--help" | "-h"] => {
             println!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }

@@ -5,6 +5,7 @@
 //! | [`functions`] | how long functions are, and how many parameters they have |
 //! | [`imports`] | which crate may depend on which |
 //! | [`modules`] | which file of a crate may import which |
+//! | [`pages`] | what every file of the page must have |
 //! | [`sources`] | what every source file must have and must not have |
 //! | [`code`] | (tells code from comments and strings) |
 //!
@@ -14,6 +15,7 @@ mod code;
 mod functions;
 mod imports;
 mod modules;
+mod pages;
 mod sources;
 
 use std::path::Path;
@@ -27,6 +29,7 @@ pub fn run() -> Result<ExitCode> {
     let mut findings = imports::check(&crate::cargo::metadata(&root)?);
     findings.extend(modules::check(&root));
     findings.extend(sources::check(&root)?);
+    findings.extend(pages::check(&root)?);
     findings.sort();
     for Finding { place, complaint } in &findings {
         eprintln!("{place}: {complaint}");

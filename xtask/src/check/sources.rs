@@ -8,7 +8,7 @@ use super::{Finding, functions};
 use crate::{Result, cannot};
 
 /// Longest a file may be, in lines.
-const LINES_MAX: usize = 500;
+pub(super) const LINES_MAX: usize = 500;
 /// Files that may be longer until somebody splits them, with their length. A ratchet: lengths only go down, and no file
 /// is added.
 const LONG_FILES: &[(&str, usize)] = &[];

@@ -9,10 +9,13 @@ use serde_json::Value;
 
 use super::release::Release;
 use super::run;
-use crate::{Result, cannot, cargo};
+use crate::{Result, assets, cannot, cargo};
 
 /// How the names of files with licences begin, in upper case.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
+
+/// Packages by the text of their licence.
+type Texts = BTreeMap<String, BTreeSet<String>>;
 
 /// All of it as one text.
 pub(super) fn text(release: &Release) -> Result<String> {
@@ -21,24 +24,54 @@ pub(super) fn text(release: &Release) -> Result<String> {
     let metadata: Value = serde_json::from_slice(&run::output(command.current_dir(&release.root))?)?;
     let mut text = format!("Zenith {} has these packages in it.\n\n", release.version);
     // The same text comes with many packages; what ends a line differs.
-    let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut texts = Texts::new();
     for package in dependencies(&metadata) {
         let of = |key: &str| package[key].as_str().unwrap_or_default();
         let name = format!("{} {}", of("name"), of("version"));
         let licence = package["license"].as_str().unwrap_or("see its text below");
         writeln!(text, "{name}: {licence}")?;
         let folder = Path::new(of("manifest_path")).parent().unwrap_or(Path::new("/"));
-        for file in licence_files(folder, 1)? {
-            let content = fs::read(&file).map_err(cannot("read", &file))?;
-            let content = String::from_utf8_lossy(&content).replace("\r\n", "\n").trim().to_owned();
-            texts.entry(content).or_default().insert(name.clone());
-        }
+        add(&mut texts, folder, &name)?;
+    }
+    text.push_str("\nIts page has these packages in it.\n\n");
+    let packages = assets::packages(&release.root)?;
+    for (name, licence, folder) in page(&packages)? {
+        writeln!(text, "{name}: {licence}")?;
+        add(&mut texts, &folder, &name)?;
     }
     for (content, packages) in texts {
         let packages = packages.into_iter().collect::<Vec<_>>().join(", ");
         write!(text, "\n{}\n{packages}\n\n{content}\n", "-".repeat(80))?;
     }
     Ok(text)
+}
+
+/// Takes the licences that lie in the folder of a package.
+fn add(texts: &mut Texts, folder: &Path, name: &str) -> Result<()> {
+    for file in licence_files(folder, 1)? {
+        let content = fs::read(&file).map_err(cannot("read", &file))?;
+        let content = String::from_utf8_lossy(&content).replace("\r\n", "\n").trim().to_owned();
+        texts.entry(content).or_default().insert(name.to_owned());
+    }
+    Ok(())
+}
+
+/// The packages of the page in npm's folder: name and version, licence, folder.
+fn page(packages: &Path) -> Result<Vec<(String, String, PathBuf)>> {
+    let mut found = Vec::new();
+    for item in fs::read_dir(packages).map_err(cannot("list", packages))? {
+        let folder = item?.path();
+        let manifest = folder.join("package.json");
+        if !manifest.is_file() {
+            continue;
+        }
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(&manifest).map_err(cannot("read", &manifest))?)?;
+        let of = |key: &str| manifest[key].as_str().unwrap_or("see its text below");
+        found.push((format!("{} {} (npm)", of("name"), of("version")), of("license").to_owned(), folder));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The foreign packages that the command is compiled with, by name and version. Those of build scripts are not in it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::release::Release;
 use super::{licences, run};
-use crate::{Result, cannot, cargo};
+use crate::{Result, assets, cannot, cargo};
 
 /// More than the binary may have, in bytes.
 const BINARY_BYTES_MAX: u64 = 35_000_000;
@@ -58,6 +58,7 @@ pub(super) fn make(release: &Release, built: &Path, folder: &Path) -> Result<Con
 
 /// Builds the command in `target`, with the paths of this machine left out of it.
 pub(super) fn build_binary(release: &Release, target: &Path) -> Result<PathBuf> {
+    assets::make(&release.root)?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let registry = home.ok_or("set CARGO_HOME or HOME")?.join("registry/src");
