@@ -108,7 +108,8 @@ async fn asset(State(server): State<Server>, Path(path): Path<String>, headers: 
 /// The views of the page have addresses of their own.
 async fn page(State(server): State<Server>, request: axum::extract::Request) -> Response {
     let path = request.uri().path();
-    let is_view = !path.starts_with("/api") && !path.contains('.');
+    // Names of pipelines may have dots in them.
+    let is_view = path.starts_with("/pipelines/") || (!path.starts_with("/api") && !path.contains('.'));
     if is_view && request.method().is_safe() {
         return server.assets.page(request.headers());
     }
