@@ -1,0 +1,20 @@
+// The tests of the page: a real browser, before a real server between real databases. A Rust test starts those and this,
+// and answers what is asked of it on standard output; see world.mjs.
+
+import { test } from 'node:test';
+
+import { World } from './world.mjs';
+
+/** In this order: later ones look at what earlier ones have made. */
+const SPECS = ['words', 'first_view', 'new_pipeline', 'pause', 'failing', 'letters', 'reload', 'settings', 'connection', 'many', 'token', 'every_view'];
+
+const only = process.env.ZENITH_TEST_SPECS?.split(',');
+const world = await World.begin();
+
+for (const name of SPECS.filter((name) => !only || only.includes(name))) {
+  const { specs } = await import(`./specs/${name}.mjs`);
+  for (const [says, check] of Object.entries(specs)) {
+    await test(`${name}: ${says}`, { timeout: 120_000 }, () => world.check(check));
+  }
+}
+await world.end();
