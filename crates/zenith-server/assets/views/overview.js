@@ -54,7 +54,7 @@ function Facts({ pipeline: p }) {
 
 /** One bar along the real path; the largest share stands out. */
 function Stages({ stages }) {
-  const of = STAGES.map(([key, text]) => ({ text, seconds: stages[key] ?? 0 }));
+  const of = STAGES.filter(([key]) => stages[key] !== undefined).map(([key, text]) => ({ text, seconds: stages[key] ?? 0 }));
   const all = of.reduce((sum, stage) => sum + stage.seconds, 0);
   if (!(all > 0)) return null;
   const most = Math.max(...of.map((stage) => stage.seconds));

@@ -29,14 +29,19 @@ function Columns({ schema, pipeline }) {
     <div class="scroll" tabindex="0" role="region" aria-label="Columns"><table><thead><tr><th>Column</th><th>ClickHouse</th><th>BSON</th><th class="n">Present</th><th><span class="hidden">Share present</span></th><th class="n">In extra</th></tr></thead>
     <tbody>${schema.columns.map((column) => html`<tr key=${column.name}><td><code>${column.name}</code></td>
       <td><code>${column.clickhouse_type ?? ''}</code>${difference(column)}</td>
-      <td class="muted">${column.bson_type ?? ''}</td><td class="n">${column.present === null ? '' : share(column.present)}</td>
-      <td>${column.present !== null && html`<${Share} value=${column.present} label=${`${column.name} is present`} tone="plain" />`}</td>
+      <td class="muted">${column.bson_type ?? ''}</td><td class="n">${isOurs(column) ? '' : share(column.present)}</td>
+      <td>${!isOurs(column) && html`<${Share} value=${column.present} label=${`${column.name} is present`} tone="plain" />`}</td>
       <td class="n">${inExtra(column.name) ? number(inExtra(column.name)) : html`<span class="nil">0</span>`}</td></tr>`)}</tbody></table></div></section>`;
 }
 
+/** Columns that no field is for. */
+const isOurs = ({ name, present }) => present === null || name.startsWith('_zenith_');
+
 /** How a column and the sample disagree. */
 function difference({ clickhouse_type: there, inferred_type: wanted }) {
-  if (!wanted || there === wanted) return '';
+  // ClickHouse gives types back without the quotes of names.
+  const plain = (type) => type?.replaceAll('`', '');
+  if (!wanted || plain(there) === plain(wanted)) return '';
   return html`<div class="muted">${there ? 'the sample asks for' : 'no column yet; would be'} <code>${wanted}</code></div>`;
 }
 
