@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::mismatches::counted;
 use tokio::task::JoinHandle;
+use zenith_control::mismatches::counted;
 use zenith_engine::{Progress, ProgressSnapshot};
 
 // Numbers on a line of their own: beside them, there would be no room for a bar on a terminal of 80 columns.

@@ -128,7 +128,7 @@ mod tests {
         assert!(ask(&Method::POST, &[host.clone(), own.clone(), (ORIGIN, "http://localhost:8470")]));
         assert!(!ask(&Method::POST, &[host.clone(), own.clone(), (ORIGIN, "http://evil.example")]));
         assert!(!ask(&Method::POST, &[host.clone(), own, (ORIGIN, "null")]));
-        assert!(!ask(&Method::DELETE, &[host.clone()]));
+        assert!(!ask(&Method::DELETE, std::slice::from_ref(&host)));
         assert!(ask(&Method::GET, &[host, (ORIGIN, "http://evil.example")]));
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use zenith_control::allowed::Allowed;
-use zenith_control::mismatches::{self, counted};
+use zenith_control::mismatches;
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
 use zenith_control::run::supervisor::{End, Supervisor};

@@ -22,12 +22,12 @@ use zenith_engine::EngineError;
 
 use crate::args::Copy;
 use crate::exit::{self, Failure};
-use crate::mismatches::counted;
 use crate::progress::{self, Display, say};
 use crate::signals::Signals;
 use crate::terminal::print;
 use zenith_control::collections::listing::Catalogue;
 use zenith_control::collections::patterns;
+use zenith_control::mismatches::counted;
 
 use one::{Copied, End, Job, Shared};
 use plan::Plan;
