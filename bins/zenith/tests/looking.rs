@@ -95,7 +95,7 @@ async fn status_and_history_before_during_and_after_a_run() {
     })
     .await;
     let health = home.run(&["status", "--health"]).await.succeeded();
-    assert_eq!(health.stdout, "healthy: 1 pipelines\n");
+    assert_eq!(health.stdout, "healthy: 1 pipeline\n");
     let ended = home.run(&["status", "--max-lag", "0s", "--grace", "0s"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let ended = home.run(&["status", "--max-lag", "1h"]).await.succeeded();

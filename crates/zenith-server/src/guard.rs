@@ -17,6 +17,8 @@ use crate::server::Server;
 
 /// Every request that changes something has this header: no form and no other page can send it.
 const OWN: HeaderName = HeaderName::from_static("x-zenith-request");
+/// The stream of events, which does not end by itself.
+const EVENTS: &str = "/api/v1/events";
 /// How long a request may take that is not a stream.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 /// What the page may load and do.
@@ -34,12 +36,21 @@ pub async fn guard(State(server): State<Server>, request: Request, next: Next) -
                 .remedy("ask again in a second")
                 .into_response()
         }
-        Ok(()) if path.ends_with("/events") => next.run(request).await,
-        Ok(()) => match tokio::time::timeout(ANSWERED_WITHIN, next.run(request)).await {
-            Ok(response) => response,
+        Ok(()) if path == EVENTS => next.run(request).await,
+        // What changes something goes on to its end, also where nobody waits for the answer any more.
+        Ok(()) => match tokio::time::timeout(ANSWERED_WITHIN, tokio::spawn(next.run(request))).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                tracing::error!(%error, path, "a handler ended unexpectedly; please report this");
+                ApiError::new(Kind::Failed, "the handler ended unexpectedly; please report this")
+                    .into_response()
+            }
             Err(_) => ApiError::new(
                 Kind::Timeout,
-                format!("{method} {path} was not answered within {} s", ANSWERED_WITHIN.as_secs()),
+                format!(
+                    "{method} {path} was not answered within {} s, and goes on",
+                    ANSWERED_WITHIN.as_secs()
+                ),
             )
             .into_response(),
         },

@@ -25,6 +25,8 @@ pub struct Series {
     /// What it has done since the server began, in all its runs.
     totals: Totals,
     before: Seen,
+    insert_before: HistogramSnapshot,
+    flush_before: HistogramSnapshot,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,6 +131,8 @@ impl Series {
     fn count(&mut self, now: &Seen, progress: Option<&PipelineProgress>) {
         let Some(progress) = progress else {
             self.before = Seen::default();
+            self.insert_before = HistogramSnapshot::default();
+            self.flush_before = HistogramSnapshot::default();
             return;
         };
         let began_anew = now.rows < self.before.rows || now.inserts < self.before.inserts;
@@ -137,8 +141,14 @@ impl Series {
         self.totals.bytes += now.bytes.saturating_sub(before.bytes);
         self.totals.inserts += now.inserts - before.inserts;
         self.totals.repeated += now.repeated.saturating_sub(before.repeated);
-        self.totals.insert = progress.timings.insert;
-        self.totals.flush = progress.timings.flush;
+        let timings = &progress.timings;
+        for (total, now, before) in [
+            (&mut self.totals.insert, &timings.insert, &mut self.insert_before),
+            (&mut self.totals.flush, &timings.flush, &mut self.flush_before),
+        ] {
+            grow(total, now, if began_anew { HistogramSnapshot::default() } else { *before });
+            *before = *now;
+        }
         self.before = *now;
     }
 
@@ -184,6 +194,14 @@ impl Series {
             insert_seconds: each(|point| point.insert_seconds),
         }
     }
+}
+
+/// Adds what has come since `before`.
+fn grow(total: &mut HistogramSnapshot, now: &HistogramSnapshot, before: HistogramSnapshot) {
+    for ((total, now), before) in total.buckets.iter_mut().zip(now.buckets).zip(before.buckets) {
+        *total += now.saturating_sub(before);
+    }
+    total.sum += now.sum.saturating_sub(before.sum);
 }
 
 fn mean(now: &Seen, before: &Seen) -> Option<f64> {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use axum::http::{Method, StatusCode};
 use governor::{DefaultDirectRateLimiter, Quota};
 use tokio::sync::watch;
-use zenith_control::run::supervisor::Views;
+use zenith_control::run::running::Views;
 use zenith_control::state::Places;
 use zenith_engine::Pool;
 use zenith_engine::state::{AuditEntry, DynStateStore, StateStore as _};
@@ -47,6 +47,8 @@ pub struct Served {
     pub pool: Pool,
     /// The groups that run.
     pub views: Views,
+    /// Only these pipelines, or those of these templates, are run; all if there are none.
+    pub names: Vec<String>,
     /// What happened in the last hour.
     pub log: Log,
 }
@@ -76,6 +78,8 @@ pub struct Parts {
     pub stop: watch::Sender<bool>,
     answers: Mutex<BTreeMap<(String, u16), u64>>,
     rate: DefaultDirectRateLimiter,
+    /// Held by what changes the configuration or settles letters: one at a time.
+    pub changing: tokio::sync::Mutex<()>,
 }
 
 impl Deref for Server {
@@ -98,6 +102,7 @@ impl Server {
             started: SystemTime::now(),
             stop: watch::Sender::new(false),
             answers: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
             rate: DefaultDirectRateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST)),
         }))
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
 use zenith_control::failure::Failure;
-use zenith_control::run::supervisor::Views;
+use zenith_control::run::running::Views;
 use zenith_control::state::Places;
 use zenith_control::status::Report;
 use zenith_control::status::json::{ReportJson, json};
@@ -127,15 +127,15 @@ impl Watch {
         asked.is_some_and(|asked| asked.elapsed() < WATCHED_FOR)
     }
 
-    /// Looks until dropped.
+    /// Looks until dropped; at these pipelines only, and at those of these templates, unless there are no names.
     ///
     /// # Errors
     /// If the state cannot be opened; later failures are logged, and looked over.
-    pub async fn run(&self, places: &Places, views: &Views) -> Result<(), Failure> {
+    pub async fn run(&self, places: &Places, views: &Views, names: &[String]) -> Result<(), Failure> {
         let store = places.look().await?;
         loop {
             let begun = Instant::now();
-            match self.read(places, &store, views).await {
+            match self.read(places, &store, views, names).await {
                 Ok(look) => self.publish(look),
                 Err(Failure::Input(error) | Failure::Failed(error)) => {
                     tracing::warn!(error, "the status cannot be read");
@@ -154,8 +154,18 @@ impl Watch {
         }
     }
 
-    async fn read(&self, places: &Places, store: &SqliteStore, views: &Views) -> Result<Look, Failure> {
-        let report = Report::read(places, store, None).await?;
+    async fn read(
+        &self,
+        places: &Places,
+        store: &SqliteStore,
+        views: &Views,
+        names: &[String],
+    ) -> Result<Look, Failure> {
+        let mut report = Report::read(places, store, None).await?;
+        // Those that were left out are none of this run.
+        let is_meant = |name: &String| names.is_empty() || names.contains(name);
+        report.pipelines.retain(|it| is_meant(&it.name) || it.template.as_ref().is_some_and(is_meant));
+        report.templates.retain(|template| is_meant(&template.name));
         let complaints = report.complaints(None, GRACE);
         let mut report = json(&report, complaints);
         let progress: HashMap<String, PipelineProgress> =

@@ -53,3 +53,6 @@ pub use store::StateStore;
 
 /// The error of runs in the history that ended without saying so.
 pub const INTERRUPTED: &str = "interrupted";
+
+/// Runs that are kept of each pipeline; older ones are forgotten.
+pub const RUNS_MAX: u32 = 1_000;

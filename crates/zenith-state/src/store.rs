@@ -209,7 +209,8 @@ pub trait StateStore: Send + Sync + 'static {
         instead: &Mismatches,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Begins a run in the history and returns its number.
+    /// Begins a run in the history and returns its number. Only the newest [`RUNS_MAX`](crate::RUNS_MAX) of a pipeline are
+    /// kept.
     fn start_run(&self, run: &RunStart) -> impl Future<Output = Result<i64>> + Send;
 
     /// Ends a run. The end that a run records itself replaces one that another process recorded before.

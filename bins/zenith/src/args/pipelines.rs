@@ -67,7 +67,8 @@ pub struct Check {
 Examples:
   zenith apply --dry-run           only show the changes
   zenith apply                     show them, then apply them
-  zenith apply -f shop.toml --yes  do not ask, even before pipelines are removed")]
+  zenith apply -f shop.toml --yes  do not ask, even before pipelines are removed
+  zenith apply --keep              add and change, remove nothing")]
 pub struct Apply {
     /// Show the changes and apply nothing
     #[arg(long)]
@@ -75,6 +76,9 @@ pub struct Apply {
     /// Do not ask before pipelines are removed or start over
     #[arg(short, long)]
     pub yes: bool,
+    /// Leave what is applied and not in the file as it is, such as what was made on the page
+    #[arg(long)]
+    pub keep: bool,
     #[command(flatten)]
     pub place: StateArgs,
 }

@@ -27,6 +27,10 @@ pub async fn run(arguments: &Apply) -> Ending {
         Err(_) if arguments.dry_run && !places.state.exists() => Applied::default(),
         Err(_) => Applied::read(&places.change().await?).await?,
     };
+    let config = match arguments.keep {
+        true => apply::read(&text, &places.file, &now, Absent::Kept)?,
+        false => config,
+    };
     let planned = apply::plan(config, &now, &text, &places.file).await?;
     warn(&planned.warnings);
     let difference = &planned.difference;

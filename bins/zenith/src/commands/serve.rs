@@ -50,7 +50,14 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     let Opened { mut supervisor, shared, greeting } = opened;
     let scheme = if tls.is_some() { "https" } else { "http" };
     say(&format!("zenith: {greeting}; the page is at {scheme}://{address}"));
-    let served = Served { places, store: shared.store, pool: shared.pool, views: supervisor.views(), log };
+    let served = Served {
+        places,
+        store: shared.store,
+        pool: shared.pool,
+        views: supervisor.views(),
+        names: arguments.names.clone(),
+        log,
+    };
     let options = Options { access, hosts: arguments.hosts.clone(), assets: arguments.assets.clone() };
     let server = Server::new(served, options);
     let serving = tokio::spawn(listener.serve(api::router(server.clone()), server.stop.subscribe()));
@@ -63,6 +70,9 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     server.stop.send_replace(true);
     if end.is_none() {
         say("zenith: stopping; press again to stop at once");
+    }
+    // It goes on until it is stopped, so that any other end is a failure, and leaves pipelines running.
+    if end.as_ref().is_none_or(Result::is_err) {
         signals.end_at_next();
         if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
             say("zenith: stopped before everything was saved; the next run does the rest again");
@@ -93,7 +103,7 @@ async fn follow_file(server: &Server, mut hangup: Signal) {
 async fn watch(server: Server, hangup: Signal) {
     let watching = async {
         if let Err(Failure::Input(error) | Failure::Failed(error)) =
-            server.watch.run(&server.served.places, &server.served.views).await
+            server.watch.run(&server.served.places, &server.served.views, &server.served.names).await
         {
             tracing::error!(error, "the pipelines cannot be looked at");
         }

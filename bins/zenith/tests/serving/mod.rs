@@ -59,7 +59,13 @@ async fn pipelines_are_shown_paused_reloaded_and_measured() {
 
     let metrics = serving.get("/metrics").await;
     assert!(metrics.body.contains("zenith_rows_total{pipeline=\"orders\"} 501\n"), "{}", metrics.body);
-    assert!(metrics.body.contains("zenith_insert_duration_seconds_bucket{pipeline=\"orders\",le=\"+Inf\"} "));
+    let inserts = |line: &&str| {
+        line.starts_with("zenith_insert_duration_seconds_bucket{")
+            && line.contains("pipeline=\"orders\"")
+            && line.contains("le=\"+Inf\"")
+    };
+    let inserts = metrics.body.lines().find(inserts).unwrap_or_else(|| panic!("{}", metrics.body));
+    assert!(inserts.rsplit(' ').next().unwrap().parse::<u64>().unwrap() >= 2, "{inserts}");
     assert_eq!(serving.get("/readyz").await.json(), json!({ "ok": true, "reasons": [] }));
 
     let paused = serving.send("POST", "/api/v1/pipelines/orders/pause", "").await;
@@ -126,6 +132,7 @@ async fn a_pipeline_begins_without_any_file() {
     assert_eq!((refused.status, refused.code().as_str()), (422, "ZEN-4221"));
     assert!(refused.json()["message"].as_str().unwrap().contains("line 3"), "{refused:?}");
     assert_eq!(serving.send("DELETE", "/api/v1/pipelines/orders", "").await.status, 204);
+    home.until("it is gone", async || serving.get("/api/v1/pipelines/orders").await.status == 404).await;
     assert_eq!(serving.get("/api/v1/pipelines/orders").await.code(), "ZEN-4041");
     assert_eq!(bench.ask("SELECT count() FROM orders_current").await, DOCUMENTS.to_string());
     serving.stop().await;

@@ -44,6 +44,14 @@ async fn every_handler_demands_a_token_and_its_role() {
             if method != "GET" {
                 assert_eq!(ask(READER).await.code(), "ZEN-4031", "{method} {path}");
             }
+            // What operators may change is named here: any other change is for administrators.
+            let last = path.rsplit('/').next().unwrap();
+            let may_operate = ["pause", "resume", "reload", "promote", "verify", "retry"].contains(&last)
+                || path.starts_with("/api/v1/requests/");
+            if method != "GET" {
+                let is_forbidden = ask(OPERATOR).await.code() == "ZEN-4031";
+                assert_eq!(is_forbidden, !may_operate, "{method} {path}");
+            }
             asked += 1;
         }
     }

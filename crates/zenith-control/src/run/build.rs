@@ -85,7 +85,7 @@ pub async fn build(
 }
 
 /// The sinks of a group, by the names of their targets and clusters: pipelines share them, with their connections.
-type Sinks = BTreeMap<(String, Option<String>), Result<Arc<ClickHouseSink>, Failure>>;
+type Sinks = BTreeMap<(String, Option<String>), Arc<ClickHouseSink>>;
 
 async fn prepare(
     member: &Member,
@@ -96,10 +96,12 @@ async fn prepare(
     let pipeline = applied::pipeline(&member.pipeline).map_err(Failure::Input)?;
     let target = member.target.as_ref().ok_or_else(|| missing("its target"))?;
     let end = (target.name.clone(), pipeline.settings.shape.on_cluster.clone());
-    if !sinks.contains_key(&end) {
-        sinks.insert(end.clone(), sink(target, end.1.as_ref(), shared).await);
-    }
-    let sink = sinks.get(&end).cloned().unwrap_or_else(|| Err(missing("its target")))?;
+    // One that could not be made may be made the next time.
+    let sink = match sinks.get(&end) {
+        Some(sink) => Arc::clone(sink),
+        None => sink(target, end.1.as_ref(), shared).await?,
+    };
+    sinks.insert(end, Arc::clone(&sink));
     Ok(SyncPipeline {
         name: member.pipeline.name.clone(),
         namespace: connect::namespace(&member.pipeline.name, &pipeline, source)?,

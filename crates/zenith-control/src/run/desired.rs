@@ -32,6 +32,13 @@ pub struct Group {
 }
 
 impl Group {
+    /// The group without some of its pipelines.
+    pub fn without(&self, leaves: impl Fn(&Member) -> bool) -> Group {
+        let mut group = self.clone();
+        group.members.retain(|member| !leaves(member));
+        group
+    }
+
     /// The pipelines that another one has beside those of this group, if that is all it has otherwise.
     pub fn joining<'g>(&self, other: &'g Group) -> Vec<&'g Member> {
         let is_known = |member: &Member| self.members.contains(member);

@@ -1,7 +1,7 @@
 //! The pipelines of one source: connected, run, and tried again while what fails concerns all of them.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -20,7 +20,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What a group is doing, while it runs.
 #[derive(Clone, Default)]
-pub struct View(Arc<Mutex<Option<Arc<Built>>>>);
+pub struct View(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    built: Option<Arc<Built>>,
+    /// Pipelines that could not begin with the others, as far as nobody has been told.
+    not_begun: Vec<Ended>,
+}
 
 impl View {
     /// What its pipelines are doing, while they do it.
@@ -40,12 +47,25 @@ impl View {
         Some(failed)
     }
 
+    /// The pipelines that could not begin with the others, each once.
+    pub fn take_not_begun(&self) -> Vec<Ended> {
+        std::mem::take(&mut self.seen().not_begun)
+    }
+
+    fn not_begun(&self, failed: Vec<Ended>) {
+        self.seen().not_begun.extend(failed);
+    }
+
     fn built(&self) -> Option<Arc<Built>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen().built.clone()
     }
 
     fn set(&self, built: Option<Arc<Built>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = built;
+        self.seen().built = built;
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,8 +151,10 @@ async fn attempt(
         built = build(group, done, shared) => built?,
         () = stopped(stop) => return Ok(Vec::new()),
     };
-    let (built, mut ended) = built;
-    note_not_begun(&ended, shared).await;
+    let (built, failed) = built;
+    note_not_begun(&failed, shared).await;
+    view.not_begun(failed);
+    let mut ended = Vec::new();
     let keeper = Arc::clone(&built.keeper);
     view.set(Some(Arc::new(built)));
     let outcomes = {
@@ -148,12 +170,14 @@ async fn attempt(
     *has_run = true;
     view.set(None);
     for outcome in outcomes? {
+        let done = outcome.error.is_none();
         let failure = match outcome.error {
             None | Some(EngineError::Stopped) => None,
             Some(error) if error.is_input() => Some(Failure::Input(in_words(&error))),
             Some(error) => Some(Failure::Failed(in_words(&error))),
         };
-        ended.push(Ended { name: outcome.name, rows: outcome.rows, mismatches: outcome.mismatches, failure });
+        let (name, rows, mismatches) = (outcome.name, outcome.rows, outcome.mismatches);
+        ended.push(Ended { name, rows, mismatches, failure, done });
     }
     Ok(ended)
 }

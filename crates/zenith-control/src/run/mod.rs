@@ -16,6 +16,7 @@
 //! | `schedules.rs` | begins pipelines again whose schedule says so |
 //! | [`environment`] | a whole database, without any configuration |
 //! | [`mod@open`] | takes the state, and finds out what there is to run |
+//! | [`running`] | the groups that run |
 //! | [`restarts`] | when pipelines that failed are tried again |
 //! | [`history`] | what is noted of pipelines that have not begun |
 
@@ -29,6 +30,7 @@ mod history;
 pub mod open;
 pub mod requests;
 mod restarts;
+pub mod running;
 mod schedules;
 pub mod shared;
 pub mod supervisor;

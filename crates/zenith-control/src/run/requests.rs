@@ -47,6 +47,16 @@ struct Tried {
     started: bool,
 }
 
+/// What came of a request.
+pub struct Answered {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Whether it has been started by it, having ended before.
+    pub started: bool,
+    /// Whether it was loaded, or why it could not be, if that was asked.
+    pub loaded: Option<Result<(), Failure>>,
+}
+
 /// The requests of a run.
 pub struct Requests {
     /// When the run began: older requests were left to another.
@@ -82,16 +92,18 @@ impl Requests {
         held_back.map(|taken| taken.request.pipeline.as_str()).collect()
     }
 
-    /// Takes what is asked, ends what is done, and returns pipelines that were started again by that.
-    pub async fn look(&mut self, shared: &Shared, seat: impl Fn(&str) -> Seat) -> state::Result<Vec<String>> {
+    /// Takes what is asked, ends what is done, and says what came of that.
+    pub async fn look(
+        &mut self,
+        shared: &Shared,
+        seat: impl Fn(&str) -> Seat,
+    ) -> state::Result<Vec<Answered>> {
         let store = &shared.store;
-        let mut started = Vec::new();
+        let mut answered = Vec::new();
         while let Some(tried) = self.tasks.try_join_next() {
             // One that panicked has told so.
             let Ok(tried) = tried else { continue };
-            if let Some(pipeline) = self.tried(tried, shared).await? {
-                started.push(pipeline);
-            }
+            answered.extend(self.tried(tried, shared).await?);
         }
         for request in store.open_requests().await? {
             if let Some(taken) = self.taken.get(&request.id) {
@@ -124,10 +136,10 @@ impl Requests {
             let (request, cancel) = (taken.request.clone(), taken.cancel.subscribe());
             self.tasks.spawn(carry_out(request, cancel, seat, shared.clone()));
         }
-        Ok(started)
+        Ok(answered)
     }
 
-    async fn tried(&mut self, tried: Tried, shared: &Shared) -> state::Result<Option<String>> {
+    async fn tried(&mut self, tried: Tried, shared: &Shared) -> state::Result<Option<Answered>> {
         let Some((outcome, result)) = tried.end else {
             if let Some(taken) = self.taken.get_mut(&tried.id) {
                 taken.work = None;
@@ -136,7 +148,16 @@ impl Requests {
         };
         let taken = self.taken.remove(&tried.id);
         end(shared, tried.id, outcome, &result).await?;
-        Ok(taken.filter(|_| tried.started).map(|taken| taken.request.pipeline))
+        let answered = |Taken { request, .. }: Taken| {
+            let refused = || serde_json::from_str::<Refusal>(&result).map(Failure::from);
+            let loaded = match (request.action == Asked::Reload.action(), outcome) {
+                (true, Outcome::Done) => Some(Ok(())),
+                (true, Outcome::Failed) => refused().ok().map(Err),
+                _ => None,
+            };
+            Answered { pipeline: request.pipeline, started: tried.started, loaded }
+        };
+        Ok(taken.map(answered))
     }
 
     /// Gives up what is being done, and answers everything that is asked; the groups have been asked to stop.

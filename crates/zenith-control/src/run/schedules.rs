@@ -25,6 +25,11 @@ impl Schedules {
         self.seen.get(&member.pipeline.name).is_some_and(|resting| resting.as_ref() == Some(member))
     }
 
+    /// Whether a pipeline begins again by itself.
+    pub fn has(&self, pipeline: &str) -> bool {
+        self.seen.contains_key(pipeline)
+    }
+
     /// Whether there are none, for which a run goes on.
     pub fn is_empty(&self) -> bool {
         self.seen.is_empty()

@@ -17,12 +17,20 @@ pub struct Ended {
     pub mismatches: Mismatches,
     /// Why it could not go on; `None` if it was stopped or is done.
     pub failure: Option<Failure>,
+    /// Whether it has done what it was to do, and was not stopped before.
+    pub done: bool,
 }
 
 impl Ended {
     /// One that has not begun.
     pub fn failed(name: &str, failure: Failure) -> Ended {
-        Ended { name: name.to_owned(), rows: 0, mismatches: Mismatches::default(), failure: Some(failure) }
+        Ended {
+            name: name.to_owned(),
+            rows: 0,
+            mismatches: Mismatches::default(),
+            failure: Some(failure),
+            done: false,
+        }
     }
 }
 

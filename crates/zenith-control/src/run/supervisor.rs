@@ -1,7 +1,6 @@
 //! Holds the groups to what is desired: starts those that are missing, stops and starts those whose records changed.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -13,8 +12,9 @@ use super::desired::{self, Desired, Group, Member};
 use super::discovery::Discovery;
 use super::group::{self, View};
 use super::history;
-use super::requests::{Requests, Seat};
+use super::requests::{Answered, Requests, Seat};
 use super::restarts::Restarts;
+use super::running::{Running, Views};
 use super::schedules::Schedules;
 use super::shared::{Ended, Shared};
 use crate::config::applied;
@@ -41,35 +41,6 @@ pub enum End {
     },
 }
 
-/// A group that was started.
-struct Running {
-    /// As it was when it was started.
-    group: Group,
-    stop: watch::Sender<bool>,
-    view: View,
-    ended: bool,
-    /// How often others have joined it, each time with a stream of their own.
-    joins: u32,
-}
-
-/// The groups that run, for displays.
-#[derive(Clone, Default)]
-pub struct Views(Arc<Mutex<BTreeMap<String, View>>>);
-
-impl Views {
-    /// What all pipelines are doing, by name.
-    pub fn progress(&self) -> Vec<PipelineProgress> {
-        let views: Vec<View> = self.with(|views| views.values().cloned().collect());
-        let mut all: Vec<PipelineProgress> = views.iter().flat_map(View::progress).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<String, View>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// Holds the groups of a run to what is desired.
 pub struct Supervisor {
     shared: Shared,
@@ -88,6 +59,8 @@ pub struct Supervisor {
     done_so_far: BTreeMap<String, (u64, Mismatches)>,
     requests: Requests,
     restarts: Restarts,
+    /// Pipelines that have failed, and have been loaded since by a request.
+    loaded: HashSet<String>,
     schedules: Schedules,
 }
 
@@ -108,6 +81,7 @@ impl Supervisor {
             done_so_far: BTreeMap::new(),
             requests: Requests::begun_now(),
             restarts: Restarts::default(),
+            loaded: HashSet::new(),
             schedules: Schedules::default(),
         }
     }
@@ -214,14 +188,32 @@ impl Supervisor {
             }
         };
         match self.requests.look(&self.shared, seat).await {
-            Ok(started) => {
-                for pipeline in started {
-                    self.failures.remove(&pipeline);
-                    self.told.retain(|(told, _)| *told != pipeline);
-                }
-            }
+            Ok(answered) => answered.into_iter().for_each(|answered| self.answered(answered)),
             Err(error) => tracing::warn!(%error, "requests of commands cannot be read or answered"),
         }
+    }
+
+    /// A load that was asked for says more of a pipeline than what it did before.
+    fn answered(&mut self, answered: Answered) {
+        let Answered { pipeline, started, loaded } = answered;
+        match loaded {
+            Some(Err(failure)) if self.schedules.has(&pipeline) => {
+                let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+                self.tell(&pipeline, error);
+                self.failures.insert(pipeline, failure);
+            }
+            Some(Ok(())) => {
+                self.forget_failure(&pipeline);
+                self.loaded.insert(pipeline);
+            }
+            _ if started => self.forget_failure(&pipeline),
+            _ => {}
+        }
+    }
+
+    fn forget_failure(&mut self, pipeline: &str) {
+        self.failures.remove(pipeline);
+        self.told.retain(|(told, _)| told != pipeline);
     }
 
     /// Stops all groups and waits for them; what they were doing is saved by then.
@@ -282,15 +274,12 @@ impl Supervisor {
             running.group = group.clone();
             for member in new {
                 let name = &member.pipeline.name;
-                self.failures.remove(name);
-                self.told.retain(|(pipeline, _)| pipeline != name);
+                self.forget_failure(name);
                 tracing::info!(pipeline = name, "joining");
             }
             for Ended { name, failure, .. } in failed {
                 let Some(failure) = failure else { continue };
-                let (Failure::Input(error) | Failure::Failed(error)) = &failure;
-                self.tell(&name, error);
-                self.failures.insert(name, failure);
+                self.note_failure(name, failure);
             }
         }
     }
@@ -316,7 +305,8 @@ impl Supervisor {
         let progress = self.views.progress();
         let has_failed = |name: &str| {
             let shown = progress.iter().find(|shown| shown.name == name);
-            shown.map_or_else(|| self.failures.contains_key(name), |shown| shown.phase == Phase::Failed)
+            let stands = shown.is_some_and(|shown| shown.phase == Phase::Failed);
+            self.failures.contains_key(name) || (stands && !self.loaded.contains(name))
         };
         let members = desired.groups.iter().flat_map(|(source, group)| {
             group.members.iter().map(move |member| (source.clone(), member.clone()))
@@ -341,21 +331,34 @@ impl Supervisor {
             self.groups.remove(source);
             return;
         };
-        let failed = match running.view.replicator().filter(|replicator| replicator.has(name)) {
-            Some(replicator) => match replicator.start_again(name).await {
+        let failed = match running.view.replicator() {
+            // Its source is being connected, and brings it along.
+            None => return,
+            Some(replicator) if replicator.has(name) => match replicator.start_again(name).await {
                 Ok(_) => Vec::new(),
                 Err(error) => vec![Ended::failed(name, error.into())],
             },
-            None => running.view.join(&[member], &self.shared).await.unwrap_or_default(),
+            Some(_) => match running.view.join(&[member], &self.shared).await {
+                Some(failed) => failed,
+                // It can only begin with the others.
+                None => {
+                    self.let_go(source);
+                    return;
+                }
+            },
         };
-        self.failures.remove(name);
-        self.told.retain(|(pipeline, _)| pipeline != name);
+        self.forget_failure(name);
+        self.loaded.remove(name);
         for Ended { name, failure, .. } in failed {
             let Some(failure) = failure else { continue };
-            let (Failure::Input(error) | Failure::Failed(error)) = &failure;
-            self.tell(&name, error);
-            self.failures.insert(name, failure);
+            self.note_failure(name, failure);
         }
+    }
+
+    fn note_failure(&mut self, pipeline: String, failure: Failure) {
+        let (Failure::Input(error) | Failure::Failed(error)) = &failure;
+        self.tell(&pipeline, error);
+        self.failures.insert(pipeline, failure);
     }
 
     /// Starts, stops and restarts.
@@ -366,13 +369,15 @@ impl Supervisor {
             self.let_go(&name);
         }
         for (name, group) in &desired.groups {
-            if group.members.iter().any(|member| self.requests.is_outside(&member.pipeline.name)) {
+            // One that is worked at beside its group joins it afterwards.
+            let inside = group.without(|member| self.requests.is_outside(&member.pipeline.name));
+            let is_held = |running: &Running| running.group == *group || running.group == inside;
+            if self.groups.get(name).is_some_and(is_held) {
                 continue;
             }
-            let is_held = self.groups.get(name).is_some_and(|running| running.group == *group);
             // One that has to stop first is started by a later look.
-            if !is_held && self.let_go(name) {
-                self.start(name, group);
+            if self.let_go(name) && !inside.members.is_empty() {
+                self.start(name, &inside);
             }
         }
         self.failures.retain(|name, _| {
@@ -407,8 +412,8 @@ impl Supervisor {
             .map(|member| member.pipeline.name.clone())
             .collect();
         for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
-            self.failures.remove(&member.pipeline.name);
-            self.told.retain(|(pipeline, _)| *pipeline != member.pipeline.name);
+            self.forget_failure(&member.pipeline.name);
+            self.loaded.remove(&member.pipeline.name);
             tracing::info!(pipeline = member.pipeline.name, source = name, "starting");
         }
         let running = Running { group: group.clone(), stop, view: view.clone(), ended: false, joins: 0 };
@@ -426,12 +431,9 @@ impl Supervisor {
             *rows += pipeline.rows;
             mismatches.add_bounded(&pipeline.mismatches);
             match pipeline.failure {
-                Some(failure) => {
-                    let (Failure::Input(error) | Failure::Failed(error)) = &failure;
-                    self.tell(&pipeline.name, error);
-                    self.failures.insert(pipeline.name, failure);
-                }
-                None => self.note_done(source, &pipeline.name),
+                Some(failure) => self.note_failure(pipeline.name, failure),
+                None if pipeline.done => self.note_done(source, &pipeline.name),
+                None => {}
             }
         }
         if let Some(running) = self.groups.get_mut(source) {
@@ -446,14 +448,19 @@ impl Supervisor {
         let is_whole = |member: &&Member| {
             applied::pipeline(&member.pipeline).is_ok_and(|pipeline| pipeline.settings.mode == Mode::Full)
         };
-        // One that was stopped has not done it.
-        if let Some(member) = member.filter(is_whole).filter(|_| !*running.stop.borrow()) {
+        if let Some(member) = member.filter(is_whole) {
             self.done.push(member.clone());
         }
     }
 
     /// A pipeline may fail while the others of its source go on.
     fn tell_failures(&mut self) {
+        let views = self.groups.values().map(|running| running.view.clone());
+        for Ended { name, failure, .. } in views.flat_map(|view| view.take_not_begun()).collect::<Vec<_>>() {
+            if let Some(failure) = failure {
+                self.note_failure(name, failure);
+            }
+        }
         let progress: Vec<PipelineProgress> =
             self.groups.values().flat_map(|running| running.view.progress()).collect();
         for pipeline in progress.iter().filter(|pipeline| pipeline.phase == Phase::Failed) {

@@ -41,6 +41,7 @@ function Extra({ fields }) {
 function List({ name, letters, reasons }) {
   const [chosen, choose] = useQuery('letter');
   const forbidden = useForbidden();
+  const mayNotPurge = useForbidden('admin');
   const all = letters.value;
   if (!all.length) return html`<section class="panel"><h2>Dead letters</h2><p class="muted">Each document has its row.</p></section>`;
   const retry = async (ids) => {
@@ -64,7 +65,7 @@ function List({ name, letters, reasons }) {
       <td class="n">${bytes(letter.bytes)}</td><td>${letter.operation ?? 'load'}</td><td class="n"><button type="button" class="small" aria-label=${`Look at the document ${plainId(letter._id)}`} aria-expanded=${letter.id === chosen} onClick=${() => choose(letter.id === chosen ? '' : letter.id)}>Look</button></td></tr>`)}</tbody></table></div>
     <div class="buttons start"><button type="button" class="main" disabled=${forbidden !== ''} title=${forbidden || undefined} onClick=${() => retry()}>Retry all</button>
       <button type="button" onClick=${() => save(name, all)}>Export</button>
-      <button type="button" class="danger" disabled=${forbidden !== ''} title=${forbidden || undefined} onClick=${purge}>Purge…</button></div></section>
+      <button type="button" class="danger" disabled=${mayNotPurge !== ''} title=${mayNotPurge || undefined} onClick=${purge}>Purge…</button></div></section>
     ${chosen && html`<${Letter} key=${chosen} name=${name} id=${chosen} retry=${() => retry([chosen])} forbidden=${forbidden} />`}`;
 }
 

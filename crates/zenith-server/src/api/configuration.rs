@@ -15,7 +15,7 @@ use zenith_control::operations::apply::{self, Absent, Planned};
 use zenith_control::operations::{pipelines, schema};
 
 use super::body::Body;
-use super::caller::{Admin, Operator, Reader};
+use super::caller::{Admin, Reader};
 use super::pipelines::unknown;
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
@@ -65,13 +65,15 @@ async fn planned(server: &Server, sent: &Configuration) -> ApiResult<Planned> {
     Ok(Box::pin(apply::plan(config, &now, &sent.toml, path)).await?)
 }
 
-/// What applying a configuration would change, with the tables that new pipelines would make. Nothing is changed.
+/// What applying a configuration would change, with the tables that new pipelines would make. Nothing is changed; but
+/// addresses may refer to secrets of the server, so that it is for administrators.
 #[utoipa::path(post, path = "/plan", tag = "configuration", operation_id = "plan", request_body = Configuration, responses((status = 200, body = PlanJson), (status = "4XX", body = ErrorBody)))]
 pub async fn plan(
-    _: Operator,
+    Admin(from): Admin,
     State(server): State<Server>,
     Body(sent): Body<Configuration>,
 ) -> ApiResult<Json<PlanJson>> {
+    server.audit(&from, "plan", "", "").await?;
     let planned = planned(&server, &sent).await?;
     let mut warnings = planned.warnings.clone();
     warnings.extend(apply::look_at_names(&planned.config, &server.served.places).await?);
@@ -109,6 +111,7 @@ pub async fn apply(
     State(server): State<Server>,
     Body(sent): Body<Configuration>,
 ) -> ApiResult<Json<AppliedJson>> {
+    let _one_at_a_time = server.changing.lock().await;
     let planned = planned(&server, &sent).await?;
     apply::look_at_names(&planned.config, &server.served.places).await?;
     server.audit(&from, "apply", "", &planned.difference.counts()).await?;
@@ -117,7 +120,7 @@ pub async fn apply(
     Ok(Json(AppliedJson { changes: planned.difference.listed() }))
 }
 
-/// Applies the server's own `zenith.toml` again.
+/// Applies the server's own `zenith.toml` again. What is applied and not in it stays.
 ///
 /// # Errors
 /// If it has mistakes, if it cannot be applied, or if there is none.
@@ -125,8 +128,10 @@ pub async fn apply_file(server: &Server) -> Result<String, Failure> {
     let path = &server.served.places.file;
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Input(format!("{} cannot be read: {error}", path.display())))?;
+    let _one_at_a_time = server.changing.lock().await;
     let now = Applied::read(&server.served.store).await?;
-    let config = apply::read(&text, path, &now, Absent::Removed)?;
+    // What was made on the page is not in the file, and stays.
+    let config = apply::read(&text, path, &now, Absent::Kept)?;
     let planned = Box::pin(apply::plan(config, &now, &text, path)).await?;
     apply::look_at_names(&planned.config, &server.served.places).await?;
     apply::commit(&server.served.store, &planned, &server.served.places, true).await?;

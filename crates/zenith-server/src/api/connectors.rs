@@ -11,7 +11,7 @@ use zenith_control::operations::connectors::{self, CollectionJson, ConnectorJson
 use zenith_engine::state::{Role, StateStore as _};
 
 use super::body::{Asked, Body};
-use super::caller::{Admin, Operator, Reader};
+use super::caller::{Admin, Reader};
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
 
@@ -125,14 +125,16 @@ pub async fn remove(
     }
 }
 
-/// Connects to a database and says what is there and what is missing. Writes nothing.
+/// Connects to a database and says what is there and what is missing. Writes nothing; but an address may refer to secrets of
+/// the server, so that it is for administrators.
 #[utoipa::path(post, path = "/connectors/test", tag = "connectors", operation_id = "testConnector", request_body = Meant, responses((status = 200, body = Tested), (status = "4XX", body = ErrorBody)))]
 pub async fn test(
-    _: Operator,
+    Admin(from): Admin,
     State(server): State<Server>,
     Body(meant): Body<Meant>,
 ) -> ApiResult<Json<Tested>> {
     let (name, role, connector, _) = meant.find(&server).await?;
+    server.audit(&from, "test connector", &name, "").await?;
     Ok(Json(connectors::test(&name, role, &connector, &server.served.pool).await))
 }
 
@@ -158,10 +160,11 @@ pub async fn collections(
 /// The collections of a source that need not be applied, with their sizes.
 #[utoipa::path(post, path = "/connectors/collections", tag = "connectors", operation_id = "lookForCollections", request_body = Meant, responses((status = 200, body = Vec<CollectionJson>), (status = "4XX", body = ErrorBody)))]
 pub async fn collections_of(
-    _: Operator,
+    Admin(from): Admin,
     State(server): State<Server>,
     Body(meant): Body<Meant>,
 ) -> ApiResult<Json<Vec<CollectionJson>>> {
+    server.audit(&from, "list collections", "", "").await?;
     of_source(&server, meant).await
 }
 

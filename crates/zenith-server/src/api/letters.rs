@@ -10,7 +10,7 @@ use super::body::{Asked, Body};
 use super::caller::{Admin, Operator, Reader};
 use super::configuration::missing;
 use super::tables::config;
-use crate::error::{ApiResult, ErrorBody};
+use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
 
 /// Letters that are given where nobody says how many.
@@ -60,6 +60,10 @@ pub async fn one(
 ) -> ApiResult<Json<LetterJson>> {
     let config = config(&server, &name).await?;
     let letter = letters::show(&config, &server.served.places, &id).await.map_err(missing)?;
+    if letter.pipeline != name {
+        let sentence = format!("the dead letter {id:?} is of {}, and not of {name}", letter.pipeline);
+        return Err(ApiError::new(Kind::Missing, sentence));
+    }
     Ok(Json(LetterJson::whole(&letter)))
 }
 
@@ -76,6 +80,7 @@ pub async fn retry(
     if !dry_run {
         server.audit(&from, "retry dead letters", &name, &which.ids.join(", ")).await?;
     }
+    let _one_at_a_time = server.changing.lock().await;
     let meant = Meant { name: Some(name), ids: which.ids, before: None };
     let retried = Box::pin(letters::retry(&config, &served.places, &served.store, &meant, dry_run)).await?;
     Ok(Json(retried.json()))
@@ -90,7 +95,10 @@ pub async fn purge(
     Body(which): Body<Which>,
 ) -> ApiResult<Json<PurgedJson>> {
     let config = config(&server, &name).await?;
-    let meant = Meant { name: Some(name.clone()), ids: which.ids.clone(), before: None };
+    let _one_at_a_time = server.changing.lock().await;
+    // Those that come from now on nobody has seen.
+    let before = Some(std::time::SystemTime::now());
+    let meant = Meant { name: Some(name.clone()), ids: which.ids.clone(), before };
     let found = letters::purgeable(&config, &server.served.places, &meant).await?;
     if !which.dry_run {
         server.audit(&from, "purge dead letters", &name, &format!("{} letters", found.count)).await?;

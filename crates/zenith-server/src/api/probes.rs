@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -16,6 +16,8 @@ use crate::watch::Look;
 
 /// What a probe is told may be so old.
 const AGE: Duration = Duration::from_secs(2);
+/// A look so old says nothing of now: the state cannot be read.
+const STALE: Duration = Duration::from_secs(60);
 /// Reasons that are named.
 const REASONS_MAX: usize = 20;
 /// What Prometheus is sent.
@@ -26,10 +28,13 @@ pub async fn healthz() -> Response {
     Json(json!({ "ok": true })).into_response()
 }
 
-/// Every pipeline that should run does.
-pub async fn readyz(State(server): State<Server>) -> Response {
+/// Every pipeline that should run does. The reasons why not are for those who may look.
+pub async fn readyz(State(server): State<Server>, headers: HeaderMap) -> Response {
     let reasons = reasons(&server.watch.look(AGE).await);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if server.options.access.caller(&headers).is_none() {
+        return (status, Json(json!({ "ok": reasons.is_empty() }))).into_response();
+    }
     let shown: Vec<&String> = reasons.iter().take(REASONS_MAX).collect();
     (status, Json(json!({ "ok": reasons.is_empty(), "reasons": shown }))).into_response()
 }
@@ -38,6 +43,10 @@ pub async fn readyz(State(server): State<Server>) -> Response {
 pub fn reasons(look: &Arc<Look>) -> Vec<String> {
     if look.at == std::time::SystemTime::UNIX_EPOCH {
         return vec!["the pipelines have not been looked at yet".to_owned()];
+    }
+    let age = zenith_control::time::ago(look.at, std::time::SystemTime::now());
+    if age > STALE {
+        return vec![format!("the state could not be read for {} s", age.as_secs())];
     }
     let templates = look.report.templates.iter().filter_map(|template| {
         let reason = template.waiting_for.as_ref()?;

@@ -14,8 +14,8 @@ use self::operation::Operation;
 use self::progress::Progress;
 use crate::{
     AUDIT_MAX, AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches,
-    PipelineRecord, Request, RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange, SchemaVersion,
-    Snapshot, StateError, StateStore, mismatches, secret,
+    PipelineRecord, RUNS_MAX, Request, RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange,
+    SchemaVersion, Snapshot, StateError, StateStore, mismatches, secret,
 };
 
 /// Records in memory.
@@ -395,6 +395,11 @@ impl StateStore for MemoryStore {
             figures: Figures::default(),
             error: None,
         });
+        let of_pipeline = |other: &&Run| other.pipeline == run.pipeline;
+        let kept = state.runs.iter().rev().filter(of_pipeline).nth(RUNS_MAX as usize).map(|run| run.id);
+        if let Some(oldest) = kept {
+            state.runs.retain(|other| other.pipeline != run.pipeline || other.id > oldest);
+        }
         Ok(id)
     }
 

@@ -8,7 +8,7 @@ use sqlx::{Row, query};
 use super::SqliteStore;
 use super::session::{Session, Statement};
 use super::values::{moment, nanoseconds};
-use crate::{Figures, INTERRUPTED, Outcome, Result, Run, RunEnd, RunStart, StateError};
+use crate::{Figures, INTERRUPTED, Outcome, RUNS_MAX, Result, Run, RunEnd, RunStart, StateError};
 
 pub(super) async fn start(store: &SqliteStore, run: &RunStart) -> Result<i64> {
     let mut session = store.write("begin a run").await?;
@@ -19,6 +19,11 @@ pub(super) async fn start(store: &SqliteStore, run: &RunStart) -> Result<i64> {
     let put = put.bind(&run.pipeline).bind(&run.mode).bind(&run.version).bind(nanoseconds(run.started));
     let row = session.row(put).await?.ok_or_else(|| session.damaged("a run got no number"))?;
     let id = row.try_get(0).map_err(|error| session.fault(error))?;
+    let forget = query(
+        "DELETE FROM runs WHERE pipeline = ?1 AND id <= \
+         (SELECT id FROM runs WHERE pipeline = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    );
+    session.execute(forget.bind(&run.pipeline).bind(RUNS_MAX)).await?;
     session.commit().await?;
     Ok(id)
 }

@@ -1,7 +1,7 @@
 //! Of the history.
 
 use super::{StoreLocation, moment};
-use crate::{AuditEntry, Figures, Outcome, Run, RunEnd, RunStart, StateError, StateStore};
+use crate::{AuditEntry, Figures, Outcome, RUNS_MAX, Run, RunEnd, RunStart, StateError, StateStore};
 
 fn start(pipeline: &str, seconds: u64) -> RunStart {
     RunStart {
@@ -45,6 +45,18 @@ pub async fn a_run_is_told(place: &impl StoreLocation) {
         expected.error = error.map(Into::into);
         assert_eq!(store.runs(None, 1).await.expect("read"), [expected]);
     }
+}
+
+/// A pipeline that fails again and again does not fill the store, and takes nothing of another.
+pub async fn old_runs_are_forgotten(place: &impl StoreLocation) {
+    let store = place.open().await;
+    let other = store.start_run(&start("q", 1)).await.expect("begun");
+    for _ in 0..RUNS_MAX + 2 {
+        store.start_run(&start("p", 2)).await.expect("begun");
+    }
+    let runs = store.runs(Some("p"), u32::MAX).await.expect("read");
+    assert_eq!(runs.len(), RUNS_MAX as usize);
+    assert_eq!(store.runs(Some("q"), 9).await.expect("read").first().map(|run| run.id), Some(other));
 }
 
 /// Who changed what is told, newest first.
