@@ -162,6 +162,34 @@ async fn what_failed_is_told_and_tried_again() {
     bench.remove().await;
 }
 
+/// One that cannot even begin is told of while the others of its source run, and begins once it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_begin_joins_the_others_later() {
+    let (bench, home) = filled("serve_late").await;
+    home.write(
+        "zenith.toml",
+        "[sources.shop]\nuri = \"${MONGO}\"\n[targets.warehouse]\nuri = \"${CLICKHOUSE}\"\n\
+         [targets.late]\nuri = \"file:late\"\n\
+         [pipelines.orders]\nsource = \"shop\"\ntarget = \"warehouse\"\ncollection = \"orders\"\n\
+         [pipelines.others]\nsource = \"shop\"\ntarget = \"late\"\ncollection = \"orders\"\ntable = \"others\"\n",
+    );
+    home.write("late", &bench.to());
+    home.apply().await;
+    std::fs::remove_file(home.folder.path().join("late")).unwrap();
+    let serving = Serving::start(&home, &[]).await;
+    until_state(&home, &serving, "orders", "following").await;
+    until_state(&home, &serving, "others", "failed").await;
+    until(&home, &serving, "/api/v1/log?pipeline=others&level=error", |log| log.to_string().contains("late"))
+        .await;
+    home.write("late", &bench.to());
+    until_state(&home, &serving, "others", "following").await;
+    home.until("its rows", async || bench.ask("SELECT count() FROM others_current").await == "500").await;
+    let pipelines = serving.get("/api/v1/pipelines").await.json();
+    assert_eq!(pipelines["counts"]["running"], 2, "{pipelines}");
+    serving.stop().await;
+    bench.remove().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_is_followed_at_a_signal() {
     let (bench, home) = filled("serve_signal").await;
