@@ -32,7 +32,6 @@ export async function request(path, { method = 'GET', body, signal } = {}) {
   const headers = {};
   const bearer = token.get();
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
-  if (method !== 'GET') headers['X-Zenith-Request'] = '1';
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   let response;
   try {

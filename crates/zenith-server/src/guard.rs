@@ -15,8 +15,8 @@ use axum::response::{IntoResponse, Response};
 use crate::error::{ApiError, Kind};
 use crate::server::Server;
 
-/// Every request that changes something has this header: no form and no other page can send it.
-const OWN: HeaderName = HeaderName::from_static("x-zenith-request");
+/// Where a request comes from, as browsers say it of each.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The stream of events, which does not end by itself.
 const EVENTS: &str = "/api/v1/events";
 /// How long a request may take that is not a stream.
@@ -91,12 +91,12 @@ fn allowed(headers: &HeaderMap, method: &Method, hosts: &[String]) -> Result<(),
             return Err(ApiError::new(Kind::Foreign, format!("a page of {origin} may change nothing here")));
         }
     }
-    if !headers.contains_key(OWN) {
+    // A browser says one of both; what says neither is none, and carries nobody's rights but its own.
+    if let Some(site) = text(&SITE).filter(|site| site != "same-origin" && site != "none") {
         return Err(ApiError::new(
             Kind::Foreign,
-            "a request that changes something needs the header X-Zenith-Request",
-        )
-        .remedy("send it with the value 1"));
+            format!("a page of another site ({site}) may change nothing here"),
+        ));
     }
     Ok(())
 }
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn other_pages_change_nothing() {
         let host = (HOST, "localhost:8470");
-        let own = (OWN, "1");
-        assert!(ask(&Method::POST, &[host.clone(), own.clone()]));
-        assert!(ask(&Method::POST, &[host.clone(), own.clone(), (ORIGIN, "http://localhost:8470")]));
-        assert!(!ask(&Method::POST, &[host.clone(), own.clone(), (ORIGIN, "http://evil.example")]));
-        assert!(!ask(&Method::POST, &[host.clone(), own, (ORIGIN, "null")]));
-        assert!(!ask(&Method::DELETE, std::slice::from_ref(&host)));
+        let asks = |more: (HeaderName, &'static str)| ask(&Method::POST, &[host.clone(), more]);
+        assert!(ask(&Method::POST, std::slice::from_ref(&host)), "no browser");
+        assert!(asks((ORIGIN, "http://localhost:8470")) && asks((SITE, "same-origin")));
+        assert!(!asks((ORIGIN, "http://evil.example")) && !asks((ORIGIN, "null")));
+        assert!(!asks((ORIGIN, "http://localhost:8471")));
+        assert!(!asks((SITE, "cross-site")) && !asks((SITE, "same-site")));
         assert!(ask(&Method::GET, &[host, (ORIGIN, "http://evil.example")]));
     }
 }

@@ -65,9 +65,9 @@ impl Serving {
         self.ask("GET", path, &[], "").await
     }
 
-    /// A request as the page makes it.
+    /// A request with a JSON body, or none.
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.ask(method, path, &["X-Zenith-Request: 1", "Content-Type: application/json"], body).await
+        self.ask(method, path, &["Content-Type: application/json"], body).await
     }
 
     /// A request with these lines in its head, beside the usual ones that they do not replace.

@@ -1,5 +1,6 @@
 //! `zenith serve`: what it shows and what can be asked of it.
 
+mod client;
 mod http;
 mod protection;
 
@@ -79,7 +80,7 @@ async fn pipelines_are_shown_paused_reloaded_and_measured() {
     assert_eq!(reload.status, 202);
     let reload = done(&home, &serving, &reload.json()).await;
     assert_eq!((&reload["outcome"], &reload["result"]["json"]["rows"]), (&json!("done"), &json!(502)));
-    let verify = serving.send("POST", "/api/v1/pipelines/orders/verify", "{}").await.json();
+    let verify = serving.send("POST", "/api/v1/pipelines/orders/verify", "").await.json();
     let verify = done(&home, &serving, &verify).await;
     assert_eq!(verify["result"]["json"]["equal"], true, "{verify}");
 

@@ -67,7 +67,7 @@ async fn planned(server: &Server, sent: &Configuration) -> ApiResult<Planned> {
 
 /// What applying a configuration would change, with the tables that new pipelines would make. Nothing is changed; but
 /// addresses may refer to secrets of the server, so that it is for administrators.
-#[utoipa::path(post, path = "/plan", tag = "configuration", operation_id = "plan", request_body = Configuration, responses((status = 200, body = PlanJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/plan", tag = "configuration", operation_id = "plan", request_body = Configuration, responses((status = 200, description = "What was asked for", body = PlanJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn plan(
     Admin(from): Admin,
     State(server): State<Server>,
@@ -105,7 +105,7 @@ pub struct AppliedJson {
 }
 
 /// Applies a configuration: the run follows it within a second. Pipelines that start over do so.
-#[utoipa::path(post, path = "/apply", tag = "configuration", operation_id = "apply", request_body = Configuration, responses((status = 200, body = AppliedJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/apply", tag = "configuration", operation_id = "apply", request_body = Configuration, responses((status = 200, description = "What was asked for", body = AppliedJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn apply(
     Admin(from): Admin,
     State(server): State<Server>,
@@ -140,14 +140,14 @@ pub async fn apply_file(server: &Server) -> Result<String, Failure> {
 }
 
 /// Everything that is applied, as a `zenith.toml`.
-#[utoipa::path(get, path = "/config", tag = "configuration", operation_id = "exportConfiguration", responses((status = 200, content_type = "text/plain", body = String), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/config", tag = "configuration", operation_id = "exportConfiguration", responses((status = 200, description = "What was asked for", content_type = "text/plain", body = String), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn export(_: Reader, State(server): State<Server>) -> ApiResult<Response> {
     let config = Applied::read(&server.served.store).await?.config().map_err(Failure::Input)?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], export::text(&config)).into_response())
 }
 
 /// Removes a pipeline with its progress, and those of its collections; tables stay as they are.
-#[utoipa::path(delete, path = "/pipelines/{name}", tag = "pipelines", operation_id = "removePipeline", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(delete, path = "/pipelines/{name}", tag = "pipelines", operation_id = "removePipeline", params(("name" = String, Path)), responses((status = 204, description = "It is done"), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn remove(
     Admin(from): Admin,
     State(server): State<Server>,

@@ -92,13 +92,13 @@ impl Meant {
 }
 
 /// All sources and targets, by name; their addresses as they were written, without secrets.
-#[utoipa::path(get, path = "/connectors", tag = "connectors", operation_id = "listConnectors", responses((status = 200, body = Vec<ConnectorJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/connectors", tag = "connectors", operation_id = "listConnectors", responses((status = 200, description = "What was asked for", body = Vec<ConnectorJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn list(_: Reader, State(server): State<Server>) -> ApiResult<Json<Vec<ConnectorJson>>> {
     Ok(Json(connectors::list(&Applied::read(&server.served.store).await?)))
 }
 
 /// Adds a source or target, or replaces the one of its name.
-#[utoipa::path(put, path = "/connectors/{name}", tag = "connectors", operation_id = "putConnector", params(("name" = String, Path)), request_body = ConnectorBody, responses((status = 204), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(put, path = "/connectors/{name}", tag = "connectors", operation_id = "putConnector", params(("name" = String, Path)), request_body = ConnectorBody, responses((status = 204, description = "It is done"), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn put(
     Admin(from): Admin,
     State(server): State<Server>,
@@ -112,7 +112,7 @@ pub async fn put(
 }
 
 /// Removes a source or target that no pipeline uses.
-#[utoipa::path(delete, path = "/connectors/{name}", tag = "connectors", operation_id = "removeConnector", params(("name" = String, Path)), responses((status = 204), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(delete, path = "/connectors/{name}", tag = "connectors", operation_id = "removeConnector", params(("name" = String, Path)), responses((status = 204, description = "It is done"), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn remove(
     Admin(from): Admin,
     State(server): State<Server>,
@@ -127,7 +127,7 @@ pub async fn remove(
 
 /// Connects to a database and says what is there and what is missing. Writes nothing; but an address may refer to secrets of
 /// the server, so that it is for administrators.
-#[utoipa::path(post, path = "/connectors/test", tag = "connectors", operation_id = "testConnector", request_body = Meant, responses((status = 200, body = Tested), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/connectors/test", tag = "connectors", operation_id = "testConnector", request_body = Meant, responses((status = 200, description = "What was asked for", body = Tested), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn test(
     Admin(from): Admin,
     State(server): State<Server>,
@@ -147,7 +147,7 @@ pub struct Within {
 }
 
 /// The collections of a source that was applied, with their sizes.
-#[utoipa::path(get, path = "/connectors/{name}/collections", tag = "connectors", operation_id = "listCollections", params(("name" = String, Path), Within), responses((status = 200, body = Vec<CollectionJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/connectors/{name}/collections", tag = "connectors", operation_id = "listCollections", params(("name" = String, Path), Within), responses((status = 200, description = "What was asked for", body = Vec<CollectionJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn collections(
     _: Reader,
     State(server): State<Server>,
@@ -158,7 +158,7 @@ pub async fn collections(
 }
 
 /// The collections of a source that need not be applied, with their sizes.
-#[utoipa::path(post, path = "/connectors/collections", tag = "connectors", operation_id = "lookForCollections", request_body = Meant, responses((status = 200, body = Vec<CollectionJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/connectors/collections", tag = "connectors", operation_id = "lookForCollections", request_body = Meant, responses((status = 200, description = "What was asked for", body = Vec<CollectionJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn collections_of(
     Admin(from): Admin,
     State(server): State<Server>,

@@ -24,7 +24,7 @@ const ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// `pipelines`: `{at, counts, ok, pipelines: [those that changed], removed: [names]}`, at first with all of them; `log`: a line
 /// of the log. A line that begins with a colon comes every ten seconds where nothing happens.
-#[utoipa::path(get, path = "/events", tag = "server", operation_id = "listen", responses((status = 200, content_type = "text/event-stream", body = String), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/events", tag = "server", operation_id = "listen", responses((status = 200, description = "What was asked for", content_type = "text/event-stream", body = String), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn events(
     _: Reader,
     State(server): State<Server>,

@@ -38,7 +38,7 @@ pub struct Which {
 }
 
 /// The documents of a pipeline that have no row, the newest first.
-#[utoipa::path(get, path = "/pipelines/{name}/letters", tag = "letters", operation_id = "listLetters", params(("name" = String, Path), Limit), responses((status = 200, body = Vec<LetterJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}/letters", tag = "letters", operation_id = "listLetters", params(("name" = String, Path), Limit), responses((status = 200, description = "What was asked for", body = Vec<LetterJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn list(
     _: Reader,
     State(server): State<Server>,
@@ -52,7 +52,7 @@ pub async fn list(
 }
 
 /// One of them with its document, as Extended JSON.
-#[utoipa::path(get, path = "/pipelines/{name}/letters/{id}", tag = "letters", operation_id = "getLetter", params(("name" = String, Path), ("id" = String, Path)), responses((status = 200, body = LetterJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}/letters/{id}", tag = "letters", operation_id = "getLetter", params(("name" = String, Path), ("id" = String, Path)), responses((status = 200, description = "What was asked for", body = LetterJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn one(
     _: Reader,
     State(server): State<Server>,
@@ -68,7 +68,7 @@ pub async fn one(
 }
 
 /// Writes the current documents from MongoDB, and removes the letters that are settled.
-#[utoipa::path(post, path = "/pipelines/{name}/letters/retry", tag = "letters", operation_id = "retryLetters", params(("name" = String, Path)), request_body = Which, responses((status = 200, body = RetriedJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/letters/retry", tag = "letters", operation_id = "retryLetters", params(("name" = String, Path)), request_body = Which, responses((status = 200, description = "What was asked for", body = RetriedJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn retry(
     Operator(from): Operator,
     State(server): State<Server>,
@@ -87,7 +87,7 @@ pub async fn retry(
 }
 
 /// Removes letters for good.
-#[utoipa::path(post, path = "/pipelines/{name}/letters/purge", tag = "letters", operation_id = "purgeLetters", params(("name" = String, Path)), request_body = Which, responses((status = 200, body = PurgedJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/letters/purge", tag = "letters", operation_id = "purgeLetters", params(("name" = String, Path)), request_body = Which, responses((status = 200, description = "What was asked for", body = PurgedJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn purge(
     Admin(from): Admin,
     State(server): State<Server>,

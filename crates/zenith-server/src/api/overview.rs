@@ -50,7 +50,7 @@ pub struct Memory {
 }
 
 /// The server at this moment.
-#[utoipa::path(get, path = "/server", tag = "server", responses((status = 200, body = ServerJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/server", tag = "server", responses((status = 200, description = "What was asked for", body = ServerJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn server(Reader(caller): Reader, State(server): State<Server>) -> Json<ServerJson> {
     let look = server.watch.look(AGE).await;
     let pool = server.served.pool.stats();
@@ -80,7 +80,7 @@ pub struct Lines {
 }
 
 /// What happened in the last hour, oldest first.
-#[utoipa::path(get, path = "/log", tag = "server", params(Lines), responses((status = 200, body = Vec<LogEntry>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/log", tag = "server", params(Lines), responses((status = 200, description = "What was asked for", body = Vec<LogEntry>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn log(
     _: Reader,
     State(server): State<Server>,
@@ -122,7 +122,7 @@ pub struct Limit {
 }
 
 /// Who changed what, newest first.
-#[utoipa::path(get, path = "/audit", tag = "server", operation_id = "listAudit", params(Limit), responses((status = 200, body = Vec<AuditJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/audit", tag = "server", operation_id = "listAudit", params(Limit), responses((status = 200, description = "What was asked for", body = Vec<AuditJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn audit(
     _: Reader,
     State(server): State<Server>,

@@ -104,7 +104,7 @@ pub struct Fleet {
 }
 
 /// All pipelines.
-#[utoipa::path(get, path = "/pipelines", tag = "pipelines", operation_id = "listPipelines", responses((status = 200, body = Fleet), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines", tag = "pipelines", operation_id = "listPipelines", responses((status = 200, description = "What was asked for", body = Fleet), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn list(_: Reader, State(server): State<Server>) -> Json<Fleet> {
     let look = server.watch.look(AGE).await;
     Json(Fleet {
@@ -154,7 +154,7 @@ pub struct Stages {
 }
 
 /// One pipeline.
-#[utoipa::path(get, path = "/pipelines/{name}", tag = "pipelines", operation_id = "getPipeline", params(("name" = String, Path)), responses((status = 200, body = Detail), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}", tag = "pipelines", operation_id = "getPipeline", params(("name" = String, Path)), responses((status = 200, description = "What was asked for", body = Detail), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn one(
     _: Reader,
     State(server): State<Server>,
@@ -192,7 +192,7 @@ pub async fn one(
 }
 
 /// The course of a pipeline in the last hour.
-#[utoipa::path(get, path = "/pipelines/{name}/series", tag = "pipelines", operation_id = "getSeries", params(("name" = String, Path)), responses((status = 200, body = SeriesJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}/series", tag = "pipelines", operation_id = "getSeries", params(("name" = String, Path)), responses((status = 200, description = "What was asked for", body = SeriesJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn series(
     _: Reader,
     State(server): State<Server>,
@@ -211,7 +211,7 @@ pub struct Paused {
 }
 
 /// Lets a pipeline, or all those of a template, stand still.
-#[utoipa::path(post, path = "/pipelines/{name}/pause", tag = "pipelines", operation_id = "pausePipeline", params(("name" = String, Path)), responses((status = 200, body = Paused), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/pause", tag = "pipelines", operation_id = "pausePipeline", params(("name" = String, Path)), responses((status = 200, description = "What was asked for", body = Paused), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn pause(
     Operator(from): Operator,
     State(server): State<Server>,
@@ -221,7 +221,7 @@ pub async fn pause(
 }
 
 /// Lets a pipeline, or all those of a template, go on where they stopped.
-#[utoipa::path(post, path = "/pipelines/{name}/resume", tag = "pipelines", operation_id = "resumePipeline", params(("name" = String, Path)), responses((status = 200, body = Paused), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/resume", tag = "pipelines", operation_id = "resumePipeline", params(("name" = String, Path)), responses((status = 200, description = "What was asked for", body = Paused), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn resume(
     Operator(from): Operator,
     State(server): State<Server>,

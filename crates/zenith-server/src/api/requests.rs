@@ -122,7 +122,7 @@ async fn one_of(server: &Server, id: i64) -> ApiResult<Json<RequestJson>> {
 }
 
 /// Reads the collection of a pipeline again and replaces its table in one step.
-#[utoipa::path(post, path = "/pipelines/{name}/reload", tag = "requests", operation_id = "reloadPipeline", params(("name" = String, Path)), responses((status = 202, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/reload", tag = "requests", operation_id = "reloadPipeline", params(("name" = String, Path)), responses((status = 202, description = "It was taken", body = RequestJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn reload(
     Operator(from): Operator,
     State(server): State<Server>,
@@ -139,7 +139,7 @@ pub struct ResetBody {
 }
 
 /// Moves a pipeline to another position.
-#[utoipa::path(post, path = "/pipelines/{name}/reset", tag = "requests", operation_id = "resetPipeline", params(("name" = String, Path)), request_body = ResetBody, responses((status = 202, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/reset", tag = "requests", operation_id = "resetPipeline", params(("name" = String, Path)), request_body = ResetBody, responses((status = 202, description = "It was taken", body = RequestJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn reset(
     Admin(from): Admin,
     State(server): State<Server>,
@@ -162,7 +162,7 @@ pub struct PromoteBody {
 }
 
 /// Moves values of the extra column into columns.
-#[utoipa::path(post, path = "/pipelines/{name}/promote", tag = "requests", operation_id = "promoteFields", params(("name" = String, Path)), request_body = PromoteBody, responses((status = 202, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/promote", tag = "requests", operation_id = "promoteFields", params(("name" = String, Path)), request_body = PromoteBody, responses((status = 202, description = "It was taken", body = RequestJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn promote(
     Operator(from): Operator,
     State(server): State<Server>,
@@ -181,7 +181,7 @@ pub struct VerifyBody {
 }
 
 /// Compares a collection and its table.
-#[utoipa::path(post, path = "/pipelines/{name}/verify", tag = "requests", operation_id = "verifyPipeline", params(("name" = String, Path)), request_body = VerifyBody, responses((status = 202, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/pipelines/{name}/verify", tag = "requests", operation_id = "verifyPipeline", params(("name" = String, Path)), request_body = VerifyBody, responses((status = 202, description = "It was taken", body = RequestJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn verify(
     Operator(from): Operator,
     State(server): State<Server>,
@@ -192,7 +192,7 @@ pub async fn verify(
 }
 
 /// How far a request is, or what came of it.
-#[utoipa::path(get, path = "/requests/{id}", tag = "requests", operation_id = "getRequest", params(("id" = i64, Path)), responses((status = 200, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/requests/{id}", tag = "requests", operation_id = "getRequest", params(("id" = i64, Path)), responses((status = 200, description = "What was asked for", body = RequestJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn one(
     _: Reader,
     State(server): State<Server>,
@@ -202,7 +202,7 @@ pub async fn one(
 }
 
 /// Cancels a request; what it had begun is undone, and the request says so in the end.
-#[utoipa::path(delete, path = "/requests/{id}", tag = "requests", operation_id = "cancelRequest", params(("id" = i64, Path)), responses((status = 202, body = RequestJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(delete, path = "/requests/{id}", tag = "requests", operation_id = "cancelRequest", params(("id" = i64, Path)), responses((status = 202, description = "It was taken", body = RequestJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn cancel(
     Operator(from): Operator,
     State(server): State<Server>,

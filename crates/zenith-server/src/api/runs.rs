@@ -35,7 +35,7 @@ async fn runs(server: &Server, name: Option<&str>, limit: &Limit) -> ApiResult<J
 }
 
 /// Past runs of all pipelines, newest first.
-#[utoipa::path(get, path = "/runs", tag = "runs", operation_id = "listRuns", params(Limit), responses((status = 200, body = Vec<RunJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/runs", tag = "runs", operation_id = "listRuns", params(Limit), responses((status = 200, description = "What was asked for", body = Vec<RunJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn all(
     _: Reader,
     State(server): State<Server>,
@@ -45,7 +45,7 @@ pub async fn all(
 }
 
 /// Past runs of a pipeline, newest first; one that was removed has its runs all the same.
-#[utoipa::path(get, path = "/pipelines/{name}/runs", tag = "runs", operation_id = "listRunsOfPipeline", params(("name" = String, Path), Limit), responses((status = 200, body = Vec<RunJson>), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}/runs", tag = "runs", operation_id = "listRunsOfPipeline", params(("name" = String, Path), Limit), responses((status = 200, description = "What was asked for", body = Vec<RunJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn of_pipeline(
     _: Reader,
     State(server): State<Server>,

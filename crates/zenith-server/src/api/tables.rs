@@ -24,7 +24,7 @@ pub async fn config(server: &Server, name: &str) -> ApiResult<Config> {
 }
 
 /// The columns of a table, the fields they come from, and every version of the schema.
-#[utoipa::path(get, path = "/pipelines/{name}/schema", tag = "tables", operation_id = "getSchema", params(("name" = String, Path)), responses((status = 200, body = SchemaJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}/schema", tag = "tables", operation_id = "getSchema", params(("name" = String, Path)), responses((status = 200, description = "What was asked for", body = SchemaJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn schema(
     _: Reader,
     State(server): State<Server>,
@@ -36,7 +36,7 @@ pub async fn schema(
 }
 
 /// Which values of the extra column could move into columns. Nothing is changed.
-#[utoipa::path(get, path = "/pipelines/{name}/promotion", tag = "tables", operation_id = "getPromotion", params(("name" = String, Path)), responses((status = 200, body = PromotionJson), (status = "4XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/pipelines/{name}/promotion", tag = "tables", operation_id = "getPromotion", params(("name" = String, Path)), responses((status = 200, description = "What was asked for", body = PromotionJson), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
 pub async fn promotion(
     _: Reader,
     State(server): State<Server>,

@@ -27,6 +27,9 @@ const MONGOSH_ENTRY: &str = "mongosh-2.12.0";
 const PYTHON_PACKAGES: [&str; 3] =
     ["kubernetes-validate==1.37.0", "grafana-foundation-sdk==1769699998!10.1.0", "compose-spec==0.2.1"];
 const PYTHON_ENTRY: &str = "python-checks-1.37.0-10.1.0-0.2.1";
+/// Makes clients out of OpenAPI documents.
+const CLIENTS_PACKAGE: &str = "openapi-python-client==0.29.1";
+const CLIENTS_ENTRY: &str = "openapi-python-client-0.29.1";
 const OTHERWISE: &str = "and run it again";
 
 /// `promtool`: the one on the PATH, else that of Debian's package `prometheus` (19 MB). Blocks.
@@ -100,19 +103,29 @@ pub fn mongosh() -> Result<PathBuf> {
 /// A Python that has the schemas of Kubernetes (`kubernetes_validate`), the models of Grafana (`grafana_foundation_sdk`),
 /// a reader of compose files (`compose_spec`) and `yaml`, downloaded (25 MB) on first use. Blocks.
 pub fn python_checks() -> Result<Command> {
-    let directory = cache::entry(PYTHON_ENTRY, |target| {
-        let python = python_with_pip(PYTHON_PACKAGES[0], OTHERWISE)?;
+    python_with(PYTHON_ENTRY, &PYTHON_PACKAGES)
+}
+
+/// A Python that makes clients of HTTP interfaces out of their OpenAPI documents (`openapi_python_client`), and has what such
+/// a client imports, downloaded (10 MB) on first use. Blocks.
+pub fn python_clients() -> Result<Command> {
+    python_with(CLIENTS_ENTRY, &[CLIENTS_PACKAGE])
+}
+
+fn python_with(entry: &str, packages: &[&str]) -> Result<Command> {
+    let directory = cache::entry(entry, |target| {
+        let python = python_with_pip(packages[0], OTHERWISE)?;
         run(
             Command::new(python)
                 .args(["-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:"])
                 .args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"])
                 .arg(target)
-                .args(PYTHON_PACKAGES),
-            &PYTHON_PACKAGES.join(" "),
+                .args(packages),
+            &packages.join(" "),
             OTHERWISE,
         )
     })?;
-    let mut command = Command::new(python_with_pip(PYTHON_PACKAGES[0], OTHERWISE)?);
+    let mut command = Command::new(python_with_pip(packages[0], OTHERWISE)?);
     command.env("PYTHONPATH", directory).env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(command)
 }
