@@ -160,7 +160,7 @@ impl Writer<'_, '_> {
     ) -> Encoded {
         self.family(name, help, MetricType::Histogram, |encoder| {
             for (labels, histogram) in values {
-                let bounds = BOUNDS.into_iter().chain([f64::MAX]);
+                let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
                 let sum = histogram.sum.as_secs_f64();
                 encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
