@@ -2,8 +2,8 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`mod@look`] | asks both ends: collections, sizes, columns, a sorting key |
-//! | [`text`] | the file |
+//! | `look` | asks both ends: collections, sizes, columns, a sorting key |
+//! | `text` | the file |
 
 mod look;
 mod text;

@@ -17,8 +17,8 @@
 //! | [`environment`] | a whole database, without any configuration |
 //! | [`mod@open`] | takes the state, and finds out what there is to run |
 //! | [`running`] | the groups that run |
-//! | [`restarts`] | when pipelines that failed are tried again |
-//! | [`history`] | what is noted of pipelines that have not begun |
+//! | `restarts` | when pipelines that failed are tried again |
+//! | `history` | what is noted of pipelines that have not begun |
 
 mod apart;
 pub mod build;
