@@ -60,13 +60,18 @@ impl Assets {
         }
     }
 
+    /// Whether everything is there that the page needs.
+    #[must_use]
+    pub fn has_page(&self) -> bool {
+        match &self.folder {
+            Some(folder) => read(folder, NEEDED).is_some(),
+            None => Embedded::get(NEEDED).is_some(),
+        }
+    }
+
     /// The page itself, or one line about what is missing.
     pub fn page(&self, headers: &HeaderMap) -> Response {
-        let has = |path: &str| match &self.folder {
-            Some(folder) => read(folder, path).is_some(),
-            None => self.embedded().contains_key(path),
-        };
-        let page = if has(NEEDED) { "index.html" } else { "missing.html" };
+        let page = if self.has_page() { "index.html" } else { "missing.html" };
         self.file(page, headers).unwrap_or_else(|| {
             (StatusCode::NOT_FOUND, "This binary has no page; the API is under /api/v1.\n").into_response()
         })

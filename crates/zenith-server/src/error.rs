@@ -149,10 +149,15 @@ impl IntoResponse for ApiError {
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> ApiError {
         match failure {
-            Failure::Input(message) => ApiError::new(Kind::Refused, message),
-            Failure::Failed(message) => ApiError::new(Kind::Failed, message),
+            Failure::Input(message) => ApiError::new(Kind::Refused, lines(&message)),
+            Failure::Failed(message) => ApiError::new(Kind::Failed, lines(&message)),
         }
     }
+}
+
+/// Several sentences without what the command begins its lines with.
+fn lines(message: &str) -> String {
+    message.replace("\nzenith: ", "\n")
 }
 
 impl From<StateError> for ApiError {

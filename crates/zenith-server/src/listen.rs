@@ -31,7 +31,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// How long answers that are under way may take after the server was asked to stop.
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// Bytes of a head.
+/// Bytes that are read at once; a head may be somewhat longer.
 const HEAD_MAX: usize = 32 << 10;
 
 /// A certificate and its key, PEM files both.

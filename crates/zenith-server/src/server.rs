@@ -116,7 +116,8 @@ impl Server {
         details: &str,
     ) -> ApiResult<()> {
         let who = &from.caller.name;
-        tracing::info!(pipeline = subject, who, from = from.address, "asked to {action} {details}");
+        let what = [action, details].join(" ");
+        tracing::info!(pipeline = subject, who, from = from.address, "asked to {}", what.trim_end());
         let entry = AuditEntry {
             at: SystemTime::now(),
             who: who.clone(),

@@ -11,6 +11,7 @@ use zenith_control::state::Places;
 use zenith_engine::Until;
 use zenith_server::access::Access;
 use zenith_server::api::{self, configuration};
+use zenith_server::assets::Assets;
 use zenith_server::listen::{Listener, TlsFiles};
 use zenith_server::log::{Log, Severity};
 use zenith_server::server::{Options, Served, Server};
@@ -49,7 +50,9 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     };
     let Opened { mut supervisor, shared, greeting } = opened;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    say(&format!("zenith: {greeting}; the page is at {scheme}://{address}"));
+    let has_page = Assets::new(arguments.assets.clone()).has_page();
+    let what = if has_page { "the page is at" } else { "this binary has no page, and the API is at" };
+    say(&format!("zenith: {greeting}; {what} {scheme}://{address}"));
     let served = Served {
         places,
         store: shared.store,

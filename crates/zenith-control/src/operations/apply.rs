@@ -11,7 +11,7 @@ use zenith_engine::{EngineError, names_are_free};
 use crate::asking;
 use crate::config::applied::{self, Applied};
 use crate::config::difference::{Change, Difference, Kind, between};
-use crate::config::{Config, file, names};
+use crate::config::{Config, Pipeline, file, names};
 use crate::connect;
 use crate::databases::Databases;
 use crate::failure::Failure;
@@ -77,8 +77,27 @@ pub async fn plan(mut config: Config, now: &Applied, text: &str, path: &Path) ->
     let paused = all.map(|record| (record.name.as_str(), record.paused)).collect();
     let then = applied::records(&config, &paused);
     rehearse(&then).await?;
-    let warnings = expanded.unasked.iter().map(warning).collect();
+    let mut warnings: Vec<String> = expanded.unasked.iter().map(warning).collect();
+    warnings
+        .extend(then.pipelines.iter().filter_map(|record| other_rows(now.pipeline(&record.name)?, record)));
     Ok(Planned { config, difference: between(now, &then), then, warnings })
+}
+
+/// That the table of a pipeline has the rows of another collection, if it is to have those of this one.
+fn other_rows(before: &PipelineRecord, then: &PipelineRecord) -> Option<String> {
+    let (was, is) = (applied::pipeline(before).ok()?, applied::pipeline(then).ok()?);
+    let of = |pipeline: &Pipeline| (pipeline.source.clone(), pipeline.settings.collection.clone());
+    let into = |pipeline: &Pipeline| (pipeline.target.clone(), pipeline.table().to_owned());
+    (of(&was) != of(&is) && into(&was) == into(&is)).then(|| {
+        format!(
+            "{}: the table {} has the rows of {}, and is not written over with those of {}: name another table, or drop \
+             it before the pipeline runs",
+            then.name,
+            is.table(),
+            was.settings.collection,
+            is.settings.collection
+        )
+    })
 }
 
 /// Refuses templates with which something is wrong, each with its line.

@@ -103,6 +103,9 @@ async fn row<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<Pipeline
     let progress = context.live.snapshot(&context.name);
     let mismatches = context.state.mismatches(&context.name, None).await?;
     let checkpoint = context.state.checkpoint(&context.name).await?;
+    // The checkpoint counts what came by changes, the parts of the snapshot what was there before.
+    let snapshot = context.state.snapshot(&context.name).await?;
+    let loaded: u64 = snapshot.iter().flat_map(|snapshot| &snapshot.partitions).map(|part| part.rows).sum();
     let complete_to = progress.applied_to.filter(|_| progress.phase != Phase::Snapshot);
     let lag = complete_to.map(|to| context.clock.now().duration_since(to).unwrap_or_default());
     let waiting = progress.waiting.as_ref();
@@ -113,7 +116,7 @@ async fn row<S, K, T: StateStore>(context: &Context<S, K, T>) -> Result<Pipeline
         lag_seconds: lag.map(|lag| lag.as_secs_f64()),
         state: if waiting.is_some() { "waiting" } else { progress.phase.name() }.to_owned(),
         waiting_for: waiting.map_or_else(String::new, |waiting| waiting.reason.clone()),
-        rows: checkpoint.map_or(progress.counters.rows_written, |checkpoint| checkpoint.rows),
+        rows: checkpoint.map_or(progress.counters.rows_written, |checkpoint| loaded + checkpoint.rows),
         extra_values: mismatches.values_total(),
         dead_letters: mismatches.documents_total(),
         updated: SystemTime::now(),

@@ -17,11 +17,14 @@ use zenith_control::operations::{pipelines, schema};
 use super::body::Body;
 use super::caller::{Admin, Reader};
 use super::pipelines::unknown;
+use crate::access::{Caller, From, Role};
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
 
 /// New pipelines whose tables are inferred for a plan.
 const INFERRED_MAX: usize = 20;
+/// Changes that the audit names.
+const CHANGES_NAMED: usize = 20;
 /// What a text that was sent is called in its mistakes.
 const SENT: &str = "zenith.toml";
 
@@ -114,7 +117,7 @@ pub async fn apply(
     let _one_at_a_time = server.changing.lock().await;
     let planned = planned(&server, &sent).await?;
     apply::look_at_names(&planned.config, &server.served.places).await?;
-    server.audit(&from, "apply", "", &planned.difference.counts()).await?;
+    server.audit(&from, "apply", "", &named(&planned)).await?;
     apply::commit(&server.served.store, &planned, &server.served.places, true).await?;
     server.watch.attend();
     Ok(Json(AppliedJson { changes: planned.difference.listed() }))
@@ -134,9 +137,27 @@ pub async fn apply_file(server: &Server) -> Result<String, Failure> {
     let config = apply::read(&text, path, &now, Absent::Kept)?;
     let planned = Box::pin(apply::plan(config, &now, &text, path)).await?;
     apply::look_at_names(&planned.config, &server.served.places).await?;
+    if !planned.difference.is_empty() {
+        let from =
+            From { caller: Caller { name: "SIGHUP".to_owned(), role: Role::Admin }, address: String::new() };
+        let noted = server.audit(&from, "apply", "", &named(&planned)).await;
+        noted.map_err(|error| Failure::Failed(error.body().message))?;
+    }
     apply::commit(&server.served.store, &planned, &server.served.places, true).await?;
     server.watch.attend();
     Ok(if planned.difference.is_empty() { "nothing changes".to_owned() } else { planned.difference.counts() })
+}
+
+/// What changes, by name.
+fn named(planned: &Planned) -> String {
+    let changes = planned.difference.listed();
+    let named = changes.iter().take(CHANGES_NAMED).map(|it| format!("{} {} {}", it.what, it.kind, it.name));
+    let mut named = named.collect::<Vec<_>>().join(", ");
+    let more = changes.len().saturating_sub(CHANGES_NAMED);
+    if more > 0 {
+        named.push_str(&format!(" and {more} more"));
+    }
+    named
 }
 
 /// Everything that is applied, as a `zenith.toml`.

@@ -52,41 +52,37 @@ impl ConnectorBody {
     }
 }
 
-/// A database that was applied, or one that was not.
+/// A database that was applied, by its name; or one that was not, by its role and address.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum Meant {
-    /// One that was applied, by its name.
-    Named {
-        /// Its name.
-        name: String,
-        /// The database in it, for its collections.
-        database: Option<String>,
-    },
-    /// One that was not.
-    Described {
-        /// Which end it is.
-        role: End,
-        /// Its address.
-        uri: String,
-        /// The database in it, for its collections.
-        database: Option<String>,
-    },
+pub struct Meant {
+    /// The name of one that was applied.
+    name: Option<String>,
+    /// Which end one is that was not.
+    role: Option<End>,
+    /// Its address.
+    uri: Option<String>,
+    /// The database in it, for its collections.
+    database: Option<String>,
 }
 
 impl Meant {
     async fn find(self, server: &Server) -> ApiResult<(String, Role, Connector, Option<String>)> {
-        match self {
-            Meant::Described { role, uri, database } => {
-                let role = Role::from(role);
-                Ok((role.as_str().to_owned(), role, Connector { uri, ..Connector::default() }, database))
-            }
-            Meant::Named { name, database } => {
+        match (self.name, self.role, self.uri) {
+            (Some(name), None, None) => {
                 let applied = Applied::read(&server.served.store).await?;
                 let (role, connector) = connectors::find(&applied, &name)
                     .map_err(|failure| ApiError::from(failure).with(Kind::Missing))?;
-                Ok((name, role, connector, database))
+                Ok((name, role, connector, self.database))
             }
+            (None, Some(role), Some(uri)) => {
+                let role = Role::from(role);
+                // Errors say "the source …" of it.
+                Ok(("asked for".to_owned(), role, Connector { uri, ..Connector::default() }, self.database))
+            }
+            _ => Err(ApiError::new(
+                Kind::Malformed,
+                "name a connector that is applied (name), or describe one (role and uri)",
+            )),
         }
     }
 }
@@ -154,7 +150,7 @@ pub async fn collections(
     Path(name): Path<String>,
     Asked(within): Asked<Within>,
 ) -> ApiResult<Json<Vec<CollectionJson>>> {
-    of_source(&server, Meant::Named { name, database: within.database }).await
+    of_source(&server, Meant { name: Some(name), role: None, uri: None, database: within.database }).await
 }
 
 /// The collections of a source that need not be applied, with their sizes.

@@ -35,7 +35,11 @@ pub async fn readyz(State(server): State<Server>, headers: HeaderMap) -> Respons
     if server.options.access.caller(&headers).is_none() {
         return (status, Json(json!({ "ok": reasons.is_empty() }))).into_response();
     }
-    let shown: Vec<&String> = reasons.iter().take(REASONS_MAX).collect();
+    let mut shown: Vec<String> = reasons.iter().take(REASONS_MAX).cloned().collect();
+    let more = reasons.len().saturating_sub(REASONS_MAX);
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
     (status, Json(json!({ "ok": reasons.is_empty(), "reasons": shown }))).into_response()
 }
 
