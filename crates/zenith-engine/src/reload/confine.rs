@@ -81,27 +81,11 @@ fn confined(kind: &Kind, there: &str, is_of: &impl Fn(&Kind, &str) -> bool) -> O
 
 #[cfg(test)]
 mod tests {
-    use zenith_transport::ColumnInfo;
 
     use super::*;
 
     fn table(columns: &[(&str, &str)]) -> TableInfo {
-        TableInfo {
-            columns: columns
-                .iter()
-                .map(|(name, data_type)| ColumnInfo {
-                    name: (*name).to_owned(),
-                    data_type: (*data_type).to_owned(),
-                    default_kind: String::new(),
-                })
-                .collect(),
-            engine: "MergeTree".to_owned(),
-            sorting_key: "_id".to_owned(),
-            comment: String::new(),
-            rows: 0,
-            additions: None,
-            hidden_by: None,
-        }
+        TableInfo::of_columns(columns.iter().copied())
     }
 
     fn document<const N: usize>(fields: [(&str, Kind); N]) -> Kind {

@@ -266,27 +266,11 @@ pub(crate) fn scalars(usual: TextType) -> impl Iterator<Item = Kind> {
 #[cfg(test)]
 mod tests {
     use bson::{Bson, bson, doc};
-    use zenith_transport::ColumnInfo;
 
     use super::*;
 
     fn table(columns: &[(&str, &str)]) -> TableInfo {
-        TableInfo {
-            columns: columns
-                .iter()
-                .map(|(name, data_type)| ColumnInfo {
-                    name: (*name).to_owned(),
-                    data_type: (*data_type).to_owned(),
-                    default_kind: String::new(),
-                })
-                .collect(),
-            engine: "MergeTree".to_owned(),
-            sorting_key: "_id".to_owned(),
-            comment: String::new(),
-            rows: 0,
-            additions: None,
-            hidden_by: None,
-        }
+        TableInfo::of_columns(columns.iter().copied())
     }
 
     /// The field `n` of a table with these columns, for documents with these values.

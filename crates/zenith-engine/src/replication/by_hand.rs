@@ -110,20 +110,7 @@ mod tests {
     use super::*;
 
     fn table(columns: &[(&str, &str)]) -> TableInfo {
-        let column = |(name, data_type): &(&str, &str)| ColumnInfo {
-            name: (*name).to_owned(),
-            data_type: (*data_type).to_owned(),
-            default_kind: String::new(),
-        };
-        TableInfo {
-            columns: columns.iter().map(column).collect(),
-            engine: "MergeTree".to_owned(),
-            sorting_key: "_id".to_owned(),
-            comment: String::new(),
-            rows: 0,
-            additions: None,
-            hidden_by: None,
-        }
+        TableInfo::of_columns(columns.iter().copied())
     }
 
     fn kinds(schema: &Schema, columns: &[(&str, &str)]) -> Vec<(String, Kind)> {

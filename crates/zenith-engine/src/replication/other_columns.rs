@@ -55,22 +55,7 @@ mod tests {
 
     #[test]
     fn what_a_load_would_change_is_told() {
-        let table = |names: &[&str]| TableInfo {
-            columns: names
-                .iter()
-                .map(|name| zenith_transport::ColumnInfo {
-                    name: (*name).to_owned(),
-                    data_type: "String".to_owned(),
-                    default_kind: String::new(),
-                })
-                .collect(),
-            engine: "MergeTree".to_owned(),
-            sorting_key: "_id".to_owned(),
-            comment: String::new(),
-            rows: 0,
-            additions: None,
-            hidden_by: None,
-        };
+        let table = |names: &[&str]| TableInfo::of_columns(names.iter().map(|name| (*name, "String")));
         let schema = Schema::new(vec![
             Field::new("_id", Kind::Int64),
             Field::new("d", Kind::Document(vec![Field::new("x", Kind::Int64)])),

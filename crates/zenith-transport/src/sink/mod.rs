@@ -232,6 +232,28 @@ pub struct TableInfo {
     pub hidden_by: Option<String>,
 }
 
+impl TableInfo {
+    /// An empty table ordered by `_id` that has these columns, each with its type, and nothing else: for tests of what
+    /// depends on the columns of a table.
+    #[must_use]
+    pub fn of_columns<'a>(columns: impl IntoIterator<Item = (&'a str, &'a str)>) -> TableInfo {
+        let column = |(name, data_type): (&str, &str)| ColumnInfo {
+            name: name.to_owned(),
+            data_type: data_type.to_owned(),
+            default_kind: String::new(),
+        };
+        TableInfo {
+            columns: columns.into_iter().map(column).collect(),
+            engine: "MergeTree".to_owned(),
+            sorting_key: "_id".to_owned(),
+            comment: String::new(),
+            rows: 0,
+            additions: None,
+            hidden_by: None,
+        }
+    }
+}
+
 /// An object with a name: tables, views and dictionaries share one space of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
