@@ -50,9 +50,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     };
     let Opened { mut supervisor, shared, greeting } = opened;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let has_page = Assets::new(arguments.assets.clone()).has_page();
-    let what = if has_page { "the page is at" } else { "this binary has no page, and the API is at" };
-    say(&format!("zenith: {greeting}; {what} {scheme}://{address}"));
+    say(&format!("zenith: {greeting}; {} {scheme}://{address}", what_is_there(arguments)));
     let served = Served {
         places,
         store: shared.store,
@@ -85,6 +83,13 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     // It ends by itself once it has been asked to.
     let _ = serving.await;
     end.transpose().map(|_| ExitCode::SUCCESS)
+}
+
+fn what_is_there(arguments: &Serve) -> &'static str {
+    match Assets::new(arguments.assets.clone()).has_page() {
+        true => "the page is at",
+        false => "this binary has no page, and the API is at",
+    }
 }
 
 /// Applies zenith.toml again at each SIGHUP.
