@@ -24,6 +24,9 @@ const LOOK_SELDOM: Duration = Duration::from_secs(10);
 const LOOK_SHARE: u32 = 20;
 /// Somebody watches for so long after a look was asked for.
 const WATCHED_FOR: Duration = Duration::from_secs(15);
+/// How long the first look may take, and how long another is waited for.
+const FIRST_WITHIN: Duration = Duration::from_secs(5);
+const NEXT_WITHIN: Duration = Duration::from_millis(250);
 /// A run that has just begun may lag for so long.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -86,7 +89,18 @@ impl Watch {
         }))
     }
 
-    /// The last look, if it is not older than `age`, else a new one; the last one as well if none comes in time.
+    /// The last look, without waiting for another unless there was none yet.
+    pub async fn last(&self) -> Arc<Look> {
+        let last = self.0.latest.borrow().clone();
+        if last.at == SystemTime::UNIX_EPOCH {
+            return self.look(Duration::ZERO).await;
+        }
+        self.attend();
+        last
+    }
+
+    /// The last look, if it is not older than `age`, else a new one; the last one as well if none comes in time: that of a
+    /// thousand pipelines takes a while.
     pub async fn look(&self, age: Duration) -> Arc<Look> {
         self.keep_attending();
         let mut looks = self.0.latest.subscribe();
@@ -95,7 +109,8 @@ impl Watch {
             return last;
         }
         self.0.wake.notify_one();
-        match tokio::time::timeout(Duration::from_secs(5), looks.changed()).await {
+        let patience = if last.at == SystemTime::UNIX_EPOCH { FIRST_WITHIN } else { NEXT_WITHIN };
+        match tokio::time::timeout(patience, looks.changed()).await {
             Ok(Ok(())) => looks.borrow().clone(),
             _ => last,
         }

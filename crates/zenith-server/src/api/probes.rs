@@ -67,6 +67,6 @@ pub fn reasons(look: &Arc<Look>) -> Vec<String> {
 
 /// Everything that is measured, as Prometheus reads it.
 pub async fn metrics(_: Reader, State(server): State<Server>) -> Response {
-    let look = server.watch.look(AGE).await;
+    let look = server.watch.last().await;
     ([(CONTENT_TYPE, OPENMETRICS)], crate::metrics::text(&server, &look)).into_response()
 }
