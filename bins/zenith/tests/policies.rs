@@ -1,11 +1,8 @@
 //! Published data and the BSON conformance vectors in tables of every shape, under every policy for fields and values that come
 //! later.
 
-use std::path::PathBuf;
-
 use bson::{Document, RawDocumentBuf};
 use futures_util::{StreamExt, stream};
-use serde_json::Value;
 use zenith_testkit::Published;
 
 use crate::harness::Bench;
@@ -23,16 +20,8 @@ fn numbered(documents: impl IntoIterator<Item = Document>) -> Vec<RawDocumentBuf
 
 /// The valid vectors, where they are present.
 fn corpus() -> Vec<RawDocumentBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/bson-corpus");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!("the BSON corpus is not present at {}: nothing to check", folder.display());
-        return Vec::new();
-    };
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
     let mut documents = Vec::new();
-    for file in files {
-        let file: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    for (_, file) in zenith_testkit::bson_corpus().unwrap() {
         for case in file["valid"].as_array().into_iter().flatten() {
             let hex = case["canonical_bson"].as_str().unwrap();
             let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();

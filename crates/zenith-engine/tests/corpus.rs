@@ -1,7 +1,5 @@
 //! The BSON conformance vectors, inserted byte for byte and copied, where they are present.
 
-use std::path::PathBuf;
-
 use bson::{Document, RawDocumentBuf};
 use serde_json::Value;
 use zenith_engine::arrow::{Decoder, DecoderOptions, Field, Kind, Schema};
@@ -10,20 +8,8 @@ use zenith_engine::{Pool, ReloadOptions, TableOptions};
 use crate::harness::Bench;
 
 fn corpus() -> Vec<(String, Value)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/bson-corpus");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!("the BSON corpus is not present at {}: nothing to check", folder.display());
-        return Vec::new();
-    };
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
-        .into_iter()
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().replace('-', "_");
-            (name, serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap())
-        })
-        .collect()
+    let files = zenith_testkit::bson_corpus().unwrap();
+    files.into_iter().map(|(name, file)| (name.replace('-', "_"), file)).collect()
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

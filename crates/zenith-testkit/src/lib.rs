@@ -18,6 +18,7 @@ pub mod services;
 pub mod tls;
 
 pub use clickhouse_client::ClickHouse;
+pub use data::corpus::bson_corpus;
 pub use data::dump;
 pub use data::load::{self, Loaded};
 pub use data::published::Published;

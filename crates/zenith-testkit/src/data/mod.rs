@@ -10,6 +10,7 @@
 //! | [`bson_writer`], [`random`] | bytes and numbers for those above |
 
 pub mod bson_writer;
+pub mod corpus;
 pub mod dump;
 pub mod events;
 pub mod load;
