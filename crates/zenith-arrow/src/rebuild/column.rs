@@ -14,6 +14,7 @@ use bson::{Bson, Document};
 use zenith_bson::Decimal;
 
 use super::RebuildError;
+use crate::decode::convert;
 use crate::extended_json::{MISSING, mixed_id_value, parse_document, plain_value};
 use crate::schema::{Kind, TextType};
 
@@ -207,7 +208,7 @@ fn scalar(kind: &Kind, array: &ArrayRef, row: usize) -> Result<Bson, Fault> {
         Kind::Double => Bson::Double(double(array, row).ok_or_else(wrong_type)?),
         Kind::Decimal { .. } => {
             let (value, scale) = decimal(array, row).ok_or_else(wrong_type)?;
-            Bson::Decimal128(to_decimal128(value.ok_or_else(wrong_value)?, scale).ok_or_else(wrong_value)?)
+            value.and_then(|value| unscaled(value, scale)).ok_or_else(wrong_value)?
         }
         Kind::Date => {
             Bson::DateTime(bson::DateTime::from_millis(milliseconds(array, row).ok_or_else(wrong_type)?))
@@ -277,18 +278,18 @@ fn decimal(array: &ArrayRef, row: usize) -> Option<(Option<i128>, i8)> {
     })
 }
 
-/// Decimal128 has 34 digits: those beyond have to be zeros at the end, which say nothing.
-fn to_decimal128(value: i128, scale: i8) -> Option<bson::Decimal128> {
-    let (mut coefficient, mut exponent) = (value.unsigned_abs(), -i32::from(scale));
-    while coefficient >= 10_u128.pow(34) {
-        if !coefficient.is_multiple_of(10) {
-            return None;
-        }
-        coefficient /= 10;
-        exponent += 1;
+/// The number `value × 10^-scale`: a Decimal128, or the double that is written so where its digits are more than the
+/// 34 of one. Zeros at the end say nothing.
+fn unscaled(value: i128, scale: i8) -> Option<Bson> {
+    let (negative, coefficient, exponent) = (value < 0, value.unsigned_abs(), -i32::from(scale));
+    let mut decimal = Decimal::Finite { negative, coefficient, exponent };
+    if coefficient >= 10_u128.pow(34) {
+        decimal = decimal.lowest_terms();
     }
-    let decimal = Decimal::Finite { negative: value < 0, coefficient, exponent };
-    decimal.to_bytes().map(bson::Decimal128::from_bytes)
+    match decimal.to_bytes() {
+        Some(bytes) => Some(Bson::Decimal128(bson::Decimal128::from_bytes(bytes))),
+        None => convert::decimal_as_double(decimal).map(Bson::Double),
+    }
 }
 
 fn milliseconds(array: &ArrayRef, row: usize) -> Option<i64> {

@@ -92,7 +92,7 @@ fn equivalent_arrow_types() {
     let long = Decimal128Array::from(vec![12 * 10_i128.pow(35)]).with_precision_and_scale(38, 6).unwrap();
     assert_eq!(
         value(Kind::Decimal { scale: 6 }, one(long)),
-        Some(Bson::Decimal128("1.200000000000000000000000000000000E+30".parse().unwrap()))
+        Some(Bson::Decimal128("1.2E+30".parse().unwrap()))
     );
     let id = Some(Bson::ObjectId(bson::oid::ObjectId::from_bytes([10; 12])));
     let fixed = FixedSizeBinaryArray::try_from_iter([[10_u8; 12]].into_iter()).unwrap();
@@ -281,6 +281,16 @@ fn repeated_keys_round_trip() {
         ]),
     ];
     round_trip(&documents, 2, &InferOptions::default()).unwrap();
+}
+
+#[test]
+fn doubles_of_more_digits_than_decimals_have_round_trip() {
+    let documents = [-6.285_298_647_600_35e34, 9.876_543_210_123e37, 12_345_678_901_234_567e20]
+        .map(|double| doc! { "_id": 1, "a": [double, 113_856_766_892_452_817_i64] }.to_vec().unwrap());
+    let schema = infer(documents.iter().take(1).map(Vec::as_slice), &InferOptions::default()).schema;
+    let decimal = Kind::Array(Box::new(Kind::Decimal { scale: 1 }));
+    assert_eq!(schema.fields.iter().find(|field| field.name == "a").unwrap().kind, decimal);
+    round_trip(&documents, 1, &InferOptions::default()).unwrap();
 }
 
 fn options() -> impl Strategy<Value = InferOptions> {
