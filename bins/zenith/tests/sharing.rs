@@ -73,7 +73,7 @@ async fn one_that_cannot_write_keeps_no_other_waiting() {
 }
 
 /// Change streams that are open at a server.
-async fn streams(client: &Client) -> usize {
+pub async fn streams(client: &Client) -> usize {
     let pipeline = [doc! { "$currentOp": { "allUsers": true, "idleCursors": true } }];
     let mut found = client.database("admin").aggregate(pipeline).await.unwrap();
     let mut cursors = std::collections::HashSet::new();

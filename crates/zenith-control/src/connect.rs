@@ -10,6 +10,7 @@ use zenith_engine::{
 
 use crate::config::{Config, Connector, Pipeline, expand, suggest};
 use crate::failure::Failure;
+use crate::memory::Part;
 use crate::state::Places;
 
 /// What keeps the pipelines of one source in step.
@@ -153,15 +154,28 @@ pub struct Single {
     pub table: String,
     /// Its settings.
     pub pipeline: Pipeline,
+    /// What it has of the memory.
+    pub memory: Part,
 }
 
-/// Connects both ends of one pipeline.
+/// Connects both ends of one pipeline, which has all of a pool.
 pub async fn single(
     config: &Config,
     name: &str,
     store: impl StateStore,
     pool: &Pool,
 ) -> Result<Single, Failure> {
+    single_within(config, name, store, Part::whole(pool.clone())).await
+}
+
+/// Connects both ends of one pipeline, which has a part of the memory of a run.
+pub async fn single_within(
+    config: &Config,
+    name: &str,
+    store: impl StateStore,
+    memory: Part,
+) -> Result<Single, Failure> {
+    let pool = &memory.pool;
     let mut pipeline = pipeline(config, name)?.clone();
     pipeline.settings = settings(name, &pipeline)?;
     let connector = |connectors: &std::collections::BTreeMap<String, Connector>, end: &str, role: Role| {
@@ -176,7 +190,8 @@ pub async fn single(
     let sink = Arc::new(sink(&pipeline.target, &target, pool, cluster)?);
     let namespace = namespace(name, &pipeline, &source)?;
     let table = pipeline.table().to_owned();
-    let mut keeper = Replicator::new(source.clone(), Arc::new(DynStateStore::new(store)), pool.clone());
+    let mut keeper = Replicator::new(source.clone(), Arc::new(DynStateStore::new(store)), pool.clone())
+        .with_memory(memory.divisible);
     keeper.add(SyncPipeline {
         name: name.to_owned(),
         namespace: namespace.clone(),
@@ -184,5 +199,5 @@ pub async fn single(
         sink: Arc::clone(&sink),
         settings: pipeline.settings.clone(),
     })?;
-    Ok(Single { keeper, source, sink, namespace, table, pipeline })
+    Ok(Single { keeper, source, sink, namespace, table, pipeline, memory })
 }

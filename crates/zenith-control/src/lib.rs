@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | [`address`], [`connect`], [`databases`] | from addresses with references to secrets to connected ends |
 //! | [`config`], [`collections`], [`members`], [`draft`] | what is to be run: from `zenith.toml`, from patterns of collections, from what is found |
+//! | [`memory`] | the memory of a run, divided |
 //! | [`schedule`] | when pipelines begin again by themselves |
 //! | [`state`] | where the state is, and opening it |
 //! | [`operations`] | what commands and the API do |
@@ -28,6 +29,7 @@ pub mod databases;
 pub mod draft;
 pub mod failure;
 pub mod members;
+pub mod memory;
 pub mod mismatches;
 pub mod notices;
 pub mod operations;

@@ -116,7 +116,7 @@ pub use arrow_array::RecordBatch;
 pub use zenith_arrow::UuidOrder;
 pub use zenith_arrow::infer::{DecimalAs, Integers, Mixed, ObjectIdAs};
 pub use zenith_extract::{DynSource, FileSource, MemorySource, MongoSource, Namespace, Source};
-pub use zenith_memory::Pool;
+pub use zenith_memory::{Pool, give_back_heap};
 pub use zenith_transport::{
     ClickHouseSink, ConnectionOptions, DynSink, LetterFilter, MemorySink, NullSink, Sink, StoredLetter,
     Target, TlsOptions,

@@ -33,7 +33,7 @@ unsafe impl Sync for PoolBuf {}
 
 impl PoolBuf {
     pub(crate) fn new(share: Share, start: usize, capacity: usize) -> PoolBuf {
-        PoolBuf { base: share.pool.mapping.at(start), capacity, start, share }
+        PoolBuf { base: share.pool.mapping().at(start), capacity, start, share }
     }
 
     /// Grows to at least `capacity` bytes with memory of `reservation`, keeping the first `used` bytes.
@@ -58,7 +58,7 @@ impl PoolBuf {
         let pool = Arc::clone(&self.share.pool);
         if self.capacity == 0 || !pool.extend_range(self.start, self.capacity, more) {
             let start = pool.take_growing(wanted).ok_or(MemoryError::AddressSpace { wanted })?;
-            let base = pool.mapping.at(start);
+            let base = pool.mapping().at(start);
             let used = used.min(self.capacity);
             // SAFETY: both ranges are live, owned by this buffer alone and disjoint, and `used` is
             // within either capacity.
@@ -178,6 +178,39 @@ mod tests {
         let start = pool.locate(&frozen).unwrap();
         assert_eq!(pool.locate(&frozen[100..200]), Some(start + 100));
         assert_eq!(pool.locate(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn memory_that_is_given_back_can_be_used_again() {
+        for pool in [Pool::new(8 * MIB).unwrap(), Pool::in_file(8 * MIB).unwrap()] {
+            let mut kept = pool.try_reserve(MIB).unwrap().allocate(MIB).unwrap();
+            kept.fill(7);
+            let mut large = pool.try_reserve(6 * MIB).unwrap().allocate(6 * MIB).unwrap();
+            large.fill(9);
+            drop(large);
+            assert!(pool.give_back() >= 3 * MIB);
+            assert_eq!(pool.give_back(), 0, "once");
+            let mut again = pool.try_reserve(6 * MIB).unwrap().allocate(6 * MIB).unwrap();
+            assert!(again[..MIB].iter().all(|byte| *byte == 0), "its pages were gone");
+            again.fill(1);
+            assert!(kept.iter().all(|byte| *byte == 7), "what is in use stays");
+        }
+    }
+
+    #[test]
+    fn a_part_has_its_own_budget_out_of_that_of_the_pool() {
+        let pool = Pool::new(2 * MIB).unwrap();
+        let part = pool.try_part(MIB).unwrap();
+        assert_eq!((part.budget(), pool.stats().in_use), (MIB, MIB));
+        let buf = part.try_reserve(MIB).unwrap().allocate(MIB).unwrap();
+        assert!(part.try_reserve(1).is_none() && pool.try_reserve(MIB).is_some());
+        assert!(pool.try_part(2 * MIB).is_none());
+        let frozen = buf.freeze(MIB);
+        assert!(pool.locate(&frozen).is_some(), "it can be sent from where it lies");
+        drop(part);
+        assert_eq!(pool.stats().in_use, MIB, "a buffer of it is left");
+        drop(frozen);
+        assert!(pool.try_reserve(2 * MIB).is_some());
     }
 
     #[test]

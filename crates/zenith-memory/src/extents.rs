@@ -18,6 +18,11 @@ impl Extents {
         Extents { free: BTreeMap::from([(start, len)]) }
     }
 
+    /// The free ranges: where each begins, and its length.
+    pub(crate) fn free(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.free.iter().map(|(start, len)| (*start, *len))
+    }
+
     /// Takes the lowest free range of at least `len` bytes and returns its start.
     pub(crate) fn take(&mut self, len: usize) -> Option<usize> {
         let (&start, &size) = self.free.iter().find(|&(_, &size)| size >= len)?;

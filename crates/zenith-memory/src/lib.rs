@@ -29,6 +29,7 @@ mod buffer;
 mod byte_column;
 mod error;
 mod extents;
+mod heap;
 mod mapping;
 mod pool;
 mod region;
@@ -37,6 +38,7 @@ mod waiters;
 pub use buffer::PoolBuf;
 pub use byte_column::{BYTE_COLUMN_SLACK, ByteColumn};
 pub use error::MemoryError;
+pub use heap::give_back_heap;
 pub use pool::{Pool, PoolStats, Reservation};
 pub use waiters::Waiters;
 

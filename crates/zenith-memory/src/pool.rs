@@ -37,21 +37,29 @@ pub struct Pool {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) mapping: Mapping,
+    space: Arc<Space>,
     budget: usize,
     /// One permit is one granule of the budget.
     granules: Semaphore,
     /// The permits to exceed the budget.
     overdraft: Arc<Semaphore>,
+    in_use: AtomicUsize,
+    in_use_max: AtomicUsize,
+    waits: AtomicU64,
+    /// What a part has of the pool it is of.
+    _lent: Option<Reservation>,
+}
+
+/// Where the buffers of a pool and of its parts lie.
+#[derive(Debug)]
+struct Space {
+    mapping: Mapping,
     /// Buffers that grow.
     growing: Region,
     /// Buffers that are as large as they will be from the beginning. See [`Reservation::allocate`].
     whole: Region,
     /// Where in the mapping the one region ends and the other begins.
     boundary: usize,
-    in_use: AtomicUsize,
-    in_use_max: AtomicUsize,
-    waits: AtomicU64,
     moves: AtomicU64,
 }
 
@@ -108,21 +116,38 @@ impl Pool {
         let mapping = map(size.saturating_mul(2))?;
         mapping.prefer_large_pages(0, budget / 8 * LARGE_GROWING);
         mapping.prefer_large_pages(size, budget / 8 * LARGE_WHOLE);
-        Ok(Pool {
+        let space = Space {
+            mapping,
+            growing: Region::new(0, size, budget / 8 * KEPT_GROWING),
+            whole: Region::new(size, size, budget / 8 * KEPT_WHOLE),
+            boundary: size,
+            moves: AtomicU64::new(0),
+        };
+        Ok(Pool::over(Arc::new(space), granules, None))
+    }
+
+    fn over(space: Arc<Space>, granules: usize, lent: Option<Reservation>) -> Pool {
+        Pool {
             inner: Arc::new(Inner {
-                mapping,
-                budget,
+                space,
+                budget: granules * GRANULE,
                 granules: Semaphore::new(granules),
                 overdraft: Arc::new(Semaphore::new(OVERDRAFTS)),
-                growing: Region::new(0, size, budget / 8 * KEPT_GROWING),
-                whole: Region::new(size, size, budget / 8 * KEPT_WHOLE),
-                boundary: size,
                 in_use: AtomicUsize::new(0),
                 in_use_max: AtomicUsize::new(0),
                 waits: AtomicU64::new(0),
-                moves: AtomicU64::new(0),
+                _lent: lent,
             }),
-        })
+        }
+    }
+
+    /// A part of this pool with a budget of its own, if so much is free now and no earlier request waits: who has all of it
+    /// needs nothing of the others. It returns once the last clone, and the last buffer of it, is dropped.
+    #[must_use]
+    pub fn try_part(&self, bytes: usize) -> Option<Pool> {
+        let lent = self.try_reserve(bytes)?;
+        let granules = lent.left() / GRANULE;
+        Some(Pool::over(Arc::clone(&self.inner.space), granules, Some(lent)))
     }
 
     /// The budget in bytes.
@@ -139,7 +164,7 @@ impl Pool {
             in_use: self.inner.in_use.load(Ordering::Relaxed),
             in_use_max: self.inner.in_use_max.load(Ordering::Relaxed),
             waits: self.inner.waits.load(Ordering::Relaxed),
-            moves: self.inner.moves.load(Ordering::Relaxed),
+            moves: self.inner.space.moves.load(Ordering::Relaxed),
         }
     }
 
@@ -197,17 +222,24 @@ impl Pool {
         PoolBuf::new(Share { pool: Arc::clone(&self.inner), bytes: 0, overdraft: None }, 0, 0)
     }
 
+    /// Gives memory that nobody has reserved back to the system, and says how many bytes these are at most. What is taken
+    /// again has to be provided again: this is for pools that were in use and are not now.
+    pub fn give_back(&self) -> usize {
+        let Space { growing, whole, mapping, .. } = &*self.inner.space;
+        growing.give_back(mapping) + whole.give_back(mapping)
+    }
+
     /// Where in the pool, and in its file if it has one, the bytes of `slice` lie; `None` if they are not of this pool.
     #[must_use]
     pub fn locate(&self, slice: &[u8]) -> Option<u64> {
-        self.inner.mapping.offset_of(slice.as_ptr(), slice.len())
+        self.inner.space.mapping.offset_of(slice.as_ptr(), slice.len())
     }
 
     /// The memory file behind every buffer, if this pool has one (see [`Pool::in_file`]), for reading only: a write
     /// to it would change arrays that are supposed to be immutable and valid text.
     #[must_use]
     pub fn file(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.mapping.file()
+        self.inner.space.mapping.file()
     }
 
     fn granules_for(&self, bytes: usize) -> Result<u32, MemoryError> {
@@ -227,31 +259,35 @@ impl Pool {
 }
 
 impl Inner {
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.space.mapping
+    }
+
     /// A range for a buffer that grows.
     pub(crate) fn take_growing(&self, len: usize) -> Option<usize> {
-        self.growing.take(&self.mapping, len)
+        self.space.growing.take(&self.space.mapping, len)
     }
 
     /// A range for a buffer that does not.
     fn take_whole(&self, len: usize) -> Option<usize> {
-        self.whole.take(&self.mapping, len)
+        self.space.whole.take(&self.space.mapping, len)
     }
 
     /// Adds `more` bytes to a range of `len`, if those behind it are free.
     pub(crate) fn extend_range(&self, start: usize, len: usize, more: usize) -> bool {
-        self.region_of(start).extend(&self.mapping, start + len, more)
+        self.region_of(start).extend(&self.space.mapping, start + len, more)
     }
 
     pub(crate) fn give_range(&self, start: usize, len: usize) {
-        self.region_of(start).give(&self.mapping, start, len);
+        self.region_of(start).give(&self.space.mapping, start, len);
     }
 
     fn region_of(&self, start: usize) -> &Region {
-        if start < self.boundary { &self.growing } else { &self.whole }
+        if start < self.space.boundary { &self.space.growing } else { &self.space.whole }
     }
 
     pub(crate) fn count_move(&self) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
+        self.space.moves.fetch_add(1, Ordering::Relaxed);
     }
 }
 

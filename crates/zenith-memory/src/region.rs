@@ -59,6 +59,26 @@ impl Region {
         self.extents().give(start, len);
     }
 
+    /// Gives the pages of what is free back to the system, and says how many bytes these are.
+    pub(crate) fn give_back(&self, mapping: &Mapping) -> usize {
+        let extents = self.extents();
+        let populated = self.populated.load(Ordering::Relaxed);
+        let mut bytes = 0;
+        for (start, len) in extents.free() {
+            let end = (start + len).min(populated);
+            if start < end {
+                // SAFETY: the range is free, and as long as the lock is held nobody takes it.
+                unsafe { mapping.release(start, end - start) };
+                bytes += end - start;
+                if start + len > populated {
+                    // What is taken behind it is provided again.
+                    self.populated.store(start, Ordering::Relaxed);
+                }
+            }
+        }
+        bytes
+    }
+
     /// Has the system provide pages up to `end`, many at a time: one by one, as they are touched, they cost several times
     /// as much. Pages that are given back are not provided ahead.
     fn populate(&self, mapping: &Mapping, end: usize) {

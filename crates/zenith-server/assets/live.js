@@ -96,7 +96,8 @@ function take(isFirst) {
       const known = fleet.get();
       const pipelines = isFirst ? new Map() : new Map(known?.pipelines);
       isFirst = false;
-      for (const pipeline of data.pipelines) pipelines.set(pipeline.name, withSums(pipeline));
+      // What has changed of each; of one that is new, everything.
+      for (const pipeline of data.pipelines) pipelines.set(pipeline.name, withNews(pipelines.get(pipeline.name), pipeline));
       for (const name of data.removed ?? []) pipelines.delete(name);
       fleet.set({ templates: [], complaints: [], ...known, pipelines, at: data.at });
     } else if (event === 'log') {
@@ -104,6 +105,9 @@ function take(isFirst) {
     }
   };
 }
+
+/** A pipeline with fields that are new. */
+const withNews = (known, fields) => withSums({ ...known, extra_values_total: undefined, dead_letters_total: undefined, ...fields });
 
 /** Adds lines that are not there yet. */
 export function addLog(lines) {
@@ -140,5 +144,5 @@ export async function untilKnown(name) {
 export function takePipeline(pipeline) {
   const known = fleet.get();
   if (!known?.pipelines.has(pipeline?.name)) return;
-  fleet.set({ ...known, pipelines: new Map(known.pipelines).set(pipeline.name, withSums({ ...known.pipelines.get(pipeline.name), ...pipeline })) });
+  fleet.set({ ...known, pipelines: new Map(known.pipelines).set(pipeline.name, withNews(known.pipelines.get(pipeline.name), pipeline)) });
 }

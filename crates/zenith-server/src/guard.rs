@@ -1,9 +1,9 @@
 //! What every request has to pass: who may ask by which name of this server, and from which page.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -29,9 +29,11 @@ const POLICY: &str =
 pub async fn guard(State(server): State<Server>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(Ipv4Addr::LOCALHOST.into(), |ConnectInfo(peer)| peer.ip());
     let mut response = match allowed(request.headers(), &method, &server.options.hosts) {
         Err(error) => error.into_response(),
-        Ok(()) if path.starts_with("/api/") && !server.may_answer() => {
+        Ok(()) if path.starts_with("/api/") && !server.may_answer(peer) => {
             ApiError::new(Kind::TooMany, "the API is asked too often")
                 .remedy("ask again in a second")
                 .into_response()

@@ -2,10 +2,10 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`listen`] | connections: bounded, over TLS where that is wished |
+//! | [`listen`], [`places`], [`slow`] | connections: bounded, over TLS where that is wished, ended where they do not get on |
 //! | [`access`], [`guard`] | who may ask, by which name, from which page |
 //! | [`server`] | what all handlers share |
-//! | [`watch`], [`series`] | how the pipelines stand, and their course |
+//! | [`watch`], [`series`], [`news`] | how the pipelines stand, their course, what has changed |
 //! | [`log`] | what happened in the last hour |
 //! | [`api`] | the handlers, and the document that describes them |
 //! | [`metrics`], [`assets`] | for Prometheus; the files of the page |
@@ -20,7 +20,10 @@ pub mod guard;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod news;
+pub mod places;
 pub mod series;
 pub mod server;
+pub mod slow;
 pub mod systemd;
 pub mod watch;

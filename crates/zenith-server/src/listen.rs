@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -17,20 +18,22 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use zenith_control::failure::Failure;
 
+use crate::places::{Places, Seat};
 use crate::server::stopped;
+use crate::slow::{Answering, Arriving, Taking};
 
-/// Connections at once; more are closed as they come.
-const CONNECTIONS_MAX: usize = 256;
 /// How long the head of a request may take to arrive, and a connection may say nothing.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// How long answers that are under way may take after the server was asked to stop.
 const END_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks at whether they have ended.
+const END_LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Bytes that are read at once; a head may be somewhat longer.
 const HEAD_MAX: usize = 32 << 10;
 
@@ -72,7 +75,7 @@ impl Listener {
 
     /// Answers requests until `stop` becomes true.
     pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Places::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -87,13 +90,23 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let one = Connection { stream, peer, place, stop: stop.clone() };
-            tokio::spawn(one.serve(self.tls.clone(), router.clone()));
+            let Some(seat) = places.take(peer.ip()) else { continue };
+            let one = Connection { stream, peer, seat: Arc::clone(&seat), stop: stop.clone() };
+            let serving = one.serve(self.tls.clone(), router.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = serving => {}
+                    () = seat.is_needed() => tracing::debug!(%peer, "a connection made room for another"),
+                }
+            });
         }
         // Those under way end by themselves, or are gone with the process.
-        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(END_WITHIN, places.acquire_many(all)).await;
+        let ended = async {
+            while places.count() > 0 {
+                tokio::time::sleep(END_LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(END_WITHIN, ended).await;
     }
 }
 
@@ -118,37 +131,46 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    seat: Arc<Seat>,
     stop: watch::Receiver<bool>,
 }
 
 impl Connection {
     async fn serve(self, tls: Option<TlsAcceptor>, router: Router) {
-        let Connection { stream, peer, place, stop } = self;
+        let Connection { stream, peer, seat, stop } = self;
         // Events are small, and wait for nothing.
         let _ = stream.set_nodelay(true);
         match tls {
-            None => answer(stream, peer, router, stop).await,
+            None => answer(Taking::new(stream, Arc::clone(&seat)), (peer, seat), router, stop).await,
             Some(tls) => match tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
-                Ok(Ok(stream)) => answer(stream, peer, router, stop).await,
+                Ok(Ok(stream)) => {
+                    answer(Taking::new(stream, Arc::clone(&seat)), (peer, seat), router, stop).await
+                }
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
             },
         }
-        drop(place);
     }
 }
 
-async fn answer<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>)
-where
+async fn answer<S>(
+    stream: S,
+    (peer, seat): (SocketAddr, Arc<Seat>),
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     use axum::extract::Request;
     use hyper::service::Service as _;
     let router = TowerToHyperService::new(router);
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let seat = Arc::clone(&seat);
+        let mut request = request.map(|body| Body::new(Arriving::new(Body::new(body), Arc::clone(&seat))));
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
+        request.extensions_mut().insert(Arc::clone(&seat));
+        let answered = router.call(request);
+        async move { answered.await.map(|response| response.map(|body| Answering::new(body, seat))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

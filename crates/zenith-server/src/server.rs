@@ -1,6 +1,7 @@
 //! What all handlers share.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -8,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use axum::http::{Method, StatusCode};
-use governor::{DefaultDirectRateLimiter, Quota};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tokio::sync::watch;
+use zenith_control::memory::Memory;
 use zenith_control::run::running::Views;
 use zenith_control::state::Places;
 use zenith_engine::Pool;
@@ -19,12 +21,19 @@ use crate::access::{Access, From};
 use crate::assets::Assets;
 use crate::error::ApiResult;
 use crate::log::Log;
+use crate::news::News;
+use crate::places::origin;
 use crate::watch::Watch;
 
-/// Requests to the API that are answered a second in the long run: tokens cannot be guessed, and the pipelines have their time.
-const RATE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// Requests to the API that are answered a second in the long run: the pipelines have their time.
+const RATE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 /// Requests to the API that may come at once.
-const BURST: NonZeroU32 = NonZeroU32::new(500).unwrap();
+const BURST: NonZeroU32 = NonZeroU32::new(2_000).unwrap();
+/// The same from one address: tokens cannot be guessed, and nobody keeps out the others.
+const RATE_OF_ONE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+const BURST_OF_ONE: NonZeroU32 = NonZeroU32::new(500).unwrap();
+/// Addresses that are remembered before those are forgotten that have not asked of late.
+const ORIGINS_MAX: usize = 4_096;
 
 /// How the server is to be.
 #[derive(Debug, Default)]
@@ -45,6 +54,8 @@ pub struct Served {
     pub store: DynStateStore,
     /// Memory for data on its way.
     pub pool: Pool,
+    /// How it is divided.
+    pub memory: Memory,
     /// The groups that run.
     pub views: Views,
     /// Only these pipelines, or those of these templates, are run; all if there are none.
@@ -70,6 +81,8 @@ pub struct Parts {
     pub options: Options,
     /// How the pipelines stand.
     pub watch: Watch,
+    /// What is new of them.
+    pub news: News,
     /// The files of the page.
     pub assets: Assets,
     /// When it began.
@@ -78,6 +91,7 @@ pub struct Parts {
     pub stop: watch::Sender<bool>,
     answers: Mutex<BTreeMap<(String, u16), u64>>,
     rate: DefaultDirectRateLimiter,
+    rates: DefaultKeyedRateLimiter<IpAddr>,
     /// Held by what changes the configuration or settles letters: one at a time.
     pub changing: tokio::sync::Mutex<()>,
 }
@@ -97,6 +111,7 @@ impl Server {
         Server(Arc::new(Parts {
             served,
             watch: Watch::new(),
+            news: News::default(),
             assets: Assets::new(options.assets.clone()),
             options,
             started: SystemTime::now(),
@@ -104,6 +119,7 @@ impl Server {
             answers: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             rate: DefaultDirectRateLimiter::direct(Quota::per_second(RATE).allow_burst(BURST)),
+            rates: DefaultKeyedRateLimiter::keyed(Quota::per_second(RATE_OF_ONE).allow_burst(BURST_OF_ONE)),
         }))
     }
 
@@ -129,9 +145,13 @@ impl Server {
         Ok(self.served.store.note_audit(&entry).await?)
     }
 
-    /// Whether one request more may be answered now.
-    pub(crate) fn may_answer(&self) -> bool {
-        self.rate.check().is_ok()
+    /// Whether one request more may be answered now, to somebody at an address.
+    pub(crate) fn may_answer(&self, address: IpAddr) -> bool {
+        if self.rates.len() > ORIGINS_MAX {
+            self.rates.retain_recent();
+        }
+        // In this order: who asks too often takes nothing from the others.
+        self.rates.check_key(&origin(address)).is_ok() && self.rate.check().is_ok()
     }
 
     /// Counts an answer.

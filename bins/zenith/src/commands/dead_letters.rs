@@ -13,6 +13,8 @@ use crate::args::{
 use crate::exit::{Ending, Failure};
 use crate::terminal::{print, print_json};
 use zenith_control::config::Config;
+use zenith_control::connect;
+use zenith_control::memory::Memory;
 use zenith_control::operations::letters::{self, LetterJson, Meant, PurgedJson};
 use zenith_control::state::Places;
 use zenith_control::text::table;
@@ -111,7 +113,8 @@ async fn retry(arguments: &RetryLetters) -> Ending {
     let store = if arguments.dry_run { places.look().await? } else { places.change().await? };
     let meant = Meant { name: arguments.name.clone(), ids: arguments.ids.clone(), ..Meant::default() };
     let store = DynStateStore::new(store);
-    let retried = letters::retry(&config, &places, &store, &meant, arguments.dry_run).await?;
+    let memory = Memory::new(connect::loading_pool(None, &places, &config.targets).await?);
+    let retried = letters::retry(&config, &store, &meant, arguments.dry_run, &memory).await?;
     let all = &retried.pipelines;
     if arguments.json {
         print_json(&retried.json());

@@ -55,6 +55,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
         places,
         store: shared.store,
         pool: shared.pool,
+        memory: shared.memory,
         views: supervisor.views(),
         names: arguments.names.clone(),
         log,

@@ -1,8 +1,12 @@
 //! `zenith serve`: what it shows and what can be asked of it.
 
 mod client;
+mod faults;
 mod http;
 mod protection;
+mod secure;
+mod slow;
+mod unit;
 
 use bson::{doc, rawdoc};
 use nix::sys::signal::{Signal, kill};

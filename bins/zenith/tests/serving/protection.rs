@@ -2,11 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-
 use super::http::Serving;
-use super::{filled, insert, until, until_state};
 use crate::home::Home;
 
 const READER: &str = "reader-0123456789";
@@ -124,31 +120,6 @@ async fn what_is_malformed_or_foreign_is_refused_in_a_sentence() {
     );
     assert_eq!(serving.raw(b"nonsense\r\n\r\n").await.status, 400);
     serving.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_slow_connections_hold_nothing_up() {
-    let (bench, home) = filled("serve_slow").await;
-    home.configure(&[("orders", "collection = \"orders\"")]);
-    home.apply().await;
-    let serving = Serving::start(&home, &[]).await;
-    until_state(&home, &serving, "orders", "following").await;
-    let mut slow = Vec::new();
-    for _ in 0..1_000 {
-        let Ok(mut stream) = TcpStream::connect(&serving.address).await else { continue };
-        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: loc").await;
-        slow.push(stream);
-    }
-    for id in 1_000..1_050 {
-        insert(&bench, id).await;
-    }
-    home.until("the changes", async || bench.ask("SELECT count() FROM orders_current").await == "550").await;
-    // Heads that do not come are not waited for.
-    home.until("an answer", async || serving.get("/healthz").await.status == 200).await;
-    until(&home, &serving, "/api/v1/pipelines/orders", |pipeline| pipeline["rows"] == 550).await;
-    drop(slow);
-    serving.stop().await;
-    bench.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -230,8 +230,10 @@ pub async fn commit(
     let pipelines = then.templates.iter().chain(&then.pipelines);
     let pipelines = pipelines.filter(|pipeline| changed(Kind::Pipeline, &pipeline.name));
     let (anew, others): (Vec<_>, Vec<_>) = pipelines.partition(|it| anew.contains(&it.name.as_str()));
+    let paused = paused_now(store).await?;
     for pipeline in others {
-        store.put_pipeline(pipeline).await?;
+        let pipeline = as_paused(pipeline, &paused);
+        store.put_pipeline(&pipeline).await?;
     }
     match running {
         true => have_begun_anew(store, &anew, places).await?,
@@ -253,8 +255,20 @@ pub async fn commit(
 /// Gives a pipeline that stands still another record, and no progress. In this order: what is interrupted in between is
 /// still a difference for the next time.
 pub async fn begin_anew(store: &impl StateStore, pipeline: &PipelineRecord) -> Result<(), Failure> {
+    let pipeline = as_paused(pipeline, &paused_now(store).await?);
     store.reset(&pipeline.name, None).await?;
-    Ok(store.put_pipeline(pipeline).await?)
+    Ok(store.put_pipeline(&pipeline).await?)
+}
+
+/// Which of the pipelines that are applied stand still: somebody may have paused or resumed one since the plan was made.
+async fn paused_now(store: &impl StateStore) -> Result<BTreeMap<String, bool>, Failure> {
+    let records = store.pipelines().await?;
+    Ok(records.into_iter().map(|record| (record.name, record.paused)).collect())
+}
+
+fn as_paused(pipeline: &PipelineRecord, paused: &BTreeMap<String, bool>) -> PipelineRecord {
+    let paused = paused.get(&pipeline.name).copied().unwrap_or(pipeline.paused);
+    PipelineRecord { paused, ..pipeline.clone() }
 }
 
 /// All are asked for before any is waited for: pipelines of one source stop together.
@@ -272,4 +286,49 @@ async fn have_begun_anew(
         asking::wait(store, places, id, name, &asked).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use zenith_engine::state::{Connector, Role};
+
+    use super::*;
+
+    const TEXT: &str = "[sources.s]\nuri = \"mongodb://h/d\"\n[targets.t]\nuri = \"http://h/d\"\n";
+
+    /// A pipeline that is paused between a plan and its commit stays so, whether it goes on or begins anew.
+    #[tokio::test]
+    async fn a_pause_between_plan_and_commit_is_kept() {
+        for (name, settings) in [("goes_on", "flush_interval = \"2s\""), ("begins_anew", "table = \"other\"")]
+        {
+            let store = MemoryStore::new();
+            for (end, role, uri) in [("s", Role::Source, "mongodb://h/d"), ("t", Role::Target, "http://h/d")]
+            {
+                let (name, uri) = (end.to_owned(), uri.to_owned());
+                store.put_connector(&Connector { name, role, uri, options: String::new() }).await.unwrap();
+            }
+            let section = format!("[pipelines.{name}]\nsource = \"s\"\ntarget = \"t\"\ncollection = \"c\"\n");
+            let (before, after) = (format!("{TEXT}{section}"), format!("{TEXT}{section}{settings}\n"));
+            let path = Path::new("zenith.toml");
+            let places = Places {
+                state: "state".into(),
+                file: "zenith.toml".into(),
+                file_named: false,
+                process: crate::config::Process::default(),
+            };
+            let planned = async |text: &str| {
+                let now = Applied::read(&store).await.unwrap();
+                let config = read(text, path, &now, Absent::Removed).unwrap();
+                plan(config, &now, text, path).await.unwrap()
+            };
+            commit(&store, &planned(&before).await, &places, false).await.unwrap();
+            let planned = planned(&after).await;
+            assert_eq!(planned.difference.anew().is_empty(), name == "goes_on");
+            store.set_paused(name, true).await.unwrap();
+            commit(&store, &planned, &places, false).await.unwrap();
+            let record = store.pipelines().await.unwrap().remove(0);
+            let is_changed = record.settings.contains("other") || record.settings.contains("flush");
+            assert!(record.paused && is_changed, "{record:?}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::connect;
 use crate::databases::Databases;
 use crate::failure::Failure;
+use crate::memory::{Kind, Memory};
 use crate::state::Places;
 use crate::time;
 
@@ -240,10 +241,10 @@ impl Retried {
 /// If there is no such pipeline or letter, or an end cannot be asked.
 pub async fn retry(
     config: &Config,
-    places: &Places,
     store: &DynStateStore,
     meant: &Meant,
     dry_run: bool,
+    memory: &Memory,
 ) -> Result<Retried, Failure> {
     let names: Vec<String> = match &meant.name {
         Some(name) => {
@@ -252,10 +253,10 @@ pub async fn retry(
         }
         None => config.pipelines.keys().cloned().collect(),
     };
-    let pool = connect::loading_pool(None, places, &config.targets).await?;
     let mut pipelines: Vec<(String, DeadLetterRetry)> = Vec::new();
     for name in names {
-        let single = connect::single(config, &name, store.clone(), &pool).await?;
+        let memory = memory.part(Kind::Short).await;
+        let single = connect::single_within(config, &name, store.clone(), memory).await?;
         let replay = single.keeper.retry_letters(&name, meant.names(), dry_run).await?;
         if replay.letters > 0 || meant.name.is_some() {
             pipelines.push((name, replay));

@@ -1,19 +1,17 @@
 //! Requests that need no place beside the other pipelines: a comparison, and beginning anew of what stands still.
 
 use tokio::sync::watch;
-use zenith_engine::{EngineError, Pool, VerifyOptions};
+use zenith_engine::{EngineError, VerifyOptions};
 
 use super::shared::Shared;
 use crate::config::applied::Applied;
 use crate::connect::{self, Single};
 use crate::failure::Failure;
+use crate::memory::Kind;
 use crate::operations::apply;
 use crate::operations::verification::{self, Verified};
 use crate::requests::{Answer, Record};
 use crate::text::Paint;
-
-/// Memory for a pipeline that no group of the run holds.
-const MEMORY: usize = 32 << 20;
 
 /// Why something did not come to its end.
 pub enum Unfinished {
@@ -43,8 +41,7 @@ impl From<Failure> for Unfinished {
 /// Connects both ends of a pipeline by connections of their own.
 pub async fn single(name: &str, shared: &Shared) -> Result<Single, Failure> {
     let config = Applied::read(&shared.store).await?.config().map_err(Failure::Input)?;
-    let pool = Pool::new(MEMORY).map_err(EngineError::Memory)?;
-    connect::single(&config, name, shared.store.clone(), &pool).await
+    connect::single_within(&config, name, shared.store.clone(), shared.memory.part(Kind::Long).await).await
 }
 
 /// Gives a pipeline that stands still another record, and no progress.

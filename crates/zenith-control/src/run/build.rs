@@ -58,7 +58,7 @@ pub async fn build(
     let record = group.source.as_ref().ok_or_else(|| missing("the source"))?;
     let connector = applied::connector(record).map_err(Failure::Input)?;
     let source = connect::source(&record.name, &connector).await?;
-    let share = shared.pool.budget() / group.sharing.max(1);
+    let share = shared.memory.of_source(group.sharing);
     let mut keeper = Replicator::new(source.clone(), Arc::new(shared.store.clone()), shared.pool.clone())
         .with_memory(share);
     let mut sinks = Sinks::default();

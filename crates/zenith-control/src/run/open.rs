@@ -14,6 +14,7 @@ use super::supervisor::Supervisor;
 use crate::config::applied::Applied;
 use crate::connect::{self, no_pipeline};
 use crate::failure::Failure;
+use crate::memory::Memory;
 use crate::notices::Notices;
 use crate::state::Places;
 
@@ -68,7 +69,10 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
         false => None,
     };
     let mut discovery = Discovery::new(environment, notices.clone());
-    discovery.look(&store).await?;
+    // One that stays answers meanwhile, and looks until it has found them.
+    if !stays {
+        discovery.look(&store).await?;
+    }
     let is_meant = |record: &&PipelineRecord| names.is_empty() || is_named(&names, record);
     let pipelines = Applied::read(&store).await?.pipelines.iter().filter(is_meant).count();
     let greeting = format!(
@@ -80,7 +84,8 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
         (0, true) => format!("{greeting}; waiting for the first collection"),
         _ => greeting,
     };
-    let shared = Shared { store, pool, until, stays, notices };
+    let memory = Memory::new(pool.clone());
+    let shared = Shared { store, pool, memory, until, stays, notices };
     let supervisor = Supervisor::new(shared.clone(), names, discovery);
     Ok(Opened { supervisor, shared, greeting })
 }

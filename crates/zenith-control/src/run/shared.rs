@@ -4,6 +4,7 @@ use zenith_engine::state::{DynStateStore, Mismatches};
 use zenith_engine::{Pool, Until};
 
 use crate::failure::Failure;
+use crate::memory::Memory;
 use crate::notices::Notices;
 
 /// How one pipeline ended.
@@ -41,6 +42,8 @@ pub struct Shared {
     pub store: DynStateStore,
     /// Memory for data on its way.
     pub pool: Pool,
+    /// How it is divided.
+    pub memory: Memory,
     /// When the run ends.
     pub until: Until,
     /// Whether the run goes on where nothing is left to be done, and tries pipelines that failed again.

@@ -1,9 +1,12 @@
 //! Holds the groups to what is desired: starts those that are missing, stops and starts those whose records changed.
 
-use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
+mod again;
 
-use tokio::sync::watch;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use zenith_engine::state::{self, Mismatches};
 use zenith_engine::{Mode, Phase, PipelineProgress, Until};
@@ -46,7 +49,8 @@ pub struct Supervisor {
     shared: Shared,
     names: Vec<String>,
     databases: Databases,
-    discovery: Discovery,
+    /// Held by a look for new collections, which may wait for a source.
+    discovery: Arc<Mutex<Discovery>>,
     groups: BTreeMap<String, Running>,
     tasks: JoinSet<(String, Vec<Ended>)>,
     views: Views,
@@ -71,7 +75,7 @@ impl Supervisor {
             shared,
             names,
             databases: Databases::default(),
-            discovery,
+            discovery: Arc::new(Mutex::new(discovery)),
             groups: BTreeMap::new(),
             tasks: JoinSet::new(),
             views: Views::default(),
@@ -99,6 +103,10 @@ impl Supervisor {
     /// Runs until nothing is left to be done. May be dropped at any await: then [`Supervisor::stop`].
     pub async fn run(&mut self) -> Result<End, Failure> {
         let mut polls = 0;
+        if self.shared.stays {
+            // A run that ends has looked before it began.
+            self.discover();
+        }
         let mut desired = self.desired().await?;
         self.refuse(&desired).await;
         self.look_at_schedules(&desired).await;
@@ -117,13 +125,14 @@ impl Supervisor {
             self.serve().await;
             if self.shared.until == Until::CaughtUp {
                 if self.tasks.is_empty() && self.requests.is_empty() {
-                    return Ok(self.end());
+                    return Ok(self.end().await);
                 }
                 continue;
             }
             polls += 1;
+            self.shared.memory.rest();
             if polls % POLLS_PER_DISCOVERY == 0 {
-                self.discover().await;
+                self.discover();
             }
             match self.desired().await {
                 Ok(now) => desired = now,
@@ -145,10 +154,10 @@ impl Supervisor {
                 && self.requests.is_empty()
                 && desired.paused.is_empty()
                 && self.schedules.is_empty()
-                && !self.discovery.may_find()
+                && !self.discovery.lock().await.may_find()
                 && self.is_over(&desired)
             {
-                return Ok(self.end());
+                return Ok(self.end().await);
             }
         }
     }
@@ -231,11 +240,15 @@ impl Supervisor {
         }
     }
 
-    async fn discover(&mut self) {
-        let looked = self.discovery.look(&self.shared.store).await;
-        if let Err(Failure::Input(error) | Failure::Failed(error)) = looked {
-            tracing::warn!(error, "new collections cannot be looked for");
-        }
+    /// Looks for new collections, unless that is being done: a source that is away keeps nobody else waiting.
+    fn discover(&self) {
+        let Ok(mut discovery) = Arc::clone(&self.discovery).try_lock_owned() else { return };
+        let store = self.shared.store.clone();
+        tokio::spawn(async move {
+            if let Err(Failure::Input(error) | Failure::Failed(error)) = discovery.look(&store).await {
+                tracing::warn!(error, "new collections cannot be looked for");
+            }
+        });
     }
 
     /// Tells of pipelines that cannot be run beside others, once, and notes it as a run that failed.
@@ -299,62 +312,6 @@ impl Supervisor {
         }
     }
 
-    /// Tries pipelines that failed again, each after its pause.
-    async fn try_again(&mut self, desired: &Desired) {
-        let now = Instant::now();
-        let progress = self.views.progress();
-        let has_failed = |name: &str| {
-            let shown = progress.iter().find(|shown| shown.name == name);
-            let stands = shown.is_some_and(|shown| shown.phase == Phase::Failed);
-            self.failures.contains_key(name) || (stands && !self.loaded.contains(name))
-        };
-        let members = desired.groups.iter().flat_map(|(source, group)| {
-            group.members.iter().map(move |member| (source.clone(), member.clone()))
-        });
-        let failed: Vec<(String, Member)> =
-            members.filter(|(_, member)| has_failed(&member.pipeline.name)).collect();
-        self.restarts.forget_recovered(now, has_failed);
-        for (source, member) in failed {
-            let name = &member.pipeline.name;
-            if self.requests.is_outside(name) || !self.restarts.is_due(name, now) {
-                continue;
-            }
-            tracing::info!(pipeline = name, "trying again");
-            self.start_again(&source, &member).await;
-        }
-    }
-
-    /// Starts a pipeline beside those of its source that run, or all of them where none runs.
-    async fn start_again(&mut self, source: &str, member: &Member) {
-        let name = &member.pipeline.name;
-        let Some(running) = self.groups.get(source).filter(|running| !running.ended) else {
-            self.groups.remove(source);
-            return;
-        };
-        let failed = match running.view.replicator() {
-            // Its source is being connected, and brings it along.
-            None => return,
-            Some(replicator) if replicator.has(name) => match replicator.start_again(name).await {
-                Ok(_) => Vec::new(),
-                Err(error) => vec![Ended::failed(name, error.into())],
-            },
-            Some(_) => match running.view.join(&[member], &self.shared).await {
-                Some(failed) => failed,
-                // It can only begin with the others.
-                None => {
-                    self.let_go(source);
-                    return;
-                }
-            },
-        };
-        self.forget_failure(name);
-        self.loaded.remove(name);
-        for Ended { name, failure, .. } in failed {
-            let Some(failure) = failure else { continue };
-            self.note_failure(name, failure);
-        }
-    }
-
     fn note_failure(&mut self, pipeline: String, failure: Failure) {
         let (Failure::Input(error) | Failure::Failed(error)) = &failure;
         self.tell(&pipeline, error);
@@ -375,9 +332,10 @@ impl Supervisor {
             if self.groups.get(name).is_some_and(is_held) {
                 continue;
             }
+            let waiting = self.waiting(name, &inside);
             // One that has to stop first is started by a later look.
             if self.let_go(name) && !inside.members.is_empty() {
-                self.start(name, &inside);
+                self.start(name, &inside, &waiting);
             }
         }
         self.failures.retain(|name, _| {
@@ -401,14 +359,18 @@ impl Supervisor {
         true
     }
 
-    fn start(&mut self, name: &str, group: &Group) {
+    /// Starts a group, but for those that wait for their time.
+    fn start(&mut self, name: &str, group: &Group, waiting: &HashSet<String>) {
         let (stop, stopped) = watch::channel(false);
         let view = View::default();
         self.views.with(|views| views.insert(name.to_owned(), view.clone()));
         let done: HashSet<String> = group
             .members
             .iter()
-            .filter(|member| self.done.contains(member) || self.schedules.rests(member))
+            .filter(|member| {
+                let rests = self.done.contains(member) || self.schedules.rests(member);
+                rests || waiting.contains(&member.pipeline.name)
+            })
             .map(|member| member.pipeline.name.clone())
             .collect();
         for member in group.members.iter().filter(|member| !done.contains(&member.pipeline.name)) {
@@ -489,8 +451,9 @@ impl Supervisor {
         })
     }
 
-    fn end(&self) -> End {
-        let mut failures = self.failures.values().chain(self.discovery.failures()).peekable();
+    async fn end(&self) -> End {
+        let discovery = self.discovery.lock().await;
+        let mut failures = self.failures.values().chain(discovery.failures()).peekable();
         if failures.peek().is_none() {
             return End::Done;
         }

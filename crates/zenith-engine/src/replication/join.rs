@@ -52,7 +52,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
 }
 
 /// Notes that runs have not begun after all.
-async fn give_up<'r, S, K, T>(runs: impl Iterator<Item = &'r PipelineRun<S, K, T>>)
+pub(super) async fn give_up<'r, S, K, T>(runs: impl Iterator<Item = &'r PipelineRun<S, K, T>>)
 where
     S: Source + ChangeSource,
     K: Sink + 'static,

@@ -10,6 +10,7 @@ use zenith_transport::Sink;
 use super::Replicator;
 use super::backoff::Apart;
 use super::context::Context;
+use super::join::give_up;
 use super::ownership::owning;
 use super::progress::{Live, Phase, PipelineProgress};
 use super::replicator::Underway;
@@ -64,21 +65,43 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     /// # Errors
     /// When the state cannot be written.
     pub async fn start_again(&self, name: &str) -> Result<bool> {
-        let context = self.context(name)?;
+        self.start_all_again(&[name]).await
+    }
+
+    /// The same for several pipelines: those that follow changes have one stream.
+    ///
+    /// # Errors
+    /// When the state cannot be written; then none of them has begun.
+    pub async fn start_all_again(&self, names: &[&str]) -> Result<bool> {
         let Some(mode) = self.underway(|underway| underway.mode) else { return Ok(false) };
-        if context.turns.is_running() {
-            return Ok(true);
-        }
-        let run = PipelineRun::start(&context, mode).await?;
-        match self.underway(|underway: &Underway<S, K, T>| {
-            underway.apart.try_send(Apart::Now(vec![run.clone()])).is_ok()
-        }) {
-            Some(true) => Ok(true),
-            _ => {
-                run.finish(Err(EngineError::Stopped)).await;
-                Ok(false)
+        let (mut together, mut alone) = (Vec::new(), Vec::new());
+        for name in names {
+            let context = self.context(name)?;
+            if context.turns.is_running() {
+                continue;
+            }
+            let run = match PipelineRun::start(&context, mode).await {
+                Ok(run) => run,
+                Err(error) => {
+                    give_up(together.iter().chain(&alone)).await;
+                    return Err(error);
+                }
+            };
+            match context.settings.mode.follows_changes() {
+                true => together.push(run),
+                false => alone.push(run),
             }
         }
+        let begin = |underway: &Underway<S, K, T>| {
+            let together = Some(together.clone()).filter(|runs| !runs.is_empty());
+            let mut all = together.into_iter().chain(alone.iter().map(|run| vec![run.clone()]));
+            all.all(|runs| underway.apart.try_send(Apart::Now(runs)).is_ok())
+        };
+        let has_begun = self.underway(begin) == Some(true);
+        if !has_begun {
+            give_up(together.iter().chain(&alone)).await;
+        }
+        Ok(has_begun)
     }
 }
 

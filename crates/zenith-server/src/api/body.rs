@@ -10,6 +10,7 @@ use axum::response::IntoResponse as _;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, Kind};
+use crate::slow::LATE;
 
 /// The JSON in a body; an empty body is an empty object.
 pub struct Body<T>(pub T);
@@ -26,6 +27,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                     Kind::TooLarge,
                     format!("the body is larger than {} bytes", super::BODY_MAX),
                 ),
+                _ if sentence.contains(LATE) => ApiError::new(Kind::Timeout, LATE),
                 _ => ApiError::new(Kind::Malformed, sentence),
             }
         })?;

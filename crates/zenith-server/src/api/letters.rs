@@ -82,7 +82,7 @@ pub async fn retry(
     }
     let _one_at_a_time = server.changing.lock().await;
     let meant = Meant { name: Some(name), ids: which.ids, before: None };
-    let retried = Box::pin(letters::retry(&config, &served.places, &served.store, &meant, dry_run)).await?;
+    let retried = Box::pin(letters::retry(&config, &served.store, &meant, dry_run, &served.memory)).await?;
     Ok(Json(retried.json()))
 }
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use zenith_testkit::{Error, Result};
 
@@ -19,6 +20,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Home {
     program: PathBuf,
     folder: Scratch,
+}
+
+/// A server that listens.
+pub(super) struct Serving {
+    pub(super) address: String,
+    pub(super) pid: u32,
+    _child: Child,
 }
 
 /// What `zenith status --json` says, as far as it is needed here.
@@ -78,6 +86,22 @@ impl Home {
         let mut command = self.command(&["run", "--quiet"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).kill_on_drop(true);
         command.spawn().map_err(Error::io("start zenith"))
+    }
+
+    /// Serves until it is stopped, on a port of its own.
+    pub(super) async fn serve(&self) -> Result<Serving> {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(Error::io("start zenith"))?;
+        let errors = child.stderr.take().ok_or_else(|| Error::Server("zenith has no errors".to_owned()))?;
+        let mut lines = BufReader::new(errors).lines();
+        while let Some(line) = lines.next_line().await.map_err(Error::io("read what zenith says"))? {
+            let Some((_, address)) = line.split_once(" is at http://") else { continue };
+            let (address, pid) = (address.trim().to_owned(), child.id().unwrap_or_default());
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(Serving { address, pid, _child: child });
+        }
+        Err(Error::Server("zenith serve ended before it listened".to_owned()))
     }
 
     /// What its status says.

@@ -42,7 +42,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zenith_testkit::{Error, Result};
 
-use self::operations::{beside, fleet, outages};
+use self::operations::{beside, crowd, fleet, outages};
 use crate::Outcome;
 
 /// What to measure.
@@ -58,6 +58,8 @@ pub enum Verb {
     Transforms(transforms::Arguments),
     /// Follow many collections of which ten fail, each in its own way: the lag of the others
     Fleet(fleet::Arguments),
+    /// Serve 50 pipelines and 1,000 collections: what that takes, and how long one waits while others are served
+    Crowd(crowd::Arguments),
     /// Take either end away in four ways: how soon it is told, and how soon all is well again
     Outages(outages::Arguments),
     /// Load one of ten collections anew: the latency of the others
@@ -76,6 +78,7 @@ pub async fn run(verb: Verb) -> Outcome {
         Verb::Flat(arguments) => flat::run(arguments).await,
         Verb::Transforms(arguments) => transforms::run(arguments).await,
         Verb::Fleet(arguments) => fleet::run(arguments).await,
+        Verb::Crowd(arguments) => crowd::run(arguments).await,
         Verb::Outages(arguments) => outages::run(arguments).await,
         Verb::Beside(arguments) => beside::run(arguments).await,
         Verb::Peers(arguments) => peers::run(arguments).await,

@@ -104,9 +104,18 @@ pub(super) fn peak_rss(pid: u32) -> Option<u64> {
     peak_rss_in(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
+/// Memory that a running process has resident, in bytes.
+pub(super) fn resident(pid: u32) -> Option<u64> {
+    bytes_in(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")
+}
+
 /// VmHWM of `/proc/PID/status`, in bytes; a process that has just ended has none.
 fn peak_rss_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    bytes_in(status, "VmHWM:")
+}
+
+fn bytes_in(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
