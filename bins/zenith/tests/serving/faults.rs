@@ -95,7 +95,7 @@ async fn a_database_without_configuration_is_waited_for() {
         .unwrap();
     mongodb.stop().await.unwrap();
     let mut home = Home::new();
-    home.set("ZENITH_SOURCE", &format!("{}&serverSelectionTimeoutMS=2000", mongodb.uri_for("early")));
+    home.set("ZENITH_SOURCE", &format!("{}?serverSelectionTimeoutMS=2000", mongodb.uri_for("early")));
     home.set("ZENITH_TARGET", &bench.to());
     let begun = Instant::now();
     let serving = Serving::start(&home, &[]).await;

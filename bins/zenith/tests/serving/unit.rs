@@ -10,12 +10,17 @@ use crate::home::stop;
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_is_told_when_all_run_and_that_the_server_lives() {
     let (bench, home) = filled("serve_unit").await;
-    home.configure(&[("orders", "collection = \"orders\"")]);
-    home.apply_unasked().await;
+    home.write(
+        "zenith.toml",
+        "[sources.shop]\nuri = \"${MONGO}\"\n[targets.late]\nuri = \"file:late\"\n\
+         [pipelines.orders]\nsource = \"shop\"\ntarget = \"late\"\ncollection = \"orders\"\n",
+    );
+    home.write("late", &bench.to());
+    home.apply().await;
+    // Not ready as long as its pipeline does not run: nobody knows where its target is.
+    std::fs::remove_file(home.folder.path().join("late")).unwrap();
     let path = home.folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    // Not ready as long as its pipeline does not run: somebody's own table is in the way.
-    bench.ask("CREATE TABLE orders_current (x UInt8) ENGINE = Memory").await;
     let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
     let child = command
         .env("NOTIFY_SOCKET", &path)
@@ -31,7 +36,7 @@ async fn systemd_is_told_when_all_run_and_that_the_server_lives() {
     for _ in 0..4 {
         assert_eq!(said().await.trim(), "WATCHDOG=1", "it lives, and is not ready");
     }
-    bench.ask("DROP TABLE orders_current").await;
+    home.write("late", &bench.to());
     let mut lives = 0;
     while said().await.trim() != "READY=1" {
         lives += 1;
