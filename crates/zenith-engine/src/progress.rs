@@ -95,6 +95,16 @@ impl Progress {
         self.timings.spent(stage, begun.elapsed());
     }
 
+    /// Does what makes columns of documents on this thread, and counts its time, apart from that of waiting for memory.
+    pub(crate) fn decoding<V>(&self, work: impl FnOnce() -> V) -> V {
+        let (begun, waited_before) = (Instant::now(), zenith_memory::waited());
+        let done = work();
+        let waited = zenith_memory::waited().saturating_sub(waited_before);
+        self.timings.spent(Stage::Wait, waited);
+        self.timings.spent(Stage::Decode, begun.elapsed().saturating_sub(waited));
+        done
+    }
+
     pub(crate) fn expect(&self, documents: u64) {
         self.documents_expected.store(documents, Ordering::Relaxed);
     }

@@ -13,6 +13,8 @@ pub enum Stage {
     Read,
     /// Making columns of documents.
     Decode,
+    /// Waiting for memory to make them in.
+    Wait,
     /// From the first byte of an insert that is sent to its acknowledgement, repeats included.
     Insert,
     /// Making a batch of changes durable: the intent, the insert and the checkpoint.
@@ -71,6 +73,7 @@ fn nanoseconds(took: Duration) -> u64 {
 pub(crate) struct Timings {
     read: AtomicU64,
     decode: AtomicU64,
+    wait: AtomicU64,
     insert: Histogram,
     flush: Histogram,
 }
@@ -82,6 +85,8 @@ pub struct TimingsSnapshot {
     pub read: Duration,
     /// With [`Stage::Decode`].
     pub decode: Duration,
+    /// With [`Stage::Wait`].
+    pub wait: Duration,
     /// With each [`Stage::Insert`].
     pub insert: HistogramSnapshot,
     /// With each [`Stage::Flush`].
@@ -90,22 +95,21 @@ pub struct TimingsSnapshot {
 
 impl Timings {
     pub(crate) fn spent(&self, stage: Stage, took: Duration) {
-        match stage {
-            Stage::Read => {
-                self.read.fetch_add(nanoseconds(took), Ordering::Relaxed);
-            }
-            Stage::Decode => {
-                self.decode.fetch_add(nanoseconds(took), Ordering::Relaxed);
-            }
-            Stage::Insert => self.insert.add(took),
-            Stage::Flush => self.flush.add(took),
-        }
+        let of = match stage {
+            Stage::Read => &self.read,
+            Stage::Decode => &self.decode,
+            Stage::Wait => &self.wait,
+            Stage::Insert => return self.insert.add(took),
+            Stage::Flush => return self.flush.add(took),
+        };
+        of.fetch_add(nanoseconds(took), Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> TimingsSnapshot {
         TimingsSnapshot {
             read: Duration::from_nanos(self.read.load(Ordering::Relaxed)),
             decode: Duration::from_nanos(self.decode.load(Ordering::Relaxed)),
+            wait: Duration::from_nanos(self.wait.load(Ordering::Relaxed)),
             insert: self.insert.snapshot(),
             flush: self.flush.snapshot(),
         }
@@ -123,7 +127,9 @@ mod tests {
             timings.spent(Stage::Insert, Duration::from_millis(millis));
         }
         timings.spent(Stage::Decode, Duration::from_millis(2));
+        timings.spent(Stage::Wait, Duration::from_millis(3));
         let now = timings.snapshot();
+        assert_eq!((now.read, now.wait), (Duration::ZERO, Duration::from_millis(3)));
         assert_eq!(now.insert.buckets, [2, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
         assert_eq!((now.insert.count(), now.insert.sum), (5, Duration::from_millis(40_714)));
         assert_eq!((now.decode, now.flush), (Duration::from_millis(2), HistogramSnapshot::default()));

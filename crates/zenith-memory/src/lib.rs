@@ -39,7 +39,7 @@ pub use buffer::PoolBuf;
 pub use byte_column::{BYTE_COLUMN_SLACK, ByteColumn};
 pub use error::MemoryError;
 pub use heap::give_back_heap;
-pub use pool::{Pool, PoolStats, Reservation};
+pub use pool::{Pool, PoolStats, Reservation, waited};
 pub use waiters::Waiters;
 
 /// Budget and buffers are counted in units of this many bytes.

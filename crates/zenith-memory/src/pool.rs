@@ -1,8 +1,10 @@
 //! The pool: its budget, the queue of waiting requests, and the place of its ranges.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -26,6 +28,16 @@ const LARGE_GROWING: usize = 5;
 const LARGE_WHOLE: usize = 1;
 /// Address range of each region beyond the budget, for fragmentation and for a document in overdraft, in bytes.
 const ADDRESS_SLACK: usize = 1024 * 1024 * 1024;
+
+thread_local! {
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// How long this thread has waited for memory in [`Pool::reserve_blocking`], of any pool.
+#[must_use]
+pub fn waited() -> Duration {
+    WAITED.with(Cell::get)
+}
 
 /// An off-heap memory pool with one budget; clones share it.
 ///
@@ -185,12 +197,18 @@ impl Pool {
         Ok(self.granted(round_up(bytes), None))
     }
 
-    /// As [`Pool::reserve`], for threads outside an async runtime.
+    /// As [`Pool::reserve`], for threads outside an async runtime. The time it waits counts for [`waited`].
     ///
     /// # Errors
     /// As [`Pool::reserve`].
     pub fn reserve_blocking(&self, bytes: usize) -> Result<Reservation, MemoryError> {
-        futures_executor::block_on(self.reserve(bytes))
+        if let Some(reservation) = self.try_reserve(bytes) {
+            return Ok(reservation);
+        }
+        let begun = Instant::now();
+        let reservation = futures_executor::block_on(self.reserve(bytes));
+        WAITED.with(|waited| waited.set(waited.get() + begun.elapsed()));
+        reservation
     }
 
     /// Takes `bytes` of the budget if they are free now and no earlier request waits.

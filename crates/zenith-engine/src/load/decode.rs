@@ -1,7 +1,6 @@
 //! Decoders: replies in, record batches out, each on a thread of its own, where it may block.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow_array::RecordBatch;
 use async_channel::{Receiver, Sender};
@@ -13,7 +12,6 @@ use super::context::LoadContext;
 use super::dead_letters::RejectedDocument;
 use super::findings::Watch;
 use super::sizes::Sizes;
-use crate::timings::Stage;
 use crate::{EngineError, OnBadDocument, Result};
 
 /// What all decoders of a load share.
@@ -44,11 +42,8 @@ impl Decoding {
                 let rows = *planned.get_or_insert_with(|| self.sizes.begin(decoder.rows_of_a_batch()));
                 decoder.limit(rows);
                 let mut bad = Vec::new();
-                let begun = Instant::now();
-                let full = decoder
-                    .append(bytes, &mut documents, &mut |document| bad.push(document))
-                    .map_err(failed)?;
-                self.load.progress.spent(Stage::Decode, begun);
+                let append = || decoder.append(bytes, &mut documents, &mut |document| bad.push(document));
+                let full = self.load.progress.decoding(append).map_err(failed)?;
                 self.load.progress.unwound(decoder.rows_unwound());
                 for document in bad {
                     reject(&self.load, bytes, &document, &self.letters).await?;

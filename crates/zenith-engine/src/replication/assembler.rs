@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bson::{RawBson, RawDocumentBuf, Timestamp};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -26,7 +26,6 @@ use super::rows::{Decoded, Decoding, Piece, Row, Rows};
 use super::steps::{Step, Work};
 use super::version::time_of_version;
 use crate::layout::Layout;
-use crate::timings::Stage;
 use crate::{EngineError, Result};
 
 /// The most rows that any settings ask for.
@@ -273,15 +272,14 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Assembler<S, K,
 
     /// Decodes on a thread where it may block.
     async fn step(&self, mut decoding: Decoding, piece: Piece) -> Result<Decoding> {
-        let begun = Instant::now();
+        let counters = Arc::clone(&self.context.live.counters);
         let work = move || {
-            let result = decoding.step(&piece);
+            let result = counters.decoding(|| decoding.step(&piece));
             (decoding, result)
         };
         let (decoding, result) = crate::offload::run(work)
             .await
             .map_err(|_| EngineError::Worker { worker: "decoder of changes" })?;
-        self.context.live.counters.spent(Stage::Decode, begun);
         result.map(|()| decoding).map_err(|source| self.failed(source))
     }
 
