@@ -80,6 +80,7 @@ impl StateStore for SimulatedStore {
         FinishPartitions: finish_partitions(pipeline: &str, parts: &[(u32, u64)], mismatches: &Mismatches) -> ();
         FinishSnapshot: finish_snapshot(pipeline: &str, consistent_after: &[u8]) -> ();
         Look: mismatches(pipeline: &str, after: Option<SystemTime>) -> Mismatches;
+        Look: mismatch_slots(pipeline: &str) -> Vec<(SystemTime, Mismatches)>;
         Note: set_mismatches(pipeline: &str, mismatches: &Mismatches) -> ();
         Note: settle_letters(pipeline: &str, letters: &BTreeMap<String, u64>) -> ();
         Note: recount_values(pipeline: &str, fields: &[String], reason: &str, instead: &Mismatches) -> ();

@@ -98,6 +98,7 @@ methods! {
     finish_partitions(pipeline: [&str], parts: [&[(u32, u64)]], mismatches: [&Mismatches]) -> ();
     finish_snapshot(pipeline: [&str], consistent_after: [&[u8]]) -> ();
     mismatches(pipeline: [&str], after: [Option<SystemTime>]) -> Mismatches;
+    mismatch_slots(pipeline: [&str]) -> Vec<(SystemTime, Mismatches)>;
     set_mismatches(pipeline: [&str], mismatches: [&Mismatches]) -> ();
     settle_letters(pipeline: [&str], letters: [&BTreeMap<String, u64>]) -> ();
     recount_values(pipeline: [&str], fields: [&[String]], reason: [&str], instead: [&Mismatches]) -> ();

@@ -40,7 +40,8 @@ pub use dynamic::DynStateStore;
 pub use error::{Cause, Result, StateError};
 pub use memory::MemoryStore;
 pub use mismatches::{
-    FIELDS_MAX, Mismatches, NO_COLUMN, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, SHOWN_REASONS, is_shown,
+    FIELDS_MAX, Mismatches, NO_COLUMN, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, SHOWN_REASONS, SLOT,
+    is_shown,
 };
 pub use operation::{Condition, Identity, Request, RequestEnd, Since, ahead};
 pub use records::{

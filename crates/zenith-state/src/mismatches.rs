@@ -24,8 +24,8 @@ pub const SHOWN_REASONS: [&str; 3] = ["is no array", "only nulls", "another form
 
 /// The slot of everything since the table was loaded.
 pub(crate) const ALL: i64 = 0;
-/// Seconds of a slot.
-const SLOT: u64 = 300;
+/// Seconds of a slot of time in which what did not fit is counted.
+pub const SLOT: u64 = 300;
 /// How long slots are kept; reports cover at most the last hour.
 const KEPT: Duration = Duration::from_secs(3600 + SLOT);
 
@@ -130,6 +130,11 @@ pub(crate) fn slot(at: SystemTime) -> i64 {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // Never the slot of everything.
     i64::try_from(seconds - seconds % SLOT).unwrap_or(i64::MAX).max(1)
+}
+
+/// When a slot begins.
+pub(crate) fn moment(slot: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(slot.unsigned_abs())
 }
 
 /// The first slot that is kept at a moment.

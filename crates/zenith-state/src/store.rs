@@ -185,6 +185,13 @@ pub trait StateStore: Send + Sync + 'static {
         after: Option<SystemTime>,
     ) -> impl Future<Output = Result<Mismatches>> + Send;
 
+    /// What did not fit in each slot of five minutes of the last hour that has something, oldest first, with the moment at which
+    /// the slot begins.
+    fn mismatch_slots(
+        &self,
+        pipeline: &str,
+    ) -> impl Future<Output = Result<Vec<(SystemTime, Mismatches)>>> + Send;
+
     /// Puts what did not fit into a table that was loaded again in the place of all that was counted before.
     fn set_mismatches(
         &self,

@@ -5,6 +5,7 @@
 
 mod operation;
 mod progress;
+mod slots;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -327,13 +328,15 @@ impl StateStore for MemoryStore {
     }
 
     async fn mismatches(&self, pipeline: &str, after: Option<SystemTime>) -> Result<Mismatches> {
-        let state = self.state();
-        let Some(found) = state.pipelines.get(pipeline) else { return Ok(Mismatches::default()) };
-        let slots =
-            after.map_or(mismatches::ALL..=mismatches::ALL, |after| mismatches::slot(after)..=i64::MAX);
+        let all = mismatches::ALL..=mismatches::ALL;
+        let slots = after.map_or(all, |after| mismatches::slot(after)..=i64::MAX);
         let mut sum = Mismatches::default();
-        found.mismatches.range(slots).for_each(|(_, mismatches)| sum.add(mismatches));
+        self.slots(pipeline, slots).iter().for_each(|(_, mismatches)| sum.add(mismatches));
         Ok(sum)
+    }
+
+    async fn mismatch_slots(&self, pipeline: &str) -> Result<Vec<(SystemTime, Mismatches)>> {
+        Ok(self.slots(pipeline, mismatches::first_kept(SystemTime::now())..=i64::MAX))
     }
 
     async fn set_mismatches(&self, pipeline: &str, mismatches: &Mismatches) -> Result<()> {

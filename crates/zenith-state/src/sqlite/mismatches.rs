@@ -9,7 +9,7 @@ use sqlx::{Row, query};
 use super::SqliteStore;
 use super::applied::expect_pipeline;
 use super::session::Session;
-use crate::mismatches::{ALL, first_kept, left, slot};
+use crate::mismatches::{ALL, first_kept, left, moment, slot};
 use crate::{Mismatches, Result};
 
 const VALUE: &str = "value";
@@ -20,26 +20,45 @@ pub(super) async fn read(
     pipeline: &str,
     after: Option<SystemTime>,
 ) -> Result<Mismatches> {
-    let mut session = store.read("read what did not fit").await?;
-    let sums = query(
-        "SELECT kind, field, reason, sum(amount) FROM misfits \
-         WHERE pipeline = ? AND slot BETWEEN ? AND ? GROUP BY kind, field, reason",
-    );
     let (first, last) = after.map_or((ALL, ALL), |after| (slot(after), i64::MAX));
-    let mut mismatches = Mismatches::default();
-    for row in session.rows(sums.bind(pipeline).bind(first).bind(last)).await? {
+    let mut sum = Mismatches::default();
+    for (_, mismatches) in between(store, pipeline, first, last).await? {
+        sum.add(&mismatches);
+    }
+    Ok(sum)
+}
+
+pub(super) async fn slots(store: &SqliteStore, pipeline: &str) -> Result<Vec<(SystemTime, Mismatches)>> {
+    let found = between(store, pipeline, first_kept(SystemTime::now()), i64::MAX).await?;
+    Ok(found.into_iter().map(|(slot, mismatches)| (moment(slot), mismatches)).collect())
+}
+
+/// What did not fit in slots from `first` to `last`.
+async fn between(
+    store: &SqliteStore,
+    pipeline: &str,
+    first: i64,
+    last: i64,
+) -> Result<BTreeMap<i64, Mismatches>> {
+    let mut session = store.read("read what did not fit").await?;
+    let counted = query(
+        "SELECT kind, field, reason, amount, slot FROM misfits WHERE pipeline = ? AND slot BETWEEN ? AND ?",
+    );
+    let mut slots: BTreeMap<i64, Mismatches> = BTreeMap::new();
+    for row in session.rows(counted.bind(pipeline).bind(first).bind(last)).await? {
         let text = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
+        let number = |column| row.try_get::<i64, _>(column).map_err(|error| session.fault(error));
         let (kind, field, reason) = (text(0)?, text(1)?, text(2)?);
-        let amount = row.try_get::<i64, _>(3).map_err(|error| session.fault(error))?.cast_unsigned();
+        let mismatches = slots.entry(number(4)?).or_default();
         let reasons = match kind.as_str() {
             VALUE => mismatches.values.entry(field).or_default(),
             DOCUMENT => &mut mismatches.documents,
             other => return Err(session.damaged(format!("something of the kind {other:?} did not fit"))),
         };
-        reasons.insert(reason, amount);
+        reasons.insert(reason, number(3)?.cast_unsigned());
     }
     session.commit().await?;
-    Ok(mismatches)
+    Ok(slots)
 }
 
 pub(super) async fn set(store: &SqliteStore, pipeline: &str, mismatches: &Mismatches) -> Result<()> {

@@ -217,6 +217,10 @@ impl StateStore for SqliteStore {
         mismatches::read(self, pipeline, after).await
     }
 
+    async fn mismatch_slots(&self, pipeline: &str) -> Result<Vec<(SystemTime, Mismatches)>> {
+        mismatches::slots(self, pipeline).await
+    }
+
     async fn set_mismatches(&self, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
         mismatches::set(self, pipeline, mismatches).await
     }

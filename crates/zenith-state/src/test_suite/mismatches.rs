@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{StoreLocation, applied, checkpoint, intent, record};
 use crate::{
-    Checkpoint, FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, Snapshot,
+    Checkpoint, FIELDS_MAX, Mismatches, OTHER_FIELDS, OTHER_REASONS, REASONS_MAX, SLOT, Snapshot,
     SnapshotPartition, StateStore,
 };
 
@@ -51,6 +51,14 @@ pub async fn mismatches_are_counted_with_their_rows<P: StoreLocation>(place: &P)
     assert_eq!(store.mismatches("p", None).await.expect("read"), sum(&commits));
     assert_eq!(store.mismatches("p", last_hour).await.expect("read"), sum(&commits[1..]));
     assert_eq!(store.mismatches("q", None).await.expect("read"), Mismatches::default());
+    let slots = store.mismatch_slots("p").await.expect("read");
+    let mut of_slots = Mismatches::default();
+    slots.iter().for_each(|(_, mismatches)| of_slots.add(mismatches));
+    assert_eq!(of_slots, sum(&commits[1..]));
+    for (begins, _) in &slots {
+        assert!(*begins <= now && now - Duration::from_secs(SLOT) < *begins, "{slots:?}");
+    }
+    assert_eq!(store.mismatch_slots("q").await.expect("read"), []);
     assert_eq!(sum(&commits).values_total(), 8);
     assert_eq!(sum(&commits).documents_total(), 5);
     store.reset("p", None).await.expect("reset");
