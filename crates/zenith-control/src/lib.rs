@@ -15,7 +15,7 @@
 //! | [`state`] | where the state is, and opening it |
 //! | [`operations`] | what commands and the API do |
 //! | [`run`], [`requests`], [`asking`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
-//! | [`status`], [`mismatches`], [`allowed`] | how far each pipeline has come, and what did not fit |
+//! | [`status`], [`mismatches`], [`course`], [`allowed`] | how far each pipeline has come, and what did not fit, in all and over time |
 //! | [`summary`], [`promotion`] | results, for people and for machines |
 //! | [`failure`], [`text`], [`time`] | errors in a sentence, tables, times |
 
@@ -25,6 +25,7 @@ pub mod asking;
 pub mod collections;
 pub mod config;
 pub mod connect;
+pub mod course;
 pub mod databases;
 pub mod draft;
 pub mod failure;

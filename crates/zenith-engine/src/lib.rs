@@ -93,7 +93,7 @@ pub use pipeline::{Pipeline, PipelineBuilder};
 pub use policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict, Operation};
 pub use progress::{Progress, ProgressSnapshot};
 pub use promotion::{PromotedField, Promotion};
-pub use reload::{ColumnPlan, ReloadPlan};
+pub use reload::{ColumnPlan, KeyPart, ReloadPlan};
 pub use replication::{
     Check, DeadLetterRetry, Outcome, Phase, PipelineProgress, Replicator, ResetTo, Rest, SyncPipeline, Until,
     table_is_free,
@@ -104,7 +104,7 @@ pub use stop::StopHandle;
 pub use summary::Summary;
 pub use table_options::{OnBadDocument, Strategy, TableOptions, UuidLegacy};
 pub use table_shape::{Nullable, Refusal, TableShape};
-pub use verify::{ValueDifference, Verification, VerifyOptions};
+pub use verify::{Beside, ValueDifference, Verification, VerifyOptions};
 
 pub use zenith_arrow as arrow;
 pub use zenith_extract as extract;

@@ -7,6 +7,7 @@
 //! | [`difference`] | what applying one over the other changes |
 //! | [`export`] | [`Config`] → the text of `zenith.toml` |
 //! | [`expand`] | addresses with references → addresses with secrets |
+//! | [`origin`] | what of it the file says, and what was changed elsewhere |
 //! | [`names`] | names in ClickHouse that would be of two things |
 //! | [`reference`](mod@reference) | what can be set, as data |
 //! | [`template`] | the file that `zenith init` writes |
@@ -18,6 +19,7 @@ pub mod expand;
 pub mod export;
 pub mod file;
 pub mod names;
+pub mod origin;
 pub mod reference;
 pub mod table_section;
 pub mod template;

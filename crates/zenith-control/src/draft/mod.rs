@@ -59,7 +59,7 @@ impl From<&ReloadPlan> for Planned {
             size,
             columns: plan.columns.clone(),
             sampled: plan.sampled,
-            key: plan.suggested_key(),
+            key: plan.suggested_key().into_iter().map(|part| part.column).collect(),
         }
     }
 }

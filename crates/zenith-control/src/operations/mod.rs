@@ -5,6 +5,7 @@
 //! | [`apply`] | a configuration becomes what is run |
 //! | [`connectors`], [`pipelines`] | what was applied: listed, shown, tested, paused, removed |
 //! | [`schema`] | the columns of a table, and those that a new one would get |
+//! | [`samples`] | some documents beside their rows |
 //! | [`letters`] | documents that have no row |
 //! | [`history`] | the runs there have been |
 //! | [`verification`] | a collection and its table compared |
@@ -14,5 +15,6 @@ pub mod connectors;
 pub mod history;
 pub mod letters;
 pub mod pipelines;
+pub mod samples;
 pub mod schema;
 pub mod verification;

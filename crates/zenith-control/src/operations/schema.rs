@@ -4,11 +4,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zenith_engine::state::{MemoryStore, SchemaVersion, StateStore};
 use zenith_engine::transport::TableInfo;
-use zenith_engine::{EngineError, Pipeline, Pool, ReloadOptions, ReloadPlan, Sink as _};
+use zenith_engine::{EngineError, KeyPart, Pipeline, Pool, ReloadOptions, ReloadPlan, Sink as _};
 
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
+use crate::mismatches::counted;
 use crate::time;
 
 /// The columns of a table for machines.
@@ -164,6 +165,42 @@ pub struct Inferred {
     pub documents: Option<u64>,
     /// The columns, in their order.
     pub columns: Vec<InferredColumn>,
+    /// A sorting key that a sample of the documents suggests, if it suggests one.
+    pub suggested_key: Option<SuggestedKey>,
+}
+
+/// A sorting key to begin with.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SuggestedKey {
+    /// Its columns, for `order_by`; the `_id` comes last by itself.
+    pub columns: Vec<String>,
+    /// What speaks for it, and what it costs.
+    pub reason: String,
+}
+
+impl SuggestedKey {
+    fn of(parts: &[KeyPart], sampled: usize) -> Option<SuggestedKey> {
+        if parts.is_empty() {
+            return None;
+        }
+        let part = |part: &KeyPart| match part.is_date {
+            true => format!("{} is a date", part.column),
+            false => format!("{} has {}", part.column, counted(to_u64(part.values), "value")),
+        };
+        let parts_in_words: Vec<String> = parts.iter().map(part).collect();
+        let columns: Vec<String> = parts.iter().map(|part| part.column.clone()).collect();
+        let reason = format!(
+            "In a sample of {} {}: questions for some of them read less. Where such a value of a document changes, its \
+             row moves, which costs a second row until the next merge.",
+            counted(to_u64(sampled), "document"),
+            parts_in_words.join(", ")
+        );
+        Some(SuggestedKey { columns, reason })
+    }
+}
+
+fn to_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 /// A column of a table that would be made.
@@ -208,5 +245,20 @@ pub async fn inferred(config: &Config, name: &str, pool: &Pool) -> Result<Inferr
         ddl: plan.create_statement()?,
         documents: plan.source.collection.size.map(|size| size.documents),
         columns: plan.columns.iter().map(column).collect(),
+        suggested_key: SuggestedKey::of(&plan.suggested_key(), plan.sampled),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_suggested_with_what_speaks_for_it() {
+        let part = |column: &str, is_date, values| KeyPart { column: column.to_owned(), is_date, values };
+        let key = SuggestedKey::of(&[part("state", false, 4), part("at", true, 990)], 1000).unwrap();
+        assert_eq!(key.columns, ["state", "at"]);
+        assert!(key.reason.starts_with("In a sample of 1,000 documents state has 4 values, at is a date: "));
+        assert_eq!(SuggestedKey::of(&[], 1000), None);
+    }
 }

@@ -36,5 +36,6 @@ pub(crate) use given::text_type;
 pub(crate) use kept_columns::KeptColumns;
 pub use plan::ReloadPlan;
 pub(crate) use plan::{SAMPLE_BYTES, plan};
+pub use sorting::KeyPart;
 pub(crate) use table_types::{is_column_of, scalars};
 pub(crate) use temporary::{run_name, shadow_prefix};

@@ -17,7 +17,7 @@ impl ReloadPlan {
     /// sample has and whose values repeat, those with the fewest values first, then the date with the most values. Empty
     /// where the sample shows none.
     #[must_use]
-    pub fn suggested_key(&self) -> Vec<String> {
+    pub fn suggested_key(&self) -> Vec<KeyPart> {
         let fields = self.schema.fields.iter().filter(|field| is_plain(field));
         let mut values: HashMap<&[u8], Values<'_>> =
             fields.map(|field| (field.name.as_bytes(), Values::of(field))).collect();
@@ -36,13 +36,25 @@ impl ReloadPlan {
         let (dates, mut grouping): (Vec<_>, Vec<_>) = known.into_iter().partition(|values| values.is_date);
         grouping.retain(|values| values.distinct.len() * GROUP_LEAST <= documents.len());
         // The date with the most values is when something happened, and not when it is due.
-        grouping
-            .into_iter()
-            .take(GROUPS_MAX)
-            .chain(dates.into_iter().last())
-            .map(|values| values.column.to_owned())
-            .collect()
+        let parts = grouping.into_iter().take(GROUPS_MAX).chain(dates.into_iter().last());
+        let part = |values: Values<'_>| KeyPart {
+            column: values.column.to_owned(),
+            is_date: values.is_date,
+            values: values.distinct.len(),
+        };
+        parts.map(part).collect()
     }
+}
+
+/// A column of a sorting key, and what of the sample speaks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// The column.
+    pub column: String,
+    /// Whether it is a date.
+    pub is_date: bool,
+    /// How many values the sample has of it.
+    pub values: usize,
 }
 
 /// The values of one field.

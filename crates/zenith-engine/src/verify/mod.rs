@@ -15,10 +15,12 @@
 //! | `rows` | keys of documents, and the rows of these keys |
 //! | `letters` | documents that are dead letters |
 //! | `compare`, `walk`, `map`, `expect`, `shown`, `cell` | one document and its row |
+//! | `beside` | some documents beside their rows, for people |
 //! | `kept` | what of a document its row has, where fields without a column are left out |
 //!
 //! Nothing is written to the target.
 
+mod beside;
 mod cell;
 mod compare;
 mod expect;
@@ -36,6 +38,7 @@ mod walk;
 
 use std::sync::Arc;
 
+pub use beside::Beside;
 use bson::RawBson;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Mismatches, StateStore};

@@ -12,11 +12,13 @@ use zenith_control::config::difference::{Change, ChangeJson, Kind as Thing};
 use zenith_control::config::export;
 use zenith_control::failure::Failure;
 use zenith_control::operations::apply::{self, Absent, Planned};
-use zenith_control::operations::{pipelines, schema};
+use zenith_control::operations::samples::SampleJson;
+use zenith_control::operations::{pipelines, samples, schema};
 
 use super::body::Body;
 use super::caller::{Admin, Reader};
 use super::pipelines::unknown;
+use super::tables::DOCUMENTS;
 use crate::access::{Caller, From, Role};
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::server::Server;
@@ -99,6 +101,29 @@ pub async fn plan(
         pipelines: new,
         warnings,
     }))
+}
+
+/// A pipeline of a configuration that is not applied.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct OfPlan {
+    /// A `zenith.toml`, or only the sections that are new or change.
+    toml: String,
+    /// The pipeline; of one of several collections, that of one of them.
+    pipeline: String,
+}
+
+/// Some documents of the collection of a new pipeline, beside the rows that it would make of them. Nothing is changed; but
+/// addresses may refer to secrets of the server, so that it is for administrators.
+#[utoipa::path(post, path = "/plan/sample", tag = "configuration", operation_id = "planSample", request_body = OfPlan, responses((status = 200, description = "What was asked for", body = Vec<SampleJson>), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
+pub async fn sample(
+    Admin(from): Admin,
+    State(server): State<Server>,
+    Body(of): Body<OfPlan>,
+) -> ApiResult<Json<Vec<SampleJson>>> {
+    server.audit(&from, "look at documents", &of.pipeline, "").await?;
+    let planned = planned(&server, &Configuration { toml: of.toml, remove: false }).await?;
+    let pool = &server.served.pool;
+    Ok(Json(Box::pin(samples::planned(&planned.config, &of.pipeline, DOCUMENTS, pool)).await?))
 }
 
 /// What was changed.

@@ -81,8 +81,8 @@ impl Listener {
     /// The next event; `None` once the server stops.
     async fn next(&mut self) -> Option<Bytes> {
         if self.number.is_none() {
-            let look = self.server.watch.look(super::pipelines::AGE).await;
-            self.looks.borrow_and_update();
+            // What was seen last is sent at once; what has changed since follows, as soon as it is seen.
+            let look = self.server.watch.last().await;
             let (number, whole) = self.server.news.whole(&look, &about(&look), || self.shown(&look));
             self.number = Some(number);
             return Some(whole);

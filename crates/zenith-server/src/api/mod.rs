@@ -14,6 +14,7 @@ pub mod probes;
 pub mod requests;
 pub mod runs;
 pub mod tables;
+pub mod templates;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -50,6 +51,7 @@ fn described() -> OpenApiRouter<Server> {
         .routes(routes!(overview::audit))
         .routes(routes!(pipelines::list))
         .routes(routes!(pipelines::one, configuration::remove))
+        .routes(routes!(templates::one))
         .routes(routes!(pipelines::series))
         .routes(routes!(pipelines::pause))
         .routes(routes!(pipelines::resume))
@@ -62,6 +64,8 @@ fn described() -> OpenApiRouter<Server> {
         .routes(routes!(requests::verify))
         .routes(routes!(tables::schema))
         .routes(routes!(tables::promotion))
+        .routes(routes!(tables::sample))
+        .routes(routes!(tables::mismatches))
         .routes(routes!(letters::list))
         .routes(routes!(letters::one))
         .routes(routes!(letters::retry))
@@ -72,6 +76,7 @@ fn described() -> OpenApiRouter<Server> {
         .routes(routes!(connectors::collections))
         .routes(routes!(connectors::collections_of))
         .routes(routes!(configuration::plan))
+        .routes(routes!(configuration::sample))
         .routes(routes!(configuration::apply))
         .routes(routes!(configuration::export))
         .routes(routes!(events::events));

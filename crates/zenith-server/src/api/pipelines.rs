@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
-use zenith_control::config::applied::{self, Applied};
+use zenith_control::config::applied::Applied;
 use zenith_control::connect::no_pipeline;
 use zenith_control::operations::pipelines as operations;
 use zenith_control::status::json::{PipelineJson, TemplateJson};
 use zenith_engine::state::StateStore as _;
 
 use super::caller::{Operator, Reader};
+use super::templates::Configured;
 use crate::access::From;
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::series::SeriesJson;
@@ -122,10 +123,8 @@ pub async fn list(_: Reader, State(server): State<Server>) -> Json<Fleet> {
 pub struct Detail {
     #[serde(flatten)]
     shown: Shown,
-    /// All its settings, as `zenith pipeline show --json` has them.
-    settings: serde_json::Map<String, serde_json::Value>,
-    /// Its section of a `zenith.toml`, without what is as it would be anyway.
-    toml: String,
+    #[serde(flatten)]
+    configured: Configured,
     /// Parts of the snapshot, while there is one.
     parts: Option<Vec<PartJson>>,
     /// Where the time of its run has gone, in seconds.
@@ -147,6 +146,8 @@ pub struct Stages {
     read: f64,
     /// Making columns of documents.
     decode: f64,
+    /// Waiting for memory to make them in.
+    wait: f64,
     /// Waiting for ClickHouse to acknowledge inserts.
     insert: f64,
     /// Saving intents and checkpoints.
@@ -164,6 +165,8 @@ pub async fn one(
     let pipeline = look.pipeline(&name).ok_or_else(|| missing(&name, &look))?;
     let store = &server.served.store;
     let record = store.pipelines().await?.into_iter().find(|record| record.name == name);
+    // It was removed since it was seen.
+    let record = record.ok_or_else(|| missing(&name, &look))?;
     let snapshot = store.snapshot(&name).await?.filter(|snapshot| snapshot.consistent_after.is_none());
     let parts = snapshot.map(|snapshot| {
         let part = |part: &zenith_engine::state::SnapshotPartition| PartJson {
@@ -178,14 +181,14 @@ pub async fn one(
         Stages {
             read: timings.read.as_secs_f64(),
             decode: timings.decode.as_secs_f64(),
+            wait: timings.wait.as_secs_f64(),
             insert: timings.insert.sum.as_secs_f64(),
             commit: timings.flush.sum.saturating_sub(timings.insert.sum).as_secs_f64(),
         }
     });
     Ok(Json(Detail {
         shown: Shown::of(pipeline, &look, &server),
-        settings: record.as_ref().and_then(applied::settings).unwrap_or_default(),
-        toml: record.as_ref().and_then(|record| operations::toml(record).ok()).unwrap_or_default(),
+        configured: Configured::of(&record, &server),
         parts,
         stages,
     }))
