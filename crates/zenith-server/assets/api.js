@@ -62,6 +62,14 @@ export const api = {
   series: (name) => json(at(name, 'series')),
   runs: (name) => json(at(name, 'runs?limit=50')),
   schema: (name) => json(at(name, 'schema')),
+  /** Some documents beside their rows; `document` is `null` for those who may not see what is masked. */
+  sample: (name) => json(at(name, 'sample')),
+  /** The same of a pipeline that a text of zenith.toml has. */
+  planSample: (toml, pipeline) => post('plan/sample', { toml, pipeline }),
+  /** What did not fit in the last hour, in slots of time. */
+  mismatches: (name) => json(at(name, 'mismatches')),
+  /** A pipeline of several collections. */
+  template: (name) => json(`templates/${encodeURIComponent(name)}`),
   promotion: (name) => json(at(name, 'promotion')),
   pause: (name) => post(at(name, 'pause')),
   resume: (name) => post(at(name, 'resume')),

@@ -3,7 +3,7 @@
 import { denial } from './api.js';
 import { clock, counted, zone } from './format.js';
 import { html, render, useEffect, useState, useStore } from './lib.js';
-import { connection, fleet, followServer } from './live.js';
+import { connection, fleet } from './live.js';
 import { Dialog } from './parts/dialog.js';
 import { Notices } from './parts/notices.js';
 import { kindOf } from './pipelines.js';
@@ -120,9 +120,11 @@ function Page() {
 const root = document.getElementById('page');
 root.replaceChildren();
 render(html`<${Page} />`, root);
-followServer();
-const untilLive = connection.follow(() => {
+const untilLive = connection.follow(whenLive);
+whenLive();
+
+function whenLive() {
   if (connection.get().status !== 'live') return;
   untilLive();
   setTimeout(fetchAll, 200);
-});
+}

@@ -163,3 +163,10 @@ export function fleetRows({ pipelines, templates }) {
   for (const template of templates) rows.push(group(template, members.get(template.name)));
   return rows;
 }
+
+/** When a column last changed: with the newest version that names it, or else with the first one. */
+export function columnChanged(versions, column) {
+  const names = new RegExp(`(^|[^\\w.])${column.replace(/[^\w]/g, '\\$&')}($|[^\\w.])`);
+  const of = versions.findLast(({ cause, statement }) => names.test(`${cause} ${statement}`));
+  return (of ?? versions[0])?.created ?? null;
+}

@@ -6,12 +6,12 @@ import { test } from 'node:test';
 import { World } from './world.mjs';
 
 /** In this order: later ones look at what earlier ones have made. */
-const SPECS = ['words', 'first_view', 'new_pipeline', 'pause', 'failing', 'letters', 'reload', 'settings', 'connection', 'many', 'token', 'every_view'];
+const SPECS = ['words', 'first_view', 'new_pipeline', 'pause', 'failing', 'letters', 'reload', 'settings', 'connection', 'many', 'keyboard', 'token', 'every_view', 'crowd'];
 
 const only = process.env.ZENITH_TEST_SPECS?.split(',');
 const world = await World.begin();
 
-for (const name of SPECS.filter((name) => !only || only.includes(name))) {
+for (const name of only ?? SPECS) {
   const { specs } = await import(`./specs/${name}.mjs`);
   for (const [says, check] of Object.entries(specs)) {
     await test(`${name}: ${says}`, { timeout: 120_000 }, () => world.check(check));

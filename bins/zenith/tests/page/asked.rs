@@ -42,10 +42,16 @@ async fn one(asked: &Value, bench: &Bench, servers: &mut Servers<'_>) -> Value {
             servers.kill().await;
             Value::Null
         }
+        "stop" => {
+            servers.stop().await;
+            Value::Null
+        }
         "start" => {
             servers.start_again().await;
             Value::Null
         }
+        "empty" => json!({ "base": format!("http://{}", servers.empty().await) }),
+        "crowd" => json!({ "base": format!("http://{}", servers.crowd(bench).await) }),
         "guarded" => {
             let base = format!("http://{}", servers.guarded().await);
             json!({ "base": base, "admin": ADMIN, "read": READ })

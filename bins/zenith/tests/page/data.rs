@@ -10,6 +10,9 @@ const CUSTOMERS: i32 = 500;
 const PAYMENTS: i32 = 2_000;
 const REVIEWS: i32 = 900;
 const DEVICES: i32 = 40;
+/// Pipelines and collections of the crowd.
+const CROWD_PIPELINES: i32 = 50;
+const CROWD_COLLECTIONS: i32 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
 
 const STATES: [&str; 4] = ["new", "paid", "sent", "delivered"];
@@ -61,9 +64,9 @@ fn customer(n: i32) -> RawDocumentBuf {
 
 pub fn configure(home: &Home) {
     home.configure(&[
-        ("customers", "collection = \"customers\""),
+        ("customers", "collection = \"customers\"\nmask = { name = \"redact\" }"),
         ("payments", "collection = \"payments\"\non_type_conflict = \"fail\""),
-        ("prices", "collection = \"prices\"\nmode = \"full\""),
+        ("prices", "collection = \"prices\"\nmode = \"full\"\nevery = \"1h\""),
         ("reviews", "collection = \"reviews\"\nmode = \"change-log\"\nsnapshot = true"),
         ("logs", "collections = [\"device_*\"]"),
     ]);
@@ -97,4 +100,25 @@ pub async fn trouble(bench: &Bench, home: &Home) {
     home.until("customers have letters", async || home.pipeline("customers").await["dead_letters"] == 2)
         .await;
     home.until("payments fail", async || !home.pipeline("payments").await["last_error"].is_null()).await;
+}
+
+/// Collections with next to nothing in them.
+pub async fn fill_crowd(bench: &Bench) {
+    for number in 0..CROWD_PIPELINES {
+        bench.fill(&format!("plain_{number:02}"), [rawdoc! { "_id": number }]).await;
+    }
+    let database = &bench.databases.mongodb;
+    for number in 0..CROWD_COLLECTIONS {
+        database.create_collection(format!("crowd_{number:04}")).await.unwrap();
+    }
+}
+
+pub fn configure_crowd(home: &Home) {
+    let plain: Vec<(String, String)> = (0..CROWD_PIPELINES)
+        .map(|number| (format!("plain_{number:02}"), format!("collection = \"plain_{number:02}\"")))
+        .collect();
+    let mut pipelines: Vec<(&str, &str)> =
+        plain.iter().map(|(name, settings)| (name.as_str(), settings.as_str())).collect();
+    pipelines.push(("crowd", "collections = [\"crowd_*\"]"));
+    home.configure(&pipelines);
 }

@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Child;
 
-use super::home::Home;
+use super::data;
+use super::harness::Bench;
+use super::home::{Home, stop};
 
 /// More than a start takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,12 +26,13 @@ pub struct Servers<'a> {
     home: &'a Home,
     pub address: SocketAddr,
     child: Option<Child>,
-    guarded: Option<(Home, Child)>,
+    /// Others, each with a state of its own.
+    others: Vec<(Home, Child)>,
 }
 
 impl<'a> Servers<'a> {
     pub async fn start(home: &'a Home) -> Servers<'a> {
-        let mut servers = Servers { home, address: free_address(), child: None, guarded: None };
+        let mut servers = Servers { home, address: free_address(), child: None, others: Vec::new() };
         servers.start_again().await;
         servers
     }
@@ -38,6 +41,13 @@ impl<'a> Servers<'a> {
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.unwrap();
+        }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        if let Some(child) = self.child.take() {
+            stop(child).await.succeeded();
         }
     }
 
@@ -53,7 +63,30 @@ impl<'a> Servers<'a> {
         std::fs::set_permissions(tokens, Permissions::from_mode(0o600)).unwrap();
         let address = free_address();
         let child = serve(&home, address, &["--token-file", "tokens"]).await;
-        self.guarded = Some((home, child));
+        self.others.push((home, child));
+        address
+    }
+
+    /// The address of a server in whose state nothing is.
+    pub async fn empty(&mut self) -> SocketAddr {
+        self.other(Home::new()).await
+    }
+
+    /// The address of a server of 50 pipelines that run, and of a template of 1,000 collections, which rests: a thousand tables
+    /// would take minutes to make, and are no concern of a browser.
+    pub async fn crowd(&mut self, bench: &Bench) -> SocketAddr {
+        data::fill_crowd(bench).await;
+        let home = Home::between(bench);
+        data::configure_crowd(&home);
+        home.apply().await;
+        home.run(&["pipeline", "pause", "crowd"]).await.succeeded();
+        self.other(home).await
+    }
+
+    async fn other(&mut self, home: Home) -> SocketAddr {
+        let address = free_address();
+        let child = serve(&home, address, &[]).await;
+        self.others.push((home, child));
         address
     }
 }

@@ -1,8 +1,8 @@
 // Small parts that all views share: states, times, shares, code to copy, errors, empty places.
 
-import { absolute, ago, percent } from '../format.js';
+import { absolute, ago, number, percent } from '../format.js';
 import { classes, html, useNow, useState } from '../lib.js';
-import { kindOf } from '../pipelines.js';
+import { kindOf, KINDS } from '../pipelines.js';
 
 /** Shapes differ, so that a state is not told by its colour alone. */
 const SHAPES = {
@@ -19,6 +19,15 @@ export const Mark = ({ kind }) => html`<svg class=${`mark ${kind}`} viewBox="0 0
 export function State({ pipeline }) {
   const kind = kindOf(pipeline);
   return html`<span class=${`state ${kind}`}><${Mark} kind=${kind} />${pipeline.state}</span>`;
+}
+
+/** How many are in each state; one of them can be chosen. */
+export function Counts({ pipelines, kind, set }) {
+  const counts = {};
+  for (const pipeline of pipelines.values()) counts[kindOf(pipeline)] = (counts[kindOf(pipeline)] ?? 0) + 1;
+  return html`<div class="counts" role="group" aria-label="Show only">
+    ${KINDS.map(([of, words]) => html`<button type="button" class=${classes('count', of, !counts[of] && 'none')} aria-pressed=${kind === of} onClick=${() => set(kind === of ? '' : of)}>
+      <${Mark} kind=${of} /><b>${number(counts[of] ?? 0)}</b> ${words}</button>`)}</div>`;
 }
 
 /** A time, relative; the absolute one with its zone on hover. */

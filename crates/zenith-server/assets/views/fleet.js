@@ -1,12 +1,12 @@
 // The fleet: what is wrong comes first, then everything else, a row each; counts, search and filters above.
 
-import { bytes, clock, coarse, counted, duration, number, percent, perSecond, short, zone } from '../format.js';
+import { ago, bytes, clock, coarse, counted, duration, number, percent, perSecond, short, zone } from '../format.js';
 import { classes, html, useEffect, useMemo, useNow, useStore } from '../lib.js';
 import { fleet, server } from '../live.js';
-import { Empty, Mark, Share, Skeleton } from '../parts/controls.js';
+import { Counts, Empty, Mark, Share, Skeleton } from '../parts/controls.js';
 import { useMedia, VirtualList } from '../parts/list.js';
 import { Spark } from '../parts/spark.js';
-import { fleetRows, isLate, isPaused, kindOf, KINDS, rankOf, sentence, since, snapshotLeft, snapshotShare, trouble, troubleSince } from '../pipelines.js';
+import { fleetRows, isLate, isPaused, kindOf, rankOf, sentence, since, snapshotLeft, snapshotShare, trouble, troubleSince } from '../pipelines.js';
 import { Link, pipelineAddress, useQuery } from '../router.js';
 import { PauseButton } from './pause.js';
 
@@ -71,14 +71,6 @@ function Nothing() {
     <p class="muted">Or write a <code>zenith.toml</code> and run <code>zenith apply</code>: it appears here at once.</p></div>`;
 }
 
-function Counts({ pipelines, kind, set }) {
-  const counts = {};
-  for (const pipeline of pipelines.values()) counts[kindOf(pipeline)] = (counts[kindOf(pipeline)] ?? 0) + 1;
-  return html`<div class="counts" role="group" aria-label="Show only">
-    ${KINDS.map(([of, words]) => html`<button type="button" class=${classes('count', of, !counts[of] && 'none')} aria-pressed=${kind === of} onClick=${() => set(kind === of ? '' : of)}>
-      <${Mark} kind=${of} /><b>${number(counts[of] ?? 0)}</b> ${words}</button>`)}</div>`;
-}
-
 function Table({ rows, sort, setSort }) {
   const isNarrow = useMedia('(max-width: 860px)');
   const now = useNow(5000);
@@ -102,7 +94,7 @@ function Row({ row, index, now }) {
     <span role="cell" class="name"><${Link} href=${pipelineAddress(row.name)}>${row.name}<//>
       <span class="muted"> ${row.mode}${row.isGroup ? `, ${counted(row.members.length, 'collection')}` : ''}</span>
       ${why ? html`<span class="under why" title=${row.last_error ?? why}>${from && html`<span class="since">${since(from, now)}</span>`} ${why}</span>`
-    : html`<span class="under"><span>${row.from}</span> → <span>${row.to}</span></span>`}</span>
+    : html`<span class="under"><span>${row.from}</span> → <span>${row.to}</span>${row.next_run && html`<span>, next run ${ago(row.next_run, now)}</span>`}</span>`}</span>
     <${Lag} row=${row} />
     <span role="cell" class="rate" data-name="Rows/s">${perSecond(row.rows_per_second)}</span>
     <span role="cell" class="spark"><${Spark} points=${row.spark} what="Rows a second in the last hour" count=${MINUTES} /></span>

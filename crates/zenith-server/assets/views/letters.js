@@ -3,6 +3,7 @@
 import { api } from '../api.js';
 import { bytes, counted, number, plainId } from '../format.js';
 import { html, useMemo, useState } from '../lib.js';
+import { Bars } from '../parts/bars.js';
 import { Ago, Empty, ErrorNote, Skeleton } from '../parts/controls.js';
 import { confirm } from '../parts/dialog.js';
 import { notify } from '../parts/notices.js';
@@ -14,14 +15,16 @@ const AGAIN_MS = 10_000;
 
 export function Letters({ name, pipeline }) {
   const letters = useAsked(() => api.letters(name), name, AGAIN_MS);
+  const course = useAsked(() => api.mismatches(name), name, AGAIN_MS).value;
   const fields = useMemo(() => byField(pipeline), [pipeline.extra_values, pipeline.extra_values_last_hour]);
   if (letters.error && !letters.value) return html`<${ErrorNote} error=${letters.error} />`;
   if (!letters.value) return html`<${Skeleton} />`;
   if (!fields.length && !letters.value.length) {
     return html`<${Empty} title="Everything fits">Each value is in its column, and each document has its row. What ever does not fit is listed here with its reason.<//>`;
   }
-  return html`<${Extra} fields=${fields} />
-    <${List} name=${name} letters=${letters} reasons=${pipeline.dead_letters_by_reason ?? {}} />`;
+  return html`<${Extra} fields=${fields} course=${course} />
+    <${Reasons} reasons=${pipeline.dead_letters_by_reason ?? {}} course=${course} />
+    <${List} name=${name} letters=${letters} />`;
 }
 
 /** A row for each field and reason, most values first. */
@@ -31,14 +34,32 @@ function byField({ extra_values: all, extra_values_last_hour: last }) {
   return rows.sort((one, other) => other.count - one.count);
 }
 
-function Extra({ fields }) {
-  if (!fields.length) return null;
-  return html`<section class="panel" aria-labelledby="extra"><header><h2 id="extra">Values in _zenith_extra</h2><span class="muted">their rows are there; these values do not fit their column</span></header>
-    <div class="scroll" tabindex="0" role="region" aria-label="Values in extra"><table><thead><tr><th>Field</th><th>Reason</th><th class="n">Last hour</th><th class="n">All</th></tr></thead>
-    <tbody>${fields.map((row) => html`<tr key=${row.field + row.reason}><td><code>${row.field}</code></td><td>${row.reason}</td><td class="n">${number(row.last)}</td><td class="n">${number(row.count)}</td></tr>`)}</tbody></table></div></section>`;
+/** What happened in the last hour; nothing as long as that is not known. */
+function Course({ course, counts, field, reason, noun }) {
+  if (!course) return null;
+  const found = course[counts].find((each) => each.field === field && each.reason === reason);
+  return html`<${Bars} counts=${found?.counts ?? course.slots.map(() => 0)} slots=${course.slots} noun=${noun} />`;
 }
 
-function List({ name, letters, reasons }) {
+function Extra({ fields, course }) {
+  if (!fields.length) return null;
+  return html`<section class="panel" aria-labelledby="extra"><header><h2 id="extra">Values in _zenith_extra</h2><span class="muted">their rows are there; these values do not fit their column</span></header>
+    <div class="scroll" tabindex="0" role="region" aria-label="Values in extra"><table><thead><tr><th>Field</th><th>Reason</th><th class="course">Last hour</th><th class="n">Last hour</th><th class="n">All</th></tr></thead>
+    <tbody>${fields.map((row) => html`<tr key=${row.field + row.reason}><td><code>${row.field}</code></td><td>${row.reason}</td>
+      <td class="course"><${Course} course=${course} counts="extra_values" field=${row.field} reason=${row.reason} noun="value" /></td><td class="n">${number(row.last)}</td><td class="n">${number(row.count)}</td></tr>`)}</tbody></table></div></section>`;
+}
+
+/** Dead letters by reason. */
+function Reasons({ reasons, course }) {
+  const rows = Object.entries(reasons).sort(([, one], [, other]) => other - one);
+  if (!rows.length) return null;
+  return html`<section class="panel" aria-labelledby="reasons"><header><h2 id="reasons">Dead letters by reason</h2><span class="muted">documents without a row</span></header>
+    <div class="scroll" tabindex="0" role="region" aria-label="Reasons"><table><thead><tr><th>Reason</th><th class="course">Last hour</th><th class="n">All</th></tr></thead>
+    <tbody>${rows.map(([reason, count]) => html`<tr key=${reason}><td>${reason}</td>
+      <td class="course"><${Course} course=${course} counts="dead_letters" field="" reason=${reason} noun="document" /></td><td class="n">${number(count)}</td></tr>`)}</tbody></table></div></section>`;
+}
+
+function List({ name, letters }) {
   const [chosen, choose] = useQuery('letter');
   const forbidden = useForbidden();
   const mayNotPurge = useForbidden('admin');
@@ -59,7 +80,7 @@ function List({ name, letters, reasons }) {
     consequences: ['Their documents are removed from the table of dead letters for good. The documents in MongoDB stay.'],
     act: async () => { await api.purgeLetters(name); letters.again(); },
   });
-  return html`<section class="panel" aria-labelledby="letters"><header><h2 id="letters">Dead letters</h2><span class="muted">${Object.entries(reasons).map(([reason, count]) => `${number(count)} ${reason}`).join(', ')}</span></header>
+  return html`<section class="panel" aria-labelledby="letters"><header><h2 id="letters">Dead letters</h2><span class="muted">the newest first</span></header>
     <div class="scroll" tabindex="0" role="region" aria-label="Documents without a row"><table><thead><tr><th>At</th><th>_id</th><th>Reason</th><th class="n">Size</th><th>Change</th><th><span class="hidden">Look</span></th></tr></thead>
     <tbody>${all.map((letter) => html`<tr key=${letter.id} class=${letter.id === chosen ? 'chosen' : ''}><td class="nowrap"><${Ago} time=${letter.at} /></td><td><code title=${letter._id}>${plainId(letter._id)}</code></td><td>${letter.reason}</td>
       <td class="n">${bytes(letter.bytes)}</td><td>${letter.operation ?? 'load'}</td><td class="n"><button type="button" class="small" aria-label=${`Look at the document ${plainId(letter._id)}`} aria-expanded=${letter.id === chosen} onClick=${() => choose(letter.id === chosen ? '' : letter.id)}>Look</button></td></tr>`)}</tbody></table></div>

@@ -27,7 +27,7 @@ const STAGES = [['read', 'read'], ['decode', 'decode'], ['wait', 'wait for memor
 export function Overview({ name, pipeline, detail }) {
   const series = useAsked(() => api.series(name), name, SERIES_MS);
   return html`<${Snapshot} pipeline=${pipeline} parts=${detail.value?.parts} />
-    <${Facts} pipeline=${pipeline} />
+    <${Facts} pipeline=${pipeline} settings=${detail.value?.settings} />
     ${detail.value?.stages && html`<${Stages} stages=${detail.value.stages} />`}
     ${series.value && html`<div class="charts">${CHARTS.map(([title, key, format]) => html`
       <${Chart} key=${key} title=${title} values=${series.value[key] ?? []} at=${series.value.at} step=${series.value.step_seconds} format=${format} />`)}</div>`}
@@ -36,7 +36,11 @@ export function Overview({ name, pipeline, detail }) {
 
 const at = (time) => (time ? html`<time title=${absolute(time)}>${clock(time)}</time>` : '–');
 
-function Facts({ pipeline: p }) {
+/** When it begins by itself, as zenith.toml says it; empty where it does not. */
+const scheduleOf = ({ schedule, time_zone: zone, every } = {}) => (schedule ? `${schedule} ${zone || 'UTC'}` : every ? `every ${every}` : '');
+
+function Facts({ pipeline: p, settings }) {
+  const schedule = scheduleOf(settings);
   const count = (value) => (value > 0 ? html`<${Link} href=${pipelineAddress(p.name, 'letters')}>${number(value)}<//>` : '0');
   return html`<section class="panel" aria-label="Figures"><dl class="facts">
     <${Fact} name="Lag"><span class=${isLate(p) ? 'late' : ''}>${duration(p.lag_seconds)}</span><//>
@@ -49,7 +53,8 @@ function Facts({ pipeline: p }) {
     <${Fact} name="Parts of the table">${number(p.table_parts)}<//>
     <${Fact} name="Values in extra">${count(p.extra_values_total)}<//>
     <${Fact} name="Dead letters">${count(p.dead_letters_total)}<//>
-    ${p.next_run && html`<${Fact} name="Next run"><${Ago} time=${p.next_run} /><//>`}</dl></section>`;
+    ${p.next_run && html`<${Fact} name="Next run" title=${schedule ? `schedule: ${schedule}` : undefined}><${Ago} time=${p.next_run} />${schedule && html` <span class="muted">${schedule}</span>`}<//>`}
+    ${p.waiting_for && html`<${Fact} name="Waiting since"><${Ago} time=${p.waiting_since} /><//>`}</dl></section>`;
 }
 
 /** One bar along the real path; the largest share stands out. */

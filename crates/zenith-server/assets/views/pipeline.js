@@ -59,8 +59,9 @@ export function useAsked(ask, key, step) {
 
 export function PipelineView({ name, tab }) {
   const known = useStore(fleet);
-  const detail = useAsked(() => api.pipeline(name), name, DETAIL_MS);
   const template = known?.templates.find((each) => each.name === name);
+  const isTemplate = Boolean(template);
+  const detail = useAsked(() => (isTemplate ? api.template(name) : api.pipeline(name)), name + isTemplate, DETAIL_MS);
   const live = known?.pipelines.get(name);
   if (!live && !template) return detail.error ? html`<${Missing} name=${name} error=${detail.error} />` : html`<${Skeleton} />`;
   const members = template && [...known.pipelines.values()].filter((each) => each.template === name);

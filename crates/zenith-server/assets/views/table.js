@@ -5,6 +5,8 @@ import { counted, number, share } from '../format.js';
 import { html, useMemo, useState } from '../lib.js';
 import { Ago, Code, ErrorNote, Share, Skeleton } from '../parts/controls.js';
 import { confirm } from '../parts/dialog.js';
+import { Samples } from '../parts/samples.js';
+import { columnChanged } from '../pipelines.js';
 import { useAsked } from './pipeline.js';
 import { ask } from './requests.js';
 import { useForbidden } from './pause.js';
@@ -14,6 +16,7 @@ export function Table({ name, pipeline }) {
   if (error && !schema) return html`<${ErrorNote} error=${error} />`;
   if (!schema) return html`<${Skeleton} lines=${8} />`;
   return html`<${Columns} schema=${schema} pipeline=${pipeline} />
+    <${Samples} title="Documents and their rows" about="a few from all over the collection, before and after what is masked or left out" ask=${() => api.sample(name)} />
     <${Promotion} name=${name} />
     <${Versions} versions=${schema.versions ?? []} />
     <${Statement} text=${schema.statement} />`;
@@ -26,12 +29,13 @@ function Columns({ schema, pipeline }) {
   const beyond = schema.columns.filter((column) => column.clickhouse_type === null).length;
   return html`<section class="panel" aria-labelledby="columns"><header><h2 id="columns">${counted(schema.columns.length - beyond, 'column')} of ${schema.table}</h2>
       <span class="muted">${schema.table_exists ? `as the table has them, beside a sample of ${schema.collection}` : 'the table is not there yet; this is what a sample asks for'}</span></header>
-    <div class="scroll" tabindex="0" role="region" aria-label="Columns"><table><thead><tr><th>Column</th><th>ClickHouse</th><th>BSON</th><th class="n">Present</th><th><span class="hidden">Share present</span></th><th class="n">In extra</th></tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-label="Columns"><table><thead><tr><th>Column</th><th>ClickHouse</th><th>BSON</th><th class="n">Present</th><th><span class="hidden">Share present</span></th><th class="n">In extra</th><th>Last change</th></tr></thead>
     <tbody>${schema.columns.map((column) => html`<tr key=${column.name}><td><code>${column.name}</code></td>
       <td><code>${column.clickhouse_type ?? ''}</code>${difference(column)}</td>
       <td class="muted">${column.bson_type ?? ''}</td><td class="n">${isOurs(column) ? '' : share(column.present)}</td>
       <td>${!isOurs(column) && html`<${Share} value=${column.present} label=${`${column.name} is present`} tone="plain" />`}</td>
-      <td class="n">${inExtra(column.name) ? number(inExtra(column.name)) : html`<span class="nil">0</span>`}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="n">${inExtra(column.name) ? html`${number(inExtra(column.name))} <span class="muted">${share(Math.min(inExtra(column.name) / Math.max(pipeline.rows, 1), 1))}</span>` : html`<span class="nil">0</span>`}</td>
+      <td class="nowrap muted"><${Ago} time=${columnChanged(schema.versions ?? [], column.name)} /></td></tr>`)}</tbody></table></div></section>`;
 }
 
 /** Columns that no field is for. */

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 
+import { until } from '../world.mjs';
+
 /** What the browser itself says when nobody answers. */
 const AWAY = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET/;
 
@@ -26,5 +28,23 @@ export const specs = {
     await world.ask('start');
     await page.getByText('Live').waitFor();
     await page.getByText(/^Following/).waitFor();
+  },
+
+  'stopped, and started again with another truth': async (world) => {
+    const page = await world.open('/?search=orders', { allow: AWAY });
+    const row = page.getByRole('row').filter({ hasText: 'orders' });
+    await row.getByText('following').waitFor();
+    await world.ask('stop');
+    await page.getByText(/Reconnecting, last known/).waitFor();
+    await row.waitFor();
+    await world.mongo({ insert: 'orders', documents: [{ _id: 1_000_000, total: 1, state: 'new' }] });
+    const began = Date.now();
+    await world.ask('start');
+    await page.getByText('Live').waitFor();
+    console.error(`the page is live ${Date.now() - began} ms after the server was started again`);
+    await row.getByText('following').waitFor();
+    await until('what happened meanwhile arrives', async () => (await world.clickhouse('SELECT count() FROM orders_current WHERE _id = 1000000')) === '1');
+    // Where one was, and what one looked for, is as it was.
+    assert.match(page.url(), /search=orders/);
   },
 };

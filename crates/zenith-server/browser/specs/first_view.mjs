@@ -4,6 +4,22 @@ import assert from 'node:assert/strict';
 
 const BYTES_MAX = 120_000;
 
+/** Looks a few times and tells the quickest: how long it takes, and not what else the machine does. */
+export async function firstView(world, what, base, there) {
+  const seen = [];
+  for (let time = 0; time < 5; time += 1) {
+    const page = await world.open(null, { base });
+    await page.goto(base);
+    await there(page).waitFor();
+    const of = (name) => page.evaluate((entry) => performance.getEntriesByName(entry)[0]?.startTime, name);
+    seen.push({ paint: await of('first-contentful-paint'), rows: await of('zenith-fleet') });
+    await page.context().close();
+  }
+  const least = (key) => Math.min(...seen.map((each) => each[key]));
+  console.error(`first view of ${what}: painted after ${Math.round(least('paint'))} ms, complete after ${Math.round(least('rows'))} ms (all: ${seen.map(({ rows }) => Math.round(rows)).join(', ')})`);
+  assert.ok(least('paint') > 0 && least('rows') > 0);
+}
+
 export const specs = {
   'everything is under 120 KB and comes from this server': async (world) => {
     const page = await world.open(null);
@@ -25,14 +41,10 @@ export const specs = {
     assert.ok(bytes > 20_000 && bytes < BYTES_MAX, `${bytes} bytes`);
   },
 
-  'the first view is there soon': async (world) => {
-    const page = await world.open(null);
-    await page.goto(world.base);
-    await page.getByRole('table', { name: 'Pipelines' }).waitFor();
-    const milliseconds = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
-    const rows = await page.evaluate(() => performance.getEntriesByName('zenith-fleet')[0]?.startTime);
-    console.error(`first paint after ${Math.round(milliseconds)} ms, the fleet after ${Math.round(rows)} ms`);
-    assert.ok(milliseconds > 0 && rows > 0);
+  'the first view of nothing and of some pipelines is there soon': async (world) => {
+    const { base } = await world.ask('empty');
+    await firstView(world, 'nothing', base, (page) => page.getByRole('heading', { name: 'Nothing is kept in step yet' }));
+    await firstView(world, '45 pipelines', world.base, (page) => page.getByRole('table', { name: 'Pipelines' }));
   },
 
   'scripts and styles of others are forbidden': async (world) => {

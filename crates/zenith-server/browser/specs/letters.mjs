@@ -8,6 +8,8 @@ export const specs = {
     await page.getByRole('region', { name: 'Values in extra' }).getByText('zip').first().waitFor();
     const letters = page.getByRole('region', { name: 'Dead letters', exact: true });
     await letters.getByText('positive').first().waitFor();
+    await page.getByRole('img', { name: '3 values in the last hour, at most 3 values in five minutes' }).waitFor();
+    await page.getByRole('region', { name: 'Dead letters by reason' }).getByRole('img', { name: /^2 documents in the last hour/ }).waitFor();
     await page.getByRole('button', { name: /^Look at/ }).first().click();
     await page.getByLabel('Document as Extended JSON').getByText('balance').waitFor();
     await world.picture(page, 'letters');

@@ -47,16 +47,27 @@ export const specs = {
     await world.accessible(page);
     await go.click();
 
+    // A key is suggested with its reason, and taken by one click.
+    await page.getByText(/^In a sample of/).waitFor();
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    assert.equal(await page.getByLabel('Sorting key').inputValue(), 'state, created_at');
     const values = page.getByLabel('Values of email');
     await values.selectOption('redact');
     await page.getByRole('cell', { name: 'items' }).first().waitFor();
     await until('the plan is there again', () => go.isEnabled());
     await world.picture(page, 'new-table');
+    await page.getByRole('button', { name: 'Show some' }).click();
+    await page.getByLabel('Document 1 as the collection has it').getByText(/customer\d+@example.com/).waitFor();
+    await page.getByRole('region', { name: 'Row of document 1' }).getByText('"****"').waitFor();
+    await page.getByRole('heading', { name: 'Documents and the rows they become' }).scrollIntoViewIfNeeded();
+    await world.picture(page, 'new-rows');
     await world.accessible(page);
     await go.click();
 
     await page.getByText('CREATE TABLE').first().waitFor();
-    assert.match(await page.getByLabel('text for zenith.toml', { exact: true }).innerText(), /email = "redact"/);
+    const toml = await page.getByLabel('text for zenith.toml', { exact: true }).innerText();
+    assert.match(toml, /email = "redact"/);
+    assert.match(toml, /order_by = \["state", "created_at"\]/);
     await world.picture(page, 'new-review');
     await world.accessible(page);
     await page.getByRole('button', { name: 'Start' }).click();
@@ -78,5 +89,11 @@ export const specs = {
     await page.goto(`${world.base}/pipelines/orders/table`);
     await page.getByRole('cell', { name: 'customer', exact: true }).waitFor();
     await world.picture(page, 'table');
+    await page.getByRole('button', { name: 'Show some' }).click();
+    await page.getByLabel('Document 1 as the collection has it').getByText(/customer\d+@example.com/).waitFor();
+    await page.getByRole('region', { name: 'Row of document 1' }).getByText('"****"').waitFor();
+    await page.getByRole('heading', { name: 'Documents and their rows' }).scrollIntoViewIfNeeded();
+    await world.picture(page, 'rows');
+    await world.accessible(page);
   },
 };

@@ -12,7 +12,14 @@ export const specs = {
     await page.getByRole('listitem').getByText(/flush_interval/).first().waitFor();
     await page.getByRole('button', { name: 'Apply' }).click();
     await page.getByLabel('settings as zenith.toml', { exact: true }).getByText('flush_interval').waitFor();
+    // It was made on the page; those of the file are said to be of it.
+    await page.getByText('it is not in zenith.toml').waitFor();
+    await page.getByRole('row').filter({ hasText: 'flush_interval' }).getByText('set here or by the API').waitFor();
     await world.accessible(page);
+    await world.picture(page, 'settings');
+    await page.goto(`${world.base}/pipelines/prices/settings`);
+    await page.getByText(/^from zenith.toml, as it is/).waitFor();
+    await page.getByRole('row').filter({ hasText: 'every' }).getByText('in zenith.toml').waitFor();
 
     await page.goto(`${world.base}/config`);
     await page.getByLabel('what is applied as zenith.toml', { exact: true }).getByText('[pipelines.orders]').waitFor();

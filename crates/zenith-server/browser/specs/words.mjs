@@ -7,7 +7,7 @@ import { ago, bytes, coarse, counted, duration, number, percent, perSecond, plai
 import { eventReader } from '../../assets/live.js';
 import { windowOf } from '../../assets/parts/list.js';
 import { sparkPath } from '../../assets/parts/spark.js';
-import { fleetRows, group, groupSentence, sentence, snapshotLeft, snapshotShare, withSums } from '../../assets/pipelines.js';
+import { columnChanged, fleetRows, group, groupSentence, sentence, snapshotLeft, snapshotShare, withSums } from '../../assets/pipelines.js';
 import { databaseOf, expressions, toml, withDatabase } from '../../assets/views/new/draft.js';
 
 /** Thin spaces are hard to see. */
@@ -94,6 +94,12 @@ export const specs = {
     assert.deepEqual(windowOf({ top: 5000, height: 800, rowHeight: 50, count: 1000 }), [92, 124]);
     assert.deepEqual(windowOf({ top: -300, height: 800, rowHeight: 50, count: 1000 }), [0, 18]);
     assert.deepEqual(windowOf({ top: 90_000, height: 800, rowHeight: 50, count: 1000 })[1], 1000);
+  },
+
+  'a column has changed with the newest version that names it': () => {
+    const versions = [{ created: 'first', cause: '', statement: '' }, { created: 'second', cause: 'the new field zip', statement: 'ALTER TABLE t ADD COLUMN `zip` String' }];
+    assert.deepEqual(['zip', 'zi', 'a.b'].map((column) => columnChanged(versions, column)), ['second', 'first', 'first']);
+    assert.equal(columnChanged([], 'zip'), null);
   },
 
   'unknown points are gaps of a line': () => assert.equal(sparkPath([1, null, 2, 2], 2).match(/M/g).length, 2),

@@ -4,7 +4,8 @@ import { api } from '../../api.js';
 import { counted, share } from '../../format.js';
 import { html, useEffect, useRef, useState } from '../../lib.js';
 import { ErrorNote, Input, Skeleton } from '../../parts/controls.js';
-import { change, toml } from './draft.js';
+import { Samples } from '../../parts/samples.js';
+import { change, expressions, toml } from './draft.js';
 import { Way } from './new.js';
 
 const PAUSE_MS = 400;
@@ -48,18 +49,22 @@ export function Shape({ of, next, back }) {
       <label class="field">Name of the pipeline<input value=${of.name} spellcheck=${false} autocomplete="off" onInput=${text('name')} /></label>
       ${isOne && html`<label class="field">Table<input value=${of.table} placeholder=${of.collections[0]} spellcheck=${false} autocomplete="off" onInput=${text('table')} /></label>`}
       <label class="field">What it keeps<select value=${of.mode} onChange=${(event) => change({ mode: event.target.value })}>${MODES.map(([mode, words]) => html`<option value=${mode}>${words}</option>`)}</select></label></div>
-    <${Key} of=${of} /></section>
+    <${Key} of=${of} suggested=${isOne ? plan?.pipelines[0]?.inferred?.suggested_key : null} /></section>
     <${ErrorNote} error=${error} />
     ${(plan?.warnings ?? []).map((warning) => html`<p class="warn">${warning}</p>`)}
     ${plan ? plan.pipelines.map((each, index) => (each.inferred
     ? html`<${Columns} key=${each.name} planned=${each.inferred} of=${of} isOpen=${index === 0} isOne=${isOne} busy=${busy} />`
     : html`<${ErrorNote} key=${each.name} error=${each.error} />`)) : !error && html`<${Skeleton} lines=${8} />`}
+    ${plan?.pipelines[0]?.inferred && html`<${Samples} key=${toml(of)} title="Documents and the rows they become" about="a few from all over the collection; nothing is written" ask=${() => api.planSample(toml(of), plan.pipelines[0].name)} />`}
     <${Way} back=${back} next=${next} isReady=${!error && !busy && of.name !== '' && (plan?.pipelines ?? []).every((each) => !each.error)} command="zenith apply --dry-run --file zenith.toml" />`;
 }
 
-function Key({ of }) {
+function Key({ of, suggested }) {
+  const isTaken = suggested && expressions(of.orderBy).join() === suggested.columns.join();
   return html`<${Input} label="Sorting key" id="key" value=${of.orderBy} placeholder="_id" onInput=${(event) => change({ orderBy: event.target.value })}
-    hint="Empty means _id, by which each change finds its row. Put before it what most queries filter by, as tenant_id, toDate(created_at)." />`;
+    hint="Empty means _id, by which each change finds its row. Put before it what most queries filter by, as tenant_id, toDate(created_at)." />
+    ${suggested && html`<div class="suggestion"><p><b>Suggested:</b> <code>${suggested.columns.join(', ')}</code></p><p class="muted">${suggested.reason}</p>
+      <button type="button" class="small" onClick=${() => change({ orderBy: isTaken ? '' : suggested.columns.join(', ') })}>${isTaken ? 'Back to _id' : 'Use this key'}</button></div>`}`;
 }
 
 function Columns({ planned, of, isOpen, isOne, busy }) {
