@@ -9,8 +9,9 @@ use zenith_engine::state::{self, Mismatches, SLOT, StateStore};
 
 use crate::time;
 
-/// Slots of an hour.
-const SLOTS: u64 = 12;
+/// Seconds that are told of, and slots of them.
+const HOUR: u64 = 3600;
+const SLOTS: usize = 12;
 
 /// What did not fit in the last hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -46,7 +47,7 @@ pub async fn read(store: &impl StateStore, pipeline: &str, now: SystemTime) -> s
 
 fn of(found: &[(SystemTime, Mismatches)], now: SystemTime) -> CourseJson {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let first = (seconds(now) / SLOT + 1).saturating_sub(SLOTS) * SLOT;
+    let first = (seconds(now) / SLOT * SLOT + SLOT).saturating_sub(HOUR);
     let mut values = Counts::default();
     let mut documents = Counts::default();
     for (begins, mismatches) in found {
@@ -60,7 +61,7 @@ fn of(found: &[(SystemTime, Mismatches)], now: SystemTime) -> CourseJson {
     let begins = |slot| time::rfc3339(UNIX_EPOCH + Duration::from_secs(first + slot * SLOT));
     CourseJson {
         slot_seconds: SLOT,
-        slots: (0..SLOTS).map(begins).collect(),
+        slots: (0..HOUR / SLOT).map(begins).collect(),
         extra_values: values.json(),
         dead_letters: documents.json(),
     }
@@ -68,7 +69,7 @@ fn of(found: &[(SystemTime, Mismatches)], now: SystemTime) -> CourseJson {
 
 /// Counts by field, reason and slot.
 #[derive(Default)]
-struct Counts(BTreeMap<(String, String), [u64; SLOTS as usize]>);
+struct Counts(BTreeMap<(String, String), [u64; SLOTS]>);
 
 impl Counts {
     fn add(&mut self, slot: usize, field: &str, reason: &str, count: u64) {

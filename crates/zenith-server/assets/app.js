@@ -53,7 +53,7 @@ function Failing({ title }) {
 function Connection() {
   const { status, last } = useStore(connection);
   if (status === 'live') return html`<span class="connection" title=${`Times are ${zone()}`}>Live</span>`;
-  if (status === 'connecting') return html`<span class="connection">Connecting</span>`;
+  if (status === 'connecting') return html`<span class="connection begun">Connecting</span>`;
   return html`<span class="connection lost">Reconnecting${last ? html`, last known <time>${clock(last)}</time>` : ''}</span>`;
 }
 

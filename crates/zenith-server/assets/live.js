@@ -13,7 +13,7 @@ const LOG_MAX = 2000;
 
 /** `connecting` until the first data, then `live` or `lost`; `last` is when the last data came, in milliseconds. */
 export const connection = store({ status: 'connecting', last: null });
-/** Everything about the pipelines: a map by name, the templates, complaints. `null` until known. */
+/** Everything about the pipelines: a map by name, and the templates. `null` until known. */
 export const fleet = store(null);
 /** Version, role, memory; `null` until known. */
 export const server = store(null);
@@ -63,7 +63,7 @@ async function followOnce(begun) {
     const response = await request('events', { signal: abort.signal });
     begun();
     // What the stream does not carry; the stream does not wait for it.
-    refresh();
+    api.server().then((about) => server.set(about), () => {});
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     const read = eventReader(take(true));
     for (;;) {
@@ -99,7 +99,7 @@ function take(isFirst) {
       // What has changed of each; of one that is new, everything.
       for (const pipeline of data.pipelines) pipelines.set(pipeline.name, withNews(pipelines.get(pipeline.name), pipeline));
       for (const name of data.removed ?? []) pipelines.delete(name);
-      fleet.set({ templates: [], complaints: [], ...known, pipelines, at: data.at });
+      fleet.set({ pipelines, templates: data.templates ?? known?.templates ?? [], at: data.at });
     } else if (event === 'log') {
       addLog([data]);
     }
@@ -118,15 +118,15 @@ export function addLog(lines) {
   log.set(all.slice(-LOG_MAX));
 }
 
-/** Asks for templates, complaints and the server itself. */
+/** Asks for the pipelines and the server itself. */
 export async function refresh() {
   const [about, all] = await Promise.allSettled([api.server(), api.pipelines()]);
   if (about.status === 'fulfilled') server.set(about.value);
   if (all.status === 'fulfilled') {
-    const { pipelines, templates, complaints, at } = all.value;
+    const { pipelines, templates, at } = all.value;
     // The stream's figures are newer, where it has some.
     const known = new Map([...pipelines.map((pipeline) => [pipeline.name, withSums(pipeline)]), ...(fleet.get()?.pipelines ?? [])]);
-    fleet.set({ pipelines: known, templates: templates ?? [], complaints: complaints ?? [], at });
+    fleet.set({ pipelines: known, templates: templates ?? [], at });
   }
 }
 

@@ -1,6 +1,7 @@
 //! The collections that the views show, the pipelines of them, and the trouble that some of these have.
 
 use bson::{DateTime, Document, RawDocumentBuf, doc, rawdoc};
+use tokio::task::JoinSet;
 
 use super::harness::Bench;
 use super::home::Home;
@@ -64,7 +65,7 @@ fn customer(n: i32) -> RawDocumentBuf {
 
 pub fn configure(home: &Home) {
     home.configure(&[
-        ("customers", "collection = \"customers\"\nmask = { name = \"redact\" }"),
+        ("customers", "collection = \"customers\""),
         ("payments", "collection = \"payments\"\non_type_conflict = \"fail\""),
         ("prices", "collection = \"prices\"\nmode = \"full\"\nevery = \"1h\""),
         ("reviews", "collection = \"reviews\"\nmode = \"change-log\"\nsnapshot = true"),
@@ -107,10 +108,12 @@ pub async fn fill_crowd(bench: &Bench) {
     for number in 0..CROWD_PIPELINES {
         bench.fill(&format!("plain_{number:02}"), [rawdoc! { "_id": number }]).await;
     }
-    let database = &bench.databases.mongodb;
+    let mut made = JoinSet::new();
     for number in 0..CROWD_COLLECTIONS {
-        database.create_collection(format!("crowd_{number:04}")).await.unwrap();
+        let database = bench.databases.mongodb.clone();
+        made.spawn(async move { database.create_collection(format!("crowd_{number:04}")).await.unwrap() });
     }
+    made.join_all().await;
 }
 
 pub fn configure_crowd(home: &Home) {

@@ -1,5 +1,6 @@
 //! `zenith serve`: what it shows and what can be asked of it.
 
+mod beside;
 mod client;
 mod faults;
 mod http;

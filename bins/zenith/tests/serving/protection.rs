@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::http::Serving;
 use crate::home::Home;
 
-const READER: &str = "reader-0123456789";
+pub const READER: &str = "reader-0123456789";
 const OPERATOR: &str = "operator-0123456789";
-const ADMIN: &str = "admin-0123456789";
+pub const ADMIN: &str = "admin-0123456789";
 
-fn tokens(home: &Home) -> String {
+pub fn tokens(home: &Home) -> String {
     home.write("tokens", &format!("read board {READER}\noperate ops {OPERATOR}\nadmin ada {ADMIN}\n"));
     let path = home.folder.path().join("tokens");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

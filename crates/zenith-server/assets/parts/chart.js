@@ -6,8 +6,9 @@ import { theme } from '../theme.js';
 import { useMedia } from './list.js';
 
 const HEIGHT = 132;
-/** What is shown, also where little of it is known. */
+/** What is shown at most, and where little of it is known. */
 const SECONDS = 3600;
+const SECONDS_LEAST = 600;
 
 let loading = null;
 function load() {
@@ -36,6 +37,12 @@ function colour(name) {
   return found;
 }
 
+/** What of the time is shown: what is known, and at least some minutes. */
+function span(first, last) {
+  const end = last ?? Date.now() / 1000;
+  return [end - Math.min(Math.max(end - (first ?? end), SECONDS_LEAST), SECONDS), end];
+}
+
 function options(width, format, point) {
   const axis = { stroke: colour('muted'), font: `11px ${token('--font')}`, grid: { stroke: colour('line'), width: 1 }, ticks: { show: false } };
   return {
@@ -44,7 +51,7 @@ function options(width, format, point) {
     cursor: { y: false, points: { size: 6 } },
     legend: { show: false },
     hooks: { setCursor: [({ cursor }) => point(cursor.idx ?? null)] },
-    scales: { x: { range: (_, __, last) => [(last ?? Date.now() / 1000) - SECONDS, last ?? Date.now() / 1000] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+    scales: { x: { range: (_, first, last) => span(first, last) }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
       { ...axis, space: 80, size: 24, values: (_, times) => times.map((time) => clock(time * 1000).slice(0, 5)) },
       { ...axis, size: 64, space: 32, values: (_, values) => values.map((value) => format(value)) },

@@ -1,5 +1,6 @@
 // The fleet: what is wrong comes first, then everything else, a row each; counts, search and filters above.
 
+import { api } from '../api.js';
 import { ago, bytes, clock, coarse, counted, duration, number, percent, perSecond, short, zone } from '../format.js';
 import { classes, html, useEffect, useMemo, useNow, useStore } from '../lib.js';
 import { fleet, server } from '../live.js';
@@ -12,6 +13,9 @@ import { PauseButton } from './pause.js';
 
 /** The heights of a row, as the stylesheet has them. */
 const ROW = { wide: 56, narrow: 128 };
+
+/** Between two looks at the process. */
+const ABOUT_MS = 10_000;
 
 /** Points of the line of a row. */
 const MINUTES = 60;
@@ -126,6 +130,10 @@ function Lag({ row }) {
 /** The process itself, quietly at the end. */
 function About() {
   const about = useStore(server);
+  useEffect(() => {
+    const timer = setInterval(() => api.server().then((now) => server.set(now), () => {}), ABOUT_MS);
+    return () => clearInterval(timer);
+  }, []);
   if (!about) return null;
   const { used_bytes: used, budget_bytes: budget } = about.memory ?? {};
   return html`<footer class="about">

@@ -44,9 +44,9 @@ function Course({ course, counts, field, reason, noun }) {
 function Extra({ fields, course }) {
   if (!fields.length) return null;
   return html`<section class="panel" aria-labelledby="extra"><header><h2 id="extra">Values in _zenith_extra</h2><span class="muted">their rows are there; these values do not fit their column</span></header>
-    <div class="scroll" tabindex="0" role="region" aria-label="Values in extra"><table><thead><tr><th>Field</th><th>Reason</th><th class="course">Last hour</th><th class="n">Last hour</th><th class="n">All</th></tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-label="Values in extra"><table><thead><tr><th>Field</th><th>Reason</th><th class="course" colspan="2">Last hour</th><th class="n">All</th></tr></thead>
     <tbody>${fields.map((row) => html`<tr key=${row.field + row.reason}><td><code>${row.field}</code></td><td>${row.reason}</td>
-      <td class="course"><${Course} course=${course} counts="extra_values" field=${row.field} reason=${row.reason} noun="value" /></td><td class="n">${number(row.last)}</td><td class="n">${number(row.count)}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="course"><${Course} course=${course} counts="extra_values" field=${row.field} reason=${row.reason} noun="value" /></td><td>${number(row.last)}</td><td class="n">${number(row.count)}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 /** Dead letters by reason. */

@@ -1,4 +1,4 @@
-// Pause and resume: at once, and a pause can be undone.
+// Pause and resume: at once, and either can be undone.
 
 import { api } from '../api.js';
 import { html, useState, useStore } from '../lib.js';
@@ -30,7 +30,7 @@ export function PauseButton({ pipeline, isSmall }) {
   const action = isPaused(pipeline) ? 'resume' : 'pause';
   const act = async () => {
     setBusy(true);
-    await set(pipeline, action, action === 'pause' ? () => set(pipeline, 'resume') : undefined);
+    await set(pipeline, action, () => set(pipeline, action === 'pause' ? 'resume' : 'pause'));
     setBusy(false);
   };
   const verb = action === 'pause' ? 'Pause' : 'Resume';

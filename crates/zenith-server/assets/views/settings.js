@@ -34,7 +34,7 @@ const shown = (value) => (typeof value === 'string' ? value : JSON.stringify(val
 /** The settings with where each comes from; those that nobody has set are folded away. */
 function Origins({ settings, file }) {
   const isSet = ({ value, origin }) => origin !== 'default' && value !== null && value !== '' && shown(value) !== '[]' && shown(value) !== '{}';
-  const words = { file: `in ${file}`, api: file ? 'set here or by the API' : 'set here or by the API', default: 'as it is anyway' };
+  const words = { file: `in ${file}`, api: 'set here or by the API', default: 'as it is anyway' };
   const rows = (some) => html`<div class="scroll" tabindex="0" role="region" aria-label="Settings"><table><thead><tr><th>Setting</th><th>Value</th><th>Comes from</th></tr></thead>
     <tbody>${some.map((setting) => html`<tr key=${setting.name}><td><code>${setting.name}</code></td><td><code>${shown(setting.value)}</code></td>
       <td class=${setting.in_file === null ? 'muted' : 'warn'}>${words[setting.origin]}${setting.in_file === null ? '' : html`; the file has <code>${shown(setting.in_file)}</code>`}</td></tr>`)}</tbody></table></div>`;

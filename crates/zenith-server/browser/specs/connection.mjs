@@ -37,13 +37,13 @@ export const specs = {
     await world.ask('stop');
     await page.getByText(/Reconnecting, last known/).waitFor();
     await row.waitFor();
-    await world.mongo({ insert: 'orders', documents: [{ _id: 1_000_000, total: 1, state: 'new' }] });
+    await world.mongo({ update: 'orders', updates: [{ q: { _id: 7 }, u: { $set: { state: 'lost' } } }] });
     const began = Date.now();
     await world.ask('start');
     await page.getByText('Live').waitFor();
     console.error(`the page is live ${Date.now() - began} ms after the server was started again`);
     await row.getByText('following').waitFor();
-    await until('what happened meanwhile arrives', async () => (await world.clickhouse('SELECT count() FROM orders_current WHERE _id = 1000000')) === '1');
+    await until('what happened meanwhile arrives', async () => (await world.clickhouse('SELECT state FROM orders_current WHERE _id = 7')) === 'lost');
     // Where one was, and what one looked for, is as it was.
     assert.match(page.url(), /search=orders/);
   },

@@ -17,6 +17,7 @@ export const specs = {
     await page.getByRole('button', { name: /failing/, pressed: true }).waitFor();
     await page.getByRole('link', { name: 'payments' }).click();
     await page.locator('.note.failing').waitFor();
+    await page.locator('.plot canvas').nth(3).waitFor();
     await world.picture(page, 'failing');
     await world.accessible(page);
   },
@@ -26,6 +27,7 @@ export const specs = {
     await page.locator('.line').filter({ hasText: 'payments' }).first().waitFor();
     await page.goto(`${world.base}/log`);
     await page.locator('.line').first().waitFor();
+    await page.getByText('Live').waitFor();
     await world.picture(page, 'log');
     await world.accessible(page);
   },

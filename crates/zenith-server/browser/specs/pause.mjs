@@ -16,10 +16,10 @@ export const specs = {
 
     await page.getByRole('button', { name: 'Pause customers' }).click();
     await page.getByRole('button', { name: 'Resume customers' }).waitFor();
-    await world.mongo({ update: 'customers', updates: [{ q: { _id: 1 }, u: { $set: { name: 'While it rests', city: 'Nukus' } } }] });
+    await world.mongo({ update: 'customers', updates: [{ q: { _id: 1 }, u: { $set: { name: 'While it rests' } } }] });
     await page.getByRole('button', { name: 'Resume customers' }).click();
     await row.getByText('following').waitFor();
-    await until('what happened meanwhile arrives', async () => (await world.clickhouse('SELECT city FROM customers_current WHERE _id = 1')) === 'Nukus');
+    await until('what happened meanwhile arrives', async () => (await world.clickhouse('SELECT name FROM customers_current WHERE _id = 1')) === 'While it rests');
   },
 
   'nothing needs a mouse': async (world) => {

@@ -29,7 +29,7 @@ const ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// A sign of life.
 const ALIVE: &[u8] = b":\n\n";
 
-/// `pipelines`: `{at, counts, ok, pipelines, removed: [names]}`, at first with all pipelines, then with those that changed: their
+/// `pipelines`: `{at, counts, ok, templates, pipelines, removed: [names]}`, at first with all pipelines, then with those that changed: their
 /// names and the fields that differ; `log`: a line of the log. A line that begins with a colon comes every ten seconds where
 /// nothing happens. A stream that cannot be read as fast as things happen is ended.
 #[utoipa::path(get, path = "/events", tag = "server", operation_id = "listen", responses((status = 200, description = "What was asked for", content_type = "text/event-stream", body = String), (status = "4XX", description = "Refused, with the reason", body = ErrorBody)))]
@@ -129,5 +129,9 @@ impl Listener {
 }
 
 fn about(look: &Look) -> Value {
-    json!({ "ok": look.report.ok, "counts": Counts::of(&look.report.pipelines) })
+    json!({
+        "ok": look.report.ok,
+        "counts": Counts::of(&look.report.pipelines),
+        "templates": look.report.templates,
+    })
 }
