@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn counts_stand_in_the_slot_of_their_time() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(1_700_000_100 + seconds);
+        let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(1_700_000_100 + seconds);
         let one = |count| Mismatches {
             values: [("zip".to_owned(), [("is string".to_owned(), count)].into())].into(),
             documents: [("not BSON".to_owned(), 1)].into(),

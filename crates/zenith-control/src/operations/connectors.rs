@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zenith_engine::extract::{ChangeSource as _, CollectionKind, Topology};
 use zenith_engine::state::Role;
-use zenith_engine::transport::PreflightRequest;
+use zenith_engine::transport::{PreflightRequest, TransportError};
 use zenith_engine::{EngineError, MongoSource, Namespace, Pool, Sink as _};
 
 use crate::collections::listing;
@@ -93,12 +93,12 @@ impl Missing {
 pub async fn test(name: &str, role: Role, connector: &Connector, pool: &Pool) -> Tested {
     let mut tested = Tested::default();
     let looked = match role {
-        Role::Source => test_source(name, connector, &mut tested).await,
+        Role::Source => test_source(name, connector, &mut tested).await.map(|()| true),
         Role::Target => test_target(name, connector, pool, &mut tested).await,
     };
-    tested.ok = looked.is_ok();
-    if let Err(failure) = looked {
-        tested.missing.push(Missing::of(failure));
+    match looked {
+        Ok(can_be_used) => tested.ok = can_be_used,
+        Err(failure) => tested.missing.push(Missing::of(failure)),
     }
     tested
 }
@@ -144,13 +144,23 @@ async fn look_at_changes(source: &MongoSource, tested: &mut Tested) {
     }
 }
 
+/// Whether it can be used.
 async fn test_target(
     name: &str,
     connector: &Connector,
     pool: &Pool,
     tested: &mut Tested,
-) -> Result<(), Failure> {
-    let found = look_at_target(name, connector, pool).await?;
+) -> Result<bool, Failure> {
+    let found = match preflight(name, connector, pool).await? {
+        Ok(found) => found,
+        // What would grant them is a statement, to be copied and run.
+        Err(EngineError::Sink(TransportError::Privileges { user, missing, grant })) => {
+            let what = format!("the user {user} lacks {missing}");
+            tested.missing.push(Missing { what, remedy: Some(grant) });
+            return Ok(false);
+        }
+        Err(error) => return Err(of_target(name, &error)),
+    };
     tested.server = Some(format!("ClickHouse {}, user {}", found.version, found.user));
     if !found.database_exists {
         tested.missing.push(Missing {
@@ -159,7 +169,7 @@ async fn test_target(
         });
     }
     tested.databases.push(found.database);
-    Ok(())
+    Ok(true)
 }
 
 async fn look_at_target(
@@ -167,13 +177,22 @@ async fn look_at_target(
     connector: &Connector,
     pool: &Pool,
 ) -> Result<zenith_engine::transport::ServerInfo, Failure> {
+    preflight(name, connector, pool).await?.map_err(|error| of_target(name, &error))
+}
+
+async fn preflight(
+    name: &str,
+    connector: &Connector,
+    pool: &Pool,
+) -> Result<Result<zenith_engine::transport::ServerInfo, EngineError>, Failure> {
     let sink = connect::sink(name, connector, pool, None)?;
     let look = PreflightRequest { missing_database: true, ..PreflightRequest::default() };
-    sink.preflight(&look).await.map_err(|error| {
-        let error = EngineError::Sink(error);
-        let text = format!("the target {name}: {}", in_words(&error));
-        if error.is_input() { Failure::Input(text) } else { Failure::Failed(text) }
-    })
+    Ok(sink.preflight(&look).await.map_err(EngineError::Sink))
+}
+
+fn of_target(name: &str, error: &EngineError) -> Failure {
+    let text = format!("the target {name}: {}", in_words(error));
+    if error.is_input() { Failure::Input(text) } else { Failure::Failed(text) }
 }
 
 /// What a connector leads to, in a line.

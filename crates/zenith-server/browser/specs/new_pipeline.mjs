@@ -96,4 +96,24 @@ export const specs = {
     await world.picture(page, 'rows');
     await world.accessible(page);
   },
+
+  'what an end lacks is told with the statement that grants it': async (world) => {
+    const user = `few_${process.pid}`;
+    await world.clickhouse(`CREATE USER ${user} IDENTIFIED WITH no_password`);
+    const page = await world.open('/new');
+    const target = page.getByRole('region', { name: 'Target: ClickHouse' });
+    await target.getByLabel('Use').selectOption('');
+    const address = new URL(world.to);
+    address.username = user;
+    await target.getByLabel('Address').fill(address.href);
+    await target.getByText(new RegExp(`the user ${user} lacks SELECT`)).waitFor();
+    const statement = await target.getByLabel('what to run', { exact: true }).innerText();
+    assert.match(statement, new RegExp(`^GRANT SELECT, .* TO ${user}`));
+    await world.picture(page, 'new-lacks');
+    await world.accessible(page);
+    for (const grant of statement.split('; ')) await world.clickhouse(grant);
+    await target.getByRole('button', { name: 'Test again' }).click();
+    await target.getByText('ClickHouse 2').waitFor();
+    await world.clickhouse(`DROP USER ${user}`);
+  },
 };

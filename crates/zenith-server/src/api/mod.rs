@@ -5,6 +5,7 @@
 pub mod body;
 pub mod caller;
 pub mod configuration;
+pub mod configured;
 pub mod connectors;
 pub mod events;
 pub mod letters;

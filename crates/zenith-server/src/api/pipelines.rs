@@ -13,7 +13,7 @@ use zenith_control::status::json::{PipelineJson, TemplateJson};
 use zenith_engine::state::StateStore as _;
 
 use super::caller::{Operator, Reader};
-use super::templates::Configured;
+use super::configured::Configured;
 use crate::access::From;
 use crate::error::{ApiError, ApiResult, ErrorBody, Kind};
 use crate::series::SeriesJson;

@@ -58,7 +58,7 @@ function End({ role, end, known, all }) {
       <${Database} end=${end} set=${set} />
       <${Input} label="Name" id=${`${role}-name`} value=${end.name} hint="How zenith.toml and commands call it." onInput=${(event) => set({ name: event.target.value.trim() })} />`
     : html`<p class="muted"><code>${end.uri}</code></p>`}
-    <div class="result" role="status">${test.busy ? html`<p class="muted">Testing…</p>` : html`<${Result} test=${end.test} error=${test.error} />`}</div></section>`;
+    <div class="result" role="status">${test.busy ? html`<p class="muted">Testing…</p>` : html`<${Result} test=${end.test} error=${test.error} again=${() => set({ test: null })} />`}</div></section>`;
 }
 
 /** A name that no connector has. */
@@ -101,12 +101,13 @@ function useTest(role, end, set) {
   return state;
 }
 
-function Result({ test, error }) {
+function Result({ test, error, again }) {
   if (error) return html`<${ErrorNote} error=${error} />`;
   if (!test) return null;
   const missing = test.missing ?? [];
   return html`<div class="stack">${test.server && html`<p class=${`state ${test.ok ? 'running' : 'waiting'}`}><${Mark} kind=${test.ok ? 'running' : 'waiting'} />${test.server}</p>`}
-    ${missing.map((lack) => html`<div><p>${lack.what}</p>${lack.remedy && (isCommand(lack.remedy) ? html`<${Code} text=${lack.remedy} what="what to run" />` : html`<p class="muted">${lack.remedy}</p>`)}</div>`)}</div>`;
+    ${missing.map((lack) => html`<div><p>${lack.what}</p>${lack.remedy && (isCommand(lack.remedy) ? html`<${Code} text=${lack.remedy} what="what to run" />` : html`<p class="muted">${lack.remedy}</p>`)}</div>`)}
+    ${!test.ok && html`<div class="buttons start"><button type="button" class="small" onClick=${again}>Test again</button></div>`}</div>`;
 }
 
 const isCommand = (text) => /^(GRANT|CREATE|db\.|rs\.|use |zenith )/.test(text);
