@@ -101,6 +101,8 @@ impl StateStore for SimulatedStore {
         Note: note_audit(entry: &AuditEntry) -> ();
         Look: audit(limit: u32) -> Vec<(i64, AuditEntry)>;
         Look: runs(pipeline: Option<&str>, limit: u32) -> Vec<Run>;
+        Look: alerts() -> String;
+        Note: set_alerts(told: &str) -> ();
     }
 
     async fn advance(&self, pipeline: &str, checkpoint: &Checkpoint) -> Result<()> {

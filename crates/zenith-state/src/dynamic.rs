@@ -119,4 +119,6 @@ methods! {
     audit(limit: [u32]) -> Vec<(i64, AuditEntry)>;
     identity(pipeline: [&str]) -> Option<Identity>;
     set_identity(pipeline: [&str], identity: [&Identity]) -> ();
+    alerts() -> String;
+    set_alerts(told: [&str]) -> ();
 }

@@ -283,4 +283,10 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// Notes which databases the ends of a pipeline are.
     fn set_identity(&self, pipeline: &str, identity: &Identity) -> impl Future<Output = Result<()>> + Send;
+
+    /// Which alerts were told to whom, opaque; empty if none ever was.
+    fn alerts(&self) -> impl Future<Output = Result<String>> + Send;
+
+    /// Notes which alerts were told, in place of what was noted before.
+    fn set_alerts(&self, told: &str) -> impl Future<Output = Result<()>> + Send;
 }

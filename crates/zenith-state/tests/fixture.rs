@@ -9,7 +9,7 @@ use zenith_state::{
 };
 
 /// The newest format.
-pub const NEWEST: usize = 5;
+pub const NEWEST: usize = 6;
 
 fn moment(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::new(1_750_000_000 + seconds, 987_654_321)
@@ -104,6 +104,11 @@ fn audit(format: usize) -> Vec<AuditEntry> {
     if format >= 5 { vec![entry] } else { Vec::new() }
 }
 
+/// Format 6 brought it.
+fn alerts(format: usize) -> &'static str {
+    if format >= 6 { "[\"\u{1F980}\"]" } else { "" }
+}
+
 fn runs(format: usize) -> [Run; 3] {
     let (extra_values, dead_letters) = if format >= 2 { (77, 5) } else { (0, 0) };
     let run = |id: i64, outcome, error: Option<&str>| Run {
@@ -193,6 +198,7 @@ pub async fn fill(store: &impl StateStore) {
     for entry in audit(NEWEST) {
         store.note_audit(&entry).await.expect("noted");
     }
+    store.set_alerts(alerts(NEWEST)).await.expect("noted");
     store.note_conditions(&conditions(NEWEST)).await.expect("noted");
     store.set_identity("orders", &identity(NEWEST).expect("there")).await.expect("noted");
     for action in ["reload", "verify"] {
@@ -226,6 +232,7 @@ pub async fn check(store: &impl StateStore, format: usize) {
     assert_eq!(store.runs(None, 10).await.expect("read"), runs(format));
     let audited = store.audit(10).await.expect("read").into_iter().map(|(_, entry)| entry);
     assert_eq!(audited.collect::<Vec<_>>(), audit(format));
+    assert_eq!(store.alerts().await.expect("read"), alerts(format));
     assert_eq!(store.conditions().await.expect("read"), conditions(format));
     assert_eq!(store.identity("orders").await.expect("read"), identity(format));
     assert_eq!(store.identity("customers").await.expect("read"), None);

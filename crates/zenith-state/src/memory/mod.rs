@@ -7,16 +7,16 @@ mod operation;
 mod progress;
 mod slots;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use self::operation::Operation;
 use self::progress::Progress;
 use crate::{
-    AUDIT_MAX, AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches,
-    PipelineRecord, RUNS_MAX, Request, RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange,
-    SchemaVersion, Snapshot, StateError, StateStore, mismatches, secret,
+    AuditEntry, Checkpoint, Condition, Connector, Figures, Identity, Intent, Mismatches, PipelineRecord,
+    RUNS_MAX, Request, RequestEnd, Result, Role, Run, RunEnd, RunStart, SchemaChange, SchemaVersion,
+    Snapshot, StateError, StateStore, mismatches, secret,
 };
 
 /// Records in memory.
@@ -34,8 +34,6 @@ struct State {
     /// In order of their numbers.
     runs: Vec<Run>,
     operation: Operation,
-    /// In order of their numbers.
-    audit: VecDeque<(i64, AuditEntry)>,
 }
 
 #[derive(Debug)]
@@ -473,17 +471,12 @@ impl StateStore for MemoryStore {
     }
 
     async fn note_audit(&self, entry: &AuditEntry) -> Result<()> {
-        let mut state = self.state();
-        let id = state.audit.back().map_or(1, |(id, _)| id + 1);
-        state.audit.push_back((id, entry.clone()));
-        while state.audit.len() > AUDIT_MAX as usize {
-            state.audit.pop_front();
-        }
+        self.state().operation.note_audit(entry);
         Ok(())
     }
 
     async fn audit(&self, limit: u32) -> Result<Vec<(i64, AuditEntry)>> {
-        Ok(self.state().audit.iter().rev().take(limit as usize).cloned().collect())
+        Ok(self.state().operation.audit.iter().rev().take(limit as usize).cloned().collect())
     }
 
     async fn identity(&self, pipeline: &str) -> Result<Option<Identity>> {
@@ -494,6 +487,15 @@ impl StateStore for MemoryStore {
         let mut state = self.state();
         state.pipeline(pipeline)?;
         state.operation.identities.insert(pipeline.to_owned(), identity.clone());
+        Ok(())
+    }
+
+    async fn alerts(&self) -> Result<String> {
+        Ok(self.state().operation.alerts.clone())
+    }
+
+    async fn set_alerts(&self, told: &str) -> Result<()> {
+        told.clone_into(&mut self.state().operation.alerts);
         Ok(())
     }
 }

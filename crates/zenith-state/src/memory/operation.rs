@@ -1,16 +1,20 @@
-//! Conditions, requests and identities in memory.
+//! Conditions, requests, identities, the audit, and what alerts have told, in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
-use crate::{Condition, Identity, Request, RequestEnd, Result, StateError};
+use crate::{AUDIT_MAX, AuditEntry, Condition, Identity, Request, RequestEnd, Result, StateError};
 
 #[derive(Debug, Default)]
 pub(super) struct Operation {
     pub(super) conditions: BTreeMap<String, Condition>,
     pub(super) identities: BTreeMap<String, Identity>,
+    /// What alerts have told.
+    pub(super) alerts: String,
     /// In order of their numbers.
     requests: Vec<Request>,
+    /// In order of their numbers.
+    pub(super) audit: VecDeque<(i64, AuditEntry)>,
 }
 
 impl Operation {
@@ -24,6 +28,14 @@ impl Operation {
     pub(super) fn forget(&mut self, pipeline: &str) {
         self.conditions.remove(pipeline);
         self.identities.remove(pipeline);
+    }
+
+    pub(super) fn note_audit(&mut self, entry: &AuditEntry) {
+        let id = self.audit.back().map_or(1, |(id, _)| id + 1);
+        self.audit.push_back((id, entry.clone()));
+        while self.audit.len() > AUDIT_MAX as usize {
+            self.audit.pop_front();
+        }
     }
 
     pub(super) fn add(&mut self, pipeline: &str, action: &str, arguments: &str) -> i64 {

@@ -14,12 +14,13 @@ use super::fault::{damaged, fault};
 use crate::{Result, StateError};
 
 /// The formats, oldest first.
-const FORMATS: [(i64, &str, &str); 5] = [
+const FORMATS: [(i64, &str, &str); 6] = [
     (1, "state", include_str!("../../migrations/0001_state.sql")),
     (2, "misfits", include_str!("../../migrations/0002_misfits.sql")),
     (3, "operation", include_str!("../../migrations/0003_operation.sql")),
     (4, "evolution", include_str!("../../migrations/0004_evolution.sql")),
     (5, "audit", include_str!("../../migrations/0005_audit.sql")),
+    (6, "alerts", include_str!("../../migrations/0006_alerts.sql")),
 ];
 /// The newest format.
 pub(super) const KNOWN: i64 = FORMATS[FORMATS.len() - 1].0;

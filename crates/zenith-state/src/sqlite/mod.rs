@@ -8,12 +8,13 @@
 //! | `session.rs` | connections and transactions |
 //! | `fault.rs` | what SQLite's codes mean |
 //! | `values.rs` | moments and numbers as SQLite keeps them |
-//! | `applied.rs`, `schemas.rs`, `progress.rs`, `snapshot.rs`, `mismatches.rs`, `history.rs` | the tables |
+//! | `applied.rs`, `schemas.rs`, `progress.rs`, `snapshot.rs`, `mismatches.rs`, `history.rs`, `operation.rs`, `audit.rs`, `alerts.rs` | the tables |
 //!
 //! What it relies on: a write-ahead log with `synchronous = FULL`, so that a transaction is on the disk once
 //! it has been committed, and a commit costs one `fsync`. It never maps the file and keeps little of it in
 //! memory: what is read most, a checkpoint, is a single row.
 
+mod alerts;
 mod applied;
 mod audit;
 mod fault;
@@ -305,5 +306,13 @@ impl StateStore for SqliteStore {
 
     async fn set_identity(&self, pipeline: &str, identity: &Identity) -> Result<()> {
         operation::set_identity(self, pipeline, identity).await
+    }
+
+    async fn alerts(&self) -> Result<String> {
+        alerts::told(self).await
+    }
+
+    async fn set_alerts(&self, told: &str) -> Result<()> {
+        alerts::set_told(self, told).await
     }
 }

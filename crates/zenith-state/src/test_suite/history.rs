@@ -81,6 +81,16 @@ pub async fn changes_are_audited(place: &impl StoreLocation) {
     assert!(ids.is_sorted_by(|one, other| one > other) && ids.len() == 3, "{ids:?}");
 }
 
+/// What alerts told is empty at first, and then what was noted last.
+pub async fn what_alerts_told_replaces_earlier_ones(place: &impl StoreLocation) {
+    let store = place.open().await;
+    assert_eq!(store.alerts().await.expect("read"), "");
+    for told in ["[1]", "it's \u{1F980}", ""] {
+        store.set_alerts(told).await.expect("noted");
+        assert_eq!(store.alerts().await.expect("read"), told);
+    }
+}
+
 /// Figures are noted until the end; what a run says of its end counts most.
 pub async fn figures_of_a_run_are_noted(place: &impl StoreLocation) {
     let store = place.open().await;

@@ -85,6 +85,7 @@ macro_rules! state_test_suite {
             fields_and_reasons_are_bounded,
             a_run_is_told,
             changes_are_audited,
+            what_alerts_told_replaces_earlier_ones,
             old_runs_are_forgotten,
             figures_of_a_run_are_noted,
             the_newest_runs_come_first,
