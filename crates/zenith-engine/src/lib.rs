@@ -91,7 +91,7 @@ pub use names::names_are_free;
 pub use options::ReloadOptions;
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use policies::{Deletes, Mode, OnDrop, OnHistoryLost, OnNewField, OnTypeConflict, Operation};
-pub use progress::{Progress, ProgressSnapshot};
+pub use progress::{Progress, ProgressSnapshot, Retried};
 pub use promotion::{PromotedField, Promotion};
 pub use reload::{ColumnPlan, KeyPart, ReloadPlan};
 pub use replication::{

@@ -21,6 +21,7 @@ pub struct Progress {
     dead_letters: AtomicU64,
     inserts: AtomicU64,
     inserts_repeated: AtomicU64,
+    retries: [AtomicU64; Retried::ALL.len()],
     memory_in_use: AtomicU64,
     timings: Timings,
     told: Mutex<Told>,
@@ -32,6 +33,39 @@ pub struct Progress {
 struct Told {
     at: Option<Instant>,
     dead_letters: u64,
+}
+
+/// What was tried again, apart from inserts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// Something else that was asked of the target.
+    Target,
+    /// Something that was asked of the source.
+    Source,
+    /// The change stream was opened again.
+    Stream,
+    /// The state could not be read or written.
+    State,
+    /// Anything else.
+    Other,
+}
+
+impl Retried {
+    /// All of them, in the order of [`ProgressSnapshot::retries`].
+    pub const ALL: [Retried; 5] =
+        [Retried::Target, Retried::Source, Retried::Stream, Retried::State, Retried::Other];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Retried::Target => "target",
+            Retried::Source => "source",
+            Retried::Stream => "stream",
+            Retried::State => "state",
+            Retried::Other => "other",
+        }
+    }
 }
 
 /// The counters at one moment.
@@ -57,6 +91,8 @@ pub struct ProgressSnapshot {
     pub inserts: u64,
     /// Inserts that had to be sent again.
     pub inserts_repeated: u64,
+    /// What else was tried again, in the order of [`Retried::ALL`].
+    pub retries: [u64; Retried::ALL.len()],
     /// Bytes of the memory budget in use.
     pub memory_in_use: u64,
 }
@@ -80,6 +116,7 @@ impl Progress {
             dead_letters: get(&self.dead_letters),
             inserts: get(&self.inserts),
             inserts_repeated: get(&self.inserts_repeated),
+            retries: self.retries.each_ref().map(get),
             memory_in_use: get(&self.memory_in_use),
         }
     }
@@ -132,6 +169,13 @@ impl Progress {
 
     pub(crate) fn repeated(&self) {
         self.inserts_repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Something else than an insert is tried again.
+    pub(crate) fn retried(&self, what: Retried) {
+        if let Some(index) = Retried::ALL.iter().position(|known| *known == what) {
+            self.retries[index].fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn extra(&self, values: u64) {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tracing::Span;
 use zenith_extract::Namespace;
 use zenith_memory::Pool;
 use zenith_transport::TransportError;
@@ -78,6 +79,15 @@ impl LoadContext {
             stop: pipeline.stop.clone(),
             abort: pipeline.stop.child(),
         }
+    }
+
+    /// Names the pipeline on every line of the log that is written inside, once.
+    pub(crate) fn span(&self) -> Span {
+        let current = Span::current();
+        if current.field("pipeline").is_some() {
+            return current;
+        }
+        tracing::error_span!("load", pipeline = self.pipeline, namespace = %self.namespace)
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

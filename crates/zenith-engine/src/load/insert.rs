@@ -10,6 +10,7 @@ use std::time::Instant;
 use arrow_array::RecordBatch;
 use async_channel::Sender;
 use bson::Bson;
+use tracing::Instrument as _;
 use zenith_arrow::{Schema, WHOLE_KEY};
 use zenith_transport::{Insert, Merging, Sink, TransportError};
 
@@ -58,7 +59,9 @@ impl<K: Sink> Inserter<'_, K> {
                 let _ = self.sink.set_merging(self.table, Merging::Running).await;
             }
             let token = format!("{}-{}", self.load.run, number);
-            for refused in self.insert(from.metadata.apply(batch)?, token, false).await? {
+            let (pipeline, namespace) = (&self.load.pipeline, &self.load.namespace);
+            let span = tracing::error_span!("insert", pipeline, %namespace, token);
+            for refused in self.insert(from.metadata.apply(batch)?, token, false).instrument(span).await? {
                 let letter = self.letter(&refused)?;
                 let sent = self.load.unless_stopped(from.letters.send(letter)).await?;
                 sent.map_err(|_| EngineError::Stopped)?;

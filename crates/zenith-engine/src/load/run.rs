@@ -9,6 +9,7 @@ use async_channel::{Receiver, Sender};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
+use tracing::Instrument as _;
 use zenith_arrow::{DecoderOptions, ExtraCounts, Schema};
 use zenith_extract::{DocumentBatch, Partition, ReadConcern, ReadOptions, ReplyBudget, Source};
 use zenith_transport::Sink;
@@ -131,10 +132,14 @@ impl Workers {
         for _ in 0..spec.readers {
             let (load, first, queue) = (Arc::clone(&self.load), Arc::clone(&self.first), Arc::clone(&queue));
             let (source, replies, options) = (Arc::clone(spec.source), replies.clone(), options.clone());
-            self.tasks.spawn(async move {
-                let result = read::read(&load, &*source, &queue, options, replies).await;
-                first.note(&load, result);
-            });
+            let span = self.load.span();
+            self.tasks.spawn(
+                async move {
+                    let result = read::read(&load, &*source, &queue, options, replies).await;
+                    first.note(&load, result);
+                }
+                .instrument(span),
+            );
         }
     }
 
@@ -152,8 +157,9 @@ impl Workers {
                 break;
             }
             let (first, decoding) = (Arc::clone(&self.first), decoding.clone());
+            let span = self.load.span();
             let work = async move { first.note(&decoding.load, decoding.run(decoder).await) };
-            let thread = Worker::spawn(format!("zenith-decode-{index}"), work);
+            let thread = Worker::spawn(format!("zenith-decode-{index}"), work.instrument(span));
             self.threads.push(thread.map_err(|Lost| EngineError::Worker { worker: "decoder" })?);
         }
         Ok(())
@@ -173,13 +179,17 @@ impl Workers {
             let (sink, batches, letters) = (Arc::clone(spec.sink), batches.clone(), letters.clone());
             let (schema, sequence) = (Arc::clone(&schema), Arc::clone(&sequence));
             let table = spec.table.to_owned();
-            self.tasks.spawn(async move {
-                let (sink, table, layout) = (&*sink, &*table, metadata.layout());
-                let inserter = Inserter { load: &load, sink, table, schema: &schema, layout };
-                let from = Batches { batches, letters, metadata, sequence: &sequence };
-                let result = inserter.run(from).await;
-                first.note(&load, result);
-            });
+            let span = self.load.span();
+            self.tasks.spawn(
+                async move {
+                    let (sink, table, layout) = (&*sink, &*table, metadata.layout());
+                    let inserter = Inserter { load: &load, sink, table, schema: &schema, layout };
+                    let from = Batches { batches, letters, metadata, sequence: &sequence };
+                    let result = inserter.run(from).await;
+                    first.note(&load, result);
+                }
+                .instrument(span),
+            );
         }
     }
 
@@ -190,11 +200,14 @@ impl Workers {
         letters: Receiver<RejectedDocument>,
     ) {
         let (load, first) = (Arc::clone(&self.load), Arc::clone(&self.first));
-        let sink = Arc::clone(spec.sink);
-        self.tasks.spawn(async move {
-            let result = dead_letters::write_all(&load, &*sink, letters).await;
-            first.note(&load, result);
-        });
+        let (sink, span) = (Arc::clone(spec.sink), self.load.span());
+        self.tasks.spawn(
+            async move {
+                let result = dead_letters::write_all(&load, &*sink, letters).await;
+                first.note(&load, result);
+            }
+            .instrument(span),
+        );
     }
 
     /// Waits for all of them: the counts of the decoders, or the first failure.

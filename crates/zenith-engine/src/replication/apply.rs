@@ -12,6 +12,7 @@ use async_channel::Receiver;
 use bson::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::StateStore;
 use zenith_transport::Sink;
@@ -44,8 +45,10 @@ where
     let (steps, to_assemble) = mpsc::channel(STEPS_MAX);
     let (assembled, to_commit) = mpsc::channel(1);
     let (committed, done) = mpsc::channel(STEPS_MAX);
-    let assembler = AbortOnDropHandle::new(tokio::spawn(assembler.run(to_assemble, assembled)));
-    let committer = AbortOnDropHandle::new(tokio::spawn(committer.run(to_commit, committed)));
+    let assembler =
+        AbortOnDropHandle::new(tokio::spawn(assembler.run(to_assemble, assembled).in_current_span()));
+    let committer =
+        AbortOnDropHandle::new(tokio::spawn(committer.run(to_commit, committed).in_current_span()));
 
     let batched = batcher.run(Channels { events, goal, steps, done }).await;
     // The batcher ends when the others have, or there is nothing more to do for them.

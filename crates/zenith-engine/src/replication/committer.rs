@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use arrow_array::RecordBatch;
 use tokio::sync::mpsc::{Receiver, Sender};
+use tracing::Instrument as _;
 use zenith_arrow::Schema;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Intent, Mismatches, Since, StateStore};
@@ -69,7 +70,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             let is_whole = match step {
                 Step::Batch(batch) => {
                     let begun = Instant::now();
-                    let is_whole = Box::pin(self.commit(*batch)).await?;
+                    let span = self.context.insert_span(&batch.token);
+                    let is_whole = Box::pin(self.commit(*batch)).instrument(span).await?;
                     self.context.live.counters.spent(Stage::Flush, begun);
                     is_whole
                 }
@@ -118,7 +120,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
                 rows: to_u64(batch.as_ref().map_or(0, RecordBatch::num_rows)),
                 created: SystemTime::now(),
             };
-            context.state.begin_intent(&intent).await?;
+            context.state.begin_intent(&intent).instrument(tracing::info_span!("intent")).await?;
         }
         if simulation::has(DeliberateBug::CheckpointBeforeInsert) {
             let checkpoint = to.checkpoint(self.rows + to_u64(changes), source_time)?;
@@ -126,7 +128,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
         }
         let token = Token { name: &token, is_replay };
         let unwritten = Unwritten { batch, letters, documents, places: self.places.clone() };
-        let documents = self.write(&schema, token, unwritten).await?;
+        let writing = self.write(&schema, token, unwritten);
+        let documents = writing.instrument(tracing::info_span!("send")).await?;
         let rejected: u64 = documents.values().sum();
         let rows = (self.rows + to_u64(changes)).saturating_sub(rejected);
         let mismatches = Mismatches { values: extra, documents };
@@ -135,7 +138,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Committer<S, K,
             context.state.abandon_intent(&context.name, token.name).await?;
             context.state.advance(&context.name, &checkpoint).await?;
         } else {
-            context.state.commit_intent(&context.name, token.name, &checkpoint, &mismatches).await?;
+            let committing = context.state.commit_intent(&context.name, token.name, &checkpoint, &mismatches);
+            committing.instrument(tracing::info_span!("checkpoint")).await?;
         }
         context.counted(&mismatches, false);
         context.live.applied_to(source_time);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
 use zenith_arrow::{Decoder, DecoderOptions, Schema};
 use zenith_extract::{ChangeSource, CollectionKind, Namespace, Source};
 use zenith_state::{Mismatches, StateStore};
@@ -387,8 +388,19 @@ impl<S, K, T> Context<S, K, T> {
         self.live.pause(&self.stop, pause).await
     }
 
+    /// Names the pipeline on every line of the log that is written inside.
+    pub(super) fn span(&self) -> Span {
+        // Of the highest level, so that no filter of lines takes the names from those that it lets pass.
+        tracing::error_span!("pipeline", pipeline = self.name, namespace = %self.namespace)
+    }
+
+    /// The same for one insert.
+    pub(super) fn insert_span(&self, token: &str) -> Span {
+        tracing::error_span!("insert", pipeline = self.name, namespace = %self.namespace, token)
+    }
+
     /// Says that something failed and will be tried again.
-    pub(crate) fn failing(&self, error: &dyn std::error::Error, pause: Duration) {
+    pub(crate) fn failing(&self, error: &(dyn std::error::Error + 'static), pause: Duration) {
         if self.live.retries(error) {
             tracing::warn!(pipeline = self.name, "{}; trying again in {pause:?}", sentence(error));
         }

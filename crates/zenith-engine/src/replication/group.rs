@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_channel::Sender;
 use futures_util::{StreamExt as _, stream};
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 use zenith_extract::{ChangeSource, ExtractError, Namespace, Source, StartAt, WatchOptions};
 use zenith_state::StateStore;
 use zenith_transport::Sink;
@@ -301,14 +302,15 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Running<S, K, T
                 events: sender,
             });
             let known = run.clone();
-            let task = running.tasks.spawn(async move {
+            let following = async move {
                 let ending = events.clone();
                 let result = run.follow(follower, events).await;
                 // What is left in the channel would hold memory that the stream needs for the others.
                 ending.close();
                 while ending.try_recv().is_ok() {}
                 result
-            });
+            };
+            let task = running.tasks.spawn(following.instrument(known.context.span()));
             running.runs.insert(task.id(), known);
         }
         (running, routes)

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
+use zenith_extract::ExtractError;
 use zenith_state::{Condition, Mismatches, Since};
 
 use crate::error::sentence;
 use crate::mismatches::{Advice, Told};
+use crate::progress::Retried;
 use crate::timings::TimingsSnapshot;
-use crate::{Progress, ProgressSnapshot, Result, StopHandle};
+use crate::{EngineError, Progress, ProgressSnapshot, Result, StopHandle};
 
 /// Between two warnings about a pipeline that waits.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -287,7 +289,10 @@ impl Live {
     }
 
     /// Notes that something failed that may pass, and says whether that is worth a word: the first time, and now and then.
-    pub(crate) fn retries(&self, error: &dyn std::error::Error) -> bool {
+    pub(crate) fn retries(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        if let Some(what) = retried(error) {
+            self.counters.retried(what);
+        }
         self.failed(error);
         self.waits(Cause::Pipeline, &sentence(error), SystemTime::now());
         self.with(|state| {
@@ -330,5 +335,20 @@ impl Live {
             last_error: state.last_error.clone(),
             waiting: state.waiting(),
         })
+    }
+}
+
+/// What is tried again after an error; inserts are counted where they are repeated.
+fn retried(error: &(dyn std::error::Error + 'static)) -> Option<Retried> {
+    if error.is::<ExtractError>() {
+        return Some(Retried::Source);
+    }
+    match error.downcast_ref::<EngineError>() {
+        Some(EngineError::Writing(_)) => None,
+        Some(EngineError::Sink(_)) => Some(Retried::Target),
+        Some(EngineError::Source(_) | EngineError::Reading(_)) => Some(Retried::Source),
+        Some(EngineError::Stream(_)) => Some(Retried::Stream),
+        Some(EngineError::State(_)) => Some(Retried::State),
+        _ => Some(Retried::Other),
     }
 }

@@ -54,7 +54,8 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
             && let Some(pause) = retry_budget.next()
         {
             tracing::warn!(%error, ?pause, "opening the change stream again");
-            left.iter().for_each(|run| run.retrying(&*error));
+            let failed = EngineError::Stream(Arc::clone(&error));
+            left.iter().for_each(|run| run.retrying(&failed));
             // A stop ends what comes next.
             let _ = first.context.live.pause(&self.stop, pause).await;
             halted.again = left;

@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use zenith_extract::{ChangeSource, Namespace, Source};
 use zenith_memory::Pool;
 use zenith_state::StateStore;
@@ -350,7 +351,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
         match runs.pop() {
             Some(run) if !run.context.settings.mode.follows_changes() => {
                 let known = run.clone();
-                let task = AbortOnDropHandle::new(tokio::spawn(run.alone()));
+                let task = AbortOnDropHandle::new(tokio::spawn(run.alone().instrument(known.context.span())));
                 async move {
                     match task.await {
                         Ok(outcome) => vec![outcome],

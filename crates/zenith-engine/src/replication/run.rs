@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::Instrument as _;
 use zenith_extract::{ChangeSource, Source};
 use zenith_state::{Figures, RunEnd, RunStart, StateStore};
 use zenith_transport::Sink;
@@ -124,7 +125,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
 
     /// Sets the pipeline up, unless it is stopped first.
     pub(super) async fn set_up_once(&self) -> Result<Follower> {
-        self.context.unless_stopped(self.try_set_up()).await?
+        self.context.unless_stopped(self.try_set_up().instrument(self.context.span())).await?
     }
 
     /// The same where others wait for it: not at all, if its target does not answer.
@@ -312,7 +313,7 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> PipelineRun<S, 
     }
 
     /// Notes that something failed that may pass.
-    pub(super) fn retrying(&self, error: &dyn std::error::Error) {
+    pub(super) fn retrying(&self, error: &(dyn std::error::Error + 'static)) {
         self.context.live.phase(Phase::Retrying);
         if self.context.live.retries(error) {
             tracing::warn!(pipeline = self.context.name, "{}; trying again", sentence(error));
