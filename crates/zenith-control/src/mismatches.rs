@@ -26,7 +26,7 @@ pub struct Counted {
 }
 
 /// The same for machines.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct CountedJson {
     /// Values in the extra column, by field and reason.
     pub extra_values: BTreeMap<String, ByReason>,

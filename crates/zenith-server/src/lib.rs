@@ -5,7 +5,7 @@
 //! | [`listen`], [`places`], [`slow`] | connections: bounded, over TLS where that is wished, ended where they do not get on |
 //! | [`access`], [`guard`] | who may ask, by which name, from which page |
 //! | [`server`] | what all handlers share |
-//! | [`watch`], [`series`], [`news`] | how the pipelines stand, their course, what has changed |
+//! | [`watch`], [`series`], [`counters`], [`news`] | how the pipelines stand, their course, what they have done, what has changed |
 //! | [`log`] | what happened in the last hour |
 //! | [`api`] | the handlers, and the document that describes them |
 //! | [`metrics`], [`assets`] | for Prometheus; the files of the page |
@@ -15,6 +15,7 @@
 pub mod access;
 pub mod api;
 pub mod assets;
+pub mod counters;
 pub mod error;
 pub mod guard;
 pub mod listen;

@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use tokio::sync::broadcast;
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 use utoipa::ToSchema;
 use zenith_control::time;
 
@@ -111,8 +113,19 @@ impl Log {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Log {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+/// The pipeline that a span names.
+struct Named(String);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut found = Found::default();
+        attributes.record(&mut found);
+        if let (Some(pipeline), Some(span)) = (found.pipeline, context.span(id)) {
+            span.extensions_mut().insert(Named(pipeline));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let level = match *event.metadata().level() {
             Level::ERROR => Severity::Error,
             Level::WARN => Severity::Warn,
@@ -125,7 +138,12 @@ impl<S: Subscriber> Layer<S> for Log {
         } else {
             format!("{} ({})", found.message, found.others.trim_end_matches(", "))
         };
-        self.add(level, found.pipeline.as_deref(), &message);
+        // What the line itself is about counts more than what it was written in.
+        let pipeline = found.pipeline.or_else(|| {
+            let mut spans = context.event_scope(event)?;
+            spans.find_map(|span| span.extensions().get::<Named>().map(|named| named.0.clone()))
+        });
+        self.add(level, pipeline.as_deref(), &message);
     }
 }
 
@@ -172,6 +190,9 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log.clone()), || {
             tracing::warn!(pipeline = "orders", rows = 3, "trying again");
             tracing::info!("started");
+            tracing::error_span!("pipeline", pipeline = "users").in_scope(|| {
+                tracing::error_span!("insert", token = "t").in_scope(|| tracing::warn!("slow"));
+            });
         });
         let lines = log.last(10, |_| true);
         assert_eq!(
@@ -179,11 +200,15 @@ mod tests {
                 .iter()
                 .map(|line| (line.level, line.pipeline.as_deref(), line.message.as_str()))
                 .collect::<Vec<_>>(),
-            [(Severity::Warn, Some("orders"), "trying again (rows: 3)"), (Severity::Info, None, "started")]
+            [
+                (Severity::Warn, Some("orders"), "trying again (rows: 3)"),
+                (Severity::Info, None, "started"),
+                (Severity::Warn, Some("users"), "slow"),
+            ]
         );
         assert_eq!(listening.try_recv().unwrap().id, lines[0].id);
-        assert_eq!(log.last(1, |_| true)[0].message, "started");
-        assert_eq!(log.last(9, |line| line.level >= Severity::Warn).len(), 1);
+        assert_eq!(log.last(1, |_| true)[0].message, "slow");
+        assert_eq!(log.last(9, |line| line.level >= Severity::Warn).len(), 2);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! `/metrics`: what Prometheus reads. Pipelines of one template are one series: their counts are summed, and their lag is the
-//! largest. docs/monitoring/metrics.md says what each means.
+//! largest. Counters begin with 0 when the server does. docs/monitoring/metrics.md says what each means.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +12,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use zenith_control::status::json::{PipelineJson, ReportJson};
 use zenith_engine::timings::{BOUNDS, HistogramSnapshot};
-use zenith_engine::usage;
+use zenith_engine::{Retried, usage};
 
-use crate::series::Totals;
+use crate::counters::Counters;
 use crate::server::Server;
 use crate::watch::Look;
 
@@ -24,26 +24,16 @@ const REASONS_MAX: usize = 20;
 /// What the collections of one pipeline of `zenith.toml` are like together.
 #[derive(Default)]
 struct Together {
-    rows: u64,
-    totals: Totals,
+    done: Counters,
     lag: Option<f64>,
     headroom: Option<f64>,
     snapshot: Option<(usize, usize)>,
     parts: u64,
-    schema_changes: u64,
     states: BTreeMap<&'static str, u64>,
-    extra: BTreeMap<String, u64>,
-    letters: BTreeMap<String, u64>,
 }
 
 impl Together {
-    fn add(&mut self, pipeline: &PipelineJson, totals: Totals) {
-        self.rows += pipeline.rows;
-        self.totals.bytes += totals.bytes;
-        self.totals.inserts += totals.inserts;
-        self.totals.repeated += totals.repeated;
-        add(&mut self.totals.insert, &totals.insert);
-        add(&mut self.totals.flush, &totals.flush);
+    fn add(&mut self, pipeline: &PipelineJson) {
         self.lag = either(self.lag, pipeline.lag_seconds, f64::max);
         self.headroom = either(self.headroom, pipeline.oplog_headroom_seconds, f64::min);
         if let (Some(done), Some(parts)) = (pipeline.snapshot_parts_done, pipeline.snapshot_parts) {
@@ -52,12 +42,6 @@ impl Together {
         }
         self.parts += pipeline.table_parts.unwrap_or_default();
         *self.states.entry(pipeline.state).or_default() += 1;
-        for (reason, count) in pipeline.mismatches.extra_values.values().flatten() {
-            *self.extra.entry(reason.clone()).or_default() += count;
-        }
-        for (reason, count) in &pipeline.mismatches.dead_letters_by_reason {
-            *self.letters.entry(reason.clone()).or_default() += count;
-        }
     }
 }
 
@@ -67,13 +51,6 @@ fn either(one: Option<f64>, other: Option<f64>, both: fn(f64, f64) -> f64) -> Op
         (Some(one), Some(other)) => Some(both(one, other)),
         (one, other) => one.or(other),
     }
-}
-
-fn add(all: &mut HistogramSnapshot, more: &HistogramSnapshot) {
-    for (count, more) in all.buckets.iter_mut().zip(more.buckets) {
-        *count += more;
-    }
-    all.sum += more.sum;
 }
 
 /// Everything that is measured, as Prometheus reads it.
@@ -104,12 +81,16 @@ impl Collector for Measured {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
         let mut all = ByPipeline::new();
         for pipeline in &self.look.report.pipelines {
-            let name = pipeline.template.as_ref().unwrap_or(&pipeline.name);
-            let totals = self.server.watch.series(&pipeline.name, |series| series.totals());
-            let together = all.entry(name.clone()).or_default();
-            together.add(pipeline, totals.unwrap_or_default());
-            let versions = self.look.schema_versions.get(&pipeline.name).copied().unwrap_or_default();
-            together.schema_changes += u64::from(versions.saturating_sub(1));
+            all.entry(pipeline.template.as_ref().unwrap_or(&pipeline.name).clone())
+                .or_default()
+                .add(pipeline);
+        }
+        // One of several collections keeps what it has done, whatever is left of it.
+        for template in &self.look.report.templates {
+            all.entry(template.name.clone()).or_default();
+        }
+        for (name, together) in &mut all {
+            together.done = self.server.watch.counters(name);
         }
         let encoder = &mut Writer(&mut encoder);
         encoder.work(&all)?;
@@ -176,21 +157,21 @@ impl Writer<'_, '_> {
 
     /// What pipelines have done.
     fn work(&mut self, all: &ByPipeline) -> Encoded {
-        self.counters("zenith_rows", "Rows written since the pipeline was begun", counts(all, |it| it.rows))?;
-        self.counters("zenith_bytes", "Bytes of Arrow data sent", counts(all, |it| it.totals.bytes))?;
-        self.counters("zenith_batches", "Inserts acknowledged", counts(all, |it| it.totals.inserts))?;
+        self.counters("zenith_rows", "Rows written", counts(all, |it| it.done.rows))?;
+        self.counters("zenith_bytes", "Bytes of Arrow data sent", counts(all, |it| it.done.totals.bytes))?;
+        self.counters("zenith_batches", "Inserts acknowledged", counts(all, |it| it.done.totals.inserts))?;
         let histogram = |of: fn(&Together) -> HistogramSnapshot| {
             all.iter().map(|(name, it)| (of_pipeline(name), of(it))).collect()
         };
         self.histograms(
             "zenith_insert_duration_seconds",
             "Time from sending an insert to its acknowledgement, repeats included",
-            histogram(|it| it.totals.insert),
+            histogram(|it| it.done.totals.insert),
         )?;
         self.histograms(
             "zenith_flush_duration_seconds",
             "Time to make a batch of changes durable: intent, insert, checkpoint",
-            histogram(|it| it.totals.flush),
+            histogram(|it| it.done.totals.flush),
         )
     }
 
@@ -236,28 +217,29 @@ impl Writer<'_, '_> {
         let by_reason = |of: fn(&Together) -> &BTreeMap<String, u64>| {
             all.iter().flat_map(|(name, it)| reasons(name, of(it))).collect()
         };
-        let repeated = |(name, it): (&String, &Together)| {
-            (vec![("pipeline", name.clone()), ("reason", "insert".to_owned())], it.totals.repeated)
-        };
-        self.counters(
-            "zenith_retries",
-            "Things tried again, by what they were",
-            all.iter().map(repeated).collect(),
-        )?;
+        let retries = all.iter().flat_map(|(name, it)| {
+            let of = |reason: &str, count| {
+                (vec![("pipeline", name.clone()), ("reason", reason.to_owned())], count)
+            };
+            let others = Retried::ALL.into_iter().zip(it.done.totals.retries);
+            let others = others.map(|(what, count)| of(what.name(), count));
+            others.chain([of("insert", it.done.totals.repeated)]).collect::<Vec<_>>()
+        });
+        self.counters("zenith_retries", "Things tried again, by what they were", retries.collect())?;
         self.counters(
             "zenith_extra_values",
-            "Values that no column shows, since the table was loaded",
-            by_reason(|it| &it.extra),
+            "Values that went to the extra column",
+            by_reason(|it| &it.done.extra),
         )?;
         self.counters(
             "zenith_dead_letters",
-            "Documents without a row, since the table was loaded",
-            by_reason(|it| &it.letters),
+            "Documents that became dead letters",
+            by_reason(|it| &it.done.letters),
         )?;
         self.counters(
             "zenith_schema_changes",
             "Versions of the schema after the first",
-            counts(all, |it| it.schema_changes),
+            counts(all, |it| it.done.schema_changes),
         )
     }
 

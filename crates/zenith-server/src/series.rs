@@ -29,24 +29,30 @@ pub struct Series {
     flush_before: HistogramSnapshot,
 }
 
+/// Numbers by what was tried again.
+type Retries = [u64; zenith_engine::Retried::ALL.len()];
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     rows: u64,
     bytes: u64,
     inserts: u64,
     repeated: u64,
+    retries: Retries,
     insert_nanoseconds: u128,
     inserted: u64,
 }
 
 impl Seen {
     fn of(progress: &PipelineProgress) -> Seen {
-        let ProgressSnapshot { rows_written, arrow_bytes, inserts, inserts_repeated, .. } = progress.counters;
+        let ProgressSnapshot { rows_written, arrow_bytes, inserts, inserts_repeated, retries, .. } =
+            progress.counters;
         Seen {
             rows: rows_written,
             bytes: arrow_bytes,
             inserts,
             repeated: inserts_repeated,
+            retries,
             insert_nanoseconds: progress.timings.insert.sum.as_nanos(),
             inserted: progress.timings.insert.count(),
         }
@@ -64,10 +70,30 @@ pub struct Totals {
     pub inserts: u64,
     /// Inserts that were sent again.
     pub repeated: u64,
+    /// What else was tried again, in the order of [`Retried::ALL`](zenith_engine::Retried::ALL).
+    pub retries: Retries,
     /// Time of inserts.
     pub insert: HistogramSnapshot,
     /// Time of making batches of changes durable.
     pub flush: HistogramSnapshot,
+}
+
+impl Totals {
+    /// Adds what has come since `last`; less than then is what has begun anew.
+    pub fn grow(&mut self, now: &Totals, last: &Totals) {
+        let last = if now.inserts < last.inserts { &Totals::default() } else { last };
+        for (total, now, last) in [
+            (&mut self.rows, now.rows, last.rows),
+            (&mut self.bytes, now.bytes, last.bytes),
+            (&mut self.inserts, now.inserts, last.inserts),
+            (&mut self.repeated, now.repeated, last.repeated),
+        ] {
+            *total += now.saturating_sub(last);
+        }
+        grow_each(&mut self.retries, &now.retries, &last.retries);
+        grow(&mut self.insert, &now.insert, last.insert);
+        grow(&mut self.flush, &now.flush, last.flush);
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,6 +167,7 @@ impl Series {
         self.totals.bytes += now.bytes.saturating_sub(before.bytes);
         self.totals.inserts += now.inserts - before.inserts;
         self.totals.repeated += now.repeated.saturating_sub(before.repeated);
+        grow_each(&mut self.totals.retries, &now.retries, &before.retries);
         let timings = &progress.timings;
         for (total, now, before) in [
             (&mut self.totals.insert, &timings.insert, &mut self.insert_before),
@@ -193,6 +220,12 @@ impl Series {
             lag_seconds: each(|point| point.lag_seconds),
             insert_seconds: each(|point| point.insert_seconds),
         }
+    }
+}
+
+fn grow_each(totals: &mut Retries, now: &Retries, before: &Retries) {
+    for ((total, now), before) in totals.iter_mut().zip(now).zip(before) {
+        *total += now.saturating_sub(*before);
     }
 }
 

@@ -14,6 +14,7 @@ use zenith_control::time;
 use zenith_engine::PipelineProgress;
 use zenith_engine::state::{SqliteStore, StateStore as _};
 
+use crate::counters::{AllCounters, Counters, Seen};
 use crate::series::Series;
 
 /// Between two looks while somebody watches.
@@ -58,6 +59,7 @@ pub struct Watch(Arc<Shared>);
 struct Shared {
     latest: watch::Sender<Arc<Look>>,
     series: Mutex<HashMap<String, Series>>,
+    counters: Mutex<AllCounters>,
     asked: Mutex<Option<Instant>>,
     wake: Notify,
 }
@@ -84,6 +86,7 @@ impl Watch {
         Watch(Arc::new(Shared {
             latest: watch::Sender::new(Arc::new(nothing)),
             series: Mutex::default(),
+            counters: Mutex::default(),
             asked: Mutex::default(),
             wake: Notify::new(),
         }))
@@ -135,6 +138,12 @@ impl Watch {
     /// The course of a pipeline in the last hour.
     pub fn series<T>(&self, pipeline: &str, read: impl FnOnce(&Series) -> T) -> Option<T> {
         self.0.series.lock().unwrap_or_else(PoisonError::into_inner).get(pipeline).map(read)
+    }
+
+    /// What a pipeline of `zenith.toml` has done since the server began.
+    #[must_use]
+    pub fn counters(&self, name: &str) -> Counters {
+        self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).of(name)
     }
 
     fn is_watched(&self) -> bool {
@@ -197,6 +206,13 @@ impl Watch {
             let course = series.entry(pipeline.name.clone()).or_default();
             course.see(look.at, pipeline.lag_seconds, look.progress.get(&pipeline.name));
         }
+        let seen = look.report.pipelines.iter().map(|pipeline| Seen {
+            pipeline,
+            versions: look.schema_versions.get(&pipeline.name).copied().unwrap_or_default(),
+            run_rows: look.progress.get(&pipeline.name).map_or(0, |it| it.counters.rows_written),
+            totals: series.get(&pipeline.name).map(Series::totals).unwrap_or_default(),
+        });
+        self.0.counters.lock().unwrap_or_else(PoisonError::into_inner).see(&look.report, seen);
         drop(series);
         self.0.latest.send_replace(Arc::new(look));
     }

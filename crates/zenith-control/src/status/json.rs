@@ -11,7 +11,7 @@ use crate::mismatches::CountedJson;
 use crate::time;
 
 /// A report as `zenith status --json` prints it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct ReportJson {
     /// Whether nothing is wrong.
     pub ok: bool,
@@ -47,7 +47,7 @@ pub struct TemplateJson {
 }
 
 /// A pipeline at one moment. Times are in RFC 3339.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct PipelineJson {
     /// Its name.
     pub name: String,
