@@ -1,4 +1,4 @@
-//! Log lines on standard error: for those who ask for them, and as JSON of a server that no terminal shows.
+//! Log lines on standard error: for those who ask for them, and as JSON of a run that no terminal shows.
 
 use std::io::IsTerminal;
 
@@ -6,18 +6,20 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 use zenith_server::log::Log;
 
 use crate::progress::Stderr;
 
-/// Starts logging: warnings always, more by `-v`, anything by `ZENITH_LOG`.
-pub fn start(verbose: u8) {
-    tracing_subscriber::registry().with(lines(verbose, false)).init();
+/// Starts logging: warnings always, more by `-v`, anything by `ZENITH_LOG`. What goes on for long writes JSON where no
+/// terminal shows it.
+pub fn start(verbose: u8, is_long: bool, traces: impl Layer<Registry> + Send + Sync) {
+    let as_json = is_long && !std::io::stderr().is_terminal();
+    tracing_subscriber::registry().with(traces).with(lines(verbose, as_json)).init();
 }
 
 /// Starts logging for a server, which says more by itself, and keeps what happened in the last hour.
-pub fn start_server(verbose: u8) -> Log {
+pub fn start_server(verbose: u8, traces: impl Layer<Registry> + Send + Sync) -> Log {
     let log = Log::default();
     let kept = Targets::new().with_targets(
         ["zenith", "zenith_control", "zenith_engine", "zenith_extract", "zenith_server", "zenith_transport"]
@@ -25,6 +27,7 @@ pub fn start_server(verbose: u8) -> Log {
     );
     let as_json = !std::io::stderr().is_terminal();
     tracing_subscriber::registry()
+        .with(traces)
         .with(lines(verbose.saturating_add(1), as_json))
         .with(log.clone().with_filter(kept))
         .init();

@@ -10,6 +10,8 @@ mod logging;
 mod progress;
 mod shown_status;
 mod signals;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod terminal;
 
 use std::process::ExitCode;
@@ -21,10 +23,15 @@ use zenith_server::log::Log;
 
 fn main() -> ExitCode {
     let Arguments { verbose, command } = Arguments::parse();
+    // Dropped at the end, which sends what is left.
+    #[cfg(feature = "otel")]
+    let (traces, _sending) = telemetry::traces::layer();
+    #[cfg(not(feature = "otel"))]
+    let traces = None::<tracing_subscriber::layer::Identity>;
     let log = match &command {
-        Command::Serve(_) => logging::start_server(verbose),
+        Command::Serve(_) => logging::start_server(verbose, traces),
         _ => {
-            logging::start(verbose);
+            logging::start(verbose, matches!(command, Command::Run(_)), traces);
             Log::default()
         }
     };
@@ -71,6 +78,7 @@ async fn run(command: Command, verbose: bool, log: Log) -> ExitCode {
         Command::Reset(arguments) => commands::reset::run(&arguments).await,
         Command::DeadLetters(arguments) => commands::dead_letters::run(&arguments).await,
         Command::Schema(arguments) => commands::schema::run(&arguments).await,
+        Command::Alerts(arguments) => commands::alerts::run(&arguments).await,
         Command::Verify(arguments) => commands::verify::run(&arguments).await,
         // These need no runtime.
         Command::Completions { .. } | Command::Manual { .. } => Ok(ExitCode::SUCCESS),

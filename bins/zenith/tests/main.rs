@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod alerting;
 mod bad_input;
 mod beside;
 mod by_hand;

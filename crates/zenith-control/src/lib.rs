@@ -16,10 +16,12 @@
 //! | [`operations`] | what commands and the API do |
 //! | [`run`], [`requests`], [`asking`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
 //! | [`status`], [`mismatches`], [`course`], [`allowed`] | how far each pipeline has come, and what did not fit, in all and over time |
+//! | [`alerts`], [`post`] | telling somebody once that something is wrong, and once that it is right again |
 //! | [`summary`], [`promotion`] | results, for people and for machines |
 //! | [`failure`], [`text`], [`time`] | errors in a sentence, tables, times |
 
 pub mod address;
+pub mod alerts;
 pub mod allowed;
 pub mod asking;
 pub mod collections;
@@ -34,6 +36,7 @@ pub mod memory;
 pub mod mismatches;
 pub mod notices;
 pub mod operations;
+pub mod post;
 pub mod promotion;
 pub mod requests;
 pub mod reset;

@@ -27,7 +27,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 16] = [
             "zenith-state",
         ]),
     ),
-    ("zenith-control", Some(&["zenith-engine"])),
+    ("zenith-control", Some(&["zenith-engine", "zenith-net"])),
     ("zenith-server", Some(&["zenith-control", "zenith-engine"])),
     ("zenith", Some(&["zenith-server", "zenith-control", "zenith-engine"])),
     ("zenith-testkit", None),

@@ -1,8 +1,9 @@
 //! The arguments of the command and what they say about themselves.
 //!
 //! `copy.rs` has the one-off copy, `pipelines.rs` what keeps tables in step and looks after that,
-//! `serve.rs` what serves that over HTTP, `letters.rs` what looks after documents that have no row.
+//! `serve.rs` what serves that over HTTP, `alerts.rs` what tests alerts, `letters.rs` what looks after documents that have no row.
 
+mod alerts;
 mod copy;
 mod letters;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use clap_complete::Shell;
 
 use zenith_control::config::MEMORY_MIN;
 
+pub use alerts::{AlertCommand, Alerts, TestAlerts};
 pub use copy::Copy;
 pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
 pub use pipelines::{
@@ -76,6 +78,8 @@ pub enum Command {
     Schema(Schema),
     /// Compare a collection and its table.
     Verify(Verify),
+    /// Test whether alerts reach those who want to know.
+    Alerts(Alerts),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  zenith completions bash > /etc/bash_completion.d/zenith")]
     Completions { shell: Shell },

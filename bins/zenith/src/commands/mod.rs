@@ -1,5 +1,6 @@
 //! One file for each command that is not `copy`.
 
+pub mod alerts;
 pub mod apply;
 pub mod check;
 pub mod connector;

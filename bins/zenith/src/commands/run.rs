@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use zenith_control::alerts::Keeper;
 use zenith_control::allowed::Allowed;
 use zenith_control::mismatches;
 use zenith_control::notices::Notices;
@@ -61,10 +62,15 @@ pub async fn run(arguments: &Run) -> Ending {
         let views = supervisor.views();
         Display::start(Some(shared.pool.clone()), move || views.progress())
     });
+    let alerts = Keeper::open(&places, shared.store.clone(), &arguments.names)?;
     let end = tokio::select! {
         end = supervisor.run() => Some(end),
         () = signals.next() => None,
+        () = alerts.run() => None,
     };
+    if end.is_some() {
+        alerts.finish().await;
+    }
     let Some(end) = end else {
         say("zenith: stopping; press again to stop at once");
         signals.end_at_next();

@@ -1,9 +1,12 @@
 //! `zenith serve`: keeps the tables in step, and shows and changes that over HTTP.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use zenith_control::alerts::Keeper;
+use zenith_control::config::file;
 use zenith_control::failure::Failure;
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
@@ -49,6 +52,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
         }
     };
     let Opened { mut supervisor, shared, greeting } = opened;
+    let alerts = Arc::new(Keeper::open(&places, shared.store.clone(), &arguments.names)?);
     let scheme = if tls.is_some() { "https" } else { "http" };
     say(&format!("zenith: {greeting}; {} {scheme}://{address}", what_is_there(arguments)));
     let served = Served {
@@ -63,7 +67,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     let options = Options { access, hosts: arguments.hosts.clone(), assets: arguments.assets.clone() };
     let server = Server::new(served, options);
     let serving = tokio::spawn(listener.serve(api::router(server.clone()), server.stop.subscribe()));
-    let watching = tokio::spawn(watch(server.clone(), hangup));
+    let watching = tokio::spawn(watch(server.clone(), hangup, Arc::clone(&alerts)));
     let end = tokio::select! {
         end = supervisor.run() => Some(end),
         () = signals.next() => None,
@@ -94,8 +98,15 @@ fn what_is_there(arguments: &Serve) -> &'static str {
 }
 
 /// Applies zenith.toml again at each SIGHUP.
-async fn follow_file(server: &Server, mut hangup: Signal) {
+async fn follow_file(server: &Server, alerts: &Keeper, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
+        // What is wrong with the file itself is told below.
+        let process = file::process(&server.served.places.file);
+        let followed = process.map_or(Ok(()), |process| alerts.follow(&process.alerts));
+        if let Err(Failure::Input(error) | Failure::Failed(error)) = followed {
+            say(&format!("zenith: alerts are sent as before: {error}"));
+            server.served.log.add(Severity::Error, None, &error);
+        }
         match configuration::apply_file(server).await {
             Ok(what) => {
                 say(&format!("zenith: applied {} again: {what}", server.served.places.file.display()))
@@ -109,7 +120,7 @@ async fn follow_file(server: &Server, mut hangup: Signal) {
 }
 
 /// Looks at the pipelines, tells systemd, and follows zenith.toml, until dropped.
-async fn watch(server: Server, hangup: Signal) {
+async fn watch(server: Server, hangup: Signal, alerts: Arc<Keeper>) {
     let watching = async {
         if let Err(Failure::Input(error) | Failure::Failed(error)) =
             server.watch.run(&server.served.places, &server.served.views, &server.served.names).await
@@ -117,7 +128,9 @@ async fn watch(server: Server, hangup: Signal) {
             tracing::error!(error, "the pipelines cannot be looked at");
         }
     };
-    tokio::join!(watching, systemd::keep(&server), follow_file(&server, hangup));
+    #[cfg(feature = "otel")]
+    let watching = async { tokio::join!(watching, crate::telemetry::metrics::export(&server)) };
+    tokio::join!(watching, systemd::keep(&server), follow_file(&server, &alerts, hangup), alerts.run());
 }
 
 fn access(arguments: &Serve) -> Result<Access, Failure> {

@@ -3,7 +3,7 @@
 mod beside;
 mod client;
 mod faults;
-mod http;
+pub mod http;
 mod protection;
 mod secure;
 mod slow;

@@ -101,7 +101,7 @@ pub fn line_of_collections(text: &str, pipeline: &str) -> Option<usize> {
     Some(text.get(..key.span().start)?.matches('\n').count() + 1)
 }
 
-type Sections<'t> = BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>;
+pub(super) type Sections<'t> = BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>;
 
 pub(super) struct Reader<'t> {
     text: &'t str,
@@ -119,7 +119,7 @@ impl<'t> Reader<'t> {
         let config = base.with(Config { process, sources, targets, ..Config::default() });
         let pipelines = self.pipelines(&mut sections, &config.sources, &config.targets);
         for (name, (span, _)) in &sections {
-            let known = ["state", "memory", "sources", "targets", "pipelines"];
+            let known = ["state", "memory", "alerts", "sources", "targets", "pipelines"];
             self.wrong(span.start, &format!("unknown section [{name}]{}", suggest::hint(name, known)));
         }
         for name in config.sources.keys().filter(|name| config.targets.contains_key(*name)) {
@@ -140,6 +140,11 @@ impl<'t> Reader<'t> {
         self.mistakes.push(format!("{}, line {line}: {what}", self.path.display()));
     }
 
+    /// How many there are so far.
+    pub(super) fn mistakes(&self) -> usize {
+        self.mistakes.len()
+    }
+
     /// The tables of the file by name; a file that is no TOML has none.
     fn sections(&mut self) -> Sections<'t> {
         match DeTable::parse(self.text) {
@@ -152,7 +157,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn table(&mut self, name: &str, value: Spanned<DeValue<'t>>) -> Sections<'t> {
+    pub(super) fn table(&mut self, name: &str, value: Spanned<DeValue<'t>>) -> Sections<'t> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => keyed(table),
@@ -163,7 +168,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn section(&mut self, sections: &mut Sections<'t>, name: &str) -> Sections<'t> {
+    pub(super) fn section(&mut self, sections: &mut Sections<'t>, name: &str) -> Sections<'t> {
         match sections.remove(name) {
             Some((_, value)) => self.table(name, value),
             None => Sections::new(),
@@ -187,7 +192,7 @@ impl<'t> Reader<'t> {
             }
         });
         self.no_more(&memory, "[memory]", &["buffer"]);
-        Process { state: path, memory: buffer }
+        Process { state: path, memory: buffer, alerts: self.alerts(sections) }
     }
 
     fn connectors(
@@ -257,10 +262,10 @@ impl<'t> Reader<'t> {
             let at = Places { pipeline: span.start, ..Places::of(&settings) };
             let says_collection =
                 ["collection", "collections"].iter().any(|name| settings.contains_key(*name));
-            let mistakes = self.mistakes.len();
+            let mistakes = self.mistakes();
             let settings = self.settings(settings, &what);
             // Settings that cannot be read are told already, and say nothing of the others.
-            let is_read = self.mistakes.len() == mistakes
+            let is_read = self.mistakes() == mistakes
                 || !settings.collection.is_empty()
                 || !settings.collections.is_empty();
             if is_read || !says_collection {
@@ -312,7 +317,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Settings as a value of their type; the first that is wrong is told with why.
-    fn fields<T: Default + for<'d> Deserialize<'d>>(&mut self, settings: &Sections<'t>) -> T {
+    pub(super) fn fields<T: Default + for<'d> Deserialize<'d>>(&mut self, settings: &Sections<'t>) -> T {
         let mut table = DeTable::new();
         for (name, (span, value)) in settings {
             table.insert(Spanned::new(span.clone(), name.clone().into()), value.clone());
@@ -342,7 +347,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What is left in a table is unknown.
-    fn no_more(&mut self, table: &Sections<'t>, what: &str, known: &[&str]) {
+    pub(super) fn no_more(&mut self, table: &Sections<'t>, what: &str, known: &[&str]) {
         for (name, (span, _)) in table {
             self.wrong(
                 span.start,
@@ -388,7 +393,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn name_is_usable(&mut self, at: usize, name: &str) {
+    pub(super) fn name_is_usable(&mut self, at: usize, name: &str) {
         if name.is_empty()
             || name.chars().any(|character| character.is_control() || character.is_whitespace())
         {
@@ -423,13 +428,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn absolute(&self, path: &Path) -> PathBuf {
+    pub(super) fn absolute(&self, path: &Path) -> PathBuf {
         let folder = self.path.parent().unwrap_or_else(|| Path::new(""));
         std::path::absolute(folder.join(path)).unwrap_or_else(|_| path.to_owned())
     }
 
     /// References to files by their whole paths: what is applied here is run elsewhere.
-    fn absolute_reference(&self, uri: &str) -> String {
+    pub(super) fn absolute_reference(&self, uri: &str) -> String {
         if let Some(path) = uri.strip_prefix("file:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return format!("file:{}", self.absolute(Path::new(path)).display());
@@ -451,12 +456,15 @@ fn keyed(table: DeTable<'_>) -> Sections<'_> {
 }
 
 /// Those that are meant, and the others.
-fn parted<'t>(settings: Sections<'t>, meant: impl Fn(&String) -> bool) -> (Sections<'t>, Sections<'t>) {
+pub(super) fn parted<'t>(
+    settings: Sections<'t>,
+    meant: impl Fn(&String) -> bool,
+) -> (Sections<'t>, Sections<'t>) {
     settings.into_iter().partition(|(name, _)| meant(name))
 }
 
 /// The names there are.
-fn listed<'n>(first: &[&'n str], names: &'n [String]) -> Vec<&'n str> {
+pub(super) fn listed<'n>(first: &[&'n str], names: &'n [String]) -> Vec<&'n str> {
     first.iter().copied().chain(names.iter().map(String::as_str)).collect()
 }
 

@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | [`mod@file`] | `zenith.toml` → [`Config`], every mistake with its line |
+//! | [`alerts`] | what somebody is to be told of, and where |
 //! | [`applied`] | records of the state ↔ [`Config`] |
 //! | [`difference`] | what applying one over the other changes |
 //! | [`export`] | [`Config`] → the text of `zenith.toml` |
@@ -12,6 +13,7 @@
 //! | [`reference`](mod@reference) | what can be set, as data |
 //! | [`template`] | the file that `zenith init` writes |
 
+pub mod alerts;
 pub mod applied;
 mod clear;
 pub mod difference;
@@ -86,6 +88,8 @@ pub struct Process {
     pub state: Option<PathBuf>,
     /// Memory for data on its way.
     pub memory: Option<ByteSize>,
+    /// What somebody is to be told of, and where.
+    pub alerts: alerts::Alerts,
 }
 
 /// A database that is read or written.

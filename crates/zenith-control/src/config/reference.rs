@@ -83,6 +83,7 @@ mod tests {
 
     use super::{Setting, settings};
     use crate::config::ConnectorOptions;
+    use crate::config::alerts::{Limits, Webhook};
 
     /// Writes the tables instead of comparing them.
     const WRITE: &str = "ZENITH_WRITE_DOCS";
@@ -93,6 +94,8 @@ mod tests {
         let page = fs::read_to_string(&path).unwrap();
         let mut made = filled(&page, "targets", &table(&settings::<ConnectorOptions>(), TARGET));
         made = filled(&made, "pipelines", &table(&settings::<PipelineSettings>(), ENDS));
+        made = filled(&made, "alerts", &table(&settings::<Limits>(), ""));
+        made = filled(&made, "webhooks", &table(&settings::<Webhook>(), ""));
         if env::var_os(WRITE).is_some() {
             fs::write(&path, &made).unwrap();
         }

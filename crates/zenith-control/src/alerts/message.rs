@@ -1,0 +1,174 @@
+//! What is sent: one object with all that is known, or one text.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::standing::remedy;
+use super::told::News;
+use crate::config::alerts::Format;
+use crate::time::rfc3339;
+
+/// Collections of one message that are named.
+const NAMED_MAX: usize = 10;
+/// The code of a sample.
+const SAMPLE: &str = "ZEN-6000";
+
+/// A message, apart from its form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    status: &'static str,
+    alert: &'static str,
+    code: &'static str,
+    pipeline: String,
+    collections: Vec<String>,
+    count: usize,
+    sentence: String,
+    remedy: String,
+    since: String,
+    at: String,
+    instance: String,
+}
+
+impl Message {
+    /// What there is to tell; `instance` says which Zenith tells it.
+    #[must_use]
+    pub fn of(news: &News, instance: &str, at: SystemTime) -> Message {
+        let count = news.about.len();
+        let sentences = news.about.iter().take(NAMED_MAX).map(|about| about.sentence.as_str());
+        let mut sentence = sentences.collect::<Vec<_>>().join("\n");
+        if count > NAMED_MAX {
+            sentence.push_str(&format!("\nand {} more collections", count - NAMED_MAX));
+        }
+        Message {
+            status: if news.resolved { "resolved" } else { "firing" },
+            alert: news.alert.name(),
+            code: news.alert.code(),
+            pipeline: news.name.clone(),
+            collections: news.about.iter().take(NAMED_MAX).map(|about| about.pipeline.clone()).collect(),
+            count,
+            sentence,
+            remedy: if news.resolved { String::new() } else { remedy(news.alert, &news.name) },
+            since: news.about.iter().map(|about| about.since.as_str()).min().unwrap_or_default().to_owned(),
+            at: rfc3339(at),
+            instance: instance.to_owned(),
+        }
+    }
+
+    /// One that says that nothing is wrong.
+    #[must_use]
+    pub fn sample(webhook: &str, instance: &str, at: SystemTime) -> Message {
+        Message {
+            status: "firing",
+            alert: "test",
+            code: SAMPLE,
+            pipeline: String::new(),
+            collections: Vec::new(),
+            count: 0,
+            sentence: format!("this is a test of the webhook {webhook}; nothing is wrong"),
+            remedy: "Nothing needs to be done".to_owned(),
+            since: rfc3339(at),
+            at: rfc3339(at),
+            instance: instance.to_owned(),
+        }
+    }
+
+    /// The body of a request.
+    #[must_use]
+    pub fn body(&self, format: Format) -> String {
+        match format {
+            Format::Json => self.json(),
+            Format::Slack => json!({ "text": self.text() }),
+        }
+        .to_string()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "status": self.status,
+            "alert": self.alert,
+            "code": self.code,
+            "pipeline": self.pipeline,
+            "collections": self.collections,
+            "count": self.count,
+            "message": self.sentence,
+            "remedy": if self.remedy.is_empty() { Value::Null } else { self.remedy.as_str().into() },
+            "since": self.since,
+            "at": self.at,
+            "instance": self.instance,
+            // The same for the beginning and the end of an alert.
+            "key": format!("{}/{}/{}", self.pipeline, self.alert, self.since),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mark = match (self.alert, self.status) {
+            ("test", _) => ":information_source:",
+            (_, "resolved") => ":white_check_mark: Resolved:",
+            _ => ":rotating_light:",
+        };
+        let mut text = format!("{mark} {}", escaped(&self.sentence));
+        if !self.remedy.is_empty() {
+            text.push_str(&format!("\n{}", escaped(&self.remedy)));
+        }
+        let about =
+            if self.pipeline.is_empty() { String::new() } else { format!("pipeline {}, ", self.pipeline) };
+        text.push_str(&format!("\n_{about}{}, since {}, on {}_", self.code, self.since, self.instance));
+        text
+    }
+}
+
+/// Slack reads these three as marks.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::told::About;
+    use crate::config::alerts::AlertKind;
+
+    fn news(count: usize, resolved: bool) -> News {
+        let about = |number: usize| About {
+            pipeline: format!("shop.c{number}"),
+            sentence: format!("shop.c{number} failed: <no> & nothing"),
+            since: format!("2026-01-0{}T00:00:00Z", 9 - number % 9),
+        };
+        News {
+            alert: AlertKind::Failed,
+            resolved,
+            name: "shop".to_owned(),
+            about: (0..count).map(about).collect(),
+        }
+    }
+
+    #[test]
+    fn an_object_has_everything_and_a_text_what_a_person_needs() {
+        let message = Message::of(&news(1, false), "db1", SystemTime::UNIX_EPOCH);
+        let json: Value = serde_json::from_str(&message.body(Format::Json)).unwrap();
+        assert_eq!(
+            (&json["status"], &json["code"], &json["count"]),
+            (&json!("firing"), &json!("ZEN-6001"), &json!(1))
+        );
+        assert_eq!(json["message"], "shop.c0 failed: <no> & nothing");
+        assert!(json["remedy"].as_str().unwrap().contains("zenith status shop"), "{json}");
+        let text: Value = serde_json::from_str(&message.body(Format::Slack)).unwrap();
+        let text = text["text"].as_str().unwrap();
+        assert!(text.starts_with(":rotating_light: shop.c0 failed: &lt;no&gt; &amp; nothing\n"), "{text}");
+        assert!(text.ends_with("_pipeline shop, ZEN-6001, since 2026-01-09T00:00:00Z, on db1_"), "{text}");
+    }
+
+    #[test]
+    fn many_collections_are_one_message_of_a_bounded_length() {
+        let message = Message::of(&news(1_000, true), "db1", SystemTime::UNIX_EPOCH);
+        let json: Value = serde_json::from_str(&message.body(Format::Json)).unwrap();
+        assert_eq!(
+            (&json["count"], json["collections"].as_array().unwrap().len()),
+            (&json!(1_000), NAMED_MAX)
+        );
+        assert_eq!((&json["status"], &json["remedy"]), (&json!("resolved"), &Value::Null));
+        assert!(json["message"].as_str().unwrap().ends_with("\nand 990 more collections"));
+        assert!(message.body(Format::Slack).len() < 2_000);
+    }
+}
