@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{split_cstring, split_i32};
+use super::frame::{short_cstring_len, split_cstring, split_i32};
 use super::{RawError, RawValue, tag};
 
 /// One key and its value, and where they lie.
@@ -87,6 +87,30 @@ impl<'a> Elements<'a> {
         self.map_while(Result::ok).find(|element| element.key == key)
     }
 
+    /// The next element, if it has a short key and a value of one of the usual types, without a defect.
+    #[inline(always)]
+    fn read_usual(&mut self) -> Option<Element<'a>> {
+        let rest = self.rest;
+        let (&tag, behind) = rest.split_first()?;
+        let key_len = short_cstring_len(behind)?;
+        let (key, behind) = (behind.get(..key_len)?, behind.get(key_len + 1..)?);
+        let usual = USUAL.get(usize::from(tag))?;
+        let prefix = u32::from_le_bytes(*behind.first_chunk()?) & usual.prefix;
+        let length = usize::from(usual.length) + prefix as usize;
+        if length < usual.least as usize {
+            return None;
+        }
+        let bytes = behind.get(..length)?;
+        // Of a value without bytes, this is the one that ends the key.
+        if *rest.get(key_len + 1 + length)? > usual.last {
+            return None;
+        }
+        self.rest = behind.get(length..)?;
+        Some(Element { key, value: RawValue { tag, bytes }, start: self.end - rest.len() })
+    }
+
+    /// The next element, whatever it is.
+    #[inline(never)]
     fn read(&mut self) -> Result<Element<'a>, RawError> {
         let start = self.end - self.rest.len();
         let (&tag, rest) = self.rest.split_first().ok_or(RawError::Truncated)?;
@@ -109,6 +133,9 @@ impl<'a> Iterator for Elements<'a> {
         if self.rest.is_empty() {
             return None;
         }
+        if let Some(element) = self.read_usual() {
+            return Some(Ok(element));
+        }
         let element = self.read();
         if element.is_err() {
             self.rest = &[];
@@ -118,6 +145,45 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 impl std::iter::FusedIterator for Elements<'_> {}
+
+/// How long values of a type are, and what tells that one is whole: the same steps for all types, without a jump.
+#[derive(Clone, Copy)]
+struct Usual {
+    /// Bytes of a value beside those that its length prefix counts.
+    length: u8,
+    /// All bits where there is a length prefix, none where not.
+    prefix: u32,
+    /// No value has fewer bytes.
+    least: u32,
+    /// No value ends in a greater byte.
+    last: u8,
+}
+
+/// By tag. No value is long enough for a type that is not usual.
+const USUAL: [Usual; 32] = {
+    let mut usual = [Usual { length: 0, prefix: 0, least: u32::MAX, last: 0 }; 32];
+    // Of strings, the length that the prefix counts includes the zero byte; of documents, the prefix as well.
+    usual[tag::STRING as usize] = Usual { length: 4, prefix: u32::MAX, least: 5, last: 0 };
+    usual[tag::DOCUMENT as usize] = Usual { length: 0, prefix: u32::MAX, least: 5, last: 0 };
+    usual[tag::ARRAY as usize] = usual[tag::DOCUMENT as usize];
+    usual[tag::BOOLEAN as usize] = Usual { last: 1, ..Usual::fixed(1) };
+    usual[tag::NULL as usize] = Usual::fixed(0);
+    usual[tag::INT32 as usize] = Usual::fixed(4);
+    usual[tag::INT64 as usize] = Usual::fixed(8);
+    usual[tag::DOUBLE as usize] = Usual::fixed(8);
+    usual[tag::DATE as usize] = Usual::fixed(8);
+    usual[tag::TIMESTAMP as usize] = Usual::fixed(8);
+    usual[tag::OBJECT_ID as usize] = Usual::fixed(12);
+    usual[tag::DECIMAL128 as usize] = Usual::fixed(16);
+    usual
+};
+
+impl Usual {
+    /// Any so many bytes.
+    const fn fixed(length: u8) -> Usual {
+        Usual { length, prefix: 0, least: 0, last: u8::MAX }
+    }
+}
 
 /// How many bytes the value at the front of `rest` takes, its length prefix included.
 fn value_length(tag: u8, rest: &[u8]) -> Result<usize, RawError> {

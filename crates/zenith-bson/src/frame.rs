@@ -27,21 +27,23 @@ pub fn document_len(bytes: &[u8]) -> Result<usize, RawError> {
 
 /// Where the first zero byte is: the end of a name.
 ///
-/// Names are short, so eight bytes at a time nearly always hold it; they are searched at once, as in "Bit Twiddling
-/// Hacks", "Determine if a word has a zero byte".
+/// Names are short, so eight bytes at a time nearly always hold it.
 #[inline]
 #[must_use]
 pub fn cstring_len(bytes: &[u8]) -> Option<usize> {
+    short_cstring_len(bytes).or_else(|| bytes.iter().position(|&byte| byte == 0))
+}
+
+/// As [`cstring_len`], if it is among the first eight bytes and there are so many.
+///
+/// They are searched at once, as in "Bit Twiddling Hacks", "Determine if a word has a zero byte".
+#[inline]
+pub(super) fn short_cstring_len(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    if let Some(chunk) = bytes.first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
-        if zeros != 0 {
-            return usize::try_from(zeros.trailing_zeros() / 8).ok();
-        }
-    }
-    bytes.iter().position(|&byte| byte == 0)
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+    if zeros == 0 { None } else { usize::try_from(zeros.trailing_zeros() / 8).ok() }
 }
 
 pub(super) fn split_i32(bytes: &[u8]) -> Result<(i32, &[u8]), RawError> {

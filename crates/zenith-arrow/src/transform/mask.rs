@@ -1,5 +1,6 @@
 //! What stands in the place of a value that is masked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,44 +49,44 @@ impl fmt::Debug for Salt {
 }
 
 impl Mask {
-    /// Appends what stands in the place of the value that is all of `out` behind `start`, and gives back its type.
-    pub(super) fn apply(&self, type_tag: u8, start: usize, out: &mut Vec<u8>) -> Result<u8, RawError> {
-        if matches!(type_tag, tag::NULL | tag::UNDEFINED) {
-            return Ok(type_tag);
-        }
-        let value = RawValue { tag: type_tag, bytes: out.get(start..).unwrap_or_default() };
-        let (tag, bytes) = self.of(value)?;
-        out.truncate(start);
-        out.extend_from_slice(&bytes);
-        Ok(tag)
-    }
-
-    /// What stands in the place of a value that is not null: its type, and its bytes.
+    /// Appends what stands in the place of a value, and gives back its type. Nulls are appended as they are.
     ///
     /// # Errors
     /// [`RawError`] where the value is malformed or not UTF-8.
-    pub fn of(&self, value: RawValue<'_>) -> Result<(u8, Vec<u8>), RawError> {
+    pub(super) fn write(&self, value: RawValue<'_>, out: &mut Vec<u8>) -> Result<u8, RawError> {
         match self {
-            Mask::Redact => string(HIDDEN),
-            Mask::Null => Ok((tag::NULL, Vec::new())),
-            Mask::Last4 if matches!(value.tag, tag::DOCUMENT | tag::ARRAY) => string(HIDDEN),
+            _ if matches!(value.tag, tag::NULL | tag::UNDEFINED) => Ok(value.tag),
+            Mask::Redact => string(HIDDEN, out),
+            Mask::Null => Ok(tag::NULL),
+            Mask::Last4 if matches!(value.tag, tag::DOCUMENT | tag::ARRAY) => string(HIDDEN, out),
             Mask::Last4 => {
                 let text = text(value)?;
                 let text = zenith_bson::utf8(&text)?;
                 let hidden = text.chars().count().checked_sub(SHOWN).filter(|_| long_enough(text));
                 let shown = hidden.and_then(|hidden| text.char_indices().nth(hidden));
                 let shown = shown.and_then(|(at, _)| text.get(at..)).unwrap_or_default();
-                string(&[HIDDEN, shown.as_bytes()].concat())
+                string(&[HIDDEN, shown.as_bytes()].concat(), out)
             }
             Mask::Sha256(salt) => {
                 let digest = salt.digest(&text(value)?);
-                string(digest.map(|byte| [digit(byte >> 4), digit(byte & 15)]).as_flattened())
+                string(digest.map(|byte| [digit(byte >> 4), digit(byte & 15)]).as_flattened(), out)
             }
             Mask::Hash64(salt) => {
                 let [a, b, c, d, e, f, g, h, ..] = salt.digest(&text(value)?);
-                Ok((tag::TIMESTAMP, u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_le_bytes().to_vec()))
+                out.extend_from_slice(&u64::from_be_bytes([a, b, c, d, e, f, g, h]).to_le_bytes());
+                Ok(tag::TIMESTAMP)
             }
         }
+    }
+
+    /// What stands in the place of a value: its type, and its bytes.
+    ///
+    /// # Errors
+    /// [`RawError`] where the value is malformed or not UTF-8.
+    pub fn of(&self, value: RawValue<'_>) -> Result<(u8, Vec<u8>), RawError> {
+        let mut bytes = Vec::new();
+        let tag = self.write(value, &mut bytes)?;
+        Ok((tag, bytes))
     }
 
     /// The mask of a sample: it gives a value of the type that the column is to have.
@@ -110,18 +111,26 @@ fn long_enough(text: &str) -> bool {
     text.chars().nth(SHOWN_LEAST - 1).is_some()
 }
 
-fn text(value: RawValue<'_>) -> Result<Vec<u8>, RawError> {
+/// The text of a value; of one that is a text, without copying it.
+fn text(value: RawValue<'_>) -> Result<Cow<'_, [u8]>, RawError> {
+    if let Some(text) = value.as_str_bytes() {
+        zenith_bson::utf8(text)?;
+        return Ok(Cow::Borrowed(text));
+    }
     let mut text = Vec::new();
     plain_text(value, &mut text)?;
-    Ok(text)
+    Ok(Cow::Owned(text))
 }
 
 fn digit(half: u8) -> u8 {
     if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 
-/// A string as a value.
-fn string(text: &[u8]) -> Result<(u8, Vec<u8>), RawError> {
+/// Appends a string as a value, and gives back its type.
+fn string(text: &[u8], out: &mut Vec<u8>) -> Result<u8, RawError> {
     let length = i32::try_from(text.len() + 1).map_err(|_| RawError::Truncated)?;
-    Ok((tag::STRING, [&length.to_le_bytes(), text, &[0]].concat()))
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(text);
+    out.push(0);
+    Ok(tag::STRING)
 }

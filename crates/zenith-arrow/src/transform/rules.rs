@@ -1,5 +1,6 @@
 //! Paths made into a tree that a walk over a document follows, and the walk.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use zenith_bson::{DEPTH_MAX, Element, Elements, RawError, RawValue, tag};
@@ -12,9 +13,10 @@ use crate::schema::ID_KEY;
 /// What becomes of the fields of a document.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// By key, in order.
+    /// By key, the shorter ones first.
     names: Vec<(Box<[u8]>, Rule)>,
-    /// A bit for the length of each of these keys: most others are told from them by it.
+    /// A bit for the first byte of each of these keys, and for the length: most others are told from them by it.
+    firsts: u64,
     lengths: u64,
     /// Of all other keys.
     other: Rule,
@@ -52,18 +54,27 @@ impl Rules {
     pub(super) fn new(said: &[(Path, Said)], is_all: bool) -> Rules {
         let open: Vec<Open<'_>> = said.iter().map(|(path, said)| Open { said, rest: &path.parts }).collect();
         let mut rules = rules(&open, is_all);
-        rules.set(ID_KEY.as_bytes().into(), Rule::Keep);
+        // Where everything is kept that nothing is said of, it is kept as well.
+        if rules.is_strict || !matches!(rules.other, Rule::Keep) {
+            rules.set(ID_KEY.as_bytes().into(), Rule::Keep);
+        }
         rules
     }
 
     fn set(&mut self, name: Box<[u8]>, rule: Rule) {
+        self.firsts |= first_bit(&name);
         self.lengths |= length_bit(&name);
-        let at = self.names.partition_point(|(other, _)| *other < name);
+        let at = self.names.partition_point(|(other, _)| order(other, &name).is_lt());
         self.names.insert(at, (name, rule));
     }
 
-    #[inline]
+    #[inline(always)]
     fn of(&self, key: &[u8]) -> &Rule {
+        if self.firsts & first_bit(key) == 0 { &self.other } else { self.looked_up(key) }
+    }
+
+    #[inline(never)]
+    fn looked_up(&self, key: &[u8]) -> &Rule {
         if key.contains(&b'.') { self.spelled(key) } else { self.named(key) }
     }
 
@@ -72,7 +83,7 @@ impl Rules {
         if self.lengths & length_bit(key) == 0 {
             return &self.other;
         }
-        let found = self.names.binary_search_by(|(name, _)| (**name).cmp(key));
+        let found = self.names.binary_search_by(|(name, _)| order(name, key));
         found.ok().and_then(|index| self.names.get(index)).map_or(&self.other, |(_, rule)| rule)
     }
 
@@ -119,7 +130,9 @@ impl Rules {
                 continue;
             }
             let before = out.len();
-            out.extend_from_slice(document.get(done..element.start).unwrap_or_default());
+            if done < element.start {
+                out.extend_from_slice(document.get(done..element.start).unwrap_or_default());
+            }
             let changes = match rule {
                 Rule::Change(change) => change.apply(&element, depth, out)?,
                 Rule::Keep | Rule::Drop => true,
@@ -147,18 +160,21 @@ impl Change {
             return Ok(true);
         }
         let at = begin(value.tag, element.key, out);
-        let start = out.len();
-        let changes = self.apply_inside(value, depth, out)?;
-        match &self.mask {
-            Some(mask) if !value.is_null() => {
-                let tag = mask.apply(value.tag, start, out)?;
-                if let Some(place) = out.get_mut(at) {
-                    *place = tag;
-                }
-                Ok(true)
-            }
-            _ => Ok(changes),
+        let Some(mask) = self.mask.as_ref().filter(|_| !value.is_null()) else {
+            return self.apply_inside(value, depth, out);
+        };
+        let tag = if self.inside.is_none() {
+            mask.write(value, out)?
+        } else {
+            let start = out.len();
+            self.apply_inside(value, depth, out)?;
+            let left = out.split_off(start);
+            mask.write(RawValue { tag: value.tag, bytes: &left }, out)?
+        };
+        if let Some(place) = out.get_mut(at) {
+            *place = tag;
         }
+        Ok(true)
     }
 
     fn drops(&self, value: RawValue<'_>) -> bool {
@@ -209,8 +225,20 @@ impl Change {
     }
 }
 
+#[inline]
+fn first_bit(key: &[u8]) -> u64 {
+    key.first().map_or(0, |first| 1 << (first & 63))
+}
+
+#[inline]
 fn length_bit(key: &[u8]) -> u64 {
     1 << (key.len() & 63)
+}
+
+/// Lengths tell most keys apart with less than their bytes do.
+#[inline]
+fn order(one: &[u8], other: &[u8]) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 /// Begins an element; gives back where its type stands.
@@ -252,7 +280,11 @@ fn rules(open: &[Open<'_>], is_all: bool) -> Rules {
         });
         rule(&inside.collect::<Vec<_>>(), is_all)
     };
-    let mut rules = Rules { names: Vec::new(), lengths: 0, other: inside(None), is_strict: !is_all };
+    let other = inside(None);
+    // Where a key with dots is something else than any other key, each is looked at.
+    let is_plain = matches!((&other, is_all), (Rule::Drop, _) | (Rule::Keep, true));
+    let firsts = if is_plain { 0 } else { u64::MAX };
+    let mut rules = Rules { names: Vec::new(), firsts, lengths: 0, other, is_strict: !is_all };
     for name in names {
         rules.set(name.into(), inside(Some(name)));
     }
