@@ -14,7 +14,7 @@ use crate::progress::Stderr;
 /// Starts logging: warnings always, more by `-v`, anything by `ZENITH_LOG`. What goes on for long writes JSON where no
 /// terminal shows it.
 pub fn start(verbose: u8, is_long: bool, traces: impl Layer<Registry> + Send + Sync) {
-    let as_json = is_long && !std::io::stderr().is_terminal();
+    let as_json = is_json(is_long);
     tracing_subscriber::registry().with(traces).with(lines(verbose, as_json)).init();
 }
 
@@ -25,13 +25,22 @@ pub fn start_server(verbose: u8, traces: impl Layer<Registry> + Send + Sync) -> 
         ["zenith", "zenith_control", "zenith_engine", "zenith_extract", "zenith_server", "zenith_transport"]
             .map(|target| (target, Level::INFO)),
     );
-    let as_json = !std::io::stderr().is_terminal();
+    let as_json = is_json(true);
     tracing_subscriber::registry()
         .with(traces)
         .with(lines(verbose.saturating_add(1), as_json))
         .with(log.clone().with_filter(kept))
         .init();
     log
+}
+
+/// Whether lines are JSON: as `ZENITH_LOG_FORMAT` says, `text` or `json`, and else where a run is long and no terminal shows it.
+fn is_json(is_long: bool) -> bool {
+    match std::env::var("ZENITH_LOG_FORMAT").as_deref() {
+        Ok("json") => true,
+        Ok("text") => false,
+        _ => is_long && !std::io::stderr().is_terminal(),
+    }
 }
 
 fn lines<S>(verbose: u8, as_json: bool) -> Box<dyn tracing_subscriber::Layer<S> + Send + Sync>

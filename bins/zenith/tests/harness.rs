@@ -78,6 +78,8 @@ pub fn zenith(arguments: &[&str]) -> Command {
         command.env_remove(variable);
     }
     command
+        // As a terminal would show it.
+        .env("ZENITH_LOG_FORMAT", "text")
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! `zenith run`: keeps the tables in step until stopped.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zenith_control::alerts::Keeper;
@@ -62,14 +63,15 @@ pub async fn run(arguments: &Run) -> Ending {
         let views = supervisor.views();
         Display::start(Some(shared.pool.clone()), move || views.progress())
     });
-    let alerts = Keeper::open(&places, shared.store.clone(), &arguments.names)?;
+    let alerts = Arc::new(Keeper::open(&places, shared.store.clone(), &arguments.names)?);
     let end = tokio::select! {
         end = supervisor.run() => Some(end),
         () = signals.next() => None,
         () = alerts.run() => None,
     };
-    if end.is_some() {
-        alerts.finish().await;
+    match end {
+        Some(_) => alerts.finish().await,
+        None => alerts.rest().await,
     }
     let Some(end) = end else {
         say("zenith: stopping; press again to stop at once");

@@ -34,8 +34,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
     let hangup = signal(SignalKind::hangup()).map_err(uncaught)?;
     let places = Places::find(&arguments.place)?;
     let access = access(arguments)?;
-    let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
-    let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
+    let tls = tls(arguments);
     let listener = Listener::bind(arguments.listen, tls.as_ref()).await?;
     let address = listener.address().unwrap_or(arguments.listen);
     let wanted = Wanted {
@@ -85,6 +84,7 @@ pub async fn run(arguments: &Serve, log: Log) -> Ending {
         }
     }
     watching.abort();
+    alerts.rest().await;
     // It ends by itself once it has been asked to.
     let _ = serving.await;
     end.transpose().map(|_| ExitCode::SUCCESS)
@@ -131,6 +131,11 @@ async fn watch(server: Server, hangup: Signal, alerts: Arc<Keeper>) {
     #[cfg(feature = "otel")]
     let watching = async { tokio::join!(watching, crate::telemetry::metrics::export(&server)) };
     tokio::join!(watching, systemd::keep(&server), follow_file(&server, &alerts, hangup), alerts.run());
+}
+
+fn tls(arguments: &Serve) -> Option<TlsFiles> {
+    let files = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    files.map(|(certificate, key)| TlsFiles { certificate, key })
 }
 
 fn access(arguments: &Serve) -> Result<Access, Failure> {

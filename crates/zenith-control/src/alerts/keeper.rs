@@ -1,7 +1,7 @@
 //! Looks at all pipelines now and then, and tells those who want to know.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
@@ -22,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_SHARE: u32 = 20;
 /// How long the last look of a run that ends may take.
 const LAST_WITHIN: Duration = Duration::from_secs(8);
+/// How long a stop waits for what is being told.
+const REST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Tells of alerts while a run lasts.
 pub struct Keeper {
@@ -38,7 +40,7 @@ pub struct Keeper {
 #[derive(Default)]
 struct Wanted {
     limits: Limits,
-    webhooks: BTreeMap<String, std::sync::Arc<Webhook>>,
+    webhooks: BTreeMap<String, Arc<Webhook>>,
     patience: BTreeMap<String, Patience>,
 }
 
@@ -88,13 +90,20 @@ impl Keeper {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells until dropped.
-    pub async fn run(&self) {
+    /// Tells until dropped; then what is being told is told to its end, if the process waits for that.
+    pub async fn run(self: &Arc<Self>) {
         loop {
             let begun = Instant::now();
-            self.tell(false).await;
+            let keeper = Arc::clone(self);
+            // One that has panicked has told why.
+            let _ = tokio::spawn(async move { keeper.tell(false).await }).await;
             tokio::time::sleep(LOOK_EVERY.max(begun.elapsed() * LOOK_SHARE)).await;
         }
+    }
+
+    /// Waits until what was being told has been noted, so that the next run does not tell it again.
+    pub async fn rest(&self) {
+        let _ = tokio::time::timeout(REST_WITHIN, self.told.lock()).await;
     }
 
     /// Looks once more, at the end of a run that ended by itself.
