@@ -86,14 +86,22 @@ export class World {
     return page;
   }
 
-  /** What axe-core finds against a page, which is to be nothing. */
+  /** What axe-core finds against a page, in the light and in the dark, which is to be nothing. */
   async accessible(page) {
     // By the protocol and not as a script of the page, which its policy forbids.
     const session = await page.context().newCDPSession(page);
     await session.send('Runtime.evaluate', { expression: AXE });
+    const isDark = await page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches);
+    for (const colorScheme of isDark ? ['light', 'dark'] : ['dark', 'light']) {
+      await page.emulateMedia({ colorScheme });
+      await this.#clean(page, colorScheme);
+    }
+  }
+
+  async #clean(page, scheme) {
     const found = await page.evaluate((values) => window.axe.run({ runOnly: { type: 'tag', values } }), RULES);
     const told = found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
-    assert.deepEqual(told, [], page.url());
+    assert.deepEqual(told, [], `${page.url()} ${scheme}`);
   }
 
   /** Whether pictures are wanted. */

@@ -98,7 +98,7 @@ function Row({ row, index, now }) {
     <span role="cell" class="name"><${Link} href=${pipelineAddress(row.name)}>${row.name}<//>
       <span class="muted"> ${row.mode}${row.isGroup ? `, ${counted(row.members.length, 'collection')}` : ''}</span>
       ${why ? html`<span class="under why" title=${row.last_error ?? why}>${from && html`<span class="since">${since(from, now)}</span>`} ${why}</span>`
-    : html`<span class="under"><span>${row.from}</span> → <span>${row.to}</span>${row.next_run && html`<span>, next run ${ago(row.next_run, now)}</span>`}</span>`}</span>
+    : html`<span class="under">${row.next_run && html`<span>next run ${ago(row.next_run, now)}, </span>`}<span>${row.from}</span> → <span>${row.to}</span></span>`}</span>
     <${Lag} row=${row} />
     <span role="cell" class="rate" data-name="Rows/s">${perSecond(row.rows_per_second)}</span>
     <span role="cell" class="spark"><${Spark} points=${row.spark} what="Rows a second in the last hour" count=${MINUTES} /></span>

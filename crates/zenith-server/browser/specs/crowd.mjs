@@ -19,7 +19,6 @@ export const specs = {
     });
     await page.goto(base);
     await page.getByRole('link', { name: 'crowd', exact: true }).waitFor();
-    await world.picture(page, 'crowd');
     await world.accessible(page);
     await page.getByRole('link', { name: 'crowd', exact: true }).click();
     const table = page.getByRole('table', { name: 'Collections' });
