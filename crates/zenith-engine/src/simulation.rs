@@ -20,6 +20,8 @@ pub enum DeliberateBug {
     LettersNotLookedUp,
     /// Rows of documents whose key has changed stay where they are.
     OldPlacesLeft,
+    /// Deletions leave the table for good while the collection is being read, whose rows may be older.
+    PurgedWhileRead,
 }
 
 /// What is changed in the runs of a thread.

@@ -190,7 +190,8 @@ impl Lives {
         let stop = replicator.stop_handle();
         let happen = async {
             loop {
-                let pause = self.world.between(0, 400);
+                let most = if self.world.scenario.slow_loads { 4_000 } else { 400 };
+                let pause = self.world.between(0, most);
                 tokio::time::sleep(Duration::from_millis(pause.into())).await;
                 if !self.world.step() {
                     break;

@@ -55,6 +55,8 @@ enum Bug {
     LettersNotLookedUp,
     /// Rows of documents whose key has changed stay where they are
     OldPlacesLeft,
+    /// Deletions leave the table for good while the collection is being read
+    PurgedWhileRead,
 }
 
 impl From<Bug> for DeliberateBug {
@@ -66,6 +68,7 @@ impl From<Bug> for DeliberateBug {
             Bug::IntentClosedEarly => DeliberateBug::IntentClosedEarly,
             Bug::LettersNotLookedUp => DeliberateBug::LettersNotLookedUp,
             Bug::OldPlacesLeft => DeliberateBug::OldPlacesLeft,
+            Bug::PurgedWhileRead => DeliberateBug::PurgedWhileRead,
         }
     }
 }

@@ -151,6 +151,8 @@ pub(crate) struct Scenario {
     pub(crate) has_partitions: bool,
     /// Whether documents have an array, of which each element has a row.
     pub(crate) has_array: bool,
+    /// Whether inserts of what is read take so long that deletions of later are old when they arrive.
+    pub(crate) slow_loads: bool,
     pub(crate) readers: usize,
     pub(crate) lives: Vec<Life>,
 }
@@ -170,7 +172,7 @@ impl Scenario {
             order_by: if has_key { vec![KEY_FIELD.as_str().to_owned()] } else { Vec::new() },
             ..TableShape::default()
         };
-        let settings = PipelineSettings {
+        let mut settings = PipelineSettings {
             shape,
             mode: kind.mode(),
             // Without a draw, so that the other seeds are what they were.
@@ -186,19 +188,18 @@ impl Scenario {
             (0..random.between(2, 4)).map(|_| Life::new(kind, torn_inserts, random)).collect();
         // What is lost of a part has to be looked for in all parts.
         let has_partitions = has_key && torn_inserts == 0 && seed.is_multiple_of(16);
-        // Without a draw, so that other seeds are what they were.
         let marks = kind == Kind::Changes && !filtered && seed / 4 % 3 == 1;
-        let mut settings = settings;
         if marks {
             mark(&mut settings, &mut lives, has_partitions);
         } else {
             leave_out(&mut settings, kind, seed);
         }
+        let slow_loads = has_slow_loads(&settings, &mut lives);
         Scenario {
             kind,
             settings,
             documents: random.between(1, 16),
-            steps: random.between(4, 24),
+            steps: if slow_loads { random.between(20, 40) } else { random.between(4, 24) },
             bad_documents: random.pick(0, &[0, 5, 20, 60]),
             // Copies of other columns do not replace each other.
             new_fields: if kind == Kind::Reload { 0 } else { random.pick(0, &[0, 10, 40]) },
@@ -211,6 +212,7 @@ impl Scenario {
             has_partitions,
             torn_inserts,
             has_array,
+            slow_loads,
             readers: random.pick(1, &[2]),
             lives,
         }
@@ -232,9 +234,21 @@ fn leave_out(settings: &mut PipelineSettings, kind: Kind, seed: u64) {
     if kind != Kind::Reload && seed / 4 % 7 == 3 {
         settings.options.on_new_field = OnNewField::Ignore;
     }
-    if kind == Kind::Changes && seed / 4 % 4 == 2 {
+    // Tables with a key of their own and others: these are read while their changes are applied.
+    if kind == Kind::Changes && seed / 4 % 4 >= 2 {
         settings.purge_deleted = Some(Duration::from_secs(1));
     }
+}
+
+/// Whether inserts of what is read take long: in tables that rows leave and that are read while their changes are applied, which
+/// the first life then is for.
+fn has_slow_loads(settings: &PipelineSettings, lives: &mut [Life]) -> bool {
+    let is_loaded_whole = !settings.shape.order_by.is_empty() || settings.options.unwind.is_some();
+    let slow_loads = settings.purge_deleted.is_some() && !is_loaded_whole;
+    if let Some(first) = lives.first_mut().filter(|_| slow_loads) {
+        first.errand = Errand::Follow;
+    }
+    slow_loads
 }
 
 /// Has the rows of deleted documents stay.

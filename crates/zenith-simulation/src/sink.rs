@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::FieldRef;
@@ -26,6 +27,9 @@ type Result<T> = std::result::Result<T, TransportError>;
 /// The table that is kept in step.
 pub(crate) const TABLE: &str = "items";
 
+/// Inserts of one seed that take long: a load whose source fails meanwhile begins again.
+const SLOW_MAX: u32 = 4;
+
 /// The target of a world.
 #[derive(Debug)]
 pub(crate) struct SimulatedSink {
@@ -40,6 +44,8 @@ pub(crate) struct SimulatedSink {
     /// How often the table was made.
     created: AtomicU32,
     mutations: Mutations,
+    /// Inserts of loads that took long.
+    slow_loads: AtomicU32,
 }
 
 fn failure(is_done: bool) -> TransportError {
@@ -57,6 +63,7 @@ impl SimulatedSink {
             parts: Mutex::default(),
             created: AtomicU32::new(0),
             mutations: Mutations::default(),
+            slow_loads: AtomicU32::new(0),
         }
     }
 
@@ -321,6 +328,14 @@ impl Sink for SimulatedSink {
 
     async fn write(&self, insert: Insert) -> Result<Durable> {
         let call = if is_of_letters(&insert) { Call::InsertLetters } else { Call::Insert };
+        let is_of_load = insert.table == TABLE && !insert.token.contains('/');
+        let slow = |slow: u32| (slow < SLOW_MAX).then_some(slow + 1);
+        if self.world.scenario.slow_loads
+            && is_of_load
+            && self.slow_loads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, slow).is_ok()
+        {
+            tokio::time::sleep(Duration::from_secs(self.world.between(0, 20).into())).await;
+        }
         self.mutations.go_on(&self.world, &self.memory);
         let fate = self.world.fate_of_insert(call, |world| self.text(&insert, world)).await;
         match fate {

@@ -39,7 +39,9 @@ fn no_seed_breaks_a_promise() {
 /// The first seed that finds a bug in these words.
 fn seed_that_finds(bug: DeliberateBug, words: &[&str]) -> Option<u64> {
     let laboratory = Laboratory::new(Some(bug)).expect("a laboratory");
-    (0..SEEDS_TO_FIND).find(|seed| {
+    // Only tables without a key of their own are read while rows of documents that are gone leave them.
+    let (first, each) = if bug == DeliberateBug::PurgedWhileRead { (12, 16) } else { (0, 1) };
+    (first..SEEDS_TO_FIND).step_by(each).find(|seed| {
         let broken = laboratory.run(*seed).broken;
         broken.is_some_and(|broken| words.iter().any(|words| broken.contains(words)))
     })
@@ -55,6 +57,7 @@ fn deliberate_bugs_are_found() {
         (DeliberateBug::IntentClosedEarly, &["is in the table twice", "came in two inserts"]),
         (DeliberateBug::LettersNotLookedUp, &["came twice", "neither a row nor a dead letter"]),
         (DeliberateBug::OldPlacesLeft, &["is in the table twice"]),
+        (DeliberateBug::PurgedWhileRead, &["is in the table, but not in the collection"]),
     ];
     for (bug, words) in bugs {
         assert!(seed_that_finds(bug, words).is_some(), "{bug:?} is not found");
