@@ -116,6 +116,11 @@ async fn mistakes_are_told_with_their_lines_and_nothing_is_applied() {
         ("mode = \"change-log\"", "table = \"orders\"", &["orders and users both write the table orders"]),
         ("[sources.shop]", "[sorces.shop]", &["unknown section [sorces]", "did you mean sources?"]),
         ("[sources.shop]", "[sources.shop", &["line 2", "not TOML"]),
+        (
+            "mode = \"change-log\"",
+            "table = \"people\"\n[pipelines.users.table]\norder_by = [\"_id\"]",
+            &["line 15", "the table is named twice", "as name = "],
+        ),
         ("mongodb://app", "postgres://app", &["line 3", "mongodb://"]),
         ("[targets.warehouse]", "[targets.shop]", &["is the name of a source and of a target"]),
         (
@@ -139,9 +144,13 @@ async fn mistakes_are_told_with_their_lines_and_nothing_is_applied() {
         }
         assert!(!home.has("state.sqlite"), "{from}");
     }
-    home.write("zenith.toml", &SHOP.replace("${MONGO_PASSWORD}", "s3cret"));
+    let with_passwords = SHOP.replace("${MONGO_PASSWORD}", "s3cret").replace("${file:secret}", "s3cret");
+    home.write("zenith.toml", &with_passwords);
     let ended = home.run(&["apply", "--yes"]).await;
-    refused(&ended, &["\"shop\" has a password in it", "${MONGO_PASSWORD}"]);
+    refused(
+        &ended,
+        &["\"shop\" has a password in it", "\"warehouse\" has a password in it", "${MONGO_PASSWORD}"],
+    );
     assert!(!ended.stderr.contains("s3cret"), "{ended:?}");
     refused(&Home::new().run(&["apply"]).await, &["there is no zenith.toml", "zenith init"]);
 }

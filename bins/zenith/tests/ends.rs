@@ -95,6 +95,11 @@ async fn the_target_shows_how_its_pipelines_stand() {
     home.until("the value in extra is counted", async || ask("extra_values").await == "1\n0").await;
     let ended = crate::home::stop(child).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ask("state, rows").await, "ended\t11\nended\t10");
+    // A run that catches up tells its end, too.
+    orders.insert_one(doc! { "_id": 11 }).await.unwrap();
+    home.run(&["run", "--once", "--quiet"]).await.succeeded();
+    assert_eq!(ask("state, rows").await, "ended\t12\nended\t10");
     bench.remove().await;
 }
 

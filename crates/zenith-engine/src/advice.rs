@@ -11,6 +11,11 @@ impl EngineError {
             *advice = match (settings.mode, settings.options.strategy) {
                 _ if !*is_ours => "It was not made by Zenith: name another table (table = \"…\")".to_owned(),
                 (Mode::ChangeLog, _) => "Name another table (table = \"…\")".to_owned(),
+                _ if settings.refused_load().is_some() => {
+                    "It keeps rows of documents that are gone, and is not loaded again: name another table (table = \"…\"), or \
+                     let these rows go with deletes = \"tombstone\" and zenith reload"
+                        .to_owned()
+                }
                 (Mode::Full, Strategy::Truncate) => {
                     "strategy = \"swap\" puts a new table in its place; or name another one (table = \"…\")"
                         .to_owned()

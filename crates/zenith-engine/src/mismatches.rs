@@ -54,7 +54,7 @@ pub(crate) enum Advice<'s> {
     Reload(&'s PipelineSettings),
     /// The columns have just been chosen, from some of the documents.
     LargerSample(&'s PipelineSettings),
-    /// The columns have just been chosen from all documents, or a change log is not made from the collection.
+    /// The columns have just been chosen from all documents, or the table is not made from the collection again.
     Count(&'s PipelineSettings),
 }
 
@@ -64,6 +64,8 @@ impl<'s> Advice<'s> {
     pub(crate) fn of(settings: &'s PipelineSettings, is_load: bool, is_whole: bool) -> Advice<'s> {
         match settings.mode {
             Mode::ChangeLog => Advice::Count(settings),
+            // Its table is not loaded again.
+            _ if !is_load && settings.refused_load().is_some() => Advice::Count(settings),
             Mode::Changes | Mode::IdCursor if !is_load => Advice::Reload(settings),
             _ if is_whole => Advice::Count(settings),
             _ => Advice::LargerSample(settings),
@@ -93,6 +95,13 @@ impl<'s> Advice<'s> {
 /// Whether columns of other types could show values of this reason.
 fn has_cure(reason: &str) -> bool {
     !matches!(reason, "repeated key" | "not plain JSON")
+}
+
+/// Whether the column of a field, or of one around it, has the type that its user gave it.
+fn is_given(settings: &PipelineSettings, field: &str) -> bool {
+    let is_around =
+        |path: &str| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    settings.shape.columns.iter().any(|(path, column)| column.data_type.is_some() && is_around(path))
 }
 
 /// What has been told of a run.
@@ -149,8 +158,16 @@ fn one(field: &str, reason: &str, pipeline: &str, advice: Advice<'_>) -> String 
         (Advice::LargerSample(_) | Advice::Count(_), Some(setting)) => {
             format!("{setting} gives them a column")
         }
-        (Advice::Reload(_), None) if reason == NO_COLUMN => {
+        (Advice::Reload(settings) | Advice::Count(settings), None)
+            if reason == NO_COLUMN
+                && (matches!(advice, Advice::Reload(_)) || settings.refused_load().is_some()) =>
+        {
             format!("zenith schema promote {pipeline} proposes a column for them")
+        }
+        (Advice::Reload(settings) | Advice::LargerSample(settings), None)
+            if has_cure(reason) && is_given(settings, field) =>
+        {
+            "its column has the type that columns says".to_owned()
         }
         (Advice::Reload(_), None) if has_cure(reason) => {
             format!("zenith reload {pipeline} chooses its column anew")
@@ -166,8 +183,9 @@ fn one(field: &str, reason: &str, pipeline: &str, advice: Advice<'_>) -> String 
 fn many(fields: &[(&String, &String)], pipeline: &str, advice: Advice<'_>) -> String {
     let named: Vec<String> =
         fields.iter().take(NAMED).map(|(field, reason)| format!("{field:?} ({reason})")).collect();
-    let is_curable =
-        |(field, reason): &(&String, &String)| has_cure(reason) && advice.majority(field, reason).is_none();
+    let is_curable = |(field, reason): &(&String, &String)| {
+        has_cure(reason) && advice.majority(field, reason).is_none() && !is_given(advice.settings(), field)
+    };
     let advice = match advice {
         Advice::LargerSample(_) if fields.iter().any(is_curable) => {
             ", and a load with a larger sample may find columns for them".to_owned()
@@ -211,6 +229,14 @@ mod tests {
         let other = values([("items.gift".to_owned(), "is string")]);
         assert!(
             told.add(&other, "orders", Advice::Reload(&settings))[0].ends_with("chooses its column anew")
+        );
+        let mut of_user = PipelineSettings::default();
+        let given = crate::ColumnShape { data_type: Some("UUID".to_owned()), ..Default::default() };
+        of_user.shape.columns = vec![("key".to_owned(), given)];
+        let key = values([("key".to_owned(), "is string")]);
+        assert!(
+            Told::default().add(&key, "orders", Advice::Reload(&of_user))[0]
+                .ends_with("its column has the type that columns says")
         );
         let many = values((0..50).map(|number| (format!("f{number:02}"), "no column")));
         let lines = told.add(&many, "orders", Advice::Count(&settings));

@@ -45,7 +45,7 @@ pub struct PipelineSettings {
     /// The view in the target database that shows how this and other pipelines stand; empty for none.
     ///
     /// It has one row for each pipeline: up to which time the table is complete, how far it lags, what it waits for. It is
-    /// written while `zenith run` is running, but not with `--once`.
+    /// written while `zenith run` is running and when that ends; with `--once` only then, and only if it is there.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME", default_value = "zenith_status"))]
     pub status_table: String,
     /// What the pipeline does.

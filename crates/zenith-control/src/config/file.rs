@@ -101,6 +101,15 @@ pub fn line_of_collections(text: &str, pipeline: &str) -> Option<usize> {
     Some(text.get(..key.span().start)?.matches('\n').count() + 1)
 }
 
+/// Whether a mistake in a text is that a pipeline has a section for its table beside the setting of that name.
+fn is_named_twice(text: &str, at: usize, message: &str) -> bool {
+    let begin = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    let line = text.get(begin..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+    let is_section = line.starts_with("[pipelines.") && line.ends_with(&format!(".{TABLE}]"));
+    let is_setting = line.split('=').next().is_some_and(|key| key.trim() == TABLE);
+    message.contains("duplicate key") && (is_section || is_setting)
+}
+
 pub(super) type Sections<'t> = BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>;
 
 pub(super) struct Reader<'t> {
@@ -151,7 +160,14 @@ impl<'t> Reader<'t> {
             Ok(root) => keyed(root.into_inner()),
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
-                self.wrong(at, &format!("not TOML: {}", one_line(error.message())));
+                match is_named_twice(self.text, at, error.message()) {
+                    true => self.wrong(
+                        at,
+                        "the table is named twice: beside the section [pipelines.NAME.table] its name is written in that, as \
+                         name = \"…\", and not above it as table = \"…\"",
+                    ),
+                    false => self.wrong(at, &format!("not TOML: {}", one_line(error.message()))),
+                }
                 Sections::new()
             }
         }

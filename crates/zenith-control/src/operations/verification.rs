@@ -27,6 +27,8 @@ pub struct Verified {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VerificationJson {
     equal: bool,
+    /// Whether only a sample of the documents was compared.
+    sample: bool,
     collection: String,
     table: String,
     source_rows: u64,
@@ -73,6 +75,7 @@ impl Verified {
         let found = &self.found;
         VerificationJson {
             equal: found.is_equal(),
+            sample: found.is_of_sample,
             collection: self.collection.clone(),
             table: self.table.clone(),
             source_rows: found.source_rows,
@@ -94,11 +97,11 @@ impl Verified {
 /// In words.
 pub fn text(verified: &Verified, paint: Paint) -> String {
     let Verified { collection, table, found, ttl } = verified;
-    let rows = format!(
-        "{collection} has {}, {table} {}",
-        counted(found.source_rows, "document"),
-        counted(found.target_rows, "row")
-    );
+    let (documents, rows) = (counted(found.source_rows, "document"), counted(found.target_rows, "row"));
+    let rows = match found.is_of_sample {
+        true => format!("a sample of {collection} has {documents}, and {table} {rows} of these"),
+        false => format!("{collection} has {documents}, {table} {rows}"),
+    };
     let mismatches = totals(found.mismatches.values_total(), found.mismatches.documents_total());
     let told = mismatches.map_or_else(String::new, |mismatches| format!("; {mismatches}"));
     let mut text = match found.is_equal() {

@@ -239,7 +239,7 @@ where
         let schema = context.schema().await?;
         context.guard_target().await?;
         let differences = differences(context, schema.as_ref()).await?;
-        return Ok(format!("{} exists and has the columns of the pipeline{differences}", context.table));
+        return Ok(format!("{} exists{differences}", context.table));
     }
     let planned = match context.settings.mode {
         Mode::Full => context.plan(&context.reload(true)).await.map(|plan| (plan, false)),
@@ -277,7 +277,7 @@ where
     }
 }
 
-/// How the table that is there differs from the one that the settings ask for, which a load makes.
+/// Whether the table that is there is the one that the settings ask for, or how it differs from what a load makes.
 async fn differences<S, K, T>(context: &Context<S, K, T>, schema: Option<&Schema>) -> crate::Result<String>
 where
     S: Source + ChangeSource,
@@ -288,10 +288,10 @@ where
     let Some(table) = context.sink.describe(&context.table).await? else { return Ok(String::new()) };
     let mut differences = shape.differences(&table, context.layout().rows());
     if let Some(schema) = schema {
-        differences.extend(other_columns(&context.settings, schema, &table));
+        differences.extend(other_columns(&context.settings, &context.namespace, schema, &table));
     }
     if differences.is_empty() {
-        return Ok(String::new());
+        return Ok(" and has the columns of the pipeline".to_owned());
     }
     let remedy = match context.layout() {
         Layout::Log => "a change log keeps its table: name another one to have it".to_owned(),
@@ -301,7 +301,7 @@ where
         }
         _ => format!("zenith reload {} makes it so", context.name),
     };
-    Ok(format!("; it has {}: {remedy}", differences.join(", and ")))
+    Ok(format!(" with {}: {remedy}", differences.join(", and ")))
 }
 
 /// Whether the view is there and shows the columns of the table.

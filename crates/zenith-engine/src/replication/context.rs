@@ -295,7 +295,9 @@ impl<S, K, T> Context<S, K, T> {
             id,
             found,
             remedy: match self.settings.mode {
-                Mode::ChangeLog => format!("give the pipeline {} another table (table = \"…\")", self.name),
+                mode if mode == Mode::ChangeLog || self.settings.refused_load().is_some() => {
+                    format!("give the pipeline {} another table (table = \"…\")", self.name)
+                }
                 _ => format!("zenith reload {} makes a table that can", self.name),
             },
         }

@@ -62,6 +62,12 @@ impl Freshness {
         true
     }
 
+    /// Whether the target has the table.
+    pub(super) async fn is_there<S, K: Sink, T: StateStore>(&self, contexts: &[&Context<S, K, T>]) -> bool {
+        let Some(first) = contexts.first() else { return false };
+        first.sink.describe(&status::table(&self.name).name).await.is_ok_and(|table| table.is_some())
+    }
+
     fn is_due(&self, rows: &[PipelineStatus]) -> bool {
         let Some((at, written)) = &self.written else { return true };
         let plain = |row: &PipelineStatus| PipelineStatus {

@@ -32,6 +32,8 @@ const OPLOG_EVERY: Duration = Duration::from_secs(30);
 const VIEWS_EVERY: Duration = Duration::from_secs(10);
 /// Pipelines of one target that are few.
 const FEW: usize = 8;
+/// How long the end of a run may wait for the tables that tell it.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How soon a change of a condition is noted.
 const NOTE_EVERY: Duration = Duration::from_millis(500);
 /// How old a note may become.
@@ -45,16 +47,7 @@ where
     T: StateStore,
 {
     let all: Vec<&Context<S, K, T>> = contexts.iter().map(|context| &**context).collect();
-    let mut by_target: Vec<Vec<&Context<S, K, T>>> = Vec::new();
-    for context in &all {
-        let is_same = |others: &&mut Vec<&Context<S, K, T>>| {
-            others.first().is_some_and(|other| Arc::ptr_eq(&other.sink, &context.sink))
-        };
-        match by_target.iter_mut().find(is_same) {
-            Some(others) => others.push(context),
-            None => by_target.push(vec![context]),
-        }
-    }
+    let by_target = by_target(&all);
     let targets = join_all(by_target.iter().map(|contexts| watch_target(contexts)));
     // A run that ends says then how it went.
     let written = if mode.ends() { &[][..] } else { &by_target };
@@ -64,6 +57,35 @@ where
     tokio::join!(watch_source(&all), watch_oplog(&all), targets, marks, tables, views, note(&all));
     // Without pipelines there is nothing to watch.
     std::future::pending().await
+}
+
+/// Has the tables that show how pipelines stand say how they ended. A run that only caught up makes no such table.
+pub(super) async fn tell_end<S, K: Sink, T: StateStore>(contexts: &[Arc<Context<S, K, T>>], mode: RunMode) {
+    let all: Vec<&Context<S, K, T>> = contexts.iter().map(|context| &**context).collect();
+    let by_target = by_target(&all);
+    let tables = by_target.iter().flat_map(|contexts| tables_of(contexts));
+    let written = join_all(tables.map(async |(mut table, contexts)| {
+        if !mode.ends() || table.is_there(&contexts).await {
+            table.write(&contexts).await;
+        }
+    }));
+    // It is only for those who look.
+    let _ = timeout(END_TIMEOUT, written).await;
+}
+
+/// The pipelines of each target.
+fn by_target<'c, S, K, T>(all: &[&'c Context<S, K, T>]) -> Vec<Vec<&'c Context<S, K, T>>> {
+    let mut by_target: Vec<Vec<&Context<S, K, T>>> = Vec::new();
+    for context in all {
+        let is_same = |others: &&mut Vec<&Context<S, K, T>>| {
+            others.first().is_some_and(|other| Arc::ptr_eq(&other.sink, &context.sink))
+        };
+        match by_target.iter_mut().find(is_same) {
+            Some(others) => others.push(context),
+            None => by_target.push(vec![context]),
+        }
+    }
+    by_target
 }
 
 async fn watch_source<S, K, T>(contexts: &[&Context<S, K, T>])
@@ -136,14 +158,21 @@ where
     }
 }
 
-/// Writes how the pipelines of one target stand, to the tables that they name.
-async fn write_freshness<S, K: Sink, T: StateStore>(contexts: &[&Context<S, K, T>]) {
+/// A table that shows how pipelines stand, with its pipelines.
+type Shown<'c, S, K, T> = (Freshness, Vec<&'c Context<S, K, T>>);
+
+/// The tables that the pipelines of one target name.
+fn tables_of<'c, S, K, T>(contexts: &[&'c Context<S, K, T>]) -> Vec<Shown<'c, S, K, T>> {
     let mut tables: BTreeMap<&str, Vec<&Context<S, K, T>>> = BTreeMap::new();
     for context in contexts.iter().filter(|context| !context.settings.status_table.is_empty()) {
         tables.entry(&context.settings.status_table).or_default().push(context);
     }
-    let mut tables: Vec<_> =
-        tables.into_iter().map(|(name, contexts)| (Freshness::new(name), contexts)).collect();
+    tables.into_iter().map(|(name, contexts)| (Freshness::new(name), contexts)).collect()
+}
+
+/// Writes how the pipelines of one target stand, to the tables that they name.
+async fn write_freshness<S, K: Sink, T: StateStore>(contexts: &[&Context<S, K, T>]) {
+    let mut tables = tables_of(contexts);
     let mut every = ticks(freshness::LOOK_EVERY);
     // The tables of the pipelines come first.
     every.tick().await;

@@ -77,8 +77,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             doing: format!("keeping {} in step", self.table),
             reason: format!(
                 "its sorting key ({}) has not the column {column} itself, of which a part of the key or its partition is made, \
-                 so that rows of one document could not be told apart: say order_by or partition_by, and zenith reload {}",
-                table.sorting_key, self.name
+                 so that rows of one document could not be told apart: say order_by or partition_by, and {}",
+                table.sorting_key,
+                match self.settings.refused_load() {
+                    Some(_) => "name another table (table = \"…\")".to_owned(),
+                    None => format!("zenith reload {}", self.name),
+                }
             ),
         })?;
         if places.is_some() && self.layout().tombstones().is_none() {

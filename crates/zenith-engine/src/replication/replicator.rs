@@ -262,7 +262,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
             outcomes = all => Ok(outcomes),
             () = self.watch(mode) => Err(EngineError::Worker { worker: "watch of both ends" }),
         };
-        ownership::release(&self.contexts()).await;
+        let contexts = self.contexts();
+        health::tell_end(&contexts, mode).await;
+        ownership::release(&contexts).await;
         guard.abort();
         outcomes
     }

@@ -181,8 +181,7 @@ impl TableShape {
 
     /// Has constants be columns like any other that ClickHouse fills, for documents of a collection.
     pub(crate) fn with_constants(mut self, db: &str, collection: &str) -> TableShape {
-        for (name, text) in std::mem::take(&mut self.constant) {
-            let text = text.replace("{db}", db).replace("{collection}", collection);
+        for (name, text) in self.constants(db, collection) {
             let column = ColumnShape {
                 data_type: Some("LowCardinality(String)".to_owned()),
                 default: Some(literal(&text)),
@@ -190,7 +189,14 @@ impl TableShape {
             };
             self.columns.push((name, column));
         }
+        self.constant.clear();
         self
+    }
+
+    /// The columns that are constants, with their texts for documents of a collection.
+    pub(crate) fn constants(&self, db: &str, collection: &str) -> Vec<(String, String)> {
+        let text = |text: &String| text.replace("{db}", db).replace("{collection}", collection);
+        self.constant.iter().map(|(name, said)| (name.clone(), text(said))).collect()
     }
 
     /// Columns that are never NULL.

@@ -78,6 +78,8 @@ impl Default for VerifyOptions {
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
+    /// Whether only a sample of the documents was compared, and only rows of these were looked at.
+    pub is_of_sample: bool,
     /// Documents of the collection that were compared; where an array is unwound, the rows that they make.
     pub source_rows: u64,
     /// Rows of the table; of a sample, those of its documents.

@@ -44,8 +44,8 @@ pub(super) enum Outcome {
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, T> {
     /// Compares all documents, or a sample.
     pub(super) async fn pass(&self, options: VerifyOptions) -> Result<(Verification, Differences)> {
-        let (mut found, mut differences, mut buckets) =
-            (Verification::default(), Differences::default(), Buckets::default());
+        let (mut differences, mut buckets) = (Differences::default(), Buckets::default());
+        let mut found = Verification { is_of_sample: options.sample.is_some(), ..Verification::default() };
         let parts = match options.sample {
             Some(documents) => self.sample(documents).await?.boxed(),
             None => self.collection().await?.boxed(),
