@@ -162,6 +162,9 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
         let summary = Box::pin(pipeline.execute(&plan)).await?;
         self.claim().await?;
         self.replaced(&summary).await?;
+        if self.settings.mode == Mode::Full {
+            self.note_loaded_columns(&summary.schema).await?;
+        }
         Ok(summary)
     }
 

@@ -16,6 +16,7 @@ use zenith_transport::{Filter, PreflightRequest, Scalar, Selection, Sink};
 use super::context::Context;
 use super::learned::Anew;
 use super::position::Position;
+use super::schema::LOADED_AGAIN;
 use super::version::{system_time, version_of};
 use crate::layout::{KEY, Layout, LoadMetadata, OPERATION_COLUMN, OPERATIONS, SNAPSHOT, hides_deletions};
 use crate::pipeline::Note;
@@ -24,8 +25,6 @@ use crate::reload::ReloadPlan;
 use crate::sentence::counted;
 use crate::{EngineError, Pipeline, Result, Strategy, Summary};
 
-/// The cause of a schema of rows that are all new.
-const LOADED_AGAIN: &str = "the collection was loaded again";
 /// Documents of one part of a snapshot, about: what a crash costs.
 const PARTITION_DOCUMENTS: u64 = 262_144;
 /// Most parts of a snapshot.

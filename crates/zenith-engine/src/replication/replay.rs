@@ -83,6 +83,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
     ) -> Result<DeadLetterRetry> {
         // Nobody waits for ever for an answer.
         let context = &self.context(name)?.in_mode(self.catch_up());
+        if context.settings.mode == Mode::Full {
+            return Err(EngineError::NotPossible {
+                doing: format!("retrying dead letters of the pipeline {name}"),
+                reason: "each run loads its table anew, and tries all documents again".to_owned(),
+            });
+        }
         let table = &context.settings.options.dead_letters;
         let kept = DeadLetters::new(&*context.sink, table);
         let filter = LetterFilter { pipeline: Some(name.to_owned()), names, ..LetterFilter::default() };

@@ -19,6 +19,9 @@ use crate::{EngineError, Result, notes};
 /// Those of all versions: asking a server for its own asks for privileges that who only looks need not have.
 pub(super) const DIALECTS: [Dialect; 2] = [Dialect { json: true }, Dialect { json: false }];
 
+/// The cause of a schema of rows that are all new.
+pub(super) const LOADED_AGAIN: &str = "the collection was loaded again";
+
 /// The cause of a schema that has more fields than the one before it.
 pub(super) const NEW_FIELDS: &str = "new fields";
 
@@ -195,6 +198,19 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Context<S, K, T
             }
         }
         Err(EngineError::TableGone { table: self.table.clone(), pipeline: self.name.clone() })
+    }
+
+    /// Notes the columns of a table that each run loads anew, if they are others than those of the load before: a comparison could
+    /// only guess by another sample which field a column is of.
+    pub(super) async fn note_loaded_columns(&self, schema: &Schema) -> Result<()> {
+        let versions = self.state.schemas(&self.name).await?;
+        match versions.last().map(decode_schema).transpose()? {
+            Some(newest) if newest == *schema => Ok(()),
+            newest => {
+                let cause = if newest.is_none() { "the table was created" } else { LOADED_AGAIN };
+                self.note_schema(schema, cause, "").await
+            }
+        }
     }
 
     /// Notes the schema that the table has from now on, why, and what changed the table.

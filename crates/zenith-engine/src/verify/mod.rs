@@ -227,7 +227,12 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Replicator<S, K
 
 impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Verifier<S, K, T> {
     async fn new(context: &Arc<Context<S, K, T>>) -> Result<Verifier<S, K, T>> {
-        let schema = match context.schema().await? {
+        let known = match context.schema().await {
+            // Its columns are those of another load than the last one that was noted.
+            Err(EngineError::TableGone { .. }) if context.settings.mode == Mode::Full => None,
+            known => known?,
+        };
+        let schema = match known {
             Some(schema) => schema,
             None => {
                 let mut pipeline = context.looking();
