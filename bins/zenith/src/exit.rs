@@ -1,20 +1,26 @@
-//! How the command ends: exit codes, and errors as one line.
+//! How the command ends: exit codes, and errors as a sentence with the code that the book explains.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use zenith_control::failure::Failure;
-use zenith_engine::{EngineError, sentence};
+use zenith_engine::EngineError;
 
 use crate::progress::say;
+use crate::terminal::print_json;
 
-/// Failed on the way.
-const FAILED: u8 = 1;
-/// Something to be corrected first; nothing was created.
-const INPUT: u8 = 2;
 /// Done, and more did not fit than was allowed.
 pub const EXCEEDED: u8 = 3;
 /// Stopped by a signal, as shells expect it of a command that was interrupted.
 pub const STOPPED: u8 = 130;
+
+/// Whether the command prints JSON, and so its error as well.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Errors are printed as JSON, too, from now on.
+pub fn as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
 
 /// How a command ends.
 pub type Ending = Result<ExitCode, Failure>;
@@ -25,33 +31,25 @@ pub fn within(exceeded: &[String]) -> ExitCode {
     if exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXCEEDED) }
 }
 
-/// Prints why something was not done, and gives its code.
+/// Prints why something was not done, and gives its exit code.
 pub fn report(failure: &Failure) -> ExitCode {
-    match failure {
-        Failure::Input(message) => input(message),
-        Failure::Failed(message) => failed(message),
+    let (code, message) = (failure.code().to_string(), failure.message());
+    say(&format!("zenith: error[{code}]: {message}"));
+    if AS_JSON.load(Ordering::Relaxed) {
+        let message = message.replace("\nzenith: ", "\n");
+        print_json(&serde_json::json!({ "error": { "code": code, "message": message } }));
     }
-}
-
-/// The code of something that has been told in another way.
-pub fn code<T>(result: &Result<T, Failure>) -> ExitCode {
-    match result {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(Failure::Input(_)) => ExitCode::from(INPUT),
-        Err(Failure::Failed(_)) => ExitCode::from(FAILED),
-    }
+    ExitCode::from(failure.exit_code())
 }
 
 /// Prints a message and gives the code for "failed".
 pub fn failed(message: &str) -> ExitCode {
-    say(&format!("zenith: {message}"));
-    ExitCode::from(FAILED)
+    report(&Failure::Failed(message.to_owned()))
 }
 
 /// Prints a message and gives the code for "mend something first".
 pub fn input(message: &str) -> ExitCode {
-    say(&format!("zenith: {message}"));
-    ExitCode::from(INPUT)
+    report(&Failure::Input(message.to_owned()))
 }
 
 /// Prints an error of a single copy and gives its code.
@@ -61,9 +59,8 @@ pub fn error(error: &EngineError) -> ExitCode {
 
 /// An error of a copy, with the option that mends it.
 pub fn of_copy(error: &EngineError) -> Failure {
-    let mut message = sentence(error);
-    message.push_str(option(error).unwrap_or_default());
-    if error.is_input() { Failure::Input(message) } else { Failure::Failed(message) }
+    let message = zenith_engine::sentence(error) + option(error).unwrap_or_default();
+    Failure::from(error).reworded(|_| message)
 }
 
 /// Which options of `zenith copy` mend an error, where the engine can only say what they do.

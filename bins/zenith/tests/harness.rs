@@ -74,7 +74,15 @@ impl Bench {
 /// The command, without what the environment of the tests says to it.
 pub fn zenith(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zenith"));
-    for variable in ["ZENITH_SOURCE", "ZENITH_TARGET", "ZENITH_LOG", "ZENITH_STATE", "ZENITH_MEMORY"] {
+    for variable in [
+        "ZENITH_SOURCE",
+        "ZENITH_TARGET",
+        "ZENITH_LOG",
+        "ZENITH_STATE",
+        "ZENITH_MEMORY",
+        "ZENITH_SERVER",
+        "ZENITH_TOKEN",
+    ] {
         command.env_remove(variable);
     }
     command

@@ -2,11 +2,13 @@
 
 use clap::Args;
 use indicatif::HumanCount;
+use serde::{Deserialize, Serialize};
 
 use crate::mismatches::counted;
 
 /// The mismatches that a script tolerates. The exit code tells of more; nothing is lost or held back.
-#[derive(Args, Clone, Copy, Debug, Default)]
+#[derive(Args, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Allowed {
     /// Exit code 3 if more values than this are in `_zenith_extra`
     #[arg(long, value_name = "N")]

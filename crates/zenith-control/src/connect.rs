@@ -9,7 +9,7 @@ use zenith_engine::{
 };
 
 use crate::config::{Config, Connector, Pipeline, expand, suggest};
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 use crate::memory::Part;
 use crate::state::Places;
 
@@ -47,17 +47,20 @@ fn target(name: &str, connector: &Connector) -> Result<(Target, ConnectionOption
 
 fn expanded(name: &str, role: Role, connector: &Connector) -> Result<String, Failure> {
     let what = format!("the address of the {role} {name}");
-    expand::expand(&connector.uri, &what, &expand::from_environment).map_err(Failure::Input)
+    expand::expand(&connector.uri, &what, &expand::from_environment)
+        .map_err(|message| Failure::known(code::REFERENCE, message))
 }
 
 fn named(role: Role, name: &str, error: &zenith_engine::EngineError) -> Failure {
-    Failure::Input(format!("the {role} {name}: {}", crate::failure::in_words(error)))
+    let failure = Failure::from(error);
+    Failure::known(failure.code(), format!("the {role} {name}: {}", failure.message()))
 }
 
 /// The settings of a pipeline, with the salts of its masks.
 pub fn settings(name: &str, pipeline: &Pipeline) -> Result<PipelineSettings, Failure> {
     let mut settings = pipeline.settings.clone();
-    look_up_salts(&mut settings.options, &format!(" of the pipeline {name}")).map_err(Failure::Input)?;
+    look_up_salts(&mut settings.options, &format!(" of the pipeline {name}"))
+        .map_err(|message| Failure::known(code::REFERENCE, message))?;
     Ok(settings)
 }
 
@@ -97,18 +100,20 @@ pub fn pipeline<'c>(config: &'c Config, name: &str) -> Result<&'c Pipeline, Fail
 /// A pipeline of several collections is named where one is needed.
 fn several<'a>(name: &str, pipelines: impl Iterator<Item = (&'a str, &'a Pipeline)>) -> Failure {
     let mut members = pipelines.filter(|(_, pipeline)| pipeline.settings.member_of == name);
-    Failure::Input(match members.next() {
+    let sentence = match members.next() {
         Some((first, _)) => format!(
             "{name} is of {} collections: name the pipeline of one of them, as in {first}",
             members.count() + 1
         ),
         None => format!("{name} is of several collections, and none that matches has been found yet"),
-    })
+    };
+    Failure::known(code::SEVERAL, sentence)
 }
 
 /// There is no pipeline of this name.
 pub fn no_pipeline<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
-    Failure::Input(format!("there is no pipeline {name:?}{}", suggest::hint(name, known)))
+    let sentence = format!("there is no pipeline {name:?}{}", suggest::hint(name, known));
+    Failure::known(code::NO_PIPELINE, sentence)
 }
 
 /// The memory for data on its way: what the command line says, else the configuration, else the default.

@@ -13,18 +13,19 @@
 //! | [`memory`] | the memory of a run, divided |
 //! | [`schedule`] | when pipelines begin again by themselves |
 //! | [`state`] | where the state is, and opening it |
-//! | [`operations`] | what commands and the API do |
+//! | [`operations`], [`commands`] | what commands and the API do; commands with what they print, carried out here or by a server |
 //! | [`run`], [`requests`], [`asking`], [`reset`], [`notices`] | the pipelines of a state side by side; what others ask of the run; what it says |
 //! | [`status`], [`mismatches`], [`course`], [`allowed`] | how far each pipeline has come, and what did not fit, in all and over time |
 //! | [`alerts`], [`post`] | telling somebody once that something is wrong, and once that it is right again |
 //! | [`summary`], [`promotion`] | results, for people and for machines |
-//! | [`failure`], [`text`], [`time`] | errors in a sentence, tables, times |
+//! | [`failure`], [`text`], [`time`] | errors in a sentence with their codes, tables, times |
 
 pub mod address;
 pub mod alerts;
 pub mod allowed;
 pub mod asking;
 pub mod collections;
+pub mod commands;
 pub mod config;
 pub mod connect;
 pub mod course;

@@ -13,7 +13,7 @@ use crate::collections::tables;
 use crate::config::applied::{self, Applied};
 use crate::config::{Config, Pipeline};
 use crate::connect;
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 use crate::state::Places;
 
 /// How long a source may take to say which collections there are.
@@ -22,7 +22,7 @@ pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the patterns of a template mean.
 pub fn patterns(template: &Pipeline, source: &MongoSource) -> Result<Patterns, Failure> {
     Patterns::of(&template.settings.collections, source.default_database(), Plain::Qualified)
-        .map_err(Failure::Input)
+        .map_err(|message| Failure::known(code::PATTERNS, message))
 }
 
 /// Asks the source of a template which collections there are.
@@ -104,8 +104,8 @@ pub async fn expand(config: &mut Config, now: &Applied) -> Result<Expanded, Fail
         let Some((template, source, looked)) = looked else { continue };
         let patterns = match patterns(template, &source) {
             Ok(patterns) => patterns,
-            Err(Failure::Input(sentence) | Failure::Failed(sentence)) => {
-                expanded.wrong.push((name.clone(), sentence));
+            Err(failure) => {
+                expanded.wrong.push((name.clone(), failure.message().to_owned()));
                 continue;
             }
         };
@@ -116,9 +116,7 @@ pub async fn expand(config: &mut Config, now: &Applied) -> Result<Expanded, Fail
                 expanded.wrong.push((name.clone(), sentence));
             }
             Ok(meant) => collections.extend(meant.collections),
-            Err(Failure::Input(reason) | Failure::Failed(reason)) => {
-                expanded.unasked.push((name.clone(), reason));
-            }
+            Err(failure) => expanded.unasked.push((name.clone(), failure.message().to_owned())),
         }
         collections.sort_unstable();
         collections.dedup();
@@ -154,9 +152,9 @@ pub async fn troubles(config: &mut Config, places: &Places) -> BTreeMap<String, 
                 troubles.entry(name).or_insert(sentence);
             }
         }
-        Err(Failure::Input(sentence) | Failure::Failed(sentence)) => {
+        Err(failure) => {
             let templates = config.templates.keys();
-            troubles.extend(templates.map(|name| (name.clone(), sentence.clone())));
+            troubles.extend(templates.map(|name| (name.clone(), failure.message().to_owned())));
         }
     }
     troubles

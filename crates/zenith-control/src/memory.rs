@@ -2,8 +2,9 @@
 //!
 //! | part | for | bytes |
 //! | --- | --- | --- |
-//! | long | comparing, and loading what no source holds | 8 MiB |
-//! | short | dead letters, plans: what somebody waits for | 2 MiB |
+//! | comparing | a collection and its table | 8 MiB |
+//! | loading | a pipeline that no source holds | 8 MiB |
+//! | letters | dead letters that are tried again | 4 MiB |
 //!
 //! Nothing waits for memory while it holds some: a part is taken whole before anything is begun with it, and what has it
 //! needs nothing of the others. Where the budget is too small to keep the parts apart, sources have all of it, and a part is
@@ -28,20 +29,24 @@ const REST_AFTER: u32 = 5;
 /// Between two looks at whether a part is free.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long something takes that is done beside the sources.
+/// What is done beside the sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// As long as a collection is large.
-    Long,
-    /// Somebody waits for it.
-    Short,
+    /// A comparison of a collection and its table.
+    Comparing,
+    /// A load of a pipeline that no source holds.
+    Loading,
+    /// Dead letters that are tried again.
+    Letters,
 }
 
 impl Kind {
+    const ALL: [Kind; 3] = [Kind::Comparing, Kind::Loading, Kind::Letters];
+
     fn bytes(self) -> usize {
         match self {
-            Kind::Long => 8 << 20,
-            Kind::Short => 2 << 20,
+            Kind::Comparing | Kind::Loading => 8 << 20,
+            Kind::Letters => 4 << 20,
         }
     }
 }
@@ -52,8 +57,8 @@ pub struct Memory {
     pool: Pool,
     /// How often it was found to be used little, one time after the other.
     resting: Arc<AtomicU32>,
-    long: Arc<Semaphore>,
-    short: Arc<Semaphore>,
+    /// By kind; none where one task has all of the pool.
+    turns: Option<[Arc<Semaphore>; Kind::ALL.len()]>,
 }
 
 /// A part, until dropped.
@@ -78,8 +83,14 @@ impl Memory {
     /// Divides a pool.
     #[must_use]
     pub fn new(pool: Pool) -> Memory {
-        let resting = Arc::default();
-        Memory { pool, resting, long: Arc::new(Semaphore::new(1)), short: Arc::new(Semaphore::new(1)) }
+        let turns = Kind::ALL.map(|_| Arc::new(Semaphore::new(1)));
+        Memory { pool, resting: Arc::default(), turns: Some(turns) }
+    }
+
+    /// A pool for a process that does one thing at a time, which has all of it.
+    #[must_use]
+    pub fn of_one(pool: Pool) -> Memory {
+        Memory { pool, resting: Arc::default(), turns: None }
     }
 
     /// All of it.
@@ -92,7 +103,7 @@ impl Memory {
     #[must_use]
     pub fn of_source(&self, sources: usize) -> usize {
         let (budget, sources) = (self.pool.budget(), sources.max(1));
-        let beside = Kind::Long.bytes() + Kind::Short.bytes();
+        let beside: usize = Kind::ALL.into_iter().map(Kind::bytes).sum();
         let share = budget.saturating_sub(beside) / sources;
         if share >= SOURCE_MIN { share } else { budget / sources }
     }
@@ -111,9 +122,11 @@ impl Memory {
 
     /// Waits for a part. Others of its kind come one after the other.
     pub async fn part(&self, kind: Kind) -> Part {
+        let Some([comparing, loading, letters]) = &self.turns else { return Part::whole(self.pool.clone()) };
         let turns = match kind {
-            Kind::Long => &self.long,
-            Kind::Short => &self.short,
+            Kind::Comparing => comparing,
+            Kind::Loading => loading,
+            Kind::Letters => letters,
         };
         // The semaphores are never closed, so acquiring cannot fail.
         let turn = Arc::clone(turns).acquire_owned().await.ok();
@@ -139,23 +152,29 @@ mod tests {
     fn shares_and_parts_are_no_more_than_the_budget() {
         let of =
             |budget: usize, sources| Memory::new(Pool::new(budget * MIB).unwrap()).of_source(sources) / MIB;
-        assert_eq!((of(64, 1), of(64, 3), of(64, 4), of(16, 1)), (54, 18, 16, 16));
+        assert_eq!((of(64, 1), of(64, 2), of(64, 3), of(16, 1)), (44, 22, 21, 16));
     }
 
     #[tokio::test]
     async fn parts_come_in_turn_and_wait_for_a_pool_that_is_used_up() {
         let memory = Memory::new(Pool::new(32 * MIB).unwrap());
         let shares = memory.pool().try_reserve(memory.of_source(1)).unwrap();
-        let long = memory.part(Kind::Long).await;
-        let short = memory.part(Kind::Short).await;
-        assert_eq!((long.pool.budget(), short.pool.budget(), long.divisible), (8 * MIB, 2 * MIB, 16 * MIB));
+        let loading = memory.part(Kind::Loading).await;
+        let letters = memory.part(Kind::Letters).await;
+        assert_eq!(
+            (loading.pool.budget(), letters.pool.budget(), loading.divisible),
+            (8 * MIB, 4 * MIB, 16 * MIB)
+        );
         let (other, of_other) = (memory.clone(), Duration::from_millis(100));
-        assert!(tokio::time::timeout(of_other, other.part(Kind::Long)).await.is_err(), "it is not its turn");
-        drop(long);
-        assert!(tokio::time::timeout(of_other, other.part(Kind::Long)).await.is_ok());
-        drop((shares, short));
+        assert!(
+            tokio::time::timeout(of_other, other.part(Kind::Loading)).await.is_err(),
+            "it is not its turn"
+        );
+        drop(loading);
+        assert!(tokio::time::timeout(of_other, other.part(Kind::Loading)).await.is_ok());
+        drop((shares, letters));
         let all = memory.pool().try_reserve(32 * MIB).unwrap();
-        let waiting = tokio::spawn(async move { other.part(Kind::Short).await });
+        let waiting = tokio::spawn(async move { other.part(Kind::Letters).await });
         tokio::time::sleep(of_other).await;
         // One that waits keeps nobody from what is there.
         drop(all);

@@ -16,6 +16,8 @@ use zenith_net::{Address, Dialer, Tls, TlsFiles};
 
 /// How long all of it may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Characters that a part of an address has at least which could be a secret.
+const SECRET_MIN: usize = 6;
 /// Bytes of an answer that an error quotes.
 const QUOTED_MAX: usize = 200;
 
@@ -107,27 +109,37 @@ impl Endpoint {
         let broken = |error: hyper::Error| format!("the connection broke: {}", sentence(&error));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
-        let answered = async { answer(sender.send_request(request).await.map_err(broken)?).await };
+        let answered = async { self.answer(sender.send_request(request).await.map_err(broken)?).await };
         let answered = answered.await;
         connection.abort();
         answered
     }
-}
 
-async fn answer(response: Response<Incoming>) -> Result<(), String> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    let quoted = quoted(response.into_body()).await;
-    let hint = match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
-            ": is its address still right?"
+    async fn answer(&self, response: Response<Incoming>) -> Result<(), String> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
         }
-        _ => "",
-    };
-    let quoted = if quoted.is_empty() { quoted } else { format!(" ({quoted})") };
-    Err(format!("the answer is {}{quoted}{hint}", status.as_u16()))
+        let mut quoted = quoted(response.into_body()).await;
+        if quoted.is_empty() || self.is_told_by(&quoted) {
+            quoted.clear();
+        } else {
+            quoted = format!(" ({quoted})");
+        }
+        let hint = match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+                ": is its address still right?"
+            }
+            _ => "",
+        };
+        Err(format!("the answer is {}{quoted}{hint}", status.as_u16()))
+    }
+
+    /// Whether a text has some part of the path or the query that may be secret.
+    fn is_told_by(&self, text: &str) -> bool {
+        let parts = self.path.split(['/', '?', '&', '=']);
+        parts.filter(|part| part.len() >= SECRET_MIN).any(|part| text.contains(part))
+    }
 }
 
 /// The first line of an answer, as far as it can be read.
@@ -162,6 +174,14 @@ mod tests {
             ("[::1]:99".to_owned(), "[::1]:99")
         );
         assert_eq!(format!("{endpoint:?}"), "Endpoint");
+        let hook = new("https://hooks.example/services/T0/SECRET?key=HIDDEN").unwrap();
+        for (told, is_secret) in [
+            (r#"{"status":404,"path":"/services/T0/SECRET"}"#, true),
+            ("no key HIDDEN here", true),
+            ("no_team", false),
+        ] {
+            assert_eq!(hook.is_told_by(told), is_secret, "{told}");
+        }
         for wrong in ["SECRET", "ftp://h/SECRET", "http://u:SECRET@h/", "http:///", "https://h:99999/SECRET"]
         {
             let error = new(wrong).unwrap_err();

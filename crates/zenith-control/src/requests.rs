@@ -7,7 +7,7 @@ use zenith_engine::state::{PipelineRecord, Since};
 use zenith_engine::timings::TimingsSnapshot;
 use zenith_engine::{Phase, PipelineProgress, ProgressSnapshot, Promotion, Summary};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::promotion;
 
 /// The word for a request that lets the pipeline stand still.
@@ -133,22 +133,24 @@ pub struct Refusal {
     pub message: String,
     /// Whether something has to be repaired first.
     pub input: bool,
+    /// Its code; requests that an earlier version answered have none.
+    #[serde(default)]
+    pub code: Option<Code>,
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Refusal {
-        match failure {
-            Failure::Input(message) => Refusal { message, input: true },
-            Failure::Failed(message) => Refusal { message, input: false },
-        }
+        let (code, input) = (Some(failure.code()), failure.is_input());
+        Refusal { message: failure.message().to_owned(), input, code }
     }
 }
 
 impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        match refusal.input {
-            true => Failure::Input(refusal.message),
-            false => Failure::Failed(refusal.message),
+    fn from(Refusal { message, input, code }: Refusal) -> Failure {
+        match (code, input) {
+            (Some(code), input) => Failure::Known { code, input, message },
+            (None, true) => Failure::Input(message),
+            (None, false) => Failure::Failed(message),
         }
     }
 }
@@ -223,6 +225,7 @@ pub fn encode(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::code;
 
     #[test]
     fn both_sides_write_the_same() {
@@ -238,11 +241,11 @@ mod tests {
         for asked in [Asked::Reload, Asked::Reset { from: "now".to_owned() }, promote, anew, verify] {
             assert_eq!(serde_json::from_str::<Asked>(&encode(&asked)).unwrap(), asked);
         }
-        let refusal = Refusal::from(Failure::Input("no".to_owned()));
-        assert_eq!(
-            Failure::from(serde_json::from_str::<Refusal>(&encode(&refusal)).unwrap()),
-            Failure::Input("no".to_owned())
-        );
+        let failure = Failure::known(code::NO_PIPELINE, "no");
+        let refusal = encode(&Refusal::from(failure.clone()));
+        assert_eq!(Failure::from(serde_json::from_str::<Refusal>(&refusal).unwrap()), failure);
+        let before: Refusal = serde_json::from_str("{\"message\":\"no\",\"input\":true}").unwrap();
+        assert_eq!(Failure::from(before), Failure::Input("no".to_owned()));
         let counters =
             ProgressSnapshot { rows_written: 3, documents_expected: 4, ..ProgressSnapshot::default() };
         let far = HowFar { rows: 3, expected: 4, ..HowFar::default() };

@@ -18,6 +18,16 @@ impl Paint {
         Paint { colours: io::stdout().is_terminal() && !refused }
     }
 
+    /// Colours, if they are wished.
+    pub fn with_colours(colours: bool) -> Paint {
+        Paint { colours }
+    }
+
+    /// Whether there are colours.
+    pub fn has_colours(self) -> bool {
+        self.colours
+    }
+
     /// No colours.
     pub fn plain() -> Paint {
         Paint { colours: false }

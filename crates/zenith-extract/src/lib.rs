@@ -27,6 +27,7 @@ pub mod batch;
 mod change;
 pub mod change_test_suite;
 mod error;
+mod error_code;
 mod file_source;
 mod id;
 mod memory_source;

@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
 use utoipa::ToSchema;
-use zenith_control::failure::Failure;
+use zenith_control::failure::{Failure, code};
 
 /// A token that could be guessed is none.
 const TOKEN_MIN: usize = 16;
@@ -88,12 +88,14 @@ impl Access {
     /// One sentence, without any token: if the file cannot be read, if others may read it, or if a line is wrong.
     pub fn read(path: &Path) -> Result<Access, Failure> {
         let place = path.display();
-        let failed = |error| Failure::Input(format!("the tokens cannot be read from {place}: {error}"));
+        let failed =
+            |error| Failure::known(code::TOKENS, format!("the tokens cannot be read from {place}: {error}"));
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
         if mode & 0o007 != 0 {
-            return Err(Failure::Input(format!(
+            let sentence = format!(
                 "the tokens in {place} can be read or changed by everybody on this machine: chmod 600 {place}"
-            )));
+            );
+            return Err(Failure::known(code::TOKENS, sentence));
         }
         Access::parse(&fs::read_to_string(path).map_err(failed)?, &place.to_string())
     }
@@ -105,7 +107,8 @@ impl Access {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let wrong = |what: &str| Failure::Input(format!("{place}, line {}: {what}", number + 1));
+            let wrong =
+                |what: &str| Failure::known(code::TOKENS, format!("{place}, line {}: {what}", number + 1));
             let words: Vec<&str> = line.split_whitespace().collect();
             let [role, name, token] = words[..] else {
                 return Err(wrong("a line is a role (read, operate or admin), a name and a token"));
@@ -122,9 +125,8 @@ impl Access {
             known.push(Known { caller: Caller { name: name.to_owned(), role }, digest });
         }
         if known.is_empty() {
-            return Err(Failure::Input(format!(
-                "{place} has no tokens: write a line such as `admin me TOKEN`"
-            )));
+            let sentence = format!("{place} has no tokens: write a line such as `admin me TOKEN`");
+            return Err(Failure::known(code::TOKENS, sentence));
         }
         Ok(Access { known: Some(known) })
     }
@@ -193,7 +195,8 @@ mod tests {
                 "line 2: the token of b is that of another",
             ),
         ] {
-            let Err(Failure::Input(sentence)) = Access::parse(text, "tokens") else { panic!("{text}") };
+            let failure = Access::parse(text, "tokens").unwrap_err();
+            let sentence = failure.message();
             assert!(sentence.contains(what) && !sentence.contains("0123456789abcdef"), "{sentence}");
         }
     }

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zenith_control::failure::Failure;
+use zenith_control::failure::{Code, Failure, code};
 use zenith_engine::state::StateError;
 
 /// What kind of error it is; each has a code that does not change.
@@ -81,10 +81,10 @@ impl Kind {
 }
 
 /// An error as the API gives it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
-    /// Its kind, as in `ZEN-4041`; it does not change between versions.
-    #[schema(example = "ZEN-4041")]
+    /// As in `ZEN-1201`; the book explains it, and it does not change between versions.
+    #[schema(example = "ZEN-1201")]
     pub code: String,
     /// What, where and why, in a sentence.
     pub message: String,
@@ -96,6 +96,8 @@ pub struct ErrorBody {
 #[derive(Clone, Debug)]
 pub struct ApiError {
     kind: Kind,
+    /// A code that says more than the kind does.
+    code: Option<Code>,
     message: String,
     remedy: Option<String>,
 }
@@ -106,7 +108,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 impl ApiError {
     /// An error of a kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> ApiError {
-        ApiError { kind, message: message.into(), remedy: None }
+        ApiError { kind, code: None, message: message.into(), remedy: None }
     }
 
     /// With what to do.
@@ -133,7 +135,7 @@ impl ApiError {
     #[must_use]
     pub fn body(&self) -> ErrorBody {
         ErrorBody {
-            code: self.kind.code().to_owned(),
+            code: self.code.map_or_else(|| self.kind.code().to_owned(), |code| code.to_string()),
             message: self.message.clone(),
             remedy: self.remedy.clone(),
         }
@@ -148,10 +150,12 @@ impl IntoResponse for ApiError {
 
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> ApiError {
-        match failure {
-            Failure::Input(message) => ApiError::new(Kind::Refused, lines(&message)),
-            Failure::Failed(message) => ApiError::new(Kind::Failed, lines(&message)),
-        }
+        let kind = match failure.code() {
+            code::NO_PIPELINE | code::NO_CONNECTOR | code::NO_LETTER => Kind::Missing,
+            _ if failure.is_input() => Kind::Refused,
+            _ => Kind::Failed,
+        };
+        ApiError { code: Some(failure.code()), ..ApiError::new(kind, lines(failure.message())) }
     }
 }
 

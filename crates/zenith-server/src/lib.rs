@@ -11,10 +11,12 @@
 //! | [`metrics`], [`assets`] | for Prometheus; the files of the page |
 //! | [`systemd`] | readiness and watchdog |
 //! | [`error`] | errors as the API gives them |
+//! | [`client`] | a client of the API, for the command |
 
 pub mod access;
 pub mod api;
 pub mod assets;
+pub mod client;
 pub mod counters;
 pub mod error;
 pub mod guard;

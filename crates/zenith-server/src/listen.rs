@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use zenith_control::failure::Failure;
+use zenith_control::failure::{Failure, code};
 
 use crate::places::{Places, Seat};
 use crate::server::stopped;
@@ -61,7 +61,8 @@ impl Listener {
         let tls = tls.map(acceptor).transpose()?;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|error| Failure::Input(format!("cannot listen on {address}: {error} (--listen)")))?;
+            .map_err(|error| format!("cannot listen on {address}: {error} (--listen)"))
+            .map_err(|sentence| Failure::known(code::LISTEN, sentence))?;
         Ok(Listener { listener, tls })
     }
 
@@ -112,7 +113,7 @@ impl Listener {
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
     let wrong = |path: &Path, error: &dyn std::fmt::Display| {
-        Failure::Input(format!("{} cannot be used for TLS: {error}", path.display()))
+        Failure::known(code::LISTEN, format!("{} cannot be used for TLS: {error}", path.display()))
     };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)

@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use utoipa::ToSchema;
+use zenith_control::failure::Code;
 use zenith_control::time;
 
 /// Older entries are forgotten.
@@ -78,13 +79,14 @@ impl Log {
     /// Adds a line.
     pub fn add(&self, level: Severity, pipeline: Option<&str>, message: &str) {
         let at = SystemTime::now();
+        let (message, code) = Code::behind(message);
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = LogEntry {
             id: kept.next,
             at: time::rfc3339(at),
             level,
             pipeline: pipeline.map(str::to_owned),
-            code: None,
+            code: code.map(|code| code.to_string()),
             message: message.to_owned(),
         };
         kept.next += 1;

@@ -11,12 +11,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use zenith_control::time;
 
 use crate::watch::Look;
 
@@ -42,7 +41,7 @@ pub struct News(Mutex<Told>);
 #[derive(Debug, Default)]
 struct Told {
     /// The look that was told of last.
-    at: Option<SystemTime>,
+    taken: Option<Instant>,
     /// The number of the last event.
     number: u64,
     /// The last events, oldest first; that of a look without news is none.
@@ -59,7 +58,7 @@ struct One {
     /// As it was told of.
     fields: Fields,
     /// When.
-    at: SystemTime,
+    at: Instant,
 }
 
 impl News {
@@ -101,8 +100,8 @@ impl News {
         shown: impl Fn() -> Vec<(String, T)>,
     ) -> MutexGuard<'_, Told> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.at.is_none_or(|at| at < look.at) {
-            told.at = Some(look.at);
+        if told.taken.is_none_or(|taken| taken < look.taken) {
+            told.taken = Some(look.taken);
             told.whole = None;
             told.take(look, about, shown());
         }
@@ -122,10 +121,10 @@ impl Told {
             let Ok(Value::Object(fields)) = serde_json::to_value(&shown) else { continue };
             let Some(one) = self.pipelines.get_mut(&name) else {
                 changed.push(fields.clone());
-                self.pipelines.insert(name, One { fields, at: look.at });
+                self.pipelines.insert(name, One { fields, at: look.taken });
                 continue;
             };
-            let is_old = time::ago(one.at, look.at) >= AT_LAST;
+            let is_old = look.taken.saturating_duration_since(one.at) >= AT_LAST;
             let is_gone = one.fields.keys().any(|field| !fields.contains_key(field));
             if is_gone
                 || fields.iter().any(|(field, value)| differs(field, one.fields.get(field), value, is_old))
@@ -137,7 +136,7 @@ impl Told {
                 let differing = fields.iter().filter(|(field, value)| one.fields.get(*field) != Some(value));
                 news.extend(differing.map(|(field, value)| (field.clone(), value.clone())));
                 changed.push(news);
-                *one = One { fields, at: look.at };
+                *one = One { fields, at: look.taken };
             }
         }
         removed.iter().for_each(|name| drop(self.pipelines.remove(name)));
@@ -191,12 +190,18 @@ pub fn text(name: &str, data: &Value) -> Bytes {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::LazyLock;
+    use std::time::SystemTime;
 
     use zenith_control::status::json::ReportJson;
+    use zenith_control::time;
 
     use super::*;
 
     fn look(second: u64) -> Look {
+        // One for all of them, so that they are as far from each other as they say.
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let taken = *BEGIN + Duration::from_secs(second);
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + second);
         let report = ReportJson {
             ok: true,
@@ -207,7 +212,7 @@ mod tests {
             templates: Vec::new(),
             oplog_window_seconds: BTreeMap::new(),
         };
-        Look { at, report, progress: HashMap::new(), schema_versions: BTreeMap::new() }
+        Look { at, taken, report, progress: HashMap::new(), schema_versions: BTreeMap::new() }
     }
 
     fn data(event: &Bytes) -> Value {

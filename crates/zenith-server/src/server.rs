@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use axum::http::{Method, StatusCode};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tokio::sync::watch;
+use zenith_control::commands::Desk;
 use zenith_control::memory::Memory;
 use zenith_control::run::running::Views;
 use zenith_control::state::Places;
@@ -79,6 +80,8 @@ pub struct Parts {
     pub served: Served,
     /// How it is to be.
     pub options: Options,
+    /// Where commands of other machines are carried out.
+    pub desk: Desk,
     /// How the pipelines stand.
     pub watch: Watch,
     /// What is new of them.
@@ -109,6 +112,7 @@ impl Server {
     #[must_use]
     pub fn new(served: Served, options: Options) -> Server {
         Server(Arc::new(Parts {
+            desk: Desk::within(served.places.clone(), served.store.clone(), served.memory.clone()),
             served,
             watch: Watch::new(),
             news: News::default(),

@@ -34,8 +34,10 @@ const GRACE: Duration = Duration::from_secs(30);
 /// All pipelines at one moment.
 #[derive(Debug)]
 pub struct Look {
-    /// When it was taken.
+    /// When it was taken, by the clock.
     pub at: SystemTime,
+    /// When it was taken, by a clock that is never set.
+    pub taken: Instant,
     /// How they stand.
     pub report: ReportJson,
     /// What those that run are doing, by name.
@@ -79,6 +81,7 @@ impl Watch {
         };
         let nothing = Look {
             at: SystemTime::UNIX_EPOCH,
+            taken: Instant::now(),
             report,
             progress: HashMap::new(),
             schema_versions: BTreeMap::new(),
@@ -161,8 +164,8 @@ impl Watch {
             let begun = Instant::now();
             match self.read(places, &store, views, names).await {
                 Ok(look) => self.publish(look),
-                Err(Failure::Input(error) | Failure::Failed(error)) => {
-                    tracing::warn!(error, "the status cannot be read");
+                Err(failure) => {
+                    tracing::warn!(error = failure.message(), "the status cannot be read");
                 }
             }
             let took = begun.elapsed();
@@ -196,7 +199,7 @@ impl Watch {
             views.progress().into_iter().map(|progress| (progress.name.clone(), progress)).collect();
         report.running = true;
         let schema_versions = store.schema_versions().await?;
-        Ok(Look { at: SystemTime::now(), report, progress, schema_versions })
+        Ok(Look { at: SystemTime::now(), taken: Instant::now(), report, progress, schema_versions })
     }
 
     fn publish(&self, look: Look) {

@@ -18,7 +18,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum StateError {
     /// Another process writes this state.
     #[error(
-        "the state {} is used by {}: stop it first",
+        "the state {} is used by {}: stop it first, or have it do this where it is a zenith serve (zenith --server URL)",
         path.display(),
         holder(*pid)
     )]

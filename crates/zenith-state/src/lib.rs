@@ -26,6 +26,7 @@
 mod audit;
 mod dynamic;
 mod error;
+mod error_code;
 pub mod memory;
 mod mismatches;
 mod operation;

@@ -28,7 +28,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 16] = [
         ]),
     ),
     ("zenith-control", Some(&["zenith-engine", "zenith-net"])),
-    ("zenith-server", Some(&["zenith-control", "zenith-engine"])),
+    ("zenith-server", Some(&["zenith-control", "zenith-engine", "zenith-net"])),
     ("zenith", Some(&["zenith-server", "zenith-control", "zenith-engine"])),
     ("zenith-testkit", None),
     ("zenith-simulation", Some(&["zenith-engine"])),

@@ -15,16 +15,19 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use zenith_control::config::MEMORY_MIN;
+use zenith_control::failure::Code;
+
+use crate::reach::ServerArgs;
 
 pub use alerts::{AlertCommand, Alerts, TestAlerts};
 pub use copy::Copy;
-pub use letters::{DeadLetterCommand, DeadLetters, ListLetters, PurgeLetters, RetryLetters, ShowLetter};
+pub use letters::{DeadLetterCommand, DeadLetters};
 pub use pipelines::{
-    Apply, Check, ConnectorCommand, Connectors, History, Init, List, Named, PipelineCommand, Pipelines,
+    Apply, Check, ConnectorCommand, Connectors, Export, History, Init, Named, PipelineCommand, Pipelines,
     Promote, Reload, Remove, Reset, Run, Schema, SchemaCommand, ShowSchema, Status, Verify,
 };
 pub use serve::Serve;
@@ -42,6 +45,8 @@ pub struct Arguments {
     /// Log to standard error; twice for more. `ZENITH_LOG` takes a filter instead.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    #[command(flatten)]
+    pub server: ServerArgs,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -56,6 +61,8 @@ pub enum Command {
     Check(Check),
     /// Show the changes to the configuration, then apply zenith.toml.
     Apply(Apply),
+    /// Print what is applied as a zenith.toml.
+    Export(Export),
     /// Keep the tables in step until stopped.
     Run(Run),
     /// Run the pipelines, and serve the page, the API and metrics over HTTP.
@@ -80,12 +87,21 @@ pub enum Command {
     Verify(Verify),
     /// Test whether alerts reach those who want to know.
     Alerts(Alerts),
+    /// Say what the code of an error means, why it comes and what to do.
+    Explain(Explain),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  zenith completions bash > /etc/bash_completion.d/zenith")]
     Completions { shell: Shell },
     /// Write the manual pages into a folder, one for each command.
     #[command(after_help = "Example:\n  zenith manual /usr/local/share/man/man1")]
     Manual { folder: PathBuf },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  zenith explain ZEN-2004")]
+pub struct Explain {
+    /// The code, as an error shows it
+    pub code: Code,
 }
 
 const EXAMPLES: &str = "\
@@ -95,6 +111,9 @@ Example:
 
   Tables kept in step:
     zenith init && zenith check && zenith apply && zenith run
+
+  A server asked from elsewhere, with its token in ZENITH_TOKEN:
+    zenith --server https://zenith.example:8470 status
 
 More examples: zenith COMMAND --help";
 

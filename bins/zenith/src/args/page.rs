@@ -15,6 +15,31 @@ Every command and its arguments, as `zenith COMMAND --help` and the manual pages
 the manual pages, `zenith completions bash` a completion script.
 
 Arguments of every command: `-v`, `--verbose` (twice for more) and `-h`, `--help`.
+
+## A server in place of a state
+
+With `--server URL`, or `ZENITH_SERVER`, a running `zenith serve` does what the command would do beside its state, and the \
+output and the exit codes are the same.
+
+```sh
+ZENITH_TOKEN=3f9c1f0f5b0e4a7e zenith --server https://zenith.example:8470 status
+```
+
+| argument | meaning |
+| --- | --- |
+| `--server URL` | The server, as in `http://127.0.0.1:8470`. Also `ZENITH_SERVER`, which `--state` outweighs. |
+| `--server-token-file FILE` | A file with the token, which must not be readable by everybody. `ZENITH_TOKEN` may have the token itself. |
+| `--server-ca FILE` | The certificate authorities to trust, a PEM file, in place of the public ones. Also `ZENITH_SERVER_CA`. |
+
+`copy`, `run`, `serve`, `init` and `check` work on this machine: they refuse `--server`, and `ZENITH_SERVER` is not for them. \
+`apply` sends the file; secrets and files that it refers to are those of the server. `reload`, `reset`, `schema promote --apply` \
+and `verify` show how far the server is, and Ctrl-C cancels them. What each command needs: `read` to look, `operate` to pause, \
+resume, reload, verify, promote and retry, `admin` for the rest.
+
+## Errors
+
+An error has a code, as in `error[ZEN-2004]: …`; with `--json` it is also printed as `{\"error\": {\"code\": …, \"message\": …}}`. \
+`zenith explain ZEN-2004` says what it means and what to do, and so does the [page of all errors](errors.md).
 ";
 
 #[test]
@@ -38,7 +63,9 @@ fn add(command: &Command, above: &str, page: &mut String) {
     let name = format!("{above} {}", command.get_name());
     let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
     let visible = |argument: &&Arg| {
-        !argument.is_hide_set() && !["help", "verbose", "version"].contains(&argument.get_id().as_str())
+        !argument.is_hide_set()
+            && !["help", "verbose", "version", "server", "server_token_file", "server_ca"]
+                .contains(&argument.get_id().as_str())
     };
     let inner: Vec<_> = command.get_subcommands().filter(|command| command.get_name() != "help").collect();
     let arguments: Vec<_> = command.get_arguments().filter(visible).collect();

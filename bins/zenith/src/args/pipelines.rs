@@ -83,6 +83,19 @@ pub struct Apply {
     pub place: StateArgs,
 }
 
+/// Print what is applied as a zenith.toml.
+///
+/// What was made on the page or through the API is in it; secrets are the references they were written as.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  zenith export > zenith.toml
+  zenith --server http://127.0.0.1:8470 export")]
+pub struct Export {
+    #[command(flatten)]
+    pub place: StateArgs,
+}
+
 /// Keep the tables in step until stopped.
 ///
 /// Zenith picks up changes made by `zenith apply` and `zenith pipeline` within a second. If nothing is applied and

@@ -14,9 +14,11 @@ use zenith_control::text::Paint;
 use crate::args::{AlertCommand, Alerts, TestAlerts};
 use crate::exit::{Ending, Failure};
 use crate::progress::say;
+use crate::reach::Context;
 use crate::terminal::{print, print_json};
 
-pub async fn run(arguments: &Alerts) -> Ending {
+pub async fn run(arguments: &Alerts, context: &Context) -> Ending {
+    context.only_here("zenith alerts", "it tests the webhooks of the zenith.toml of this machine")?;
     match &arguments.command {
         AlertCommand::Test(arguments) => test(arguments).await,
     }

@@ -7,11 +7,12 @@ use serde::Serialize;
 use zenith_engine::Check as Found;
 use zenith_engine::state::{DynStateStore, MemoryStore};
 
-use super::something_applied;
 use crate::args::Check;
 use crate::exit::{Ending, Failure};
+use crate::reach::Context;
 use crate::signals::Signals;
 use crate::terminal::{print, print_json};
+use zenith_control::commands::Desk;
 use zenith_control::config::{Config, Pipeline, file, names, table_section};
 use zenith_control::connect::{self, no_pipeline};
 use zenith_control::databases::Databases;
@@ -55,7 +56,11 @@ impl From<Found> for Line {
     }
 }
 
-pub async fn run(arguments: &Check) -> Ending {
+pub async fn run(arguments: &Check, context: &Context) -> Ending {
+    context.only_here(
+        "zenith check",
+        "it looks at both ends from this machine; zenith connector test looks from there",
+    )?;
     let mut signals =
         Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
     tokio::select! {
@@ -69,8 +74,7 @@ async fn check(arguments: &Check) -> Ending {
     let (mut config, configuration) = if places.has_file() {
         (file::read(&places.file)?, places.file.display().to_string())
     } else {
-        let applied = something_applied(&places.look().await?).await?;
-        (applied.config().map_err(Failure::Input)?, "what was applied".to_owned())
+        (Desk::beside(places.clone()).config().await?, "what was applied".to_owned())
     };
     let mut troubles = members::troubles(&mut config, &places).await;
     let names: Vec<&String> = match &arguments.name {
@@ -135,7 +139,8 @@ async fn look(config: &Config, name: &str, places: &Places, databases: &Database
     let mut mismatches = Counted::default();
     let mut checks: Vec<Line> = match checks(config, name, places, databases, &mut mismatches).await {
         Ok(checks) => checks.into_iter().map(|check| at_line(check, name, places)).collect(),
-        Err(Failure::Input(found) | Failure::Failed(found)) => {
+        Err(failure) => {
+            let found = failure.message().to_owned();
             vec![Line { what: "connection".to_owned(), ok: false, found }]
         }
     };

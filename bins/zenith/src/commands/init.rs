@@ -7,12 +7,18 @@ use std::process::ExitCode;
 
 use crate::args::Init;
 use crate::exit::{Ending, Failure};
+use crate::reach::Context;
 use crate::signals::Signals;
 use crate::terminal::print;
 use zenith_control::config::{FILE, expand, template::template};
 use zenith_control::draft;
+use zenith_control::failure::code;
 
-pub async fn run(arguments: &Init) -> Ending {
+pub async fn run(arguments: &Init, context: &Context) -> Ending {
+    context.only_here(
+        "zenith init",
+        "it writes a file on this machine; zenith export gives what a server has",
+    )?;
     let path = arguments.file.clone().unwrap_or_else(|| PathBuf::from(FILE));
     let (Some(from), Some(to)) = (&arguments.from, &arguments.to) else {
         write(&path, &template(), arguments.force)?;
@@ -33,7 +39,8 @@ pub async fn run(arguments: &Init) -> Ending {
 /// Writes what is found at both ends.
 async fn from_both_ends(arguments: &Init, path: &Path, from: &str, to: &str) -> Ending {
     let expanded = |address: &str, option: &str| {
-        expand::expand(address, option, &expand::from_environment).map_err(Failure::Input)
+        expand::expand(address, option, &expand::from_environment)
+            .map_err(|message| Failure::known(code::REFERENCE, message))
     };
     let mut patterns = arguments.collection.clone();
     if patterns.is_empty() {

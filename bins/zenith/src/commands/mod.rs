@@ -6,6 +6,8 @@ pub mod check;
 pub mod connector;
 pub mod dead_letters;
 mod delegate;
+pub mod explain;
+pub mod export;
 pub mod history;
 pub mod init;
 pub mod pipeline;
@@ -18,11 +20,9 @@ pub mod serve;
 pub mod status;
 pub mod verify;
 
-use zenith_engine::state::StateStore;
-
 use crate::exit::Failure;
 use crate::terminal;
-use zenith_control::config::applied::Applied;
+use zenith_control::failure::code;
 
 /// Whether to go on with something that cannot be undone: `--yes`, or a yes on the terminal.
 ///
@@ -33,20 +33,8 @@ fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
         return Ok(true);
     }
     if !terminal::can_ask() {
-        return Err(Failure::Input(format!(
-            "{question} Nobody can be asked here, and nothing was changed: say --yes"
-        )));
+        let sentence = format!("{question} Nobody can be asked here, and nothing was changed: say --yes");
+        return Err(Failure::known(code::NOT_AGREED, sentence));
     }
     Ok(terminal::ask(question))
-}
-
-/// What was applied, or what to do if nothing was.
-async fn something_applied(store: &impl StateStore) -> Result<Applied, Failure> {
-    let applied = Applied::read(store).await?;
-    if applied.is_idle() {
-        return Err(Failure::Input(
-            "no pipelines were applied: write a zenith.toml (zenith init), then zenith apply".to_owned(),
-        ));
-    }
-    Ok(applied)
 }

@@ -5,49 +5,43 @@ use std::sync::Arc;
 
 use zenith_engine::{EngineError, Pool};
 
-use super::delegate::{self, Held};
-use super::something_applied;
+use super::delegate;
 use crate::args::Promote;
 use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
 use crate::progress::say;
+use crate::reach::{Context, Reach};
 use crate::signals::Signals;
 use crate::terminal::print;
+use zenith_control::commands::Command;
 use zenith_control::connect::{self, Single};
-use zenith_control::promotion;
 use zenith_control::requests::{Answer, Asked};
-use zenith_control::state::Places;
 
-pub async fn run(arguments: &Promote) -> Ending {
-    let places = Places::find(&arguments.place)?;
-    let look = places.look().await?;
-    let config = something_applied(&look).await?.config().map_err(Failure::Input)?;
-    let name = &arguments.name;
-    let of = connect::pipeline(&config, name)?.table().to_owned();
+pub async fn run(arguments: &Promote, context: &Context) -> Ending {
+    let reach = context.reach(&arguments.place)?;
+    let (name, fields) = (&arguments.name, &arguments.fields);
     if !arguments.apply {
-        let pool = connect::pool(None, &places)?;
-        let found = promotion::dry_run(&config, look, name, &arguments.fields, &pool).await?;
-        let (text, json) = (promotion::text(&found, &of, false), promotion::json(&found, &of, false));
-        return told(arguments, &Answer { text, json, ..Answer::default() });
+        let command = Command::Promotable { name: name.clone(), fields: fields.clone() };
+        return reach.run(command, arguments.json).await;
     }
-    let answer = match Held::open(&places).await? {
-        Held::Alone(store) => {
-            let pool = connect::pool(None, &places)?;
+    let answer = match (reach.alone().await?, &reach) {
+        (Some((store, places)), Reach::Here(desk)) => {
+            let config = desk.config().await?;
+            let pool = connect::pool(None, places)?;
             let signals = Signals::catch()
                 .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
             let single = connect::single(&config, name, store, &pool).await?;
             signals.stop(single.keeper.stop_handle());
             promote(arguments, &single, &pool).await?
         }
-        Held::ByRun(store) => {
-            let asked = Asked::Promote { fields: arguments.fields.clone() };
-            delegate::ask(&places, &store, name, &asked, arguments.quiet).await?
-        }
+        _ => delegate::ask(&reach, name, &Asked::Promote { fields: fields.clone() }, arguments.quiet).await?,
     };
     match answer {
-        Ok(answer) => told(arguments, &answer),
-        Err(code) => Ok(code),
+        Ok(answer) if arguments.json => print(&format!("{}\n", answer.json)),
+        Ok(answer) => print(&answer.text),
+        Err(code) => return Ok(code),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Does it, or says that it was stopped and gives the code for that.
@@ -71,13 +65,4 @@ async fn promote(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn told(arguments: &Promote, answer: &Answer) -> Ending {
-    if arguments.json {
-        print(&format!("{}\n", answer.json));
-    } else {
-        print(&answer.text);
-    }
-    Ok(ExitCode::SUCCESS)
 }

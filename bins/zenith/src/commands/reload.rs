@@ -3,43 +3,45 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use zenith_engine::{Deletes, EngineError, Mode, Pool, Sink as _, Source as _, Strategy, hides_deletions};
+use zenith_engine::{EngineError, Pool};
 
-use super::delegate::{self, Held};
-use super::something_applied;
+use super::delegate;
 use crate::args::Reload;
 use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
 use crate::progress::say;
+use crate::reach::{Context, Reach};
 use crate::signals::Signals;
-use crate::terminal::{print, print_json};
+use crate::terminal::print;
+use zenith_control::commands::Command;
 use zenith_control::connect::{self, Single};
-use zenith_control::mismatches::counted;
 use zenith_control::requests::{Answer, Asked};
-use zenith_control::state::Places;
 use zenith_control::summary;
 
-pub async fn run(arguments: &Reload) -> Ending {
-    let places = Places::find(&arguments.place)?;
-    let config = something_applied(&places.look().await?).await?.config().map_err(Failure::Input)?;
+pub async fn run(arguments: &Reload, context: &Context) -> Ending {
+    let reach = context.reach(&arguments.place)?;
     let name = &arguments.name;
-    let target = &connect::pipeline(&config, name)?.target;
-    let targets = config.targets.get_key_value(target);
-    let pool = async || connect::loading_pool(arguments.memory, &places, targets).await;
     if arguments.dry_run {
-        let single = connect::single(&config, name, places.look().await?, &pool().await?).await?;
-        return announce(arguments, &single).await;
+        return reach.run(Command::ReloadPlan { name: name.clone() }, arguments.json).await;
     }
-    let answer = match Held::open(&places).await? {
-        Held::Alone(store) => {
-            let pool = pool().await?;
-            let signals = Signals::catch()
-                .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
-            let single = connect::single(&config, name, store, &pool).await?;
-            signals.stop(single.keeper.stop_handle());
-            reload(&single, name, &pool, arguments.quiet).await?
+    let answer = match &reach {
+        Reach::Here(desk) => {
+            let config = desk.config().await?;
+            let target = &connect::pipeline(&config, name)?.target;
+            match reach.alone().await? {
+                Some((store, places)) => {
+                    let targets = config.targets.get_key_value(target);
+                    let pool = connect::loading_pool(arguments.memory, places, targets).await?;
+                    let signals = Signals::catch()
+                        .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
+                    let single = connect::single(&config, name, store, &pool).await?;
+                    signals.stop(single.keeper.stop_handle());
+                    reload(&single, name, &pool, arguments.quiet).await?
+                }
+                None => delegate::ask(&reach, name, &Asked::Reload, arguments.quiet).await?,
+            }
         }
-        Held::ByRun(store) => delegate::ask(&places, &store, name, &Asked::Reload, arguments.quiet).await?,
+        Reach::There(_) => delegate::ask(&reach, name, &Asked::Reload, arguments.quiet).await?,
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -79,66 +81,4 @@ async fn reload(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// What would be done, as far as looking can tell.
-async fn announce(arguments: &Reload, single: &Single) -> Ending {
-    let filtered = single.pipeline.settings.options.filtered(&single.source)?;
-    let source = filtered.as_ref().unwrap_or(&single.source);
-    let source = source.preflight(&single.namespace).await.map_err(EngineError::Source)?;
-    let existing = match single.sink.describe(&single.table).await {
-        Ok(existing) => existing,
-        // A database that is not there yet has no table.
-        Err(error) if error.is_unknown_database() => None,
-        Err(error) => return Err(EngineError::Sink(error).into()),
-    };
-    let settings = &single.pipeline.settings;
-    let is_kept = settings.deletes != Deletes::Mark || !hides_deletions(existing.as_ref());
-    if let Some(reason) = settings.refused_load().filter(|_| is_kept) {
-        return Err(Failure::Input(format!(
-            "loading the table {} again is not possible: {reason}",
-            single.table
-        )));
-    }
-    let documents = source.collection.size.map(|size| size.documents);
-    if arguments.json {
-        print_json(&serde_json::json!({
-            "dry_run": true,
-            "collection": single.namespace.to_string(),
-            "documents": documents,
-            "table": single.table,
-            "table_rows": existing.as_ref().map(|table| table.rows),
-        }));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let documents = documents.map_or_else(
-        || "all documents".to_owned(),
-        |documents| format!("about {}", counted(documents, "document")),
-    );
-    let table = &single.table;
-    let settings = &single.pipeline.settings;
-    // A table of versions is always replaced in one step: its changes go on meanwhile.
-    let strategy = if settings.mode == Mode::Changes { Strategy::Swap } else { settings.options.strategy };
-    let then = match (&existing, strategy) {
-        (Some(existing), _) if settings.mode == Mode::IdCursor => {
-            format!(
-                "replace the table {table} with its {} by an empty one; the next run fills it",
-                counted(existing.rows, "row")
-            )
-        }
-        (None, _) => format!("create the table {table}"),
-        (Some(existing), Strategy::Swap) => {
-            format!("replace the table {table} in one step, and drop its {}", counted(existing.rows, "row"))
-        }
-        (Some(existing), Strategy::Truncate) => {
-            format!("empty the table {table} of its {}, and load it in place", counted(existing.rows, "row"))
-        }
-    };
-    let mode = single.pipeline.settings.mode;
-    let after = if mode.follows_changes() { "; changes are followed from now on" } else { "" };
-    print(&format!(
-        "would read {documents} of {}, and {then}{after}\nnothing was changed (--dry-run)\n",
-        single.namespace
-    ));
-    Ok(ExitCode::SUCCESS)
 }

@@ -18,6 +18,7 @@ use crate::args::Run;
 use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
 use crate::progress::say;
+use crate::reach::Context;
 use crate::signals::Signals;
 
 /// Prints what the run says.
@@ -31,7 +32,8 @@ pub fn notices() -> Notices {
 /// How long a stop may take; what has not been saved by then is done again by the next run.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
-pub async fn run(arguments: &Run) -> Ending {
+pub async fn run(arguments: &Run, context: &Context) -> Ending {
+    context.only_here("zenith run", "it runs the pipelines itself, and the server does so already")?;
     let Allowed { max_extra, max_dead_letters } = arguments.allowed;
     if !arguments.once && (max_extra.is_some() || max_dead_letters.is_some()) {
         return Err(Failure::Input(
@@ -101,7 +103,7 @@ fn ended(end: End, supervisor: &Supervisor, arguments: &Run) -> Ending {
         // Each of them has been told about.
         End::Failed { input } => {
             let failure = if input { Failure::Input(String::new()) } else { Failure::Failed(String::new()) };
-            Ok(exit::code::<()>(&Err(failure)))
+            Ok(ExitCode::from(failure.exit_code()))
         }
     }
 }

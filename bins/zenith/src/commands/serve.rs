@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenith_control::alerts::Keeper;
 use zenith_control::config::file;
-use zenith_control::failure::Failure;
+use zenith_control::failure::{Failure, code};
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
 use zenith_control::state::Places;
@@ -23,12 +23,14 @@ use zenith_server::systemd;
 use crate::args::Serve;
 use crate::exit::Ending;
 use crate::progress::say;
+use crate::reach::Context;
 use crate::signals::Signals;
 
 /// How long a stop may take; what has not been saved by then is done again by the next run.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
-pub async fn run(arguments: &Serve, log: Log) -> Ending {
+pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
+    context.only_here("zenith serve", "it is a server itself")?;
     let uncaught = |error| Failure::Failed(format!("cannot catch signals: {error}"));
     let mut signals = Signals::catch().map_err(uncaught)?;
     let hangup = signal(SignalKind::hangup()).map_err(uncaught)?;
@@ -111,9 +113,10 @@ async fn follow_file(server: &Server, alerts: &Keeper, mut hangup: Signal) {
             Ok(what) => {
                 say(&format!("zenith: applied {} again: {what}", server.served.places.file.display()))
             }
-            Err(Failure::Input(error) | Failure::Failed(error)) => {
+            Err(failure) => {
+                let error = failure.message();
                 say(&format!("zenith: nothing was applied: {error}"));
-                server.served.log.add(Severity::Error, None, &error);
+                server.served.log.add(Severity::Error, None, error);
             }
         }
     }
@@ -122,10 +125,9 @@ async fn follow_file(server: &Server, alerts: &Keeper, mut hangup: Signal) {
 /// Looks at the pipelines, tells systemd, and follows zenith.toml, until dropped.
 async fn watch(server: Server, hangup: Signal, alerts: Arc<Keeper>) {
     let watching = async {
-        if let Err(Failure::Input(error) | Failure::Failed(error)) =
-            server.watch.run(&server.served.places, &server.served.views, &server.served.names).await
-        {
-            tracing::error!(error, "the pipelines cannot be looked at");
+        let served = &server.served;
+        if let Err(failure) = server.watch.run(&served.places, &served.views, &served.names).await {
+            tracing::error!(error = failure.message(), "the pipelines cannot be looked at");
         }
     };
     #[cfg(feature = "otel")]
@@ -142,11 +144,14 @@ fn access(arguments: &Serve) -> Result<Access, Failure> {
     match &arguments.token_file {
         Some(path) => Access::read(path),
         None if arguments.listen.ip().is_loopback() => Ok(Access::default()),
-        None => Err(Failure::Input(format!(
-            "{} can be reached from other machines, and anybody there could change what is run: name a file of tokens \
-             (--token-file), or listen on 127.0.0.1 behind a proxy",
-            arguments.listen
-        ))),
+        None => Err(Failure::known(
+            code::OPEN_TO_ALL,
+            format!(
+                "{} can be reached from other machines, and anybody there could change what is run: name a file of tokens \
+                 (--token-file), or listen on 127.0.0.1 behind a proxy",
+                arguments.listen
+            ),
+        )),
     }
 }
 

@@ -122,7 +122,7 @@ async fn run<S: Catalogue>(
             }
             None => break,
         };
-        if let Some(Failure::Input(message) | Failure::Failed(message)) = copied.failure() {
+        if let Some(message) = copied.failure().map(Failure::message) {
             say(&format!("zenith: {}: {message}", copied.job.namespace));
         }
         ended.lock().unwrap_or_else(PoisonError::into_inner).add(&copied);
@@ -178,7 +178,7 @@ fn code(report: &Report, arguments: &Copy) -> ExitCode {
         return ExitCode::from(exit::STOPPED);
     }
     if let Some(failure) = report.failure() {
-        return exit::code::<()>(&Err(failure));
+        return ExitCode::from(failure.exit_code());
     }
     let exceeded = report.copies.iter().flat_map(|copied| copied.exceeded(&arguments.allowed));
     exit::within(&exceeded.collect::<Vec<_>>())

@@ -70,6 +70,9 @@ struct CopyJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     table_exists: Option<bool>,
     error: Option<&'a str>,
+    /// That of the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +111,7 @@ impl Report {
     /// How all of it failed, if any of it did. Each of them has been told about.
     pub fn failure(&self) -> Option<Failure> {
         let failures: Vec<&Failure> = self.copies.iter().filter_map(Copied::failure).collect();
-        let all_refused = failures.iter().all(|failure| matches!(failure, Failure::Input(_)));
+        let all_refused = failures.iter().all(|failure| failure.is_input());
         match (failures.is_empty(), self.is_dry || failures.len() == self.copies.len()) {
             (true, _) => None,
             (false, true) if all_refused => Some(Failure::Input(String::new())),
@@ -265,6 +268,7 @@ impl CopyJson<'_> {
             columns: None,
             table_exists: None,
             error: None,
+            code: None,
         };
         match &copied.end {
             End::Planned(plan) => {
@@ -279,7 +283,10 @@ impl CopyJson<'_> {
                 json.extra_values = Some(summary.mismatches().values_total());
                 json.dead_letters = Some(summary.dead_letters);
             }
-            End::Failed(Failure::Input(message) | Failure::Failed(message)) => json.error = Some(message),
+            End::Failed(failure) => {
+                json.error = Some(failure.message());
+                json.code = Some(failure.code().to_string());
+            }
             End::Stopped(left) => json.error = left.as_deref(),
         }
         json

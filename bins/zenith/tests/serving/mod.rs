@@ -5,6 +5,7 @@ mod client;
 mod faults;
 pub mod http;
 mod protection;
+mod remote;
 mod secure;
 mod slow;
 mod unit;
@@ -135,11 +136,11 @@ async fn a_pipeline_begins_without_any_file() {
 
     let wrong = json!({ "toml": "[pipelines.orders]\nsource = \"shop\"\ncolection = \"x\"\n" }).to_string();
     let refused = serving.send("POST", "/api/v1/plan", &wrong).await;
-    assert_eq!((refused.status, refused.code().as_str()), (422, "ZEN-4221"));
+    assert_eq!((refused.status, refused.code().as_str()), (422, "ZEN-1101"));
     assert!(refused.json()["message"].as_str().unwrap().contains("line 3"), "{refused:?}");
     assert_eq!(serving.send("DELETE", "/api/v1/pipelines/orders", "").await.status, 204);
     home.until("it is gone", async || serving.get("/api/v1/pipelines/orders").await.status == 404).await;
-    assert_eq!(serving.get("/api/v1/pipelines/orders").await.code(), "ZEN-4041");
+    assert_eq!(serving.get("/api/v1/pipelines/orders").await.code(), "ZEN-1201");
     assert_eq!(bench.ask("SELECT count() FROM orders_current").await, DOCUMENTS.to_string());
     serving.stop().await;
     bench.remove().await;

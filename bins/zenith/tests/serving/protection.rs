@@ -6,7 +6,7 @@ use super::http::Serving;
 use crate::home::Home;
 
 pub const READER: &str = "reader-0123456789";
-const OPERATOR: &str = "operator-0123456789";
+pub const OPERATOR: &str = "operator-0123456789";
 pub const ADMIN: &str = "admin-0123456789";
 
 pub fn tokens(home: &Home) -> String {
@@ -36,6 +36,10 @@ async fn every_handler_demands_a_token_and_its_role() {
             for token in ["", "wrong-0123456789abcdef"] {
                 let refused = ask(token).await;
                 assert_eq!((refused.status, refused.code().as_str()), (401, "ZEN-4011"), "{method} {path}");
+            }
+            // What a command needs is its own, as the tests of commands by a server show.
+            if path == "/api/v1/commands" {
+                continue;
             }
             if method != "GET" {
                 assert_eq!(ask(READER).await.code(), "ZEN-4031", "{method} {path}");

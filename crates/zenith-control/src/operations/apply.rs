@@ -14,7 +14,7 @@ use crate::config::difference::{Change, Difference, Kind, between};
 use crate::config::{Config, Pipeline, file, names};
 use crate::connect;
 use crate::databases::Databases;
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 use crate::members;
 use crate::requests::{Asked, Record};
 use crate::state::Places;
@@ -109,7 +109,10 @@ fn refuse(wrong: &[(String, String)], text: &str, path: &Path) -> Result<(), Fai
     };
     match wrong {
         [] => Ok(()),
-        wrong => Err(Failure::Input(wrong.iter().map(sentence).collect::<Vec<_>>().join("\nzenith: "))),
+        wrong => {
+            let sentences = wrong.iter().map(sentence).collect::<Vec<_>>().join("\nzenith: ");
+            Err(Failure::known(code::PATTERNS, sentences))
+        }
     }
 }
 
@@ -172,14 +175,14 @@ pub async fn look_at_names(config: &Config, places: &Places) -> Result<Vec<Strin
         };
         let unasked = match tokio::time::timeout(LOOK_TIMEOUT + each, looking).await {
             Ok(Ok(())) => continue,
-            Ok(Err(Failure::Input(reason) | Failure::Failed(reason))) => reason,
+            Ok(Err(failure)) => failure.message().to_owned(),
             Err(_) => "it does not answer".to_owned(),
         };
         warnings.push(format!(
             "which names are taken in the target {target} could not be asked, and the start of the run will: {unasked}"
         ));
     }
-    if taken.is_empty() { Ok(warnings) } else { Err(Failure::Input(taken.join("\nzenith: "))) }
+    if taken.is_empty() { Ok(warnings) } else { Err(Failure::known(code::NAMES, taken.join("\nzenith: "))) }
 }
 
 /// What has to be agreed to: progress that is lost.

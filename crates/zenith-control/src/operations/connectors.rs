@@ -12,7 +12,7 @@ use crate::collections::listing;
 use crate::config::applied::{self, Applied};
 use crate::config::{Connector, suggest};
 use crate::connect;
-use crate::failure::{Failure, in_words};
+use crate::failure::{Failure, code};
 
 /// Collections whose sizes are asked for side by side.
 const SIZES: usize = 8;
@@ -55,7 +55,8 @@ pub fn list(applied: &Applied) -> Vec<ConnectorJson> {
 pub fn find(applied: &Applied, name: &str) -> Result<(Role, Connector), Failure> {
     let Some(record) = applied.connectors.iter().find(|connector| connector.name == name) else {
         let known = applied.connectors.iter().map(|connector| connector.name.as_str());
-        return Err(Failure::Input(format!("there is no connector {name:?}{}", suggest::hint(name, known))));
+        let sentence = format!("there is no connector {name:?}{}", suggest::hint(name, known));
+        return Err(Failure::known(code::NO_CONNECTOR, sentence));
     };
     Ok((record.role, applied::connector(record).map_err(Failure::Input)?))
 }
@@ -84,8 +85,7 @@ pub struct Missing {
 
 impl Missing {
     fn of(failure: Failure) -> Missing {
-        let (Failure::Input(what) | Failure::Failed(what)) = failure;
-        Missing { what, remedy: None }
+        Missing { what: failure.message().to_owned(), remedy: None }
     }
 }
 
@@ -159,7 +159,7 @@ async fn test_target(
             tested.missing.push(Missing { what, remedy: Some(grant) });
             return Ok(false);
         }
-        Err(error) => return Err(of_target(name, &error)),
+        Err(error) => return Err(of_target(name, error)),
     };
     tested.server = Some(format!("ClickHouse {}, user {}", found.version, found.user));
     if !found.database_exists {
@@ -177,7 +177,7 @@ async fn look_at_target(
     connector: &Connector,
     pool: &Pool,
 ) -> Result<zenith_engine::transport::ServerInfo, Failure> {
-    preflight(name, connector, pool).await?.map_err(|error| of_target(name, &error))
+    preflight(name, connector, pool).await?.map_err(|error| of_target(name, error))
 }
 
 async fn preflight(
@@ -190,9 +190,8 @@ async fn preflight(
     Ok(sink.preflight(&look).await.map_err(EngineError::Sink))
 }
 
-fn of_target(name: &str, error: &EngineError) -> Failure {
-    let text = format!("the target {name}: {}", in_words(error));
-    if error.is_input() { Failure::Input(text) } else { Failure::Failed(text) }
+fn of_target(name: &str, error: EngineError) -> Failure {
+    Failure::from(error).reworded(|words| format!("the target {name}: {words}"))
 }
 
 /// What a connector leads to, in a line.

@@ -14,7 +14,7 @@ use zenith_engine::{DeadLetterRetry, DeadLetters, LetterFilter, StoredLetter, le
 use crate::config::Config;
 use crate::connect;
 use crate::databases::Databases;
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 use crate::memory::{Kind, Memory};
 use crate::state::Places;
 use crate::time;
@@ -117,7 +117,8 @@ fn known(config: &Config, name: Option<&str>, found: usize) -> Result<(), Failur
 }
 
 fn no_letter(id: &str) -> Failure {
-    Failure::Input(format!("there is no dead letter {id:?}: zenith dead-letters list shows what there is"))
+    let sentence = format!("there is no dead letter {id:?}: zenith dead-letters list shows what there is");
+    Failure::known(code::NO_LETTER, sentence)
 }
 
 fn newest(letters: &mut Vec<StoredLetter>, limit: u64) {
@@ -255,7 +256,7 @@ pub async fn retry(
     };
     let mut pipelines: Vec<(String, DeadLetterRetry)> = Vec::new();
     for name in names {
-        let memory = memory.part(Kind::Short).await;
+        let memory = memory.part(Kind::Letters).await;
         let single = connect::single_within(config, &name, store.clone(), memory).await?;
         let replay = single.keeper.retry_letters(&name, meant.names(), dry_run).await?;
         if replay.letters > 0 || meant.name.is_some() {

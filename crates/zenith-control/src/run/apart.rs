@@ -38,10 +38,10 @@ impl From<Failure> for Unfinished {
     }
 }
 
-/// Connects both ends of a pipeline by connections of their own.
-pub async fn single(name: &str, shared: &Shared) -> Result<Single, Failure> {
+/// Connects both ends of a pipeline by connections of their own, as soon as there is memory for it.
+pub async fn single(name: &str, kind: Kind, shared: &Shared) -> Result<Single, Failure> {
     let config = Applied::read(&shared.store).await?.config().map_err(Failure::Input)?;
-    connect::single_within(&config, name, shared.store.clone(), shared.memory.part(Kind::Long).await).await
+    connect::single_within(&config, name, shared.store.clone(), shared.memory.part(kind).await).await
 }
 
 /// Gives a pipeline that stands still another record, and no progress.
@@ -61,7 +61,7 @@ pub async fn verify(
         let _ = cancel.wait_for(|cancelled| *cancelled).await;
     };
     let single = tokio::select! {
-        single = single(name, shared) => single?,
+        single = single(name, Kind::Comparing, shared) => single?,
         () = cancelled(cancel) => return Err(EngineError::Stopped.into()),
     };
     let found = {

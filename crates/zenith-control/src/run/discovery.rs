@@ -91,8 +91,7 @@ impl Discovery {
                 // Without its collections nothing is known of what is to be run.
                 Err(failure) if template.name.is_empty() => return Err(failure),
                 Err(failure) => {
-                    let (Failure::Input(reason) | Failure::Failed(reason)) = &failure;
-                    self.tell(format!("{}: {reason}", template.name));
+                    self.tell(format!("{}: {}", template.name, failure.message()));
                     found.troubles.insert(template.name.clone(), failure);
                 }
             }
@@ -180,8 +179,7 @@ impl Discovery {
                     None
                 }
                 Some(failure) => {
-                    let (Failure::Input(reason) | Failure::Failed(reason)) = &failure;
-                    let reason = reason.clone();
+                    let reason = failure.message().to_owned();
                     let since = self.troubles.get(name).map_or(now, |(_, since)| *since);
                     self.troubles.insert(name.clone(), (failure, since));
                     Some(Since { reason, since })

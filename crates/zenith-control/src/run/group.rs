@@ -12,7 +12,7 @@ use super::desired::{Group, Member};
 use super::history::{note_refusal, note_waiting};
 use super::shared::{Ended, Shared};
 use crate::connect::Replicator;
-use crate::failure::{Failure, in_words};
+use crate::failure::Failure;
 
 /// Pauses between tries of a source that cannot be used at all.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -90,12 +90,14 @@ pub async fn keep(
             Err(failure) if shared.until == Until::CaughtUp || !(has_run || may_pass(&failure, shared)) => {
                 return all_failed(group, done, &failure, shared).await;
             }
-            Err(Failure::Input(message) | Failure::Failed(message)) => {
-                let sentence = format!("{message}; trying again in {} s", pause.as_secs());
+            Err(failure) => {
+                let message = failure.message();
+                let sentence =
+                    format!("{message}; trying again in {} s [{}]", pause.as_secs(), failure.code());
                 shared.notices.tell(Some(name), &sentence);
                 let since = *since.get_or_insert_with(SystemTime::now);
                 // Only for the status.
-                let _ = note_waiting(&shared.store, names(group, done), &message, since).await;
+                let _ = note_waiting(&shared.store, names(group, done), message, since).await;
             }
         }
         tokio::select! {
@@ -108,7 +110,7 @@ pub async fn keep(
 
 /// Whether a failure of the first try may be over soon, and nobody waits for it.
 fn may_pass(failure: &Failure, shared: &Shared) -> bool {
-    shared.stays && matches!(failure, Failure::Failed(_))
+    shared.stays && !failure.is_input()
 }
 
 /// Returns once somebody wants the group to stop, or nobody holds it any more.
@@ -131,8 +133,8 @@ async fn all_failed(group: &Group, done: &HashSet<String>, failure: &Failure, sh
 /// Notes in the history why these could not begin.
 async fn note_not_begun(ended: &[Ended], shared: &Shared) {
     for ended in ended {
-        if let Some(Failure::Input(reason) | Failure::Failed(reason)) = &ended.failure
-            && let Err(error) = note_refusal(&shared.store, &ended.name, reason).await
+        if let Some(failure) = &ended.failure
+            && let Err(error) = note_refusal(&shared.store, &ended.name, failure.message()).await
         {
             tracing::warn!(%error, pipeline = ended.name, "the failure cannot be noted in the history");
         }
@@ -173,8 +175,7 @@ async fn attempt(
         let done = outcome.error.is_none();
         let failure = match outcome.error {
             None | Some(EngineError::Stopped) => None,
-            Some(error) if error.is_input() => Some(Failure::Input(in_words(&error))),
-            Some(error) => Some(Failure::Failed(in_words(&error))),
+            Some(error) => Some(error.into()),
         };
         let (name, rows, mismatches) = (outcome.name, outcome.rows, outcome.mismatches);
         ended.push(Ended { name, rows, mismatches, failure, done });

@@ -13,6 +13,7 @@ use super::apart::{self, Unfinished};
 use super::shared::Shared;
 use crate::connect::{self, Replicator};
 use crate::failure::Failure;
+use crate::memory::Kind;
 use crate::requests::{Answer, Asked, BEGIN_ANEW, HowFar, Refusal, VERIFY, encode};
 use crate::reset::From;
 use crate::summary;
@@ -183,7 +184,7 @@ impl Requests {
 }
 
 fn refusal(message: &str) -> String {
-    encode(&Refusal { message: message.to_owned(), input: false })
+    encode(&Refusal { message: message.to_owned(), input: false, code: None })
 }
 
 async fn end(shared: &Shared, id: i64, outcome: Outcome, result: &str) -> state::Result<()> {
@@ -231,18 +232,19 @@ async fn try_to(
         }
         _ => {}
     }
-    let (replicator, is_outside) = match seat {
-        Seat::Group(replicator) => (replicator, false),
+    // What it has of the memory is held until all is done.
+    let (replicator, outside) = match seat {
+        Seat::Group(replicator) => (replicator, None),
         Seat::Nowhere => return Err(EngineError::Stopped.into()),
         Seat::Outside => {
             let single = tokio::select! {
-                single = apart::single(name, shared) => single?,
+                single = apart::single(name, Kind::Loading, shared) => single?,
                 () = cancelled(&mut cancel) => return Err(EngineError::Stopped.into()),
             };
-            (Arc::new(single.keeper), true)
+            (Arc::new(single.keeper), Some(single.memory))
         }
     };
-    at_rest(request, &asked, &mut cancel, (replicator, is_outside), shared).await
+    at_rest(request, &asked, &mut cancel, (replicator, outside.is_some()), shared).await
 }
 
 /// Does what is asked with the pipeline at rest, and starts it again if it had ended.

@@ -207,8 +207,7 @@ impl Supervisor {
         let Answered { pipeline, started, loaded } = answered;
         match loaded {
             Some(Err(failure)) if self.schedules.has(&pipeline) => {
-                let (Failure::Input(error) | Failure::Failed(error)) = &failure;
-                self.tell(&pipeline, error);
+                self.tell(&pipeline, &failure.with_code());
                 self.failures.insert(pipeline, failure);
             }
             Some(Ok(())) => {
@@ -245,8 +244,8 @@ impl Supervisor {
         let Ok(mut discovery) = Arc::clone(&self.discovery).try_lock_owned() else { return };
         let store = self.shared.store.clone();
         tokio::spawn(async move {
-            if let Err(Failure::Input(error) | Failure::Failed(error)) = discovery.look(&store).await {
-                tracing::warn!(error, "new collections cannot be looked for");
+            if let Err(failure) = discovery.look(&store).await {
+                tracing::warn!(error = failure.message(), "new collections cannot be looked for");
             }
         });
     }
@@ -313,8 +312,7 @@ impl Supervisor {
     }
 
     fn note_failure(&mut self, pipeline: String, failure: Failure) {
-        let (Failure::Input(error) | Failure::Failed(error)) = &failure;
-        self.tell(&pipeline, error);
+        self.tell(&pipeline, &failure.with_code());
         self.failures.insert(pipeline, failure);
     }
 
@@ -461,6 +459,6 @@ impl Supervisor {
         if failures.peek().is_none() {
             return End::Done;
         }
-        End::Failed { input: failures.all(|failure| matches!(failure, Failure::Input(_))) }
+        End::Failed { input: failures.all(Failure::is_input) }
     }
 }

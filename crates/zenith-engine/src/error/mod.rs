@@ -1,6 +1,7 @@
 //! What can stop a pipeline.
 
 mod class;
+mod code;
 
 use std::sync::Arc;
 

@@ -9,6 +9,9 @@ use crate::access::{Caller, From, Role};
 use crate::error::{ApiError, Kind};
 use crate::server::Server;
 
+/// Somebody who may look; what is asked may need more.
+pub struct Anybody(pub From);
+
 /// Somebody who may look.
 pub struct Reader(pub Caller);
 
@@ -23,6 +26,15 @@ fn caller(parts: &Parts, server: &Server, least: Role) -> Result<Caller, ApiErro
         return Err(ApiError::new(Kind::Unauthorized, "a token is needed, and none that is known was sent")
             .remedy("send the header Authorization: Bearer TOKEN with a token of the token file"));
     };
+    demand(&caller, least)?;
+    Ok(caller)
+}
+
+/// Refuses whoever has a smaller role.
+///
+/// # Errors
+/// With both roles.
+pub fn demand(caller: &Caller, least: Role) -> Result<(), ApiError> {
     if caller.role < least {
         let (name, has, needs) = (&caller.name, caller.role.name(), least.name());
         return Err(ApiError::new(
@@ -31,7 +43,7 @@ fn caller(parts: &Parts, server: &Server, least: Role) -> Result<Caller, ApiErro
         )
         .remedy("change the role in the token file, or ask by another token"));
     }
-    Ok(caller)
+    Ok(())
 }
 
 fn from(parts: &Parts, server: &Server, least: Role) -> Result<From, ApiError> {
@@ -40,6 +52,14 @@ fn from(parts: &Parts, server: &Server, least: Role) -> Result<From, ApiError> {
         caller: caller(parts, server, least)?,
         address: address.map_or_else(String::new, |ConnectInfo(address)| address.ip().to_string()),
     })
+}
+
+impl FromRequestParts<Server> for Anybody {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Anybody, ApiError> {
+        from(parts, server, Role::Read).map(Anybody)
+    }
 }
 
 impl FromRequestParts<Server> for Reader {

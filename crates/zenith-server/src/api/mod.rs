@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod commands;
 pub mod configuration;
 pub mod configured;
 pub mod connectors;
@@ -80,6 +81,7 @@ fn described() -> OpenApiRouter<Server> {
         .routes(routes!(configuration::sample))
         .routes(routes!(configuration::apply))
         .routes(routes!(configuration::export))
+        .routes(routes!(commands::run))
         .routes(routes!(events::events));
     OpenApiRouter::with_openapi(Description::openapi()).nest(PREFIX, api)
 }

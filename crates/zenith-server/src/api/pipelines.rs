@@ -247,14 +247,10 @@ async fn set_paused(server: &Server, from: &From, name: String, paused: bool) ->
 
 /// That there is no such pipeline, with the name that was meant.
 pub fn unknown(name: &str, applied: &Applied) -> ApiError {
-    use zenith_control::failure::Failure;
-    let (Failure::Input(sentence) | Failure::Failed(sentence)) = no_pipeline(name, applied.names());
-    ApiError::new(Kind::Missing, sentence)
+    ApiError::from(no_pipeline(name, applied.names())).with(Kind::Missing)
 }
 
 fn missing(name: &str, look: &Look) -> ApiError {
-    use zenith_control::failure::Failure;
     let known = look.report.pipelines.iter().map(|pipeline| pipeline.name.as_str());
-    let (Failure::Input(sentence) | Failure::Failed(sentence)) = no_pipeline(name, known);
-    ApiError::new(Kind::Missing, sentence)
+    ApiError::from(no_pipeline(name, known)).with(Kind::Missing)
 }

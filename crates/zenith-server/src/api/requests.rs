@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenith_control::config::applied::Applied;
+use zenith_control::failure::Failure;
 use zenith_control::requests::{Answer, Asked, HowFar, Refusal, encode};
 use zenith_control::reset;
 use zenith_control::time;
@@ -65,10 +66,7 @@ fn shown(request: Request) -> RequestJson {
         }
         Some((_, text)) => {
             let refusal: Option<Refusal> = serde_json::from_str(text).ok();
-            error = refusal.map(|refusal| {
-                let kind = if refusal.input { Kind::Refused } else { Kind::Failed };
-                ApiError::new(kind, refusal.message).body()
-            });
+            error = refusal.map(|refusal| ApiError::from(Failure::from(refusal)).body());
         }
         None => {}
     }

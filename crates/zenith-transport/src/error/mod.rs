@@ -4,6 +4,7 @@
 //! source chain. Passwords never appear. The caller decides how often to retry; the
 //! predicates say what kind of failure it is.
 
+mod code;
 mod server;
 
 use std::io;

@@ -23,6 +23,9 @@ impl Supervisor {
         self.restarts.forget_recovered(now, has_failed);
         let mut due: BTreeMap<&String, Vec<&Member>> = BTreeMap::new();
         for (source, group) in &desired.groups {
+            if !self.takes_more(source) {
+                continue;
+            }
             for member in &group.members {
                 let name = member.pipeline.name.as_str();
                 if has_failed(name) && !self.requests.is_outside(name) && self.restarts.is_due(name, now) {
@@ -36,6 +39,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether pipelines of a source can be started: not while it is being connected.
+    fn takes_more(&self, source: &str) -> bool {
+        self.groups.get(source).is_none_or(|running| running.ended || running.view.replicator().is_some())
+    }
+
     /// Starts pipelines beside those of their source that run; where none does, with the source itself.
     async fn start_again(&mut self, source: &str, members: &[&Member]) {
         let Some(running) = self.groups.get(source).filter(|running| !running.ended) else {
@@ -43,7 +51,6 @@ impl Supervisor {
             self.begin_anew(members);
             return;
         };
-        // Its source is being connected, and brings them along.
         let Some(replicator) = running.view.replicator() else { return };
         let (known, new): (Vec<&Member>, Vec<&Member>) =
             members.iter().partition(|member| replicator.has(&member.pipeline.name));
@@ -83,11 +90,12 @@ impl Supervisor {
 
     /// Pipelines of a group that have failed and wait for their time, as far as they are what they were then.
     pub(super) fn waiting(&self, source: &str, group: &Group) -> HashSet<String> {
-        let before = self.groups.get(source).map(|running| &running.group.members);
+        let before = self.groups.get(source).map(|running| &running.group);
         let waits = |member: &&Member| {
             self.shared.stays
                 && self.failures.contains_key(&member.pipeline.name)
-                && before.is_none_or(|before| before.contains(member))
+                && before
+                    .is_none_or(|before| before.source == group.source && before.members.contains(member))
         };
         group.members.iter().filter(waits).map(|member| member.pipeline.name.clone()).collect()
     }

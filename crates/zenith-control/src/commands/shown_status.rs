@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use indicatif::HumanCount;
 use zenith_engine::Mode;
 
-use zenith_control::mismatches;
-use zenith_control::status::{Pipeline, Report, State, rates};
-use zenith_control::text::{Paint, table};
-use zenith_control::time;
+use crate::mismatches;
+use crate::status::{Pipeline, Report, State, rates};
+use crate::text::{Paint, table};
+use crate::time;
 
 /// As a table, with what did not fit below it, field by field if that is wished, and the errors of pipelines that do
 /// not run.

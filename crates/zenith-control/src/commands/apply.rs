@@ -1,0 +1,89 @@
+//! A configuration becomes what is run.
+
+use zenith_engine::state::{DynStateStore, SqliteStore, StateError};
+
+use super::command::{Apply, Stage};
+use super::desk::Desk;
+use super::output::{Next, Output};
+use crate::config::applied::Applied;
+use crate::failure::{Failure, code};
+use crate::operations::apply::{self, Absent, Planned};
+use crate::text::Paint;
+
+pub async fn apply(desk: &Desk, wanted: &Apply, paint: Paint) -> Result<Output, Failure> {
+    let Apply { toml, file, keep, stage } = wanted;
+    // Mistakes of the file are told before a state is made.
+    let config = apply::read(toml, file, &Applied::default(), Absent::Removed);
+    let config = if *keep { None } else { Some(config?) };
+    let now = now(desk, stage).await?;
+    let config = match config {
+        Some(config) => config,
+        None => apply::read(toml, file, &now, Absent::Kept)?,
+    };
+    let planned = apply::plan(config, &now, toml, file).await?;
+    let difference = &planned.difference;
+    let question = apply::question(difference);
+    let agreed = match stage {
+        Stage::Commit(agreed) => agreed,
+        Stage::Show | Stage::Plan => return show(desk, &planned, question, paint).await,
+    };
+    if agreed.is_some() && *agreed != question {
+        let sentence = "what would be lost is not what was agreed to, as the configuration was changed meanwhile; nothing was \
+                        changed: apply again";
+        return Err(Failure::known(code::NOT_AGREED, sentence));
+    }
+    let running = commit(desk, &planned).await?;
+    Ok(Output::text(match running {
+        true => "applied; the running `zenith run` continues with it\n",
+        false => "applied; start it with `zenith run`\n",
+    }))
+}
+
+async fn now(desk: &Desk, stage: &Stage) -> Result<Applied, Failure> {
+    let looked = desk.look().await;
+    Ok(match (looked, stage) {
+        (Ok(store), _) => Applied::read(&store).await?,
+        // To look creates nothing, and there may be nothing yet.
+        (Err(_), Stage::Show | Stage::Plan) if !desk.places().state.exists() => Applied::default(),
+        (Err(error), Stage::Show) => return Err(error),
+        (Err(_), _) => Applied::read(&desk.change().await?).await?,
+    })
+}
+
+async fn show(
+    desk: &Desk,
+    planned: &Planned,
+    question: Option<String>,
+    paint: Paint,
+) -> Result<Output, Failure> {
+    let difference = &planned.difference;
+    let mut said = planned.warnings.clone();
+    if difference.is_empty() {
+        return Ok(Output { said, ..Output::text("nothing changes\n") });
+    }
+    let text = format!("{}{}\n", difference.text(paint), difference.counts());
+    let looked = apply::look_at_names(&planned.config, desk.places()).await;
+    let failure = looked.map(|more| said.extend(more)).err();
+    let output = Output { said, ..Output::text(text) }.next(question.map_or(Next::Go, Next::Agree));
+    Ok(match failure {
+        Some(failure) => output.failed(failure),
+        None => output,
+    })
+}
+
+/// Nobody may begin to run a pipeline that starts over, so the state is held meanwhile, or the run that holds it asked.
+/// Returns whether there is one.
+async fn commit(desk: &Desk, planned: &Planned) -> Result<bool, Failure> {
+    let (store, running) = if desk.is_within() {
+        (desk.change().await?, true)
+    } else if planned.difference.anew().is_empty() {
+        (desk.change().await?, desk.is_running().await)
+    } else {
+        match SqliteStore::open(&desk.places().state).await {
+            Err(StateError::Locked { .. }) => (desk.change().await?, true),
+            held => (DynStateStore::new(held?), false),
+        }
+    };
+    apply::commit(&store, planned, desk.places(), running).await?;
+    Ok(running)
+}
