@@ -117,13 +117,13 @@ async fn a_server_tells_once_what_failed_and_once_that_it_runs_again() {
     .await;
     let failed = receiver.bodies("json").remove(0);
     assert_eq!((&failed["status"], &failed["alert"]), (&"firing".into(), &"failed".into()), "{failed}");
-    assert_eq!((&failed["pipeline"], &failed["code"]), (&"orders".into(), &"ZEN-6001".into()), "{failed}");
+    assert_eq!((&failed["pipeline"], &failed["code"]), (&"orders".into(), &"ZEN-9001".into()), "{failed}");
     let sentence = failed["message"].as_str().unwrap();
     assert!(sentence.starts_with("orders failed: ") && sentence.contains("orders_current"), "{sentence}");
     assert!(failed["remedy"].as_str().unwrap().contains("`zenith status orders`"), "{failed}");
     let text = receiver.bodies("slack").remove(0);
     let text = text["text"].as_str().unwrap();
-    assert!(text.contains("orders failed: ") && text.contains("ZEN-6001"), "{text}");
+    assert!(text.contains("orders failed: ") && text.contains("ZEN-9001"), "{text}");
 
     home.until("it is logged, and why it was late", async || {
         let log = serving.get("/api/v1/log").await.body;
@@ -152,7 +152,7 @@ async fn a_server_tells_once_what_failed_and_once_that_it_runs_again() {
     refuse(&bench, 1..4).await;
     home.until("dead letters are told", async || receiver.told("json").len() == 3).await;
     let letters = receiver.bodies("json").remove(2);
-    assert_eq!((&letters["alert"], &letters["code"]), (&"dead-letters".into(), &"ZEN-6005".into()));
+    assert_eq!((&letters["alert"], &letters["code"]), (&"dead-letters".into(), &"ZEN-9005".into()));
     assert!(
         letters["message"].as_str().unwrap().contains("3: refused by ClickHouse: VIOLATED_CONSTRAINT"),
         "{letters}"

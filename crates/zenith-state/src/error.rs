@@ -123,6 +123,59 @@ pub enum StateError {
         #[source]
         source: Cause,
     },
+    /// PostgreSQL does not take us: address, password, certificate, database or rights.
+    #[error("cannot {action} in the state {}, which is refused: check its address, password, certificate and rights", path.display())]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The address without its password.
+        path: PathBuf,
+        /// What was said.
+        #[source]
+        source: Cause,
+    },
+    /// PostgreSQL is away, or not ready.
+    #[error("cannot {action} in the state {}, which cannot be reached", path.display())]
+    Unreachable {
+        /// What was tried.
+        action: &'static str,
+        /// The address without its password.
+        path: PathBuf,
+        /// What was said.
+        #[source]
+        source: Cause,
+    },
+    /// PostgreSQL failed otherwise.
+    #[error("cannot {action} in the state {}", path.display())]
+    Postgres {
+        /// What was tried.
+        action: &'static str,
+        /// The address without its password.
+        path: PathBuf,
+        /// What PostgreSQL said.
+        #[source]
+        source: Cause,
+    },
+    /// Another process has the lease of this state.
+    #[error("the state {} is used by another Zenith ({holder}): stop it first", path.display())]
+    Leased {
+        /// The address without its password.
+        path: PathBuf,
+        /// Host, process and a random number.
+        holder: String,
+    },
+    /// Another process has taken the lease that this one had; nothing was written.
+    #[error("another Zenith has taken over the state {}", path.display())]
+    Fenced {
+        /// The address without its password.
+        path: PathBuf,
+    },
+    /// A state that others were to be copied into has something in it.
+    #[error("the state {} is not empty: name another one, so that nothing in it is lost", path.display())]
+    NotEmpty {
+        /// The database.
+        path: PathBuf,
+    },
     /// A checkpoint would move backwards.
     #[error(
         "the checkpoint of the pipeline {pipeline:?} lies further on than the one to be saved: \
@@ -214,11 +267,17 @@ impl StateError {
             | StateError::Full { .. }
             | StateError::ReadOnly { .. }
             | StateError::Io { .. }
+            | StateError::Refused { .. }
+            | StateError::Leased { .. }
+            | StateError::NotEmpty { .. }
             | StateError::Secret { .. }
             | StateError::Missing { .. }
             | StateError::InUse { .. } => true,
             StateError::Busy { .. }
             | StateError::Sqlite { .. }
+            | StateError::Unreachable { .. }
+            | StateError::Postgres { .. }
+            | StateError::Fenced { .. }
             | StateError::Backwards { .. }
             | StateError::UnknownIntent { .. }
             | StateError::IntentExists { .. }
@@ -230,6 +289,12 @@ impl StateError {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, StateError::Busy { .. })
+        matches!(self, StateError::Busy { .. } | StateError::Unreachable { .. })
+    }
+
+    /// Whether another process has the state to move data by it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, StateError::Locked { .. } | StateError::Leased { .. })
     }
 }

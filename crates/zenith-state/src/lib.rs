@@ -1,9 +1,11 @@
-//! The state that Zenith keeps between runs: the `StateStore` trait, in SQLite and in memory.
+//! The state that Zenith keeps between runs: the `StateStore` trait, in SQLite, in PostgreSQL and in memory.
 //!
 //! | part | what it is |
 //! | --- | --- |
 //! | [`StateStore`], [`DynStateStore`] | a store of the state: the static trait and its object-safe twin |
 //! | [`SqliteStore`] | one file, written by one `zenith run` and by short commands beside it |
+//! | `PostgresStore` | a database that several machines share; who moves data has its lease (feature `postgres`) |
+//! | `StatePlace`, `AnyStore` | either of them, as an address says (feature `postgres`) |
 //! | [`MemoryStore`] | forgets everything with the process; for tests and examples |
 //! | [`Connector`], [`PipelineRecord`] | what was applied |
 //! | [`Checkpoint`], [`Intent`], [`Snapshot`] | how far a pipeline has come |
@@ -30,8 +32,13 @@ mod error_code;
 pub mod memory;
 mod mismatches;
 mod operation;
+#[cfg(feature = "postgres")]
+mod place;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod records;
 mod secret;
+mod sql;
 pub mod sqlite;
 mod store;
 pub mod test_suite;
@@ -45,6 +52,10 @@ pub use mismatches::{
     is_shown,
 };
 pub use operation::{Condition, Identity, Request, RequestEnd, Since, ahead};
+#[cfg(feature = "postgres")]
+pub use place::{AnyStore, StatePlace};
+#[cfg(feature = "postgres")]
+pub use postgres::{HeldLease, PostgresAddress, PostgresStore};
 pub use records::{
     Checkpoint, Connector, Figures, Intent, Outcome, PipelineRecord, Role, Run, RunEnd, RunStart,
     SchemaChange, SchemaVersion, Snapshot, SnapshotPartition,

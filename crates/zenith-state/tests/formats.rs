@@ -1,7 +1,7 @@
 //! Formats: those of earlier versions are read, those of later ones are refused.
 //!
 //! A version that changes the format adds a migration, and a fixture with
-//! `cargo run -p zenith-state --example fixture -- crates/zenith-state/test-data/v<number>.sqlite`.
+//! `cargo run -p zenith-state --features postgres --example fixture -- crates/zenith-state/test-data/v<number>.sqlite`.
 
 use std::path::{Path, PathBuf};
 

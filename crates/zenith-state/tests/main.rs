@@ -9,5 +9,6 @@ mod fixture;
 mod footprint;
 mod formats;
 mod lock;
+mod postgres;
 mod suite;
 mod support;

@@ -1,8 +1,9 @@
-//! The suite, for both stores.
+//! The suite, for all stores.
 
 use zenith_state::{MemoryStore, state_test_suite};
 
-use crate::support::Folder;
+use crate::support::{Database, Folder};
 
 state_test_suite!(memory, MemoryStore::new());
 state_test_suite!(sqlite, Folder::new());
+state_test_suite!(postgres, Database::new().await);

@@ -70,6 +70,11 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ("crates/zenith-bson", &["elements", "value"], "values hold elements"),
     ("crates/zenith-arrow", &["plain_text", "write"], "texts hold texts"),
     ("crates/zenith-arrow", &["census", "numbers"], "numbers are counted by the census they are part of"),
+    (
+        "crates/zenith-state",
+        &["postgres", "sql", "history", "session", "values"],
+        "a transaction of either database runs the statements of both",
+    ),
     ("crates/zenith-memory", &["buffer", "pool"], "a buffer returns to the pool it is made by"),
     (
         "crates/zenith-extract",

@@ -7,19 +7,18 @@ use serde_json::{Value, json};
 use super::standing::remedy;
 use super::told::News;
 use crate::config::alerts::Format;
+use crate::failure::{Code, code};
 use crate::time::rfc3339;
 
 /// Collections of one message that are named.
 const NAMED_MAX: usize = 10;
-/// The code of a sample.
-const SAMPLE: &str = "ZEN-6000";
 
 /// A message, apart from its form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     status: &'static str,
     alert: &'static str,
-    code: &'static str,
+    code: Code,
     pipeline: String,
     collections: Vec<String>,
     count: usize,
@@ -61,7 +60,7 @@ impl Message {
         Message {
             status: "firing",
             alert: "test",
-            code: SAMPLE,
+            code: code::SAMPLE,
             pipeline: String::new(),
             collections: Vec::new(),
             count: 0,
@@ -149,14 +148,14 @@ mod tests {
         let json: Value = serde_json::from_str(&message.body(Format::Json)).unwrap();
         assert_eq!(
             (&json["status"], &json["code"], &json["count"]),
-            (&json!("firing"), &json!("ZEN-6001"), &json!(1))
+            (&json!("firing"), &json!("ZEN-9001"), &json!(1))
         );
         assert_eq!(json["message"], "shop.c0 failed: <no> & nothing");
         assert!(json["remedy"].as_str().unwrap().contains("zenith status shop"), "{json}");
         let text: Value = serde_json::from_str(&message.body(Format::Slack)).unwrap();
         let text = text["text"].as_str().unwrap();
         assert!(text.starts_with(":rotating_light: shop.c0 failed: &lt;no&gt; &amp; nothing\n"), "{text}");
-        assert!(text.ends_with("_pipeline shop, ZEN-6001, since 2026-01-09T00:00:00Z, on db1_"), "{text}");
+        assert!(text.ends_with("_pipeline shop, ZEN-9001, since 2026-01-09T00:00:00Z, on db1_"), "{text}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Reader, Sections, listed, parted};
 use super::reference;
+use crate::failure::{Code, code};
 
 /// What is to be told, and to whom. It is read from the file each time, and not applied: nothing of it is in the state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,13 +118,13 @@ impl AlertKind {
 
     /// Its code, which does not change between versions.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            AlertKind::Failed => "ZEN-6001",
-            AlertKind::Lagging => "ZEN-6002",
-            AlertKind::OplogHeadroom => "ZEN-6003",
-            AlertKind::ExtraValues => "ZEN-6004",
-            AlertKind::DeadLetters => "ZEN-6005",
+            AlertKind::Failed => code::ALERT_FAILED,
+            AlertKind::Lagging => code::ALERT_LAGGING,
+            AlertKind::OplogHeadroom => code::ALERT_OPLOG,
+            AlertKind::ExtraValues => code::ALERT_EXTRA,
+            AlertKind::DeadLetters => code::ALERT_LETTERS,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Codes of errors. A code is never given to another error, and one that is gone is not used again.
 //!
 //! The first digit says where: 1 what was asked for, 2 MongoDB, 3 ClickHouse, 4 and 5 the API, 6 the state, 7 pipelines, 8 the
-//! server and its clients.
+//! server and its clients, 9 what alerts tell.
 
 use std::fmt;
 use std::str::FromStr;
@@ -95,6 +95,19 @@ pub const SERVER_TLS: Code = Code(8103);
 pub const OTHER_VERSION: Code = Code(8104);
 /// The token for a server cannot be read.
 pub const TOKEN_FILE: Code = Code(8105);
+
+/// A sample of an alert.
+pub const SAMPLE: Code = Code(9000);
+/// An alert: a pipeline has failed.
+pub const ALERT_FAILED: Code = Code(9001);
+/// An alert: a table is behind.
+pub const ALERT_LAGGING: Code = Code(9002);
+/// An alert: MongoDB is about to forget changes.
+pub const ALERT_OPLOG: Code = Code(9003);
+/// An alert: values do not fit.
+pub const ALERT_EXTRA: Code = Code(9004);
+/// An alert: documents have no row.
+pub const ALERT_LETTERS: Code = Code(9005);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::{Cause, StateError};
+use crate::StateError;
 
 /// Primary result codes, as in <https://www.sqlite.org/rescode.html>.
 const BUSY: i64 = 5;
@@ -15,7 +15,7 @@ const FULL: i64 = 13;
 const NOTADB: i64 = 26;
 
 /// The error for what failed while something was done to a database.
-pub(super) fn fault(action: &'static str, path: &Path, source: sqlx::Error) -> StateError {
+pub(crate) fn fault(action: &'static str, path: &Path, source: sqlx::Error) -> StateError {
     let path = path.to_owned();
     match primary_code(&source) {
         Some(BUSY | LOCKED) => StateError::Busy { action, path },
@@ -41,11 +41,6 @@ pub(super) fn io_fault(action: &'static str, path: &Path, source: io::Error) -> 
         io::ErrorKind::ReadOnlyFilesystem => StateError::ReadOnly { action, path },
         _ => StateError::Io { action, path, source },
     }
-}
-
-/// The error for a row that says what no version of Zenith has written.
-pub(super) fn damaged(path: &Path, why: impl Into<Cause>) -> StateError {
-    StateError::Damaged { path: path.to_owned(), source: why.into() }
 }
 
 /// The code without its details, which stand in its upper bytes.

@@ -10,7 +10,8 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Row, SqlSafeStr, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
-use super::fault::{damaged, fault};
+use super::fault::fault;
+use crate::sql::session::damaged;
 use crate::{Result, StateError};
 
 /// The formats, oldest first.

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use super::fault::{fault, io_fault};
 use super::lock::Hold;
 use super::migrate::{Format, KNOWN, format, migrate};
-use super::session::Slot;
-use super::{SqliteStore, history, lock};
+use super::session::{Connections, Slot};
+use super::{SqliteStore, lock};
+use crate::sql::{Sql, history};
 use crate::{Result, StateError};
 
 /// How long a transaction waits for another process to end one of its own.
@@ -46,7 +47,7 @@ impl SqliteStore {
             migrate(&mut writer, &path).await?;
         }
         let store = SqliteStore::assemble(path, writer, Some(lock)).await?;
-        history::mark_interrupted(&store, SystemTime::now()).await?;
+        history::mark_interrupted(&store.sql, SystemTime::now()).await?;
         Ok(store)
     }
 
@@ -86,7 +87,8 @@ impl SqliteStore {
             Format::Older(found) => return Err(StateError::Older { path, found, known: KNOWN }),
         }
         let reader = Slot::new(&path, options, reader);
-        Ok(SqliteStore { path, reader, writer: None, lock: None })
+        let sql = Sql::Sqlite(Box::new(Connections { path: path.clone(), reader, writer: None }));
+        Ok(SqliteStore { path, sql, lock: None })
     }
 
     /// Whether a process that moves data has the store open.
@@ -99,8 +101,9 @@ impl SqliteStore {
     async fn assemble(path: PathBuf, writer: SqliteConnection, lock: Option<File>) -> Result<SqliteStore> {
         let options = common(&path).read_only(true);
         let reader = Slot::new(&path, options.clone(), connect(&path, options).await?);
-        let writer = Slot::new(&path, writing(&path), writer);
-        Ok(SqliteStore { path, reader, writer: Some(writer), lock })
+        let writer = Some(Slot::new(&path, writing(&path), writer));
+        let sql = Sql::Sqlite(Box::new(Connections { path: path.clone(), reader, writer }));
+        Ok(SqliteStore { path, sql, lock })
     }
 }
 

@@ -7,16 +7,44 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::fault::{damaged, fault};
-use crate::{Cause, Result, StateError};
+use super::fault::fault;
+use crate::sql::session::{self, Session};
+use crate::sql::statement::{Row, Statement, query};
+use crate::{Result, StateError};
 
-/// A statement with its values.
-pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+/// The connections of a store: one that reads, and one that writes unless the store only looks.
+pub(crate) struct Connections {
+    pub(super) path: PathBuf,
+    pub(super) reader: Slot,
+    pub(super) writer: Option<Slot>,
+}
+
+impl Connections {
+    /// A view of the state that does not change while it is read.
+    pub(crate) async fn read(&self, action: &'static str) -> Result<Session<'_>> {
+        self.reader.begin(action, "BEGIN DEFERRED").await
+    }
+
+    /// A transaction; the only one that writes, among all processes.
+    pub(crate) async fn write(&self, action: &'static str) -> Result<Session<'_>> {
+        let Some(writer) = &self.writer else {
+            return Err(StateError::ReadOnly { action, path: self.path.clone() });
+        };
+        writer.begin(action, "BEGIN IMMEDIATE").await
+    }
+
+    pub(super) async fn close(self) -> Result<()> {
+        self.reader.close().await?;
+        match self.writer {
+            Some(writer) => writer.close().await,
+            None => Ok(()),
+        }
+    }
+}
 
 /// Room for one connection.
 pub(super) struct Slot {
@@ -32,18 +60,18 @@ impl Slot {
     }
 
     /// Waits for the connection and begins a transaction.
-    pub(super) async fn begin(&self, action: &'static str, begin: &'static str) -> Result<Session<'_>> {
+    async fn begin(&self, action: &'static str, begin: &'static str) -> Result<Session<'_>> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
             Some(connection) => connection,
             None => self.options.connect().await.map_err(|error| fault(action, &self.path, error))?,
         };
-        let mut session = Session { slot, connection, action, path: &self.path };
-        session.execute(sqlx::query(begin)).await?;
-        Ok(session)
+        let mut transaction = Transaction { slot, connection };
+        transaction.execute(query(begin)).await.map_err(|error| fault(action, &self.path, error))?;
+        Ok(Session::new(session::Transaction::Sqlite(transaction), action, &self.path))
     }
 
-    pub(super) async fn close(self) -> Result<()> {
+    async fn close(self) -> Result<()> {
         match self.connection.into_inner() {
             Some(connection) => {
                 connection.close().await.map_err(|error| fault("close the database", &self.path, error))
@@ -52,58 +80,33 @@ impl Slot {
         }
     }
 
-    /// Lets the database grow no further, as a full disk would.
+    /// Its connection, for a look from the inside.
     #[cfg(test)]
-    pub(super) async fn fill_up(&self) {
-        let mut slot = self.connection.lock().await;
-        let connection = slot.as_mut().unwrap();
-        sqlx::query("PRAGMA max_page_count = 1").execute(connection).await.unwrap();
+    pub(super) async fn with<T>(&self, look: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
+        look(self.connection.lock().await.as_mut().unwrap()).await
     }
 }
 
 /// A transaction. Dropped before it is committed, it has no effect.
-pub(super) struct Session<'a> {
+pub(crate) struct Transaction<'a> {
     slot: MutexGuard<'a, Option<SqliteConnection>>,
     connection: SqliteConnection,
-    action: &'static str,
-    path: &'a Path,
 }
 
-impl Session<'_> {
-    /// Runs a statement and returns how many rows it changed.
-    pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64> {
-        let done = statement.execute(&mut self.connection).await.map_err(|error| self.fault(error))?;
+impl Transaction<'_> {
+    pub(crate) async fn execute(&mut self, statement: Statement) -> sqlx::Result<u64> {
+        let done = statement.for_sqlite().execute(&mut self.connection).await?;
         Ok(done.rows_affected())
     }
 
-    /// All rows of a query.
-    pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<SqliteRow>> {
-        statement.fetch_all(&mut self.connection).await.map_err(|error| self.fault(error))
+    pub(crate) async fn rows(&mut self, statement: Statement) -> sqlx::Result<Vec<Row>> {
+        let rows = statement.for_sqlite().fetch_all(&mut self.connection).await?;
+        Ok(rows.into_iter().map(Row::Sqlite).collect())
     }
 
-    /// The only row of a query, if it has one.
-    pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<SqliteRow>> {
-        statement.fetch_optional(&mut self.connection).await.map_err(|error| self.fault(error))
-    }
-
-    /// Ends the transaction. What it wrote is durable.
-    pub(super) async fn commit(mut self) -> Result<()> {
-        self.execute(sqlx::query("COMMIT")).await?;
+    pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
+        self.execute(query("COMMIT")).await?;
         *self.slot = Some(self.connection);
         Ok(())
-    }
-
-    /// The error for what SQLite said.
-    pub(super) fn fault(&self, error: sqlx::Error) -> StateError {
-        fault(self.action, self.path, error)
-    }
-
-    /// The error for a row that no version of Zenith can have written.
-    pub(super) fn damaged(&self, why: impl Into<Cause>) -> StateError {
-        damaged(self.path, why)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.path
     }
 }

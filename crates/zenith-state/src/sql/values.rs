@@ -1,9 +1,9 @@
-//! Moments and numbers as SQLite keeps them: signed, in 64 bits.
+//! Moments and numbers as databases keep them: signed, in 64 bits.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::fault::damaged;
+use super::session::damaged;
 use crate::Result;
 
 /// Nanoseconds since 1970. Moments before 1678 and after 2261 become those.

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
 use super::applied::expect_pipeline;
 use super::session::Session;
+use super::statement::{Row, query};
 use super::values::{moment, nanoseconds};
 use crate::{Condition, Identity, Outcome, Request, RequestEnd, Result, Since, StateError};
 
@@ -16,15 +14,22 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 const COLUMNS: &str = "id, pipeline, action, arguments, requested_nanoseconds, taken_nanoseconds, is_cancelled, \
                        progress, ended_nanoseconds, outcome, result";
 
-pub(super) async fn note_conditions(store: &SqliteStore, conditions: &[(String, Condition)]) -> Result<()> {
+pub(crate) async fn note_conditions(store: &Sql, conditions: &[(String, Condition)]) -> Result<()> {
     let mut session = store.write("note how pipelines stand").await?;
     for (pipeline, condition) in conditions {
         // One that was removed meanwhile stands nowhere.
         let put = query(
-            "INSERT OR REPLACE INTO conditions \
+            "INSERT INTO conditions \
                  (pipeline, waiting_for, waiting_nanoseconds, detached_by, detached_nanoseconds, \
                   source_ahead_nanoseconds, oplog_nanoseconds, part_count, noted_nanoseconds, applied_nanoseconds) \
-             SELECT name, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM pipelines WHERE name = ?",
+             SELECT name, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM pipelines WHERE name = ? \
+             ON CONFLICT (pipeline) DO UPDATE \
+             SET waiting_for = excluded.waiting_for, waiting_nanoseconds = excluded.waiting_nanoseconds, \
+                 detached_by = excluded.detached_by, detached_nanoseconds = excluded.detached_nanoseconds, \
+                 source_ahead_nanoseconds = excluded.source_ahead_nanoseconds, \
+                 oplog_nanoseconds = excluded.oplog_nanoseconds, part_count = excluded.part_count, \
+                 noted_nanoseconds = excluded.noted_nanoseconds, \
+                 applied_nanoseconds = excluded.applied_nanoseconds",
         );
         let reason = |since: &'_ Option<Since>| since.as_ref().map(|since| since.reason.clone());
         let begun = |since: &Option<Since>| since.as_ref().map(|since| nanoseconds(since.since));
@@ -38,7 +43,7 @@ pub(super) async fn note_conditions(store: &SqliteStore, conditions: &[(String, 
     session.commit().await
 }
 
-pub(super) async fn conditions(store: &SqliteStore) -> Result<Vec<(String, Condition)>> {
+pub(crate) async fn conditions(store: &Sql) -> Result<Vec<(String, Condition)>> {
     let mut session = store.read("read how pipelines stand").await?;
     let all = query(
         "SELECT pipeline, waiting_for, waiting_nanoseconds, detached_by, detached_nanoseconds, \
@@ -53,7 +58,7 @@ pub(super) async fn conditions(store: &SqliteStore) -> Result<Vec<(String, Condi
     Ok(conditions)
 }
 
-fn read_condition(row: &SqliteRow) -> sqlx::Result<(String, Condition)> {
+fn read_condition(row: &Row) -> sqlx::Result<(String, Condition)> {
     let since = |column: usize| {
         let reason: Option<String> = row.try_get(column)?;
         let since: Option<i64> = row.try_get(column + 1)?;
@@ -63,20 +68,15 @@ fn read_condition(row: &SqliteRow) -> sqlx::Result<(String, Condition)> {
         waiting: since(1)?,
         detached: since(3)?,
         source_ahead: row.try_get(5)?,
-        oplog_from: row.try_get::<Option<i64>, _>(6)?.map(moment),
-        parts: row.try_get::<Option<i64>, _>(7)?.map(i64::cast_unsigned),
-        applied_to: row.try_get::<Option<i64>, _>(9)?.map(moment),
+        oplog_from: row.try_get::<Option<i64>>(6)?.map(moment),
+        parts: row.try_get::<Option<i64>>(7)?.map(i64::cast_unsigned),
+        applied_to: row.try_get::<Option<i64>>(9)?.map(moment),
         noted: moment(row.try_get(8)?),
     };
     Ok((row.try_get(0)?, condition))
 }
 
-pub(super) async fn add_request(
-    store: &SqliteStore,
-    pipeline: &str,
-    action: &str,
-    arguments: &str,
-) -> Result<i64> {
+pub(crate) async fn add_request(store: &Sql, pipeline: &str, action: &str, arguments: &str) -> Result<i64> {
     let now = SystemTime::now();
     let mut session = store.write("ask something of the run").await?;
     let old = now.checked_sub(KEPT).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -91,34 +91,34 @@ pub(super) async fn add_request(
     Ok(id)
 }
 
-pub(super) async fn open_requests(store: &SqliteStore) -> Result<Vec<Request>> {
+pub(crate) async fn open_requests(store: &Sql) -> Result<Vec<Request>> {
     let statement = format!("SELECT {COLUMNS} FROM requests WHERE outcome IS NULL ORDER BY id");
     let mut session = store.read("read what is asked of the run").await?;
-    let rows = session.rows(query(sqlx::AssertSqlSafe(statement))).await?;
+    let rows = session.rows(query(statement)).await?;
     let requests = rows.iter().map(|row| read_request(&session, row)).collect::<Result<_>>()?;
     session.commit().await?;
     Ok(requests)
 }
 
-pub(super) async fn request(store: &SqliteStore, id: i64) -> Result<Option<Request>> {
+pub(crate) async fn request(store: &Sql, id: i64) -> Result<Option<Request>> {
     let statement = format!("SELECT {COLUMNS} FROM requests WHERE id = ?");
     let mut session = store.read("read a request").await?;
-    let row = session.row(query(sqlx::AssertSqlSafe(statement)).bind(id)).await?;
+    let row = session.row(query(statement).bind(id)).await?;
     let request = row.map(|row| read_request(&session, &row)).transpose()?;
     session.commit().await?;
     Ok(request)
 }
 
-fn read_request(session: &Session<'_>, row: &SqliteRow) -> Result<Request> {
+fn read_request(session: &Session<'_>, row: &Row) -> Result<Request> {
     let failed = |error| session.fault(error);
-    let outcome = match row.try_get::<Option<&str>, _>(9).map_err(failed)? {
+    let outcome = match row.try_get::<Option<String>>(9).map_err(failed)?.as_deref() {
         None => None,
         Some("done") => Some(Outcome::Done),
         Some("stopped") => Some(Outcome::Stopped),
         Some("failed") => Some(Outcome::Failed),
         Some(other) => return Err(session.damaged(format!("a request has the outcome {other:?}"))),
     };
-    let ended = row.try_get::<Option<i64>, _>(8).map_err(failed)?;
+    let ended = row.try_get::<Option<i64>>(8).map_err(failed)?;
     let end = match ended.zip(outcome) {
         Some((ended, outcome)) => {
             let result = row.try_get(10).map_err(failed)?;
@@ -132,14 +132,14 @@ fn read_request(session: &Session<'_>, row: &SqliteRow) -> Result<Request> {
         action: row.try_get(2).map_err(failed)?,
         arguments: row.try_get(3).map_err(failed)?,
         requested: moment(row.try_get(4).map_err(failed)?),
-        taken: row.try_get::<Option<i64>, _>(5).map_err(failed)?.map(moment),
-        cancelled: row.try_get(6).map_err(failed)?,
+        taken: row.try_get::<Option<i64>>(5).map_err(failed)?.map(moment),
+        cancelled: row.try_get::<i64>(6).map_err(failed)? != 0,
         progress: row.try_get(7).map_err(failed)?,
         end,
     })
 }
 
-pub(super) async fn take_request(store: &SqliteStore, id: i64) -> Result<bool> {
+pub(crate) async fn take_request(store: &Sql, id: i64) -> Result<bool> {
     let take = query(
         "UPDATE requests SET taken_nanoseconds = ? \
          WHERE id = ? AND taken_nanoseconds IS NULL AND outcome IS NULL AND is_cancelled = 0",
@@ -150,20 +150,20 @@ pub(super) async fn take_request(store: &SqliteStore, id: i64) -> Result<bool> {
     Ok(taken)
 }
 
-pub(super) async fn note_request(store: &SqliteStore, id: i64, progress: &str) -> Result<()> {
+pub(crate) async fn note_request(store: &Sql, id: i64, progress: &str) -> Result<()> {
     let put = query("UPDATE requests SET progress = ? WHERE id = ? AND outcome IS NULL");
     let mut session = store.write("note how far a request is").await?;
     session.execute(put.bind(progress).bind(id)).await?;
     session.commit().await
 }
 
-pub(super) async fn cancel_request(store: &SqliteStore, id: i64) -> Result<()> {
+pub(crate) async fn cancel_request(store: &Sql, id: i64) -> Result<()> {
     let mut session = store.write("take a request back").await?;
     session.execute(query("UPDATE requests SET is_cancelled = 1 WHERE id = ?").bind(id)).await?;
     session.commit().await
 }
 
-pub(super) async fn end_request(store: &SqliteStore, id: i64, end: &RequestEnd) -> Result<()> {
+pub(crate) async fn end_request(store: &Sql, id: i64, end: &RequestEnd) -> Result<()> {
     let put = query("UPDATE requests SET ended_nanoseconds = ?, outcome = ?, result = ? WHERE id = ?");
     let put = put.bind(nanoseconds(end.ended)).bind(end.outcome.as_str()).bind(&end.result).bind(id);
     let mut session = store.write("end a request").await?;
@@ -173,21 +173,23 @@ pub(super) async fn end_request(store: &SqliteStore, id: i64, end: &RequestEnd) 
     session.commit().await
 }
 
-pub(super) async fn identity(store: &SqliteStore, pipeline: &str) -> Result<Option<Identity>> {
+pub(crate) async fn identity(store: &Sql, pipeline: &str) -> Result<Option<Identity>> {
     let mut session = store.read("read which databases a pipeline knows").await?;
     let found = query("SELECT source, target FROM identities WHERE pipeline = ?").bind(pipeline);
     let row = session.row(found).await?;
-    let read =
-        |row: SqliteRow| Ok::<_, sqlx::Error>(Identity { source: row.try_get(0)?, target: row.try_get(1)? });
+    let read = |row: Row| Ok::<_, sqlx::Error>(Identity { source: row.try_get(0)?, target: row.try_get(1)? });
     let identity = row.map(read).transpose().map_err(|error| session.fault(error))?;
     session.commit().await?;
     Ok(identity)
 }
 
-pub(super) async fn set_identity(store: &SqliteStore, pipeline: &str, identity: &Identity) -> Result<()> {
+pub(crate) async fn set_identity(store: &Sql, pipeline: &str, identity: &Identity) -> Result<()> {
     let mut session = store.write("note which databases a pipeline knows").await?;
     expect_pipeline(&mut session, pipeline).await?;
-    let put = query("INSERT OR REPLACE INTO identities (pipeline, source, target) VALUES (?, ?, ?)");
+    let put = query(
+        "INSERT INTO identities (pipeline, source, target) VALUES (?, ?, ?) \
+         ON CONFLICT (pipeline) DO UPDATE SET source = excluded.source, target = excluded.target",
+    );
     session.execute(put.bind(pipeline).bind(&identity.source).bind(&identity.target)).await?;
     session.commit().await
 }

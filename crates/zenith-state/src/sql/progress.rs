@@ -5,17 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
 use super::applied::{begin_epoch, expect_pipeline};
 use super::mismatches;
 use super::session::Session;
+use super::statement::{Row, query};
 use super::values::{moment, nanoseconds};
 use crate::{Checkpoint, Intent, Mismatches, Result, StateError};
 
-pub(super) async fn checkpoint(store: &SqliteStore, pipeline: &str) -> Result<Option<Checkpoint>> {
+pub(crate) async fn checkpoint(store: &Sql, pipeline: &str) -> Result<Option<Checkpoint>> {
     let mut session = store.read("read a checkpoint").await?;
     let found = query(
         "SELECT position, sort_key, source_nanoseconds, row_count, saved_nanoseconds \
@@ -28,18 +26,18 @@ pub(super) async fn checkpoint(store: &SqliteStore, pipeline: &str) -> Result<Op
     Ok(checkpoint)
 }
 
-fn read_checkpoint(row: &SqliteRow) -> sqlx::Result<Checkpoint> {
+fn read_checkpoint(row: &Row) -> sqlx::Result<Checkpoint> {
     Ok(Checkpoint {
         position: row.try_get(0)?,
         order: row.try_get(1)?,
-        source_time: row.try_get::<Option<i64>, _>(2)?.map(moment),
-        rows: row.try_get::<i64, _>(3)?.cast_unsigned(),
+        source_time: row.try_get::<Option<i64>>(2)?.map(moment),
+        rows: row.try_get::<i64>(3)?.cast_unsigned(),
         saved: moment(row.try_get(4)?),
     })
 }
 
-pub(super) async fn advance(store: &SqliteStore, pipeline: &str, checkpoint: &Checkpoint) -> Result<()> {
-    let mut session = store.write("save a checkpoint").await?;
+pub(crate) async fn advance(store: &Sql, pipeline: &str, checkpoint: &Checkpoint) -> Result<()> {
+    let mut session = store.write_of("save a checkpoint", pipeline).await?;
     expect_pipeline(&mut session, pipeline).await?;
     move_forward(&mut session, pipeline, checkpoint).await?;
     session.commit().await
@@ -65,8 +63,8 @@ async fn move_forward(session: &mut Session<'_>, pipeline: &str, checkpoint: &Ch
     }
 }
 
-pub(super) async fn begin_intent(store: &SqliteStore, intent: &Intent) -> Result<()> {
-    let mut session = store.write("note an insert").await?;
+pub(crate) async fn begin_intent(store: &Sql, intent: &Intent) -> Result<()> {
+    let mut session = store.write_of("note an insert", &intent.pipeline).await?;
     expect_pipeline(&mut session, &intent.pipeline).await?;
     let put = query(
         "INSERT INTO intents \
@@ -83,22 +81,22 @@ pub(super) async fn begin_intent(store: &SqliteStore, intent: &Intent) -> Result
     session.commit().await
 }
 
-pub(super) async fn commit_intent(
-    store: &SqliteStore,
+pub(crate) async fn commit_intent(
+    store: &Sql,
     pipeline: &str,
     token: &str,
     checkpoint: &Checkpoint,
     mismatches: &Mismatches,
 ) -> Result<()> {
-    let mut session = store.write("commit an insert").await?;
+    let mut session = store.write_of("commit an insert", pipeline).await?;
     close_intent(&mut session, pipeline, token).await?;
     move_forward(&mut session, pipeline, checkpoint).await?;
     mismatches::count(&mut session, pipeline, mismatches, checkpoint.saved).await?;
     session.commit().await
 }
 
-pub(super) async fn abandon_intent(store: &SqliteStore, pipeline: &str, token: &str) -> Result<()> {
-    let mut session = store.write("abandon an insert").await?;
+pub(crate) async fn abandon_intent(store: &Sql, pipeline: &str, token: &str) -> Result<()> {
+    let mut session = store.write_of("abandon an insert", pipeline).await?;
     close_intent(&mut session, pipeline, token).await?;
     session.commit().await
 }
@@ -112,7 +110,7 @@ async fn close_intent(session: &mut Session<'_>, pipeline: &str, token: &str) ->
     Err(StateError::UnknownIntent { pipeline: pipeline.to_owned(), token: token.to_owned() })
 }
 
-pub(super) async fn open_intents(store: &SqliteStore, pipeline: &str) -> Result<Vec<Intent>> {
+pub(crate) async fn open_intents(store: &Sql, pipeline: &str) -> Result<Vec<Intent>> {
     let mut session = store.read("read the open inserts").await?;
     let open = query(
         "SELECT token, from_position, to_position, row_count, created_nanoseconds \
@@ -125,22 +123,18 @@ pub(super) async fn open_intents(store: &SqliteStore, pipeline: &str) -> Result<
     Ok(intents)
 }
 
-fn read_intent(pipeline: &str, row: &SqliteRow) -> sqlx::Result<Intent> {
+fn read_intent(pipeline: &str, row: &Row) -> sqlx::Result<Intent> {
     Ok(Intent {
         pipeline: pipeline.to_owned(),
         token: row.try_get(0)?,
         from: row.try_get(1)?,
         to: row.try_get(2)?,
-        rows: row.try_get::<i64, _>(3)?.cast_unsigned(),
+        rows: row.try_get::<i64>(3)?.cast_unsigned(),
         created: moment(row.try_get(4)?),
     })
 }
 
-pub(super) async fn reset(
-    store: &SqliteStore,
-    pipeline: &str,
-    checkpoint: Option<&Checkpoint>,
-) -> Result<()> {
+pub(crate) async fn reset(store: &Sql, pipeline: &str, checkpoint: Option<&Checkpoint>) -> Result<()> {
     let mut session = store.write("reset a pipeline").await?;
     expect_pipeline(&mut session, pipeline).await?;
     for forget in [
@@ -158,7 +152,7 @@ pub(super) async fn reset(
     session.commit().await
 }
 
-pub(super) async fn epochs(store: &SqliteStore) -> Result<BTreeMap<String, u64>> {
+pub(crate) async fn epochs(store: &Sql) -> Result<BTreeMap<String, u64>> {
     let mut session = store.read("read the epochs").await?;
     let all = "SELECT name, coalesce(epoch, 0) FROM pipelines LEFT JOIN epochs ON pipeline = name";
     let rows = session.rows(query(all)).await?;
@@ -172,10 +166,10 @@ pub(super) async fn epochs(store: &SqliteStore) -> Result<BTreeMap<String, u64>>
     Ok(epochs)
 }
 
-pub(super) async fn epoch(store: &SqliteStore, pipeline: &str) -> Result<u64> {
+pub(crate) async fn epoch(store: &Sql, pipeline: &str) -> Result<u64> {
     let mut session = store.read("read an epoch").await?;
     let found = session.row(query("SELECT epoch FROM epochs WHERE pipeline = ?").bind(pipeline)).await?;
-    let epoch = found.map_or(Ok(0), |row| row.try_get::<i64, _>(0)).map_err(|error| session.fault(error))?;
+    let epoch = found.map_or(Ok(0), |row| row.try_get::<i64>(0)).map_err(|error| session.fault(error))?;
     session.commit().await?;
     Ok(epoch.cast_unsigned())
 }

@@ -1,20 +1,19 @@
 //! Connectors and pipelines: what was applied.
 
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
 use super::session::Session;
+use super::statement::query;
 use crate::{Connector, PipelineRecord, Result, Role, StateError, secret};
 
 const RUNNING: &str = "running";
 const PAUSED: &str = "paused";
 
-pub(super) async fn connectors(store: &SqliteStore) -> Result<Vec<Connector>> {
+pub(crate) async fn connectors(store: &Sql) -> Result<Vec<Connector>> {
     let mut session = store.read("read the connectors").await?;
     let rows = session.rows(query("SELECT name, role, uri, options FROM connectors ORDER BY name")).await?;
     let mut connectors = Vec::with_capacity(rows.len());
     for row in rows {
-        let get = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
+        let get = |column| row.try_get::<String>(column).map_err(|error| session.fault(error));
         let role = match get(1)?.as_str() {
             "source" => Role::Source,
             "target" => Role::Target,
@@ -26,7 +25,7 @@ pub(super) async fn connectors(store: &SqliteStore) -> Result<Vec<Connector>> {
     Ok(connectors)
 }
 
-pub(super) async fn put_connector(store: &SqliteStore, connector: &Connector) -> Result<()> {
+pub(crate) async fn put_connector(store: &Sql, connector: &Connector) -> Result<()> {
     if secret::is_literal(&connector.uri) {
         return Err(StateError::Secret { connector: connector.name.clone() });
     }
@@ -46,7 +45,7 @@ pub(super) async fn put_connector(store: &SqliteStore, connector: &Connector) ->
     session.commit().await
 }
 
-pub(super) async fn remove_connector(store: &SqliteStore, name: &str) -> Result<bool> {
+pub(crate) async fn remove_connector(store: &Sql, name: &str) -> Result<bool> {
     let mut session = store.write("remove a connector").await?;
     let users = "SELECT name FROM pipelines WHERE source = ?1 OR target = ?1 ORDER BY name LIMIT 1";
     expect_unused(&mut session, name, users).await?;
@@ -55,14 +54,14 @@ pub(super) async fn remove_connector(store: &SqliteStore, name: &str) -> Result<
     Ok(removed > 0)
 }
 
-pub(super) async fn pipelines(store: &SqliteStore) -> Result<Vec<PipelineRecord>> {
+pub(crate) async fn pipelines(store: &Sql) -> Result<Vec<PipelineRecord>> {
     let mut session = store.read("read the pipelines").await?;
     let rows = session
         .rows(query("SELECT name, source, target, settings, state FROM pipelines ORDER BY name"))
         .await?;
     let mut pipelines = Vec::with_capacity(rows.len());
     for row in rows {
-        let get = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
+        let get = |column| row.try_get::<String>(column).map_err(|error| session.fault(error));
         let paused = match get(4)?.as_str() {
             RUNNING => false,
             PAUSED => true,
@@ -75,7 +74,7 @@ pub(super) async fn pipelines(store: &SqliteStore) -> Result<Vec<PipelineRecord>
     Ok(pipelines)
 }
 
-pub(super) async fn put_pipeline(store: &SqliteStore, pipeline: &PipelineRecord) -> Result<()> {
+pub(crate) async fn put_pipeline(store: &Sql, pipeline: &PipelineRecord) -> Result<()> {
     let mut session = store.write("save a pipeline").await?;
     expect_connector(&mut session, &pipeline.source, Role::Source).await?;
     expect_connector(&mut session, &pipeline.target, Role::Target).await?;
@@ -91,7 +90,7 @@ pub(super) async fn put_pipeline(store: &SqliteStore, pipeline: &PipelineRecord)
     session.commit().await
 }
 
-pub(super) async fn set_paused(store: &SqliteStore, pipeline: &str, paused: bool) -> Result<bool> {
+pub(crate) async fn set_paused(store: &Sql, pipeline: &str, paused: bool) -> Result<bool> {
     let mut session = store.write("pause a pipeline").await?;
     let update = query("UPDATE pipelines SET state = ? WHERE name = ?").bind(state(paused)).bind(pipeline);
     let changed = session.execute(update).await?;
@@ -99,7 +98,7 @@ pub(super) async fn set_paused(store: &SqliteStore, pipeline: &str, paused: bool
     Ok(changed > 0)
 }
 
-pub(super) async fn remove_pipeline(store: &SqliteStore, pipeline: &str) -> Result<bool> {
+pub(crate) async fn remove_pipeline(store: &Sql, pipeline: &str) -> Result<bool> {
     let mut session = store.write("remove a pipeline").await?;
     let removed = session.execute(query("DELETE FROM pipelines WHERE name = ?").bind(pipeline)).await? > 0;
     if removed {
@@ -110,17 +109,17 @@ pub(super) async fn remove_pipeline(store: &SqliteStore, pipeline: &str) -> Resu
 }
 
 /// Begins another life of a pipeline.
-pub(super) async fn begin_epoch(session: &mut Session<'_>, pipeline: &str) -> Result<()> {
+pub(crate) async fn begin_epoch(session: &mut Session<'_>, pipeline: &str) -> Result<()> {
     let count = query(
         "INSERT INTO epochs (pipeline, epoch) VALUES (?, 1) \
-         ON CONFLICT (pipeline) DO UPDATE SET epoch = epoch + 1",
+         ON CONFLICT (pipeline) DO UPDATE SET epoch = epochs.epoch + 1",
     );
     session.execute(count.bind(pipeline)).await?;
     Ok(())
 }
 
 /// Fails if the pipeline is missing.
-pub(super) async fn expect_pipeline(session: &mut Session<'_>, name: &str) -> Result<()> {
+pub(crate) async fn expect_pipeline(session: &mut Session<'_>, name: &str) -> Result<()> {
     let found = session.row(query("SELECT 1 FROM pipelines WHERE name = ?").bind(name)).await?;
     found.map(|_| ()).ok_or_else(|| StateError::Missing { what: "pipeline", name: name.to_owned() })
 }

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
 use super::applied::expect_pipeline;
+use super::statement::{Row, query};
 use super::values::{moment, nanoseconds, small};
 use crate::{Result, SchemaChange, SchemaVersion};
 
-pub(super) async fn add(store: &SqliteStore, pipeline: &str, change: &SchemaChange) -> Result<u32> {
+pub(crate) async fn add(store: &Sql, pipeline: &str, change: &SchemaChange) -> Result<u32> {
     let mut session = store.write("save a schema").await?;
     expect_pipeline(&mut session, pipeline).await?;
     let newest = query(
@@ -43,7 +41,7 @@ pub(super) async fn add(store: &SqliteStore, pipeline: &str, change: &SchemaChan
     Ok(version)
 }
 
-pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<SchemaVersion>> {
+pub(crate) async fn all(store: &Sql, pipeline: &str) -> Result<Vec<SchemaVersion>> {
     let mut session = store.read("read the schemas").await?;
     let schemas = query(
         "SELECT version, created_nanoseconds, schema, cause, statement FROM schemas \
@@ -52,7 +50,7 @@ pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<Schem
     let rows = session.rows(schemas.bind(pipeline)).await?;
     let mut schemas = Vec::with_capacity(rows.len());
     for row in rows {
-        let get = |column| row.try_get::<i64, _>(column).map_err(|error| session.fault(error));
+        let get = |column| row.try_get::<i64>(column).map_err(|error| session.fault(error));
         schemas.push(SchemaVersion {
             version: small(session.path(), get(0)?)?,
             created: moment(get(1)?),
@@ -64,7 +62,7 @@ pub(super) async fn all(store: &SqliteStore, pipeline: &str) -> Result<Vec<Schem
 }
 
 /// The newest version of each pipeline.
-pub(super) async fn versions(store: &SqliteStore) -> Result<BTreeMap<String, u32>> {
+pub(crate) async fn versions(store: &Sql) -> Result<BTreeMap<String, u32>> {
     let mut session = store.read("read the versions of schemas").await?;
     let rows = session.rows(query("SELECT pipeline, max(version) FROM schemas GROUP BY pipeline")).await?;
     let mut versions = BTreeMap::new();
@@ -77,6 +75,6 @@ pub(super) async fn versions(store: &SqliteStore) -> Result<BTreeMap<String, u32
     Ok(versions)
 }
 
-fn read_change(row: &SqliteRow) -> sqlx::Result<SchemaChange> {
+fn read_change(row: &Row) -> sqlx::Result<SchemaChange> {
     Ok(SchemaChange { schema: row.try_get(2)?, cause: row.try_get(3)?, statement: row.try_get(4)? })
 }

@@ -1,12 +1,11 @@
 //! Who changed what.
 
-use sqlx::{Row, query};
-
-use super::SqliteStore;
+use super::Sql;
+use super::statement::query;
 use super::values::{moment, nanoseconds};
 use crate::{AUDIT_MAX, AuditEntry, Result};
 
-pub(super) async fn note(store: &SqliteStore, entry: &AuditEntry) -> Result<()> {
+pub(crate) async fn note(store: &Sql, entry: &AuditEntry) -> Result<()> {
     let mut session = store.write("note a change").await?;
     let put = query(
         "INSERT INTO audit (at_nanoseconds, who, address, action, subject, details) VALUES (?, ?, ?, ?, ?, ?)",
@@ -18,7 +17,7 @@ pub(super) async fn note(store: &SqliteStore, entry: &AuditEntry) -> Result<()> 
     session.commit().await
 }
 
-pub(super) async fn newest(store: &SqliteStore, limit: u32) -> Result<Vec<(i64, AuditEntry)>> {
+pub(crate) async fn newest(store: &Sql, limit: u32) -> Result<Vec<(i64, AuditEntry)>> {
     let mut session = store.read("read the changes").await?;
     let entries = query(
         "SELECT id, at_nanoseconds, who, address, action, subject, details FROM audit ORDER BY id DESC LIMIT ?",
@@ -26,8 +25,8 @@ pub(super) async fn newest(store: &SqliteStore, limit: u32) -> Result<Vec<(i64, 
     let rows = session.rows(entries.bind(limit)).await?;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
-        let text = |column| row.try_get::<String, _>(column).map_err(|error| session.fault(error));
-        let number = |column| row.try_get::<i64, _>(column).map_err(|error| session.fault(error));
+        let text = |column| row.try_get::<String>(column).map_err(|error| session.fault(error));
+        let number = |column| row.try_get::<i64>(column).map_err(|error| session.fault(error));
         let entry = AuditEntry {
             at: moment(number(1)?),
             who: text(2)?,

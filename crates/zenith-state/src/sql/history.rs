@@ -2,15 +2,13 @@
 
 use std::time::SystemTime;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, query};
-
-use super::SqliteStore;
-use super::session::{Session, Statement};
+use super::Sql;
+use super::session::Session;
+use super::statement::{Row, Statement, query};
 use super::values::{moment, nanoseconds};
 use crate::{Figures, INTERRUPTED, Outcome, RUNS_MAX, Result, Run, RunEnd, RunStart, StateError};
 
-pub(super) async fn start(store: &SqliteStore, run: &RunStart) -> Result<i64> {
+pub(crate) async fn start(store: &Sql, run: &RunStart) -> Result<i64> {
     let mut session = store.write("begin a run").await?;
     let put = query(
         "INSERT INTO runs (pipeline, mode, zenith_version, started_nanoseconds, row_count, byte_count) \
@@ -28,7 +26,7 @@ pub(super) async fn start(store: &SqliteStore, run: &RunStart) -> Result<i64> {
     Ok(id)
 }
 
-pub(super) async fn finish(store: &SqliteStore, id: i64, end: &RunEnd) -> Result<()> {
+pub(crate) async fn finish(store: &Sql, id: i64, end: &RunEnd) -> Result<()> {
     let mut session = store.write("end a run").await?;
     let put = query(
         "UPDATE runs \
@@ -43,14 +41,14 @@ pub(super) async fn finish(store: &SqliteStore, id: i64, end: &RunEnd) -> Result
     session.commit().await
 }
 
-fn bind_figures(statement: Statement<'_>, figures: Figures) -> Statement<'_> {
+fn bind_figures(statement: Statement, figures: Figures) -> Statement {
     let Figures { rows, bytes, extra_values, dead_letters } = figures;
     [rows, bytes, extra_values, dead_letters]
         .into_iter()
         .fold(statement, |statement, figure| statement.bind(figure.cast_signed()))
 }
 
-pub(super) async fn touch(store: &SqliteStore, id: i64, figures: Figures) -> Result<()> {
+pub(crate) async fn touch(store: &Sql, id: i64, figures: Figures) -> Result<()> {
     let mut session = store.write("note the figures of a run").await?;
     let put = query(
         "UPDATE runs SET row_count = ?, byte_count = ?, extra_count = ?, letter_count = ? \
@@ -64,7 +62,7 @@ pub(super) async fn touch(store: &SqliteStore, id: i64, figures: Figures) -> Res
 }
 
 /// Ends the runs of processes that did not come to it. The caller has the lock.
-pub(super) async fn mark_interrupted(store: &SqliteStore, now: SystemTime) -> Result<()> {
+pub(crate) async fn mark_interrupted(store: &Sql, now: SystemTime) -> Result<()> {
     let mut session = store.write("end the runs of a crash").await?;
     let put = query("UPDATE runs SET ended_nanoseconds = ?, outcome = ?, error = ? WHERE outcome IS NULL");
     let put = put.bind(nanoseconds(now)).bind(Outcome::Failed.as_str()).bind(INTERRUPTED);
@@ -72,7 +70,7 @@ pub(super) async fn mark_interrupted(store: &SqliteStore, now: SystemTime) -> Re
     session.commit().await
 }
 
-pub(super) async fn runs(store: &SqliteStore, pipeline: Option<&str>, limit: u32) -> Result<Vec<Run>> {
+pub(crate) async fn runs(store: &Sql, pipeline: Option<&str>, limit: u32) -> Result<Vec<Run>> {
     let mut session = store.read("read the history").await?;
     let newest = match pipeline {
         Some(pipeline) => query(
@@ -93,23 +91,23 @@ pub(super) async fn runs(store: &SqliteStore, pipeline: Option<&str>, limit: u32
     Ok(runs)
 }
 
-fn read_run(session: &Session<'_>, row: &SqliteRow) -> Result<Run> {
+fn read_run(session: &Session<'_>, row: &Row) -> Result<Run> {
     let failed = |error| session.fault(error);
-    let outcome = match row.try_get::<Option<&str>, _>(6).map_err(failed)? {
+    let outcome = match row.try_get::<Option<String>>(6).map_err(failed)?.as_deref() {
         None => None,
         Some("done") => Some(Outcome::Done),
         Some("stopped") => Some(Outcome::Stopped),
         Some("failed") => Some(Outcome::Failed),
         Some(other) => return Err(session.damaged(format!("a run has the outcome {other:?}"))),
     };
-    let number = |column| row.try_get::<i64, _>(column).map_err(failed);
+    let number = |column| row.try_get::<i64>(column).map_err(failed);
     Ok(Run {
         id: number(0)?,
         pipeline: row.try_get(1).map_err(failed)?,
         mode: row.try_get(2).map_err(failed)?,
         version: row.try_get(3).map_err(failed)?,
         started: moment(number(4)?),
-        ended: row.try_get::<Option<i64>, _>(5).map_err(failed)?.map(moment),
+        ended: row.try_get::<Option<i64>>(5).map_err(failed)?.map(moment),
         outcome,
         figures: Figures {
             rows: number(7)?.cast_unsigned(),
