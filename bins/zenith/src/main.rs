@@ -6,6 +6,7 @@ mod copies;
 mod copy;
 mod display;
 mod exit;
+mod lease;
 mod logging;
 mod progress;
 mod reach;
@@ -99,6 +100,7 @@ async fn run(command: Command, context: &Context, log: Log) -> ExitCode {
         Command::Schema(arguments) => commands::schema::run(&arguments, context).await,
         Command::Alerts(arguments) => commands::alerts::run(&arguments, context).await,
         Command::Verify(arguments) => commands::verify::run(&arguments, context).await,
+        Command::State(arguments) => commands::state::run(&arguments, context).await,
         // These need no runtime.
         Command::Completions { .. } | Command::Manual { .. } | Command::Explain(_) => Ok(ExitCode::SUCCESS),
     })

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::parser::ValueSource;
@@ -10,10 +11,11 @@ use zenith_control::commands::{Call, Command, Desk, Output, View};
 use zenith_control::failure::code;
 use zenith_control::state::{Places, StateArgs};
 use zenith_control::text::Paint;
-use zenith_engine::state::{SqliteStore, StateError};
+use zenith_engine::state::AnyStore;
 use zenith_server::client::{Client, Token};
 
 use crate::exit::{self, Ending, Failure};
+use crate::lease;
 use crate::progress::say;
 use crate::terminal::print;
 
@@ -129,12 +131,12 @@ impl Reach {
     }
 
     /// The state, to move data or progress in; `None` if a run that holds it, or a server, has to be asked to do that.
-    pub async fn alone(&self) -> Result<Option<(SqliteStore, &Places)>, Failure> {
+    pub async fn alone(&self) -> Result<Option<(Arc<AnyStore>, &Places)>, Failure> {
         let Reach::Here(desk) = self else { return Ok(None) };
         let places = desk.places();
-        match SqliteStore::open(&places.state).await {
-            Err(StateError::Locked { .. }) => Ok(None),
-            other => Ok(Some((other?, places))),
+        match places.state.open().await {
+            Err(error) if error.is_held() => Ok(None),
+            other => Ok(Some((lease::share(other?), places))),
         }
     }
 }

@@ -54,7 +54,8 @@ async fn pipelines_are_looked_at_before_they_are_applied() {
     assert_eq!((found.len(), found[0].name.as_str(), found[0].documents), (1, "orders", Some(10)));
 
     let folder = tempfile::tempdir().unwrap();
-    let place = StateArgs { state: Some(folder.path().join("state.sqlite")), file: None };
+    let place =
+        StateArgs { state: Some(folder.path().join("state.sqlite").display().to_string()), file: None };
     let places = Places::find(&place).unwrap();
     let store = MemoryStore::new();
     apply::commit(&store, &plan, &places, false).await.unwrap();

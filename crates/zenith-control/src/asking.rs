@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use zenith_engine::state::{Outcome, Request, RequestEnd, SqliteStore, StateStore};
+use zenith_engine::state::{Outcome, Request, RequestEnd, StateStore};
 
 use crate::failure::Failure;
 use crate::requests::{Answer, Asked, Refusal, encode};
@@ -41,7 +41,7 @@ pub async fn look(
     asked: &Asked,
 ) -> Result<Stands, Failure> {
     // In this order: a run that ends says first what became of its requests.
-    let is_held = SqliteStore::is_locked(&places.state).await;
+    let is_held = places.is_held().await?;
     let done = asked.done();
     let Some(Request { taken, progress, end, .. }) = store.request(id).await? else {
         let removed = format!("the request that {pipeline} be {done} was removed from the state; ask again");
@@ -56,7 +56,7 @@ pub async fn look(
         (true, None) => format!(
             "{pipeline} was not {done}: the process that has the state {} did not take the request within {} s; try \
              again when it has ended, if it is no `zenith run`",
-            places.state.display(),
+            places.state,
             TAKEN_WITHIN.as_secs()
         ),
         (false, _) => format!(

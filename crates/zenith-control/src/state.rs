@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use zenith_engine::state::SqliteStore;
+use zenith_engine::state::{AnyStore, PostgresAddress, StatePlace, is_literal};
 
-use crate::config::{self, Process, file};
+use crate::config::{self, Process, expand, file};
 use crate::failure::Failure;
 
 /// Where the state and the configuration are.
 #[derive(Args, Clone, Debug)]
 pub struct StateArgs {
-    /// The state [default: as zenith.toml says, else ~/.local/state/zenith/state.sqlite]
-    #[arg(long, value_name = "PATH", env = "ZENITH_STATE", help_heading = "Files")]
-    pub state: Option<PathBuf>,
+    /// The state: a file, or postgres://USER:${PASSWORD}@HOST/DATABASE [default: as zenith.toml says, else
+    /// ~/.local/state/zenith/state.sqlite]
+    #[arg(long, value_name = "PLACE", env = "ZENITH_STATE", hide_env_values = true, help_heading = "Files")]
+    pub state: Option<String>,
     /// The configuration [default: zenith.toml]
     #[arg(short = 'f', long, value_name = "PATH", help_heading = "Files")]
     pub file: Option<PathBuf>,
@@ -22,8 +23,8 @@ pub struct StateArgs {
 /// Where things are, all said and done.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// The file of the state.
-    pub state: PathBuf,
+    /// The state.
+    pub state: StatePlace,
     /// The configuration, whether or not it is there.
     pub file: PathBuf,
     /// Whether somebody named it.
@@ -50,9 +51,9 @@ impl Places {
             Err(_) if place.state.is_some() => Process::default(),
             Err(mistakes) => return Err(mistakes.into()),
         };
-        let state = match place.state.clone().or_else(|| process.state.clone()) {
-            Some(path) => path,
-            None => default(&|name| std::env::var_os(name).map(PathBuf::from))?,
+        let state = match place.state.as_deref().or(process.state.as_deref()) {
+            Some(named) => state_place(named)?,
+            None => StatePlace::File(default(&|name| std::env::var_os(name).map(PathBuf::from))?),
         };
         Ok(Places { state, file, file_named: place.file.is_some(), process })
     }
@@ -63,19 +64,41 @@ impl Places {
     }
 
     /// For looking, also while somebody writes.
-    pub async fn look(&self) -> Result<SqliteStore, Failure> {
-        Ok(SqliteStore::open_read_only(&self.state).await?)
+    pub async fn look(&self) -> Result<AnyStore, Failure> {
+        Ok(self.state.open_read_only().await?)
     }
 
     /// For short changes, also while somebody runs.
-    pub async fn change(&self) -> Result<SqliteStore, Failure> {
-        Ok(SqliteStore::open_shared(&self.state).await?)
+    pub async fn change(&self) -> Result<AnyStore, Failure> {
+        Ok(self.state.open_shared().await?)
     }
 
     /// For moving data: nobody else may.
-    pub async fn own(&self) -> Result<SqliteStore, Failure> {
-        Ok(SqliteStore::open(&self.state).await?)
+    pub async fn own(&self) -> Result<AnyStore, Failure> {
+        Ok(self.state.open().await?)
     }
+
+    /// Whether a process that moves data has it.
+    pub async fn is_held(&self) -> Result<bool, Failure> {
+        Ok(self.state.is_held().await?)
+    }
+}
+
+/// Where a state is that is named as a path or as an address, whose password is a reference.
+pub fn state_place(named: &str) -> Result<StatePlace, Failure> {
+    const WHAT: &str = "the address of the state";
+    if !PostgresAddress::is_one(named) {
+        return Ok(StatePlace::File(PathBuf::from(named)));
+    }
+    if is_literal(named) {
+        return Err(Failure::Input(format!(
+            "{WHAT} has a password in it: write a reference such as ${{STATE_PASSWORD}} or ${{file:/run/secrets/state}} in \
+             its place"
+        )));
+    }
+    let address = expand::expand(named, WHAT, &expand::from_environment).map_err(Failure::Input)?;
+    let address = PostgresAddress::parse(&address).map_err(Failure::Input)?;
+    Ok(StatePlace::Postgres(Box::new(address)))
 }
 
 /// As the XDG base directory specification has it.

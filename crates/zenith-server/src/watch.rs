@@ -12,7 +12,7 @@ use zenith_control::status::Report;
 use zenith_control::status::json::{ReportJson, json};
 use zenith_control::time;
 use zenith_engine::PipelineProgress;
-use zenith_engine::state::{SqliteStore, StateStore as _};
+use zenith_engine::state::{AnyStore, StateStore as _};
 
 use crate::counters::{AllCounters, Counters, Seen};
 use crate::series::Series;
@@ -184,7 +184,7 @@ impl Watch {
     async fn read(
         &self,
         places: &Places,
-        store: &SqliteStore,
+        store: &AnyStore,
         views: &Views,
         names: &[String],
     ) -> Result<Look, Failure> {

@@ -1,7 +1,8 @@
 //! The arguments of the command and what they say about themselves.
 //!
 //! `copy.rs` has the one-off copy, `pipelines.rs` what keeps tables in step and looks after that,
-//! `serve.rs` what serves that over HTTP, `alerts.rs` what tests alerts, `letters.rs` what looks after documents that have no row.
+//! `state.rs` what moves the state, `serve.rs` what serves that over HTTP, `alerts.rs` what tests alerts, `letters.rs` what
+//! looks after documents that have no row.
 
 mod alerts;
 mod copy;
@@ -10,6 +11,7 @@ mod letters;
 mod page;
 mod pipelines;
 mod serve;
+mod state;
 
 use std::path::PathBuf;
 
@@ -31,6 +33,7 @@ pub use pipelines::{
     Promote, Reload, Remove, Reset, Run, Schema, SchemaCommand, ShowSchema, Status, Verify,
 };
 pub use serve::Serve;
+pub use state::{MigrateState, StateCommand, States};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -89,6 +92,8 @@ pub enum Command {
     Alerts(Alerts),
     /// Say what the code of an error means, why it comes and what to do.
     Explain(Explain),
+    /// Move the state into another database.
+    State(States),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  zenith completions bash > /etc/bash_completion.d/zenith")]
     Completions { shell: Shell },

@@ -17,6 +17,7 @@ pub mod reset;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod state;
 pub mod status;
 pub mod verify;
 

@@ -9,6 +9,7 @@ use super::delegate;
 use crate::args::Promote;
 use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
+use crate::lease;
 use crate::progress::say;
 use crate::reach::{Context, Reach};
 use crate::signals::Signals;
@@ -30,9 +31,11 @@ pub async fn run(arguments: &Promote, context: &Context) -> Ending {
             let pool = connect::pool(None, places)?;
             let signals = Signals::catch()
                 .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
-            let single = connect::single(&config, name, store, &pool).await?;
+            let single = connect::single(&config, name, Arc::clone(&store), &pool).await?;
             signals.stop(single.keeper.stop_handle());
-            promote(arguments, &single, &pool).await?
+            let done = promote(arguments, &single, &pool).await;
+            lease::give_back(&store).await;
+            done?
         }
         _ => delegate::ask(&reach, name, &Asked::Promote { fields: fields.clone() }, arguments.quiet).await?,
     };

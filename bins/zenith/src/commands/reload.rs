@@ -9,6 +9,7 @@ use super::delegate;
 use crate::args::Reload;
 use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
+use crate::lease;
 use crate::progress::say;
 use crate::reach::{Context, Reach};
 use crate::signals::Signals;
@@ -34,9 +35,11 @@ pub async fn run(arguments: &Reload, context: &Context) -> Ending {
                     let pool = connect::loading_pool(arguments.memory, places, targets).await?;
                     let signals = Signals::catch()
                         .map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
-                    let single = connect::single(&config, name, store, &pool).await?;
+                    let single = connect::single(&config, name, Arc::clone(&store), &pool).await?;
                     signals.stop(single.keeper.stop_handle());
-                    reload(&single, name, &pool, arguments.quiet).await?
+                    let done = reload(&single, name, &pool, arguments.quiet).await;
+                    lease::give_back(&store).await;
+                    done?
                 }
                 None => delegate::ask(&reach, name, &Asked::Reload, arguments.quiet).await?,
             }

@@ -1,12 +1,14 @@
 //! `zenith reset`: a pipeline continues from somewhere else.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use zenith_engine::ResetTo;
 
 use super::{confirmed, delegate};
 use crate::args::Reset;
 use crate::exit::Ending;
+use crate::lease;
 use crate::reach::{Context, Reach, finish, view};
 use crate::terminal::print;
 use zenith_control::commands::{Command, Next};
@@ -33,8 +35,11 @@ pub async fn run(arguments: &Reset, context: &Context) -> Ending {
     match (reach.alone().await?, &reach) {
         (Some((store, places)), Reach::Here(desk)) => {
             let config = desk.config().await?;
-            let single = connect::single(&config, name, store, &connect::pool(None, places)?).await?;
-            single.keeper.reset(name, ResetTo::from(&arguments.from)).await?;
+            let pool = connect::pool(None, places)?;
+            let single = connect::single(&config, name, Arc::clone(&store), &pool).await?;
+            let done = single.keeper.reset(name, ResetTo::from(&arguments.from)).await;
+            lease::give_back(&store).await;
+            done?;
         }
         _ => {
             if let Err(code) = delegate::ask(&reach, name, &Asked::Reset { from }, true).await? {

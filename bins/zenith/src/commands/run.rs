@@ -17,6 +17,7 @@ use zenith_engine::state::Mismatches;
 use crate::args::Run;
 use crate::display::Display;
 use crate::exit::{self, Ending, Failure};
+use crate::lease;
 use crate::progress::say;
 use crate::reach::Context;
 use crate::signals::Signals;
@@ -57,7 +58,8 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let Opened { mut supervisor, shared, greeting } = opened;
+    let Opened { mut supervisor, shared, greeting, held } = opened;
+    lease::watch(&held);
     if !arguments.quiet {
         say(&format!("zenith: {greeting}"));
     }
@@ -81,6 +83,7 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
         if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
             say("zenith: stopped before everything was saved; the next run does the rest again");
         }
+        lease::give_back(&held).await;
         drop(display);
         if !arguments.quiet {
             summarise_mismatches(&supervisor);
@@ -88,6 +91,7 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
         return Ok(ExitCode::SUCCESS);
     };
     drop(display);
+    lease::give_back(&held).await;
     ended(end?, &supervisor, arguments)
 }
 

@@ -10,6 +10,7 @@ use zenith_control::config::file;
 use zenith_control::failure::{Failure, code};
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
+use zenith_control::run::supervisor::Supervisor;
 use zenith_control::state::Places;
 use zenith_engine::Until;
 use zenith_server::access::Access;
@@ -22,6 +23,7 @@ use zenith_server::systemd;
 
 use crate::args::Serve;
 use crate::exit::Ending;
+use crate::lease;
 use crate::progress::say;
 use crate::reach::Context;
 use crate::signals::Signals;
@@ -52,7 +54,8 @@ pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let Opened { mut supervisor, shared, greeting } = opened;
+    let Opened { mut supervisor, shared, greeting, held } = opened;
+    lease::watch(&held);
     let alerts = Arc::new(Keeper::open(&places, shared.store.clone(), &arguments.names)?);
     let scheme = if tls.is_some() { "https" } else { "http" };
     say(&format!("zenith: {greeting}; {} {scheme}://{address}", what_is_there(arguments)));
@@ -81,15 +84,20 @@ pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
     // It goes on until it is stopped, so that any other end is a failure, and leaves pipelines running.
     if end.as_ref().is_none_or(Result::is_err) {
         signals.end_at_next();
-        if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
-            say("zenith: stopped before everything was saved; the next run does the rest again");
-        }
+        stop(&mut supervisor).await;
     }
+    lease::give_back(&held).await;
     watching.abort();
     alerts.rest().await;
     // It ends by itself once it has been asked to.
     let _ = serving.await;
     end.transpose().map(|_| ExitCode::SUCCESS)
+}
+
+async fn stop(supervisor: &mut Supervisor) {
+    if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
+        say("zenith: stopped before everything was saved; the next run does the rest again");
+    }
 }
 
 fn what_is_there(arguments: &Serve) -> &'static str {

@@ -36,6 +36,18 @@ impl Fixture {
         target: &str,
         documents: i64,
     ) -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let state = format!("path = {:?}", folder.path().join("state.sqlite"));
+        Fixture::on((folder, &state), (mongodb, source), (clickhouse, target), documents).await
+    }
+
+    /// The same with the state at a place: a line of `zenith.toml`, and the folder that this is in.
+    pub async fn on(
+        (folder, state): (tempfile::TempDir, &str),
+        (mongodb, source): (Database, &str),
+        (clickhouse, target): (ClickHouse, &str),
+        documents: i64,
+    ) -> Fixture {
         let mut random = Random::of_document(1, 1);
         let items: Vec<Document> = (0..documents).map(|id| item(id, &mut random)).collect();
         for part in items.chunks(10_000) {
@@ -46,11 +58,11 @@ impl Fixture {
             .insert_one(bson::doc! { "n": 0, "text": "first" })
             .await
             .unwrap();
-        let fixture = Fixture { mongodb, clickhouse, folder: tempfile::tempdir().unwrap(), began: None };
+        let fixture = Fixture { mongodb, clickhouse, folder, began: None };
         let text = format!(
             r#"
 [state]
-path = {state:?}
+{state}
 
 [sources.from]
 uri = {source:?}
@@ -79,8 +91,7 @@ table = "appended"
 mode = "id-cursor"
 settle = "0s"
 poll_interval = "50ms"
-"#,
-            state = fixture.folder.path().join("state.sqlite"),
+"#
         );
         std::fs::write(fixture.file(), text).unwrap();
         fixture.command(&["apply", "--yes"]).await.succeeded();

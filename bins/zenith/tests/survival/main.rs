@@ -1,4 +1,5 @@
-//! `zenith run` under fire: killed, cut off, its servers killed. Afterwards every table is as if nothing had happened.
+//! `zenith run` under fire: killed, cut off, its servers killed, its
+//! lease lost. Afterwards every table is as if nothing had happened.
 //!
 //! `ZENITH_TEST_KILLS` sets how often the command is killed, `ZENITH_TEST_DRIFTS` how many
 //! collections drift, `ZENITH_TEST_SEED` repeats a run that failed.
@@ -14,4 +15,5 @@ mod fixture;
 mod kills;
 mod oplog;
 mod servers;
+mod workers;
 mod writer;

@@ -1,6 +1,8 @@
 //! A configuration becomes what is run.
 
-use zenith_engine::state::{DynStateStore, SqliteStore, StateError};
+use std::sync::Arc;
+
+use zenith_engine::state::DynStateStore;
 
 use super::command::{Apply, Stage};
 use super::desk::Desk;
@@ -44,7 +46,7 @@ async fn now(desk: &Desk, stage: &Stage) -> Result<Applied, Failure> {
     Ok(match (looked, stage) {
         (Ok(store), _) => Applied::read(&store).await?,
         // To look creates nothing, and there may be nothing yet.
-        (Err(_), Stage::Show | Stage::Plan) if !desk.places().state.exists() => Applied::default(),
+        (Err(_), Stage::Show | Stage::Plan) if desk.places().state.is_absent().await => Applied::default(),
         (Err(error), Stage::Show) => return Err(error),
         (Err(_), _) => Applied::read(&desk.change().await?).await?,
     })
@@ -74,16 +76,23 @@ async fn show(
 /// Nobody may begin to run a pipeline that starts over, so the state is held meanwhile, or the run that holds it asked.
 /// Returns whether there is one.
 async fn commit(desk: &Desk, planned: &Planned) -> Result<bool, Failure> {
-    let (store, running) = if desk.is_within() {
-        (desk.change().await?, true)
-    } else if planned.difference.anew().is_empty() {
-        (desk.change().await?, desk.is_running().await)
-    } else {
-        match SqliteStore::open(&desk.places().state).await {
-            Err(StateError::Locked { .. }) => (desk.change().await?, true),
-            held => (DynStateStore::new(held?), false),
+    if desk.is_within() || planned.difference.anew().is_empty() {
+        let running = desk.is_running().await?;
+        apply::commit(&desk.change().await?, planned, desk.places(), running).await?;
+        return Ok(running);
+    }
+    match desk.places().state.open().await {
+        Err(error) if error.is_held() => {
+            apply::commit(&desk.change().await?, planned, desk.places(), true).await?;
+            Ok(true)
         }
-    };
-    apply::commit(&store, planned, desk.places(), running).await?;
-    Ok(running)
+        held => {
+            let held = Arc::new(held?);
+            let store = DynStateStore::new(Arc::clone(&held));
+            let done = apply::commit(&store, planned, desk.places(), false).await;
+            held.give_back().await?;
+            done?;
+            Ok(false)
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use zenith_engine::state::{DynStateStore, SqliteStore};
+use zenith_engine::state::DynStateStore;
 
 use crate::config::Config;
 use crate::config::applied::Applied;
@@ -77,8 +77,14 @@ impl Desk {
     }
 
     /// Whether some process runs the pipelines.
-    pub async fn is_running(&self) -> bool {
-        self.held.is_some() || SqliteStore::is_locked(&self.places.state).await
+    ///
+    /// # Errors
+    /// If the state cannot be asked.
+    pub async fn is_running(&self) -> Result<bool, Failure> {
+        match self.held {
+            Some(_) => Ok(true),
+            None => self.places.is_held().await,
+        }
     }
 
     /// Whether this process does.

@@ -14,7 +14,7 @@ use crate::text::table;
 use crate::time;
 
 pub async fn history(desk: &Desk, name: Option<&str>, limit: u32, view: View) -> Result<Output, Failure> {
-    let runs = runs(&desk.look().await?, name, limit, desk.is_running().await).await?;
+    let runs = runs(&desk.look().await?, name, limit, desk.is_running().await?).await?;
     let now = SystemTime::now();
     Ok(if view.json {
         Output::json(&runs.iter().map(|run| RunJson::of(run, now)).collect::<Vec<_>>())

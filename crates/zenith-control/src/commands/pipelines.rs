@@ -59,7 +59,7 @@ pub async fn set_paused(desk: &Desk, name: &str, paused: bool, view: View) -> Re
     let applied = desk.applied().await?;
     let name = &find(&applied, name)?.name;
     pipelines::set_paused(&desk.change().await?, &applied, name, paused).await?;
-    let running = desk.is_running().await;
+    let running = desk.is_running().await?;
     if view.json {
         return Ok(Output::json(&serde_json::json!({ "name": name, "paused": paused, "running": running })));
     }

@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
+use zenith_engine::state::{PostgresAddress, is_literal};
 use zenith_engine::{PipelineSettings, TableOptions, TableShape};
 
 use super::table_section::{NAME, TABLE};
@@ -194,8 +195,8 @@ impl<'t> Reader<'t> {
     fn process(&mut self, sections: &mut Sections<'t>) -> Process {
         let mut state = self.section(sections, "state");
         let mut memory = self.section(sections, "memory");
-        let path = self.text_of(&mut state, "path").map(|(_, path)| self.absolute(Path::new(&path)));
-        self.no_more(&state, "[state]", &["path"]);
+        let state_place = self.state(&mut state);
+        self.no_more(&state, "[state]", &["path", "uri"]);
         let buffer = self.text_of(&mut memory, "buffer").and_then(|(at, text)| match text.parse() {
             Ok(size) if size >= MEMORY_MIN => Some(size),
             Ok(_) => {
@@ -208,7 +209,28 @@ impl<'t> Reader<'t> {
             }
         });
         self.no_more(&memory, "[memory]", &["buffer"]);
-        Process { state: path, memory: buffer, alerts: self.alerts(sections) }
+        Process { state: state_place, memory: buffer, alerts: self.alerts(sections) }
+    }
+
+    fn state(&mut self, state: &mut Sections<'t>) -> Option<String> {
+        let path = self.text_of(state, "path").map(|(_, path)| self.absolute(Path::new(&path)));
+        let Some((at, uri)) = self.text_of(state, "uri") else {
+            return path.map(|path| path.to_string_lossy().into_owned());
+        };
+        if path.is_some() {
+            self.wrong(at, "the state has a path and a uri: leave one of them out");
+        } else if !PostgresAddress::is_one(&uri) {
+            self.wrong(
+                at,
+                "uri is an address as postgres://USER:${PASSWORD}@HOST/DATABASE; a file is a path",
+            );
+        } else if is_literal(&uri) {
+            self.wrong(
+                at,
+                "uri has a password in it: write a reference such as ${STATE_PASSWORD} in its place",
+            );
+        }
+        Some(uri)
     }
 
     fn connectors(

@@ -84,8 +84,8 @@ impl Config {
 /// What concerns the process and not the data: it is read from the file each time, and not applied.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Process {
-    /// Where the state is.
-    pub state: Option<PathBuf>,
+    /// Where the state is: a path, or an address with references to secrets.
+    pub state: Option<String>,
     /// Memory for data on its way.
     pub memory: Option<ByteSize>,
     /// What somebody is to be told of, and where.

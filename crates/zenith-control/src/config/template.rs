@@ -38,7 +38,8 @@ const AFTER: &str = r#"
 buffer = "64MiB"
 
 # Where Zenith remembers what was applied and how far each pipeline has come; ~/.local/state/zenith/state.sqlite
-# if left out. --state and ZENITH_STATE count more.
+# if left out. --state and ZENITH_STATE count more. In place of a path, several machines share one with the uri
+# "postgres://zenith:${STATE_PASSWORD}@db/zenith": one of them runs the pipelines, the others stand by.
 # [state]
 # path = "/var/lib/zenith/state.sqlite"
 "#;

@@ -1,10 +1,12 @@
 //! Takes the state and finds out what there is to run. Nothing is created where nothing was applied.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytesize::ByteSize;
-use zenith_engine::Until;
-use zenith_engine::state::{DynStateStore, PipelineRecord};
+use zenith_engine::state::{AnyStore, DynStateStore, PipelineRecord, StateError};
+use zenith_engine::{Until, sentence};
 
 use super::desired::is_named;
 use super::discovery::Discovery;
@@ -17,6 +19,9 @@ use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::notices::Notices;
 use crate::state::Places;
+
+/// Between two attempts to take the state over.
+const STAND_BY: Duration = Duration::from_millis(250);
 
 /// What is to be run, and how.
 #[derive(Clone, Debug)]
@@ -39,6 +44,8 @@ pub struct Opened {
     pub shared: Shared,
     /// What is about to run, in words.
     pub greeting: String,
+    /// The state, to be given back at the end.
+    pub held: Arc<AnyStore>,
 }
 
 /// Takes the state, which no other process may have then.
@@ -48,9 +55,9 @@ pub struct Opened {
 pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<Opened, Failure> {
     let applied = match places.look().await {
         Ok(store) => Applied::read(&store).await?,
-        Err(_) if !places.state.exists() => Applied::default(),
+        Err(_) if places.state.is_absent().await => Applied::default(),
         // One to be brought up to date can be read once it has been opened for writing.
-        Err(_) => Applied::read(&places.own().await?).await?,
+        Err(_) => Applied::read(&places.change().await?).await?,
     };
     let by_environment = !places.has_file() && environment::decides(&applied);
     if applied.is_idle() && !by_environment && !wanted.stays {
@@ -63,7 +70,8 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
     }
     let targets = if by_environment { BTreeMap::from([environment::target()]) } else { applied.targets() };
     let pool = connect::loading_pool(memory, places, &targets).await?;
-    let store = DynStateStore::new(places.own().await?);
+    let held = Arc::new(hold(places, until, &notices).await?);
+    let store = DynStateStore::new(Arc::clone(&held));
     let environment = match by_environment {
         true => Some(Environment::open(&store).await?),
         false => None,
@@ -78,7 +86,7 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
     let greeting = format!(
         "running {pipelines} {}; the state is {}",
         if pipelines == 1 { "pipeline" } else { "pipelines" },
-        places.state.display()
+        places.state
     );
     let greeting = match (pipelines, discovery.may_find()) {
         (0, true) => format!("{greeting}; waiting for the first collection"),
@@ -87,11 +95,30 @@ pub async fn open(places: &Places, wanted: Wanted, notices: Notices) -> Result<O
     let memory = Memory::new(pool.clone());
     let shared = Shared { store, pool, memory, until, stays, notices };
     let supervisor = Supervisor::new(shared.clone(), names, discovery);
-    Ok(Opened { supervisor, shared, greeting })
+    Ok(Opened { supervisor, shared, greeting, held })
+}
+
+/// Takes the state. Of one that several machines share, the lease is waited for: until then this process stands by.
+async fn hold(places: &Places, until: Until, notices: &Notices) -> Result<AnyStore, Failure> {
+    let mut told = false;
+    loop {
+        match places.state.open().await {
+            Err(error @ (StateError::Leased { .. } | StateError::Unreachable { .. }))
+                if until == Until::Stopped && (told || matches!(error, StateError::Leased { .. })) =>
+            {
+                if !told {
+                    notices.tell(None, &format!("standing by: {}", sentence(&error)));
+                    told = true;
+                }
+                tokio::time::sleep(STAND_BY).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn nothing_to_run(places: &Places) -> String {
-    let state = places.state.display();
+    let state = &places.state;
     if places.has_file() {
         return format!(
             "no pipelines were applied to the state {state}: {} is here, so apply it with `zenith apply`",

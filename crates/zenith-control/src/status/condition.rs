@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use zenith_engine::state::{self, Condition, PipelineRecord, SqliteStore, StateStore as _};
+use zenith_engine::state::{self, AnyStore, Condition, PipelineRecord, StateStore as _};
 
 use crate::time;
 
@@ -25,7 +25,7 @@ pub struct Conditions {
 
 impl Conditions {
     /// Reads them.
-    pub async fn read(store: &SqliteStore, records: &[PipelineRecord]) -> state::Result<Conditions> {
+    pub async fn read(store: &AnyStore, records: &[PipelineRecord]) -> state::Result<Conditions> {
         let mut conditions = Conditions::default();
         for (name, condition) in store.conditions().await? {
             let record = records.iter().find(|record| record.name == name);

@@ -17,7 +17,7 @@ pub mod template;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use zenith_engine::state::{PipelineRecord, SqliteStore};
+use zenith_engine::state::{AnyStore, PipelineRecord};
 
 use crate::allowed::Allowed;
 use crate::config::applied::Applied;
@@ -48,8 +48,8 @@ pub struct Report {
 
 impl Report {
     /// Reads it.
-    pub async fn read(places: &Places, store: &SqliteStore, name: Option<&str>) -> Result<Report, Failure> {
-        let running = SqliteStore::is_locked(&places.state).await;
+    pub async fn read(places: &Places, store: &AnyStore, name: Option<&str>) -> Result<Report, Failure> {
+        let running = places.is_held().await?;
         let at = SystemTime::now();
         let applied = Applied::read(store).await?;
         if let Some(name) = name.filter(|name| applied.names().all(|known| known != *name)) {

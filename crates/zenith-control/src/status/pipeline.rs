@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use zenith_engine::state::{
-    self, Checkpoint, INTERRUPTED, Outcome, PipelineRecord, Run, Since, Snapshot, SqliteStore,
-    StateStore as _,
+    self, AnyStore, Checkpoint, INTERRUPTED, Outcome, PipelineRecord, Run, Since, Snapshot, StateStore as _,
 };
 use zenith_engine::{Mode, PipelineSettings};
 
@@ -124,7 +123,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Reads what the state knows of a pipeline.
     pub async fn read(
-        store: &SqliteStore,
+        store: &AnyStore,
         record: &PipelineRecord,
         conditions: &Conditions,
         running: bool,
@@ -211,7 +210,7 @@ struct Records {
 }
 
 impl Records {
-    async fn read(store: &SqliteStore, name: &str) -> state::Result<Records> {
+    async fn read(store: &AnyStore, name: &str) -> state::Result<Records> {
         Ok(Records {
             checkpoint: store.checkpoint(name).await?,
             snapshot: store.snapshot(name).await?,

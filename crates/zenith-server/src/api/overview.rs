@@ -62,7 +62,7 @@ pub async fn server(Reader(caller): Reader, State(server): State<Server>) -> Jso
         role: caller.role,
         memory: Memory { budget_bytes: pool.budget, used_bytes: pool.in_use },
         counts: Counts::of(&look.report.pipelines),
-        state_file: places.state.display().to_string(),
+        state_file: places.state.to_string(),
         config_file: places.has_file().then(|| places.file.display().to_string()),
     })
 }

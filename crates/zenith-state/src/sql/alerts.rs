@@ -14,8 +14,9 @@ pub(crate) async fn told(store: &Sql) -> Result<String> {
 
 pub(crate) async fn set_told(store: &Sql, told: &str) -> Result<()> {
     let mut session = store.write("note which alerts were told").await?;
-    let put =
-        query("INSERT INTO alerts (id, told) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told");
+    let put = query(
+        "INSERT INTO alerts (id, told) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
+    );
     session.execute(put.bind(told)).await?;
     session.commit().await
 }

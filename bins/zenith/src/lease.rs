@@ -1,0 +1,48 @@
+//! The lease of a run: what happens when another process has taken it, and its end.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use zenith_engine::state::AnyStore;
+
+use crate::progress::say;
+
+/// Between two looks. A process that stood still for longer than its lease looks before anything else is likely to be sent.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Ends the process at once when its lease is lost, or about to run out: nothing may be sent to a target any more. A thread of its
+/// own looks, whatever the others are busy with.
+pub fn watch(state: &AnyStore) {
+    let Some(lease) = state.lease() else { return };
+    // A thread of its own, and an end that waits for nothing: what waits may still send.
+    #[allow(clippy::disallowed_methods)]
+    let look = move || {
+        while !lease.is_lost() {
+            thread::sleep(LOOK_EVERY);
+        }
+        say(
+            "zenith: the lease of the state is lost, and another process may have taken over: start this one again to stand by",
+        );
+        std::process::exit(1);
+    };
+    if let Err(error) = thread::Builder::new().name("lease".to_owned()).spawn(look) {
+        tracing::error!(%error, "nothing looks after the lease");
+    }
+}
+
+/// The state of a command that does its work itself, for as long as it has the lease.
+pub fn share(state: AnyStore) -> Arc<AnyStore> {
+    watch(&state);
+    Arc::new(state)
+}
+
+/// Gives the lease back, so that another process takes over at once.
+pub async fn give_back(state: &AnyStore) {
+    if let Err(error) = state.give_back().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the lease was not given back, and runs out by itself"
+        );
+    }
+}
