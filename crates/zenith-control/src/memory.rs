@@ -157,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_come_in_turn_and_wait_for_a_pool_that_is_used_up() {
-        let memory = Memory::new(Pool::new(32 * MIB).unwrap());
+        let memory = Memory::new(Pool::new(64 * MIB).unwrap());
         let shares = memory.pool().try_reserve(memory.of_source(1)).unwrap();
         let loading = memory.part(Kind::Loading).await;
         let letters = memory.part(Kind::Letters).await;
@@ -173,7 +173,7 @@ mod tests {
         drop(loading);
         assert!(tokio::time::timeout(of_other, other.part(Kind::Loading)).await.is_ok());
         drop((shares, letters));
-        let all = memory.pool().try_reserve(32 * MIB).unwrap();
+        let all = memory.pool().try_reserve(64 * MIB).unwrap();
         let waiting = tokio::spawn(async move { other.part(Kind::Letters).await });
         tokio::time::sleep(of_other).await;
         // One that waits keeps nobody from what is there.

@@ -115,16 +115,26 @@ impl<'a, K: Sink> DeadLetters<'a, K> {
 }
 
 /// Cuts letters of a page into parts whose documents can be had together: so many at most, and few where they are large.
-pub(crate) fn parts(mut letters: &[StoredLetter], most: usize) -> impl Iterator<Item = &[StoredLetter]> {
+pub(crate) fn parts(letters: &[StoredLetter], most: usize) -> impl Iterator<Item = &[StoredLetter]> {
+    bounded(letters, most, BYTES_MAX, |letter| letter.size)
+}
+
+/// In order, in parts of at most so many and so many bytes, or of one.
+pub(crate) fn bounded<T>(
+    mut all: &[T],
+    most: usize,
+    bytes_max: u64,
+    size: impl Fn(&T) -> u64,
+) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fits = letters.iter().take(most).take_while(|letter| {
+        let fits = all.iter().take(most).take_while(|one| {
             let is_first = bytes == 0;
-            bytes += letter.size.max(1);
-            is_first || bytes <= BYTES_MAX
+            bytes += size(one).max(1);
+            is_first || bytes <= bytes_max
         });
-        let (part, rest) = letters.split_at(fits.count());
-        letters = rest;
+        let (part, rest) = all.split_at(fits.count());
+        all = rest;
         (!part.is_empty()).then_some(part)
     })
 }

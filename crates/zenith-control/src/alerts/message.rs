@@ -86,7 +86,7 @@ impl Message {
         json!({
             "status": self.status,
             "alert": self.alert,
-            "code": self.code,
+            "code": self.code.to_string(),
             "pipeline": self.pipeline,
             "collections": self.collections,
             "count": self.count,

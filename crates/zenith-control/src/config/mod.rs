@@ -22,6 +22,7 @@ pub mod export;
 pub mod file;
 pub mod names;
 pub mod origin;
+mod process_section;
 pub mod reference;
 pub mod table_section;
 pub mod template;

@@ -302,7 +302,7 @@ async fn have_begun_anew(
 
 #[cfg(test)]
 mod tests {
-    use zenith_engine::state::{Connector, Role};
+    use zenith_engine::state::{Connector, Role, StatePlace};
 
     use super::*;
 
@@ -323,7 +323,7 @@ mod tests {
             let (before, after) = (format!("{TEXT}{section}"), format!("{TEXT}{section}{settings}\n"));
             let path = Path::new("zenith.toml");
             let places = Places {
-                state: "state".into(),
+                state: StatePlace::File("state".into()),
                 file: "zenith.toml".into(),
                 file_named: false,
                 process: crate::config::Process::default(),

@@ -22,7 +22,7 @@ use super::Replicator;
 use super::context::Context;
 use super::removal::remove_older;
 use super::version::version_of;
-use crate::dead_letters::{DeadLetters, parts};
+use crate::dead_letters::{DeadLetters, bounded, parts};
 use crate::layout::{DELETION, Layout, OPERATIONS, RowMetadata, SNAPSHOT};
 use crate::load::context::{LoadContext, Repeats};
 use crate::load::dead_letters::only_key;
@@ -154,6 +154,39 @@ where
     } else {
         current(context, letters, &mut fates).await?
     };
+    let mut number = 0;
+    // No more at once than one batch holds: there may be memory for little more.
+    let bytes_max = context.decoding(schema).bytes_max as u64;
+    for some in bounded(&pieces, usize::MAX, bytes_max, |piece| piece.document.len() as u64) {
+        let tried = Tried { pieces: some, token: &token, dry_run };
+        write(context, (schema, places), tried, &mut number, &mut fates).await?;
+    }
+    let untold = || Fate::Failed("it could not be tried".to_owned());
+    Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
+}
+
+/// Documents that are tried together.
+#[derive(Clone, Copy)]
+struct Tried<'a> {
+    pieces: &'a [Piece],
+    /// What the tokens of their inserts begin with.
+    token: &'a str,
+    dry_run: bool,
+}
+
+/// Writes the rows of some documents that the table lacks; `number` counts batches, and `fates` is told of each letter.
+async fn write<S, K, T>(
+    context: &Arc<Context<S, K, T>>,
+    (schema, places): (&Schema, Option<&Places>),
+    tried: Tried<'_>,
+    number: &mut usize,
+    fates: &mut [Option<Fate>],
+) -> Result<()>
+where
+    S: Source + ChangeSource,
+    K: Sink + 'static,
+    T: StateStore,
+{
     let mut set = |piece: &Piece, fate: fn(String) -> Fate, reason: &str| {
         for letter in &piece.of {
             if let Some(place) = fates.get_mut(*letter) {
@@ -161,19 +194,19 @@ where
             }
         }
     };
-    let decoded = promotion::decode(context.decoding(schema), &context.settings.options, &pieces);
+    let decoded = promotion::decode(context.decoding(schema), &context.settings.options, tried.pieces);
     let decoded = decoded.map_err(|error| context.key_mismatch(error))?;
     for (piece, reason) in &decoded.bad {
         set(piece, Fate::Failed, reason);
     }
-    for (number, (batch, of)) in decoded.batches.iter().enumerate() {
+    for (batch, of) in decoded.batches {
         let index = context.settings.options.index_column_of(schema);
         let rows = RowsOf { table: &context.table, layout: context.layout(), index };
-        let absent = refusal::absent(&*context.sink, rows, batch).await?;
+        let absent = refusal::absent(&*context.sink, rows, &batch).await?;
         let mut by_identity = HashMap::new();
         for (row, piece) in of.iter().enumerate() {
             set(piece, |_| Fate::There, "");
-            by_identity.insert(identity(rows, batch, row)?, *piece);
+            by_identity.insert(identity(rows, &batch, row)?, *piece);
         }
         // What is not written of these is there.
         for part in &absent {
@@ -183,17 +216,18 @@ where
                 }
             }
         }
-        if dry_run {
+        let token = format!("{}/{number}", tried.token);
+        *number += 1;
+        if tried.dry_run {
             continue;
         }
-        for refused in insert_absent(context, (schema, places), absent, format!("{token}/{number}")).await? {
+        for refused in insert_absent(context, (schema, places), absent, token).await? {
             if let Some(piece) = by_identity.get(&identity(rows, &refused.row, 0)?) {
                 set(piece, Fate::Failed, &refused.reason);
             }
         }
     }
-    let untold = || Fate::Failed("it could not be tried".to_owned());
-    Ok(fates.into_iter().map(|fate| fate.unwrap_or_else(untold)).collect())
+    Ok(())
 }
 
 /// Inserts the rows that the table lacks, with those that take others of their documents away, and returns those it refuses.

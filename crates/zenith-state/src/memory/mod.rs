@@ -1,7 +1,6 @@
 //! A store that forgets everything with the process, for tests and examples.
 //!
-//! It keeps the promises of [`StateStore`] apart from outliving the process. Clones are the same store, so
-//! that a test can "start again" with what an engine has left behind.
+//! It keeps the promises of [`StateStore`] apart from outliving the process. Clones are the same store.
 
 mod operation;
 mod progress;

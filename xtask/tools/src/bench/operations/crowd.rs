@@ -225,7 +225,7 @@ impl Servers {
             let collection = self.client.database(database).collection::<Document>(&name);
             collection.insert_many(documents).await.map(drop).map_err(Error::mongodb("insert documents"))
         };
-        let mut filled = stream::iter(places.to_vec().into_iter().map(fill)).buffer_unordered(FILLED);
+        let mut filled = stream::iter(places.iter().cloned().map(fill)).buffer_unordered(FILLED);
         while let Some(one) = filled.next().await {
             one?;
         }
