@@ -21,6 +21,39 @@ const SECRET_MIN: usize = 6;
 /// Bytes of an answer that an error quotes.
 const QUOTED_MAX: usize = 200;
 
+/// Why a body was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untaken {
+    /// One sentence without the address.
+    pub sentence: String,
+    /// The answer, if there was one.
+    pub status: Option<u16>,
+}
+
+impl Untaken {
+    /// Whether it is this body that is refused, however often it is sent, and neither the address nor the moment.
+    #[must_use]
+    pub fn is_about_body(&self) -> bool {
+        self.status.is_some_and(|status| {
+            (400..500).contains(&status) && !matches!(status, 401 | 403..=405 | 407 | 408 | 410 | 425 | 429)
+        })
+    }
+}
+
+impl From<String> for Untaken {
+    fn from(sentence: String) -> Untaken {
+        Untaken { sentence, status: None }
+    }
+}
+
+impl fmt::Display for Untaken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Untaken {}
+
 /// Where bodies are sent. The address may be a secret, and is in no error.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -74,17 +107,17 @@ impl Endpoint {
     /// Sends a body, and waits until it has been taken.
     ///
     /// # Errors
-    /// One sentence without the address, if it was not.
+    /// Why it was not.
     pub async fn post(
         &self,
         content_type: &str,
         headers: &[(String, String)],
         body: Vec<u8>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Untaken> {
         let sending = self.exchange(content_type, headers, body);
         match tokio::time::timeout(TIMEOUT, sending).await {
             Ok(done) => done,
-            Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs()).into()),
         }
     }
 
@@ -93,7 +126,7 @@ impl Endpoint {
         content_type: &str,
         headers: &[(String, String)],
         body: Vec<u8>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Untaken> {
         let mut request = Request::post(&self.path)
             .header(HOST, &self.host)
             .header(USER_AGENT, concat!("zenith/", env!("CARGO_PKG_VERSION")))
@@ -115,7 +148,7 @@ impl Endpoint {
         answered
     }
 
-    async fn answer(&self, response: Response<Incoming>) -> Result<(), String> {
+    async fn answer(&self, response: Response<Incoming>) -> Result<(), Untaken> {
         let status = response.status();
         if status.is_success() {
             return Ok(());
@@ -132,7 +165,8 @@ impl Endpoint {
             }
             _ => "",
         };
-        Err(format!("the answer is {}{quoted}{hint}", status.as_u16()))
+        let sentence = format!("the answer is {}{quoted}{hint}", status.as_u16());
+        Err(Untaken { sentence, status: Some(status.as_u16()) })
     }
 
     /// Whether a text has some part of the path or the query that may be secret.
@@ -157,7 +191,19 @@ async fn quoted(mut body: Incoming) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::{Endpoint, Untaken};
+
+    #[test]
+    fn a_body_that_is_refused_is_told_from_an_address_and_from_a_moment() {
+        let is_about_body = |status| Untaken { sentence: String::new(), status }.is_about_body();
+        for status in [400, 413, 415, 422] {
+            assert!(is_about_body(Some(status)), "{status}");
+        }
+        for status in [302, 401, 403, 404, 405, 408, 410, 429, 500, 503] {
+            assert!(!is_about_body(Some(status)), "{status}");
+        }
+        assert!(!is_about_body(None));
+    }
 
     #[test]
     fn addresses_are_understood_and_not_told() {

@@ -212,7 +212,7 @@ mod tests {
             templates: Vec::new(),
             oplog_window_seconds: BTreeMap::new(),
         };
-        Look { at, taken, report, progress: HashMap::new(), schema_versions: BTreeMap::new() }
+        Look { at, taken, whole: None, report, progress: HashMap::new(), schema_versions: BTreeMap::new() }
     }
 
     fn data(event: &Bytes) -> Value {

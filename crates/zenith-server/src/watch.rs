@@ -38,7 +38,9 @@ pub struct Look {
     pub at: SystemTime,
     /// When it was taken, by a clock that is never set.
     pub taken: Instant,
-    /// How they stand.
+    /// How all that are applied stand, also those that the run leaves out; `None` before the first look.
+    pub whole: Option<Arc<Report>>,
+    /// How those of the run stand.
     pub report: ReportJson,
     /// What those that run are doing, by name.
     pub progress: HashMap<String, PipelineProgress>,
@@ -82,6 +84,7 @@ impl Watch {
         let nothing = Look {
             at: SystemTime::UNIX_EPOCH,
             taken: Instant::now(),
+            whole: None,
             report,
             progress: HashMap::new(),
             schema_versions: BTreeMap::new(),
@@ -109,6 +112,11 @@ impl Watch {
     /// thousand pipelines takes a while.
     pub async fn look(&self, age: Duration) -> Arc<Look> {
         self.keep_attending();
+        self.fresh(age).await
+    }
+
+    /// The same, of which nothing follows: nobody watches.
+    pub async fn fresh(&self, age: Duration) -> Arc<Look> {
         let mut looks = self.0.latest.subscribe();
         let last = looks.borrow_and_update().clone();
         if time::ago(last.at, SystemTime::now()) <= age {
@@ -188,7 +196,8 @@ impl Watch {
         views: &Views,
         names: &[String],
     ) -> Result<Look, Failure> {
-        let mut report = Report::read(places, store, None).await?;
+        let whole = Arc::new(Report::read(places, store, None).await?);
+        let mut report = Report::clone(&whole);
         // Those that were left out are none of this run.
         let is_meant = |name: &String| names.is_empty() || names.contains(name);
         report.pipelines.retain(|it| is_meant(&it.name) || it.template.as_ref().is_some_and(is_meant));
@@ -199,7 +208,14 @@ impl Watch {
             views.progress().into_iter().map(|progress| (progress.name.clone(), progress)).collect();
         report.running = true;
         let schema_versions = store.schema_versions().await?;
-        Ok(Look { at: SystemTime::now(), taken: Instant::now(), report, progress, schema_versions })
+        Ok(Look {
+            at: SystemTime::now(),
+            taken: Instant::now(),
+            whole: Some(whole),
+            report,
+            progress,
+            schema_versions,
+        })
     }
 
     fn publish(&self, look: Look) {

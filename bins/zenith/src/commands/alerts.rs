@@ -50,7 +50,7 @@ async fn test(arguments: &TestAlerts) -> Ending {
     let mut all = Vec::new();
     for (name, webhook) in Webhook::open_all(&settings).map_err(Failure::Input)? {
         let sent = webhook.send(&Message::sample(&name, &instance(), SystemTime::now())).await;
-        all.push(Tested { webhook: name, ok: sent.is_ok(), error: sent.err() });
+        all.push(Tested { webhook: name, ok: sent.is_ok(), error: sent.err().map(|error| error.sentence) });
     }
     if arguments.json {
         print_json(&all);

@@ -1,10 +1,9 @@
 //! `zenith run`: keeps the tables in step until stopped.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use zenith_control::alerts::Keeper;
+use zenith_control::alerts::{Keeper, Reports, Telling};
 use zenith_control::allowed::Allowed;
 use zenith_control::mismatches;
 use zenith_control::notices::Notices;
@@ -67,20 +66,19 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
         let views = supervisor.views();
         Display::start(Some(shared.pool.clone()), move || views.progress())
     });
-    let alerts = Arc::new(Keeper::open(&places, shared.store.clone(), &arguments.names)?);
+    let alerts = &places.process.alerts;
+    let reports = Reports::State(places.clone());
+    let alerts = Telling::start(&Keeper::open(alerts, reports, shared.store.clone(), &arguments.names)?);
     let end = tokio::select! {
         end = supervisor.run() => Some(end),
         () = signals.next() => None,
-        () = alerts.run() => None,
     };
-    match end {
-        Some(_) => alerts.finish().await,
-        None => alerts.rest().await,
-    }
     let Some(end) = end else {
         say("zenith: stopping; press again to stop at once");
         signals.end_at_next();
-        if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
+        let stopping = tokio::time::timeout(STOP_WITHIN, supervisor.stop());
+        let (stopped, ()) = tokio::join!(stopping, alerts.stop());
+        if stopped.is_err() {
             say("zenith: stopped before everything was saved; the next run does the rest again");
         }
         lease::give_back(&held).await;
@@ -90,6 +88,10 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
         }
         return Ok(ExitCode::SUCCESS);
     };
+    tokio::select! {
+        () = alerts.finish() => {}
+        () = signals.next() => say("zenith: stopped before all alerts were sent"),
+    }
     drop(display);
     lease::give_back(&held).await;
     ended(end?, &supervisor, arguments)

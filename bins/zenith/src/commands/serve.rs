@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use zenith_control::alerts::Keeper;
+use zenith_control::alerts::{Keeper, Reports, Telling};
 use zenith_control::config::file;
 use zenith_control::failure::{Failure, code};
 use zenith_control::notices::Notices;
 use zenith_control::run::open::{self, Opened, Wanted};
-use zenith_control::run::supervisor::Supervisor;
+use zenith_control::run::supervisor::{End, Supervisor};
 use zenith_control::state::Places;
 use zenith_engine::Until;
 use zenith_server::access::Access;
@@ -30,6 +30,9 @@ use crate::signals::Signals;
 
 /// How long a stop may take; what has not been saved by then is done again by the next run.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// How old a report of the watch may be that alerts are looked for in.
+const REPORT_AGE: Duration = Duration::from_secs(3);
 
 pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
     context.only_here("zenith serve", "it is a server itself")?;
@@ -56,9 +59,7 @@ pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
     };
     let Opened { mut supervisor, shared, greeting, held } = opened;
     lease::watch(&held);
-    let alerts = Arc::new(Keeper::open(&places, shared.store.clone(), &arguments.names)?);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    say(&format!("zenith: {greeting}; {} {scheme}://{address}", what_is_there(arguments)));
     let served = Served {
         places,
         store: shared.store,
@@ -70,25 +71,20 @@ pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
     };
     let options = Options { access, hosts: arguments.hosts.clone(), assets: arguments.assets.clone() };
     let server = Server::new(served, options);
+    let keeper = keeper(&server)?;
+    say(&format!("zenith: {greeting}; {} {scheme}://{address}", what_is_there(arguments)));
+    let alerts = Telling::start(&keeper);
     let serving = tokio::spawn(listener.serve(api::router(server.clone()), server.stop.subscribe()));
-    let watching = tokio::spawn(watch(server.clone(), hangup, Arc::clone(&alerts)));
+    let watching = tokio::spawn(watch(server.clone(), hangup, keeper));
     let end = tokio::select! {
         end = supervisor.run() => Some(end),
         () = signals.next() => None,
     };
     systemd::stopping();
     server.stop.send_replace(true);
-    if end.is_none() {
-        say("zenith: stopping; press again to stop at once");
-    }
-    // It goes on until it is stopped, so that any other end is a failure, and leaves pipelines running.
-    if end.as_ref().is_none_or(Result::is_err) {
-        signals.end_at_next();
-        stop(&mut supervisor).await;
-    }
+    tokio::join!(stop(end.as_ref(), &mut supervisor, signals), alerts.stop());
     lease::give_back(&held).await;
     watching.abort();
-    alerts.rest().await;
     // It ends by itself once it has been asked to.
     let _ = serving.await;
     end.transpose().map(|_| ExitCode::SUCCESS)
@@ -130,6 +126,30 @@ async fn follow_file(server: &Server, alerts: &Keeper, mut hangup: Signal) {
     }
 }
 
+/// Stops the pipelines, if they are still running.
+async fn stop(end: Option<&Result<End, Failure>>, supervisor: &mut Supervisor, signals: Signals) {
+    if end.is_none() {
+        say("zenith: stopping; press again to stop at once");
+    }
+    // It goes on until it is stopped, so that any other end is a failure, and leaves pipelines running.
+    if end.is_none_or(Result::is_err) {
+        signals.end_at_next();
+        if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
+            say("zenith: stopped before everything was saved; the next run does the rest again");
+        }
+    }
+}
+
+/// Who tells of alerts, out of the reports of the watch, which looks anyway.
+fn keeper(server: &Server) -> Result<Arc<Keeper>, Failure> {
+    let (served, watch) = (&server.served, server.watch.clone());
+    let reports = Reports::Latest(Box::new(move || {
+        let watch = watch.clone();
+        Box::pin(async move { watch.fresh(REPORT_AGE).await.whole.clone() })
+    }));
+    Keeper::open(&served.places.process.alerts, reports, served.store.clone(), &served.names)
+}
+
 /// Looks at the pipelines, tells systemd, and follows zenith.toml, until dropped.
 async fn watch(server: Server, hangup: Signal, alerts: Arc<Keeper>) {
     let watching = async {
@@ -140,7 +160,7 @@ async fn watch(server: Server, hangup: Signal, alerts: Arc<Keeper>) {
     };
     #[cfg(feature = "otel")]
     let watching = async { tokio::join!(watching, crate::telemetry::metrics::export(&server)) };
-    tokio::join!(watching, systemd::keep(&server), follow_file(&server, &alerts, hangup), alerts.run());
+    tokio::join!(watching, systemd::keep(&server), follow_file(&server, &alerts, hangup));
 }
 
 fn tls(arguments: &Serve) -> Option<TlsFiles> {

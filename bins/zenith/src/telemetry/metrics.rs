@@ -37,10 +37,10 @@ pub async fn export(server: &Server) {
         let body = request(&text, server.started, SystemTime::now()).encode_to_vec();
         match endpoint.post("application/x-protobuf", &headers, body).await {
             Ok(()) => told.clear(),
-            Err(error) if error == told => {}
+            Err(error) if error.sentence == told => {}
             Err(error) => {
-                tracing::warn!(error, "metrics could not be exported; trying again");
-                told = error;
+                tracing::warn!(%error, "metrics could not be exported; trying again");
+                told = error.sentence;
             }
         }
     }

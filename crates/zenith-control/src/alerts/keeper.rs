@@ -1,38 +1,53 @@
-//! Looks at all pipelines now and then, and tells those who want to know.
+//! Knows who wants to know what, and tells each what there is to tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use zenith_engine::state::{DynStateStore, StateStore as _};
 
 use super::message::Message;
 use super::standing::standing;
-use super::told::{AllSeen, Book, News, Seen};
+use super::told::{AllSeen, Book, Look, News, Seen};
 use super::webhook::{Patience, Webhook};
 use crate::config::alerts::{AlertKind, Alerts, Limits};
 use crate::failure::Failure;
 use crate::state::Places;
 use crate::status::Report;
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Looking may take this part of the time of one processor.
-const LOOK_SHARE: u32 = 20;
-/// How long the last look of a run that ends may take.
-const LAST_WITHIN: Duration = Duration::from_secs(8);
-/// How long a stop waits for what is being told.
-const REST_WITHIN: Duration = Duration::from_secs(1);
+/// Gives the last report of somebody who makes them anyway; `None` before the first.
+pub type Latest = Box<dyn Fn() -> BoxFuture<'static, Option<Arc<Report>>> + Send + Sync>;
+
+/// Where reports come from.
+pub enum Reports {
+    /// Each is read out of the state.
+    State(Places),
+    /// Somebody else makes them.
+    Latest(Latest),
+}
+
+impl Reports {
+    async fn next(&self) -> Result<Option<Arc<Report>>, Failure> {
+        match self {
+            Reports::State(places) => {
+                Ok(Some(Report::read(places, &places.look().await?, None).await?.into()))
+            }
+            Reports::Latest(latest) => Ok(latest().await),
+        }
+    }
+}
 
 /// Tells of alerts while a run lasts.
 pub struct Keeper {
-    places: Places,
+    reports: Reports,
     store: DynStateStore,
     names: Vec<String>,
     instance: String,
     wanted: Mutex<Wanted>,
-    /// Held during a look, so that there is one at a time.
+    seen: Mutex<Option<Arc<Look>>>,
+    /// Never held while a message is under way.
     told: tokio::sync::Mutex<Option<Book>>,
 }
 
@@ -52,28 +67,26 @@ impl Wanted {
     }
 }
 
-/// All pipelines at one moment.
-struct Look {
-    at: SystemTime,
-    seen: AllSeen,
-    /// Those that are applied, also those that this run leaves out.
-    applied: BTreeSet<String>,
-}
-
 impl Keeper {
     /// Tells of the pipelines of a run; of these alone, or of those of these templates, unless there are no names.
     ///
     /// # Errors
     /// If the address of a webhook cannot be looked up or understood.
-    pub fn open(places: &Places, store: DynStateStore, names: &[String]) -> Result<Keeper, Failure> {
-        Ok(Keeper {
-            wanted: Mutex::new(Wanted::of(&places.process.alerts)?),
-            places: places.clone(),
+    pub fn open(
+        alerts: &Alerts,
+        reports: Reports,
+        store: DynStateStore,
+        names: &[String],
+    ) -> Result<Arc<Keeper>, Failure> {
+        Ok(Arc::new(Keeper {
+            wanted: Mutex::new(Wanted::of(alerts)?),
+            reports,
             store,
             names: names.to_vec(),
             instance: instance(),
+            seen: Mutex::default(),
             told: tokio::sync::Mutex::default(),
-        })
+        }))
     }
 
     /// Follows another configuration from now on.
@@ -90,104 +103,56 @@ impl Keeper {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells until dropped; then what is being told is told to its end, if the process waits for that.
-    pub async fn run(self: &Arc<Self>) {
-        loop {
-            let begun = Instant::now();
-            let keeper = Arc::clone(self);
-            // One that has panicked has told why.
-            let _ = tokio::spawn(async move { keeper.tell(false).await }).await;
-            tokio::time::sleep(LOOK_EVERY.max(begun.elapsed() * LOOK_SHARE)).await;
+    fn seen(&self) -> std::sync::MutexGuard<'_, Option<Arc<Look>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether looking takes time of this process that nobody else has spent already.
+    pub(super) fn reads_itself(&self) -> bool {
+        matches!(self.reports, Reports::State(_))
+    }
+
+    /// All webhooks, and whether they may be tried now.
+    pub(super) fn webhooks(&self) -> Vec<(String, bool)> {
+        let wanted = self.wanted();
+        let is_due = |name: &String| wanted.patience.get(name).is_none_or(Patience::is_due);
+        wanted.webhooks.keys().map(|name| (name.clone(), is_due(name))).collect()
+    }
+
+    /// Looks at all pipelines, if anybody is to be told.
+    pub(super) async fn look(&self) {
+        if let Err(failure) = self.try_to_look().await {
+            tracing::warn!(error = failure.message(), "alerts cannot be looked for");
         }
     }
 
-    /// Waits until what was being told has been noted, so that the next run does not tell it again.
-    pub async fn rest(&self) {
-        let _ = tokio::time::timeout(REST_WITHIN, self.told.lock()).await;
-    }
-
-    /// Looks once more, at the end of a run that ended by itself.
-    pub async fn finish(&self) {
-        if tokio::time::timeout(LAST_WITHIN, self.tell(true)).await.is_err() {
-            tracing::warn!(
-                "not all alerts could be sent before the end; the next run sends what is still so"
-            );
-        }
-    }
-
-    /// Tells what there is to tell, those who are away only when their time has come, unless it is the last time.
-    async fn tell(&self, is_last: bool) {
-        let told = self.told.lock().await;
-        // Nothing is read or noted where nobody is told.
-        if self.wanted().webhooks.is_empty() && told.as_ref().is_none_or(|book| book.0.is_empty()) {
-            return;
-        }
-        if let Err(Failure::Input(error) | Failure::Failed(error)) = self.tell_all(told, is_last).await {
-            tracing::warn!(error, "alerts cannot be looked for");
-        }
-    }
-
-    async fn tell_all(
-        &self,
-        mut told: tokio::sync::MutexGuard<'_, Option<Book>>,
-        is_last: bool,
-    ) -> Result<(), Failure> {
-        if told.is_none() {
-            *told = Some(Book::read(&self.store.alerts().await?));
-        }
-        let Some(book) = told.as_mut() else { return Ok(()) };
-        let (limits, webhooks) = {
-            let wanted = self.wanted();
-            (wanted.limits.clone(), wanted.webhooks.clone())
-        };
-        if book.keep(|webhook| webhooks.contains_key(webhook)) {
-            self.store.set_alerts(&book.text()).await?;
-        }
-        let look = self.look(&limits).await?;
-        let exists = |name: &str| look.applied.contains(name);
-        let mut all: Vec<(&String, &Webhook, Vec<News>)> = Vec::new();
-        for (name, webhook) in &webhooks {
-            let is_due = self.wanted().patience.get(name).is_none_or(Patience::is_due);
-            if is_due || is_last {
-                all.push((name, webhook, book.news(name, &webhook.settings, &look.seen, &exists, look.at)));
-            }
-        }
-        // Each is told beside the others, so that nobody waits for one who is away.
-        let book = tokio::sync::Mutex::new(book);
-        let telling = all.iter().map(|(name, webhook, news)| self.tell_one(name, webhook, news, &book));
-        join_all(telling).await.into_iter().collect()
-    }
-
-    async fn tell_one(
-        &self,
-        name: &str,
-        webhook: &Webhook,
-        news: &[News],
-        book: &tokio::sync::Mutex<&mut Book>,
-    ) -> Result<(), Failure> {
-        for news in news {
-            let message = Message::of(news, &self.instance, SystemTime::now());
-            if let Err(error) = webhook.send(&message).await {
-                self.wanted().patience.entry(name.to_owned()).or_default().failed(name, &error);
+    async fn try_to_look(&self) -> Result<(), Failure> {
+        let limits = {
+            let mut told = self.told.lock().await;
+            let (limits, webhooks): (Limits, BTreeSet<String>) = {
+                let wanted = self.wanted();
+                (wanted.limits.clone(), wanted.webhooks.keys().cloned().collect())
+            };
+            // Nothing is read or noted where nobody is told.
+            if webhooks.is_empty() && told.as_ref().is_none_or(|book| book.0.is_empty()) {
                 return Ok(());
             }
-            self.wanted().patience.entry(name.to_owned()).or_default().reached(name);
-            let what = if news.resolved { "resolved" } else { "sent" };
-            tracing::info!(
-                webhook = name,
-                pipeline = news.name,
-                "the alert {} was {what}",
-                news.alert.name()
-            );
-            let mut book = book.lock().await;
-            book.note(name, news);
-            self.store.set_alerts(&book.text()).await?;
+            let book = match told.take() {
+                Some(book) => told.insert(book),
+                None => told.insert(Book::read(&self.store.alerts().await?)),
+            };
+            if book.keep(|webhook| webhooks.contains(webhook)) {
+                self.store.set_alerts(&book.text()).await?;
+            }
+            limits
+        };
+        if let Some(report) = self.reports.next().await? {
+            *self.seen() = Some(Arc::new(self.seen_in(&report, &limits)));
         }
         Ok(())
     }
 
-    async fn look(&self, limits: &Limits) -> Result<Look, Failure> {
-        let report = Report::read(&self.places, &self.places.look().await?, None).await?;
+    fn seen_in(&self, report: &Report, limits: &Limits) -> Look {
         let is_meant = |name: &String| self.names.is_empty() || self.names.contains(name);
         let mut look = Look { at: report.at, seen: AllSeen::new(), applied: BTreeSet::new() };
         for pipeline in &report.pipelines {
@@ -199,7 +164,67 @@ impl Keeper {
             let seen = Seen { template: pipeline.template.clone(), standings: standings.into() };
             look.seen.insert(pipeline.name.clone(), seen);
         }
-        Ok(look)
+        look
+    }
+
+    /// Tells one webhook what the last look has for it, until it has all, is away, or the run stops.
+    pub(super) async fn tell(&self, name: &str, stopping: &watch::Receiver<bool>) {
+        while !*stopping.borrow() {
+            match self.tell_next(name).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(failure) => {
+                    tracing::warn!(error = failure.message(), "what was told cannot be noted");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tells the next message; whether another may follow it.
+    async fn tell_next(&self, name: &str) -> Result<bool, Failure> {
+        let webhook = self.wanted().webhooks.get(name).cloned();
+        let Some((webhook, look)) = webhook.zip(self.seen().clone()) else { return Ok(false) };
+        let Some(news) = self.next_news(name, &webhook, &look).await? else { return Ok(false) };
+        let message = Message::of(&news, &self.instance, SystemTime::now());
+        let (alert, pipeline) = (news.alert.name(), news.name.as_str());
+        match webhook.send(&message).await {
+            Ok(()) => {
+                let what = if news.resolved { "resolved" } else { "sent" };
+                tracing::info!(webhook = name, pipeline, "the alert {alert} was {what}");
+            }
+            // Sent again it would be refused again, and all later ones would wait for it.
+            Err(error) if error.is_about_body() => {
+                tracing::warn!(
+                    webhook = name,
+                    pipeline,
+                    "the alert {alert} was refused, and is not sent again: {error}"
+                );
+            }
+            Err(error) => {
+                self.wanted().patience.entry(name.to_owned()).or_default().failed(name, &error.sentence);
+                return Ok(false);
+            }
+        }
+        self.wanted().patience.entry(name.to_owned()).or_default().reached(name);
+        if let Some(book) = self.told.lock().await.as_mut() {
+            book.note(name, &news);
+            self.store.set_alerts(&book.text()).await?;
+        }
+        Ok(true)
+    }
+
+    /// What is to be told next, noted as about to be.
+    async fn next_news(&self, name: &str, webhook: &Webhook, look: &Look) -> Result<Option<News>, Failure> {
+        let mut told = self.told.lock().await;
+        let Some(book) = told.as_mut() else { return Ok(None) };
+        let mut is_new = book.forget_past(name, look);
+        let news = book.news(name, &webhook.settings, look, &self.instance).into_iter().next();
+        is_new |= news.as_ref().is_some_and(|news| book.begin(name, news));
+        if is_new {
+            self.store.set_alerts(&book.text()).await?;
+        }
+        Ok(news)
     }
 }
 

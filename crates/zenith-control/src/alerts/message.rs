@@ -12,6 +12,8 @@ use crate::time::rfc3339;
 
 /// Collections of one message that are named.
 const NAMED_MAX: usize = 10;
+/// Characters of the sentence of one collection.
+const SENTENCE_MAX: usize = 500;
 
 /// A message, apart from its form.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,7 @@ pub struct Message {
     since: String,
     at: String,
     instance: String,
+    key: String,
 }
 
 impl Message {
@@ -34,7 +37,7 @@ impl Message {
     #[must_use]
     pub fn of(news: &News, instance: &str, at: SystemTime) -> Message {
         let count = news.about.len();
-        let sentences = news.about.iter().take(NAMED_MAX).map(|about| about.sentence.as_str());
+        let sentences = news.about.iter().take(NAMED_MAX).map(|about| bounded(&about.sentence));
         let mut sentence = sentences.collect::<Vec<_>>().join("\n");
         if count > NAMED_MAX {
             sentence.push_str(&format!("\nand {} more collections", count - NAMED_MAX));
@@ -51,6 +54,7 @@ impl Message {
             since: news.about.iter().map(|about| about.since.as_str()).min().unwrap_or_default().to_owned(),
             at: rfc3339(at),
             instance: instance.to_owned(),
+            key: news.key.clone(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Message {
             since: rfc3339(at),
             at: rfc3339(at),
             instance: instance.to_owned(),
+            key: format!("{instance}/test/{}", rfc3339(at)),
         }
     }
 
@@ -95,8 +100,7 @@ impl Message {
             "since": self.since,
             "at": self.at,
             "instance": self.instance,
-            // The same for the beginning and the end of an alert.
-            "key": format!("{}/{}/{}", self.pipeline, self.alert, self.since),
+            "key": self.key,
         })
     }
 
@@ -114,6 +118,14 @@ impl Message {
             if self.pipeline.is_empty() { String::new() } else { format!("pipeline {}, ", self.pipeline) };
         text.push_str(&format!("\n_{about}{}, since {}, on {}_", self.code, self.since, self.instance));
         text
+    }
+}
+
+/// The beginning of a sentence; some quote whole documents.
+fn bounded(sentence: &str) -> String {
+    match sentence.char_indices().nth(SENTENCE_MAX) {
+        Some((end, _)) => format!("{}…", sentence.get(..end).unwrap_or_default()),
+        None => sentence.to_owned(),
     }
 }
 
@@ -138,6 +150,7 @@ mod tests {
             alert: AlertKind::Failed,
             resolved,
             name: "shop".to_owned(),
+            key: "db1/shop/failed/2026-01-01T00:00:00Z".to_owned(),
             about: (0..count).map(about).collect(),
         }
     }
@@ -169,5 +182,11 @@ mod tests {
         assert_eq!((&json["status"], &json["remedy"]), (&json!("resolved"), &Value::Null));
         assert!(json["message"].as_str().unwrap().ends_with("\nand 990 more collections"));
         assert!(message.body(Format::Slack).len() < 2_000);
+        let mut long = news(1, false);
+        long.about[0].sentence = "é".repeat(10_000);
+        let json: Value =
+            serde_json::from_str(&Message::of(&long, "db1", SystemTime::UNIX_EPOCH).body(Format::Json))
+                .unwrap();
+        assert_eq!(json["message"].as_str().unwrap().chars().count(), SENTENCE_MAX + 1);
     }
 }

@@ -10,7 +10,7 @@ use crate::status::condition::Left;
 use crate::status::{Pipeline, State};
 use crate::time::{ago, duration};
 
-/// How long a run has to go well before its pipeline is taken for recovered: one that fails again does so at once, mostly.
+/// How long a run catches up before its lag counts.
 const SETTLED: Duration = Duration::from_secs(10);
 /// Reasons that a sentence names.
 const REASONS_NAMED: usize = 3;
@@ -39,7 +39,7 @@ pub fn standing(pipeline: &Pipeline, kind: AlertKind, limits: &Limits, now: Syst
 
 fn failed(pipeline: &Pipeline, now: SystemTime) -> Standing {
     let name = &pipeline.name;
-    let has_settled = pipeline.begun.is_some_and(|begun| ago(begun, now) >= SETTLED);
+    let has_settled = pipeline.begun.is_some_and(|begun| ago(begun, now) >= pipeline.recovers_in);
     match pipeline.state {
         State::Failed => {
             let why = pipeline.last_error.as_ref().map_or("", |error| error.message.as_str());

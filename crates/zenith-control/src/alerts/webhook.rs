@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::message::Message;
 use crate::config::alerts;
 use crate::config::expand::{expand, from_environment};
-use crate::post::Endpoint;
+use crate::post::{Endpoint, Untaken};
 use crate::time::duration;
 
 /// Between two attempts to reach one who is away, at first and at most.
@@ -46,8 +46,8 @@ impl Webhook {
     /// Sends a message, and waits until it was taken.
     ///
     /// # Errors
-    /// One sentence without the address.
-    pub async fn send(&self, message: &Message) -> Result<(), String> {
+    /// Why it was not.
+    pub async fn send(&self, message: &Message) -> Result<(), Untaken> {
         let body = message.body(self.settings.format).into_bytes();
         self.endpoint.post("application/json", &[], body).await
     }

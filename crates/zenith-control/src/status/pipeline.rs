@@ -15,6 +15,9 @@ use crate::{schedule, time};
 
 /// Runs that are looked at for the last error.
 const RUNS: u32 = 20;
+/// How long a run that comes after failures goes well before its pipeline is taken for recovered, at least and at most.
+const RECOVERS_MIN: Duration = Duration::from_secs(10);
+const RECOVERS_MAX: Duration = Duration::from_secs(600);
 
 /// What a pipeline is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +119,8 @@ pub struct Pipeline {
     pub last_error: Option<Failed>,
     /// Since when it fails, or waits, without a break.
     pub failing_since: Option<SystemTime>,
+    /// How long the run under way has to last before the pipeline is taken for recovered from the failures before it.
+    pub recovers_in: Duration,
     /// What did not fit.
     pub mismatches: Counted,
 }
@@ -171,6 +176,7 @@ impl Pipeline {
             next_run: settings.as_ref().filter(|_| !record.paused).and_then(|of| records.next_run(of, now)),
             last_error: records.last_error(waiting.as_ref()),
             failing_since: records.failing_since(waiting.as_ref()),
+            recovers_in: recovers_in(&records.runs),
             waiting,
             mismatches: Counted::read(store, &record.name, now).await?,
         };
@@ -306,6 +312,17 @@ impl Records {
     }
 }
 
+/// Twice as long as any of the runs that failed one after the other before the one under way: one that fails so long after
+/// each start has not recovered before that. `runs` are newest first.
+fn recovers_in(runs: &[Run]) -> Duration {
+    let before = runs.iter().skip_while(|run| run.outcome.is_none());
+    let failed = before.take_while(|run| run.outcome == Some(Outcome::Failed));
+    // When a run ended that a crash ended is not known.
+    let known = failed.filter(|run| run.error.as_deref() != Some(INTERRUPTED));
+    let lasted = known.filter_map(|run| run.ended.map(|ended| time::ago(run.started, ended)));
+    lasted.max().unwrap_or_default().saturating_mul(2).clamp(RECOVERS_MIN, RECOVERS_MAX)
+}
+
 /// Whether a pipeline reads its collection before it follows it.
 fn begins_with_load(settings: &PipelineSettings) -> bool {
     match settings.mode {
@@ -335,18 +352,47 @@ fn state_of(record: &PipelineRecord, runs: &[Run], running: bool, reads_whole: b
 }
 
 #[cfg(test)]
+impl Pipeline {
+    /// One that has failed, in tests of what is made of it.
+    pub(crate) fn failed(name: &str) -> Pipeline {
+        let error = Failed { at: SystemTime::UNIX_EPOCH, message: "no".to_owned() };
+        Pipeline {
+            name: name.to_owned(),
+            from: "s.c".to_owned(),
+            to: "t.c".to_owned(),
+            mode: Mode::Changes.name().to_owned(),
+            state: State::Failed,
+            template: None,
+            paused: false,
+            snapshot: None,
+            waiting: None,
+            detached: None,
+            complete_to: None,
+            lag: None,
+            is_kept_in_step: true,
+            begun: None,
+            headroom: None,
+            parts: None,
+            lag_events: None,
+            rows_per_second: None,
+            run_rows: None,
+            rows: 0,
+            checkpoint: None,
+            next_run: None,
+            last_error: Some(error),
+            failing_since: Some(SystemTime::UNIX_EPOCH),
+            recovers_in: RECOVERS_MIN,
+            mismatches: Counted::default(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn state(outcome: Option<Option<Outcome>>, error: Option<&str>, paused: bool, running: bool) -> State {
-        let record = PipelineRecord {
-            name: "p".to_owned(),
-            source: "s".to_owned(),
-            target: "t".to_owned(),
-            settings: "{}".to_owned(),
-            paused,
-        };
-        let run = outcome.map(|outcome| Run {
+    fn run(outcome: Option<Outcome>, error: Option<&str>) -> Run {
+        Run {
             id: 1,
             pipeline: "p".to_owned(),
             mode: "changes".to_owned(),
@@ -356,7 +402,40 @@ mod tests {
             outcome,
             figures: state::Figures::default(),
             error: error.map(str::to_owned),
-        });
+        }
+    }
+
+    #[test]
+    fn a_pipeline_has_recovered_once_it_runs_for_longer_than_it_did_before_it_failed() {
+        let lasted = |outcome, seconds| Run {
+            ended: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+            ..run(Some(outcome), Some("no"))
+        };
+        let failed = |seconds| lasted(Outcome::Failed, seconds);
+        let open = run(None, None);
+        for (before, expected) in [
+            (vec![], 10),
+            (vec![failed(0), failed(2)], 10),
+            // It fails 15 s after each start.
+            (vec![failed(15), failed(14), failed(16), failed(3)], 32),
+            (vec![failed(15), lasted(Outcome::Stopped, 200), failed(100)], 30),
+            (vec![failed(1), failed(900_000)], 600),
+            (vec![Run { error: Some(INTERRUPTED.to_owned()), ..failed(900) }], 10),
+        ] {
+            let runs: Vec<Run> = std::iter::once(open.clone()).chain(before).collect();
+            assert_eq!(recovers_in(&runs).as_secs(), expected, "{runs:?}");
+        }
+    }
+
+    fn state(outcome: Option<Option<Outcome>>, error: Option<&str>, paused: bool, running: bool) -> State {
+        let record = PipelineRecord {
+            name: "p".to_owned(),
+            source: "s".to_owned(),
+            target: "t".to_owned(),
+            settings: "{}".to_owned(),
+            paused,
+        };
+        let run = outcome.map(|outcome| run(outcome, error));
         state_of(&record, run.as_slice(), running, false)
     }
 
