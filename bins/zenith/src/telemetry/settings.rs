@@ -32,9 +32,20 @@ pub fn certificate(signal: &str) -> Option<String> {
 /// Headers of requests with metrics; those of traces are read by their exporter.
 pub fn headers() -> Vec<(String, String)> {
     let own = variable("OTEL_EXPORTER_OTLP_METRICS_HEADERS");
-    let text = own.or_else(|| variable("OTEL_EXPORTER_OTLP_HEADERS")).unwrap_or_default();
+    parsed_headers(&own.or_else(|| variable("OTEL_EXPORTER_OTLP_HEADERS")).unwrap_or_default())
+}
+
+/// `name=value` with commas between them; in values everything may be written as `%XX`.
+pub(super) fn parsed_headers(text: &str) -> Vec<(String, String)> {
     let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+    let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), decoded(value.trim())));
+    pairs.filter(|(name, value)| !name.is_empty() && !value.is_empty()).collect()
+}
+
+/// What is no text once decoded is as it was written, as in the headers of traces.
+fn decoded(value: &str) -> String {
+    let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
+    decoded.map_or_else(|_| value.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Between two exports of metrics.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric};
 
 use super::metrics::request;
+use super::settings::parsed_headers;
 
 const TEXT: &str = "# HELP zenith_rows Rows written.\n# TYPE zenith_rows counter\n\
     zenith_rows_total{pipeline=\"a\\\"b,c\"} 501\n# HELP zenith_lag_seconds Lag.\n# TYPE zenith_lag_seconds gauge\n\
@@ -31,4 +32,11 @@ fn samples_become_points_with_their_labels() {
     let point = &inserts.data_points[0];
     assert_eq!((point.count, point.sum), (4, Some(1.5)));
     assert_eq!((&point.bucket_counts[..], &point.explicit_bounds[..]), (&[1, 2, 1][..], &[0.1, 1.0][..]));
+}
+
+#[test]
+fn headers_are_decoded() {
+    let expected = [("authorization", "Basic a=b, c"), ("x-tenant", "shop"), ("x-broken", "%ff")];
+    let headers = parsed_headers("authorization=Basic%20a=b%2C%20c, x-tenant = shop,=x,y=,x-broken=%ff");
+    assert!(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(expected), "{headers:?}");
 }

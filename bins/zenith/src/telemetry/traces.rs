@@ -1,5 +1,7 @@
 //! Spans of inserts become traces: one for each insert, with its pipeline, collection and token.
 
+use std::time::Duration;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
@@ -11,9 +13,13 @@ use tracing_subscriber::{Layer, Registry};
 use super::client::Client;
 use super::settings;
 use crate::progress::say;
+use crate::signals;
 
 /// What becomes a span of a trace. Spans of pipelines last as long as the process, and would be a trace that never ends.
 const SPANS: [&str; 4] = ["insert", "intent", "send", "checkpoint"];
+
+/// How long what is left may take at the end, if there is no stop that has to be over before.
+const SEND_WITHIN: Duration = Duration::from_secs(5);
 
 /// Exports traces until it is dropped, which sends what is left.
 #[derive(Debug, Default)]
@@ -21,7 +27,9 @@ pub struct Traces(Option<SdkTracerProvider>);
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        if let Some(Err(error)) = self.0.take().map(|provider| provider.shutdown()) {
+        let within = signals::left(SEND_WITHIN);
+        let ended = self.0.take().map(|provider| provider.shutdown_with_timeout(within));
+        if let Some(Err(error)) = ended {
             say(&format!("zenith: the last traces could not be sent: {error}"));
         }
     }

@@ -32,7 +32,7 @@ async fn inserts_are_traces_and_metrics_are_those_of_the_page() {
     let receiver = Receiver::start().await;
     let mut home = Home::between(&bench);
     home.set("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}", receiver.address));
-    home.set("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=shop");
+    home.set("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=the%20shop");
     home.set("OTEL_METRIC_EXPORT_INTERVAL", "500");
     home.set("OTEL_BSP_SCHEDULE_DELAY", "200");
     home.configure(&[("orders", "collection = \"orders\"")]);
@@ -63,7 +63,11 @@ async fn inserts_are_traces_and_metrics_are_those_of_the_page() {
         rows.map(|metric| format!("{metric:?}")).any(|text| text.contains("orders") && text.contains("51.0"))
     })
     .await;
-    assert!(receiver.heads().iter().all(|head| head.contains("x-tenant: shop")), "{:?}", receiver.heads());
+    assert!(
+        receiver.heads().iter().all(|head| head.contains("x-tenant: the shop")),
+        "{:?}",
+        receiver.heads()
+    );
     serving.kill().await.unwrap();
 
     // Nothing is sent where nobody has asked for it.
