@@ -133,6 +133,12 @@ async fn a_pipeline_begins_without_any_file() {
     let exported = serving.get("/api/v1/config").await.body;
     let again = json!({ "toml": exported, "remove": true }).to_string();
     assert_eq!(serving.send("POST", "/api/v1/plan", &again).await.json()["changes"], json!([]), "{exported}");
+    assert!(exported.starts_with("# What is applied. [memory], [state] and [alerts] are not"), "{exported}");
+    let uncounted = json!({ "toml": "[alerts]\nlag = \"9m\"\n" }).to_string();
+    for path in ["/api/v1/plan", "/api/v1/apply"] {
+        let said = serving.send("POST", path, &uncounted).await.json()["warnings"].to_string();
+        assert!(said.contains("[alerts] of what was sent is not applied"), "{path}: {said}");
+    }
 
     let wrong = json!({ "toml": "[pipelines.orders]\nsource = \"shop\"\ncolection = \"x\"\n" }).to_string();
     let refused = serving.send("POST", "/api/v1/plan", &wrong).await;

@@ -60,6 +60,9 @@ async fn show(
 ) -> Result<Output, Failure> {
     let difference = &planned.difference;
     let mut said = planned.warnings.clone();
+    if desk.is_within() {
+        said.extend(planned.config.process.uncounted());
+    }
     if difference.is_empty() {
         return Ok(Output { said, ..Output::text("nothing changes\n") });
     }

@@ -6,9 +6,13 @@ use zenith_engine::PipelineSettings;
 
 use super::{Config, Connector, Pipeline};
 
+/// What the text begins with: written over the file of a process, it would take these sections away.
+const HEAD: &str = "# What is applied. [memory], [state] and [alerts] are not: each process reads them from its own zenith.toml, so keep\n\
+    # those of yours.\n";
+
 /// Everything that is applied: connectors, pipelines and templates, without the pipelines that templates bring.
 pub fn text(config: &Config) -> String {
-    let mut text = String::new();
+    let mut text = HEAD.to_owned();
     for (kind, connectors) in [("sources", &config.sources), ("targets", &config.targets)] {
         for (name, of) in connectors {
             text.push_str(&connector(kind, name, of));
@@ -18,7 +22,7 @@ pub fn text(config: &Config) -> String {
     for (name, of) in written.chain(&config.templates) {
         text.push_str(&pipeline(name, of));
     }
-    text.trim_start().to_owned()
+    text
 }
 
 /// The section of one pipeline, with the settings that are not what they would be anyway.
@@ -130,6 +134,10 @@ table = "raw_{collection}"
         let exported = super::text(&config);
         let records = |config| applied::records(config, &BTreeMap::new());
         assert_eq!(records(&parsed(&exported)), records(&config), "{exported}");
+        assert!(
+            exported.starts_with("# What is applied. [memory], [state] and [alerts] are not"),
+            "{exported}"
+        );
         assert!(!exported.contains("readers") && exported.contains("[pipelines.\"a.b\"]"), "{exported}");
     }
 

@@ -93,6 +93,25 @@ pub struct Process {
     pub alerts: alerts::Alerts,
 }
 
+impl Process {
+    /// That what it says does not count where its text was sent to a server, whose own file does; `None` if it says nothing.
+    #[must_use]
+    pub fn uncounted(&self) -> Option<String> {
+        let all = [
+            ("[memory]", self.memory.is_some()),
+            ("[state]", self.state.is_some()),
+            ("[alerts]", self.alerts != alerts::Alerts::default()),
+        ];
+        let named: Vec<&str> = all.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
+        (!named.is_empty()).then(|| {
+            format!(
+                "{} of what was sent is not applied: the server reads it from its own zenith.toml, where it is to be written",
+                named.join(" and ")
+            )
+        })
+    }
+}
+
 /// A database that is read or written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connector {

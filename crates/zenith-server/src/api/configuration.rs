@@ -48,7 +48,7 @@ pub struct PlanJson {
     question: Option<String>,
     /// The new pipelines with the tables they would make.
     pipelines: Vec<NewPipeline>,
-    /// What could not be found out.
+    /// What could not be found out, and what of the text is not applied.
     warnings: Vec<String>,
 }
 
@@ -67,7 +67,9 @@ async fn planned(server: &Server, sent: &Configuration) -> ApiResult<Planned> {
     let absent = if sent.remove { Absent::Removed } else { Absent::Kept };
     let path = std::path::Path::new(SENT);
     let config = apply::read(&sent.toml, path, &now, absent)?;
-    Ok(Box::pin(apply::plan(config, &now, &sent.toml, path)).await?)
+    let mut planned = Box::pin(apply::plan(config, &now, &sent.toml, path)).await?;
+    planned.warnings.extend(planned.config.process.uncounted());
+    Ok(planned)
 }
 
 /// What applying a configuration would change, with the tables that new pipelines would make. Nothing is changed; but
@@ -130,6 +132,8 @@ pub async fn sample(
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AppliedJson {
     changes: Vec<ChangeJson>,
+    /// What could not be found out, and what of the text was not applied.
+    warnings: Vec<String>,
 }
 
 /// Applies a configuration: the run follows it within a second. Pipelines that start over do so.
@@ -145,7 +149,7 @@ pub async fn apply(
     server.audit(&from, "apply", "", &named(&planned)).await?;
     apply::commit(&server.served.store, &planned, &server.served.places, true).await?;
     server.watch.attend();
-    Ok(Json(AppliedJson { changes: planned.difference.listed() }))
+    Ok(Json(AppliedJson { changes: planned.difference.listed(), warnings: planned.warnings }))
 }
 
 /// Applies the server's own `zenith.toml` again. What is applied and not in it stays.
