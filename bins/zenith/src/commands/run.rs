@@ -34,22 +34,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 pub async fn run(arguments: &Run, context: &Context) -> Ending {
     context.only_here("zenith run", "it runs the pipelines itself, and the server does so already")?;
-    let Allowed { max_extra, max_dead_letters } = arguments.allowed;
-    if !arguments.once && (max_extra.is_some() || max_dead_letters.is_some()) {
-        return Err(Failure::Input(
-            "--max-extra and --max-dead-letters are for runs that end: add --once, or ask zenith status"
-                .to_owned(),
-        ));
-    }
+    let wanted = wanted(arguments)?;
     let mut signals =
         Signals::catch().map_err(|error| Failure::Failed(format!("cannot catch signals: {error}")))?;
     let places = Places::find(&arguments.place)?;
-    let wanted = Wanted {
-        names: arguments.names.clone(),
-        memory: arguments.memory,
-        until: if arguments.once { Until::CaughtUp } else { Until::Stopped },
-        stays: false,
-    };
     let opened = tokio::select! {
         opened = open::open(&places, wanted, notices()) => opened?,
         () = signals.next() => {
@@ -95,6 +83,22 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
     drop(display);
     lease::give_back(&held).await;
     ended(end?, &supervisor, arguments)
+}
+
+fn wanted(arguments: &Run) -> Result<Wanted, Failure> {
+    let Allowed { max_extra, max_dead_letters } = arguments.allowed;
+    if !arguments.once && (max_extra.is_some() || max_dead_letters.is_some()) {
+        return Err(Failure::Input(
+            "--max-extra and --max-dead-letters are for runs that end: add --once, or ask zenith status"
+                .to_owned(),
+        ));
+    }
+    Ok(Wanted {
+        names: arguments.names.clone(),
+        memory: arguments.memory,
+        until: if arguments.once { Until::CaughtUp } else { Until::Stopped },
+        stays: false,
+    })
 }
 
 /// What a run that ended by itself has done.

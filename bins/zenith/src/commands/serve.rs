@@ -90,12 +90,6 @@ pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
     end.transpose().map(|_| ExitCode::SUCCESS)
 }
 
-async fn stop(supervisor: &mut Supervisor) {
-    if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
-        say("zenith: stopped before everything was saved; the next run does the rest again");
-    }
-}
-
 fn what_is_there(arguments: &Serve) -> &'static str {
     match Assets::new(arguments.assets.clone()).has_page() {
         true => "the page is at",
@@ -109,9 +103,10 @@ async fn follow_file(server: &Server, alerts: &Keeper, mut hangup: Signal) {
         // What is wrong with the file itself is told below.
         let process = file::process(&server.served.places.file);
         let followed = process.map_or(Ok(()), |process| alerts.follow(&process.alerts));
-        if let Err(Failure::Input(error) | Failure::Failed(error)) = followed {
+        if let Err(failure) = followed {
+            let error = failure.message();
             say(&format!("zenith: alerts are sent as before: {error}"));
-            server.served.log.add(Severity::Error, None, &error);
+            server.served.log.add(Severity::Error, None, error);
         }
         match configuration::apply_file(server).await {
             Ok(what) => {
