@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zenith_engine::state::AnyStore;
 
@@ -10,6 +10,11 @@ use crate::progress::say;
 
 /// Between two looks. A process that stood still for longer than its lease looks before anything else is likely to be sent.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long the end may wait until it has been told.
+const TOLD_WITHIN: Duration = Duration::from_millis(100);
+/// What is told.
+const LOST: &str = "zenith: the lease of the state is lost, and another process may have taken over: start this one again to stand by";
 
 /// Ends the process at once when its lease is lost, or about to run out: nothing may be sent to a target any more. A thread of its
 /// own looks, whatever the others are busy with.
@@ -21,13 +26,17 @@ pub fn watch(state: &AnyStore) {
         while !lease.is_lost() {
             thread::sleep(LOOK_EVERY);
         }
-        say(
-            "zenith: the lease of the state is lost, and another process may have taken over: start this one again to stand by",
-        );
+        // By another thread, as nobody may be reading what is said.
+        let telling = thread::spawn(|| say(LOST));
+        let asked = Instant::now();
+        while !telling.is_finished() && asked.elapsed() < TOLD_WITHIN {
+            thread::sleep(LOOK_EVERY / 10);
+        }
         std::process::exit(1);
     };
     if let Err(error) = thread::Builder::new().name("lease".to_owned()).spawn(look) {
-        tracing::error!(%error, "nothing looks after the lease");
+        say(&format!("zenith: nothing can look after the lease of the state: {error}"));
+        std::process::exit(1);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -130,8 +131,11 @@ impl Client {
     /// Whether a token would be sent so that others can read it: unencrypted, to another machine.
     #[must_use]
     pub fn shows_token(&self) -> bool {
-        let is_near =
-            ["localhost:", "127.", "[::1]"].iter().any(|near| self.address.to_string().starts_with(near));
+        let address = self.address.to_string();
+        let is_near = match address.parse::<SocketAddr>() {
+            Ok(address) => address.ip().is_loopback(),
+            Err(_) => address.starts_with("localhost:"),
+        };
         self.token.is_some() && self.tls.is_none() && !is_near
     }
 
@@ -337,7 +341,11 @@ mod tests {
         let shows = |url| {
             Client::new(url, Some(Token::new("0123456789abcdef", "it").unwrap()), None).unwrap().shows_token()
         };
-        assert!(shows("http://zenith.example:8470") && shows("http://10.0.0.1"));
+        assert!(
+            shows("http://zenith.example:8470")
+                && shows("http://10.0.0.1")
+                && shows("http://127.evil.example")
+        );
         assert!(!shows("https://zenith.example") && !shows("http://127.0.0.1:8470") && !shows("localhost"));
     }
 

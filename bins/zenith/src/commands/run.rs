@@ -64,12 +64,9 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
     let Some(end) = end else {
         say("zenith: stopping; press again to stop at once");
         signals.end_at_next();
-        let stopping = tokio::time::timeout(STOP_WITHIN, supervisor.stop());
-        let (stopped, ()) = tokio::join!(stopping, alerts.stop());
-        if stopped.is_err() {
-            say("zenith: stopped before everything was saved; the next run does the rest again");
+        if tokio::join!(stopped(&mut supervisor), alerts.stop()).0 {
+            lease::give_back(&held).await;
         }
-        lease::give_back(&held).await;
         drop(display);
         if !arguments.quiet {
             summarise_mismatches(&supervisor);
@@ -81,8 +78,20 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
         () = signals.next() => say("zenith: stopped before all alerts were sent"),
     }
     drop(display);
-    lease::give_back(&held).await;
+    // Whoever has failed may have left pipelines running.
+    if end.is_ok() || stopped(&mut supervisor).await {
+        lease::give_back(&held).await;
+    }
     ended(end?, &supervisor, arguments)
+}
+
+/// Stops the pipelines, and says whether nothing runs any more.
+async fn stopped(supervisor: &mut Supervisor) -> bool {
+    let is_stopped = tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_ok();
+    if !is_stopped {
+        say("zenith: stopped before everything was saved; the next run does the rest again");
+    }
+    is_stopped
 }
 
 fn wanted(arguments: &Run) -> Result<Wanted, Failure> {

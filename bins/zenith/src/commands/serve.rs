@@ -82,8 +82,9 @@ pub async fn run(arguments: &Serve, log: Log, context: &Context) -> Ending {
     };
     systemd::stopping();
     server.stop.send_replace(true);
-    tokio::join!(stop(end.as_ref(), &mut supervisor, signals), alerts.stop());
-    lease::give_back(&held).await;
+    if tokio::join!(stopped(end.as_ref(), &mut supervisor, signals), alerts.stop()).0 {
+        lease::give_back(&held).await;
+    }
     watching.abort();
     // It ends by itself once it has been asked to.
     let _ = serving.await;
@@ -121,18 +122,21 @@ async fn follow_file(server: &Server, alerts: &Keeper, mut hangup: Signal) {
     }
 }
 
-/// Stops the pipelines, if they are still running.
-async fn stop(end: Option<&Result<End, Failure>>, supervisor: &mut Supervisor, signals: Signals) {
+/// Stops the pipelines, if they are still running, and says whether none runs any more.
+async fn stopped(end: Option<&Result<End, Failure>>, supervisor: &mut Supervisor, signals: Signals) -> bool {
     if end.is_none() {
         say("zenith: stopping; press again to stop at once");
     }
     // It goes on until it is stopped, so that any other end is a failure, and leaves pipelines running.
-    if end.is_none_or(Result::is_err) {
-        signals.end_at_next();
-        if tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_err() {
-            say("zenith: stopped before everything was saved; the next run does the rest again");
-        }
+    if end.is_some_and(Result::is_ok) {
+        return true;
     }
+    signals.end_at_next();
+    let is_stopped = tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_ok();
+    if !is_stopped {
+        say("zenith: stopped before everything was saved; the next run does the rest again");
+    }
+    is_stopped
 }
 
 /// Who tells of alerts, out of the reports of the watch, which looks anyway.

@@ -93,9 +93,11 @@ async fn commit(desk: &Desk, planned: &Planned) -> Result<bool, Failure> {
             let held = Arc::new(held?);
             let store = DynStateStore::new(Arc::clone(&held));
             let done = apply::commit(&store, planned, desk.places(), false).await;
-            held.give_back().await?;
-            done?;
-            Ok(false)
+            if let Err(error) = held.give_back().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the lease was not given back, and runs out by itself");
+            }
+            done.map(|_| false)
         }
     }
 }

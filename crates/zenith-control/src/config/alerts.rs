@@ -214,7 +214,7 @@ mod tests {
     fn what_a_server_takes_from_its_own_file_alone_is_named() {
         let uncounted = |text: &str| file::parse(text, Path::new("z.toml")).unwrap().process.uncounted();
         assert_eq!(uncounted("[sources.s]\nuri = \"mongodb://h/d\"\n"), None);
-        let said = uncounted("[memory]\nlimit = \"1GiB\"\n[alerts]\nlag = \"9m\"\n").unwrap();
+        let said = uncounted("[memory]\nbuffer = \"64MiB\"\n[alerts]\nlag = \"9m\"\n").unwrap();
         assert!(said.starts_with("[memory] and [alerts] of what was sent is not applied"), "{said}");
     }
 

@@ -103,9 +103,7 @@ async fn hold(places: &Places, until: Until, notices: &Notices) -> Result<AnySto
     let mut told = false;
     loop {
         match places.state.open().await {
-            Err(error @ (StateError::Leased { .. } | StateError::Unreachable { .. }))
-                if until == Until::Stopped && (told || matches!(error, StateError::Leased { .. })) =>
-            {
+            Err(error) if until == Until::Stopped && may_come(&error, told) => {
                 if !told {
                     notices.tell(None, &format!("standing by: {}", sentence(&error)));
                     told = true;
@@ -115,6 +113,12 @@ async fn hold(places: &Places, until: Until, notices: &Notices) -> Result<AnySto
             opened => return Ok(opened?),
         }
     }
+}
+
+/// Whether the state may be had later: of a process that stands by already, whatever passes by itself.
+fn may_come(error: &StateError, stands_by: bool) -> bool {
+    let is_taken = matches!(error, StateError::Leased { .. } | StateError::Fenced { .. });
+    is_taken || (stands_by && error.is_transient())
 }
 
 fn nothing_to_run(places: &Places) -> String {

@@ -52,12 +52,13 @@ impl Lease {
         let owner = owner();
         let mut connection = connect(address, ACTION).await?;
         let taken = Instant::now();
+        // That it sets the key makes it wait for transactions which hold the row by their fence; renewals do not wait for them.
         let seconds = LASTS.as_secs();
         let claim = format!(
             "INSERT INTO leases AS held (item, owner, term, taken_at, expires_at) \
              VALUES ('{ITEM}', '{owner}', 1, clock_timestamp(), clock_timestamp() + interval '{seconds} s') \
              ON CONFLICT (item) DO UPDATE \
-             SET owner = excluded.owner, term = held.term + 1, taken_at = clock_timestamp(), \
+             SET item = excluded.item, owner = excluded.owner, term = held.term + 1, taken_at = clock_timestamp(), \
                  expires_at = clock_timestamp() + interval '{seconds} s' \
              WHERE held.expires_at <= clock_timestamp() \
              RETURNING term"
@@ -91,7 +92,7 @@ impl Lease {
 
     /// The statement that shows a row as long as this is the lease, and keeps it so until the transaction ends.
     pub(super) fn fence(&self) -> String {
-        format!("SELECT 1 AS fence FROM leases WHERE {} FOR SHARE", self.is_ours())
+        format!("SELECT 1 AS fence FROM leases WHERE {} FOR KEY SHARE", self.is_ours())
     }
 
     fn is_ours(&self) -> String {
@@ -117,6 +118,12 @@ impl Lease {
     /// Notes that somebody else has it now.
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Release);
+    }
+
+    /// Notes that this process needs it no more.
+    pub(super) fn let_go(&self) {
+        self.given_back.store(true, Ordering::Release);
+        self.lose();
     }
 
     /// Renews it until it is lost. A renewal that fails is tried again at once, as long as the lease lasts.
@@ -160,9 +167,13 @@ impl Lease {
     /// Gives it back, so that another process may take it at once.
     pub(super) async fn give_back(&self, address: &PostgresAddress) -> Result<()> {
         const ACTION: &str = "give the lease back";
-        self.given_back.store(true, Ordering::Release);
-        self.lose();
-        let back = format!("UPDATE leases SET expires_at = clock_timestamp() WHERE {}", self.is_ours());
+        self.let_go();
+        let ours = self.is_ours();
+        // In one transaction, which waits for those under way; what would be written after it finds another owner.
+        let back = format!(
+            "SELECT 1 FROM leases WHERE {ours} FOR UPDATE; \
+             UPDATE leases SET owner = '', expires_at = clock_timestamp() WHERE {ours}"
+        );
         run(&mut connect(address, ACTION).await?, address, ACTION, &back).await?;
         Ok(())
     }
