@@ -110,7 +110,7 @@ async fn what_did_not_fit_has_its_time_and_settings_their_origin() {
         (&member["origin"], &origin(&member, "flush_rows")["origin"]),
         (&json!("file"), &json!("file"))
     );
-    assert_eq!(serving.get("/api/v1/templates/orders").await.code(), "ZEN-4041");
+    assert_eq!(serving.get("/api/v1/templates/orders").await.code(), "ZEN-1201");
     serving.stop().await;
     bench.remove().await;
 }

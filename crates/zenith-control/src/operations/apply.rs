@@ -119,17 +119,15 @@ fn refuse(wrong: &[(String, String)], text: &str, path: &Path) -> Result<(), Fai
 /// Puts everything into a state in memory first, so that what a state refuses is refused before anything is changed.
 async fn rehearse(then: &Applied) -> Result<(), Failure> {
     let store = MemoryStore::new();
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<Failure> = Vec::new();
     for connector in &then.connectors {
         if let Err(error) = store.put_connector(connector).await {
-            match Failure::from(error) {
-                Failure::Input(sentence) => wrong.push(sentence),
-                other => return Err(other),
-            }
+            wrong.push(error.into());
         }
     }
-    if !wrong.is_empty() {
-        return Err(Failure::Input(wrong.join("\nzenith: ")));
+    if let Some(first) = wrong.first() {
+        let sentences: Vec<&str> = wrong.iter().map(Failure::message).collect();
+        return Err(Failure::known(first.code(), sentences.join("\nzenith: ")));
     }
     for pipeline in then.pipelines.iter().chain(&then.templates) {
         store.put_pipeline(pipeline).await?;
