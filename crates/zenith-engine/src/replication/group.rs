@@ -104,24 +104,32 @@ impl<S: Source + ChangeSource, K: Sink + 'static, T: StateStore> Group<S, K, T> 
         let is_alone = runs.len() == 1 && runs.iter().all(|run| !run.context.mode.is_shared());
         let runs = self.without_loads(runs).await;
         let silent = &Mutex::new(HashSet::new());
+        // All that is waited for is waited for in here: one that is not asked for more could hold the state, and what waits for
+        // that would wait for ever.
         let mut tried = stream::iter(runs)
             .map(|run| async move {
                 let follower = if is_alone { run.set_up().await } else { set_up_quickly(&run, silent).await };
-                (run, follower)
+                match follower {
+                    Ok(follower) => Some(Ok((run, follower))),
+                    Err(error) if run.rests_after(&error) => {
+                        let _ = self.apart.try_send(Apart::Now(vec![run]));
+                        None
+                    }
+                    Err(error) if !is_alone && run.context.is_worth_waiting(&error) => {
+                        run.retrying(&error);
+                        let _ = self.apart.try_send(Apart::after_failure(run));
+                        None
+                    }
+                    Err(error) => Some(Err(run.finish(Err(error)).await)),
+                }
             })
             .buffer_unordered(SET_UP_AT_ONCE);
         let mut outcomes = Vec::new();
-        while let Some((run, follower)) = tried.next().await {
-            match follower {
-                Ok(follower) => ready.push((run, follower)),
-                Err(error) if run.rests_after(&error) => {
-                    let _ = self.apart.try_send(Apart::Now(vec![run]));
-                }
-                Err(error) if !is_alone && run.context.is_worth_waiting(&error) => {
-                    run.retrying(&error);
-                    let _ = self.apart.try_send(Apart::after_failure(run));
-                }
-                Err(error) => outcomes.push(run.finish(Err(error)).await),
+        while let Some(tried) = tried.next().await {
+            match tried {
+                Some(Ok(begun)) => ready.push(begun),
+                Some(Err(outcome)) => outcomes.push(outcome),
+                None => {}
             }
         }
         outcomes

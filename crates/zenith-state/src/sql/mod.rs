@@ -62,6 +62,7 @@ impl Sql {
     }
 
     /// A transaction that writes the progress of one pipeline; the only one that does, among all processes.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
     async fn write_of(&self, action: &'static str, pipeline: &str) -> Result<Session<'_>> {
         match self {
             Sql::Sqlite(connections) => connections.write(action).await,

@@ -58,6 +58,7 @@ impl SqliteStore {
     /// # Errors
     /// If SQLite cannot close it; what was acknowledged is durable all the same.
     pub async fn close(self) -> Result<()> {
+        #[cfg_attr(not(feature = "postgres"), expect(irrefutable_let_patterns))]
         if let Sql::Sqlite(connections) = self.sql {
             connections.close().await?;
         }
