@@ -32,11 +32,11 @@ pub fn watch(state: &AnyStore) {
         while !telling.is_finished() && asked.elapsed() < TOLD_WITHIN {
             thread::sleep(LOOK_EVERY / 10);
         }
-        std::process::exit(1);
+        end();
     };
     if let Err(error) = thread::Builder::new().name("lease".to_owned()).spawn(look) {
         say(&format!("zenith: nothing can look after the lease of the state: {error}"));
-        std::process::exit(1);
+        end();
     }
 }
 
@@ -54,4 +54,10 @@ pub async fn give_back(state: &AnyStore) {
             "the lease was not given back, and runs out by itself"
         );
     }
+}
+
+/// Ends the process, with all that it is doing.
+#[expect(clippy::disallowed_methods)]
+fn end() -> ! {
+    std::process::exit(1)
 }

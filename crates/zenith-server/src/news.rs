@@ -7,7 +7,7 @@
 //!
 //! A pipeline is told of when a person would see a difference: a lag of 310 ms that becomes one of 320 ms is none. What
 //! moves by itself, such as the time up to which a table is complete, is told with the next difference, or after
-//! [`AT_LAST`]. Only the fields that differ are told.
+//! ten seconds. Only the fields that differ are told.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
