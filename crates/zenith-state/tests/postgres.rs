@@ -16,7 +16,7 @@ use crate::fixture;
 use crate::support::{Database, Folder, apply};
 
 /// What the format of SQLite of the same time holds.
-const SAME_AS: [usize; 1] = [5];
+const SAME_AS: [usize; 1] = [6];
 
 #[tokio::test]
 async fn every_format_is_read() {

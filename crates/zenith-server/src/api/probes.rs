@@ -9,6 +9,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use zenith_control::status::json::PipelineJson;
+use zenith_engine::{Mode, Phase, PipelineProgress};
 
 use super::caller::Reader;
 use crate::server::Server;
@@ -57,12 +59,23 @@ pub fn reasons(look: &Arc<Look>) -> Vec<String> {
         Some(format!("{}: {reason}", template.name))
     });
     let pipelines = look.report.pipelines.iter().filter_map(|pipeline| {
-        let runs = pipeline.paused || matches!(pipeline.state, "snapshot" | "following" | "done" | "paused");
+        let stands =
+            pipeline.paused || matches!(pipeline.state, "snapshot" | "following" | "done" | "paused");
+        let runs = stands && !is_beginning(look, pipeline);
         let why = pipeline.waiting_for.as_ref().or(pipeline.last_error.as_ref());
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
         (!runs).then(|| format!("{} is {}{why}", pipeline.name, pipeline.state))
     });
     templates.chain(pipelines).collect()
+}
+
+/// Whether a pipeline that is to run has not begun: its ends are being connected, and may not be there.
+fn is_beginning(look: &Look, pipeline: &PipelineJson) -> bool {
+    let is_to_run = !pipeline.paused && matches!(pipeline.state, "snapshot" | "following");
+    // Loads of this mode go on beside those that follow.
+    let is_held = pipeline.mode != Mode::Full.name();
+    let has_begun = |progress: &PipelineProgress| progress.phase != Phase::Waiting;
+    is_to_run && is_held && !look.progress.get(&pipeline.name).is_some_and(has_begun)
 }
 
 /// Everything that is measured, as Prometheus reads it.
