@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use zenith_control::state::give_back;
 use zenith_engine::state::AnyStore;
 
 use crate::progress::say;
@@ -44,16 +45,6 @@ pub fn watch(state: &AnyStore) {
 pub fn share(state: AnyStore) -> Arc<AnyStore> {
     watch(&state);
     Arc::new(state)
-}
-
-/// Gives the lease back, so that another process takes over at once.
-pub async fn give_back(state: &AnyStore) {
-    if let Err(error) = state.give_back().await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the lease was not given back, and runs out by itself"
-        );
-    }
 }
 
 /// Ends the process, with all that it is doing.

@@ -84,6 +84,14 @@ impl Places {
     }
 }
 
+/// Gives the lease of a state back, if it has one, so that another process takes over at once.
+pub async fn give_back(state: &AnyStore) {
+    if let Err(error) = state.give_back().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the lease was not given back, and runs out by itself");
+    }
+}
+
 /// Where a state is that is named as a path or as an address, whose password is a reference.
 pub fn state_place(named: &str) -> Result<StatePlace, Failure> {
     const WHAT: &str = "the address of the state";

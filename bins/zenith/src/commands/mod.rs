@@ -21,9 +21,13 @@ pub mod state;
 pub mod status;
 pub mod verify;
 
+use std::time::Duration;
+
 use crate::exit::Failure;
+use crate::progress::say;
 use crate::terminal;
 use zenith_control::failure::code;
+use zenith_control::run::supervisor::Supervisor;
 
 /// Whether to go on with something that cannot be undone: `--yes`, or a yes on the terminal.
 ///
@@ -38,4 +42,13 @@ fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
         return Err(Failure::known(code::NOT_AGREED, sentence));
     }
     Ok(terminal::ask(question))
+}
+
+/// Stops the pipelines, and says whether nothing runs any more.
+async fn stopped(supervisor: &mut Supervisor, within: Duration) -> bool {
+    let is_stopped = tokio::time::timeout(within, supervisor.stop()).await.is_ok();
+    if !is_stopped {
+        say("zenith: stopped before everything was saved; the next run does the rest again");
+    }
+    is_stopped
 }

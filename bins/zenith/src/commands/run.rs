@@ -64,7 +64,7 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
     let Some(end) = end else {
         say("zenith: stopping; press again to stop at once");
         signals.end_at_next();
-        if tokio::join!(stopped(&mut supervisor), alerts.stop()).0 {
+        if tokio::join!(super::stopped(&mut supervisor, STOP_WITHIN), alerts.stop()).0 {
             lease::give_back(&held).await;
         }
         drop(display);
@@ -79,19 +79,10 @@ pub async fn run(arguments: &Run, context: &Context) -> Ending {
     }
     drop(display);
     // Whoever has failed may have left pipelines running.
-    if end.is_ok() || stopped(&mut supervisor).await {
+    if end.is_ok() || super::stopped(&mut supervisor, STOP_WITHIN).await {
         lease::give_back(&held).await;
     }
     ended(end?, &supervisor, arguments)
-}
-
-/// Stops the pipelines, and says whether nothing runs any more.
-async fn stopped(supervisor: &mut Supervisor) -> bool {
-    let is_stopped = tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_ok();
-    if !is_stopped {
-        say("zenith: stopped before everything was saved; the next run does the rest again");
-    }
-    is_stopped
 }
 
 fn wanted(arguments: &Run) -> Result<Wanted, Failure> {

@@ -132,11 +132,7 @@ async fn stopped(end: Option<&Result<End, Failure>>, supervisor: &mut Supervisor
         return true;
     }
     signals.end_at_next();
-    let is_stopped = tokio::time::timeout(STOP_WITHIN, supervisor.stop()).await.is_ok();
-    if !is_stopped {
-        say("zenith: stopped before everything was saved; the next run does the rest again");
-    }
-    is_stopped
+    super::stopped(supervisor, STOP_WITHIN).await
 }
 
 /// Who tells of alerts, out of the reports of the watch, which looks anyway.

@@ -10,6 +10,7 @@ use super::output::{Next, Output};
 use crate::config::applied::Applied;
 use crate::failure::{Failure, code};
 use crate::operations::apply::{self, Absent, Planned};
+use crate::state;
 use crate::text::Paint;
 
 pub async fn apply(desk: &Desk, wanted: &Apply, paint: Paint) -> Result<Output, Failure> {
@@ -93,10 +94,7 @@ async fn commit(desk: &Desk, planned: &Planned) -> Result<bool, Failure> {
             let held = Arc::new(held?);
             let store = DynStateStore::new(Arc::clone(&held));
             let done = apply::commit(&store, planned, desk.places(), false).await;
-            if let Err(error) = held.give_back().await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the lease was not given back, and runs out by itself");
-            }
+            state::give_back(&held).await;
             done.map(|_| false)
         }
     }

@@ -12,6 +12,9 @@ use crate::memory::Memory;
 use crate::state::Places;
 use crate::status::rates::Rates;
 
+/// Entries of a list in one answer to another machine.
+const ANSWERED_MAX: u16 = 1_000;
+
 /// What the process has that holds the state.
 #[derive(Clone)]
 struct Held {
@@ -74,6 +77,11 @@ impl Desk {
             Some(held) => Ok(held.memory.clone()),
             None => Ok(Memory::of_one(connect::loading_pool(None, &self.places, &config.targets).await?)),
         }
+    }
+
+    /// How many entries of a list are given at most: what is asked for, and little enough for an answer to another machine.
+    pub(super) fn at_most<N: Ord + From<u16>>(&self, limit: N) -> N {
+        if self.is_within() { limit.min(ANSWERED_MAX.into()) } else { limit }
     }
 
     /// Whether some process runs the pipelines.

