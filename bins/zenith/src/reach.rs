@@ -54,7 +54,8 @@ impl Context {
         while let Some((_, deeper)) = inner.subcommand() {
             inner = deeper;
         }
-        if inner.try_contains_id("json").is_ok() && inner.get_flag("json") {
+        // A command without it is an error here in debug builds, and has no value in others.
+        if let Ok(Some(true)) = inner.try_get_one::<bool>("json") {
             exit::as_json();
         }
         let knows = inner.try_contains_id("state").is_ok();
